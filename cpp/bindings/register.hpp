@@ -1,0 +1,56 @@
+// What the module is made of, and the few helpers that its parts share.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "vecrecall/flat_index.hpp"
+#include "vecrecall/views.hpp"
+
+namespace vecrecall::python {
+
+namespace py = pybind11;
+
+// Exactly this dtype, C-contiguous: the Python layer has converted, nothing is copied here.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+inline MatrixView matrix(const Array<float>& a) {
+    if (a.ndim() != 2) throw std::invalid_argument("expected a matrix");
+    return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
+}
+
+template <class T>
+RaggedView<T> ragged(const Array<T>& values, const Array<std::int64_t>& offsets) {
+    const auto n = static_cast<std::size_t>(offsets.size());
+    if (n == 0 || offsets.at(n - 1) != values.size()) {
+        throw std::invalid_argument("expected offsets that end at the number of values");
+    }
+    return {values.data(), offsets.data(), n - 1};
+}
+
+// Fresh output lists, allocated while the GIL is held.
+struct Lists {
+    Array<std::int64_t> ids;
+    Array<float> scores;
+    Array<std::int32_t> counts;
+
+    Lists(std::size_t rows, std::size_t k) : ids({rows, k}), scores({rows, k}), counts(rows) {}
+
+    ListsOut out() {
+        return {ids.mutable_data(), scores.mutable_data(), counts.mutable_data(),
+                static_cast<std::size_t>(ids.shape(0)), static_cast<std::size_t>(ids.shape(1))};
+    }
+};
+
+void register_flat_index(py::module_& m);
+void register_kernels(py::module_& m);
+void register_merge(py::module_& m);
+void register_pool(py::module_& m);
+void register_runtime(py::module_& m);
+void register_values(py::module_& m);
+
+}  // namespace vecrecall::python

@@ -1,0 +1,45 @@
+#include "vecrecall/values.hpp"
+
+#include "register.hpp"
+
+namespace vecrecall::python {
+namespace {
+
+std::int64_t first_nonfinite(const Array<float>& a) {
+    const MatrixView view = matrix(a);
+    const py::gil_scoped_release nogil;
+    return first_nonfinite_row(view);
+}
+
+Array<std::uint8_t> finite(const Array<float>& a) {
+    const MatrixView view = matrix(a);
+    Array<std::uint8_t> out(a.shape(0));
+    std::uint8_t* data = out.mutable_data();
+    const py::gil_scoped_release nogil;
+    finite_rows(view, data);
+    return out;
+}
+
+py::tuple narrowed(const Array<double>& a) {
+    if (a.ndim() != 2) throw std::invalid_argument("expected a matrix");
+    const auto rows = static_cast<std::size_t>(a.shape(0));
+    const auto dim = static_cast<std::size_t>(a.shape(1));
+    Array<float> out({rows, dim});
+    float* data = out.mutable_data();
+    std::int64_t row = -1;
+    {
+        const py::gil_scoped_release nogil;
+        row = narrow(a.data(), rows, dim, data);
+    }
+    return py::make_tuple(out, row);
+}
+
+}  // namespace
+
+void register_values(py::module_& m) {
+    m.def("first_nonfinite_row", &first_nonfinite, py::arg("matrix").noconvert());
+    m.def("finite_rows", &finite, py::arg("matrix").noconvert());
+    m.def("narrow", &narrowed, py::arg("wide").noconvert());
+}
+
+}  // namespace vecrecall::python

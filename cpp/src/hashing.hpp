@@ -1,0 +1,62 @@
+// The one hash of ids, and a small set made with it.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace vecrecall {
+
+// Fibonacci hashing after folding the high half in: consecutive ids spread, so do multiples of 2^k.
+inline std::uint64_t hash_id(std::int64_t id) {
+    auto x = static_cast<std::uint64_t>(id);
+    x ^= x >> 32;
+    return x * 0x9E3779B97F4A7C15ULL;
+}
+
+// Slots for n entries at a load of at most one half, and the shift that maps a hash to a slot.
+struct HashShape {
+    std::size_t slots;
+    int shift;
+
+    explicit HashShape(std::size_t n)
+        : slots(std::bit_ceil(n < 4 ? std::size_t{8} : 2 * n)),
+          shift(64 - std::countr_zero(slots)) {}
+};
+
+// A set of ids >= 0; others are never members.
+class IdSet {
+  public:
+    IdSet() = default;
+    IdSet(const std::int64_t* begin, const std::int64_t* end);
+
+    bool empty() const { return slots_.empty(); }
+    bool contains(std::int64_t id) const {
+        if (slots_.empty()) return false;
+        std::size_t s = hash_id(id) >> shift_;
+        for (; slots_[s] >= 0; s = (s + 1) & (slots_.size() - 1)) {
+            if (slots_[s] == id) return true;
+        }
+        return false;
+    }
+
+  private:
+    std::vector<std::int64_t> slots_;  // -1: free
+    int shift_ = 0;
+};
+
+inline IdSet::IdSet(const std::int64_t* begin, const std::int64_t* end) {
+    if (begin == end) return;
+    const HashShape shape(static_cast<std::size_t>(end - begin));
+    slots_.assign(shape.slots, -1);
+    shift_ = shape.shift;
+    for (const std::int64_t* id = begin; id != end; ++id) {
+        if (*id < 0) continue;
+        std::size_t s = hash_id(*id) >> shift_;
+        while (slots_[s] >= 0 && slots_[s] != *id) s = (s + 1) & (slots_.size() - 1);
+        slots_[s] = *id;
+    }
+}
+
+}  // namespace vecrecall

@@ -1,0 +1,28 @@
+// All kernel bodies, and the table that one instruction set makes of them.
+#pragma once
+
+#include "kernels/exact-inl.hpp"
+#include "kernels/pack_f32-inl.hpp"
+#include "kernels/pool-inl.hpp"
+#include "kernels/scan_f32-inl.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+template <class S>
+constexpr KernelTable make_table(const char* name, std::uint32_t features) {
+    return KernelTable{
+        .name = name,
+        .features = features,
+        .sum_products = sum_products,
+        .sum_squared_differences = sum_squared_differences,
+        .sum_products_and_squares = sum_products_and_squares,
+        .pack_f32 = pack_f32<S>,
+        .f32_query_block = S::kQueries,
+        .scan_f32 = scan_f32<S>,
+        .pool_sum = pool_sum<S>,
+    };
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels

@@ -1,0 +1,14 @@
+// Finding the kernels: resolved once at the entry of a batch and held as a pointer to const.
+#pragma once
+
+#include "kernels/table.hpp"
+
+namespace vecrecall::kernels {
+
+// The set in use now; reads the environment at first use, see isa.hpp.
+const KernelTable& active();
+
+// By name, among those that this machine can run; throws std::invalid_argument.
+const KernelTable& named(const char* name);
+
+}  // namespace vecrecall::kernels

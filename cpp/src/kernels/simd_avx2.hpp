@@ -1,0 +1,47 @@
+// Traits for x86-64-v3: AVX2 and FMA, sixteen registers of eight lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+struct Avx2 {
+    using F32 = f32x8;
+    static constexpr int kLanes = 8;
+    static constexpr std::size_t kGroup = 16;
+    static constexpr int kQueries = 6;  // 12 accumulators, 2 panels, 1 broadcast of 16
+    static constexpr int kPoolVectors = 4;
+
+    VR_INLINE F32 set(float x) { return (F32)_mm256_set1_ps(x); }
+    VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
+        return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    }
+    VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
+        return static_cast<std::uint32_t>(
+            _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLT_UQ)));
+    }
+    VR_INLINE void transpose(F32 (&m)[8]) {
+        __m256 t[8];
+        __m256 u[8];
+        for (int i = 0; i < 8; i += 2) {
+            t[i] = _mm256_unpacklo_ps((__m256)m[i], (__m256)m[i + 1]);
+            t[i + 1] = _mm256_unpackhi_ps((__m256)m[i], (__m256)m[i + 1]);
+        }
+        for (int i = 0; i < 8; i += 4) {
+            for (int h = 0; h < 2; ++h) {
+                u[i + 2 * h] = _mm256_shuffle_ps(t[i + h], t[i + 2 + h], 0x44);
+                u[i + 2 * h + 1] = _mm256_shuffle_ps(t[i + h], t[i + 2 + h], 0xEE);
+            }
+        }
+        for (int i = 0; i < 4; ++i) {
+            m[i] = (F32)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+            m[i + 4] = (F32)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace vecrecall::kernels

@@ -1,0 +1,54 @@
+// Traits for x86-64-v4: AVX-512, thirty-two registers of sixteen lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+struct Avx512 {
+    // Not __m512: its may_alias makes GCC 12 spill the accumulators at every step.
+    using F32 = f32x16;
+    static constexpr int kLanes = 16;
+    static constexpr std::size_t kGroup = 64;
+    static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
+    static constexpr int kPoolVectors = 8;
+
+    VR_INLINE F32 set(float x) { return (F32)_mm512_set1_ps(x); }
+    VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
+        return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    }
+    VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
+        return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
+    }
+    VR_INLINE void transpose(F32 (&m)[16]) {
+        __m512 t[16];
+        __m512 u[16];
+        for (int i = 0; i < 16; i += 2) {
+            t[i] = _mm512_unpacklo_ps((__m512)m[i], (__m512)m[i + 1]);
+            t[i + 1] = _mm512_unpackhi_ps((__m512)m[i], (__m512)m[i + 1]);
+        }
+        for (int i = 0; i < 16; i += 4) {
+            for (int h = 0; h < 2; ++h) {
+                u[i + 2 * h] = _mm512_shuffle_ps(t[i + h], t[i + 2 + h], 0x44);
+                u[i + 2 * h + 1] = _mm512_shuffle_ps(t[i + h], t[i + 2 + h], 0xEE);
+            }
+        }
+        // u[4g + c] holds columns c, c+4, c+8, c+12 of rows 4g..4g+3, one in each 128-bit lane.
+        for (int c = 0; c < 4; ++c) {
+            const __m512 a = _mm512_shuffle_f32x4(u[c], u[4 + c], 0x88);
+            const __m512 b = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0x88);
+            const __m512 d = _mm512_shuffle_f32x4(u[c], u[4 + c], 0xDD);
+            const __m512 e = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0xDD);
+            m[c] = (F32)_mm512_shuffle_f32x4(a, b, 0x88);
+            m[c + 8] = (F32)_mm512_shuffle_f32x4(a, b, 0xDD);
+            m[c + 4] = (F32)_mm512_shuffle_f32x4(d, e, 0x88);
+            m[c + 12] = (F32)_mm512_shuffle_f32x4(d, e, 0xDD);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace vecrecall::kernels

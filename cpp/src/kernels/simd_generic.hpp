@@ -1,0 +1,31 @@
+// Traits for the ABI's floor: four-lane vectors, no intrinsics, so any processor runs them.
+#pragma once
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+struct Generic {
+    using F32 = f32x4;
+    static constexpr int kLanes = 4;
+    static constexpr std::size_t kGroup = 16;
+    static constexpr int kQueries = 2;  // 8 accumulators of 16 registers
+    static constexpr int kPoolVectors = 1;
+
+    VR_INLINE F32 set(float x) { return F32{x, x, x, x}; }
+    VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) { return c + a * b; }
+    VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
+        const i32x4 less = a < b;  // false for NaN
+        const i32x4 bit = ~less & i32x4{1, 2, 4, 8};
+        return static_cast<std::uint64_t>(bit[0] | bit[1] | bit[2] | bit[3]);
+    }
+    VR_INLINE void transpose(F32 (&m)[4]) {
+        F32 t[4];
+        for (int r = 0; r < 4; ++r) t[r] = F32{m[0][r], m[1][r], m[2][r], m[3][r]};
+        for (int r = 0; r < 4; ++r) m[r] = t[r];
+    }
+};
+
+}  // namespace
+}  // namespace vecrecall::kernels

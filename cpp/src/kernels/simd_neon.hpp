@@ -1,0 +1,40 @@
+// Traits for AArch64 with dot product: thirty-two registers of four lanes.
+#pragma once
+
+#include <arm_neon.h>
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+struct Neon {
+    using F32 = f32x4;
+    static constexpr int kLanes = 4;
+    static constexpr std::size_t kGroup = 16;
+    static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
+    static constexpr int kPoolVectors = 4;
+
+    VR_INLINE F32 set(float x) { return (F32)vdupq_n_f32(x); }
+    VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
+        return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+    }
+    VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
+        const uint32x4_t less = vcltq_f32((float32x4_t)a, (float32x4_t)b);  // false for NaN
+        const uint32x4_t bits = {1, 2, 4, 8};
+        return vaddvq_u32(vbicq_u32(bits, less));
+    }
+    VR_INLINE void transpose(F32 (&m)[4]) {
+        const float32x4_t a = vtrn1q_f32((float32x4_t)m[0], (float32x4_t)m[1]);
+        const float32x4_t b = vtrn2q_f32((float32x4_t)m[0], (float32x4_t)m[1]);
+        const float32x4_t c = vtrn1q_f32((float32x4_t)m[2], (float32x4_t)m[3]);
+        const float32x4_t d = vtrn2q_f32((float32x4_t)m[2], (float32x4_t)m[3]);
+        m[0] = (F32)vcombine_f32(vget_low_f32(a), vget_low_f32(c));
+        m[1] = (F32)vcombine_f32(vget_low_f32(b), vget_low_f32(d));
+        m[2] = (F32)vcombine_f32(vget_high_f32(a), vget_high_f32(c));
+        m[3] = (F32)vcombine_f32(vget_high_f32(b), vget_high_f32(d));
+    }
+};
+
+}  // namespace
+}  // namespace vecrecall::kernels

@@ -1,0 +1,88 @@
+// The kernels of one instruction set, as data. The only thing a kernel file exports.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vecrecall::kernels {
+
+// Items are scanned in panels of 16, side by side; 64 items share one word of liveness bits.
+inline constexpr std::size_t kPanelItems = 16;
+inline constexpr std::size_t kWordItems = 64;
+
+// One item that passed a query's threshold: its row and the scan's raw value (bits of a float).
+struct Hit {
+    std::uint32_t row;
+    std::uint32_t raw;
+};
+
+// Where a query's hits go. The caller leaves room for every item of a step.
+struct HitList {
+    Hit* hits;
+    std::uint32_t count;
+};
+
+// One step of the scan: a run of whole panels against a batch of queries.
+struct ScanF32 {
+    const float* panels;   // [n_panels][dim][16]
+    const float* offsets;  // [n_panels][16], what each item's accumulator starts from
+    std::size_t n_panels;  // a multiple of 4 (a whole word); absent items are dead in `live`
+    std::size_t dim;
+    const float* queries;  // blocks of query_block queries, each block [dim][queries in block]
+    std::size_t n_queries;
+    const float* thresholds;           // per query: an item is a hit unless value < threshold
+    const std::uint64_t* const* live;  // per query: word 0 covers the step's first 64 items
+    std::uint32_t first_row;
+    HitList* hits;  // per query
+};
+
+struct PackF32 {
+    const float* rows;  // row-major, n_rows x dim
+    std::size_t n_rows;
+    std::size_t dim;
+    const float* scales;   // per row, or null for 1
+    const float* centre;   // [dim]
+    float* panels;         // [n_panels][dim][16]; lanes past n_rows become zeros
+    std::size_t n_panels;  // n_rows rounded up to whole panels, or more
+};
+
+// Weighted sums of table rows, accumulated in entry order in float64.
+struct PoolSum {
+    const float* table;
+    std::size_t dim;
+    const std::int64_t* rows;     // valid row numbers only
+    const double* weights;        // per entry, or null for 1
+    std::size_t n_rows;
+    const std::int64_t* ahead;    // upcoming row numbers to prefetch, may reach past this bag
+    std::size_t n_ahead;
+    double* sums;                 // [dim], overwritten
+};
+
+struct KernelTable {
+    const char* name;
+    std::uint32_t features;  // what the processor and the system must offer, see cpu.hpp
+
+    // Exact float64 sums in the fixed order of eight accumulators, one per row. `query` is padded
+    // with zeros to a multiple of 8; `index` picks rows, or is null for rows 0..n-1.
+    void (*sum_products)(const double* query, const float* rows, std::size_t dim,
+                         const std::uint32_t* index, std::size_t n, double* sums);
+    void (*sum_squared_differences)(const double* query, const float* rows, std::size_t dim,
+                                    const std::uint32_t* index, std::size_t n, double* sums);
+    void (*sum_products_and_squares)(const double* query, const float* rows, std::size_t dim,
+                                     const std::uint32_t* index, std::size_t n, double* sums,
+                                     double* squares);
+
+    void (*pack_f32)(const PackF32&);
+    std::size_t f32_query_block;
+    void (*scan_f32)(const ScanF32&);
+
+    void (*pool_sum)(const PoolSum&);
+};
+
+extern const KernelTable kBaseline;
+extern const KernelTable kAvx2;
+extern const KernelTable kAvx512;
+extern const KernelTable kAvx512Vnni;
+extern const KernelTable kNeon;
+
+}  // namespace vecrecall::kernels

@@ -1,0 +1,61 @@
+// Vector types that every instruction set shares: the compiler lowers them to the registers it has.
+// No member is a template of the standard library: see CONTRIBUTING, "Kernel files".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define VR_INLINE static inline __attribute__((always_inline))
+
+namespace vecrecall::kernels {
+namespace {
+
+typedef float f32x4 __attribute__((vector_size(16)));
+typedef float f32x8 __attribute__((vector_size(32)));
+typedef float f32x16 __attribute__((vector_size(64)));
+typedef double f64x2 __attribute__((vector_size(16)));
+typedef double f64x4 __attribute__((vector_size(32)));
+typedef double f64x8 __attribute__((vector_size(64)));
+typedef std::int32_t i32x4 __attribute__((vector_size(16)));
+typedef std::uint64_t u64x2 __attribute__((vector_size(16)));
+
+template <class V, class T>
+VR_INLINE V load(const T* p) {
+    V v;
+    __builtin_memcpy(&v, p, sizeof(V));
+    return v;
+}
+
+template <class V, class T>
+VR_INLINE void store(T* p, V v) {
+    __builtin_memcpy(p, &v, sizeof(V));
+}
+
+// Eight floats as doubles; `count` < 8 reads no further and fills with zeros.
+VR_INLINE f64x8 widen8(const float* p) { return __builtin_convertvector(load<f32x8>(p), f64x8); }
+
+VR_INLINE f64x8 widen_tail(const float* p, std::size_t count) {
+    float padded[8] = {};
+    for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
+    return widen8(padded);
+}
+
+// ((a0+a4)+(a2+a6)) + ((a1+a5)+(a3+a7)): the order that fixes the score bits.
+VR_INLINE double reduce8(f64x8 a) {
+    f64x4 quarter[2];
+    __builtin_memcpy(quarter, &a, sizeof(a));
+    const f64x4 b = quarter[0] + quarter[1];
+    f64x2 half[2];
+    __builtin_memcpy(half, &b, sizeof(b));
+    const f64x2 c = half[0] + half[1];
+    return c[0] + c[1];
+}
+
+VR_INLINE void prefetch_row(const float* row, std::size_t dim) {
+    // 64-byte lines; the hardware follows a longer row by itself.
+    const std::size_t lines = dim < 128 ? (dim + 15) / 16 : 8;
+    for (std::size_t l = 0; l < lines; ++l) __builtin_prefetch(row + 16 * l);
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels

@@ -1,0 +1,69 @@
+#include "scan/candidates.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vecrecall::scan {
+
+void Candidates::raise_to_kth_lower_bound(std::vector<float>& scratch) {
+    if (count_ < k_) return;
+    scratch.resize(count_);
+    for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].lowest;
+    const auto kth = scratch.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
+    std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
+    raise_threshold(*kth);
+}
+
+void Candidates::drop_below_threshold() {
+    std::uint32_t kept = 0;
+    std::uint32_t kept_exact = 0;
+    for (std::uint32_t i = 0; i < count_; ++i) {
+        if (intervals_[i].highest < threshold_) continue;
+        hits_[kept] = hits_[i];
+        intervals_[kept] = intervals_[i];
+        ++kept;
+        if (i < exact_) kept_exact = kept;
+    }
+    count_ = kept;
+    exact_ = kept_exact;
+}
+
+// Bounds cannot tell the rest apart (ties, or data finer than the bound): score it, keep the k best.
+void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
+    const std::uint32_t n = count_ - exact_;
+    std::vector<std::uint32_t> rows(n);
+    std::vector<float> scores(n);
+    for (std::uint32_t i = 0; i < n; ++i) rows[i] = hits_[exact_ + i].row;
+    rescore(rows.data(), n, scores.data());
+    rescored_ += n;
+    for (std::uint32_t i = 0; i < n; ++i) intervals_[exact_ + i] = {scores[i], scores[i]};
+
+    std::vector<std::uint32_t> order(count_);
+    std::iota(order.begin(), order.end(), 0U);
+    const auto better = [&](std::uint32_t a, std::uint32_t b) {
+        return Scored{intervals_[a].lowest, ids.id(hits_[a].row)}.before(
+            {intervals_[b].lowest, ids.id(hits_[b].row)});
+    };
+    if (count_ > k_) {
+        std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
+                         order.end(), better);
+        raise_threshold(intervals_[order[k_ - 1]].lowest);
+        order.resize(k_);
+        std::sort(order.begin(), order.end());  // so that moving down never overwrites
+    }
+    for (std::uint32_t i = 0; i < order.size(); ++i) {
+        hits_[i] = hits_[order[i]];
+        intervals_[i] = intervals_[order[i]];
+    }
+    count_ = exact_ = static_cast<std::uint32_t>(order.size());
+}
+
+void Candidates::tighten(const Rescore& rescore, const IdMap& ids, std::vector<float>& scratch) {
+    raise_to_kth_lower_bound(scratch);
+    drop_below_threshold();
+    if (count_ > hard_limit_ / 2) make_exact(rescore, ids);
+    // Room to gather as many again before the next look.
+    soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, 2 * count_));
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,13 @@
+// The scan without its selection: what it certifies about every item. For tests of the bound.
+#pragma once
+
+#include "kernels/table.hpp"
+#include "vecrecall/flat_index.hpp"
+
+namespace vecrecall::scan {
+
+// For each item the smallest and the largest float32 score that the scan allows it.
+void intervals_f32(const kernels::KernelTable& table, const ItemsView& items, Metric metric,
+                   const float* query, float* lowest, float* highest);
+
+}  // namespace vecrecall::scan

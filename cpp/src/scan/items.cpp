@@ -1,0 +1,159 @@
+#include "scan/items.hpp"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+#include "kernels/registry.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Float64 rounding of norms and sums of up to 2^20 terms stays far below one part in 2^30.
+constexpr double kUp = 1.0 + 0x1p-30;
+
+constexpr std::size_t kSampleRows = 4096;
+
+Buffer<float> copy_rows(const MatrixView& rows, int threads) {
+    Buffer<float> owned(checked_product(rows.rows, rows.dim));
+    parallel_for(blocks_for(rows.rows), threads, [&](std::size_t block) {
+        const std::size_t first = block * kBlockItems;
+        const std::size_t n = std::min(kBlockItems, rows.rows - first);
+        std::memcpy(owned.data() + first * rows.dim, rows.row(first), n * rows.dim * sizeof(float));
+    });
+    return owned;
+}
+
+std::vector<std::uint64_t> live_bits(std::size_t n) {
+    std::vector<std::uint64_t> words(blocks_for(n) * kBlockItems / kernels::kWordItems, 0);
+    std::fill(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(n / 64), ~std::uint64_t{0});
+    if (n % 64 != 0) words[n / 64] = (std::uint64_t{1} << (n % 64)) - 1;
+    return words;
+}
+
+double median(std::vector<double>& values) {
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
+
+}  // namespace
+
+Items::Items(const ItemsView& items, Metric metric, bool copy, int threads)
+    : owned_rows_(copy ? copy_rows(items.rows, threads) : Buffer<float>()),
+      scored_{.rows = items.rows, .bias = nullptr, .metric = metric},
+      ids_(items.ids, items.rows.rows),
+      stats_(blocks_for(items.rows.rows)),
+      live_(live_bits(items.rows.rows)) {
+    if (size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
+        throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
+    }
+    if (copy) scored_.rows.data = owned_rows_.data();
+    if (items.bias) {
+        bias_.assign(items.bias, items.bias + size());
+        scored_.bias = bias_.data();
+    }
+    const kernels::KernelTable& table = kernels::active();
+    if (metric == Metric::kCosine) scales_ = Buffer<float>(size());
+    if (metric == Metric::kL2 || items.bias) offsets_ = Buffer<float>(size());
+    choose_centre(table);
+    parallel_for(blocks(), threads, [&](std::size_t block) { derive_block(table, block); });
+}
+
+// The mean of a sample, where that brings the typical item closer; else zero: one huge row can
+// drag the mean away from all the others.
+void Items::choose_centre(const kernels::KernelTable& table) {
+    centre_.assign(dim(), 0.0F);
+    wide_centre_.assign(exact_width(dim()), 0.0);
+    const std::size_t stride = std::max<std::size_t>(1, size() / kSampleRows);
+    std::vector<std::uint32_t> sample;
+    for (std::size_t i = 0; i < size(); i += stride) sample.push_back(static_cast<std::uint32_t>(i));
+    if (sample.empty() || dim() == 0) return;
+
+    const std::size_t n = sample.size();
+    std::vector<double> zero(wide_centre_.size(), 0.0);
+    std::vector<double> squares(n);
+    std::vector<double> products(n);
+    table.sum_squared_differences(zero.data(), scored_.rows.data, dim(), sample.data(), n,
+                                  squares.data());
+    std::vector<double> mean(dim(), 0.0);
+    for (std::size_t i = 0; i < n; ++i) {
+        const double length = metric() == Metric::kCosine ? std::sqrt(squares[i]) : 1.0;
+        const float* row = scored_.rows.row(sample[i]);
+        for (std::size_t j = 0; j < dim() && length > 0; ++j) mean[j] += row[j] / length;
+    }
+    std::vector<float> centre(dim());
+    for (std::size_t j = 0; j < dim(); ++j) {
+        centre[j] = static_cast<float>(mean[j] / static_cast<double>(n));
+    }
+    std::vector<double> wide(wide_centre_.size());
+    widen_query(centre.data(), dim(), wide.data());
+    const double length = norm(table, wide.data(), centre.data(), dim());
+    if (metric() != Metric::kCosine) {  // unit rows never lose by it
+        table.sum_squared_differences(wide.data(), scored_.rows.data, dim(), sample.data(), n,
+                                      products.data());
+        if (!(median(products) < median(squares))) return;
+    }
+    centre_ = std::move(centre);
+    wide_centre_ = std::move(wide);
+    centre_norm_ = length * kUp;
+}
+
+void Items::derive_block(const kernels::KernelTable& table, std::size_t block) {
+    const std::size_t first = block * kBlockItems;
+    const std::size_t n = std::min(kBlockItems, size() - first);
+    BlockStats& stats = stats_[block];
+    stats = {.radius = 0, .max_offset = 0};
+    if (metric() == Metric::kCosine) derive_cosine(table, first, n, stats);
+    else derive_differences(table, first, n, stats);
+    for (std::size_t i = first; offsets() && i < first + n; ++i) {
+        stats.max_offset = std::max(stats.max_offset, std::fabs(static_cast<double>(offsets_[i])));
+    }
+    stats.max_offset *= kUp;
+}
+
+// |x/|x| - mu|^2 = 1 - 2 x.mu/|x| + |mu|^2, whose float64 error the added term covers.
+void Items::derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+                          BlockStats& stats) {
+    std::vector<double> products(n);
+    std::vector<double> squares(n);
+    table.sum_products_and_squares(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+                                   products.data(), squares.data());
+    const double mu2 = centre_norm_ * centre_norm_;
+    const double slack = (static_cast<double>(dim()) + 16) * 0x1p-50 * (1 + mu2);
+    double square = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const double length = std::sqrt(squares[i]);
+        const auto scale = static_cast<float>(1.0 / length);
+        const bool normal = scale >= FLT_MIN && scale <= FLT_MAX;
+        scales_[first + i] = normal ? scale : 0.0F;
+        if (!normal) square = kInfinity;
+        square = std::max(square, 1.0 - 2.0 * products[i] / length + mu2 + slack);
+        if (scored_.bias) offsets_[first + i] = static_cast<float>(scored_.bias[first + i]);
+    }
+    stats.radius = std::sqrt(square) * kUp;
+}
+
+void Items::derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+                               BlockStats& stats) {
+    std::vector<double> squares(n);
+    table.sum_squared_differences(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+                                  squares.data());
+    double square = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        square = std::max(square, squares[i]);
+        if (!offsets()) continue;
+        const double bias = scored_.bias ? scored_.bias[first + i] : 0.0;
+        const double offset = metric() == Metric::kL2 ? (bias - squares[i]) / 2 : bias;
+        offsets_[first + i] = static_cast<float>(offset);
+    }
+    stats.radius = std::sqrt(square) * kUp;
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,70 @@
+// The items of an index as the scan sees them: rows, and what is derived from them block by block.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "id_map.hpp"
+#include "memory.hpp"
+#include "scoring.hpp"
+
+namespace vecrecall::scan {
+
+// Items share one bound within a block.
+inline constexpr std::size_t kBlockItems = 2048;
+
+// The scan sees an item x as r = x - mu (ip, l2) or r = x / |x| - mu (cosine), and an offset:
+// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2). All are upper bounds over a block.
+struct BlockStats {
+    double radius;      // max |r|; infinite where the float32 scan has no bound
+    double max_offset;  // max |offset|
+};
+
+class Items {
+  public:
+    Items(const ItemsView& items, Metric metric, bool copy, int threads);
+
+    std::size_t size() const { return scored_.rows.rows; }
+    std::size_t dim() const { return scored_.rows.dim; }
+    Metric metric() const { return scored_.metric; }
+    std::size_t blocks() const { return stats_.size(); }
+
+    const ScoredItems& scored() const { return scored_; }
+    const IdMap& ids() const { return ids_; }
+    const BlockStats& stats(std::size_t block) const { return stats_[block]; }
+    const float* centre() const { return centre_.data(); }
+    double centre_norm() const { return centre_norm_; }
+    const double* wide_centre() const { return wide_centre_.data(); }
+    // A bit per row, set for every item; the rest of the last words is clear.
+    const std::uint64_t* live() const { return live_.data(); }
+
+    // Per row 1 / |x| (cosine), or null.
+    const float* scales() const { return scales_.empty() ? nullptr : scales_.data(); }
+    // Per row the offset, or null where all are zero.
+    const float* offsets() const { return offsets_.empty() ? nullptr : offsets_.data(); }
+
+  private:
+    void choose_centre(const kernels::KernelTable& table);
+    void derive_block(const kernels::KernelTable& table, std::size_t block);
+    void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+                       BlockStats& stats);
+    void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+                            BlockStats& stats);
+
+    Buffer<float> owned_rows_;
+    std::vector<double> bias_;
+    ScoredItems scored_;
+    IdMap ids_;
+    std::vector<float> centre_;
+    std::vector<double> wide_centre_;
+    double centre_norm_ = 0;
+    Buffer<float> scales_;
+    Buffer<float> offsets_;
+    std::vector<BlockStats> stats_;
+    std::vector<std::uint64_t> live_;
+};
+
+// A word-aligned row count: whole words of 64 rows, whole blocks.
+inline std::size_t blocks_for(std::size_t rows) { return (rows + kBlockItems - 1) / kBlockItems; }
+
+}  // namespace vecrecall::scan

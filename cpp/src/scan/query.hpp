@@ -1,0 +1,45 @@
+// Queries, prepared for the exact kernels and for the scan.
+#pragma once
+
+#include <vector>
+
+#include "hashing.hpp"
+#include "memory.hpp"
+#include "scan/items.hpp"
+
+namespace vecrecall::scan {
+
+// The scan sees the query as p: q (ip), q - mu (l2) or q / |q| (cosine). Then
+//     score = constant + multiplier * (p.r + offset).
+struct Query {
+    std::size_t place;   // row in the caller's batch
+    const double* wide;  // float64, zero-padded, for the exact kernels
+    double length;       // |q|, exact lane order
+    double constant;
+    double multiplier;
+    double scan_length;  // at least |p|
+    IdSet excluded;
+};
+
+class QueryBatch {
+  public:
+    // Leaves out queries that have no answer (zero under cosine).
+    QueryBatch(const kernels::KernelTable& table, const Items& items, const MatrixView& queries,
+               const RaggedView<std::int64_t>& exclude, int threads);
+
+    std::size_t size() const { return queries_.size(); }
+    const Query& operator[](std::size_t i) const { return queries_[i]; }
+    // p in float32.
+    const float* scan_vector(std::size_t i) const { return scan_vectors_.data() + i * dim_; }
+
+  private:
+    void prepare(const kernels::KernelTable& table, const Items& items, const float* row,
+                 std::size_t i);
+
+    std::size_t dim_;
+    Buffer<double> wide_;
+    Buffer<float> scan_vectors_;
+    std::vector<Query> queries_;
+};
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,217 @@
+#include "scan/search.hpp"
+
+#include <cmath>
+
+#include "kernels/registry.hpp"
+#include "scan/wave.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Buffers of one thread stay below this, whatever k is.
+constexpr std::size_t kBufferBytes = std::size_t{128} << 20;
+
+// Packing a step of rows costs as much as scanning it for four to six queries.
+constexpr std::size_t kMostQueries = 256;
+
+// From here on each thread takes queries of its own; below, the threads share the items.
+constexpr std::size_t kQueriesToSplit = 64;
+
+// Waking threads costs about as much as this many multiply-adds.
+constexpr std::size_t kTinyWork = std::size_t{1} << 20;
+
+float smallest_passing(double min_score) {
+    const auto rounded = static_cast<float>(min_score);
+    if (static_cast<double>(rounded) >= min_score) return rounded;
+    return std::nextafter(rounded, std::numeric_limits<float>::infinity());
+}
+
+int threads_worth(const Items& items, std::size_t queries, int threads) {
+    const double work = static_cast<double>(queries) * static_cast<double>(items.size()) *
+                        static_cast<double>(items.dim());
+    return work < static_cast<double>(kTinyWork) ? 1 : threads;
+}
+
+// The survivors of every thread that scanned for query q, made exact and sorted.
+class Finisher {
+  public:
+    Finisher(const Job& job, std::size_t query) : job_(job), query_(query) {}
+
+    void add(const Candidates& candidates, float threshold) {
+        for (std::size_t i = 0; i < candidates.size(); ++i) {
+            const Interval interval = candidates.interval(i);
+            if (interval.highest < threshold) continue;
+            rows_.push_back(candidates.row(i));
+            intervals_.push_back(interval);
+            exact_.push_back(i < candidates.exact());
+        }
+        rescored_ += candidates.rescored();
+    }
+
+    void write(const ListsOut& out) {
+        drop_below_kth();
+        score();
+        const std::size_t k = std::min(job_.options.k, scored_.size());
+        std::partial_sort(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(k),
+                          scored_.end(),
+                          [](const Scored& a, const Scored& b) { return a.before(b); });
+        const std::size_t place = job_.queries[query_].place;
+        for (std::size_t i = 0; i < k; ++i) {
+            out.ids[place * out.width + i] = scored_[i].id;
+            out.scores[place * out.width + i] = scored_[i].score;
+        }
+        out.counts[place] = static_cast<std::int32_t>(k);
+    }
+
+    std::uint64_t rescored() const { return rescored_; }
+
+  private:
+    void drop_below_kth() {
+        if (rows_.size() <= job_.options.k) return;
+        std::vector<float> lowest(rows_.size());
+        for (std::size_t i = 0; i < rows_.size(); ++i) lowest[i] = intervals_[i].lowest;
+        const auto kth = lowest.begin() + static_cast<std::ptrdiff_t>(job_.options.k - 1);
+        std::nth_element(lowest.begin(), kth, lowest.end(), std::greater<>());
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < rows_.size(); ++i) {
+            if (intervals_[i].highest < *kth) continue;
+            rows_[kept] = rows_[i];
+            intervals_[kept] = intervals_[i];
+            exact_[kept] = exact_[i];
+            ++kept;
+        }
+        rows_.resize(kept);
+    }
+
+    void score() {
+        std::vector<std::uint32_t> rows;
+        for (std::size_t i = 0; i < rows_.size(); ++i) {
+            if (exact_[i]) keep(rows_[i], intervals_[i].lowest);
+            else rows.push_back(rows_[i]);
+        }
+        std::vector<float> scores(rows.size());
+        rescore(job_, query_, rows.data(), rows.size(), scores.data());
+        rescored_ += rows.size();
+        for (std::size_t i = 0; i < rows.size(); ++i) keep(rows[i], scores[i]);
+    }
+
+    void keep(std::uint32_t row, float score) {
+        if (score >= job_.first_threshold) scored_.push_back({score, job_.items.ids().id(row)});
+    }
+
+    const Job& job_;
+    std::size_t query_;
+    std::vector<std::uint32_t> rows_;
+    std::vector<Interval> intervals_;
+    std::vector<bool> exact_;
+    std::vector<Scored> scored_;
+    std::uint64_t rescored_ = 0;
+};
+
+// Which queries go together, and how many threads share each group's items.
+struct Plan {
+    std::size_t group_queries;
+    std::size_t groups_at_once;
+    std::size_t scanners_a_group;
+};
+
+Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int threads) {
+    const std::size_t bytes_a_query = limits.room * (sizeof(kernels::Hit) + sizeof(Interval)) +
+                                      sizeof(float) * items.dim();
+    const std::size_t most = std::clamp<std::size_t>(kBufferBytes / bytes_a_query, 1, kMostQueries);
+    const auto t = static_cast<std::size_t>(threads);
+    if (queries >= kQueriesToSplit * t) {
+        return {.group_queries = std::min(most, (queries + t - 1) / t),
+                .groups_at_once = t,
+                .scanners_a_group = 1};
+    }
+    return {.group_queries = std::min(most, queries), .groups_at_once = 1, .scanners_a_group = t};
+}
+
+// Groups [first, ...) of the plan, scanned and finished; returns what was done.
+class Wave {
+  public:
+    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first,
+         std::size_t end)
+        : job_(job), limits_(limits), plan_(plan), first_(first), end_(end) {
+        for (std::size_t q = first; q < end; q += plan.group_queries) {
+            groups_.push_back(std::make_unique<Group>(q, std::min(plan.group_queries, end - q),
+                                                      job.first_threshold));
+        }
+        scanners_.resize(groups_.size() * plan.scanners_a_group);
+    }
+
+    void run(int threads, const ListsOut& out, SearchStats& stats) {
+        parallel_for(scanners_.size(), threads, [&](std::size_t s) {
+            Group& group = *groups_[s / plan_.scanners_a_group];
+            if (group.next_block.load() >= job_.items.blocks()) return;  // others were faster
+            scanners_[s] = std::make_unique<Scanner>(job_, group, limits_);
+            scanners_[s]->run();
+        });
+        std::atomic<std::uint64_t> rescored{0};
+        parallel_for(end_ - first_, threads, [&](std::size_t i) { rescored += finish(i, out); });
+        stats.rows_rescored += rescored;
+        for (const auto& scanner : scanners_) {
+            if (scanner) stats.items_scanned += scanner->items_scanned();
+        }
+    }
+
+  private:
+    std::uint64_t finish(std::size_t i, const ListsOut& out) {
+        const std::size_t g = i / plan_.group_queries;
+        const std::size_t q = i % plan_.group_queries;
+        const float threshold = groups_[g]->thresholds[q].load();
+        Finisher finisher(job_, first_ + i);
+        for (std::size_t s = 0; s < plan_.scanners_a_group; ++s) {
+            const auto& scanner = scanners_[g * plan_.scanners_a_group + s];
+            if (scanner) finisher.add(scanner->candidates(q), threshold);
+        }
+        finisher.write(out);
+        return finisher.rescored();
+    }
+
+    const Job& job_;
+    const Limits& limits_;
+    const Plan& plan_;
+    std::size_t first_;
+    std::size_t end_;
+    std::vector<std::unique_ptr<Group>> groups_;
+    std::vector<std::unique_ptr<Scanner>> scanners_;
+};
+
+void write_padding(const ListsOut& out) {
+    const std::size_t n = checked_product(out.rows, out.width);
+    std::fill_n(out.ids, n, std::int64_t{-1});
+    std::fill_n(out.scores, n, -std::numeric_limits<float>::infinity());
+    std::fill_n(out.counts, out.rows, 0);
+}
+
+}  // namespace
+
+SearchStats search(const Items& items, const MatrixView& queries, const SearchOptions& options,
+                   const ListsOut& out) {
+    SearchStats stats;
+    write_padding(out);
+    if (items.size() == 0 || queries.rows == 0) return stats;
+    const int wanted = options.threads == 0 ? num_threads() : options.threads;
+    const int threads = threads_worth(items, queries.rows, wanted);
+    const kernels::KernelTable& table = kernels::active();
+    const QueryBatch batch(table, items, queries, options.exclude, threads);
+    if (batch.size() == 0) return stats;
+    const Job job{.table = table,
+                  .items = items,
+                  .queries = batch,
+                  .options = options,
+                  .first_threshold = smallest_passing(options.min_score)};
+    const Limits limits = limits_for(items, options.k);
+    const Plan plan = plan_for(items, batch.size(), limits, threads);
+    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
+    for (std::size_t q = 0; q < batch.size(); q += at_once) {
+        Wave(job, limits, plan, q, std::min(batch.size(), q + at_once)).run(threads, out, stats);
+    }
+    stats.precision = "float32";
+    return stats;
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,68 @@
+#include "scoring.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace vecrecall {
+namespace {
+
+constexpr std::size_t kChunk = 256;
+
+struct Sums {
+    double main[kChunk];
+    double squares[kChunk];  // cosine alone
+};
+
+void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                const float* rows, const std::uint32_t* index, std::size_t n, Sums& sums) {
+    const std::size_t dim = items.rows.dim;
+    switch (items.metric) {
+        case Metric::kIp: table.sum_products(query, rows, dim, index, n, sums.main); break;
+        case Metric::kL2: table.sum_squared_differences(query, rows, dim, index, n, sums.main); break;
+        case Metric::kCosine:
+            table.sum_products_and_squares(query, rows, dim, index, n, sums.main, sums.squares);
+            break;
+    }
+}
+
+double finish(Metric metric, double query_norm, double sum, double square) {
+    switch (metric) {
+        case Metric::kIp: return sum;
+        case Metric::kL2: return 0.0 - sum;
+        case Metric::kCosine: break;
+    }
+    if (square == 0) return -std::numeric_limits<double>::infinity();
+    return sum / (query_norm * std::sqrt(square));
+}
+
+}  // namespace
+
+void widen_query(const float* query, std::size_t dim, double* storage) {
+    std::copy(query, query + dim, storage);
+    std::fill(storage + dim, storage + exact_width(dim), 0.0);
+}
+
+double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
+            std::size_t dim) {
+    double square = 0;
+    table.sum_products(wide, narrow, dim, nullptr, 1, &square);
+    return std::sqrt(square);
+}
+
+void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                double query_norm, const std::uint32_t* index, std::size_t first, std::size_t n,
+                float* scores) {
+    Sums sums;
+    for (std::size_t from = 0; from < n; from += kChunk) {
+        const std::size_t count = std::min(kChunk, n - from);
+        const float* rows = index ? items.rows.data : items.rows.row(first + from);
+        exact_sums(table, items, query, rows, index ? index + from : nullptr, count, sums);
+        for (std::size_t i = 0; i < count; ++i) {
+            double score = finish(items.metric, query_norm, sums.main[i], sums.squares[i]);
+            if (items.bias) score += items.bias[index ? index[from + i] : first + from + i];
+            scores[from + i] = round_score(score);
+        }
+    }
+}
+
+}  // namespace vecrecall

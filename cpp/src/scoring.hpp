@@ -1,0 +1,37 @@
+// From exact float64 sums to score bits: the one place where a metric is defined.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/table.hpp"
+#include "vecrecall/flat_index.hpp"
+
+namespace vecrecall {
+
+// A query as the exact kernels take it: float64, zero-padded to a multiple of 8 (`storage` is the
+// caller's, exact_width(dim) doubles).
+inline std::size_t exact_width(std::size_t dim) { return (dim + 7) / 8 * 8; }
+void widen_query(const float* query, std::size_t dim, double* storage);
+
+// sqrt of the sum of squares, in the lane order of the scores.
+double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
+            std::size_t dim);
+
+// The one rounding to float32; -0 becomes +0, overflow an infinity.
+inline float round_score(double score) { return static_cast<float>(score) + 0.0F; }
+
+struct ScoredItems {
+    MatrixView rows;
+    const double* bias;  // or null
+    Metric metric;
+};
+
+// Final float32 scores of n rows: `index` picks them, or is null for rows first .. first + n - 1.
+// `query_norm` is used by cosine alone. A zero row under cosine scores -inf.
+void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                double query_norm, const std::uint32_t* index, std::size_t first, std::size_t n,
+                float* scores);
+
+}  // namespace vecrecall

@@ -1,0 +1,212 @@
+"""From what callers pass to what the core takes: every conversion, and every message about it.
+
+A message names the argument, says what was expected and what came.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.ragged import Ragged
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+E = TypeVar("E")
+
+
+def _kind(x: object) -> str:
+    return f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+
+
+def _as_array(x: object, name: str, expected: str) -> npt.NDArray[Any]:
+    """Convert to an array; what NumPy cannot make regular is explained."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected {expected}, got a masked array (fill or drop its mask)")
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: expected {expected}, got ragged or mixed rows") from error
+
+
+def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any]:
+    expected = f"floating-point numbers of shape {shape}"
+    a = _as_array(x, name, expected)
+    if a.dtype.kind != "f":
+        raise TypeError(f"{name}: expected {expected}, got {_kind(a)}")
+    if a.ndim != ndim:
+        raise ValueError(f"{name}: expected {expected}, got shape {a.shape}")
+    return a
+
+
+def _to_float32(a: npt.NDArray[Any], name: str) -> F32:
+    """Round a matrix to float32; a finite value that does not fit is an error."""
+    if a.dtype.itemsize <= 4:
+        return np.require(a, np.float32, ["C", "A"])
+    if a.dtype.itemsize == 8:
+        narrow, row = _core.narrow(np.require(a, np.float64, ["C", "A"]))
+    else:
+        with np.errstate(over="ignore"):
+            narrow = np.ascontiguousarray(a, np.float32)
+        bad = np.flatnonzero((np.isinf(narrow) & np.isfinite(a)).any(axis=1))
+        row = int(bad[0]) if bad.size else -1
+    if row >= 0:
+        raise ValueError(f"{name}: expected values that fit float32, got an overflow in row {row}")
+    return narrow
+
+
+def matrix(x: object, name: str, dim: int | None = None) -> F32:
+    """Coerce to float32, C-contiguous, of the given width; values are not looked at."""
+    width = "d" if dim is None else str(dim)
+    a = _float_array(x, name, 2, f"(n, {width})")
+    if dim is not None and a.shape[1] != dim:
+        raise ValueError(f"{name}: expected shape (n, {dim}), got {a.shape}")
+    if a.shape[1] == 0:
+        raise ValueError(f"{name}: expected at least one column, got shape {a.shape}")
+    return _to_float32(a, name)
+
+
+def vectors(x: object, name: str, dim: int | None = None) -> F32:
+    """Coerce to float32, C-contiguous, finite."""
+    a = matrix(x, name, dim)
+    row = _core.first_nonfinite_row(a)
+    if row >= 0:
+        raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {row}")
+    return a
+
+
+def float_vector(x: object, name: str, n: int) -> F64:
+    """Coerce to float64 of length n; values are not looked at."""
+    a = _float_array(x, name, 1, f"({n},)")
+    if a.shape != (n,):
+        raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
+    return np.require(a, np.float64, ["C", "A"])
+
+
+def weights(x: object, name: str, n: int) -> F64:
+    """Coerce real numbers (floats or integers) to finite float64 of length n."""
+    a = _as_array(x, name, f"{n} numbers")
+    if a.dtype.kind not in "fiu" and a.size:
+        raise TypeError(f"{name}: expected {n} real numbers, got {_kind(a)}")
+    if a.shape != (n,):
+        raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
+    a = np.require(a, np.float64, ["C", "A"])
+    bad = np.flatnonzero(~np.isfinite(a))
+    if bad.size:
+        raise ValueError(f"{name}: expected finite numbers, got {a[bad[0]]} at place {bad[0]}")
+    return a
+
+
+def _int_array(x: object, name: str) -> npt.NDArray[Any]:
+    a = _as_array(x, name, "integers")
+    if a.dtype.kind not in "iu" and not (a.size == 0 and not isinstance(x, np.ndarray)):
+        raise TypeError(f"{name}: expected integers, got {_kind(a)}")
+    if a.dtype.kind == "u" and a.size and int(a.max()) > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: expected integers that fit int64, got {a.max()}")
+    return a
+
+
+def integers(x: object, name: str) -> I64:
+    """Coerce to a row of int64."""
+    a = _int_array(x, name)
+    if a.ndim != 1:
+        raise ValueError(f"{name}: expected a row of integers, got shape {a.shape}")
+    return np.require(a, np.int64, ["C", "A"])
+
+
+def ids(x: object, name: str, n: int) -> I64:
+    """Coerce to one id a row; the core checks that they are unique and not negative."""
+    a = integers(x, name)
+    if a.shape != (n,):
+        raise ValueError(f"{name}: expected {n} ids, one a row, got {a.shape[0]}")
+    return a
+
+
+def ragged(x: object, name: str, rows: int | None = None) -> Ragged:
+    """Coerce to ragged int64 rows: a `Ragged` or a sequence of sequences."""
+    expected = "a Ragged or a sequence of rows of integers"
+    if not isinstance(x, Ragged):
+        if isinstance(x, (str, bytes)) or not isinstance(x, (Sequence, np.ndarray)):
+            raise TypeError(f"{name}: expected {expected}, got {type(x).__name__}")
+        if isinstance(x, np.ndarray) and x.ndim < 1:
+            raise ValueError(f"{name}: expected {expected}, got shape {x.shape}")
+        x = _ragged_from_rows(x, name, expected)
+    values = _int_array(x.values, name)
+    if rows is not None and len(x) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, got {len(x)}")
+    return Ragged(np.require(values, np.int64, ["C", "A"]), x.offsets)
+
+
+def _ragged_from_rows(x: "Sequence[Any] | npt.NDArray[Any]", name: str, expected: str) -> Ragged:
+    rows = []
+    for i, row in enumerate(x):
+        if isinstance(row, (str, bytes)) or not isinstance(row, (Sequence, np.ndarray)):
+            raise TypeError(f"{name}: expected {expected}, got {_kind(row)} as row {i}")
+        rows.append(integers(row, f"{name}, row {i}"))
+    return Ragged.from_lists(rows) if rows else Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+def positive_int(x: object, name: str) -> int:
+    """Coerce to an int of at least 1."""
+    if isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected a whole number >= 1, got {x!r}")
+    try:
+        n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected a whole number >= 1, got {type(x).__name__}"
+        ) from None
+    if n < 1:
+        raise ValueError(f"{name}: expected a whole number >= 1, got {n}")
+    return n
+
+
+def list_length(x: object, rows: int) -> int:
+    """Coerce `k`, for lists of `rows` rows that memory can address."""
+    k = positive_int(x, "k")
+    if k * max(rows, 1) > np.iinfo(np.int64).max // 16:
+        raise ValueError(f"k: expected lists that memory can hold, got {k} for {rows} rows")
+    return k
+
+
+def thread_count(x: object) -> int:
+    """Coerce to a number of threads."""
+    n = positive_int(x, "threads")
+    if n > _core.MAX_THREADS:
+        raise ValueError(f"threads: expected at most {_core.MAX_THREADS}, got {n}")
+    return n
+
+
+def threads(x: object) -> int:
+    """Coerce the `threads` argument: None is the library's default."""
+    return _core.num_threads() if x is None else thread_count(x)
+
+
+def flag(x: object, name: str) -> bool:
+    """Coerce to a bool; anything that only looks like one is an error."""
+    if not isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {x!r}")
+    return bool(x)
+
+
+def choice(x: object, name: str, choices: dict[str, E]) -> E:
+    """Look up a word among the valid ones."""
+    valid = ", ".join(repr(c) for c in choices)
+    if not isinstance(x, str):
+        raise TypeError(f"{name}: expected one of {valid}, got {type(x).__name__}")
+    if x not in choices:
+        raise ValueError(f"{name}: expected one of {valid}, got {x!r}")
+    return choices[x]
+
+
+def real(x: object, name: str) -> float:
+    """Coerce to a float that is not NaN."""
+    if isinstance(x, (bool, str)) or not isinstance(x, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, got {type(x).__name__}")
+    if x != x:
+        raise ValueError(f"{name}: expected a number, got NaN")
+    return float(x)

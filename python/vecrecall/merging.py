@@ -1,0 +1,148 @@
+"""Joining ranked lists into one."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _coerce, _core
+from vecrecall.results import GroupResult, SearchResult
+
+Lists = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int32]]
+
+_HOW = {"max": False, "sum": True}
+
+
+def merge_shards(
+    results: Sequence[SearchResult], k: int, *, threads: int | None = None
+) -> SearchResult:
+    """Join the lists of disjoint shards into one list a query.
+
+    Parameters
+    ----------
+    results : sequence of SearchResult
+        The same queries searched in each shard; widths may differ. An id stands in one shard only.
+    k : int
+        List length, >= 1. With at least `k` from each shard the result equals, bit for bit, one
+        index over all items.
+    threads : int, optional
+
+    Returns
+    -------
+    SearchResult
+
+    Raises
+    ------
+    ValueError
+        If there are no results, their rows differ, or an id comes from two shards.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> q, x = np.ones((1, 2), np.float32), np.array([[1, 0], [0, 3]], np.float32)
+    >>> parts = [vr.FlatIndex(x[i : i + 1], ids=[i]).search(q, 1) for i in range(2)]
+    >>> vr.merge_shards(parts, 2).ids.tolist()
+    [[1, 0]]
+    """
+    if isinstance(results, SearchResult) or not isinstance(results, (list, tuple)):
+        raise TypeError(
+            f"results: expected a sequence of SearchResult, got {type(results).__name__}"
+        )
+    if not results:
+        raise ValueError("results: expected at least one SearchResult, got none")
+    lists = [_lists(r, f"results[{i}]") for i, r in enumerate(results)]
+    rows = len(lists[0][2])
+    for i, (_, _, counts) in enumerate(lists):
+        if len(counts) != rows:
+            raise ValueError(f"results[{i}]: expected {rows} rows, as results[0], got {len(counts)}")
+    k = _coerce.list_length(k, rows)
+    return SearchResult(*_core.merge_shards(lists, k, _coerce.threads(threads)))
+
+
+def merge_groups(
+    result: SearchResult,
+    groups: npt.ArrayLike,
+    k: int,
+    *,
+    how: Literal["max", "sum"] = "max",
+    threads: int | None = None,
+) -> GroupResult:
+    """Join the rows of one search, group by group, each item once.
+
+    For users that search with several vectors: the rows of a user are a group.
+
+    Parameters
+    ----------
+    result : SearchResult
+        One row a query vector.
+    groups : array_like of int, shape (n_groups + 1,)
+        Offsets: group ``g`` is the rows ``groups[g]`` to ``groups[g + 1] - 1``. An empty group
+        gets an empty list.
+    k : int
+        List length, >= 1.
+    how : {"max", "sum"}
+        An item's score: its largest, or the sum over the rows, accumulated in float64 in row order
+        and rounded once.
+    threads : int, optional
+
+    Returns
+    -------
+    GroupResult
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> index = vr.FlatIndex(np.array([[1, 0], [0, 1], [1, 1]], np.float32))
+    >>> r = index.search(np.array([[1, 0], [0, 1]], np.float32), 2)
+    >>> g = vr.merge_groups(r, [0, 2], 3, how="sum")
+    >>> g.ids.tolist(), g.scores.tolist(), g.hits.tolist()
+    ([[2, 0, -1]], [[2.0, 1.0, -inf]], [[2, 1, 0]])
+    """
+    lists = _lists(result, "result")
+    offsets = _offsets(groups, len(lists[2]))
+    k = _coerce.list_length(k, len(offsets))
+    total = _coerce.choice(how, "how", _HOW)
+    return GroupResult(*_core.merge_groups(lists, offsets, k, total, _coerce.threads(threads)))
+
+
+def _lists(result: Any, name: str) -> Lists:
+    """Check one SearchResult, whose arrays callers may have made themselves."""
+    if not isinstance(result, tuple) or len(result) != 3:
+        raise TypeError(f"{name}: expected a SearchResult, got {type(result).__name__}")
+    ids, scores, counts = (np.asarray(a) for a in result)
+    if ids.ndim != 2 or scores.shape != ids.shape or counts.shape != ids.shape[:1]:
+        raise ValueError(
+            f"{name}: expected ids and scores of shape (nq, k) and counts of shape (nq,), "
+            f"got {ids.shape}, {scores.shape} and {counts.shape}"
+        )
+    if ids.dtype.kind not in "iu" or counts.dtype.kind not in "iu" or scores.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: expected integer ids and counts and float scores, "
+            f"got dtypes {ids.dtype}, {counts.dtype} and {scores.dtype}"
+        )
+    if ((counts < 0) | (counts > ids.shape[1])).any():
+        raise ValueError(f"{name}: expected counts from 0 to {ids.shape[1]}")
+    bad = np.flatnonzero((np.isnan(scores) & (ids >= 0)).any(axis=1))
+    if bad.size:
+        raise ValueError(f"{name}: expected scores that are numbers, got NaN in row {bad[0]}")
+    return (
+        np.require(ids, np.int64, ["C", "A"]),
+        np.require(scores, np.float32, ["C", "A"]),
+        np.require(counts, np.int32, ["C", "A"]),
+    )
+
+
+def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:
+    offsets = _coerce.integers(groups, "groups").copy()
+    if not offsets.size or offsets[0] != 0 or offsets[-1] != rows:
+        raise ValueError(
+            f"groups: expected offsets from 0 to {rows}, the number of rows, got {offsets.tolist()}"
+            if offsets.size < 10
+            else f"groups: expected offsets from 0 to {rows}, the number of rows, "
+            f"got {offsets[0]} to {offsets[-1]}"
+        )
+    bad = np.flatnonzero(np.diff(offsets) < 0)
+    if bad.size:
+        raise ValueError(f"groups: expected offsets that never descend, got a descent at {bad[0]}")
+    return offsets

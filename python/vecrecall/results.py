@@ -1,0 +1,63 @@
+"""What the calls return: named tuples of plain NumPy arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class SearchResult(NamedTuple):
+    """Ranked lists, one a query: score descending, then id ascending.
+
+    Attributes
+    ----------
+    ids : ndarray of int64, shape (nq, k)
+        Item ids; -1 after the list's end.
+    scores : ndarray of float32, shape (nq, k)
+        Scores, larger is better; -inf after the list's end.
+    counts : ndarray of int32, shape (nq,)
+        How many entries of each row are real.
+    """
+
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+
+
+class GroupResult(NamedTuple):
+    """Ranked lists, one a group of rows, each item once.
+
+    Attributes
+    ----------
+    ids, scores, counts
+        As in `SearchResult`, one row a group.
+    hits : ndarray of int32, shape (n_groups, k)
+        How many of the group's rows held the item; 0 after the list's end.
+    winner : ndarray of int64, shape (n_groups, k)
+        The row of the merged result with the item's largest score, the lowest such row on a tie;
+        -1 after the list's end.
+    """
+
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+    hits: npt.NDArray[np.int32]
+    winner: npt.NDArray[np.int64]
+
+
+class SearchStats(NamedTuple):
+    """What a search did, summed over its queries.
+
+    Attributes
+    ----------
+    items_scanned : int
+        Items whose approximate score was computed.
+    rows_rescored : int
+        Rows whose exact score was computed.
+    precision : str
+        Of the scan: ``"float32"``, or ``"none"`` where there was nothing to scan.
+    """
+
+    items_scanned: int
+    rows_rescored: int
+    precision: str
