@@ -19,7 +19,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .sum_products_and_squares = sum_products_and_squares,
         .pack_f32 = pack_f32<S>,
         .f32_query_block = S::kQueries,
-        .scan_f32 = scan_f32<S>,
+        .scan_panels_f32 = scan_panels_f32<S>,
+        .scan_rows_f32 = scan_rows_f32<S>,
         .pool_sum = pool_sum<S>,
     };
 }

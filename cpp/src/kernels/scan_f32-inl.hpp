@@ -1,4 +1,4 @@
-// The float32 scan: register-blocked inner products fused with the threshold test.
+// The float32 scan: inner products fused with the threshold test.
 #pragma once
 
 #include "kernels/vectors.hpp"
@@ -21,55 +21,60 @@ __attribute__((noinline)) void emit(const float* values, std::uint64_t mask, std
     list.count = static_cast<std::uint32_t>(out - list.hits);
 }
 
+template <class S>
+constexpr int kVecs = static_cast<int>(S::kGroup) / S::kLanes;
+
+// Compares a group's values with a query's threshold and keeps the live hits. Value v is at
+// values[v * kStride], so that a register block can pass a column of its accumulators.
+template <class S, int kStride>
+VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size_t first,
+                    std::size_t query) {
+    constexpr std::uint64_t kAll = ~std::uint64_t{0} >> (kWordItems - S::kGroup);
+    const auto threshold = S::set(sieve.thresholds[query]);
+    std::uint64_t mask = 0;
+    for (int v = 0; v < kVecs<S>; ++v) {
+        mask |= S::not_less(values[v * kStride], threshold) << (v * S::kLanes);
+    }
+    mask &= (sieve.live[query][first / kWordItems] >> (first % kWordItems)) & kAll;
+    if (__builtin_expect(mask != 0, 0)) {
+        float stored[S::kGroup];
+        for (int v = 0; v < kVecs<S>; ++v) store(stored + v * S::kLanes, values[v * kStride]);
+        emit<S::kGroup>(stored, mask, sieve.first_row + static_cast<std::uint32_t>(first),
+                        sieve.hits[query]);
+    }
+}
+
 // One register block: kGroup items against Q queries.
 template <class S, int Q>
-VR_INLINE void scan_group(const ScanF32& a, std::size_t group, std::size_t q0) {
+VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t q0) {
     using V = typename S::F32;
-    constexpr int kVecs = static_cast<int>(S::kGroup) / S::kLanes;
     constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
     const std::size_t first = group * S::kGroup;
     const float* panel = a.panels + first * a.dim;
     const std::size_t panel_stride = a.dim * kPanelItems;
     const float* query = a.queries + q0 * a.dim;
 
-    V acc[kVecs][Q];
-    for (int v = 0; v < kVecs; ++v) {
-        const V start = load<V>(a.offsets + first + v * S::kLanes);
+    V acc[kVecs<S>][Q];
+    for (int v = 0; v < kVecs<S>; ++v) {
+        const V start = load<V>(a.sieve.offsets + first + v * S::kLanes);
         for (int q = 0; q < Q; ++q) acc[v][q] = start;
     }
     for (std::size_t j = 0; j < a.dim; ++j) {
-        V x[kVecs];
-        for (int v = 0; v < kVecs; ++v) {
+        V x[kVecs<S>];
+        for (int v = 0; v < kVecs<S>; ++v) {
             x[v] = load<V>(panel + (v / kPerPanel) * panel_stride + j * kPanelItems +
                            (v % kPerPanel) * S::kLanes);
         }
         for (int q = 0; q < Q; ++q) {
             const V b = S::set(query[j * Q + q]);
-            for (int v = 0; v < kVecs; ++v) acc[v][q] = S::multiply_add(b, x[v], acc[v][q]);
+            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(b, x[v], acc[v][q]);
         }
     }
-
-    const std::size_t word = first / kWordItems;
-    const std::size_t shift = first % kWordItems;
-    constexpr std::uint64_t kAll = ~std::uint64_t{0} >> (kWordItems - S::kGroup);
-    for (int q = 0; q < Q; ++q) {
-        const V threshold = S::set(a.thresholds[q0 + q]);
-        std::uint64_t mask = 0;
-        for (int v = 0; v < kVecs; ++v) {
-            mask |= S::not_less(acc[v][q], threshold) << (v * S::kLanes);
-        }
-        mask &= (a.live[q0 + q][word] >> shift) & kAll;
-        if (__builtin_expect(mask != 0, 0)) {
-            float values[S::kGroup];
-            for (int v = 0; v < kVecs; ++v) store(values + v * S::kLanes, acc[v][q]);
-            emit<S::kGroup>(values, mask, a.first_row + static_cast<std::uint32_t>(first),
-                            a.hits[q0 + q]);
-        }
-    }
+    for (int q = 0; q < Q; ++q) sift<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
 }
 
 template <class S, int Q>
-VR_INLINE void scan_remainder(const ScanF32& a, std::size_t group, std::size_t q0,
+VR_INLINE void scan_remainder(const ScanPanelsF32& a, std::size_t group, std::size_t q0,
                               std::size_t queries) {
     if constexpr (Q > 0) {
         if (queries == Q) scan_group<S, Q>(a, group, q0);
@@ -79,13 +84,69 @@ VR_INLINE void scan_remainder(const ScanF32& a, std::size_t group, std::size_t q
 
 // Groups outside, queries inside: a group's panels stay in the first-level cache.
 template <class S>
-void scan_f32(const ScanF32& a) {
+void scan_panels_f32(const ScanPanelsF32& a) {
     const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
     const std::size_t whole = a.n_queries - a.n_queries % S::kQueries;
     for (std::size_t g = 0; g < n_groups; ++g) {
         for (std::size_t q0 = 0; q0 < whole; q0 += S::kQueries) scan_group<S, S::kQueries>(a, g, q0);
         scan_remainder<S, S::kQueries - 1>(a, g, whole, a.n_queries - whole);
     }
+}
+
+// kLanes rows against one query: a sum along each row, then across by a transposed tree.
+template <class S, bool kScaled>
+VR_INLINE typename S::F32 dot_rows(const ScanRowsF32& a, std::size_t first, const float* query) {
+    using V = typename S::F32;
+    constexpr std::size_t kAhead = 16;  // rows; 4 KB at 64 dimensions
+    const std::size_t last = a.n_rows - 1;
+    V sums[S::kLanes];
+    for (int r = 0; r < S::kLanes; ++r) {
+        const std::size_t row = first + r < last ? first + r : last;  // past the end: a dead lane
+        const float* x = a.rows + row * a.dim;
+        prefetch_row(x + kAhead * a.dim, a.dim);
+        const V scale = S::set(kScaled ? a.scales[row] : 1.0F);
+        V sum = S::set(0.0F);
+        std::size_t j = 0;
+        for (; j + S::kLanes <= a.dim; j += S::kLanes) {
+            V y = load<V>(x + j);
+            if constexpr (kScaled) y = y * scale;
+            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.centre + j), sum);
+        }
+        if (j < a.dim) {
+            V y = S::load_some(x + j, static_cast<int>(a.dim - j));
+            if constexpr (kScaled) y = y * scale;
+            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.centre + j), sum);
+        }
+        sums[r] = sum;
+    }
+    S::transpose(sums);
+    for (int half = S::kLanes / 2; half > 0; half /= 2) {
+        for (int r = 0; r < half; ++r) sums[r] = sums[r] + sums[r + half];
+    }
+    return sums[0];
+}
+
+template <class S, bool kScaled>
+VR_INLINE void scan_rows(const ScanRowsF32& a) {
+    using V = typename S::F32;
+    const std::size_t stride = (a.dim + kPanelItems - 1) / kPanelItems * kPanelItems;
+    for (std::size_t first = 0; first < a.n_rows; first += S::kGroup) {
+        for (std::size_t q = 0; q < a.n_queries; ++q) {
+            V values[kVecs<S>];
+            for (int v = 0; v < kVecs<S>; ++v) {
+                const std::size_t at = first + v * S::kLanes;
+                values[v] = load<V>(a.sieve.offsets + at) +
+                            dot_rows<S, kScaled>(a, at, a.queries + q * stride);
+            }
+            sift<S, 1>(a.sieve, values, first, q);
+        }
+    }
+}
+
+template <class S>
+void scan_rows_f32(const ScanRowsF32& a) {
+    if (a.scales) scan_rows<S, true>(a);
+    else scan_rows<S, false>(a);
 }
 
 }  // namespace

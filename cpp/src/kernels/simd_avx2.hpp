@@ -16,6 +16,11 @@ struct Avx2 {
     static constexpr int kPoolVectors = 4;
 
     VR_INLINE F32 set(float x) { return (F32)_mm256_set1_ps(x); }
+    // The first n < 8 floats, zeros behind.
+    VR_INLINE F32 load_some(const float* p, int n) {
+        const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        return (F32)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+    }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
     }

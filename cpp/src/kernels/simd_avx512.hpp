@@ -17,6 +17,10 @@ struct Avx512 {
     static constexpr int kPoolVectors = 8;
 
     VR_INLINE F32 set(float x) { return (F32)_mm512_set1_ps(x); }
+    // The first n < 16 floats, zeros behind.
+    VR_INLINE F32 load_some(const float* p, int n) {
+        return (F32)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);
+    }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
     }

@@ -14,6 +14,10 @@ struct Generic {
     static constexpr int kPoolVectors = 1;
 
     VR_INLINE F32 set(float x) { return F32{x, x, x, x}; }
+    // The first n < 4 floats, zeros behind.
+    VR_INLINE F32 load_some(const float* p, int n) {
+        return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};
+    }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) { return c + a * b; }
     VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
         const i32x4 less = a < b;  // false for NaN

@@ -16,6 +16,10 @@ struct Neon {
     static constexpr int kPoolVectors = 4;
 
     VR_INLINE F32 set(float x) { return (F32)vdupq_n_f32(x); }
+    // The first n < 4 floats, zeros behind.
+    VR_INLINE F32 load_some(const float* p, int n) {
+        return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};
+    }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
     }

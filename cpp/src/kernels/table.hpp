@@ -22,18 +22,35 @@ struct HitList {
     std::uint32_t count;
 };
 
-// One step of the scan: a run of whole panels against a batch of queries.
-struct ScanF32 {
-    const float* panels;   // [n_panels][dim][16]
-    const float* offsets;  // [n_panels][16], what each item's accumulator starts from
-    std::size_t n_panels;  // a multiple of 4 (a whole word); absent items are dead in `live`
-    std::size_t dim;
-    const float* queries;  // blocks of query_block queries, each block [dim][queries in block]
-    std::size_t n_queries;
+// What decides whether an item is a hit, and where the hits of a step go.
+struct Sieve {
+    const float* offsets;              // per item, what its value starts from
     const float* thresholds;           // per query: an item is a hit unless value < threshold
     const std::uint64_t* const* live;  // per query: word 0 covers the step's first 64 items
     std::uint32_t first_row;
     HitList* hits;  // per query
+};
+
+// One step of the scan: a run of whole panels against a batch of queries.
+struct ScanPanelsF32 {
+    const float* panels;   // [n_panels][dim][16]
+    std::size_t n_panels;  // a multiple of 4 (a whole word); absent items are dead in `live`
+    std::size_t dim;
+    const float* queries;  // blocks of query_block queries, each block [dim][queries in block]
+    std::size_t n_queries;
+    Sieve sieve;
+};
+
+// The same from the rows in place, for few queries: no packing, one sum across lanes an item.
+struct ScanRowsF32 {
+    const float* rows;  // row-major, n_rows x dim
+    std::size_t n_rows;
+    std::size_t dim;
+    const float* scales;   // per row, or null for 1
+    const float* centre;   // [padded dim]
+    const float* queries;  // n_queries x padded dim; padding to a multiple of 16 is zero
+    std::size_t n_queries;
+    Sieve sieve;  // offsets reach to a multiple of 64 items
 };
 
 struct PackF32 {
@@ -74,7 +91,8 @@ struct KernelTable {
 
     void (*pack_f32)(const PackF32&);
     std::size_t f32_query_block;
-    void (*scan_f32)(const ScanF32&);
+    void (*scan_panels_f32)(const ScanPanelsF32&);
+    void (*scan_rows_f32)(const ScanRowsF32&);
 
     void (*pool_sum)(const PoolSum&);
 };

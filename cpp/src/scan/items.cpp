@@ -69,7 +69,7 @@ Items::Items(const ItemsView& items, Metric metric, bool copy, int threads)
 // The mean of a sample, where that brings the typical item closer; else zero: one huge row can
 // drag the mean away from all the others.
 void Items::choose_centre(const kernels::KernelTable& table) {
-    centre_.assign(dim(), 0.0F);
+    centre_.assign(padded_dim(dim()), 0.0F);
     wide_centre_.assign(exact_width(dim()), 0.0);
     const std::size_t stride = std::max<std::size_t>(1, size() / kSampleRows);
     std::vector<std::uint32_t> sample;
@@ -88,7 +88,7 @@ void Items::choose_centre(const kernels::KernelTable& table) {
         const float* row = scored_.rows.row(sample[i]);
         for (std::size_t j = 0; j < dim() && length > 0; ++j) mean[j] += row[j] / length;
     }
-    std::vector<float> centre(dim());
+    std::vector<float> centre(padded_dim(dim()), 0.0F);
     for (std::size_t j = 0; j < dim(); ++j) {
         centre[j] = static_cast<float>(mean[j] / static_cast<double>(n));
     }

@@ -32,6 +32,7 @@ class Items {
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return ids_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
+    // Zero-padded to padded_dim.
     const float* centre() const { return centre_.data(); }
     double centre_norm() const { return centre_norm_; }
     const double* wide_centre() const { return wide_centre_.data(); }
@@ -64,7 +65,9 @@ class Items {
     std::vector<std::uint64_t> live_;
 };
 
-// A word-aligned row count: whole words of 64 rows, whole blocks.
+// The row-wise kernels read queries and centre in whole vectors.
+inline std::size_t padded_dim(std::size_t dim) { return (dim + 15) / 16 * 16; }
+
 inline std::size_t blocks_for(std::size_t rows) { return (rows + kBlockItems - 1) / kBlockItems; }
 
 }  // namespace vecrecall::scan

@@ -8,6 +8,9 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 // Packed panels of a step stay within a quarter of a megabyte of second-level cache.
 constexpr std::size_t kPanelBytes = std::size_t{128} << 10;
 
+// Packing a row costs as much as scanning it in place for so many queries.
+constexpr std::size_t kQueriesByRows = 4;
+
 std::size_t whole_words(std::size_t items) {
     return (items + kernels::kWordItems - 1) / kernels::kWordItems * kernels::kWordItems;
 }
@@ -44,8 +47,9 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
       certificates_(group.n),
       raw_thresholds_(group.n),
       live_(group.n),
-      queries_(checked_product(group.n, job.items.dim())),
-      panels_(limits.step * job.items.dim()),
+      by_rows_(group.n <= kQueriesByRows),
+      queries_(checked_product(group.n, padded_dim(job.items.dim()))),
+      panels_(by_rows_ ? 0 : limits.step * job.items.dim()),
       offsets_(limits.step, 0.0F),
       step_(std::min(kFirstStep, limits.step)) {
     candidates_.reserve(group.n);
@@ -56,9 +60,17 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
     pack_queries();
 }
 
-// Blocks of the kernel's width, dimension by dimension: what one register block reads is adjacent.
 void Scanner::pack_queries() {
     const std::size_t dim = job_.items.dim();
+    if (by_rows_) {
+        std::fill_n(queries_.data(), queries_.size(), 0.0F);
+        for (std::size_t q = 0; q < group_.n; ++q) {
+            std::copy_n(job_.queries.scan_vector(group_.first + q), dim,
+                        queries_.data() + q * padded_dim(dim));
+        }
+        return;
+    }
+    // Blocks of the kernel's width, dimension by dimension: what a register block reads is adjacent.
     const std::size_t width = job_.table.f32_query_block;
     for (std::size_t q0 = 0; q0 < group_.n; q0 += width) {
         const std::size_t n = std::min(width, group_.n - q0);
@@ -91,9 +103,40 @@ void Scanner::scan_block(std::size_t block) {
 }
 
 void Scanner::scan_step(std::size_t first, std::size_t n) {
-    const std::size_t n_panels = whole_words(n) / kernels::kPanelItems;
     set_thresholds();
+    if (job_.items.offsets()) std::copy_n(job_.items.offsets() + first, n, offsets_.data());
+    for (std::size_t q = 0; q < group_.n; ++q) {
+        const std::size_t place = job_.queries[group_.first + q].place;
+        const std::uint64_t* live = job_.options.allow ? job_.options.allow[place] : job_.items.live();
+        live_[q] = live + first / kernels::kWordItems;
+        lists_[q] = candidates_[q].list();
+    }
+    const kernels::Sieve sieve{.offsets = offsets_.data(),
+                               .thresholds = raw_thresholds_.data(),
+                               .live = live_.data(),
+                               .first_row = static_cast<std::uint32_t>(first),
+                               .hits = lists_.data()};
+    if (by_rows_) scan_rows(first, n, sieve);
+    else scan_panels(first, n, sieve);
+    items_scanned_ += n * group_.n;
+    take_in();
+}
+
+void Scanner::scan_rows(std::size_t first, std::size_t n, const kernels::Sieve& sieve) {
     const Items& items = job_.items;
+    job_.table.scan_rows_f32({.rows = items.scored().rows.row(first),
+                              .n_rows = n,
+                              .dim = items.dim(),
+                              .scales = items.scales() ? items.scales() + first : nullptr,
+                              .centre = items.centre(),
+                              .queries = queries_.data(),
+                              .n_queries = group_.n,
+                              .sieve = sieve});
+}
+
+void Scanner::scan_panels(std::size_t first, std::size_t n, const kernels::Sieve& sieve) {
+    const Items& items = job_.items;
+    const std::size_t n_panels = whole_words(n) / kernels::kPanelItems;
     job_.table.pack_f32({.rows = items.scored().rows.row(first),
                          .n_rows = n,
                          .dim = items.dim(),
@@ -101,25 +144,12 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
                          .centre = items.centre(),
                          .panels = panels_.data(),
                          .n_panels = n_panels});
-    if (items.offsets()) std::copy_n(items.offsets() + first, n, offsets_.data());
-    for (std::size_t q = 0; q < group_.n; ++q) {
-        const std::size_t place = job_.queries[group_.first + q].place;
-        const std::uint64_t* live = job_.options.allow ? job_.options.allow[place] : items.live();
-        live_[q] = live + first / kernels::kWordItems;
-        lists_[q] = candidates_[q].list();
-    }
-    job_.table.scan_f32({.panels = panels_.data(),
-                         .offsets = offsets_.data(),
-                         .n_panels = n_panels,
-                         .dim = items.dim(),
-                         .queries = queries_.data(),
-                         .n_queries = group_.n,
-                         .thresholds = raw_thresholds_.data(),
-                         .live = live_.data(),
-                         .first_row = static_cast<std::uint32_t>(first),
-                         .hits = lists_.data()});
-    items_scanned_ += n * group_.n;
-    take_in();
+    job_.table.scan_panels_f32({.panels = panels_.data(),
+                                .n_panels = n_panels,
+                                .dim = items.dim(),
+                                .queries = queries_.data(),
+                                .n_queries = group_.n,
+                                .sieve = sieve});
 }
 
 void Scanner::set_thresholds() {

@@ -67,6 +67,8 @@ class Scanner {
     void pack_queries();
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
+    void scan_rows(std::size_t first, std::size_t n, const kernels::Sieve& sieve);
+    void scan_panels(std::size_t first, std::size_t n, const kernels::Sieve& sieve);
     void set_thresholds();
     void take_in();
     void tighten(std::size_t q);
@@ -81,6 +83,7 @@ class Scanner {
     std::vector<Certificate> certificates_;  // of the block at hand
     std::vector<float> raw_thresholds_;
     std::vector<const std::uint64_t*> live_;
+    bool by_rows_;  // few queries: rows in place, instead of panels
     Buffer<float> queries_;
     Buffer<float> panels_;
     std::vector<float> offsets_;

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Runs the C++ tests on processors that this machine is not: x86-64 without AVX-512 and without AVX2,
+# and AArch64 with and without dot product, all under QEMU's user mode. What is missing is said and
+# left out. Debian: apt-get install qemu-user g++-aarch64-linux-gnu
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# QEMU says at every start what its models leave out of the real processors; none of it matters here.
+quietly() {
+    "$@" 2> >(grep -v "TCG doesn't support requested feature" >&2)
+}
+
+# The thread pool's test is left out: it does not depend on the processor, and QEMU's user mode
+# cannot start threads in a forked child.
+# expect CPU_NAME EXPECTED_BEST_ISA EMULATOR BUILD_FOLDER
+expect() {
+    local cpu=$1 best=$2 emulator=$3 folder=$4 found
+    found=$(quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_isa" | sed -n 's/^available: //p' | head -n 1)
+    if [ "$found" != "$best" ]; then
+        echo "$emulator -cpu $cpu: expected $best first, got '$found'" >&2
+        exit 1
+    fi
+    for name in search pool merge values; do
+        quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_$name" >/dev/null
+    done
+    echo "$emulator -cpu $cpu: tests passed on $best"
+}
+
+if [ "$(uname -m)" = x86_64 ] && command -v qemu-x86_64 >/dev/null; then
+    cmake --preset release >/dev/null
+    cmake --build --preset release >/dev/null
+    expect Haswell avx2 qemu-x86_64 build/release
+    expect Westmere baseline qemu-x86_64 build/release
+else
+    echo "skipped: other x86-64 processors need an x86-64 machine and qemu-x86_64 (Debian: qemu-user)"
+fi
+
+if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    cmake --preset aarch64 >/dev/null
+    cmake --build --preset aarch64 >/dev/null
+    expect max neon qemu-aarch64 build/aarch64
+    expect cortex-a53 baseline qemu-aarch64 build/aarch64
+else
+    echo "skipped: AArch64 needs aarch64-linux-gnu-g++ and qemu-aarch64" \
+        "(Debian: g++-aarch64-linux-gnu qemu-user)"
+fi
