@@ -1,5 +1,6 @@
 #include "vecrecall/flat_index.hpp"
 
+#include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
 #include <optional>
@@ -131,7 +132,8 @@ class Index {
     }
 
     // One array serves all queries, or each has its own.
-    std::vector<const std::uint64_t*> allow_rows(const AllowBits& allow, std::size_t queries) const {
+    std::vector<const std::uint64_t*> allow_rows(const AllowBits& allow,
+                                                 std::size_t queries) const {
         std::vector<const std::uint64_t*> rows;
         if (!allow) return rows;
         const std::size_t words = index_.rows_of(nullptr, 0, false).size();
@@ -168,10 +170,11 @@ py::tuple topk_lists(const Array<float>& queries, const Array<float>& items, Met
 }  // namespace
 
 void register_flat_index(py::module_& m) {
-    py::enum_<Metric>(m, "Metric")
+    py::native_enum<Metric>(m, "Metric", "enum.Enum")
         .value("ip", Metric::kIp)
         .value("cosine", Metric::kCosine)
-        .value("l2", Metric::kL2);
+        .value("l2", Metric::kL2)
+        .finalize();
     py::class_<Index>(m, "FlatIndex")
         .def(py::init<Array<float>, const OptionalIds&, Metric, const OptionalBias&, bool, int>(),
              py::arg("vectors").noconvert(), py::arg("ids").noconvert(), py::arg("metric"),
@@ -180,8 +183,8 @@ void register_flat_index(py::module_& m) {
         .def_property_readonly("dim", [](const Index& i) { return i.index().dim(); })
         .def("search", &Index::search, py::arg("queries").noconvert(), py::arg("k"),
              py::arg("exclude"), py::arg("allow"), py::arg("min_score"), py::arg("threads"))
-        .def("score", &Index::score, py::arg("queries").noconvert(),
-             py::arg("values").noconvert(), py::arg("offsets").noconvert(), py::arg("threads"))
+        .def("score", &Index::score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
+             py::arg("offsets").noconvert(), py::arg("threads"))
         .def("ids", &Index::ids)
         .def("find", &Index::find, py::arg("ids").noconvert())
         .def("rows", &Index::rows, py::arg("numbers").noconvert())

@@ -44,7 +44,8 @@ py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int thre
 py::tuple groups(const ListArrays& result, const Array<std::int64_t>& offsets, std::size_t k,
                  bool sum, int threads) {
     const ListsView view = lists_view(result);
-    if (offsets.size() == 0 || offsets.at(offsets.size() - 1) != static_cast<std::int64_t>(view.rows)) {
+    if (offsets.size() == 0 ||
+        offsets.at(offsets.size() - 1) != static_cast<std::int64_t>(view.rows)) {
         throw std::invalid_argument("expected offsets that end at the number of rows");
     }
     const auto n = static_cast<std::size_t>(offsets.size()) - 1;

@@ -1,5 +1,6 @@
 #include "vecrecall/pool.hpp"
 
+#include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
 #include <optional>
@@ -32,10 +33,11 @@ Array<float> pooled(const Array<float>& table, const Array<std::int64_t>& values
 }  // namespace
 
 void register_pool(py::module_& m) {
-    py::enum_<Pooling>(m, "Pooling")
+    py::native_enum<Pooling>(m, "Pooling", "enum.Enum")
         .value("sum", Pooling::kSum)
         .value("mean", Pooling::kMean)
-        .value("max", Pooling::kMax);
+        .value("max", Pooling::kMax)
+        .finalize();
     m.def("pool", &pooled, py::arg("table").noconvert(), py::arg("values").noconvert(),
           py::arg("offsets").noconvert(), py::arg("weights").noconvert(), py::arg("mode"),
           py::arg("first"), py::arg("normalize"), py::arg("threads"));

@@ -28,10 +28,9 @@ void IdMap::build_table() const {
         std::size_t s = hash_id(ids_[i]) >> shape.shift;
         for (; slots_[s] != 0; s = (s + 1) & (shape.slots - 1)) {
             if (ids_[slots_[s] - 1] == ids_[i]) {
-                throw std::invalid_argument("ids: expected unique ids, got " +
-                                            std::to_string(ids_[i]) + " at rows " +
-                                            std::to_string(slots_[s] - 1) + " and " +
-                                            std::to_string(i));
+                throw std::invalid_argument(
+                    "ids: expected unique ids, got " + std::to_string(ids_[i]) + " at rows " +
+                    std::to_string(slots_[s] - 1) + " and " + std::to_string(i));
             }
         }
         slots_[s] = static_cast<std::uint32_t>(i + 1);

@@ -15,10 +15,10 @@ namespace {
 // An id of a row under way, with what has been gathered of it.
 struct Entry {
     std::int64_t id;
-    double sum;          // kSum: of all rows
-    float best;          // the largest score
-    std::int64_t row;    // where that was
-    std::int64_t last;   // the latest row that held it
+    double sum;         // kSum: of all rows
+    float best;         // the largest score
+    std::int64_t row;   // where that was
+    std::int64_t last;  // the latest row that held it
     std::int32_t hits;
 };
 

@@ -27,9 +27,9 @@ using Task = std::function<void(std::size_t)>;
 struct Job {
     const Task& task;
     const std::size_t n;
-    const int threads;                      // most threads at once, the caller included
+    const int threads;  // most threads at once, the caller included
     std::atomic<std::size_t> next{0};
-    int helpers_wanted = 0;                 // guarded by the pool's mutex, as all below
+    int helpers_wanted = 0;  // guarded by the pool's mutex, as all below
     int helpers_active = 0;
     std::condition_variable helpers_left;
     std::exception_ptr error;

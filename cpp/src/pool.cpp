@@ -104,8 +104,8 @@ class Bags {
         for (const std::int64_t row : rows_) {
             const float* x = table_.row(static_cast<std::size_t>(row));
             if (std::all_of(x, x + table_.dim, [](float v) { return std::isfinite(v); })) continue;
-            throw std::invalid_argument("table: expected finite values, got NaN or infinity in row " +
-                                        std::to_string(row));
+            throw std::invalid_argument(
+                "table: expected finite values, got NaN or infinity in row " + std::to_string(row));
         }
         if (options_.mode != Pooling::kMax) {
             throw std::invalid_argument("weights: expected sums within the range of float64");

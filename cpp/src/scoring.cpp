@@ -18,7 +18,9 @@ void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, con
     const std::size_t dim = items.rows.dim;
     switch (items.metric) {
         case Metric::kIp: table.sum_products(query, rows, dim, index, n, sums.main); break;
-        case Metric::kL2: table.sum_squared_differences(query, rows, dim, index, n, sums.main); break;
+        case Metric::kL2:
+            table.sum_squared_differences(query, rows, dim, index, n, sums.main);
+            break;
         case Metric::kCosine:
             table.sum_products_and_squares(query, rows, dim, index, n, sums.main, sums.squares);
             break;

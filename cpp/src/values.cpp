@@ -56,7 +56,9 @@ std::int64_t first_row(std::size_t rows, int threads, AnyBad any_bad, Bad bad) {
 std::int64_t first_nonfinite_row(const MatrixView& m, int threads) {
     return first_row(
         m.rows, threads,
-        [&](std::size_t first, std::size_t end) { return !finite(m.row(first), (end - first) * m.dim); },
+        [&](std::size_t first, std::size_t end) {
+            return !finite(m.row(first), (end - first) * m.dim);
+        },
         [&](std::size_t r) { return !finite(m.row(r), m.dim); });
 }
 
@@ -79,8 +81,7 @@ std::int64_t narrow(const double* wide, std::size_t rows, std::size_t dim, float
         }
         return any;
     };
-    return first_row(rows, threads, overflows,
-                     [&](std::size_t r) { return overflows(r, r + 1); });
+    return first_row(rows, threads, overflows, [&](std::size_t r) { return overflows(r, r + 1); });
 }
 
 }  // namespace vecrecall

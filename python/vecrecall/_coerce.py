@@ -157,9 +157,7 @@ def positive_int(x: object, name: str) -> int:
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
     except TypeError:
-        raise TypeError(
-            f"{name}: expected a whole number >= 1, got {type(x).__name__}"
-        ) from None
+        raise TypeError(f"{name}: expected a whole number >= 1, got {type(x).__name__}") from None
     if n < 1:
         raise ValueError(f"{name}: expected a whole number >= 1, got {n}")
     return n

@@ -361,9 +361,8 @@ def _usable(
         )
     bad_bias = np.zeros(0, bool) if bias is None else ~np.isfinite(bias)
     if bad_bias.any() and not leave_out:
-        raise ValueError(
-            f"bias: expected finite values, got NaN or infinity in row {np.flatnonzero(bad_bias)[0]}"
-        )
+        row = np.flatnonzero(bad_bias)[0]
+        raise ValueError(f"bias: expected finite values, got NaN or infinity in row {row}")
     if bad_row < 0 and not zero.any() and not bad_bias.any():
         return None
     usable = _core.finite_rows(rows).astype(bool)
@@ -373,9 +372,7 @@ def _usable(
     return usable
 
 
-def _valid_queries(
-    q: npt.NDArray[np.float32], leave_empty: bool
-) -> npt.NDArray[np.bool_] | None:
+def _valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
     """Say which queries are finite, None for all."""
     row = _core.first_nonfinite_row(q)
     if row < 0:
@@ -408,6 +405,7 @@ def _spread(result: SearchResult, valid: npt.NDArray[np.bool_]) -> SearchResult:
         np.full(shape, -np.inf, np.float32),
         np.zeros(len(valid), np.int32),
     )
-    for whole, part in zip(full, result, strict=True):
-        whole[valid] = part
+    full.ids[valid] = result.ids
+    full.scores[valid] = result.scores
+    full.counts[valid] = result.counts
     return full

@@ -55,7 +55,9 @@ def merge_shards(
     rows = len(lists[0][2])
     for i, (_, _, counts) in enumerate(lists):
         if len(counts) != rows:
-            raise ValueError(f"results[{i}]: expected {rows} rows, as results[0], got {len(counts)}")
+            raise ValueError(
+                f"results[{i}]: expected {rows} rows, as results[0], got {len(counts)}"
+            )
     k = _coerce.list_length(k, rows)
     return SearchResult(*_core.merge_shards(lists, k, _coerce.threads(threads)))
 

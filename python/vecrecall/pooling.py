@@ -130,5 +130,7 @@ def concat_blocks(
     )
     narrow, row = _core.narrow(np.ascontiguousarray(wide))
     if row >= 0:
-        raise ValueError(f"weights: expected products that fit float32, got an overflow in row {row}")
+        raise ValueError(
+            f"weights: expected products that fit float32, got an overflow in row {row}"
+        )
     return narrow

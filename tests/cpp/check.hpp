@@ -11,26 +11,26 @@ namespace test {
 
 inline int failures = 0;
 
-#define CHECK(condition)                                                     \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            ++test::failures;                                                \
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            ++test::failures;                                                    \
             std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-        }                                                                    \
+        }                                                                        \
     } while (false)
 
-#define CHECK_THROWS(expression, type)                                                  \
-    do {                                                                                \
-        bool thrown = false;                                                            \
-        try {                                                                           \
-            expression;                                                                 \
-        } catch (const type&) {                                                         \
-            thrown = true;                                                              \
-        }                                                                               \
-        if (!thrown) {                                                                  \
-            ++test::failures;                                                           \
+#define CHECK_THROWS(expression, type)                                                          \
+    do {                                                                                        \
+        bool thrown = false;                                                                    \
+        try {                                                                                   \
+            expression;                                                                         \
+        } catch (const type&) {                                                                 \
+            thrown = true;                                                                      \
+        }                                                                                       \
+        if (!thrown) {                                                                          \
+            ++test::failures;                                                                   \
             std::fprintf(stderr, "%s:%d: no %s: %s\n", __FILE__, __LINE__, #type, #expression); \
-        }                                                                               \
+        }                                                                                       \
     } while (false)
 
 inline int report(const char* name) {

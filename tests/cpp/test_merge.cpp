@@ -26,9 +26,10 @@ void check_shards() {
     CHECK(count == 4);
     CHECK((ids == std::vector<std::int64_t>{2, 4, 9, 1, -1}));
     CHECK((scores == std::vector<float>{3, 3, 2, 1, kLow}));
-    CHECK_THROWS(merge_shards({{a_ids, a_scores, a_counts, 1, 3}, {a_ids, a_scores, a_counts, 1, 3}},
-                              {ids.data(), scores.data(), &count, 1, 5}),
-                 std::invalid_argument);
+    CHECK_THROWS(
+        merge_shards({{a_ids, a_scores, a_counts, 1, 3}, {a_ids, a_scores, a_counts, 1, 3}},
+                     {ids.data(), scores.data(), &count, 1, 5}),
+        std::invalid_argument);
 }
 
 void check_groups() {
@@ -41,9 +42,9 @@ void check_groups() {
     std::vector<std::int32_t> out_counts(3);
     std::vector<std::int32_t> hits(9);
     std::vector<std::int64_t> winner(9);
-    merge_groups({ids, scores, counts, 3, 2}, offsets, Join::kSum,
-                 {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3}, hits.data(),
-                  winner.data()});
+    merge_groups(
+        {ids, scores, counts, 3, 2}, offsets, Join::kSum,
+        {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3}, hits.data(), winner.data()});
     CHECK((out_ids == std::vector<std::int64_t>{5, 7, 8, -1, -1, -1, 6, -1, -1}));
     CHECK((hits == std::vector<std::int32_t>{2, 1, 1, 0, 0, 0, 1, 0, 0}));
     CHECK((winner == std::vector<std::int64_t>{1, 0, 1, -1, -1, -1, 2, -1, -1}));

@@ -24,9 +24,7 @@ void check_every_task_runs_once() {
 
 void check_nested() {
     std::atomic<int> runs{0};
-    parallel_for(4, 4, [&](std::size_t) {
-        parallel_for(5, 4, [&](std::size_t) { ++runs; });
-    });
+    parallel_for(4, 4, [&](std::size_t) { parallel_for(5, 4, [&](std::size_t) { ++runs; }); });
     CHECK(runs.load() == 20);
 }
 

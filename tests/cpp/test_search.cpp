@@ -70,7 +70,9 @@ struct Answer {
     ListsOut out;
 
     Answer(std::size_t rows, std::size_t k)
-        : ids(rows * k), scores(rows * k), counts(rows),
+        : ids(rows * k),
+          scores(rows * k),
+          counts(rows),
           out{ids.data(), scores.data(), counts.data(), rows, k} {}
 };
 

@@ -9,8 +9,8 @@ namespace vecrecall {
 inline constexpr int kMaxThreads = 1024;
 
 // The default number of threads of a heavy call. The first use reads VECRECALL_NUM_THREADS and
-// throws std::invalid_argument when it is not a whole number in that range; without it, the processors that
-// this process may use, by affinity and cgroup quota.
+// throws std::invalid_argument when it is not a whole number in that range; without it, the
+// processors that this process may use, by affinity and cgroup quota.
 int num_threads();
 
 // Throws std::invalid_argument unless 1 <= n <= kMaxThreads.

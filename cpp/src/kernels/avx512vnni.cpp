@@ -7,6 +7,7 @@
 
 namespace vecrecall::kernels {
 
-constinit const KernelTable kAvx512Vnni = make_table<Avx512>("avx512vnni", cpu::kX86V4 | cpu::kX86Vnni);
+constinit const KernelTable kAvx512Vnni =
+    make_table<Avx512>("avx512vnni", cpu::kX86V4 | cpu::kX86Vnni);
 
 }  // namespace vecrecall::kernels

@@ -88,7 +88,8 @@ void scan_panels_f32(const ScanPanelsF32& a) {
     const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
     const std::size_t whole = a.n_queries - a.n_queries % S::kQueries;
     for (std::size_t g = 0; g < n_groups; ++g) {
-        for (std::size_t q0 = 0; q0 < whole; q0 += S::kQueries) scan_group<S, S::kQueries>(a, g, q0);
+        for (std::size_t q0 = 0; q0 < whole; q0 += S::kQueries)
+            scan_group<S, S::kQueries>(a, g, q0);
         scan_remainder<S, S::kQueries - 1>(a, g, whole, a.n_queries - whole);
     }
 }

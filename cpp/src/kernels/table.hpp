@@ -67,12 +67,12 @@ struct PackF32 {
 struct PoolSum {
     const float* table;
     std::size_t dim;
-    const std::int64_t* rows;     // valid row numbers only
-    const double* weights;        // per entry, or null for 1
+    const std::int64_t* rows;  // valid row numbers only
+    const double* weights;     // per entry, or null for 1
     std::size_t n_rows;
-    const std::int64_t* ahead;    // upcoming row numbers to prefetch, may reach past this bag
+    const std::int64_t* ahead;  // upcoming row numbers to prefetch, may reach past this bag
     std::size_t n_ahead;
-    double* sums;                 // [dim], overwritten
+    double* sums;  // [dim], overwritten
 };
 
 struct KernelTable {

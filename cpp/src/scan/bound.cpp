@@ -4,7 +4,7 @@ namespace vecrecall::scan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kFloatUnit = 0x1p-24;     // u: half the spacing of floats at 1
+constexpr double kFloatUnit = 0x1p-24;       // u: half the spacing of floats at 1
 constexpr double kFloatSmallest = 0x1p-149;  // the spacing of subnormal floats
 
 }  // namespace
@@ -47,9 +47,9 @@ Certificate certify_f32(const Items& items, const BlockStats& block, const Query
     if (cosine) exact = 1 + items.centre_norm() + r;
     const double magnitude = std::fabs(query.constant) + query.multiplier * reach + exact;
 
-    double error = query.multiplier *
-                       (p * item_error + query_error * y + dot_error + offset_error) +
-                   (d + 8) * 0x1p-50 * magnitude;
+    double error =
+        query.multiplier * (p * item_error + query_error * y + dot_error + offset_error) +
+        (d + 8) * 0x1p-50 * magnitude;
     error *= 1 + 0x1p-20;
     const bool in_range = (d + 2) * u < 0.5 && p < 1e38 && y < 1e38 && reach < 1e38;
     return {.constant = query.constant,

@@ -28,7 +28,8 @@ void Candidates::drop_below_threshold() {
     exact_ = kept_exact;
 }
 
-// Bounds cannot tell the rest apart (ties, or data finer than the bound): score it, keep the k best.
+// Bounds cannot tell the rest apart (ties, or data finer than the bound): score it, keep the k
+// best.
 void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
     const std::uint32_t n = count_ - exact_;
     std::vector<std::uint32_t> rows(n);

@@ -32,7 +32,8 @@ Buffer<float> copy_rows(const MatrixView& rows, int threads) {
 
 std::vector<std::uint64_t> live_bits(std::size_t n) {
     std::vector<std::uint64_t> words(blocks_for(n) * kBlockItems / kernels::kWordItems, 0);
-    std::fill(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(n / 64), ~std::uint64_t{0});
+    std::fill(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(n / 64),
+              ~std::uint64_t{0});
     if (n % 64 != 0) words[n / 64] = (std::uint64_t{1} << (n % 64)) - 1;
     return words;
 }
@@ -73,7 +74,8 @@ void Items::choose_centre(const kernels::KernelTable& table) {
     wide_centre_.assign(exact_width(dim()), 0.0);
     const std::size_t stride = std::max<std::size_t>(1, size() / kSampleRows);
     std::vector<std::uint32_t> sample;
-    for (std::size_t i = 0; i < size(); i += stride) sample.push_back(static_cast<std::uint32_t>(i));
+    for (std::size_t i = 0; i < size(); i += stride)
+        sample.push_back(static_cast<std::uint32_t>(i));
     if (sample.empty() || dim() == 0) return;
 
     const std::size_t n = sample.size();

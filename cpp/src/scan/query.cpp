@@ -54,7 +54,8 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
             query.constant = product;
             break;
         case Metric::kCosine:
-            for (std::size_t j = 0; j < dim_; ++j) p[j] = static_cast<float>(wide[j] / query.length);
+            for (std::size_t j = 0; j < dim_; ++j)
+                p[j] = static_cast<float>(wide[j] / query.length);
             query.constant = product / query.length;
             break;
         case Metric::kL2:

@@ -117,8 +117,8 @@ struct Plan {
 };
 
 Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int threads) {
-    const std::size_t bytes_a_query = limits.room * (sizeof(kernels::Hit) + sizeof(Interval)) +
-                                      sizeof(float) * items.dim();
+    const std::size_t bytes_a_query =
+        limits.room * (sizeof(kernels::Hit) + sizeof(Interval)) + sizeof(float) * items.dim();
     const std::size_t most = std::clamp<std::size_t>(kBufferBytes / bytes_a_query, 1, kMostQueries);
     const auto t = static_cast<std::size_t>(threads);
     if (queries >= kQueriesToSplit * t) {
@@ -132,8 +132,7 @@ Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int
 // Groups [first, ...) of the plan, scanned and finished; returns what was done.
 class Wave {
   public:
-    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first,
-         std::size_t end)
+    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end)
         : job_(job), limits_(limits), plan_(plan), first_(first), end_(end) {
         for (std::size_t q = first; q < end; q += plan.group_queries) {
             groups_.push_back(std::make_unique<Group>(q, std::min(plan.group_queries, end - q),

@@ -22,10 +22,12 @@ std::size_t whole_words(std::size_t items) {
 Limits limits_for(const Items& items, std::size_t k) {
     Limits limits{};
     const std::size_t bytes_an_item = sizeof(float) * std::max<std::size_t>(1, items.dim());
-    limits.step = std::clamp(kPanelBytes / bytes_an_item / kernels::kWordItems * kernels::kWordItems,
-                             kernels::kWordItems, kBlockItems);
+    limits.step =
+        std::clamp(kPanelBytes / bytes_an_item / kernels::kWordItems * kernels::kWordItems,
+                   kernels::kWordItems, kBlockItems);
     const std::size_t all = whole_words(items.size());
-    limits.hard = k > all ? std::max<std::size_t>(4 * all, 4096) : std::max<std::size_t>(4 * k, 4096);
+    limits.hard =
+        k > all ? std::max<std::size_t>(4 * all, 4096) : std::max<std::size_t>(4 * k, 4096);
     limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all), 128));
     limits.room = std::min(limits.hard + limits.step, all);
     return limits;
@@ -54,8 +56,9 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
       step_(std::min(kFirstStep, limits.step)) {
     candidates_.reserve(group.n);
     for (std::size_t q = 0; q < group.n; ++q) {
-        candidates_.emplace_back(hits_.data() + q * limits.room, intervals_.data() + q * limits.room,
-                                 job.options.k, limits.soft, limits.hard, job.first_threshold);
+        candidates_.emplace_back(hits_.data() + q * limits.room,
+                                 intervals_.data() + q * limits.room, job.options.k, limits.soft,
+                                 limits.hard, job.first_threshold);
     }
     pack_queries();
 }
@@ -70,7 +73,8 @@ void Scanner::pack_queries() {
         }
         return;
     }
-    // Blocks of the kernel's width, dimension by dimension: what a register block reads is adjacent.
+    // Blocks of the kernel's width, dimension by dimension: what a register block reads is
+    // adjacent.
     const std::size_t width = job_.table.f32_query_block;
     for (std::size_t q0 = 0; q0 < group_.n; q0 += width) {
         const std::size_t n = std::min(width, group_.n - q0);
@@ -90,8 +94,8 @@ void Scanner::run() {
 
 void Scanner::scan_block(std::size_t block) {
     for (std::size_t q = 0; q < group_.n; ++q) {
-        certificates_[q] = certify_f32(job_.items, job_.items.stats(block),
-                                       job_.queries[group_.first + q]);
+        certificates_[q] =
+            certify_f32(job_.items, job_.items.stats(block), job_.queries[group_.first + q]);
     }
     const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
     for (std::size_t first = block * kBlockItems; first < end;) {
@@ -107,7 +111,8 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
     if (job_.items.offsets()) std::copy_n(job_.items.offsets() + first, n, offsets_.data());
     for (std::size_t q = 0; q < group_.n; ++q) {
         const std::size_t place = job_.queries[group_.first + q].place;
-        const std::uint64_t* live = job_.options.allow ? job_.options.allow[place] : job_.items.live();
+        const std::uint64_t* live =
+            job_.options.allow ? job_.options.allow[place] : job_.items.live();
         live_[q] = live + first / kernels::kWordItems;
         lists_[q] = candidates_[q].list();
     }
@@ -172,11 +177,9 @@ void Scanner::take_in() {
 }
 
 void Scanner::tighten(std::size_t q) {
-    candidates_[q].tighten(
-        [&](const std::uint32_t* rows, std::size_t n, float* scores) {
-            rescore(job_, group_.first + q, rows, n, scores);
-        },
-        job_.items.ids(), scratch_);
+    candidates_[q].tighten([&](const std::uint32_t* rows, std::size_t n,
+                               float* scores) { rescore(job_, group_.first + q, rows, n, scores); },
+                           job_.items.ids(), scratch_);
     group_.raise(q, candidates_[q].threshold());
 }
 

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs the C++ library into the folder given, and builds and runs a program that finds it there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=${1:?usage: tools/test_cpp_package.sh FOLDER}
+cmake -S . -B "$folder/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$folder/installed" >/dev/null
+cmake --build "$folder/build" --target install >/dev/null
+cmake -S examples/cpp -B "$folder/example" -G Ninja -DCMAKE_PREFIX_PATH="$folder/installed" >/dev/null
+cmake --build "$folder/example" >/dev/null
+"$folder/example/nearest"
