@@ -12,8 +12,28 @@
 namespace vecrecall {
 namespace {
 
-// Row numbers to prefetch while a bag is summed: about ten memory latencies of work.
-constexpr std::size_t kAhead = 24;
+// Rows fetched ahead of the sum: enough to hide a memory access, not more than can be under way.
+constexpr std::int64_t kAhead = 24;
+
+constexpr std::size_t kBagsPerTask = 256;
+
+std::size_t tasks_for(const RaggedView<std::int64_t>& bags) {
+    return (bags.rows + kBagsPerTask - 1) / kBagsPerTask;
+}
+
+// Before anything is read: the first row number that is not -1 and not of the table.
+void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, int threads) {
+    const auto most = static_cast<std::uint64_t>(table.rows);
+    const auto beyond = [&](std::int64_t row) { return static_cast<std::uint64_t>(row + 1) > most; };
+    parallel_for(tasks_for(bags), threads, [&](std::size_t task) {
+        const std::size_t last = std::min(bags.rows, (task + 1) * kBagsPerTask);
+        const std::int64_t* const end = bags.values + bags.offsets[last];
+        const std::int64_t* const bad = std::find_if(bags.begin(task * kBagsPerTask), end, beyond);
+        if (bad == end) return;
+        throw std::out_of_range("rows: expected -1 or a row of the table, 0 to " +
+                                std::to_string(table.rows) + " - 1, got " + std::to_string(*bad));
+    });
+}
 
 // One thread's pass over a run of bags.
 class Bags {
@@ -25,8 +45,8 @@ class Bags {
     void pool(std::size_t first, std::size_t end, float* out) {
         for (std::size_t b = first; b < end; ++b) {
             gather(b);
-            gather_ahead(b, end);
-            combine();
+            if (options_.mode == Pooling::kMax) combine_max();
+            else combine_sum(b);
             check_finite();
             finish(out + b * table_.dim);
         }
@@ -39,39 +59,22 @@ class Bags {
         const auto limit = static_cast<std::size_t>(options_.first);
         for (std::int64_t i = bags_.offsets[bag]; i < bags_.offsets[bag + 1]; ++i) {
             if (options_.first >= 0 && rows_.size() == limit) break;
-            const std::int64_t row = bags_.values[i];
-            if (row == -1) continue;
-            if (row < -1 || row >= static_cast<std::int64_t>(table_.rows)) {
-                throw std::out_of_range("rows: expected -1 or a row of the table (0 to " +
-                                        std::to_string(table_.rows) + " - 1), got " +
-                                        std::to_string(row) + " in bag " + std::to_string(bag));
-            }
-            rows_.push_back(row);
+            if (bags_.values[i] < 0) continue;
+            rows_.push_back(bags_.values[i]);
             if (options_.weights) weights_.push_back(options_.weights[i]);
         }
     }
 
-    void gather_ahead(std::size_t bag, std::size_t end) {
-        ahead_.clear();
-        const std::int64_t last = bags_.offsets[end];
-        for (std::int64_t i = bags_.offsets[bag + 1]; i < last && ahead_.size() < kAhead; ++i) {
-            const std::int64_t row = bags_.values[i];
-            if (row >= 0 && row < static_cast<std::int64_t>(table_.rows)) ahead_.push_back(row);
-        }
-    }
-
-    void combine() {
-        if (options_.mode == Pooling::kMax) {
-            combine_max();
-            return;
-        }
+    void combine_sum(std::size_t bag) {
+        const std::int64_t ahead = bags_.offsets[bag] + kAhead;
+        const std::int64_t left = bags_.offsets[bags_.rows] - ahead;
         kernel_.pool_sum({.table = table_.data,
                           .dim = table_.dim,
                           .rows = rows_.data(),
                           .weights = options_.weights ? weights_.data() : nullptr,
                           .n_rows = rows_.size(),
-                          .ahead = ahead_.data(),
-                          .n_ahead = ahead_.size(),
+                          .ahead = left > 0 ? bags_.values + ahead : nullptr,
+                          .n_ahead = left > 0 ? static_cast<std::size_t>(left) : 0,
                           .sums = sums_.data()});
         if (options_.mode == Pooling::kMean) divide_by_weight();
     }
@@ -97,10 +100,9 @@ class Bags {
     // can fail here: looking at results costs less than looking at rows. A maximum is looked at row
     // by row, since it may hide an infinity.
     void check_finite() const {
-        const bool finite =
-            options_.mode != Pooling::kMax &&
-            std::all_of(sums_.begin(), sums_.end(), [](double s) { return std::isfinite(s); });
-        if (finite) return;
+        double zero = 0;
+        for (const double sum : sums_) zero += sum * 0.0;  // NaN from NaN or an infinity
+        if (options_.mode != Pooling::kMax && zero == 0) return;
         for (const std::int64_t row : rows_) {
             const float* x = table_.row(static_cast<std::size_t>(row));
             if (std::all_of(x, x + table_.dim, [](float v) { return std::isfinite(v); })) continue;
@@ -113,14 +115,11 @@ class Bags {
     }
 
     void finish(float* out) {
-        double scale = 1.0;
-        if (options_.normalize) {
-            const double length = length_of_sums();
-            if (length > 0) scale = length;
+        const double length = options_.normalize ? length_of_sums() : 0.0;
+        if (length > 0) {
+            for (double& sum : sums_) sum /= length;
         }
-        for (std::size_t j = 0; j < table_.dim; ++j) {
-            out[j] = static_cast<float>(sums_[j] / scale);
-        }
+        for (std::size_t j = 0; j < table_.dim; ++j) out[j] = static_cast<float>(sums_[j]);
     }
 
     // The Euclidean length, eight accumulators as in the scores.
@@ -137,18 +136,17 @@ class Bags {
     std::vector<double> sums_;
     std::vector<double> weights_;
     std::vector<std::int64_t> rows_;
-    std::vector<std::int64_t> ahead_;
 };
 
 }  // namespace
 
 void pool(const MatrixView& table, const RaggedView<std::int64_t>& bags, const PoolOptions& options,
           float* out) {
-    constexpr std::size_t kPerTask = 256;
+    check_rows(table, bags, options.threads);
     const kernels::KernelTable& kernel = kernels::active();
-    parallel_for((bags.rows + kPerTask - 1) / kPerTask, options.threads, [&](std::size_t task) {
+    parallel_for(tasks_for(bags), options.threads, [&](std::size_t task) {
         Bags(kernel, table, bags, options)
-            .pool(task * kPerTask, std::min(bags.rows, (task + 1) * kPerTask), out);
+            .pool(task * kBagsPerTask, std::min(bags.rows, (task + 1) * kBagsPerTask), out);
     });
 }
 

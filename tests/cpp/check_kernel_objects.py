@@ -14,7 +14,8 @@ from pathlib import Path
 
 def symbols(nm: str, file: str) -> list[tuple[str, str]]:
     out = subprocess.run([nm, "--defined-only", file], check=True, capture_output=True, text=True)
-    return [(kind, name) for _, kind, name in (line.split(maxsplit=2) for line in out.stdout.splitlines())]
+    lines = (line.split(maxsplit=2) for line in out.stdout.splitlines())
+    return [(kind, name) for _, kind, name in lines]
 
 
 def exports(nm: str, file: str) -> list[str]:

@@ -14,9 +14,9 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
     return KernelTable{
         .name = name,
         .features = features,
-        .sum_products = sum_products,
-        .sum_squared_differences = sum_squared_differences,
-        .sum_products_and_squares = sum_products_and_squares,
+        .sum_products = sum_products<S>,
+        .sum_squared_differences = sum_squared_differences<S>,
+        .sum_products_and_squares = sum_products_and_squares<S>,
         .pack_f32 = pack_f32<S>,
         .f32_query_block = S::kQueries,
         .scan_panels_f32 = scan_panels_f32<S>,

@@ -24,7 +24,7 @@ VR_INLINE const float* row_at(const float* rows, std::size_t dim, const std::uin
 }
 
 // R rows side by side hide the latency of the add chain; squares is null or takes sum of x*x.
-template <class Op, int R, bool kSquares>
+template <class S, class Op, int R, bool kSquares>
 VR_INLINE void sum_rows(const double* query, const float* const* row, std::size_t dim, double* sums,
                         double* squares) {
     f64x8 acc[R] = {};
@@ -33,7 +33,7 @@ VR_INLINE void sum_rows(const double* query, const float* const* row, std::size_
     for (; j + 8 <= dim; j += 8) {
         const f64x8 q = load<f64x8>(query + j);
         for (int r = 0; r < R; ++r) {
-            const f64x8 x = widen8(row[r] + j);
+            const f64x8 x = S::widen8(row[r] + j);
             acc[r] = Op::accumulate(acc[r], q, x);
             if constexpr (kSquares) sq[r] = Products::accumulate(sq[r], x, x);
         }
@@ -41,7 +41,7 @@ VR_INLINE void sum_rows(const double* query, const float* const* row, std::size_
     if (j < dim) {  // the padding's terms are +0 and change nothing
         const f64x8 q = load<f64x8>(query + j);
         for (int r = 0; r < R; ++r) {
-            const f64x8 x = widen_tail(row[r] + j, dim - j);
+            const f64x8 x = widen_tail<S>(row[r] + j, dim - j);
             acc[r] = Op::accumulate(acc[r], q, x);
             if constexpr (kSquares) sq[r] = Products::accumulate(sq[r], x, x);
         }
@@ -52,7 +52,7 @@ VR_INLINE void sum_rows(const double* query, const float* const* row, std::size_
     }
 }
 
-template <class Op, bool kSquares>
+template <class S, class Op, bool kSquares>
 VR_INLINE void exact_sums(const double* query, const float* rows, std::size_t dim,
                           const std::uint32_t* index, std::size_t n, double* sums,
                           double* squares) {
@@ -64,28 +64,31 @@ VR_INLINE void exact_sums(const double* query, const float* rows, std::size_t di
             row[r] = row_at(rows, dim, index, i + r);
             if (i + r + kAhead < n) prefetch_row(row_at(rows, dim, index, i + r + kAhead), dim);
         }
-        sum_rows<Op, 4, kSquares>(query, row, dim, sums + i, kSquares ? squares + i : nullptr);
+        sum_rows<S, Op, 4, kSquares>(query, row, dim, sums + i, kSquares ? squares + i : nullptr);
     }
     for (; i < n; ++i) {
         const float* row = row_at(rows, dim, index, i);
-        sum_rows<Op, 1, kSquares>(query, &row, dim, sums + i, kSquares ? squares + i : nullptr);
+        sum_rows<S, Op, 1, kSquares>(query, &row, dim, sums + i, kSquares ? squares + i : nullptr);
     }
 }
 
+template <class S>
 void sum_products(const double* query, const float* rows, std::size_t dim,
                   const std::uint32_t* index, std::size_t n, double* sums) {
-    exact_sums<Products, false>(query, rows, dim, index, n, sums, nullptr);
+    exact_sums<S, Products, false>(query, rows, dim, index, n, sums, nullptr);
 }
 
+template <class S>
 void sum_squared_differences(const double* query, const float* rows, std::size_t dim,
                              const std::uint32_t* index, std::size_t n, double* sums) {
-    exact_sums<SquaredDifferences, false>(query, rows, dim, index, n, sums, nullptr);
+    exact_sums<S, SquaredDifferences, false>(query, rows, dim, index, n, sums, nullptr);
 }
 
+template <class S>
 void sum_products_and_squares(const double* query, const float* rows, std::size_t dim,
                               const std::uint32_t* index, std::size_t n, double* sums,
                               double* squares) {
-    exact_sums<Products, true>(query, rows, dim, index, n, sums, squares);
+    exact_sums<S, Products, true>(query, rows, dim, index, n, sums, squares);
 }
 
 }  // namespace

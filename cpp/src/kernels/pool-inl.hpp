@@ -6,13 +6,19 @@
 namespace vecrecall::kernels {
 namespace {
 
-template <int kVectors, bool kWeighted>
+VR_INLINE void fetch_ahead(const PoolSum& a, std::size_t i) {
+    if (i >= a.n_ahead || a.ahead[i] < 0) return;
+    prefetch_row(a.table + static_cast<std::size_t>(a.ahead[i]) * a.dim, a.dim);
+}
+
+template <class S, int kVectors, bool kWeighted>
 VR_INLINE void pool_strip(const PoolSum& a, std::size_t from) {
     f64x8 acc[kVectors] = {};
     for (std::size_t i = 0; i < a.n_rows; ++i) {
+        if (from == 0) fetch_ahead(a, i);
         const float* row = a.table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
         for (int v = 0; v < kVectors; ++v) {
-            const f64x8 x = widen8(row + 8 * v);
+            const f64x8 x = S::widen8(row + 8 * v);
             if constexpr (kWeighted) acc[v] += a.weights[i] * x;
             else acc[v] += x;
         }
@@ -22,14 +28,11 @@ VR_INLINE void pool_strip(const PoolSum& a, std::size_t from) {
 
 template <class S, bool kWeighted>
 VR_INLINE void pool_bag(const PoolSum& a) {
-    for (std::size_t i = 0; i < a.n_ahead; ++i) {
-        prefetch_row(a.table + static_cast<std::size_t>(a.ahead[i]) * a.dim, a.dim);
-    }
     std::size_t from = 0;
     for (; from + 8 * S::kPoolVectors <= a.dim; from += 8 * S::kPoolVectors) {
-        pool_strip<S::kPoolVectors, kWeighted>(a, from);
+        pool_strip<S, S::kPoolVectors, kWeighted>(a, from);
     }
-    for (; from + 8 <= a.dim; from += 8) pool_strip<1, kWeighted>(a, from);
+    for (; from + 8 <= a.dim; from += 8) pool_strip<S, 1, kWeighted>(a, from);
     for (; from < a.dim; ++from) {
         double sum = 0;
         for (std::size_t i = 0; i < a.n_rows; ++i) {

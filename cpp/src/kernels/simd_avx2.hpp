@@ -16,6 +16,10 @@ struct Avx2 {
     static constexpr int kPoolVectors = 4;
 
     VR_INLINE F32 set(float x) { return (F32)_mm256_set1_ps(x); }
+    VR_INLINE f64x8 widen8(const float* p) {
+        const __m256d half[2] = {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+        return load<f64x8>(half);
+    }
     // The first n < 8 floats, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

@@ -16,6 +16,9 @@ struct Neon {
     static constexpr int kPoolVectors = 4;
 
     VR_INLINE F32 set(float x) { return (F32)vdupq_n_f32(x); }
+    VR_INLINE f64x8 widen8(const float* p) {
+        return __builtin_convertvector(load<f32x8>(p), f64x8);
+    }
     // The first n < 4 floats, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};

@@ -67,10 +67,10 @@ struct PackF32 {
 struct PoolSum {
     const float* table;
     std::size_t dim;
-    const std::int64_t* rows;  // valid row numbers only
+    const std::int64_t* rows;  // valid row numbers
     const double* weights;     // per entry, or null for 1
     std::size_t n_rows;
-    const std::int64_t* ahead;  // upcoming row numbers to prefetch, may reach past this bag
+    const std::int64_t* ahead;  // row numbers needed soon, one fetched with each entry; -1 or valid
     std::size_t n_ahead;
     double* sums;  // [dim], overwritten
 };

@@ -31,13 +31,12 @@ VR_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof(V));
 }
 
-// Eight floats as doubles; `count` < 8 reads no further and fills with zeros.
-VR_INLINE f64x8 widen8(const float* p) { return __builtin_convertvector(load<f32x8>(p), f64x8); }
-
+// Fewer than eight floats as doubles, zeros behind.
+template <class S>
 VR_INLINE f64x8 widen_tail(const float* p, std::size_t count) {
     float padded[8] = {};
     for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
-    return widen8(padded);
+    return S::widen8(padded);
 }
 
 // ((a0+a4)+(a2+a6)) + ((a1+a5)+(a3+a7)): the order that fixes the score bits.
@@ -54,7 +53,8 @@ VR_INLINE double reduce8(f64x8 a) {
 VR_INLINE void prefetch_row(const float* row, std::size_t dim) {
     // 64-byte lines; the hardware follows a longer row by itself.
     const std::size_t lines = dim < 128 ? (dim + 15) / 16 : 8;
-    for (std::size_t l = 0; l < lines; ++l) __builtin_prefetch(row + 16 * l);
+    for (std::size_t l = 0; l < lines; ++l) __builtin_prefetch(row + 16 * l, 0, 2);
+    __builtin_prefetch(row + dim - 1, 0, 2);  // rows need not begin with a line
 }
 
 }  // namespace
