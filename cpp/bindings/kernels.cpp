@@ -12,22 +12,23 @@ namespace vecrecall::python {
 namespace {
 
 py::tuple intervals(const std::string& isa, const Array<float>& vectors,
-                    const std::optional<Array<double>>& bias, Metric metric,
+                    const std::optional<Array<double>>& bias, Metric metric, bool codes,
                     const Array<float>& query) {
     const kernels::KernelTable& table = kernels::named(isa.c_str());
     const ItemsView items{.rows = matrix(vectors), .bias = bias ? bias->data() : nullptr};
     Array<float> lowest(vectors.shape(0));
     Array<float> highest(vectors.shape(0));
-    scan::intervals_f32(table, items, metric, query.data(), lowest.mutable_data(),
-                        highest.mutable_data());
+    scan::intervals(table, items, metric, codes, query.data(), lowest.mutable_data(),
+                    highest.mutable_data());
     return py::make_tuple(lowest, highest);
 }
 
 }  // namespace
 
 void register_kernels(py::module_& m) {
-    m.def("scan_intervals_f32", &intervals, py::arg("isa"), py::arg("vectors").noconvert(),
-          py::arg("bias").noconvert(), py::arg("metric"), py::arg("query").noconvert());
+    m.def("scan_intervals", &intervals, py::arg("isa"), py::arg("vectors").noconvert(),
+          py::arg("bias").noconvert(), py::arg("metric"), py::arg("codes"),
+          py::arg("query").noconvert());
 }
 
 }  // namespace vecrecall::python

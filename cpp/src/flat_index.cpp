@@ -8,13 +8,19 @@
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall {
+namespace {
+
+// Making codes costs about a float32 scan for so many queries.
+constexpr std::size_t kQueriesWorthCodes = 64;
+
+}  // namespace
 
 struct FlatIndex::Impl {
     scan::Items items;
 };
 
 FlatIndex::FlatIndex(const ItemsView& items, Metric metric, bool copy, int threads)
-    : impl_(new Impl{.items = scan::Items(items, metric, copy, threads)}) {}
+    : impl_(new Impl{.items = scan::Items(items, metric, copy, true, threads)}) {}
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
 FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
@@ -80,7 +86,8 @@ std::vector<std::uint64_t> FlatIndex::rows_of(const std::int64_t* ids, std::size
 
 SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metric, std::size_t k,
                  const ListsOut& out, int threads) {
-    const scan::Items borrowed(items, metric, false, threads);
+    const bool with_codes = queries.rows >= kQueriesWorthCodes;
+    const scan::Items borrowed(items, metric, false, with_codes, threads);
     return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);
 }
 

@@ -74,6 +74,6 @@ def pool(
     normalize: bool,
     threads: int,
 ) -> _F32: ...
-def scan_intervals_f32(
-    isa: str, vectors: _F32, bias: _F64 | None, metric: Metric, query: _F32
+def scan_intervals(
+    isa: str, vectors: _F32, bias: _F64 | None, metric: Metric, codes: bool, query: _F32
 ) -> tuple[_F32, _F32]: ...

@@ -7,6 +7,6 @@
 
 namespace vecrecall::kernels {
 
-constinit const KernelTable kAvx512 = make_table<Avx512>("avx512", cpu::kX86V4);
+constinit const KernelTable kAvx512 = make_table<Avx512Pairs>("avx512", cpu::kX86V4);
 
 }  // namespace vecrecall::kernels

@@ -8,6 +8,6 @@
 namespace vecrecall::kernels {
 
 constinit const KernelTable kAvx512Vnni =
-    make_table<Avx512>("avx512vnni", cpu::kX86V4 | cpu::kX86Vnni);
+    make_table<Avx512Vnni>("avx512vnni", cpu::kX86V4 | cpu::kX86Vnni);
 
 }  // namespace vecrecall::kernels

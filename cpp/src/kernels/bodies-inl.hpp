@@ -4,7 +4,9 @@
 #include "kernels/exact-inl.hpp"
 #include "kernels/pack_f32-inl.hpp"
 #include "kernels/pool-inl.hpp"
+#include "kernels/quantise_i8-inl.hpp"
 #include "kernels/scan_f32-inl.hpp"
+#include "kernels/scan_i8-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -21,6 +23,12 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .f32_query_block = S::kQueries,
         .scan_panels_f32 = scan_panels_f32<S>,
         .scan_rows_f32 = scan_rows_f32<S>,
+        .i8_query_limit = S::kQueryLimit,
+        .i8_query_block = S::kQueriesI8,
+        .scan_i8 = scan_i8<S>,
+        .scan_i8_few = scan_i8_few<S>,
+        .largest_residual = largest_residual<S>,
+        .quantise_i8 = quantise_i8<S>,
         .pool_sum = pool_sum<S>,
     };
 }

@@ -1,48 +1,10 @@
 // The float32 scan: inner products fused with the threshold test.
 #pragma once
 
-#include "kernels/vectors.hpp"
+#include "kernels/sift-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
-
-// Out of the hot loop: a group of 16 or 64 items yields a hit once in thousands.
-template <std::size_t kItems>
-__attribute__((noinline)) void emit(const float* values, std::uint64_t mask, std::uint32_t row,
-                                    HitList& list) {
-    static_assert(kItems <= kWordItems);
-    Hit* out = list.hits + list.count;
-    for (; mask != 0; mask &= mask - 1) {
-        const int i = __builtin_ctzll(mask);
-        out->row = row + static_cast<std::uint32_t>(i);
-        __builtin_memcpy(&out->raw, values + i, sizeof(float));
-        ++out;
-    }
-    list.count = static_cast<std::uint32_t>(out - list.hits);
-}
-
-template <class S>
-constexpr int kVecs = static_cast<int>(S::kGroup) / S::kLanes;
-
-// Compares a group's values with a query's threshold and keeps the live hits. Value v is at
-// values[v * kStride], so that a register block can pass a column of its accumulators.
-template <class S, int kStride>
-VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size_t first,
-                    std::size_t query) {
-    constexpr std::uint64_t kAll = ~std::uint64_t{0} >> (kWordItems - S::kGroup);
-    const auto threshold = S::set(sieve.thresholds[query]);
-    std::uint64_t mask = 0;
-    for (int v = 0; v < kVecs<S>; ++v) {
-        mask |= S::not_less(values[v * kStride], threshold) << (v * S::kLanes);
-    }
-    mask &= (sieve.live[query][first / kWordItems] >> (first % kWordItems)) & kAll;
-    if (__builtin_expect(mask != 0, 0)) {
-        float stored[S::kGroup];
-        for (int v = 0; v < kVecs<S>; ++v) store(stored + v * S::kLanes, values[v * kStride]);
-        emit<S::kGroup>(stored, mask, sieve.first_row + static_cast<std::uint32_t>(first),
-                        sieve.hits[query]);
-    }
-}
 
 // One register block: kGroup items against Q queries.
 template <class S, int Q>
@@ -55,21 +17,27 @@ VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t
     const float* query = a.queries + q0 * a.dim;
 
     V acc[kVecs<S>][Q];
+    VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
         const V start = load<V>(a.sieve.offsets + first + v * S::kLanes);
+        VR_UNROLL
         for (int q = 0; q < Q; ++q) acc[v][q] = start;
     }
     for (std::size_t j = 0; j < a.dim; ++j) {
         V x[kVecs<S>];
+        VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) {
             x[v] = load<V>(panel + (v / kPerPanel) * panel_stride + j * kPanelItems +
                            (v % kPerPanel) * S::kLanes);
         }
+        VR_UNROLL
         for (int q = 0; q < Q; ++q) {
             const V b = S::set(query[j * Q + q]);
+            VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(b, x[v], acc[v][q]);
         }
     }
+    VR_UNROLL
     for (int q = 0; q < Q; ++q) sift<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
 }
 
@@ -134,6 +102,7 @@ VR_INLINE void scan_rows(const ScanRowsF32& a) {
     for (std::size_t first = 0; first < a.n_rows; first += S::kGroup) {
         for (std::size_t q = 0; q < a.n_queries; ++q) {
             V values[kVecs<S>];
+            VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) {
                 const std::size_t at = first + v * S::kLanes;
                 values[v] = load<V>(a.sieve.offsets + at) +

@@ -14,10 +14,15 @@ struct Avx2 {
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 6;  // 12 accumulators, 2 panels, 1 broadcast of 16
     static constexpr int kPoolVectors = 4;
+    using I32 = i32x8;
+    static constexpr int kQueriesI8 = 4;  // 8 accumulators, 2 panels, 1 broadcast, ones, 2 spare
+    static constexpr bool kUnsignedCodes = true;
+    static constexpr std::int32_t kQueryLimit = 63;  // pairs of products fit 16 bits
 
     VR_INLINE F32 set(float x) { return (F32)_mm256_set1_ps(x); }
     VR_INLINE f64x8 widen8(const float* p) {
-        const __m256d half[2] = {_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
+        const __m256d half[2] = {_mm256_cvtps_pd(_mm_loadu_ps(p)),
+                                 _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
         return load<f64x8>(half);
     }
     // The first n < 8 floats, zeros behind.
@@ -31,6 +36,16 @@ struct Avx2 {
     VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
         return static_cast<std::uint32_t>(
             _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLT_UQ)));
+    }
+    VR_INLINE I32 set(std::int32_t x) { return (I32)_mm256_set1_epi32(x); }
+    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
+    VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
+        const __m256i less = _mm256_cmpgt_epi32((__m256i)b, (__m256i)a);
+        return 0xFFU ^ static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(less)));
+    }
+    VR_INLINE I32 dot(I32 acc, I32 codes, I32 quad) {
+        const __m256i pairs = _mm256_maddubs_epi16((__m256i)codes, (__m256i)quad);
+        return acc + (I32)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     }
     VR_INLINE void transpose(F32 (&m)[8]) {
         __m256 t[8];

@@ -15,6 +15,9 @@ struct Avx512 {
     static constexpr std::size_t kGroup = 64;
     static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
     static constexpr int kPoolVectors = 8;
+    using I32 = i32x16;
+    static constexpr int kQueriesI8 = 6;
+    static constexpr bool kUnsignedCodes = true;
 
     VR_INLINE F32 set(float x) { return (F32)_mm512_set1_ps(x); }
     // GCC 12 makes four instructions of the built-in conversion.
@@ -28,6 +31,11 @@ struct Avx512 {
     }
     VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
         return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
+    }
+    VR_INLINE I32 set(std::int32_t x) { return (I32)_mm512_set1_epi32(x); }
+    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
+    VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
+        return _mm512_cmpge_epi32_mask((__m512i)a, (__m512i)b);
     }
     VR_INLINE void transpose(F32 (&m)[16]) {
         __m512 t[16];
@@ -55,6 +63,24 @@ struct Avx512 {
         }
     }
 };
+
+// Without VNNI: products of bytes are added in pairs in 16 bits, where 2 * 255 * 64 just fits.
+struct Avx512Pairs : Avx512 {
+    static constexpr std::int32_t kQueryLimit = 63;
+    VR_INLINE I32 dot(I32 acc, I32 codes, I32 quad) {
+        const __m512i pairs = _mm512_maddubs_epi16((__m512i)codes, (__m512i)quad);
+        return acc + (I32)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+    }
+};
+
+#if defined(__AVX512VNNI__)
+struct Avx512Vnni : Avx512 {
+    static constexpr std::int32_t kQueryLimit = 127;
+    VR_INLINE I32 dot(I32 acc, I32 codes, I32 quad) {
+        return (I32)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)codes, (__m512i)quad);
+    }
+};
+#endif
 
 }  // namespace
 }  // namespace vecrecall::kernels

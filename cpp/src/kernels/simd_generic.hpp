@@ -12,6 +12,10 @@ struct Generic {
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 2;  // 8 accumulators of 16 registers
     static constexpr int kPoolVectors = 1;
+    using I32 = i32x4;
+    static constexpr int kQueriesI8 = 2;
+    static constexpr bool kUnsignedCodes = true;
+    static constexpr std::int32_t kQueryLimit = 127;
 
     VR_INLINE F32 set(float x) { return F32{x, x, x, x}; }
     VR_INLINE f64x8 widen8(const float* p) {
@@ -26,6 +30,21 @@ struct Generic {
         const i32x4 less = a < b;  // false for NaN
         const i32x4 bit = ~less & i32x4{1, 2, 4, 8};
         return static_cast<std::uint64_t>(bit[0] | bit[1] | bit[2] | bit[3]);
+    }
+    VR_INLINE I32 set(std::int32_t x) { return I32{x, x, x, x}; }
+    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
+    VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
+        const i32x4 bit = (a >= b) & i32x4{1, 2, 4, 8};
+        return static_cast<std::uint64_t>(bit[0] | bit[1] | bit[2] | bit[3]);
+    }
+    // Each product of a code and a query byte fits 16 bits (255 * 127); pairs are widened and
+    // added.
+    VR_INLINE I32 dot(I32 acc, I32 codes, I32 quad) {
+        const i16x8 x = (i16x8)codes;
+        const i16x8 q = (i16x8)quad;
+        const I32 even = (I32)((x & 0xFF) * ((q << 8) >> 8));
+        const I32 odd = (I32)((i16x8)((u16x8)x >> 8) * (q >> 8));
+        return acc + ((even << 16) >> 16) + (even >> 16) + ((odd << 16) >> 16) + (odd >> 16);
     }
     VR_INLINE void transpose(F32 (&m)[4]) {
         F32 t[4];

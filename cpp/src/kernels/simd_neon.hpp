@@ -14,6 +14,10 @@ struct Neon {
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
     static constexpr int kPoolVectors = 4;
+    using I32 = i32x4;
+    static constexpr int kQueriesI8 = 6;
+    static constexpr bool kUnsignedCodes = false;
+    static constexpr std::int32_t kQueryLimit = 127;
 
     VR_INLINE F32 set(float x) { return (F32)vdupq_n_f32(x); }
     VR_INLINE f64x8 widen8(const float* p) {
@@ -30,6 +34,17 @@ struct Neon {
         const uint32x4_t less = vcltq_f32((float32x4_t)a, (float32x4_t)b);  // false for NaN
         const uint32x4_t bits = {1, 2, 4, 8};
         return vaddvq_u32(vbicq_u32(bits, less));
+    }
+    VR_INLINE I32 set(std::int32_t x) { return (I32)vdupq_n_s32(x); }
+    VR_INLINE I32 max(I32 a, I32 b) { return (I32)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
+    VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
+        const uint32x4_t bits = {1, 2, 4, 8};
+        return vaddvq_u32(vandq_u32(bits, vcgeq_s32((int32x4_t)a, (int32x4_t)b)));
+    }
+    // The sign bit flipped makes c + 128 the signed c.
+    VR_INLINE I32 dot(I32 acc, I32 codes, I32 quad) {
+        const uint8x16_t flipped = veorq_u8((uint8x16_t)codes, vdupq_n_u8(0x80));
+        return (I32)vdotq_s32((int32x4_t)acc, vreinterpretq_s8_u8(flipped), (int8x16_t)quad);
     }
     VR_INLINE void transpose(F32 (&m)[4]) {
         const float32x4_t a = vtrn1q_f32((float32x4_t)m[0], (float32x4_t)m[1]);

@@ -24,9 +24,10 @@ struct HitList {
 
 // What decides whether an item is a hit, and where the hits of a step go.
 struct Sieve {
-    const float* offsets;              // per item, what its value starts from
-    const float* thresholds;           // per query: an item is a hit unless value < threshold
-    const std::uint64_t* const* live;  // per query: word 0 covers the step's first 64 items
+    const float* offsets;                // per item, what its value starts from
+    const float* thresholds;             // per query: an item is a hit unless value < threshold
+    const std::int32_t* int_thresholds;  // the same where values are integers
+    const std::uint64_t* const* live;    // per query: word 0 covers the step's first 64 items
     std::uint32_t first_row;
     HitList* hits;  // per query
 };
@@ -51,6 +52,36 @@ struct ScanRowsF32 {
     const float* queries;  // n_queries x padded dim; padding to a multiple of 16 is zero
     std::size_t n_queries;
     Sieve sieve;  // offsets reach to a multiple of 64 items
+};
+
+// One step of the int8 scan. Codes are c + 128; a sum over the dimensions is that of g * c.
+struct ScanI8 {
+    const std::uint8_t* codes;  // [n_panels][n_quads][16 items][4 dimensions]
+    std::size_t n_panels;       // a multiple of 4
+    std::size_t n_quads;        // groups of four dimensions
+    const std::int8_t*
+        queries;  // for scan_i8 blocks of i8_query_block queries, each block
+                  // [n_quads][queries in block][4]; for scan_i8_few [query][n_quads][4]
+    std::size_t n_queries;
+    const std::int32_t* code_sums;  // per query 128 * sum of g, which the codes' offset adds
+    const float*
+        scales;   // per query: value = scale * sum + offset; null: the sum itself, no offset
+    bool masked;  // many items are dead: look at `live` before branching
+    Sieve sieve;
+};
+
+// A block's rows to codes: r = row * scale - centre = step * c + e.
+struct QuantiseI8 {
+    const float* rows;
+    std::size_t n_rows;
+    std::size_t dim;
+    const double* scales;  // per row, or null for 1
+    const double* centre;  // [dim], padded with zeros to a multiple of 8
+    double step;
+    std::uint8_t* codes;    // [n_panels][n_quads][16][4], the whole of it is written
+    std::size_t n_panels;   // n_rows rounded up, or more
+    double largest_code2;   // out: max over rows of |step * c|^2
+    double largest_error2;  // out: max over rows of |e|^2
 };
 
 struct PackF32 {
@@ -93,6 +124,13 @@ struct KernelTable {
     std::size_t f32_query_block;
     void (*scan_panels_f32)(const ScanPanelsF32&);
     void (*scan_rows_f32)(const ScanRowsF32&);
+
+    std::int32_t i8_query_limit;  // query codes lie in -limit .. limit
+    std::size_t i8_query_block;
+    void (*scan_i8)(const ScanI8&);
+    void (*scan_i8_few)(const ScanI8&);
+    double (*largest_residual)(const QuantiseI8&);  // max |r_j|
+    void (*quantise_i8)(QuantiseI8&);
 
     void (*pool_sum)(const PoolSum&);
 };

@@ -7,6 +7,13 @@
 
 #define VR_INLINE static inline __attribute__((always_inline))
 
+// Unrolled at once, so that an array of vectors becomes registers.
+#if defined(__clang__)
+#define VR_UNROLL _Pragma("unroll")
+#else
+#define VR_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 namespace vecrecall::kernels {
 namespace {
 
@@ -17,7 +24,11 @@ typedef double f64x2 __attribute__((vector_size(16)));
 typedef double f64x4 __attribute__((vector_size(32)));
 typedef double f64x8 __attribute__((vector_size(64)));
 typedef std::int32_t i32x4 __attribute__((vector_size(16)));
-typedef std::uint64_t u64x2 __attribute__((vector_size(16)));
+typedef std::int32_t i32x8 __attribute__((vector_size(32)));
+typedef std::int32_t i32x16 __attribute__((vector_size(64)));
+typedef std::uint8_t u8x8 __attribute__((vector_size(8)));
+typedef std::int16_t i16x8 __attribute__((vector_size(16)));
+typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
 
 template <class V, class T>
 VR_INLINE V load(const T* p) {

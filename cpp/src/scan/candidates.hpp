@@ -54,12 +54,11 @@ class Candidates {
         std::uint32_t kept = count_;
         for (std::uint32_t i = count_; i < count; ++i) {
             const kernels::Hit hit = hits_[i];
-            float raw;
-            __builtin_memcpy(&raw, &hit.raw, sizeof(raw));
-            const float highest = certificate.highest(raw);
+            const double value = certificate.value(hit.raw);
+            const float highest = certificate.highest(value);
             if (highest < threshold_ || !keep(hit.row)) continue;
             hits_[kept] = hit;
-            intervals_[kept] = {certificate.lowest(raw), highest};
+            intervals_[kept] = {certificate.lowest(value), highest};
             ++kept;
         }
         count_ = kept;

@@ -6,8 +6,9 @@
 
 namespace vecrecall::scan {
 
-// For each item the smallest and the largest float32 score that the scan allows it.
-void intervals_f32(const kernels::KernelTable& table, const ItemsView& items, Metric metric,
-                   const float* query, float* lowest, float* highest);
+// For each item the smallest and the largest float32 score that the scan (of codes or of rows)
+// allows it.
+void intervals(const kernels::KernelTable& table, const ItemsView& items, Metric metric, bool codes,
+               const float* query, float* lowest, float* highest);
 
 }  // namespace vecrecall::scan

@@ -18,6 +18,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Float64 rounding of norms and sums of up to 2^20 terms stays far below one part in 2^30.
 constexpr double kUp = 1.0 + 0x1p-30;
 
+// Up to here a sum of d products 255 * 127 fits 32 bits.
+constexpr std::size_t kMostCodeDims = 65536;
+
 constexpr std::size_t kSampleRows = 4096;
 
 Buffer<float> copy_rows(const MatrixView& rows, int threads) {
@@ -46,7 +49,7 @@ double median(std::vector<double>& values) {
 
 }  // namespace
 
-Items::Items(const ItemsView& items, Metric metric, bool copy, int threads)
+Items::Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, int threads)
     : owned_rows_(copy ? copy_rows(items.rows, threads) : Buffer<float>()),
       scored_{.rows = items.rows, .bias = nullptr, .metric = metric},
       ids_(items.ids, items.rows.rows),
@@ -65,6 +68,17 @@ Items::Items(const ItemsView& items, Metric metric, bool copy, int threads)
     if (metric == Metric::kL2 || items.bias) offsets_ = Buffer<float>(size());
     choose_centre(table);
     parallel_for(blocks(), threads, [&](std::size_t block) { derive_block(table, block); });
+    if (with_codes && dim() <= kMostCodeDims) codes_ = Codes(*this, threads);
+}
+
+std::vector<double> Items::inverse_lengths(const kernels::KernelTable& table, std::size_t first,
+                                           std::size_t n) const {
+    std::vector<double> products(n);
+    std::vector<double> inverse(n);
+    table.sum_products_and_squares(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+                                   products.data(), inverse.data());
+    for (double& x : inverse) x = x > 0 ? 1.0 / std::sqrt(x) : 0.0;
+    return inverse;
 }
 
 // The mean of a sample, where that brings the typical item closer; else zero: one huge row can

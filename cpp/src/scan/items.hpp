@@ -6,6 +6,7 @@
 
 #include "id_map.hpp"
 #include "memory.hpp"
+#include "scan/codes.hpp"
 #include "scoring.hpp"
 
 namespace vecrecall::scan {
@@ -22,7 +23,8 @@ struct BlockStats {
 
 class Items {
   public:
-    Items(const ItemsView& items, Metric metric, bool copy, int threads);
+    // Without codes the scan reads the rows: for a search or two that is the cheaper way.
+    Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, int threads);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
@@ -31,6 +33,7 @@ class Items {
 
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return ids_; }
+    const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
     // Zero-padded to padded_dim.
     const float* centre() const { return centre_.data(); }
@@ -39,6 +42,9 @@ class Items {
     // A bit per row, set for every item; the rest of the last words is clear.
     const std::uint64_t* live() const { return live_.data(); }
 
+    // 1 / |x| for a run of rows, 0 for a zero row.
+    std::vector<double> inverse_lengths(const kernels::KernelTable& table, std::size_t first,
+                                        std::size_t n) const;
     // Per row 1 / |x| (cosine), or null.
     const float* scales() const { return scales_.empty() ? nullptr : scales_.data(); }
     // Per row the offset, or null where all are zero.
@@ -63,6 +69,7 @@ class Items {
     Buffer<float> offsets_;
     std::vector<BlockStats> stats_;
     std::vector<std::uint64_t> live_;
+    Codes codes_;
 };
 
 // The row-wise kernels read queries and centre in whole vectors.

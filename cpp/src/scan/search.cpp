@@ -1,9 +1,12 @@
 #include "scan/search.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/registry.hpp"
-#include "scan/wave.hpp"
+#include "scan/finish.hpp"
+#include "scan/gather.hpp"
+#include "scan/scanner.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::scan {
@@ -12,7 +15,6 @@ namespace {
 // Buffers of one thread stay below this, whatever k is.
 constexpr std::size_t kBufferBytes = std::size_t{128} << 20;
 
-// Packing a step of rows costs as much as scanning it for four to six queries.
 constexpr std::size_t kMostQueries = 256;
 
 // From here on each thread takes queries of its own; below, the threads share the items.
@@ -32,82 +34,6 @@ int threads_worth(const Items& items, std::size_t queries, int threads) {
                         static_cast<double>(items.dim());
     return work < static_cast<double>(kTinyWork) ? 1 : threads;
 }
-
-// The survivors of every thread that scanned for query q, made exact and sorted.
-class Finisher {
-  public:
-    Finisher(const Job& job, std::size_t query) : job_(job), query_(query) {}
-
-    void add(const Candidates& candidates, float threshold) {
-        for (std::size_t i = 0; i < candidates.size(); ++i) {
-            const Interval interval = candidates.interval(i);
-            if (interval.highest < threshold) continue;
-            rows_.push_back(candidates.row(i));
-            intervals_.push_back(interval);
-            exact_.push_back(i < candidates.exact());
-        }
-        rescored_ += candidates.rescored();
-    }
-
-    void write(const ListsOut& out) {
-        drop_below_kth();
-        score();
-        const std::size_t k = std::min(job_.options.k, scored_.size());
-        std::partial_sort(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(k),
-                          scored_.end(),
-                          [](const Scored& a, const Scored& b) { return a.before(b); });
-        const std::size_t place = job_.queries[query_].place;
-        for (std::size_t i = 0; i < k; ++i) {
-            out.ids[place * out.width + i] = scored_[i].id;
-            out.scores[place * out.width + i] = scored_[i].score;
-        }
-        out.counts[place] = static_cast<std::int32_t>(k);
-    }
-
-    std::uint64_t rescored() const { return rescored_; }
-
-  private:
-    void drop_below_kth() {
-        if (rows_.size() <= job_.options.k) return;
-        std::vector<float> lowest(rows_.size());
-        for (std::size_t i = 0; i < rows_.size(); ++i) lowest[i] = intervals_[i].lowest;
-        const auto kth = lowest.begin() + static_cast<std::ptrdiff_t>(job_.options.k - 1);
-        std::nth_element(lowest.begin(), kth, lowest.end(), std::greater<>());
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < rows_.size(); ++i) {
-            if (intervals_[i].highest < *kth) continue;
-            rows_[kept] = rows_[i];
-            intervals_[kept] = intervals_[i];
-            exact_[kept] = exact_[i];
-            ++kept;
-        }
-        rows_.resize(kept);
-    }
-
-    void score() {
-        std::vector<std::uint32_t> rows;
-        for (std::size_t i = 0; i < rows_.size(); ++i) {
-            if (exact_[i]) keep(rows_[i], intervals_[i].lowest);
-            else rows.push_back(rows_[i]);
-        }
-        std::vector<float> scores(rows.size());
-        rescore(job_, query_, rows.data(), rows.size(), scores.data());
-        rescored_ += rows.size();
-        for (std::size_t i = 0; i < rows.size(); ++i) keep(rows[i], scores[i]);
-    }
-
-    void keep(std::uint32_t row, float score) {
-        if (score >= job_.first_threshold) scored_.push_back({score, job_.items.ids().id(row)});
-    }
-
-    const Job& job_;
-    std::size_t query_;
-    std::vector<std::uint32_t> rows_;
-    std::vector<Interval> intervals_;
-    std::vector<bool> exact_;
-    std::vector<Scored> scored_;
-    std::uint64_t rescored_ = 0;
-};
 
 // Which queries go together, and how many threads share each group's items.
 struct Plan {
@@ -129,7 +55,7 @@ Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int
     return {.group_queries = std::min(most, queries), .groups_at_once = 1, .scanners_a_group = t};
 }
 
-// Groups [first, ...) of the plan, scanned and finished; returns what was done.
+// Some groups of a plan, scanned and finished together.
 class Wave {
   public:
     Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end)
@@ -141,7 +67,7 @@ class Wave {
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
 
-    void run(int threads, const ListsOut& out, SearchStats& stats) {
+    void run(int threads, const ListsOut& out, SearchStats& stats, Precisions& precisions) {
         parallel_for(scanners_.size(), threads, [&](std::size_t s) {
             Group& group = *groups_[s / plan_.scanners_a_group];
             if (group.next_block.load() >= job_.items.blocks()) return;  // others were faster
@@ -152,7 +78,10 @@ class Wave {
         parallel_for(end_ - first_, threads, [&](std::size_t i) { rescored += finish(i, out); });
         stats.rows_rescored += rescored;
         for (const auto& scanner : scanners_) {
-            if (scanner) stats.items_scanned += scanner->items_scanned();
+            if (!scanner) continue;
+            stats.items_scanned += scanner->items_scanned();
+            precisions.int8 = precisions.int8 || scanner->precisions().int8;
+            precisions.float32 = precisions.float32 || scanner->precisions().float32;
         }
     }
 
@@ -186,31 +115,42 @@ void write_padding(const ListsOut& out) {
     std::fill_n(out.counts, out.rows, 0);
 }
 
+const char* name_of(const Precisions& precisions) {
+    if (precisions.int8) return precisions.float32 ? "int8, then float32" : "int8";
+    return precisions.float32 ? "float32" : "none";
+}
+
+SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
+    SearchStats stats;
+    Precisions precisions;
+    const Limits limits = limits_for(job.items, job.options.k);
+    const Plan plan = plan_for(job.items, job.queries.size(), limits, threads);
+    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
+    for (std::size_t q = 0; q < job.queries.size(); q += at_once) {
+        const std::size_t end = std::min(job.queries.size(), q + at_once);
+        Wave(job, limits, plan, q, end).run(threads, out, stats, precisions);
+    }
+    stats.precision = name_of(precisions);
+    return stats;
+}
+
 }  // namespace
 
 SearchStats search(const Items& items, const MatrixView& queries, const SearchOptions& options,
                    const ListsOut& out) {
-    SearchStats stats;
     write_padding(out);
-    if (items.size() == 0 || queries.rows == 0) return stats;
+    if (items.size() == 0 || queries.rows == 0) return {};
     const int wanted = options.threads == 0 ? num_threads() : options.threads;
     const int threads = threads_worth(items, queries.rows, wanted);
     const kernels::KernelTable& table = kernels::active();
     const QueryBatch batch(table, items, queries, options.exclude, threads);
-    if (batch.size() == 0) return stats;
+    if (batch.size() == 0) return {};
     const Job job{.table = table,
                   .items = items,
                   .queries = batch,
                   .options = options,
                   .first_threshold = smallest_passing(options.min_score)};
-    const Limits limits = limits_for(items, options.k);
-    const Plan plan = plan_for(items, batch.size(), limits, threads);
-    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
-    for (std::size_t q = 0; q < batch.size(); q += at_once) {
-        Wave(job, limits, plan, q, std::min(batch.size(), q + at_once)).run(threads, out, stats);
-    }
-    stats.precision = "float32";
-    return stats;
+    return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
 }
 
 }  // namespace vecrecall::scan

@@ -1,0 +1,86 @@
+// Rows to int8 codes, with the exact size of what the codes miss.
+#pragma once
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+// Adding and subtracting 1.5 * 2^52 rounds a double of moderate size to the nearest integer.
+constexpr double kRoundInteger = 6755399441055744.0;
+
+template <class T>
+VR_INLINE f64x8 fill8(T x) {
+    const double d = x;
+    return f64x8{d, d, d, d, d, d, d, d};
+}
+
+// Eight components of a row's residual; `count` < 8 of them exist, the others are zero.
+template <class S>
+VR_INLINE f64x8 residual8(const QuantiseI8& a, std::size_t row, std::size_t j, std::size_t count) {
+    const float* at = a.rows + row * a.dim + j;
+    f64x8 x = count < 8 ? widen_tail<S>(at, count) : S::widen8(at);
+    if (a.scales) x = x * fill8(a.scales[row]);
+    return x - load<f64x8>(a.centre + j);  // the centre's padding is zero
+}
+
+template <class S>
+double largest_residual(const QuantiseI8& a) {
+    f64x8 largest = {};
+    for (std::size_t i = 0; i < a.n_rows; ++i) {
+        for (std::size_t j = 0; j < a.dim; j += 8) {
+            const f64x8 r = residual8<S>(a, i, j, a.dim - j < 8 ? a.dim - j : 8);
+            const f64x8 size = r < 0 ? -r : r;
+            largest = size > largest ? size : largest;
+        }
+    }
+    double most = 0;
+    for (int l = 0; l < 8; ++l) most = largest[l] > most ? largest[l] : most;
+    return most;
+}
+
+// Four codes of one item lie together, the items of a panel side by side.
+VR_INLINE void store_codes(const QuantiseI8& a, std::size_t row, std::size_t j, f64x8 codes) {
+    const std::size_t n_quads = (a.dim + 3) / 4;
+    const u8x8 bytes = __builtin_convertvector(__builtin_convertvector(codes, i32x8), u8x8);
+    std::uint32_t quads[2];
+    __builtin_memcpy(quads, &bytes, sizeof(bytes));
+    std::uint8_t* panel = a.codes + row / kPanelItems * n_quads * kPanelItems * 4;
+    for (std::size_t h = 0; h < 2 && j / 4 + h < n_quads; ++h) {
+        __builtin_memcpy(panel + ((j / 4 + h) * kPanelItems + row % kPanelItems) * 4, &quads[h], 4);
+    }
+}
+
+template <class S>
+void quantise_i8(QuantiseI8& a) {
+    const f64x8 per_step = fill8(1.0 / a.step);
+    const f64x8 step = fill8(a.step);
+    const f64x8 limit = fill8(127.0);
+    a.largest_code2 = 0;
+    a.largest_error2 = 0;
+    for (std::size_t i = 0; i < a.n_rows; ++i) {
+        f64x8 code2 = {};
+        f64x8 error2 = {};
+        for (std::size_t j = 0; j < a.dim; j += 8) {
+            const f64x8 r = residual8<S>(a, i, j, a.dim - j < 8 ? a.dim - j : 8);
+            f64x8 c = (r * per_step + kRoundInteger) - kRoundInteger;
+            c = c > limit ? limit : c;
+            c = c < -limit ? -limit : c;
+            const f64x8 coded = step * c;
+            const f64x8 e = r - coded;
+            code2 += coded * coded;
+            error2 += e * e;
+            store_codes(a, i, j, c + 128.0);
+        }
+        const double c2 = reduce8(code2);
+        const double e2 = reduce8(error2);
+        a.largest_code2 = c2 > a.largest_code2 ? c2 : a.largest_code2;
+        a.largest_error2 = e2 > a.largest_error2 ? e2 : a.largest_error2;
+    }
+    for (std::size_t i = a.n_rows; i < a.n_panels * kPanelItems; ++i) {
+        for (std::size_t j = 0; j < a.dim; j += 8) store_codes(a, i, j, fill8(128.0));
+    }
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels

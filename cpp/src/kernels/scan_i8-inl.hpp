@@ -1,0 +1,156 @@
+// The int8 scan: integer inner products fused with the threshold test.
+#pragma once
+
+#include "kernels/sift-inl.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+constexpr std::size_t kQuadBytes = kPanelItems * 4;  // of one panel and four dimensions
+
+template <class S>
+VR_INLINE typename S::I32 start(const ScanI8& a, std::size_t query) {
+    return S::set(S::kUnsignedCodes ? -a.code_sums[query] : 0);
+}
+
+// Integer sums to hits, by the sums themselves or by scale * sum + offset.
+template <class S, int kStride, bool kOffsets, bool kMasked>
+VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size_t first,
+                         std::size_t query) {
+    if constexpr (kOffsets) {
+        typename S::F32 values[kVecs<S>];
+        const auto scale = S::set(a.scales[query]);
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) {
+            values[v] =
+                S::multiply_add(scale, __builtin_convertvector(sums[v * kStride], typename S::F32),
+                                load<typename S::F32>(a.sieve.offsets + first + v * S::kLanes));
+        }
+        sift<S, 1>(a.sieve, values, first, query);
+    } else {
+        sift<S, kStride, kMasked>(a.sieve, sums, first, query);
+    }
+}
+
+// One register block: kGroup items against Q queries. Every accumulator must stay in a register:
+// check_kernel_objects.py looks.
+template <class S, int Q, bool kOffsets, bool kMasked>
+VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0) {
+    using V = typename S::I32;
+    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
+    const std::size_t first = group * S::kGroup;
+    const std::size_t panel_stride = a.n_quads * kQuadBytes;
+    const std::uint8_t* codes = a.codes + first / kPanelItems * panel_stride;
+    const std::int8_t* query = a.queries + q0 * a.n_quads * 4;
+
+    V acc[kVecs<S>][Q];
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        const V begin = start<S>(a, q0 + q);
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = begin;
+    }
+    for (std::size_t j = 0; j < a.n_quads; ++j) {
+        V x[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) {
+            x[v] = load<V>(codes + (v / kPerPanel) * panel_stride + j * kQuadBytes +
+                           (v % kPerPanel) * sizeof(V));
+        }
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) {
+            const V quad = S::set(load<std::int32_t>(query + (j * Q + q) * 4));
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::dot(acc[v][q], x[v], quad);
+        }
+    }
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        sift_sums<S, Q, kOffsets, kMasked>(a, &acc[0][q], first, q0 + q);
+    }
+}
+
+template <class S, int Q, bool kOffsets, bool kMasked>
+VR_INLINE void scan_remainder_i8(const ScanI8& a, std::size_t group, std::size_t q0,
+                                 std::size_t queries) {
+    if constexpr (Q > 0) {
+        if (queries == Q) scan_group_i8<S, Q, kOffsets, kMasked>(a, group, q0);
+        else scan_remainder_i8<S, Q - 1, kOffsets, kMasked>(a, group, q0, queries);
+    }
+}
+
+template <class S, bool kOffsets, bool kMasked>
+__attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
+    constexpr int Q = S::kQueriesI8;
+    const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
+    const std::size_t whole = a.n_queries - a.n_queries % Q;
+    for (std::size_t g = 0; g < n_groups; ++g) {
+        for (std::size_t q0 = 0; q0 < whole; q0 += Q) {
+            scan_group_i8<S, Q, kOffsets, kMasked>(a, g, q0);
+        }
+        scan_remainder_i8<S, Q - 1, kOffsets, kMasked>(a, g, whole, a.n_queries - whole);
+    }
+}
+
+template <class S>
+void scan_i8(const ScanI8& a) {
+    if (a.scales) scan_all_i8<S, true, true>(a);
+    else if (a.masked) scan_all_i8<S, false, true>(a);
+    else scan_all_i8<S, false, false>(a);
+}
+
+// Few queries: memory is the limit, so panels are walked one after the other, as they lie, and
+// fetched ahead.
+template <class S, bool kOffsets>
+VR_INLINE void scan_few_i8(const ScanI8& a) {
+    using V = typename S::I32;
+    constexpr std::size_t kAhead = 2048;  // bytes
+    constexpr int kPerPanel = static_cast<int>(kPanelItems) / S::kLanes;
+    const std::size_t panel_bytes = a.n_quads * kQuadBytes;
+    const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
+    for (std::size_t g = 0; g < n_groups; ++g) {
+        const std::size_t first = g * S::kGroup;
+        for (std::size_t q = 0; q < a.n_queries; ++q) {
+            const std::int8_t* query = a.queries + q * a.n_quads * 4;
+            V sums[kVecs<S>];
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; v += kPerPanel) {
+                const std::uint8_t* panel =
+                    a.codes + (first / kPanelItems + v / kPerPanel) * panel_bytes;
+                V acc[2][kPerPanel];  // two chains hide the latency of a dot product
+                VR_UNROLL
+                for (int l = 0; l < kPerPanel; ++l) {
+                    acc[0][l] = start<S>(a, q);
+                    acc[1][l] = S::set(0);
+                }
+                for (std::size_t j = 0; j < a.n_quads; ++j) {
+                    const std::uint8_t* at = panel + j * kQuadBytes;
+                    if (q == 0) __builtin_prefetch(at + kAhead);
+                    const V quad = S::set(load<std::int32_t>(query + j * 4));
+                    VR_UNROLL
+                    for (int l = 0; l < kPerPanel; ++l) {
+                        acc[1][l] = S::dot(acc[1][l], load<V>(at + l * sizeof(V)), quad);
+                    }
+                    VR_UNROLL
+                    for (int l = 0; l < kPerPanel; ++l) {
+                        const V swap = acc[0][l];
+                        acc[0][l] = acc[1][l];
+                        acc[1][l] = swap;
+                    }
+                }
+                VR_UNROLL
+                for (int l = 0; l < kPerPanel; ++l) sums[v + l] = acc[0][l] + acc[1][l];
+            }
+            sift_sums<S, 1, kOffsets, true>(a, sums, first, q);
+        }
+    }
+}
+
+template <class S>
+void scan_i8_few(const ScanI8& a) {
+    if (a.scales) scan_few_i8<S, true>(a);
+    else scan_few_i8<S, false>(a);
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels

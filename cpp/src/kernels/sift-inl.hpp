@@ -1,0 +1,76 @@
+// From a group's values to hits: the threshold test that every scan ends with.
+#pragma once
+
+#include "kernels/vectors.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+template <class S>
+constexpr int kVecs = static_cast<int>(S::kGroup) / S::kLanes;
+
+// Out of the hot loop: a group of 16 or 64 items yields a hit once in thousands.
+template <std::size_t kItems>
+__attribute__((noinline)) void emit(const void* values, std::uint64_t mask, std::uint32_t row,
+                                    HitList& list) {
+    static_assert(kItems <= kWordItems);
+    Hit* out = list.hits + list.count;
+    for (; mask != 0; mask &= mask - 1) {
+        const int i = __builtin_ctzll(mask);
+        out->row = row + static_cast<std::uint32_t>(i);
+        __builtin_memcpy(&out->raw, static_cast<const char*>(values) + 4 * i, 4);
+        ++out;
+    }
+    list.count = static_cast<std::uint32_t>(out - list.hits);
+}
+
+// Keeps the live items of a group whose compare bits are set. Value v is at values[v * kStride], so
+// that a register block can pass a column of its accumulators.
+template <class S, int kStride, class V>
+VR_INLINE void keep(const Sieve& sieve, const V* values, std::uint64_t mask, std::size_t first,
+                    std::size_t query) {
+    constexpr std::uint64_t kAll = ~std::uint64_t{0} >> (kWordItems - S::kGroup);
+    mask &= (sieve.live[query][first / kWordItems] >> (first % kWordItems)) & kAll;
+    if (__builtin_expect(mask != 0, 0)) {
+        V stored[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) stored[v] = values[v * kStride];
+        emit<S::kGroup>(stored, mask, sieve.first_row + static_cast<std::uint32_t>(first),
+                        sieve.hits[query]);
+    }
+}
+
+template <class S, int kStride>
+VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size_t first,
+                    std::size_t query) {
+    const auto threshold = S::set(sieve.thresholds[query]);
+    std::uint64_t mask = 0;
+    VR_UNROLL
+    for (int v = 0; v < kVecs<S>; ++v) {
+        mask |= S::not_less(values[v * kStride], threshold) << (v * S::kLanes);
+    }
+    keep<S, kStride>(sieve, values, mask, first, query);
+}
+
+// Where nearly all items are live, one compare of the group's maximum comes first: a quarter of the
+// work of a full mask.
+template <class S, int kStride, bool kMasked>
+VR_INLINE void sift(const Sieve& sieve, const typename S::I32* values, std::size_t first,
+                    std::size_t query) {
+    const auto threshold = S::set(sieve.int_thresholds[query]);
+    if constexpr (!kMasked && kVecs<S> > 1) {
+        auto largest = S::max(values[0], values[kStride]);
+        VR_UNROLL
+        for (int v = 2; v < kVecs<S>; ++v) largest = S::max(largest, values[v * kStride]);
+        if (__builtin_expect(S::at_least(largest, threshold) == 0, 1)) return;
+    }
+    std::uint64_t mask = 0;
+    VR_UNROLL
+    for (int v = 0; v < kVecs<S>; ++v) {
+        mask |= S::at_least(values[v * kStride], threshold) << (v * S::kLanes);
+    }
+    keep<S, kStride>(sieve, values, mask, first, query);
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels

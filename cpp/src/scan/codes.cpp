@@ -1,0 +1,56 @@
+#include "scan/codes.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/registry.hpp"
+#include "scan/items.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+constexpr double kUp = 1.0 + 0x1p-30;
+
+std::size_t whole_words(std::size_t rows) {
+    return (rows + kernels::kWordItems - 1) / kernels::kWordItems * kernels::kWordItems;
+}
+
+}  // namespace
+
+Codes::Codes(const Items& items, int threads)
+    : quads_((items.dim() + 3) / 4),
+      codes_(checked_product(whole_words(items.size()), quads_ * 4)),
+      stats_(items.blocks()) {
+    const kernels::KernelTable& table = kernels::active();
+    parallel_for(items.blocks(), threads,
+                 [&](std::size_t block) { quantise(table, items, block); });
+}
+
+void Codes::quantise(const kernels::KernelTable& table, const Items& items, std::size_t block) {
+    const std::size_t first = block * kBlockItems;
+    const std::size_t n = std::min(kBlockItems, items.size() - first);
+    std::vector<double> scales;
+    if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
+    kernels::QuantiseI8 job{.rows = items.scored().rows.row(first),
+                            .n_rows = n,
+                            .dim = items.dim(),
+                            .scales = scales.empty() ? nullptr : scales.data(),
+                            .centre = items.wide_centre(),
+                            .codes = codes_.data() + first * quads_ * 4,
+                            .n_panels = whole_words(n) / kernels::kPanelItems};
+    const double largest = table.largest_residual(job);
+    job.step = largest > 0 ? largest / 127.0 : 1.0;
+    table.quantise_i8(job);
+    // In float64 a difference and a product are off by 2^-53 of themselves; a normalised row by
+    // 2^-51.
+    const double rounding =
+        0x1p-50 * (std::sqrt(job.largest_code2) + std::sqrt(job.largest_error2) +
+                   (items.metric() == Metric::kCosine ? 1.0 : 0.0));
+    stats_[block] = {.step = job.step,
+                     .inverse_step = 1.0 / job.step,
+                     .code_length = std::sqrt(job.largest_code2) * kUp,
+                     .error_length = std::sqrt(job.largest_error2) * kUp + rounding};
+}
+
+}  // namespace vecrecall::scan

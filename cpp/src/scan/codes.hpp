@@ -1,0 +1,42 @@
+// The items as int8: what the certified scan reads instead of the rows.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.hpp"
+#include "memory.hpp"
+
+namespace vecrecall::scan {
+
+class Items;
+
+// Codes are step * c; all are upper bounds over a block.
+struct CodeStats {
+    double step;  // positive, never subnormal
+    double inverse_step;
+    double code_length;   // max |step * c|
+    double error_length;  // max |r - step * c|
+};
+
+// Rows in blocks, blocks in panels of 16 items, as the kernels read them; see ScanI8.
+class Codes {
+  public:
+    Codes() = default;
+    Codes(const Items& items, int threads);
+
+    bool empty() const { return stats_.empty(); }
+    std::size_t quads() const { return quads_; }
+    const CodeStats& stats(std::size_t block) const { return stats_[block]; }
+    // The panels from a row on; the row begins a panel.
+    const std::uint8_t* from_row(std::size_t row) const { return codes_.data() + row * quads_ * 4; }
+
+  private:
+    void quantise(const kernels::KernelTable& table, const Items& items, std::size_t block);
+
+    std::size_t quads_ = 0;
+    Buffer<std::uint8_t> codes_;
+    std::vector<CodeStats> stats_;
+};
+
+}  // namespace vecrecall::scan

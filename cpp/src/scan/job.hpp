@@ -1,0 +1,33 @@
+// What a search hands to those that do its work.
+#pragma once
+
+#include "scan/items.hpp"
+#include "scan/query.hpp"
+#include "vecrecall/flat_index.hpp"
+
+namespace vecrecall::scan {
+
+struct Job {
+    const kernels::KernelTable& table;
+    const Items& items;
+    const QueryBatch& queries;
+    const SearchOptions& options;
+    float first_threshold;  // the smallest float32 score that min_score lets pass
+
+    // A bit per row: what query q may get.
+    const std::uint64_t* live(std::size_t q) const {
+        return options.allow ? options.allow[queries[q].place] : items.live();
+    }
+    bool excluded(std::size_t q, std::uint32_t row) const {
+        const IdSet& ids = queries[q].excluded;
+        return !ids.empty() && ids.contains(items.ids().id(row));
+    }
+    // Exact scores of rows for query q; index null: of rows first, first + 1, ...
+    void score(std::size_t q, const std::uint32_t* index, std::size_t first, std::size_t n,
+               float* scores) const {
+        const Query& query = queries[q];
+        score_rows(table, items.scored(), query.wide, query.length, index, first, n, scores);
+    }
+};
+
+}  // namespace vecrecall::scan

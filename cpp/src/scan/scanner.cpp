@@ -1,0 +1,129 @@
+#include "scan/scanner.hpp"
+
+#include <algorithm>
+
+namespace vecrecall::scan {
+namespace {
+
+constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
+
+// The codes have failed when handling hits costs about a sixth of a float32 scan of the same items:
+// a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 4096 / d items.
+constexpr std::uint64_t kProductsAHit = 4096;
+
+// Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
+constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
+
+}  // namespace
+
+// Soft: looking after every 2k new candidates keeps the hits of a whole scan near k ln(n/k) at a
+// selection cost of a few comparisons a hit. Hard: the promise of bounded memory.
+Limits limits_for(const Items& items, std::size_t k) {
+    Limits limits{};
+    limits.step = items.codes().empty() ? longest_step_f32(items.dim()) : kBlockItems;
+    const std::size_t all = whole_words(items.size());
+    limits.hard = std::max<std::size_t>(4 * std::min(k, all), 4096);
+    limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all), 128));
+    limits.room = std::min(limits.hard + limits.step, all);
+    return limits;
+}
+
+Group::Group(std::size_t first_query, std::size_t count, float threshold)
+    : first(first_query), n(count), thresholds(count) {
+    for (auto& t : thresholds) t.store(threshold, std::memory_order_relaxed);
+}
+
+void Group::raise(std::size_t q, float threshold) {
+    float seen = thresholds[q].load(std::memory_order_relaxed);
+    while (seen < threshold && !thresholds[q].compare_exchange_weak(seen, threshold)) {
+    }
+}
+
+Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
+    : job_(job),
+      group_(group),
+      limits_(limits),
+      hits_(checked_product(group.n, limits.room)),
+      intervals_(checked_product(group.n, limits.room)),
+      step_(group.n),
+      step_items_(std::min(kFirstStep, limits.step)),
+      longest_step_(limits.step) {
+    precisions_.int8 = !job.items.codes().empty();
+    precisions_.float32 = !precisions_.int8;
+    stepper_ = precisions_.int8 ? step_i8(job, group.first, group.n)
+                                : step_f32(job, group.first, group.n, longest_step_);
+    candidates_.reserve(group.n);
+    for (std::size_t q = 0; q < group.n; ++q) {
+        candidates_.emplace_back(hits_.data() + q * limits.room,
+                                 intervals_.data() + q * limits.room, job.options.k, limits.soft,
+                                 limits.hard, job.first_threshold);
+    }
+}
+
+void Scanner::run() {
+    for (std::size_t b = group_.next_block++; b < job_.items.blocks(); b = group_.next_block++) {
+        scan_block(b);
+        fall_back_where_codes_fail();
+    }
+}
+
+void Scanner::scan_block(std::size_t block) {
+    stepper_->enter_block(block);
+    const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
+    for (std::size_t first = block * kBlockItems; first < end;) {
+        const std::size_t n = std::min(step_items_, end - first);
+        scan_step(first, n);
+        first += n;
+        step_items_ = std::min(2 * step_items_, longest_step_);
+    }
+}
+
+void Scanner::scan_step(std::size_t first, std::size_t n) {
+    for (std::size_t q = 0; q < group_.n; ++q) {
+        Candidates& candidates = candidates_[q];
+        candidates.raise_threshold(group_.thresholds[q].load(std::memory_order_relaxed));
+        step_.thresholds[q] = candidates.threshold();
+        step_.live[q] = job_.live(group_.first + q) + first / kernels::kWordItems;
+        step_.hits[q] = candidates.list();
+    }
+    stepper_->scan(first, n, step_);
+    items_scanned_ += n * group_.n;
+    take_in();
+}
+
+void Scanner::take_in() {
+    for (std::size_t q = 0; q < group_.n; ++q) {
+        Candidates& candidates = candidates_[q];
+        const std::uint32_t count = step_.hits[q].count;
+        if (count == candidates.size()) continue;
+        if (items_scanned_ > kSettlingItems * group_.n) hits_seen_ += count - candidates.size();
+        candidates.take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
+            return !job_.excluded(group_.first + q, row);
+        });
+        if (candidates.crowded()) tighten(q);
+    }
+}
+
+void Scanner::tighten(std::size_t q) {
+    const std::uint64_t before = candidates_[q].rescored();
+    candidates_[q].tighten([&](const std::uint32_t* rows, std::size_t n,
+                               float* scores) { job_.score(group_.first + q, rows, 0, n, scores); },
+                           job_.items.ids(), scratch_);
+    hits_seen_ += 4 * (candidates_[q].rescored() - before);  // an exact score costs some 40 ns
+    group_.raise(q, candidates_[q].threshold());
+}
+
+// On data finer than the codes' bound nearly everything is a hit: the rest is scanned in float32.
+void Scanner::fall_back_where_codes_fail() {
+    if (precisions_.float32) return;
+    const std::uint64_t settled = kSettlingItems * group_.n;
+    if (items_scanned_ <= settled) return;
+    const std::uint64_t bearable = (items_scanned_ - settled) * job_.items.dim() / kProductsAHit;
+    if (hits_seen_ <= bearable + settled / 8) return;
+    precisions_.float32 = true;
+    longest_step_ = std::min(longest_step_, longest_step_f32(job_.items.dim()));
+    step_items_ = longest_step_;
+    stepper_ = step_f32(job_, group_.first, group_.n, longest_step_);
+}
+
+}  // namespace vecrecall::scan

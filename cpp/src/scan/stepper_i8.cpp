@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <cmath>
+
+#include "scan/stepper.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Up to so many queries memory is the limit, and the panels are read as they lie.
+constexpr std::size_t kFewQueries = 2;
+
+class I8 : public Stepper {
+  public:
+    I8(const Job& job, std::size_t first_query, std::size_t n)
+        : Stepper(job, first_query, n),
+          few_(n <= kFewQueries),
+          queries_(checked_product(n, job.items.codes().quads() * 4)),
+          code_sums_(n),
+          scales_(job.items.offsets() ? n : 0),
+          thresholds_(n),
+          int_thresholds_(n),
+          offsets_(job.items.offsets() ? kBlockItems : 0, 0.0F) {
+        bounds_.reserve(n);
+        for (std::size_t q = 0; q < n; ++q) quantise_query(q);
+    }
+
+    void enter_block(std::size_t block) override {
+        const CodeStats& stats = job_.items.codes().stats(block);
+        const double max_offset = job_.items.stats(block).max_offset;
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            certificates_[q] = bounds_[q].certify(stats, max_offset);
+            if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
+        }
+    }
+
+    void scan(std::size_t first, std::size_t n, Step& step) override {
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            if (scales_.empty()) {
+                int_thresholds_[q] = certificates_[q].int_threshold(step.thresholds[q]);
+            } else {
+                thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
+            }
+        }
+        if (job_.items.offsets()) std::copy_n(job_.items.offsets() + first, n, offsets_.data());
+        const kernels::ScanI8 scan{.codes = job_.items.codes().from_row(first),
+                                   .n_panels = whole_words(n) / kernels::kPanelItems,
+                                   .n_quads = job_.items.codes().quads(),
+                                   .queries = queries_.data(),
+                                   .n_queries = n_queries(),
+                                   .code_sums = code_sums_.data(),
+                                   .scales = scales_.empty() ? nullptr : scales_.data(),
+                                   .masked = job_.options.allow != nullptr,
+                                   .sieve = {.offsets = offsets_.data(),
+                                             .thresholds = thresholds_.data(),
+                                             .int_thresholds = int_thresholds_.data(),
+                                             .live = step.live.data(),
+                                             .first_row = static_cast<std::uint32_t>(first),
+                                             .hits = step.hits.data()}};
+        if (few_) job_.table.scan_i8_few(scan);
+        else job_.table.scan_i8(scan);
+    }
+
+  private:
+    // p = step * g + f with g in -limit .. limit.
+    void quantise_query(std::size_t q) {
+        const std::size_t dim = job_.items.dim();
+        const float* p = job_.queries.scan_vector(first_query_ + q);
+        const auto limit = static_cast<double>(job_.table.i8_query_limit);
+        double largest = 0;
+        for (std::size_t j = 0; j < dim; ++j) {
+            largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
+        }
+        const double step = largest > 0 ? largest / limit : 1.0;
+        double missed = 0;
+        std::int32_t sum = 0;
+        for (std::size_t j = 0; j < job_.items.codes().quads() * 4; ++j) {
+            const double value = j < dim ? p[j] : 0.0;
+            const double g = std::clamp(std::nearbyint(value / step), -limit, limit);
+            const double f = value - step * g;
+            missed += f * f;
+            sum += static_cast<std::int32_t>(g);
+            *place(q, j) = static_cast<std::int8_t>(g);
+        }
+        code_sums_[q] = 128 * sum;
+        const Query& query = job_.queries[first_query_ + q];
+        // f's own rounding: 2^-52 of the query at most.
+        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
+        bounds_.emplace_back(job_.items, query, step, error);
+    }
+
+    // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
+    std::int8_t* place(std::size_t q, std::size_t j) {
+        const std::size_t quads = job_.items.codes().quads();
+        const std::size_t width = few_ ? 1 : job_.table.i8_query_block;
+        const std::size_t q0 = q - q % width;
+        const std::size_t in_block = std::min(width, n_queries() - q0);
+        return queries_.data() + q0 * quads * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
+    }
+
+    bool few_;
+    Buffer<std::int8_t> queries_;
+    std::vector<CodeBound> bounds_;
+    std::vector<std::int32_t> code_sums_;
+    std::vector<float> scales_;  // with offsets
+    std::vector<float> thresholds_;
+    std::vector<std::int32_t> int_thresholds_;
+    std::vector<float> offsets_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stepper> step_i8(const Job& job, std::size_t first_query, std::size_t n) {
+    return std::make_unique<I8>(job, first_query, n);
+}
+
+}  // namespace vecrecall::scan
