@@ -14,7 +14,7 @@ namespace {
 py::tuple intervals(const std::string& isa, const Array<float>& vectors,
                     const std::optional<Array<double>>& bias, Metric metric, bool codes,
                     const Array<float>& query) {
-    const kernels::KernelTable& table = kernels::named(isa.c_str());
+    const kernels::KernelTable& table = kernels::named(isa);
     const ItemsView items{.rows = matrix(vectors), .bias = bias ? bias->data() : nullptr};
     Array<float> lowest(vectors.shape(0));
     Array<float> highest(vectors.shape(0));

@@ -1,5 +1,8 @@
 #include "vecrecall/values.hpp"
 
+#include <optional>
+
+#include "fp_env.hpp"
 #include "register.hpp"
 
 namespace vecrecall::python {
@@ -11,14 +14,26 @@ std::int64_t first_nonfinite(const Array<float>& a) {
     return first_nonfinite_row(view);
 }
 
-Array<std::uint8_t> finite(const Array<float>& a) {
+template <void (*Test)(const MatrixView&, std::uint8_t*, int)>
+Array<std::uint8_t> rows_that(const Array<float>& a) {
     const MatrixView view = matrix(a);
     Array<std::uint8_t> out(a.shape(0));
     std::uint8_t* data = out.mutable_data();
     const py::gil_scoped_release nogil;
-    finite_rows(view, data);
+    Test(view, data, 0);
     return out;
 }
+
+// `with FpEnvironment():` - what NumPy converts inside is not at the mercy of the caller's
+// settings.
+class FpEnvironment {
+  public:
+    void enter() { scope_.emplace(); }
+    void exit(const py::args&) { scope_.reset(); }
+
+  private:
+    std::optional<FpEnvScope> scope_;
+};
 
 py::tuple narrowed(const Array<double>& a) {
     if (a.ndim() != 2) throw std::invalid_argument("expected a matrix");
@@ -38,7 +53,12 @@ py::tuple narrowed(const Array<double>& a) {
 
 void register_values(py::module_& m) {
     m.def("first_nonfinite_row", &first_nonfinite, py::arg("matrix").noconvert());
-    m.def("finite_rows", &finite, py::arg("matrix").noconvert());
+    m.def("finite_rows", &rows_that<finite_rows>, py::arg("matrix").noconvert());
+    m.def("zero_rows", &rows_that<zero_rows>, py::arg("matrix").noconvert());
+    py::class_<FpEnvironment>(m, "FpEnvironment")
+        .def(py::init<>())
+        .def("__enter__", &FpEnvironment::enter)
+        .def("__exit__", &FpEnvironment::exit);
     m.def("narrow", &narrowed, py::arg("wide").noconvert());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "scan/items.hpp"
 #include "scan/search.hpp"
@@ -20,7 +21,10 @@ struct FlatIndex::Impl {
 };
 
 FlatIndex::FlatIndex(const ItemsView& items, Metric metric, bool copy, int threads)
-    : impl_(new Impl{.items = scan::Items(items, metric, copy, true, threads)}) {}
+    : impl_([&] {
+          const FpEnvScope env;
+          return new Impl{.items = scan::Items(items, metric, copy, true, threads)};
+      }()) {}
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
 FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
@@ -31,6 +35,7 @@ Metric FlatIndex::metric() const { return impl_->items.metric(); }
 
 SearchStats FlatIndex::search(const MatrixView& queries, const SearchOptions& options,
                               const ListsOut& out) const {
+    const FpEnvScope env;
     return scan::search(impl_->items, queries, options, out);
 }
 
@@ -86,6 +91,7 @@ std::vector<std::uint64_t> FlatIndex::rows_of(const std::int64_t* ids, std::size
 
 SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metric, std::size_t k,
                  const ListsOut& out, int threads) {
+    const FpEnvScope env;
     const bool with_codes = queries.rows >= kQueriesWorthCodes;
     const scan::Items borrowed(items, metric, false, with_codes, threads);
     return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);

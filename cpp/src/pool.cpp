@@ -24,7 +24,9 @@ std::size_t tasks_for(const RaggedView<std::int64_t>& bags) {
 // Before anything is read: the first row number that is not -1 and not of the table.
 void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, int threads) {
     const auto most = static_cast<std::uint64_t>(table.rows);
-    const auto beyond = [&](std::int64_t row) { return static_cast<std::uint64_t>(row + 1) > most; };
+    const auto beyond = [&](std::int64_t row) {
+        return static_cast<std::uint64_t>(row + 1) > most;
+    };
     parallel_for(tasks_for(bags), threads, [&](std::size_t task) {
         const std::size_t last = std::min(bags.rows, (task + 1) * kBagsPerTask);
         const std::int64_t* const end = bags.values + bags.offsets[last];
@@ -48,6 +50,7 @@ class Bags {
             if (options_.mode == Pooling::kMax) combine_max();
             else combine_sum(b);
             check_finite();
+            if (options_.mode == Pooling::kMean) divide_by_weight();
             finish(out + b * table_.dim);
         }
     }
@@ -76,7 +79,6 @@ class Bags {
                           .ahead = left > 0 ? bags_.values + ahead : nullptr,
                           .n_ahead = left > 0 ? static_cast<std::size_t>(left) : 0,
                           .sums = sums_.data()});
-        if (options_.mode == Pooling::kMean) divide_by_weight();
     }
 
     void divide_by_weight() {

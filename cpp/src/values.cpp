@@ -26,6 +26,26 @@ bool finite(const float* values, std::size_t n) {
     return bad == 0;
 }
 
+bool zero(const float* values, std::size_t n) {
+    std::uint32_t any = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        std::uint32_t bits;
+        std::memcpy(&bits, values + i, sizeof(bits));
+        any |= bits & 0x7FFFFFFFU;
+    }
+    return any == 0;
+}
+
+template <class Test>
+void test_rows(const MatrixView& m, std::uint8_t* out, int threads, Test test) {
+    parallel_for(tasks_for(m.rows), threads, [&](std::size_t task) {
+        const std::size_t first = task * kRowsPerTask;
+        for (std::size_t r = first; r < std::min(m.rows, first + kRowsPerTask); ++r) {
+            out[r] = test(m.row(r), m.dim) ? 1 : 0;
+        }
+    });
+}
+
 void lower_to(std::atomic<std::int64_t>& smallest, std::int64_t row) {
     std::int64_t seen = smallest.load();
     while (row < seen && !smallest.compare_exchange_weak(seen, row)) {
@@ -63,12 +83,11 @@ std::int64_t first_nonfinite_row(const MatrixView& m, int threads) {
 }
 
 void finite_rows(const MatrixView& m, std::uint8_t* out, int threads) {
-    parallel_for(tasks_for(m.rows), threads, [&](std::size_t task) {
-        const std::size_t first = task * kRowsPerTask;
-        for (std::size_t r = first; r < std::min(m.rows, first + kRowsPerTask); ++r) {
-            out[r] = finite(m.row(r), m.dim) ? 1 : 0;
-        }
-    });
+    test_rows(m, out, threads, finite);
+}
+
+void zero_rows(const MatrixView& m, std::uint8_t* out, int threads) {
+    test_rows(m, out, threads, zero);
 }
 
 std::int64_t narrow(const double* wide, std::size_t rows, std::size_t dim, float* out,

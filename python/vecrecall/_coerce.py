@@ -33,6 +33,12 @@ def _as_array(x: object, name: str, expected: str) -> npt.NDArray[Any]:
         raise ValueError(f"{name}: expected {expected}, got ragged or mixed rows") from error
 
 
+def _converted(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Convert without flushing denormals, whatever another library has set in this thread."""
+    with _core.FpEnvironment():
+        return np.require(a, dtype, ["C", "A"])
+
+
 def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any]:
     expected = f"floating-point numbers of shape {shape}"
     a = _as_array(x, name, expected)
@@ -46,12 +52,12 @@ def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any
 def _to_float32(a: npt.NDArray[Any], name: str) -> F32:
     """Round a matrix to float32; a finite value that does not fit is an error."""
     if a.dtype.itemsize <= 4:
-        return np.require(a, np.float32, ["C", "A"])
+        return _converted(a, np.float32)
     if a.dtype.itemsize == 8:
-        narrow, row = _core.narrow(np.require(a, np.float64, ["C", "A"]))
+        narrow, row = _core.narrow(_converted(a, np.float64))
     else:
         with np.errstate(over="ignore"):
-            narrow = np.ascontiguousarray(a, np.float32)
+            narrow = _converted(a, np.float32)
         bad = np.flatnonzero((np.isinf(narrow) & np.isfinite(a)).any(axis=1))
         row = int(bad[0]) if bad.size else -1
     if row >= 0:
@@ -84,7 +90,7 @@ def float_vector(x: object, name: str, n: int) -> F64:
     a = _float_array(x, name, 1, f"({n},)")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
-    return np.require(a, np.float64, ["C", "A"])
+    return _converted(a, np.float64)
 
 
 def weights(x: object, name: str, n: int) -> F64:
@@ -94,7 +100,7 @@ def weights(x: object, name: str, n: int) -> F64:
         raise TypeError(f"{name}: expected {n} real numbers, got {_kind(a)}")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
-    a = np.require(a, np.float64, ["C", "A"])
+    a = _converted(a, np.float64)
     bad = np.flatnonzero(~np.isfinite(a))
     if bad.size:
         raise ValueError(f"{name}: expected finite numbers, got {a[bad[0]]} at place {bad[0]}")

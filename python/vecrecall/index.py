@@ -353,7 +353,7 @@ def _usable(
     bad_row = _core.first_nonfinite_row(rows)
     if bad_row >= 0 and not leave_out:
         raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {bad_row}")
-    zero = ~rows.any(axis=1) if metric == "cosine" else np.zeros(0, bool)
+    zero = _core.zero_rows(rows).astype(bool) if metric == "cosine" else np.zeros(0, bool)
     if zero.any() and not leave_out:
         raise ValueError(
             f"{name}: expected rows with a direction (metric 'cosine'), "

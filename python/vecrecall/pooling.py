@@ -125,9 +125,14 @@ def concat_blocks(
     w = np.ones(len(parts)) if weights is None else _coerce.weights(weights, "weights", len(parts))
     if (w < 0).any():
         raise ValueError(f"weights: expected numbers >= 0, got {w.min()}")
-    wide = np.concatenate(
-        [part * np.sqrt(weight) for part, weight in zip(parts, w, strict=True)], axis=1
-    )
+    with _core.FpEnvironment():
+        wide = np.concatenate(
+            [
+                part.astype(np.float64) * weight
+                for part, weight in zip(parts, np.sqrt(w), strict=True)
+            ],
+            axis=1,
+        )
     narrow, row = _core.narrow(np.ascontiguousarray(wide))
     if row >= 0:
         raise ValueError(

@@ -75,7 +75,9 @@ class Ragged:
         Ragged
             Its values have the dtype that NumPy gives the rows together, int64 when all are empty.
         """
-        rows = [_regular(row, f"row {i}") for i, row in enumerate(lists)]
+        if isinstance(lists, (str, bytes)) or not isinstance(lists, (Sequence, np.ndarray)):
+            raise TypeError(f"lists: expected a sequence of rows, got {type(lists).__name__}")
+        rows = [_regular(row, f"lists, row {i}") for i, row in enumerate(lists)]
         for i, row in enumerate(rows):
             if row.ndim != 1:
                 raise ValueError(f"lists: expected rows of numbers, got shape {row.shape} at {i}")

@@ -75,7 +75,7 @@ const KernelTable& active() {
     return *table;
 }
 
-const KernelTable& named(const char* name) {
+const KernelTable& named(const std::string& name) {
     if (const KernelTable* table = find(name)) return *table;
     throw std::invalid_argument(std::string("isa: expected one of ") + valid_names() +
                                 " (what this machine can run), got '" + name + "'");
@@ -94,7 +94,7 @@ std::vector<std::string> available_isas() {
 }
 
 void set_isa(const std::string& name) {
-    kernels::current().store(&kernels::named(name.c_str()), std::memory_order_release);
+    kernels::current().store(&kernels::named(name), std::memory_order_release);
 }
 
 }  // namespace vecrecall

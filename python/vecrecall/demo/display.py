@@ -1,0 +1,194 @@
+"""Draws the run in a terminal: progress while it works, then the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from vecrecall.demo.evaluation import BATCH, CUTOFFS
+from vecrecall.demo.report import Report
+
+BASELINE = "popularity"
+
+
+class Steps:
+    """Progress bars, one a step, and how long each step took.
+
+    Parameters
+    ----------
+    console : Console
+
+    Attributes
+    ----------
+    seconds : dict
+        By step.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+
+    def __enter__(self) -> Steps:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def step(self, name: str, total: int = 1) -> Iterator[Callable[[int], None]]:
+        """Show and time a step.
+
+        Parameters
+        ----------
+        name : str
+        total : int
+            How much there is to do.
+
+        Yields
+        ------
+        callable
+            To be called with how much more has been done.
+        """
+        task = self._progress.add_task(name, total=total)
+        begin = perf_counter()
+        yield lambda n: self._progress.advance(task, n)
+        self.seconds[name] = perf_counter() - begin
+        self._progress.update(task, completed=total)
+
+
+def show(console: Console, report: Report) -> None:
+    """Print the report.
+
+    Parameters
+    ----------
+    console : Console
+    report : dict
+        With the keys of `report.KEYS`.
+    """
+    _show_data(console, report)
+    for user in report["users"]:
+        _show_user(console, user)
+    _show_accuracy(console, report)
+    _show_latency(console, report)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    """Print text as it is: titles and file names may look like markup."""
+    console.print(Text(text, style=style))
+
+
+def _show_data(console: Console, report: Report) -> None:
+    data, settings = report["data"], report["settings"]
+    console.rule("Data")
+    _line(
+        console,
+        f"{data['source']}: {data['interactions']:,} interactions, {data['users']:,} users, "
+        f"{data['items']:,} items to recall, {data['tags']:,} tags",
+    )
+    _line(
+        console,
+        f"{data['train_interactions']:,} interactions to train on, "
+        f"{data['held_out_interactions']:,} held out "
+        f"({data['held_out_unknown']:,} of them on items that nobody has in the training part: "
+        "never found, and counted as misses)",
+    )
+    _line(console, f"Split: {settings['split']}.")
+    if data["repeats"]:
+        _line(console, f"{data['repeats']:,} repeated interactions: only each first one counts.")
+    if data["users_too_short"]:
+        _line(
+            console,
+            f"{data['users_too_short']:,} users with fewer than {settings['min_interactions']} "
+            "different items are trained on but not evaluated.",
+        )
+    for name, reason in report["skipped"].items():
+        _line(console, f"No {name}: {reason}.", "yellow")
+
+
+def _show_user(console: Console, user: Report) -> None:
+    lists = {name: found for name, found in user["lists"].items() if name != BASELINE}
+    console.rule(Text(f"User {user['user']}"))
+    table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
+    table.add_column("last, newest first", no_wrap=True, ratio=1, style="dim")
+    for name in lists:
+        table.add_column(name, no_wrap=True, ratio=1)
+    columns = [[Text(entry["title"]) for entry in user["last"]]]
+    for found in lists.values():
+        columns.append(
+            [
+                Text(f"* {entry['title']}", "bold green")
+                if entry["held_out"]
+                else Text(entry["title"])
+                for entry in found
+            ]
+        )
+    for row in range(max(map(len, columns))):
+        table.add_row(*(column[row] if row < len(column) else "" for column in columns))
+    console.print(table)
+    _line(console, "held out (* above): " + "; ".join(e["title"] for e in user["held_out"]))
+    found = (f"{name} {user['found'][name]}" for name in user["found"])
+    _line(
+        console,
+        f"of these {len(user['held_out'])} the first {CUTOFFS[-1]} hold: " + ", ".join(found),
+    )
+
+
+def _show_accuracy(console: Console, report: Report) -> None:
+    console.rule(f"What {report['data']['users_evaluated']:,} users' held-out items show")
+    for name, channel in report["channels"].items():
+        _line(console, f"{name}: {channel['about']}")
+    for definition in report["definitions"].values():
+        _line(console, definition, "dim")
+    table = Table(expand=False)
+    table.add_column("channel")
+    for metric in ("hit rate", "recall"):
+        for k in CUTOFFS:
+            table.add_column(f"{metric}@{k}", justify="right")
+    baseline = report["channels"][BASELINE]
+    for name, channel in report["channels"].items():
+        cells = [
+            Text(
+                f"{channel[metric][str(k)]:.3f}",
+                "bold green" if channel[metric][str(k)] > baseline[metric][str(k)] else "",
+            )
+            for metric in ("hit_rate", "recall")
+            for k in CUTOFFS
+        ]
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def _show_latency(console: Console, report: Report) -> None:
+    timings, environment = report["timings"], report["environment"]
+    console.rule("Recall's latency, milliseconds a user")
+    table = Table(expand=False)
+    table.add_column("channel")
+    for name in (f"batches of {BATCH}", "one user: mean", "median", "p95"):
+        table.add_column(name, justify="right")
+    for name, latency in timings["latency_ms"].items():
+        table.add_row(name, *(f"{value:.3f}" for value in latency.values()))
+    console.print(table)
+    _line(
+        console,
+        f"vecrecall {environment['vecrecall']}, {environment['isa']}, "
+        f"{environment['threads']} threads. The whole run took {timings['total_s']:.1f} s.",
+    )
