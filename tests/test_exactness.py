@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import zlib
 
+import adversary
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -65,6 +66,29 @@ def test_hard_data_in_many_blocks(name: str, metric: Metric, rng: np.random.Gene
                 assert_same_bits(index.search(queries, 100, threads=threads), *expected)
                 alone = index.search(queries[1:2], 100, threads=threads)
                 assert_same_bits(alone, *(part[1:2] for part in expected))
+
+
+TRAPS: list[tuple[str, Metric]] = [
+    ("first", "ip"),
+    ("bias", "ip"),
+    ("norm", "l2"),
+    ("cosine", "cosine"),
+]
+
+
+@pytest.mark.parametrize(("kind", "metric"), TRAPS)
+@pytest.mark.parametrize("d", [16, 64, 300])
+def test_roundings_that_all_go_the_wrong_way(
+    d: int, kind: str, metric: Metric, isa: str, rng: np.random.Generator
+) -> None:
+    query, items, bias, good = adversary.trap(rng, 5000, d, kind)
+    expected = reference.search(query, items, len(good), metric=metric, bias=bias)
+    assert sorted(expected.ids[0].tolist()) == good.tolist()
+    index = vr.FlatIndex(items, metric=metric, bias=bias)
+    for nq in (1, 7):
+        for threads in THREADS:
+            found = index.search(np.repeat(query, nq, axis=0), len(good), threads=threads)
+            assert_same_bits(found, *(np.repeat(part, nq, axis=0) for part in expected))
 
 
 @pytest.mark.parametrize("metric", METRICS)

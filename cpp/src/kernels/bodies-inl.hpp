@@ -3,6 +3,7 @@
 
 #include "kernels/exact-inl.hpp"
 #include "kernels/pack_f32-inl.hpp"
+#include "kernels/peak-inl.hpp"
 #include "kernels/pool-inl.hpp"
 #include "kernels/quantise_i8-inl.hpp"
 #include "kernels/scan_f32-inl.hpp"
@@ -30,6 +31,12 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .largest_residual = largest_residual<S>,
         .quantise_i8 = quantise_i8<S>,
         .pool_sum = pool_sum<S>,
+        .peak_chains = kPeakChains,
+        .peak_f32_lanes = S::kLanes,
+        .peak_i8_lanes = 4 * S::kLanes,
+        .peak_f32 = peak_f32<S>,
+        .peak_i8 = peak_i8<S>,
+        .peak_read = peak_read<S>,
     };
 }
 

@@ -79,15 +79,45 @@ VR_INLINE void scan_remainder_i8(const ScanI8& a, std::size_t group, std::size_t
     }
 }
 
+// A share of the next group's codes, fetched beside each register block of this one.
+class FetchAhead {
+  public:
+    VR_INLINE FetchAhead over(const ScanI8& a, std::size_t group_bytes, std::size_t blocks) {
+        FetchAhead ahead;
+        ahead.next_ = a.codes;
+        ahead.group_bytes_ = group_bytes;
+        ahead.share_ = (group_bytes / blocks + 63) / 64 * 64;
+        return ahead;
+    }
+    __attribute__((always_inline)) void enter_group() {
+        next_ += group_bytes_;
+        at_ = 0;
+    }
+    __attribute__((always_inline)) void fetch_share() {
+        const std::size_t end = at_ + share_ < group_bytes_ ? at_ + share_ : group_bytes_;
+        for (; at_ < end; at_ += 64) __builtin_prefetch(next_ + at_);
+    }
+
+  private:
+    const std::uint8_t* next_;
+    std::size_t group_bytes_;
+    std::size_t share_;
+    std::size_t at_;
+};
+
 template <class S, bool kOffsets, bool kMasked>
 __attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
     constexpr int Q = S::kQueriesI8;
     const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
     const std::size_t whole = a.n_queries - a.n_queries % Q;
+    FetchAhead ahead = FetchAhead::over(a, a.n_quads * S::kGroup * 4, whole / Q + 1);
     for (std::size_t g = 0; g < n_groups; ++g) {
+        ahead.enter_group();
         for (std::size_t q0 = 0; q0 < whole; q0 += Q) {
+            ahead.fetch_share();
             scan_group_i8<S, Q, kOffsets, kMasked>(a, g, q0);
         }
+        ahead.fetch_share();
         scan_remainder_i8<S, Q - 1, kOffsets, kMasked>(a, g, whole, a.n_queries - whole);
     }
 }

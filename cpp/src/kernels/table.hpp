@@ -133,6 +133,14 @@ struct KernelTable {
     void (*quantise_i8)(QuantiseI8&);
 
     void (*pool_sum)(const PoolSum&);
+
+    // Loops at the machine's limit: rounds of peak_chains vector operations, or bytes to read.
+    int peak_chains;
+    int peak_f32_lanes;  // multiply-adds an operation
+    int peak_i8_lanes;
+    std::uint64_t (*peak_f32)(std::size_t rounds, const void* seed);
+    std::uint64_t (*peak_i8)(std::size_t rounds, const void* seed);
+    std::uint64_t (*peak_read)(std::size_t bytes, const void* from);
 };
 
 extern const KernelTable kBaseline;

@@ -3,26 +3,26 @@
 #include <algorithm>
 #include <numeric>
 
+#include "scan/selection.hpp"
+
 namespace vecrecall::scan {
 
 void Candidates::raise_to_kth_lower_bound(std::vector<float>& scratch) {
-    if (count_ < k_) return;
     scratch.resize(count_);
     for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].lowest;
-    const auto kth = scratch.begin() + static_cast<std::ptrdiff_t>(k_ - 1);
-    std::nth_element(scratch.begin(), kth, scratch.end(), std::greater<>());
-    raise_threshold(*kth);
+    raise_threshold(reached_by(scratch.data(), count_, k_));
 }
 
+// Without a branch on the data, which no predictor could follow.
 void Candidates::drop_below_threshold() {
     std::uint32_t kept = 0;
     std::uint32_t kept_exact = 0;
     for (std::uint32_t i = 0; i < count_; ++i) {
-        if (intervals_[i].highest < threshold_) continue;
+        const std::uint32_t keep = intervals_[i].highest >= threshold_ ? 1U : 0U;
         hits_[kept] = hits_[i];
         intervals_[kept] = intervals_[i];
-        ++kept;
-        if (i < exact_) kept_exact = kept;
+        kept += keep;
+        kept_exact += i < exact_ ? keep : 0U;
     }
     count_ = kept;
     exact_ = kept_exact;
@@ -62,7 +62,7 @@ void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
 void Candidates::tighten(const Rescore& rescore, const IdMap& ids, std::vector<float>& scratch) {
     raise_to_kth_lower_bound(scratch);
     drop_below_threshold();
-    if (count_ > hard_limit_ / 2) make_exact(rescore, ids);
+    if (count_ > hard_limit_ / 4 * 3) make_exact(rescore, ids);
     // Room to gather as many again before the next look.
     soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, 2 * count_));
 }

