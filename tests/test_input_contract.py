@@ -209,10 +209,20 @@ def test_a_value_that_just_does_not_overflow_is_the_largest() -> None:
     assert vr.FlatIndex(good).vectors([0]).tolist() == [[np.finfo(np.float32).max]]
 
 
-def test_pool_names_the_row_of_the_table() -> None:
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pool_names_the_row_of_the_table(value: float, mode: str) -> None:
     bad = items()
-    bad[37] = np.nan
-    raises("table", lambda v: pool(table=v, rows=[[0, 37]]), bad, "37")
+    bad[37, 1] = value
+    raises("table", lambda v: pool(table=v, rows=[[0, 1], [37, 0]], mode=mode), bad, "37")
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_a_weight_of_zero_hides_no_nan(mode: str) -> None:
+    bad = items()
+    bad[37, 1] = np.nan
+    no_weight = {"rows": [[0, 37]], "weights": [[0.0, 0.0]], "mode": mode}
+    raises("table", lambda v: pool(table=v, **no_weight), bad, "37")
 
 
 def test_zero_items_have_no_cosine() -> None:

@@ -1,8 +1,8 @@
 """python -m benchmarks.compare: top-K beside the peers, in one run.
 
-Each peer has a process of its own, since BLAS, OpenMP and torch pools disturb each other in one. The
-peers are timed in turn, several times over; medians are printed with their ratio to vecrecall, the
-multiply-adds a second that the time means, and the share of what this machine can do.
+Each peer has a process of its own, since BLAS, OpenMP and torch pools disturb each other in one.
+The peers are timed in turn, several times over; medians are printed with their ratio to vecrecall,
+the multiply-adds a second that the time means, and the share of what this machine can do.
 """
 
 import argparse

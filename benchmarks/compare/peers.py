@@ -54,9 +54,8 @@ def faiss_index(levels: int | None) -> Callable[[F32, int], Search]:
         import faiss
 
         faiss.omp_set_num_threads(threads)
-        index = getattr(faiss, kind)(
-            *((items.shape[1], 8) if "Panorama" in kind else (items.shape[1],))
-        )
+        d = items.shape[1]
+        index = faiss.IndexFlatIP(d) if levels is None else faiss.IndexFlatIPPanorama(d, levels)
         index.add(items)
         return lambda q, k: index.search(q, k)[1]
 
