@@ -34,7 +34,10 @@ class IdSet {
     bool empty() const { return slots_.empty(); }
     bool contains(std::int64_t id) const {
         if (slots_.empty()) return false;
-        std::size_t s = hash_id(id) >> shift_;
+        const std::uint64_t hash = hash_id(id);
+        const std::size_t bit = hash >> filter_shift_;
+        if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return false;
+        std::size_t s = hash >> shift_;
         for (; slots_[s] >= 0; s = (s + 1) & (slots_.size() - 1)) {
             if (slots_[s] == id) return true;
         }
@@ -43,7 +46,10 @@ class IdSet {
 
   private:
     std::vector<std::int64_t> slots_;  // -1: free
+    // Four bits a slot: tells most ids that are not members from an eighth of the memory.
+    std::vector<std::uint64_t> filter_;
     int shift_ = 0;
+    int filter_shift_ = 0;
 };
 
 inline IdSet::IdSet(const std::int64_t* begin, const std::int64_t* end) {
@@ -51,9 +57,14 @@ inline IdSet::IdSet(const std::int64_t* begin, const std::int64_t* end) {
     const HashShape shape(static_cast<std::size_t>(end - begin));
     slots_.assign(shape.slots, -1);
     shift_ = shape.shift;
+    filter_shift_ = shape.shift - 2;
+    filter_.assign((4 * shape.slots + 63) / 64, 0);
     for (const std::int64_t* id = begin; id != end; ++id) {
         if (*id < 0) continue;
-        std::size_t s = hash_id(*id) >> shift_;
+        const std::uint64_t hash = hash_id(*id);
+        const std::size_t bit = hash >> filter_shift_;
+        filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
+        std::size_t s = hash >> shift_;
         while (slots_[s] >= 0 && slots_[s] != *id) s = (s + 1) & (slots_.size() - 1);
         slots_[s] = *id;
     }

@@ -63,8 +63,8 @@ void Candidates::tighten(const Rescore& rescore, const IdMap& ids, std::vector<f
     raise_to_kth_lower_bound(scratch);
     drop_below_threshold();
     if (count_ > hard_limit_ / 4 * 3) make_exact(rescore, ids);
-    // Room to gather as many again before the next look.
-    soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, 2 * count_));
+    // Room to gather half as many again before the next look.
+    soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, count_ + count_ / 2));
 }
 
 }  // namespace vecrecall::scan

@@ -19,14 +19,15 @@ constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
 
 }  // namespace
 
-// Soft: looking after every 2k new candidates keeps the hits of a whole scan near k ln(n/k) at a
-// selection cost of a few comparisons a hit. Hard: the promise of bounded memory.
+// Soft: looking whenever the candidates have grown by half keeps the hits of a whole scan within a
+// quarter of k ln(n / k), what a perfect threshold would let through, at a few comparisons a hit.
+// Hard: the promise of bounded memory.
 Limits limits_for(const Items& items, std::size_t k) {
     Limits limits{};
     limits.step = items.codes().empty() ? longest_step_f32(items.dim()) : kBlockItems;
     const std::size_t all = whole_words(items.size());
     limits.hard = std::max<std::size_t>(4 * std::min(k, all), 4096);
-    limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all), 128));
+    limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all) / 2, 64));
     limits.room = std::min(limits.hard + limits.step, all);
     return limits;
 }
