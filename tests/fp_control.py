@@ -61,5 +61,5 @@ def compiled(folder: Path) -> Control:
     source, library = folder / "control.c", folder / "control.so"
     source.write_text(SOURCE)
     command = [str(COMPILER), "-O1", "-shared", "-fPIC", "-o", str(library), str(source)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=600)
     return Control(library)

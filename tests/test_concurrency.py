@@ -47,11 +47,11 @@ def same(a, b):
     return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
 
 def forked(work):
-    "True if a child did the work within 30 seconds."
+    "True if a child did the work within 300 seconds: a machine may pause."
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(30)
+        signal.alarm(300)
         os._exit(0 if work() else 1)
     return os.waitpid(child, 0)[1] == 0
 """
@@ -62,7 +62,7 @@ def run(code: str) -> str:
         [sys.executable, "-c", PRELUDE + code],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -186,7 +186,7 @@ def test_concurrent_searches(isa: str, rng: np.random.Generator) -> None:
     start = threading.Barrier(8)
 
     def work(number: int) -> None:
-        start.wait(timeout=60)
+        start.wait(timeout=600)
         for i in range(12):
             part = slice((5 * number + i) % 30, (5 * number + i) % 30 + 1 + i % 9)
             threads = [None, 1, 2, 5][(number + i) % 4]
@@ -195,7 +195,7 @@ def test_concurrent_searches(isa: str, rng: np.random.Generator) -> None:
 
     with ThreadPoolExecutor(8) as executor:
         for future in [executor.submit(work, number) for number in range(8)]:
-            future.result(timeout=120)
+            future.result(timeout=600)
 
 
 def test_concurrent_calls_of_every_kind(rng: np.random.Generator) -> None:
@@ -206,18 +206,18 @@ def test_concurrent_calls_of_every_kind(rng: np.random.Generator) -> None:
     start = threading.Barrier(4)
 
     def searches() -> None:
-        start.wait(timeout=60)
+        start.wait(timeout=600)
         for _ in range(10):
             assert_same_bits(vr.topk(queries, items, 30, threads=3), *expected)
 
     def pools() -> None:
-        start.wait(timeout=60)
+        start.wait(timeout=600)
         for _ in range(10):
             np.testing.assert_array_equal(vr.pool(items, rows, threads=3), pooled)
 
     with ThreadPoolExecutor(4) as executor:
         for future in [executor.submit(work) for work in (searches, pools) * 2]:
-            future.result(timeout=120)
+            future.result(timeout=600)
 
 
 def test_a_search_lets_other_threads_run(rng: np.random.Generator) -> None:
@@ -227,9 +227,9 @@ def test_a_search_lets_other_threads_run(rng: np.random.Generator) -> None:
     queries, seconds = normal(rng, 50, 16), 0.0
     while seconds < 0.2:
         queries = np.concatenate([queries, queries])
-        start = time.perf_counter()
+        start = time.thread_time()
         index.search(queries, 10, threads=1)
-        seconds = time.perf_counter() - start
+        seconds = time.thread_time() - start
     thread = threading.Thread(target=index.search, args=(queries, 10), kwargs={"threads": 1})
     thread.start()
     wakes = 0

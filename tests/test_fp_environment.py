@@ -144,7 +144,7 @@ def test_workers_started_by_a_thread_that_flushes(control: fp_control.Control) -
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert run.returncode == 0, run.stderr

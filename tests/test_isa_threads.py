@@ -29,7 +29,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env=env | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

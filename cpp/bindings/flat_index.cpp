@@ -42,9 +42,10 @@ MatrixView checked_queries(const Array<float>& queries, std::size_t dim) {
 class Index {
   public:
     Index(Array<float> vectors, const OptionalIds& ids, Metric metric, const OptionalBias& bias,
-          bool copy, int threads)
+          bool copy, bool codes, int threads)
         : vectors_(copy ? Array<float>() : vectors),
-          index_(build(items_view(vectors, ids, bias), metric, copy, threads)) {}
+          index_(build(items_view(vectors, ids, bias), metric,
+                       {.copy = copy, .codes = codes, .threads = threads})) {}
 
     const FlatIndex& index() const { return index_; }
 
@@ -126,9 +127,9 @@ class Index {
     }
 
   private:
-    static FlatIndex build(const ItemsView& items, Metric metric, bool copy, int threads) {
+    static FlatIndex build(const ItemsView& items, Metric metric, const BuildOptions& options) {
         const py::gil_scoped_release nogil;
-        return FlatIndex(items, metric, copy, threads);
+        return FlatIndex(items, metric, options);
     }
 
     // One array serves all queries, or each has its own.
@@ -176,9 +177,10 @@ void register_flat_index(py::module_& m) {
         .value("l2", Metric::kL2)
         .finalize();
     py::class_<Index>(m, "FlatIndex")
-        .def(py::init<Array<float>, const OptionalIds&, Metric, const OptionalBias&, bool, int>(),
+        .def(py::init<Array<float>, const OptionalIds&, Metric, const OptionalBias&, bool, bool,
+                      int>(),
              py::arg("vectors").noconvert(), py::arg("ids").noconvert(), py::arg("metric"),
-             py::arg("bias").noconvert(), py::arg("copy"), py::arg("threads"))
+             py::arg("bias").noconvert(), py::arg("copy"), py::arg("codes"), py::arg("threads"))
         .def("__len__", [](const Index& i) { return i.index().size(); })
         .def_property_readonly("dim", [](const Index& i) { return i.index().dim(); })
         .def("search", &Index::search, py::arg("queries").noconvert(), py::arg("k"),

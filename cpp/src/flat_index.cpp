@@ -20,10 +20,10 @@ struct FlatIndex::Impl {
     scan::Items items;
 };
 
-FlatIndex::FlatIndex(const ItemsView& items, Metric metric, bool copy, int threads)
+FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options)
     : impl_([&] {
           const FpEnvScope env;
-          return new Impl{.items = scan::Items(items, metric, copy, true, threads)};
+          return new Impl{.items = scan::Items(items, metric, options)};
       }()) {}
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
@@ -93,7 +93,8 @@ SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metri
                  const ListsOut& out, int threads) {
     const FpEnvScope env;
     const bool with_codes = queries.rows >= kQueriesWorthCodes;
-    const scan::Items borrowed(items, metric, false, with_codes, threads);
+    const BuildOptions options{.copy = false, .codes = with_codes, .threads = threads};
+    const scan::Items borrowed(items, metric, options);
     return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);
 }
 

@@ -6,7 +6,7 @@
 int main() {
     const float items[] = {1, 0, 0, 1, 1, 1};
     const float query[] = {2, 1};
-    const vecrecall::FlatIndex index({.rows = {items, 3, 2}}, vecrecall::Metric::kIp, true);
+    const vecrecall::FlatIndex index({.rows = {items, 3, 2}}, vecrecall::Metric::kIp);
 
     std::int64_t ids[2];
     float scores[2];

@@ -36,6 +36,7 @@ class FlatIndex:
         metric: Metric,
         bias: _F64 | None,
         copy: bool,
+        codes: bool,
         threads: int,
     ) -> None: ...
     def __len__(self) -> int: ...

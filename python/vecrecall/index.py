@@ -97,7 +97,7 @@ class FlatIndex:
             rows, numbers = rows[usable], numbers[usable]
             extra = None if extra is None else extra[usable]
         copy = copy and np.may_share_memory(rows, vectors)  # a conversion is a copy already
-        self._core = _core.FlatIndex(rows, numbers, code, extra, copy, n_threads)
+        self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
 
     @overload
     def search(

@@ -79,8 +79,8 @@ struct Answer {
 void check_case(std::size_t n, std::size_t d, std::size_t queries, std::size_t k, Metric metric) {
     const auto x = test::gaussian(n * d, 1);
     const auto q = test::gaussian(queries * d, 2);
-    for (const bool copy : {false, true}) {
-        const FlatIndex index({.rows = {x.get(), n, d}}, metric, copy);
+    for (const auto& [copy, codes] : {std::pair{false, true}, {true, true}, {false, false}}) {
+        const FlatIndex index({.rows = {x.get(), n, d}}, metric, {.copy = copy, .codes = codes});
         Answer answer(queries, k);
         index.search({q.get(), queries, d}, {.k = k, .threads = 2}, answer.out);
         for (std::size_t i = 0; i < queries; ++i) {
@@ -115,7 +115,7 @@ void check_allow() {
     constexpr std::size_t kN = 200;
     const auto x = test::gaussian(kN * 4, 3);
     const auto q = test::gaussian(4, 4);
-    const FlatIndex index({.rows = {x.get(), kN, 4}}, Metric::kIp, false);
+    const FlatIndex index({.rows = {x.get(), kN, 4}}, Metric::kIp, {.copy = false});
     const std::int64_t ids[] = {3, 64, 199, 7777};
     const auto allowed = index.rows_of(ids, 4, false);
     const std::uint64_t* rows[] = {allowed.data()};
@@ -133,9 +133,9 @@ void check_bad_ids() {
     const float x[] = {1, 2, 3};
     const std::int64_t repeated[] = {5, 4, 5};
     const std::int64_t negative[] = {5, -4, 6};
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp, true),
+    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp),
                  std::invalid_argument);
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp, true),
+    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp),
                  std::invalid_argument);
 }
 

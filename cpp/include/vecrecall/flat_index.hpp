@@ -20,6 +20,12 @@ struct ItemsView {
     const double* bias = nullptr;       // finite, added to each item's score; null for none
 };
 
+struct BuildOptions {
+    bool copy = true;   // false: the rows are borrowed; they must outlive the index and not change
+    bool codes = true;  // false: no int8 codes; searches scan the rows, in float32
+    int threads = 0;    // 0: the library's default
+};
+
 struct SearchOptions {
     std::size_t k = 10;
     // Ids that the query must not get, one row a query; values null for none.
@@ -38,9 +44,8 @@ struct SearchStats {
 
 class FlatIndex {
   public:
-    // With copy == false the rows are borrowed: they must outlive the index and not change.
     // Throws std::invalid_argument for ids that repeat or are negative.
-    FlatIndex(const ItemsView& items, Metric metric, bool copy, int threads = 0);
+    FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options = {});
     ~FlatIndex();
     FlatIndex(FlatIndex&&) noexcept;
     FlatIndex& operator=(FlatIndex&&) noexcept;

@@ -28,8 +28,6 @@ void Candidates::drop_below_threshold() {
     exact_ = kept_exact;
 }
 
-// Bounds cannot tell the rest apart (ties, or data finer than the bound): score it, keep the k
-// best.
 void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
     const std::uint32_t n = count_ - exact_;
     std::vector<std::uint32_t> rows(n);
@@ -59,10 +57,9 @@ void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
     count_ = exact_ = static_cast<std::uint32_t>(order.size());
 }
 
-void Candidates::tighten(const Rescore& rescore, const IdMap& ids, std::vector<float>& scratch) {
+void Candidates::tighten(std::vector<float>& scratch) {
     raise_to_kth_lower_bound(scratch);
     drop_below_threshold();
-    if (count_ > hard_limit_ / 4 * 3) make_exact(rescore, ids);
     // Room to gather half as many again before the next look.
     soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, count_ + count_ / 2));
 }

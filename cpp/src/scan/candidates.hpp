@@ -64,11 +64,17 @@ class Candidates {
         count_ = kept;
     }
 
+    // Drops all candidates and keeps the threshold: the items that earned it will be found again.
+    void forget() { count_ = exact_ = 0; }
+
     bool crowded() const { return count_ >= soft_limit_; }
 
-    // Raises the threshold to the k-th largest lower bound, drops what cannot reach it, and where
-    // that frees too little makes the rest exact and keeps the k best.
-    void tighten(const Rescore& rescore, const IdMap& ids, std::vector<float>& scratch);
+    // Raises the threshold to the k-th largest lower bound, and drops what cannot reach it.
+    void tighten(std::vector<float>& scratch);
+    // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than them).
+    bool overfull() const { return count_ > hard_limit_ / 4 * 3; }
+    // Scores all candidates exactly and keeps the k best.
+    void make_exact(const Rescore& rescore, const IdMap& ids);
 
     std::uint32_t size() const { return count_; }
     std::uint32_t exact() const { return exact_; }
@@ -79,7 +85,6 @@ class Candidates {
   private:
     void raise_to_kth_lower_bound(std::vector<float>& scratch);
     void drop_below_threshold();
-    void make_exact(const Rescore& rescore, const IdMap& ids);
 
     kernels::Hit* hits_;
     Interval* intervals_;

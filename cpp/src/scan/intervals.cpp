@@ -8,7 +8,7 @@ namespace vecrecall::scan {
 
 void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric metric, bool codes,
                const float* query, float* lowest, float* highest) {
-    const Items items(view, metric, false, codes, 1);
+    const Items items(view, metric, {.copy = false, .codes = codes, .threads = 1});
     const QueryBatch queries(table, items, {query, 1, items.dim()}, {}, 1);
     if (queries.size() == 0) return;
     const SearchOptions options{.k = 1, .threads = 1};

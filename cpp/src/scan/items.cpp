@@ -49,8 +49,8 @@ double median(std::vector<double>& values) {
 
 }  // namespace
 
-Items::Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, int threads)
-    : owned_rows_(copy ? copy_rows(items.rows, threads) : Buffer<float>()),
+Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
+    : owned_rows_(options.copy ? copy_rows(items.rows, options.threads) : Buffer<float>()),
       scored_{.rows = items.rows, .bias = nullptr, .metric = metric},
       ids_(items.ids, items.rows.rows),
       stats_(blocks_for(items.rows.rows)),
@@ -58,7 +58,7 @@ Items::Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, 
     if (size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
     }
-    if (copy) scored_.rows.data = owned_rows_.data();
+    if (options.copy) scored_.rows.data = owned_rows_.data();
     if (items.bias) {
         bias_.assign(items.bias, items.bias + size());
         scored_.bias = bias_.data();
@@ -67,8 +67,8 @@ Items::Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, 
     if (metric == Metric::kCosine) scales_ = Buffer<float>(size());
     if (metric == Metric::kL2 || items.bias) offsets_ = Buffer<float>(size());
     choose_centre(table);
-    parallel_for(blocks(), threads, [&](std::size_t block) { derive_block(table, block); });
-    if (with_codes && dim() <= kMostCodeDims) codes_ = Codes(*this, threads);
+    parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
+    if (options.codes && dim() <= kMostCodeDims) codes_ = Codes(*this, options.threads);
 }
 
 std::vector<double> Items::inverse_lengths(const kernels::KernelTable& table, std::size_t first,

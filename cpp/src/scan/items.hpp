@@ -23,8 +23,7 @@ struct BlockStats {
 
 class Items {
   public:
-    // Without codes the scan reads the rows: for a search or two that is the cheaper way.
-    Items(const ItemsView& items, Metric metric, bool copy, bool with_codes, int threads);
+    Items(const ItemsView& items, Metric metric, const BuildOptions& options);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }

@@ -7,12 +7,12 @@ namespace {
 
 constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 
-// The codes have failed when handling hits costs about a sixth of a float32 scan of the same items:
-// a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 4096 / d items.
-constexpr std::uint64_t kProductsAHit = 4096;
+// The codes have failed when handling hits costs about a twelfth of a float32 scan of the same items:
+// a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
+constexpr std::uint64_t kProductsAHit = 8192;
 
 // A perfect scan has k ln(n / k) hits; with thresholds raised at every doubling, twice that.
-constexpr std::uint64_t kHitsAnyway = 16;
+constexpr std::uint64_t kHitsAnyway = 12;
 
 // Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
@@ -67,14 +67,15 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
 void Scanner::run() {
     for (std::size_t b = group_.next_block++; b < job_.items.blocks(); b = group_.next_block++) {
         scan_block(b);
-        fall_back_where_codes_fail();
+        blocks_done_.push_back(b);
+        if (codes_fail()) fall_back();
     }
 }
 
 void Scanner::scan_block(std::size_t block) {
     stepper_->enter_block(block);
     const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
-    for (std::size_t first = block * kBlockItems; first < end;) {
+    for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
         const std::size_t n = std::min(step_items_, end - first);
         scan_step(first, n);
         first += n;
@@ -109,27 +110,53 @@ void Scanner::take_in() {
 }
 
 void Scanner::tighten(std::size_t q) {
+    candidates_[q].tighten(scratch_);
+    group_.raise(q, candidates_[q].threshold());
+    if (!candidates_[q].overfull() || giving_up_) return;
+    if (!precisions_.float32 && early() && ++stuck_ > group_.n / 8) giving_up_ = true;
+    else make_exact(q);
+}
+
+void Scanner::make_exact(std::size_t q) {
     const std::uint64_t before = candidates_[q].rescored();
-    candidates_[q].tighten([&](const std::uint32_t* rows, std::size_t n,
-                               float* scores) { job_.score(group_.first + q, rows, 0, n, scores); },
-                           job_.items.ids(), scratch_);
+    candidates_[q].make_exact(
+        [&](const std::uint32_t* rows, std::size_t n, float* scores) {
+            job_.score(group_.first + q, rows, 0, n, scores);
+        },
+        job_.items.ids());
     hits_seen_ += 4 * (candidates_[q].rescored() - before);  // an exact score costs some 40 ns
     group_.raise(q, candidates_[q].threshold());
 }
 
-// On data finer than the codes' bound nearly everything is a hit: the rest is scanned in float32.
-void Scanner::fall_back_where_codes_fail() {
-    if (precisions_.float32) return;
+// So few blocks are done that scanning them again would cost little.
+bool Scanner::early() const {
+    return blocks_done_.size() < std::max<std::size_t>(4, job_.items.blocks() / 8);
+}
+
+// On data finer than the codes' bound nearly everything is a hit.
+bool Scanner::codes_fail() const {
+    if (precisions_.float32) return false;
+    if (giving_up_) return true;
     const std::uint64_t settled = kSettlingItems * group_.n;
-    if (items_scanned_ <= settled) return;
+    if (items_scanned_ <= settled) return false;
     const std::uint64_t any_scan_has =
         kHitsAnyway * std::max<std::uint64_t>(job_.options.k, 32) * group_.n;
     const std::uint64_t bearable = (items_scanned_ - settled) * job_.items.dim() / kProductsAHit;
-    if (hits_seen_ <= any_scan_has + bearable) return;
+    return hits_seen_ > any_scan_has + bearable;
+}
+
+// The rest is scanned in float32. What the codes left undecided would have to be scored exactly, row
+// by row; where few blocks are done, scanning them again costs a fraction of that.
+void Scanner::fall_back() {
+    const bool again = early() || giving_up_;
     precisions_.float32 = true;
+    giving_up_ = false;
     longest_step_ = std::min(longest_step_, longest_step_f32(job_.items.dim()));
     step_items_ = longest_step_;
     stepper_ = step_f32(job_, group_.first, group_.n, longest_step_);
+    if (!again) return;
+    for (Candidates& candidates : candidates_) candidates.forget();
+    for (const std::size_t block : blocks_done_) scan_block(block);
 }
 
 }  // namespace vecrecall::scan

@@ -56,7 +56,10 @@ class Scanner {
     void scan_step(std::size_t first, std::size_t n);
     void take_in();
     void tighten(std::size_t q);
-    void fall_back_where_codes_fail();
+    void make_exact(std::size_t q);
+    bool early() const;
+    bool codes_fail() const;
+    void fall_back();
 
     const Job& job_;
     Group& group_;
@@ -69,6 +72,10 @@ class Scanner {
     std::vector<float> scratch_;
     std::size_t step_items_;  // grows while the thresholds settle
     std::size_t longest_step_;
+    std::vector<std::size_t> blocks_done_;
+    std::size_t stuck_ = 0;     // queries whose early candidates the codes could not tell apart
+    bool giving_up_ = false;  // the codes, at once
+
     std::uint64_t items_scanned_ = 0;
     std::uint64_t hits_seen_ = 0;  // since the thresholds settled
     Precisions precisions_;
