@@ -1,4 +1,4 @@
-"""Data on which int8 codes do not select: the search must then cost little more than one without."""
+"""Data on which int8 codes do not select: a search must cost little more than one without."""
 
 import numpy as np
 import numpy.typing as npt

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "id_map.hpp"
 #include "register.hpp"
 
 namespace vecrecall::python {
@@ -191,6 +192,12 @@ void register_flat_index(py::module_& m) {
         .def("find", &Index::find, py::arg("ids").noconvert())
         .def("rows", &Index::rows, py::arg("numbers").noconvert())
         .def("rows_of", &Index::rows_of, py::arg("ids").noconvert(), py::arg("complement"));
+    m.def(
+        "check_ids",
+        [](const Array<std::int64_t>& ids) {
+            const IdMap checked(ids.data(), static_cast<std::size_t>(ids.size()));
+        },
+        py::arg("ids").noconvert());
     m.def("topk", &topk_lists, py::arg("queries").noconvert(), py::arg("items").noconvert(),
           py::arg("metric"), py::arg("k"), py::arg("threads"));
 }

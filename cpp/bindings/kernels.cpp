@@ -16,6 +16,9 @@ py::tuple intervals(const std::string& isa, const Array<float>& vectors,
                     const Array<float>& query) {
     const kernels::KernelTable& table = kernels::named(isa);
     const ItemsView items{.rows = matrix(vectors), .bias = bias ? bias->data() : nullptr};
+    if (query.size() != vectors.shape(1) || (bias && bias->size() != vectors.shape(0))) {
+        throw std::invalid_argument("expected a query and a bias that fit the vectors");
+    }
     Array<float> lowest(vectors.shape(0));
     Array<float> highest(vectors.shape(0));
     scan::intervals(table, items, metric, codes, query.data(), lowest.mutable_data(),

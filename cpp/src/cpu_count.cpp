@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -34,7 +35,7 @@ double quota_v2(const std::string& folder) {
     std::string quota;
     double period = 0;
     if (!(file >> quota >> period) || quota == "max" || period <= 0) return kNoQuota;
-    return std::atof(quota.c_str()) / period;
+    return std::strtod(quota.c_str(), nullptr) / period;
 }
 
 double quota_v1(const std::string& folder) {

@@ -60,7 +60,7 @@ void FlatIndex::score(const MatrixView& queries, const RaggedView<std::int64_t>&
             places.push_back(i);
         }
         std::vector<float> known(rows.size());
-        score_rows(table, items.scored(), wide.data(), length, rows.data(), 0, rows.size(),
+        score_rows(table, items.scored(), wide.data(), length, rows.data(), rows.size(),
                    known.data());
         for (std::size_t i = 0; i < known.size(); ++i) out[places[i]] = known[i];
     });

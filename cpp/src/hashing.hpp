@@ -46,7 +46,7 @@ class IdSet {
 
   private:
     std::vector<std::int64_t> slots_;  // -1: free
-    // Four bits a slot: tells most ids that are not members from an eighth of the memory.
+    // Four bits a slot: tells most ids that are not members, from a sixteenth of the memory.
     std::vector<std::uint64_t> filter_;
     int shift_ = 0;
     int filter_shift_ = 0;

@@ -56,10 +56,10 @@ class Pool {
         const int helpers = static_cast<int>(std::min<std::size_t>(job.threads, job.n)) - 1;
         {
             const std::lock_guard lock(mutex_);
-            ++running_;
             job.helpers_wanted = helpers;
             start_workers(helpers);
             jobs_.push_back(&job);
+            ++running_;
         }
         for (int i = 0; i < helpers; ++i) work_ready_.notify_one();
         job.work(mutex_);

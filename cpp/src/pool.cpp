@@ -33,7 +33,8 @@ void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, i
         const std::int64_t* const bad = std::find_if(bags.begin(task * kBagsPerTask), end, beyond);
         if (bad == end) return;
         throw std::out_of_range("rows: expected -1 or a row of the table, 0 to " +
-                                std::to_string(table.rows) + " - 1, got " + std::to_string(*bad));
+                                std::to_string(static_cast<std::int64_t>(table.rows) - 1) +
+                                ", got " + std::to_string(*bad));
     });
 }
 
@@ -117,18 +118,21 @@ class Bags {
     }
 
     void finish(float* out) {
-        const double length = options_.normalize ? length_of_sums() : 0.0;
-        if (length > 0) {
-            for (double& sum : sums_) sum /= length;
-        }
+        if (options_.normalize) normalise();
         for (std::size_t j = 0; j < table_.dim; ++j) out[j] = static_cast<float>(sums_[j]);
     }
 
-    // The Euclidean length, eight accumulators as in the scores.
-    double length_of_sums() const {
-        double a[8] = {};
-        for (std::size_t j = 0; j < table_.dim; ++j) a[j % 8] += sums_[j] * sums_[j];
-        return std::sqrt(((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])));
+    // Scaled by a power of two first, which rounds nothing: squares must not over- or underflow.
+    void normalise() {
+        double largest = 0;
+        for (const double sum : sums_) largest = std::max(largest, std::fabs(sum));
+        if (largest == 0) return;
+        const int exponent = std::ilogb(largest);
+        for (double& sum : sums_) sum = std::scalbn(sum, -exponent);
+        double square = 0;
+        for (const double sum : sums_) square += sum * sum;
+        const double length = std::sqrt(square);
+        for (double& sum : sums_) sum /= length;
     }
 
     const kernels::KernelTable& kernel_;

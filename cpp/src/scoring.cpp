@@ -14,8 +14,9 @@ struct Sums {
 };
 
 void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
-                const float* rows, const std::uint32_t* index, std::size_t n, Sums& sums) {
+                const std::uint32_t* index, std::size_t n, Sums& sums) {
     const std::size_t dim = items.rows.dim;
+    const float* rows = items.rows.data;
     switch (items.metric) {
         case Metric::kIp: table.sum_products(query, rows, dim, index, n, sums.main); break;
         case Metric::kL2:
@@ -52,16 +53,14 @@ double norm(const kernels::KernelTable& table, const double* wide, const float* 
 }
 
 void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
-                double query_norm, const std::uint32_t* index, std::size_t first, std::size_t n,
-                float* scores) {
+                double query_norm, const std::uint32_t* index, std::size_t n, float* scores) {
     Sums sums;
     for (std::size_t from = 0; from < n; from += kChunk) {
         const std::size_t count = std::min(kChunk, n - from);
-        const float* rows = index ? items.rows.data : items.rows.row(first + from);
-        exact_sums(table, items, query, rows, index ? index + from : nullptr, count, sums);
+        exact_sums(table, items, query, index + from, count, sums);
         for (std::size_t i = 0; i < count; ++i) {
             double score = finish(items.metric, query_norm, sums.main[i], sums.squares[i]);
-            if (items.bias) score += items.bias[index ? index[from + i] : first + from + i];
+            if (items.bias) score += items.bias[index[from + i]];
             scores[from + i] = round_score(score);
         }
     }

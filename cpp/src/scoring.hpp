@@ -28,10 +28,9 @@ struct ScoredItems {
     Metric metric;
 };
 
-// Final float32 scores of n rows: `index` picks them, or is null for rows first .. first + n - 1.
-// `query_norm` is used by cosine alone. A zero row under cosine scores -inf.
+// Final float32 scores of the n rows that `index` names. `query_norm` is used by cosine alone. A
+// zero row under cosine scores -inf.
 void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
-                double query_norm, const std::uint32_t* index, std::size_t first, std::size_t n,
-                float* scores);
+                double query_norm, const std::uint32_t* index, std::size_t n, float* scores);
 
 }  // namespace vecrecall

@@ -19,8 +19,9 @@ I64 = npt.NDArray[np.int64]
 E = TypeVar("E")
 
 
-def _kind(x: object) -> str:
-    return f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+def _kind(x: object, a: npt.NDArray[Any]) -> str:
+    """Name what came: its type where NumPy makes nothing of it, else the dtype it has there."""
+    return type(x).__name__ if a.dtype.kind == "O" else f"dtype {a.dtype}"
 
 
 def _as_array(x: object, name: str, expected: str) -> npt.NDArray[Any]:
@@ -43,7 +44,7 @@ def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any
     expected = f"floating-point numbers of shape {shape}"
     a = _as_array(x, name, expected)
     if a.dtype.kind != "f":
-        raise TypeError(f"{name}: expected {expected}, got {_kind(a)}")
+        raise TypeError(f"{name}: expected {expected}, got {_kind(x, a)}")
     if a.ndim != ndim:
         raise ValueError(f"{name}: expected {expected}, got shape {a.shape}")
     return a
@@ -90,14 +91,15 @@ def float_vector(x: object, name: str, n: int) -> F64:
     a = _float_array(x, name, 1, f"({n},)")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
-    return _converted(a, np.float64)
+    with np.errstate(over="ignore"):  # an infinity, which the caller then reports
+        return _converted(a, np.float64)
 
 
 def weights(x: object, name: str, n: int) -> F64:
     """Coerce real numbers (floats or integers) to finite float64 of length n."""
     a = _as_array(x, name, f"{n} numbers")
     if a.dtype.kind not in "fiu" and a.size:
-        raise TypeError(f"{name}: expected {n} real numbers, got {_kind(a)}")
+        raise TypeError(f"{name}: expected {n} real numbers, got {_kind(x, a)}")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
     a = _converted(a, np.float64)
@@ -109,8 +111,8 @@ def weights(x: object, name: str, n: int) -> F64:
 
 def _int_array(x: object, name: str) -> npt.NDArray[Any]:
     a = _as_array(x, name, "integers")
-    if a.dtype.kind not in "iu" and not (a.size == 0 and not isinstance(x, np.ndarray)):
-        raise TypeError(f"{name}: expected integers, got {_kind(a)}")
+    if a.dtype.kind not in "iu" and a.size:
+        raise TypeError(f"{name}: expected integers, got {_kind(x, a)}")
     if a.dtype.kind == "u" and a.size and int(a.max()) > np.iinfo(np.int64).max:
         raise ValueError(f"{name}: expected integers that fit int64, got {a.max()}")
     return a
@@ -151,9 +153,35 @@ def _ragged_from_rows(x: "Sequence[Any] | npt.NDArray[Any]", name: str, expected
     rows = []
     for i, row in enumerate(x):
         if isinstance(row, (str, bytes)) or not isinstance(row, (Sequence, np.ndarray)):
-            raise TypeError(f"{name}: expected {expected}, got {_kind(row)} as row {i}")
+            raise TypeError(f"{name}: expected {expected}, got {type(row).__name__} as row {i}")
         rows.append(integers(row, f"{name}, row {i}"))
     return Ragged.from_lists(rows) if rows else Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
+    """Check a SearchResult, whose arrays callers may have made themselves."""
+    if not isinstance(result, tuple) or len(result) != 3:
+        raise TypeError(f"{name}: expected a SearchResult, got {type(result).__name__}")
+    item_ids = _int_array(result[0], f"{name}.ids")
+    scores = _as_array(result[1], f"{name}.scores", "floats")
+    counts = _int_array(result[2], f"{name}.counts")
+    if item_ids.ndim != 2 or scores.shape != item_ids.shape or counts.shape != item_ids.shape[:1]:
+        raise ValueError(
+            f"{name}: expected ids and scores of shape (nq, k) and counts of shape (nq,), "
+            f"got {item_ids.shape}, {scores.shape} and {counts.shape}"
+        )
+    if scores.dtype.kind != "f":
+        raise TypeError(f"{name}.scores: expected floats, got dtype {scores.dtype}")
+    if ((counts < 0) | (counts > item_ids.shape[1])).any():
+        raise ValueError(f"{name}.counts: expected counts from 0 to {item_ids.shape[1]}")
+    bad = np.flatnonzero((np.isnan(scores) & (item_ids >= 0)).any(axis=1))
+    if bad.size:
+        raise ValueError(f"{name}.scores: expected numbers, got NaN in row {bad[0]}")
+    return (
+        np.require(item_ids, np.int64, ["C", "A"]),
+        _to_float32(scores, f"{name}.scores"),
+        np.require(counts, np.int32, ["C", "A"]),
+    )
 
 
 def positive_int(x: object, name: str) -> int:
@@ -213,4 +241,7 @@ def real(x: object, name: str) -> float:
         raise TypeError(f"{name}: expected a number, got {type(x).__name__}")
     if x != x:
         raise ValueError(f"{name}: expected a number, got NaN")
-    return float(x)
+    try:
+        return float(x)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that fits float64, got a larger one") from None

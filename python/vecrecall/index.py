@@ -93,6 +93,7 @@ class FlatIndex:
         usable = _usable(rows, extra, metric, leave_out)
         if usable is not None:
             numbers = np.arange(len(rows)) if numbers is None else numbers
+            _core.check_ids(numbers)  # of all items, also those that are left out
             self.skipped = numbers[~usable]
             rows, numbers = rows[usable], numbers[usable]
             extra = None if extra is None else extra[usable]

@@ -1,15 +1,13 @@
 """Joining ranked lists into one."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
 from vecrecall.results import GroupResult, SearchResult
-
-Lists = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int32]]
 
 _HOW = {"max": False, "sum": True}
 
@@ -51,7 +49,7 @@ def merge_shards(
         )
     if not results:
         raise ValueError("results: expected at least one SearchResult, got none")
-    lists = [_lists(r, f"results[{i}]") for i, r in enumerate(results)]
+    lists = [_coerce.lists(r, f"results[{i}]") for i, r in enumerate(results)]
     rows = len(lists[0][2])
     for i, (_, _, counts) in enumerate(lists):
         if len(counts) != rows:
@@ -101,38 +99,11 @@ def merge_groups(
     >>> g.ids.tolist(), g.scores.tolist(), g.hits.tolist()
     ([[2, 0, -1]], [[2.0, 1.0, -inf]], [[2, 1, 0]])
     """
-    lists = _lists(result, "result")
+    lists = _coerce.lists(result, "result")
     offsets = _offsets(groups, len(lists[2]))
     k = _coerce.list_length(k, len(offsets))
     total = _coerce.choice(how, "how", _HOW)
     return GroupResult(*_core.merge_groups(lists, offsets, k, total, _coerce.threads(threads)))
-
-
-def _lists(result: Any, name: str) -> Lists:
-    """Check one SearchResult, whose arrays callers may have made themselves."""
-    if not isinstance(result, tuple) or len(result) != 3:
-        raise TypeError(f"{name}: expected a SearchResult, got {type(result).__name__}")
-    ids, scores, counts = (np.asarray(a) for a in result)
-    if ids.ndim != 2 or scores.shape != ids.shape or counts.shape != ids.shape[:1]:
-        raise ValueError(
-            f"{name}: expected ids and scores of shape (nq, k) and counts of shape (nq,), "
-            f"got {ids.shape}, {scores.shape} and {counts.shape}"
-        )
-    if ids.dtype.kind not in "iu" or counts.dtype.kind not in "iu" or scores.dtype.kind != "f":
-        raise TypeError(
-            f"{name}: expected integer ids and counts and float scores, "
-            f"got dtypes {ids.dtype}, {counts.dtype} and {scores.dtype}"
-        )
-    if ((counts < 0) | (counts > ids.shape[1])).any():
-        raise ValueError(f"{name}: expected counts from 0 to {ids.shape[1]}")
-    bad = np.flatnonzero((np.isnan(scores) & (ids >= 0)).any(axis=1))
-    if bad.size:
-        raise ValueError(f"{name}: expected scores that are numbers, got NaN in row {bad[0]}")
-    return (
-        np.require(ids, np.int64, ["C", "A"]),
-        np.require(scores, np.float32, ["C", "A"]),
-        np.require(counts, np.int32, ["C", "A"]),
-    )
 
 
 def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:

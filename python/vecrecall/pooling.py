@@ -77,10 +77,15 @@ def pool(
 
 
 def _weights(weights: Any, bags: Ragged) -> npt.NDArray[np.float64]:
-    if isinstance(weights, (list, tuple)) and any(np.ndim(w) for w in weights):
-        weights = Ragged.from_lists(weights)
-    if isinstance(weights, np.ndarray) and weights.ndim == 2:
-        weights = Ragged.from_lists(list(weights))
+    nested = isinstance(weights, (list, tuple)) and any(np.ndim(w) for w in weights)
+    if nested or (isinstance(weights, np.ndarray) and weights.ndim == 2):
+        rows = [
+            _coerce.weights(w, f"weights, row {i}", n)
+            for i, (w, n) in enumerate(zip(weights, bags.lengths.tolist(), strict=False))
+        ]
+        if len(weights) != len(bags):
+            raise ValueError(f"weights: expected {len(bags)} rows, got {len(weights)}")
+        weights = Ragged.from_lists(rows)
     if isinstance(weights, Ragged):
         if not np.array_equal(weights.offsets, bags.offsets):
             raise ValueError("weights: expected rows as long as those of `rows`, got other lengths")

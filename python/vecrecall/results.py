@@ -55,8 +55,8 @@ class SearchStats(NamedTuple):
     rows_rescored : int
         Rows whose exact score was computed.
     precision : str
-        Of the scan: ``"int8"``; ``"float32"``; ``"int8, then float32"`` where int8 could not tell
-        the items apart; or ``"none"`` where every item in question was scored exactly at once.
+        Of the scan: ``"int8"``; ``"float32"``; ``"int8 and float32"`` where int8 could not tell
+        some items apart; or ``"none"`` where every item in question was scored exactly at once.
     """
 
     items_scanned: int

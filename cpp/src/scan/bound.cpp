@@ -118,6 +118,7 @@ Certificate CodeBound::certify(const CodeStats& codes, double max_offset) const 
     double error = fixed_ + per_code_ * codes.code_length + per_error_ * codes.error_length +
                    per_offset_ * max_offset + per_square_ * r * r;
     error *= 1 + 0x1p-20;
+    if (!(error < kInfinity)) error = kInfinity;  // NaN too
     Certificate certificate{.constant = constant_,
                             .multiplier = multiplier_ * step_ * codes.step,
                             .inverse = inverse_step_ * codes.inverse_step / multiplier_,

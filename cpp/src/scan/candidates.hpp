@@ -71,7 +71,8 @@ class Candidates {
 
     // Raises the threshold to the k-th largest lower bound, and drops what cannot reach it.
     void tighten(std::vector<float>& scratch);
-    // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than them).
+    // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than
+    // them).
     bool overfull() const { return count_ > hard_limit_ / 4 * 3; }
     // Scores all candidates exactly and keeps the k best.
     void make_exact(const Rescore& rescore, const IdMap& ids);

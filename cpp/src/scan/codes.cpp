@@ -12,9 +12,8 @@ namespace {
 
 constexpr double kUp = 1.0 + 0x1p-30;
 
-std::size_t whole_words(std::size_t rows) {
-    return (rows + kernels::kWordItems - 1) / kernels::kWordItems * kernels::kWordItems;
-}
+// Times the median error: such a bound lets so much pass that a float32 scan is cheaper.
+constexpr double kCoarse = 3.0;
 
 }  // namespace
 
@@ -25,6 +24,12 @@ Codes::Codes(const Items& items, int threads)
     const kernels::KernelTable& table = kernels::active();
     parallel_for(items.blocks(), threads,
                  [&](std::size_t block) { quantise(table, items, block); });
+    std::vector<double> errors;
+    for (const CodeStats& stats : stats_) errors.push_back(stats.error_length);
+    if (errors.empty()) return;
+    const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);
+    std::nth_element(errors.begin(), middle, errors.end());
+    coarse_error_ = kCoarse * *middle;
 }
 
 void Codes::quantise(const kernels::KernelTable& table, const Items& items, std::size_t block) {
@@ -42,8 +47,8 @@ void Codes::quantise(const kernels::KernelTable& table, const Items& items, std:
     const double largest = table.largest_residual(job);
     job.step = largest > 0 ? largest / 127.0 : 1.0;
     table.quantise_i8(job);
-    // In float64 a difference and a product are off by 2^-53 of themselves; a normalised row by
-    // 2^-51.
+    // In float64 a difference and a product are off by 2^-53 of themselves; what 1 / |x| is off by
+    // grows with the width, and is part of the certificate's own float64 term.
     const double rounding =
         0x1p-50 * (std::sqrt(job.largest_code2) + std::sqrt(job.largest_error2) +
                    (items.metric() == Metric::kCosine ? 1.0 : 0.0));

@@ -11,6 +11,11 @@ namespace vecrecall::scan {
 
 class Items;
 
+// Kernels take items by whole words of liveness bits.
+inline std::size_t whole_words(std::size_t items) {
+    return (items + kernels::kWordItems - 1) / kernels::kWordItems * kernels::kWordItems;
+}
+
 // Codes are step * c; all are upper bounds over a block.
 struct CodeStats {
     double step;  // positive, never subnormal
@@ -28,6 +33,8 @@ class Codes {
     bool empty() const { return stats_.empty(); }
     std::size_t quads() const { return quads_; }
     const CodeStats& stats(std::size_t block) const { return stats_[block]; }
+    // Codes that miss far more than those of most blocks, for the sake of a few huge values.
+    bool coarse(std::size_t block) const { return stats_[block].error_length > coarse_error_; }
     // The panels from a row on; the row begins a panel.
     const std::uint8_t* from_row(std::size_t row) const { return codes_.data() + row * quads_ * 4; }
 
@@ -37,6 +44,7 @@ class Codes {
     std::size_t quads_ = 0;
     Buffer<std::uint8_t> codes_;
     std::vector<CodeStats> stats_;
+    double coarse_error_ = 0;
 };
 
 }  // namespace vecrecall::scan

@@ -61,7 +61,7 @@ void Finisher::score() {
         else rows.push_back(rows_[i]);
     }
     std::vector<float> scores(rows.size());
-    job_.score(q_, rows.data(), 0, rows.size(), scores.data());
+    job_.score(q_, rows.data(), rows.size(), scores.data());
     rescored_ += rows.size();
     for (std::size_t i = 0; i < rows.size(); ++i) {
         scored_.push_back({scores[i], job_.items.ids().id(rows[i])});

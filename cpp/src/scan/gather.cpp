@@ -1,5 +1,6 @@
 #include "scan/gather.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <vector>
@@ -16,6 +17,7 @@ constexpr std::size_t kAllowedShare = 128;
 // Selection and rescoring of so many candidates cost as much as scoring all.
 constexpr std::size_t kListShare = 8;
 
+// Scored items that are kept before all but the k best are dropped.
 constexpr std::size_t kChunk = 4096;
 
 std::size_t count_bits(const std::uint64_t* words, std::size_t n) {
@@ -24,9 +26,7 @@ std::size_t count_bits(const std::uint64_t* words, std::size_t n) {
     return count;
 }
 
-std::size_t words_of(const Items& items) {
-    return (items.size() + kernels::kWordItems - 1) / kernels::kWordItems;
-}
+std::size_t words_of(const Items& items) { return whole_words(items.size()) / kernels::kWordItems; }
 
 class Gatherer {
   public:
@@ -43,25 +43,32 @@ class Gatherer {
             if (rows_.size() >= kChunk) score();
         }
         score();
-        const std::size_t n = scored_.size();
         write_best(job_, q_, scored_, out);
-        return n;
+        return seen_;
     }
 
   private:
     void score() {
+        seen_ += rows_.size();
         std::vector<float> scores(rows_.size());
-        job_.score(q_, rows_.data(), 0, rows_.size(), scores.data());
+        job_.score(q_, rows_.data(), rows_.size(), scores.data());
         for (std::size_t i = 0; i < rows_.size(); ++i) {
             scored_.push_back({scores[i], job_.items.ids().id(rows_[i])});
         }
         rows_.clear();
+        const std::size_t k = job_.options.k;
+        if (scored_.size() <= std::max(4 * k, kChunk)) return;
+        std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(k),
+                         scored_.end(),
+                         [](const Scored& a, const Scored& b) { return a.before(b); });
+        scored_.resize(k);
     }
 
     const Job& job_;
     std::size_t q_;
     std::vector<std::uint32_t> rows_;
     std::vector<Scored> scored_;
+    std::size_t seen_ = 0;
 };
 
 }  // namespace

@@ -22,11 +22,10 @@ struct Job {
         const IdSet& ids = queries[q].excluded;
         return !ids.empty() && ids.contains(items.ids().id(row));
     }
-    // Exact scores of rows for query q; index null: of rows first, first + 1, ...
-    void score(std::size_t q, const std::uint32_t* index, std::size_t first, std::size_t n,
-               float* scores) const {
+    // Exact scores of rows for query q.
+    void score(std::size_t q, const std::uint32_t* rows, std::size_t n, float* scores) const {
         const Query& query = queries[q];
-        score_rows(table, items.scored(), query.wide, query.length, index, first, n, scores);
+        score_rows(table, items.scored(), query.wide, query.length, rows, n, scores);
     }
 };
 

@@ -7,11 +7,11 @@ namespace {
 
 constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 
-// The codes have failed when handling hits costs about a twelfth of a float32 scan of the same items:
-// a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
+// The codes have failed when handling hits costs about a twelfth of a float32 scan of the same
+// items: a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
 constexpr std::uint64_t kProductsAHit = 8192;
 
-// A perfect scan has k ln(n / k) hits; with thresholds raised at every doubling, twice that.
+// A perfect scan has k ln(n / k) hits, and some more for what the bound leaves open.
 constexpr std::uint64_t kHitsAnyway = 12;
 
 // Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
@@ -50,12 +50,8 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
       hits_(checked_product(group.n, limits.room)),
       intervals_(checked_product(group.n, limits.room)),
       step_(group.n),
-      step_items_(std::min(kFirstStep, limits.step)),
-      longest_step_(limits.step) {
-    precisions_.int8 = !job.items.codes().empty();
-    precisions_.float32 = !precisions_.int8;
-    stepper_ = precisions_.int8 ? step_i8(job, group.first, group.n)
-                                : step_f32(job, group.first, group.n, longest_step_);
+      step_items_(std::min(kFirstStep, limits.step)) {
+    if (!job.items.codes().empty()) codes_ = step_i8(job, group.first, group.n);
     candidates_.reserve(group.n);
     for (std::size_t q = 0; q < group.n; ++q) {
         candidates_.emplace_back(hits_.data() + q * limits.room,
@@ -68,18 +64,29 @@ void Scanner::run() {
     for (std::size_t b = group_.next_block++; b < job_.items.blocks(); b = group_.next_block++) {
         scan_block(b);
         blocks_done_.push_back(b);
-        if (codes_fail()) fall_back();
+        if (codes_ && (giving_up_ || codes_fail())) give_up_codes();
     }
 }
 
-void Scanner::scan_block(std::size_t block) {
+// By the codes, unless they were given up or a few huge values have spoilt this block's.
+void Scanner::choose_stepper(std::size_t block) {
+    const bool by_codes = codes_ && !job_.items.codes().coarse(block);
+    const std::size_t longest = longest_step_f32(job_.items.dim());
+    if (!by_codes && !floats_) floats_ = step_f32(job_, group_.first, group_.n, longest);
+    stepper_ = by_codes ? codes_.get() : floats_.get();
+    longest_step_ = by_codes ? limits_.step : std::min(limits_.step, longest);
+    (by_codes ? precisions_.int8 : precisions_.float32) = true;
     stepper_->enter_block(block);
+}
+
+void Scanner::scan_block(std::size_t block) {
+    choose_stepper(block);
     const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
     for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
-        const std::size_t n = std::min(step_items_, end - first);
+        const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);
         first += n;
-        step_items_ = std::min(2 * step_items_, longest_step_);
+        step_items_ = std::min(2 * step_items_, limits_.step);
     }
 }
 
@@ -93,6 +100,7 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
     }
     stepper_->scan(first, n, step_);
     items_scanned_ += n * group_.n;
+    if (stepper_ == codes_.get()) coded_items_ += n * group_.n;
     take_in();
 }
 
@@ -101,7 +109,7 @@ void Scanner::take_in() {
         Candidates& candidates = candidates_[q];
         const std::uint32_t count = step_.hits[q].count;
         if (count == candidates.size()) continue;
-        if (items_scanned_ > kSettlingItems * group_.n) hits_seen_ += count - candidates.size();
+        if (coded_items_ > kSettlingItems * group_.n) hits_seen_ += count - candidates.size();
         candidates.take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
             return !job_.excluded(group_.first + q, row);
         });
@@ -113,17 +121,15 @@ void Scanner::tighten(std::size_t q) {
     candidates_[q].tighten(scratch_);
     group_.raise(q, candidates_[q].threshold());
     if (!candidates_[q].overfull() || giving_up_) return;
-    if (!precisions_.float32 && early() && ++stuck_ > group_.n / 8) giving_up_ = true;
+    if (stepper_ == codes_.get() && early() && ++stuck_ > group_.n / 8) giving_up_ = true;
     else make_exact(q);
 }
 
 void Scanner::make_exact(std::size_t q) {
     const std::uint64_t before = candidates_[q].rescored();
-    candidates_[q].make_exact(
-        [&](const std::uint32_t* rows, std::size_t n, float* scores) {
-            job_.score(group_.first + q, rows, 0, n, scores);
-        },
-        job_.items.ids());
+    candidates_[q].make_exact([&](const std::uint32_t* rows, std::size_t n,
+                                  float* scores) { job_.score(group_.first + q, rows, n, scores); },
+                              job_.items.ids());
     hits_seen_ += 4 * (candidates_[q].rescored() - before);  // an exact score costs some 40 ns
     group_.raise(q, candidates_[q].threshold());
 }
@@ -135,25 +141,20 @@ bool Scanner::early() const {
 
 // On data finer than the codes' bound nearly everything is a hit.
 bool Scanner::codes_fail() const {
-    if (precisions_.float32) return false;
-    if (giving_up_) return true;
     const std::uint64_t settled = kSettlingItems * group_.n;
-    if (items_scanned_ <= settled) return false;
+    if (coded_items_ <= settled) return false;
     const std::uint64_t any_scan_has =
         kHitsAnyway * std::max<std::uint64_t>(job_.options.k, 32) * group_.n;
-    const std::uint64_t bearable = (items_scanned_ - settled) * job_.items.dim() / kProductsAHit;
+    const std::uint64_t bearable = (coded_items_ - settled) * job_.items.dim() / kProductsAHit;
     return hits_seen_ > any_scan_has + bearable;
 }
 
-// The rest is scanned in float32. What the codes left undecided would have to be scored exactly, row
-// by row; where few blocks are done, scanning them again costs a fraction of that.
-void Scanner::fall_back() {
+// The rest is scanned in float32. What the codes left undecided would have to be scored exactly,
+// row by row; where few blocks are done, scanning them again costs a fraction of that.
+void Scanner::give_up_codes() {
     const bool again = early() || giving_up_;
-    precisions_.float32 = true;
+    codes_.reset();
     giving_up_ = false;
-    longest_step_ = std::min(longest_step_, longest_step_f32(job_.items.dim()));
-    step_items_ = longest_step_;
-    stepper_ = step_f32(job_, group_.first, group_.n, longest_step_);
     if (!again) return;
     for (Candidates& candidates : candidates_) candidates.forget();
     for (const std::size_t block : blocks_done_) scan_block(block);

@@ -52,6 +52,7 @@ class Scanner {
     Precisions precisions() const { return precisions_; }
 
   private:
+    void choose_stepper(std::size_t block);
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
     void take_in();
@@ -59,7 +60,7 @@ class Scanner {
     void make_exact(std::size_t q);
     bool early() const;
     bool codes_fail() const;
-    void fall_back();
+    void give_up_codes();
 
     const Job& job_;
     Group& group_;
@@ -68,16 +69,19 @@ class Scanner {
     Buffer<Interval> intervals_;
     std::vector<Candidates> candidates_;
     Step step_;
-    std::unique_ptr<Stepper> stepper_;
+    std::unique_ptr<Stepper> codes_;   // null where there are none, or once they are given up
+    std::unique_ptr<Stepper> floats_;  // made when first needed
+    Stepper* stepper_ = nullptr;       // of the block at hand
     std::vector<float> scratch_;
-    std::size_t step_items_;  // grows while the thresholds settle
-    std::size_t longest_step_;
+    std::size_t step_items_;        // grows while the thresholds settle
+    std::size_t longest_step_ = 0;  // of the stepper
     std::vector<std::size_t> blocks_done_;
-    std::size_t stuck_ = 0;     // queries whose early candidates the codes could not tell apart
+    std::size_t stuck_ = 0;   // queries whose early candidates the codes could not tell apart
     bool giving_up_ = false;  // the codes, at once
 
     std::uint64_t items_scanned_ = 0;
-    std::uint64_t hits_seen_ = 0;  // since the thresholds settled
+    std::uint64_t coded_items_ = 0;  // of these, by the codes
+    std::uint64_t hits_seen_ = 0;    // since the thresholds settled
     Precisions precisions_;
 };
 

@@ -116,7 +116,7 @@ void write_padding(const ListsOut& out) {
 }
 
 const char* name_of(const Precisions& precisions) {
-    if (precisions.int8) return precisions.float32 ? "int8, then float32" : "int8";
+    if (precisions.int8) return precisions.float32 ? "int8 and float32" : "int8";
     return precisions.float32 ? "float32" : "none";
 }
 

@@ -49,8 +49,4 @@ std::unique_ptr<Stepper> step_i8(const Job& job, std::size_t first_query, std::s
 // The longest useful step of the float32 scan: its panels stay in the second-level cache.
 std::size_t longest_step_f32(std::size_t dim);
 
-inline std::size_t whole_words(std::size_t items) {
-    return (items + kernels::kWordItems - 1) / kernels::kWordItems * kernels::kWordItems;
-}
-
 }  // namespace vecrecall::scan

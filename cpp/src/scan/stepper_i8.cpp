@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "scan/stepper.hpp"
 
@@ -70,11 +71,13 @@ class I8 : public Stepper {
         for (std::size_t j = 0; j < dim; ++j) {
             largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
         }
-        const double step = largest > 0 ? largest / limit : 1.0;
-        double missed = 0;
+        // An overflown query has no codes: zeros, and an error that certifies nothing.
+        const bool finite = std::isfinite(largest);
+        const double step = finite && largest > 0 ? largest / limit : 1.0;
+        double missed = finite ? 0.0 : std::numeric_limits<double>::infinity();
         std::int32_t sum = 0;
         for (std::size_t j = 0; j < job_.items.codes().quads() * 4; ++j) {
-            const double value = j < dim ? p[j] : 0.0;
+            const double value = finite && j < dim ? p[j] : 0.0;
             const double g = std::clamp(std::nearbyint(value / step), -limit, limit);
             const double f = value - step * g;
             missed += f * f;

@@ -1,0 +1,83 @@
+"""Which way a search went: that the codes, the fallback and direct scoring each do run."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import reference
+from conftest import METRICS, Metric, assert_same_bits
+from datasets import HARD
+
+import vecrecall as vr
+
+F32 = npt.NDArray[np.float32]
+N, D, K = 40_000, 24, 10
+
+
+def searched(items: F32, queries: F32, k: int = K, **options: object) -> vr.SearchStats:
+    """Search, compare with the oracle, and return what was done."""
+    index = vr.FlatIndex(items)
+    result, stats = index.search(queries, k, stats=True, **options)  # type: ignore[call-overload]
+    matrix = reference.scores(queries, items)
+    keep = None
+    if "allow" in options:
+        keep = np.zeros((len(queries), len(items)), bool)
+        keep[:, options["allow"]] = True
+    assert_same_bits(result, *reference.select(matrix, np.arange(len(items)), k, keep))
+    return stats
+
+
+@pytest.mark.parametrize("batch", [1, 3, 70, 140])
+def test_gaussian_data_is_scanned_by_codes(batch: int, rng: np.random.Generator) -> None:
+    queries, items = HARD["gaussian"](rng, batch, N, D)
+    stats = searched(items, queries)
+    assert stats.precision == "int8"
+    assert stats.items_scanned == batch * N
+    assert batch * K <= stats.rows_rescored < batch * N // 50
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_is_scanned_by_codes(metric: Metric, rng: np.random.Generator) -> None:
+    queries, items = HARD["gaussian"](rng, 4, N, D)
+    for bias in (None, rng.standard_normal(N)):
+        index = vr.FlatIndex(items, metric=metric, bias=bias)
+        _, stats = index.search(queries, K, stats=True)
+        assert stats.precision == "int8"
+        assert stats.rows_rescored < 4 * N // 50
+
+
+@pytest.mark.parametrize("batch", [2, 9])
+def test_data_finer_than_the_codes_falls_back(batch: int, rng: np.random.Generator) -> None:
+    items = (1 + 1e-3 * rng.standard_normal((N, D))).astype(np.float32)
+    items[::7] *= 100  # every block has wide steps, most items differ by less
+    queries = np.abs(rng.standard_normal((batch, D))).astype(np.float32)
+    stats = searched(-items, queries)
+    assert stats.precision == "int8 and float32"
+    assert stats.items_scanned >= batch * N
+
+
+def test_one_huge_row_spoils_one_block_only(rng: np.random.Generator) -> None:
+    queries, items = HARD["gaussian"](rng, 3, N, D)
+    items[N // 2] *= 1000
+    stats = searched(items, queries)
+    assert stats.precision == "int8 and float32"  # its block in float32, the others by codes
+    assert stats.rows_rescored < 3 * N // 50
+
+
+def test_an_overflowing_query_is_answered(rng: np.random.Generator) -> None:
+    items = np.full((3000, 4), -3e38, np.float32)
+    items[5] = 0
+    result = vr.FlatIndex(items, metric="l2").search(np.full((3, 4), 3e38, np.float32), 2)
+    assert result.ids.tolist() == [[0, 1]] * 3  # every score is -inf: ids decide
+    assert np.isneginf(result.scores).all()
+    assert result.counts.tolist() == [2] * 3
+
+
+def test_long_lists_and_small_masks_are_scored_directly(rng: np.random.Generator) -> None:
+    queries, items = HARD["gaussian"](rng, 3, N, D)
+    stats = searched(items, queries, k=N // 4)
+    assert (stats.precision, stats.items_scanned, stats.rows_rescored) == ("none", 0, 3 * N)
+    allowed = rng.permutation(N)[: N // 200]
+    stats = searched(items, queries, allow=allowed)
+    assert (stats.precision, stats.rows_rescored) == ("none", 3 * len(allowed))
