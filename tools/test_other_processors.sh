@@ -27,7 +27,7 @@ expect() {
 }
 
 if [ "$(uname -m)" = x86_64 ] && command -v qemu-x86_64 >/dev/null; then
-    cmake --preset release >/dev/null
+    cmake --fresh --preset release >/dev/null
     cmake --build --preset release >/dev/null
     expect Haswell avx2 qemu-x86_64 build/release
     expect Westmere baseline qemu-x86_64 build/release
