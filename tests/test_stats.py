@@ -81,3 +81,31 @@ def test_long_lists_and_small_masks_are_scored_directly(rng: np.random.Generator
     allowed = rng.permutation(N)[: N // 200]
     stats = searched(items, queries, allow=allowed)
     assert (stats.precision, stats.rows_rescored) == ("none", 3 * len(allowed))
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_rows_of_unlike_length_are_kept_by_length(metric: Metric, rng: np.random.Generator) -> None:
+    """Searches pass over blocks; ids, vectors, masks, bias and scores know nothing of the order."""
+    queries, items = HARD["lognormal_norms"](rng, 5, N, D)
+    ids = rng.permutation(10 * N)[:N]
+    bias = rng.standard_normal(N)
+    plain = vr.FlatIndex(items, ids, metric=metric, bias=bias, copy=False)  # as they lie
+    ordered = vr.FlatIndex(items, ids, metric=metric, bias=bias)
+    allowed = ids[rng.permutation(N)[: N // 3]]
+    for options in ({}, {"allow": allowed}, {"exclude": [ids[:5000]] * 5}):
+        expected, _ = plain.search(queries, K, stats=True, **options)  # type: ignore[call-overload]
+        found, stats = ordered.search(queries, K, stats=True, **options)  # type: ignore[call-overload]
+        assert_same_bits(found, *expected)
+        assert stats.items_scanned < 5 * N * 0.9
+    assert ordered.ids.tolist() == ids.tolist()
+    assert np.array_equal(ordered.vectors(ids[:100]), items[:100])
+    scores = ordered.score(queries, [ids[:7]] * 5)
+    assert np.array_equal(scores.values, plain.score(queries, [ids[:7]] * 5).values)
+
+
+def test_errors_name_rows_as_given_whatever_the_order(rng: np.random.Generator) -> None:
+    _, items = HARD["lognormal_norms"](rng, 1, N, D)
+    ids = np.arange(N)
+    ids[30_000] = 7
+    with pytest.raises(ValueError, match=r"ids.* 7 .*7 and 30000"):
+        vr.FlatIndex(items, ids)

@@ -36,7 +36,7 @@ else
 fi
 
 if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; then
-    cmake --preset aarch64 >/dev/null
+    cmake --fresh --preset aarch64 >/dev/null
     cmake --build --preset aarch64 >/dev/null
     expect max neon qemu-aarch64 build/aarch64
     expect cortex-a53 baseline qemu-aarch64 build/aarch64

@@ -150,7 +150,8 @@ def main() -> int:
             for worker in workers.values():
                 worker.stop()
     if args.json:
-        args.json.write_text(json.dumps({"limits": limits, "cases": cases}, indent=1))
+        found = {"limits": limits, "threads": args.threads, "cases": cases}
+        args.json.write_text(json.dumps(found, indent=1))
     return 0
 
 

@@ -60,9 +60,14 @@ double strictest(const std::string& mount, std::string path, Read read) {
     return quota;
 }
 
-double cgroup_quota() {
+#endif
+
+}  // namespace
+
+#if defined(__linux__)
+double cgroup_quota(const std::string& groups_file, const std::string& tree) {
     double quota = kNoQuota;
-    std::ifstream groups("/proc/self/cgroup");
+    std::ifstream groups(groups_file);
     for (std::string line; std::getline(groups, line);) {  // "0::/path" or "4:cpu,cpuacct:/path"
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);
@@ -72,21 +77,18 @@ double cgroup_quota() {
         const std::string path = line.substr(second + 1);
         if (path.empty() || path.front() != '/') continue;
         if (controllers == ",,") {
-            quota = std::min(quota, strictest("/sys/fs/cgroup", path, quota_v2));
+            quota = std::min(quota, strictest(tree, path, quota_v2));
         } else if (controllers.find(",cpu,") != std::string::npos) {
-            quota = std::min(quota, strictest("/sys/fs/cgroup/cpu", path, quota_v1));
+            quota = std::min(quota, strictest(tree + "/cpu", path, quota_v1));
         }
     }
     return quota;
 }
-
 #endif
-
-}  // namespace
 
 int usable_cpus() {
 #if defined(__linux__)
-    const double quota = std::ceil(cgroup_quota());
+    const double quota = std::ceil(cgroup_quota("/proc/self/cgroup", "/sys/fs/cgroup"));
     return std::max(1, static_cast<int>(std::min<double>(affinity_cpus(), quota)));
 #else
     return hardware_threads();

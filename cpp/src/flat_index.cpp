@@ -67,7 +67,8 @@ void FlatIndex::score(const MatrixView& queries, const RaggedView<std::int64_t>&
 }
 
 void FlatIndex::ids(std::int64_t* out) const {
-    for (std::size_t i = 0; i < size(); ++i) out[i] = impl_->items.ids().id(i);
+    const scan::Items& items = impl_->items;
+    for (std::size_t i = 0; i < size(); ++i) out[items.given_row(i)] = items.ids().id(i);
 }
 
 void FlatIndex::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {

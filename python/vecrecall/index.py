@@ -39,7 +39,9 @@ class FlatIndex:
     bias : array_like of float, shape (n,), optional
         Added to each item's score in float64, before the one rounding to float32.
     copy : bool
-        False borrows `vectors` where it needs no conversion; it must then not change.
+        False borrows `vectors` where it needs no conversion; it must then not change. With True
+        rows whose lengths differ much are kept by length, which makes searches several times
+        faster; results and `ids` do not show it.
     invalid : {"raise", "empty"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
@@ -97,7 +99,6 @@ class FlatIndex:
             self.skipped = numbers[~usable]
             rows, numbers = rows[usable], numbers[usable]
             extra = None if extra is None else extra[usable]
-        copy = copy and np.may_share_memory(rows, vectors)  # a conversion is a copy already
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
 
     @overload

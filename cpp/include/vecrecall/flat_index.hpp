@@ -21,7 +21,8 @@ struct ItemsView {
 };
 
 struct BuildOptions {
-    bool copy = true;   // false: the rows are borrowed; they must outlive the index and not change
+    // false: the rows are borrowed, as they lie; they must outlive the index and not change
+    bool copy = true;
     bool codes = true;  // false: no int8 codes; searches scan the rows, in float32
     int threads = 0;    // 0: the library's default
 };
@@ -63,8 +64,9 @@ class FlatIndex {
     void score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates, float* scores,
                int threads = 0) const;
 
+    // In the order given.
     void ids(std::int64_t* out) const;
-    // The row of each id, or -1.
+    // The row of each id, or -1. An index that owns its rows may keep them in an order of its own.
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
     const float* row(std::size_t i) const;
 

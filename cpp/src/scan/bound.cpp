@@ -62,7 +62,10 @@ Certificate certify_f32(const Items& items, const BlockStats& block, const Query
             .multiplier = query.multiplier,
             .inverse = 1.0 / query.multiplier,
             .error = in_range ? error : kInfinity,
-            .integers = false};
+            .integers = false,
+            .largest = in_range
+                           ? query.constant + query.multiplier * (block.top_offset + p * y) + error
+                           : kInfinity};
 }
 
 // The analysis of the int8 scan. With p = T + f, T = step_q g, and r = C + e, C = step c:
@@ -113,7 +116,8 @@ CodeBound::CodeBound(const Items& items, const Query& query, double step, double
     }
 }
 
-Certificate CodeBound::certify(const CodeStats& codes, double max_offset) const {
+Certificate CodeBound::certify(const CodeStats& codes, const BlockStats& block) const {
+    const double max_offset = block.max_offset;
     const double r = codes.code_length + codes.error_length;
     double error = fixed_ + per_code_ * codes.code_length + per_error_ * codes.error_length +
                    per_offset_ * max_offset + per_square_ * r * r;
@@ -123,7 +127,8 @@ Certificate CodeBound::certify(const CodeStats& codes, double max_offset) const 
                             .multiplier = multiplier_ * step_ * codes.step,
                             .inverse = inverse_step_ * codes.inverse_step / multiplier_,
                             .error = error,
-                            .integers = !offsets_};
+                            .integers = !offsets_,
+                            .largest = kInfinity};
     if (offsets_) {
         certificate.multiplier = multiplier_;
         certificate.inverse = 1.0 / multiplier_;
@@ -131,6 +136,8 @@ Certificate CodeBound::certify(const CodeStats& codes, double max_offset) const 
                               reach_ * codes.code_length + max_offset < 1e38;
         if (!in_range) certificate.error = kInfinity;
     }
+    const double reach = block.top_offset + reach_ * codes.code_length;  // |T.C| <= |T| |C|
+    certificate.largest = constant_ + multiplier_ * reach + certificate.error;
     return certificate;
 }
 

@@ -18,7 +18,8 @@ struct Certificate {
     double multiplier;
     double inverse;  // of the multiplier
     double error;
-    bool integers;  // raw values are int32, else float32
+    bool integers;   // raw values are int32, else float32
+    double largest;  // no item of the block has a score above it, before its rounding
 
     bool certifies() const { return error < std::numeric_limits<double>::infinity(); }
 
@@ -56,7 +57,7 @@ class CodeBound {
     // The query's codes are step * g, and miss at most `error` of its length.
     CodeBound(const Items& items, const Query& query, double step, double error);
 
-    Certificate certify(const CodeStats& codes, double max_offset) const;
+    Certificate certify(const CodeStats& codes, const BlockStats& block) const;
     // The factor of the integer sum where offsets are added to it.
     float scale(const CodeStats& codes) const { return static_cast<float>(step_ * codes.step); }
 

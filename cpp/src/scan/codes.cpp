@@ -25,6 +25,7 @@ Codes::Codes(const Items& items, int threads)
     parallel_for(items.blocks(), threads,
                  [&](std::size_t block) { quantise(table, items, block); });
     std::vector<double> errors;
+    errors.reserve(stats_.size());
     for (const CodeStats& stats : stats_) errors.push_back(stats.error_length);
     if (errors.empty()) return;
     const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "kernels/registry.hpp"
+#include "scan/order.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::scan {
@@ -23,12 +24,20 @@ constexpr std::size_t kMostCodeDims = 65536;
 
 constexpr std::size_t kSampleRows = 4096;
 
-Buffer<float> copy_rows(const MatrixView& rows, int threads) {
+Buffer<float> copy_rows(const MatrixView& rows, const std::vector<std::uint32_t>& order,
+                        int threads) {
     Buffer<float> owned(checked_product(rows.rows, rows.dim));
     parallel_for(blocks_for(rows.rows), threads, [&](std::size_t block) {
         const std::size_t first = block * kBlockItems;
         const std::size_t n = std::min(kBlockItems, rows.rows - first);
-        std::memcpy(owned.data() + first * rows.dim, rows.row(first), n * rows.dim * sizeof(float));
+        float* to = owned.data() + first * rows.dim;
+        if (order.empty()) {
+            std::memcpy(to, rows.row(first), n * rows.dim * sizeof(float));
+            return;
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+            std::copy_n(rows.row(order[first + i]), rows.dim, to + i * rows.dim);
+        }
     });
     return owned;
 }
@@ -50,25 +59,47 @@ double median(std::vector<double>& values) {
 }  // namespace
 
 Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
-    : owned_rows_(options.copy ? copy_rows(items.rows, options.threads) : Buffer<float>()),
-      scored_{.rows = items.rows, .bias = nullptr, .metric = metric},
-      ids_(items.ids, items.rows.rows),
+    : scored_{.rows = items.rows, .bias = nullptr, .metric = metric},
       stats_(blocks_for(items.rows.rows)),
       live_(live_bits(items.rows.rows)) {
     if (size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
     }
-    if (options.copy) scored_.rows.data = owned_rows_.data();
+    const kernels::KernelTable& table = kernels::active();
+    choose_centre(table);
+    if (options.copy) take_rows(table, items, options.threads);
+    take_ids(items.ids);
     if (items.bias) {
-        bias_.assign(items.bias, items.bias + size());
+        bias_.resize(size());
+        for (std::size_t i = 0; i < size(); ++i) bias_[i] = items.bias[given_row(i)];
         scored_.bias = bias_.data();
     }
-    const kernels::KernelTable& table = kernels::active();
     if (metric == Metric::kCosine) scales_ = Buffer<float>(size());
     if (metric == Metric::kL2 || items.bias) offsets_ = Buffer<float>(size());
-    choose_centre(table);
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
     if (options.codes && dim() <= kMostCodeDims) codes_ = Codes(*this, options.threads);
+}
+
+void Items::take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads) {
+    if (metric() != Metric::kCosine) {  // there all lengths are one
+        const bool longest_first = metric() == Metric::kIp;
+        order_ = order_by_length(table, items.rows, wide_centre_.data(), longest_first, threads);
+    }
+    owned_rows_ = copy_rows(items.rows, order_, threads);
+    scored_.rows.data = owned_rows_.data();
+}
+
+void Items::take_ids(const std::int64_t* ids) {
+    if (order_.empty()) {
+        ids_.emplace(ids, size());
+        return;
+    }
+    if (ids) const IdMap checked(ids, size());  // whose errors name rows as they were given
+    std::vector<std::int64_t> ordered(size());
+    for (std::size_t i = 0; i < size(); ++i) {
+        ordered[i] = ids ? ids[order_[i]] : static_cast<std::int64_t>(order_[i]);
+    }
+    ids_.emplace(ordered.data(), size());
 }
 
 std::vector<double> Items::inverse_lengths(const kernels::KernelTable& table, std::size_t first,
@@ -125,11 +156,13 @@ void Items::derive_block(const kernels::KernelTable& table, std::size_t block) {
     const std::size_t first = block * kBlockItems;
     const std::size_t n = std::min(kBlockItems, size() - first);
     BlockStats& stats = stats_[block];
-    stats = {.radius = 0, .max_offset = 0};
+    stats = {.radius = 0, .max_offset = 0, .top_offset = offsets() ? -kInfinity : 0};
     if (metric() == Metric::kCosine) derive_cosine(table, first, n, stats);
     else derive_differences(table, first, n, stats);
     for (std::size_t i = first; offsets() && i < first + n; ++i) {
-        stats.max_offset = std::max(stats.max_offset, std::fabs(static_cast<double>(offsets_[i])));
+        const double offset = offsets_[i];
+        stats.max_offset = std::max(stats.max_offset, std::fabs(offset));
+        stats.top_offset = std::max(stats.top_offset, offset);
     }
     stats.max_offset *= kUp;
 }

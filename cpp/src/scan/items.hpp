@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "id_map.hpp"
@@ -19,6 +20,7 @@ inline constexpr std::size_t kBlockItems = 2048;
 struct BlockStats {
     double radius;      // max |r|; infinite where the float32 scan has no bound
     double max_offset;  // max |offset|
+    double top_offset;  // max offset
 };
 
 class Items {
@@ -31,7 +33,9 @@ class Items {
     std::size_t blocks() const { return stats_.size(); }
 
     const ScoredItems& scored() const { return scored_; }
-    const IdMap& ids() const { return ids_; }
+    const IdMap& ids() const { return *ids_; }
+    // Where a row of ours stood in what the caller gave.
+    std::size_t given_row(std::size_t row) const { return order_.empty() ? row : order_[row]; }
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
     // Zero-padded to padded_dim.
@@ -50,6 +54,8 @@ class Items {
     const float* offsets() const { return offsets_.empty() ? nullptr : offsets_.data(); }
 
   private:
+    void take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads);
+    void take_ids(const std::int64_t* ids);
     void choose_centre(const kernels::KernelTable& table);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
     void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
@@ -57,10 +63,11 @@ class Items {
     void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                             BlockStats& stats);
 
+    std::vector<std::uint32_t> order_;  // empty: as given
     Buffer<float> owned_rows_;
     std::vector<double> bias_;
     ScoredItems scored_;
-    IdMap ids_;
+    std::optional<IdMap> ids_;
     std::vector<float> centre_;
     std::vector<double> wide_centre_;
     double centre_norm_ = 0;

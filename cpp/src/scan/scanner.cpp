@@ -12,7 +12,7 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 constexpr std::uint64_t kProductsAHit = 8192;
 
 // A perfect scan has k ln(n / k) hits, and some more for what the bound leaves open.
-constexpr std::uint64_t kHitsAnyway = 12;
+constexpr std::uint64_t kHitsAnyway = 24;
 
 // Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
@@ -79,8 +79,18 @@ void Scanner::choose_stepper(std::size_t block) {
     stepper_->enter_block(block);
 }
 
+// No item of the block at hand can reach any query's threshold.
+bool Scanner::out_of_reach() const {
+    for (std::size_t q = 0; q < group_.n; ++q) {
+        const float threshold = std::max(candidates_[q].threshold(), group_.thresholds[q].load());
+        if (!(static_cast<float>(stepper_->certificate(q).largest) < threshold)) return false;
+    }
+    return true;
+}
+
 void Scanner::scan_block(std::size_t block) {
     choose_stepper(block);
+    if (out_of_reach()) return;
     const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
     for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
         const std::size_t n = std::min({step_items_, longest_step_, end - first});

@@ -53,6 +53,7 @@ class Scanner {
 
   private:
     void choose_stepper(std::size_t block);
+    bool out_of_reach() const;
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
     void take_in();

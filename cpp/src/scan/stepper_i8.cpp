@@ -27,9 +27,8 @@ class I8 : public Stepper {
 
     void enter_block(std::size_t block) override {
         const CodeStats& stats = job_.items.codes().stats(block);
-        const double max_offset = job_.items.stats(block).max_offset;
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            certificates_[q] = bounds_[q].certify(stats, max_offset);
+            certificates_[q] = bounds_[q].certify(stats, job_.items.stats(block));
             if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
         }
     }
