@@ -91,7 +91,7 @@ void Items::take_rows(const kernels::KernelTable& table, const ItemsView& items,
 
 void Items::take_ids(const std::int64_t* ids) {
     if (order_.empty()) {
-        ids_.emplace(ids, size());
+        ids_ = std::make_unique<IdMap>(ids, size());
         return;
     }
     if (ids) const IdMap checked(ids, size());  // whose errors name rows as they were given
@@ -99,7 +99,7 @@ void Items::take_ids(const std::int64_t* ids) {
     for (std::size_t i = 0; i < size(); ++i) {
         ordered[i] = ids ? ids[order_[i]] : static_cast<std::int64_t>(order_[i]);
     }
-    ids_.emplace(ordered.data(), size());
+    ids_ = std::make_unique<IdMap>(ordered.data(), size());
 }
 
 std::vector<double> Items::inverse_lengths(const kernels::KernelTable& table, std::size_t first,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "id_map.hpp"
@@ -67,7 +67,7 @@ class Items {
     Buffer<float> owned_rows_;
     std::vector<double> bias_;
     ScoredItems scored_;
-    std::optional<IdMap> ids_;
+    std::unique_ptr<IdMap> ids_;
     std::vector<float> centre_;
     std::vector<double> wide_centre_;
     double centre_norm_ = 0;
