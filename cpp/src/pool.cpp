@@ -25,7 +25,7 @@ std::size_t tasks_for(const RaggedView<std::int64_t>& bags) {
 void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, int threads) {
     const auto most = static_cast<std::uint64_t>(table.rows);
     const auto beyond = [&](std::int64_t row) {
-        return static_cast<std::uint64_t>(row + 1) > most;
+        return static_cast<std::uint64_t>(row) + 1 > most;
     };
     parallel_for(tasks_for(bags), threads, [&](std::size_t task) {
         const std::size_t last = std::min(bags.rows, (task + 1) * kBagsPerTask);
