@@ -8,6 +8,7 @@
 #include "kernels/quantise_i8-inl.hpp"
 #include "kernels/scan_f32-inl.hpp"
 #include "kernels/scan_i8-inl.hpp"
+#include "kernels/select-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -30,6 +31,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .scan_i8_few = scan_i8_few<S>,
         .largest_residual = largest_residual<S>,
         .quantise_i8 = quantise_i8<S>,
+        .reached_by = reached_by<S>,
         .pool_sum = pool_sum<S>,
         .peak_chains = kPeakChains,
         .peak_f32_lanes = S::kLanes,

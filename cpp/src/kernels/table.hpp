@@ -132,6 +132,10 @@ struct KernelTable {
     double (*largest_residual)(const QuantiseI8&);  // max |r_j|
     void (*quantise_i8)(QuantiseI8&);
 
+    // A value that at least k of the n values reach, at most a ten-thousandth of their range below
+    // the k-th largest; -infinity where fewer than k values are above that. No value is NaN.
+    float (*reached_by)(const float* values, std::size_t n, std::size_t k);
+
     void (*pool_sum)(const PoolSum&);
 
     // Loops at the machine's limit: rounds of peak_chains vector operations, or bytes to read.

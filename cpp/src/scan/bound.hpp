@@ -30,9 +30,10 @@ struct Certificate {
         return x;
     }
 
-    // Rounding to nearest is monotonic, so these bound the float32 score.
+    // Rounding to nearest is monotonic, so these bound the float32 score. Where they are equal they
+    // are the score, which is never -0.
     float lowest(double value) const {
-        return certifies() ? static_cast<float>(constant + multiplier * value - error)
+        return certifies() ? static_cast<float>(constant + multiplier * value - error) + 0.0F
                            : -std::numeric_limits<float>::infinity();
     }
     float highest(double value) const {

@@ -2,40 +2,21 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "kernels/table.hpp"
 #include "scan/bound.hpp"
+#include "scan/rescoring.hpp"
 
 namespace vecrecall::scan {
 
-// What the float32 score of a candidate lies between; equal once it is known exactly.
-struct Interval {
-    float lowest;
-    float highest;
-};
-
-// A final score with the id that breaks ties.
-struct Scored {
-    float score;
-    std::int64_t id;
-
-    bool before(const Scored& other) const {
-        return score != other.score ? score > other.score : id < other.id;
-    }
-};
-
-// Buffers for `room` hits; entries [0, exact) hold exact scores, [exact, count) intervals, and
-// behind them lie the hits of a step that were not yet taken in.
+// Buffers for `room` hits; behind the candidates lie the hits of a step that were not yet taken in.
 class Candidates {
   public:
-    // Exact float32 scores of n rows.
-    using Rescore = std::function<void(const std::uint32_t* rows, std::size_t n, float* scores)>;
-
-    Candidates(kernels::Hit* hits, Interval* intervals, std::size_t k, std::size_t soft_limit,
-               std::size_t hard_limit, float threshold)
-        : hits_(hits),
+    Candidates(const kernels::KernelTable& table, kernels::Hit* hits, Interval* intervals,
+               std::size_t k, std::size_t soft_limit, std::size_t hard_limit, float threshold)
+        : table_(table),
+          hits_(hits),
           intervals_(intervals),
           k_(k),
           soft_limit_(soft_limit),
@@ -65,28 +46,33 @@ class Candidates {
     }
 
     // Drops all candidates and keeps the threshold: the items that earned it will be found again.
-    void forget() { count_ = exact_ = 0; }
+    void forget() { count_ = 0; }
 
     bool crowded() const { return count_ >= soft_limit_; }
 
-    // Raises the threshold to the k-th largest lower bound, and drops what cannot reach it.
+    // Raises the threshold to the k-th largest lower bound, which is proof, and drops what cannot
+    // reach it.
     void tighten(std::vector<float>& scratch);
+    // Raises it to where the k-th score will probably be, after this share of all items.
+    void guess(double share, std::vector<float>& scratch);
     // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than
     // them).
     bool overfull() const { return count_ > hard_limit_ / 4 * 3; }
-    // Scores all candidates exactly and keeps the k best.
+    // Even exact scores would leave it so.
+    bool indistinct(std::vector<float>& scratch) const;
+    // Scores exactly what may be among the k best, and keeps those.
     void make_exact(const Rescore& rescore, const IdMap& ids);
 
     std::uint32_t size() const { return count_; }
-    std::uint32_t exact() const { return exact_; }
     std::uint32_t row(std::size_t i) const { return hits_[i].row; }
     Interval interval(std::size_t i) const { return intervals_[i]; }
     std::uint64_t rescored() const { return rescored_; }
 
   private:
-    void raise_to_kth_lower_bound(std::vector<float>& scratch);
     void drop_below_threshold();
+    double mean_burst(float floor) const;
 
+    const kernels::KernelTable& table_;
     kernels::Hit* hits_;
     Interval* intervals_;
     std::size_t k_;
@@ -94,7 +80,6 @@ class Candidates {
     std::size_t hard_limit_;
     float threshold_;
     std::uint32_t count_ = 0;
-    std::uint32_t exact_ = 0;
     std::uint64_t rescored_ = 0;
 };
 

@@ -2,70 +2,49 @@
 
 #include <algorithm>
 
-#include "scan/selection.hpp"
-
 namespace vecrecall::scan {
 
 void write_best(const Job& job, std::size_t q, std::vector<Scored>& scored, const ListsOut& out) {
     std::erase_if(scored, [&](const Scored& s) { return s.score < job.first_threshold; });
-    const std::size_t k = std::min(job.options.k, scored.size());
-    const auto better = [](const Scored& x, const Scored& y) { return x.before(y); };
-    const auto end = scored.begin() + static_cast<std::ptrdiff_t>(k);
-    if (k < scored.size()) std::nth_element(scored.begin(), end, scored.end(), better);
-    std::sort(scored.begin(), end, better);
+    keep_best(scored, job.options.k);
+    std::sort(scored.begin(), scored.end(),
+              [](const Scored& x, const Scored& y) { return x.before(y); });
     const std::size_t place = job.queries[q].place;
-    for (std::size_t i = 0; i < k; ++i) {
+    for (std::size_t i = 0; i < scored.size(); ++i) {
         out.ids[place * out.width + i] = scored[i].id;
         out.scores[place * out.width + i] = scored[i].score;
     }
-    out.counts[place] = static_cast<std::int32_t>(k);
+    out.counts[place] = static_cast<std::int32_t>(scored.size());
 }
 
 void Finisher::add(const Candidates& candidates, float threshold) {
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-        const Interval interval = candidates.interval(i);
-        if (interval.highest < threshold) continue;
+        if (candidates.interval(i).highest < threshold) continue;
         rows_.push_back(candidates.row(i));
-        intervals_.push_back(interval);
-        exact_.push_back(i < candidates.exact());
+        intervals_.push_back(candidates.interval(i));
     }
     rescored_ += candidates.rescored();
 }
 
 void Finisher::write(const ListsOut& out) {
-    drop_below_kth();
-    score();
-    write_best(job_, q_, scored_, out);
+    rescored_ +=
+        score_best(job_.table, rows_.data(), intervals_.data(), rows_.size(), job_.options.k,
+                   [&](const std::uint32_t* rows, std::size_t n, float* scores) {
+                       job_.score(q_, rows, n, scores);
+                   });
+    std::vector<Scored> scored;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+        if (!intervals_[i].exact()) continue;
+        scored.push_back({intervals_[i].lowest, job_.items.ids().id(rows_[i])});
+    }
+    write_best(job_, q_, scored, out);
 }
 
-void Finisher::drop_below_kth() {
-    if (rows_.size() <= job_.options.k) return;
-    std::vector<float> lowest(rows_.size());
-    for (std::size_t i = 0; i < rows_.size(); ++i) lowest[i] = intervals_[i].lowest;
-    const float floor = reached_by(lowest.data(), lowest.size(), job_.options.k);
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-        if (intervals_[i].highest < floor) continue;
-        rows_[kept] = rows_[i];
-        intervals_[kept] = intervals_[i];
-        exact_[kept] = exact_[i];
-        ++kept;
-    }
-    rows_.resize(kept);
-}
-
-void Finisher::score() {
-    std::vector<std::uint32_t> rows;
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-        if (exact_[i]) scored_.push_back({intervals_[i].lowest, job_.items.ids().id(rows_[i])});
-        else rows.push_back(rows_[i]);
-    }
-    std::vector<float> scores(rows.size());
-    job_.score(q_, rows.data(), rows.size(), scores.data());
-    rescored_ += rows.size();
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        scored_.push_back({scores[i], job_.items.ids().id(rows[i])});
-    }
+bool Finisher::proves(float threshold, const ListsOut& out) const {
+    if (threshold == job_.first_threshold) return true;
+    const std::size_t place = job_.queries[q_].place;
+    return static_cast<std::size_t>(out.counts[place]) == job_.options.k &&
+           out.scores[place * out.width + job_.options.k - 1] >= threshold;
 }
 
 }  // namespace vecrecall::scan

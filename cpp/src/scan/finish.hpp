@@ -16,21 +16,21 @@ class Finisher {
   public:
     Finisher(const Job& job, std::size_t q) : job_(job), q_(q) {}
 
+    // Candidates that may reach the threshold which all scanners went by.
     void add(const Candidates& candidates, float threshold);
     void write(const ListsOut& out);
+
+    // The list is as long as it can be, and its last score proves the threshold, guessed or not:
+    // whatever was dropped lies below it.
+    bool proves(float threshold, const ListsOut& out) const;
 
     std::uint64_t rescored() const { return rescored_; }
 
   private:
-    void drop_below_kth();
-    void score();
-
     const Job& job_;
     std::size_t q_;
     std::vector<std::uint32_t> rows_;
     std::vector<Interval> intervals_;
-    std::vector<bool> exact_;
-    std::vector<Scored> scored_;
     std::uint64_t rescored_ = 0;
 };
 

@@ -57,11 +57,7 @@ class Gatherer {
         }
         rows_.clear();
         const std::size_t k = job_.options.k;
-        if (scored_.size() <= std::max(4 * k, kChunk)) return;
-        std::nth_element(scored_.begin(), scored_.begin() + static_cast<std::ptrdiff_t>(k),
-                         scored_.end(),
-                         [](const Scored& a, const Scored& b) { return a.before(b); });
-        scored_.resize(k);
+        if (scored_.size() > std::max(4 * k, kChunk)) keep_best(scored_, k);
     }
 
     const Job& job_;

@@ -34,6 +34,7 @@ class Items {
 
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
+    bool ordered() const { return !order_.empty(); }
     // Where a row of ours stood in what the caller gave.
     std::size_t given_row(std::size_t row) const { return order_.empty() ? row : order_[row]; }
     const Codes& codes() const { return codes_; }

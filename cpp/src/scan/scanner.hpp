@@ -23,15 +23,31 @@ Limits limits_for(const Items& items, std::size_t k);
 
 // Queries [first, first + n) of a batch against blocks that are claimed one at a time, so that
 // several threads can share the work: each makes a Scanner of its own on the same Group.
-struct Group {
-    std::size_t first;
-    std::size_t n;
-    std::atomic<std::size_t> next_block{0};
-    std::vector<std::atomic<float>> thresholds;  // per query, the best that any thread has proved
+class Group {
+  public:
+    // Guessing: thresholds run ahead of what is proved, from a sample of the items. The final list
+    // must then prove them.
+    Group(const Job& job, std::size_t first_query, std::size_t count, bool guessing);
 
-    Group(std::size_t first_query, std::size_t count, float threshold);
+    std::size_t first() const { return first_; }
+    std::size_t size() const { return thresholds_.size(); }
+    bool guessing() const { return guessing_; }
 
+    bool finished() const { return claimed_.load() >= blocks_; }
+    // The next block that no thread has taken yet, or the number of blocks.
+    std::size_t claim_block();
+
+    // The highest that any thread has come to.
+    float threshold(std::size_t q) const { return thresholds_[q].load(std::memory_order_relaxed); }
     void raise(std::size_t q, float threshold);
+
+  private:
+    std::size_t first_;
+    bool guessing_;
+    std::size_t blocks_;
+    std::size_t stride_;
+    std::atomic<std::size_t> claimed_{0};
+    std::vector<std::atomic<float>> thresholds_;
 };
 
 // Which precisions a scan went through.
@@ -58,6 +74,7 @@ class Scanner {
     void scan_step(std::size_t first, std::size_t n);
     void take_in();
     void tighten(std::size_t q);
+    void guess_all();
     void make_exact(std::size_t q);
     bool early() const;
     bool codes_fail() const;
@@ -77,6 +94,8 @@ class Scanner {
     std::size_t step_items_;        // grows while the thresholds settle
     std::size_t longest_step_ = 0;  // of the stepper
     std::vector<std::size_t> blocks_done_;
+    std::size_t items_seen_ = 0;
+    std::size_t next_guess_;  // at so many
     std::size_t stuck_ = 0;   // queries whose early candidates the codes could not tell apart
     bool giving_up_ = false;  // the codes, at once
 

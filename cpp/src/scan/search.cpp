@@ -58,11 +58,17 @@ Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int
 // Some groups of a plan, scanned and finished together.
 class Wave {
   public:
-    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end)
-        : job_(job), limits_(limits), plan_(plan), first_(first), end_(end) {
+    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end,
+         bool guessing)
+        : job_(job),
+          limits_(limits),
+          plan_(plan),
+          first_(first),
+          end_(end),
+          unproved_(end - first) {
         for (std::size_t q = first; q < end; q += plan.group_queries) {
-            groups_.push_back(std::make_unique<Group>(q, std::min(plan.group_queries, end - q),
-                                                      job.first_threshold));
+            groups_.push_back(
+                std::make_unique<Group>(job, q, std::min(plan.group_queries, end - q), guessing));
         }
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
@@ -70,7 +76,7 @@ class Wave {
     void run(int threads, const ListsOut& out, SearchStats& stats, Precisions& precisions) {
         parallel_for(scanners_.size(), threads, [&](std::size_t s) {
             Group& group = *groups_[s / plan_.scanners_a_group];
-            if (group.next_block.load() >= job_.items.blocks()) return;  // others were faster
+            if (group.finished()) return;  // others were faster
             scanners_[s] = std::make_unique<Scanner>(job_, group, limits_);
             scanners_[s]->run();
         });
@@ -85,17 +91,27 @@ class Wave {
         }
     }
 
+    // Queries whose thresholds were guessed too high.
+    std::vector<std::size_t> unproved() const {
+        std::vector<std::size_t> queries;
+        for (std::size_t i = 0; i < unproved_.size(); ++i) {
+            if (unproved_[i] != 0) queries.push_back(first_ + i);
+        }
+        return queries;
+    }
+
   private:
     std::uint64_t finish(std::size_t i, const ListsOut& out) {
         const std::size_t g = i / plan_.group_queries;
         const std::size_t q = i % plan_.group_queries;
-        const float threshold = groups_[g]->thresholds[q].load();
+        const float threshold = groups_[g]->threshold(q);
         Finisher finisher(job_, first_ + i);
         for (std::size_t s = 0; s < plan_.scanners_a_group; ++s) {
             const auto& scanner = scanners_[g * plan_.scanners_a_group + s];
             if (scanner) finisher.add(scanner->candidates(q), threshold);
         }
         finisher.write(out);
+        unproved_[i] = finisher.proves(threshold, out) ? 0 : 1;
         return finisher.rescored();
     }
 
@@ -104,6 +120,7 @@ class Wave {
     const Plan& plan_;
     std::size_t first_;
     std::size_t end_;
+    std::vector<char> unproved_;  // not bool: threads write neighbours
     std::vector<std::unique_ptr<Group>> groups_;
     std::vector<std::unique_ptr<Scanner>> scanners_;
 };
@@ -120,19 +137,54 @@ const char* name_of(const Precisions& precisions) {
     return precisions.float32 ? "float32" : "none";
 }
 
-SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
-    SearchStats stats;
-    Precisions precisions;
-    const Limits limits = limits_for(job.items, job.options.k);
-    const Plan plan = plan_for(job.items, job.queries.size(), limits, threads);
-    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
-    for (std::size_t q = 0; q < job.queries.size(); q += at_once) {
-        const std::size_t end = std::min(job.queries.size(), q + at_once);
-        Wave(job, limits, plan, q, end).run(threads, out, stats, precisions);
-    }
-    stats.precision = name_of(precisions);
-    return stats;
+// A guess pays where hits cost as much as memory, and needs items in no order of ours.
+bool worth_guessing(const Items& items, std::size_t queries) {
+    constexpr std::size_t kFewestBlocks = 64;
+    constexpr std::size_t kFewestQueries = 8;
+    return queries >= kFewestQueries && items.blocks() >= kFewestBlocks && !items.ordered();
 }
+
+class Scan {
+  public:
+    Scan(const Job& job, int threads, const ListsOut& out)
+        : job_(job), threads_(threads), out_(out), limits_(limits_for(job.items, job.options.k)) {}
+
+    SearchStats run() {
+        const Plan plan = plan_for(job_.items, job_.queries.size(), limits_, threads_);
+        const std::size_t at_once = plan.group_queries * plan.groups_at_once;
+        for (std::size_t q = 0; q < job_.queries.size(); q += at_once) {
+            answer(plan, q, std::min(job_.queries.size(), q + at_once));
+        }
+        stats_.precision = name_of(precisions_);
+        return stats_;
+    }
+
+  private:
+    void answer(const Plan& plan, std::size_t first, std::size_t end) {
+        const bool guessing = worth_guessing(job_.items, end - first);
+        const std::vector<std::size_t> unproved = wave(plan, first, end, guessing);
+        if (unproved.size() > (end - first) / 8) {
+            wave(plan, first, end, false);
+            return;
+        }
+        const Plan alone = plan_for(job_.items, 1, limits_, threads_);
+        for (const std::size_t q : unproved) wave(alone, q, q + 1, false);
+    }
+
+    std::vector<std::size_t> wave(const Plan& plan, std::size_t first, std::size_t end,
+                                  bool guessing) {
+        Wave wave(job_, limits_, plan, first, end, guessing);
+        wave.run(threads_, out_, stats_, precisions_);
+        return wave.unproved();
+    }
+
+    const Job& job_;
+    int threads_;
+    const ListsOut& out_;
+    Limits limits_;
+    SearchStats stats_;
+    Precisions precisions_;
+};
 
 }  // namespace
 
@@ -150,7 +202,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                   .queries = batch,
                   .options = options,
                   .first_threshold = smallest_passing(options.min_score)};
-    return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
+    return worth_gathering(job) ? gather(job, threads, out) : Scan(job, threads, out).run();
 }
 
 }  // namespace vecrecall::scan
