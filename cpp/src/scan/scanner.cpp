@@ -144,11 +144,20 @@ void Scanner::take_in() {
         const std::uint32_t count = step_.hits[q].count;
         if (count == candidates.size()) continue;
         if (coded_items_ > kSettlingItems * group_.size()) hits_seen_ += count - candidates.size();
-        candidates.take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
-            return !job_.excluded(group_.first() + q, row);
-        });
+        take_in(q, count);
         if (candidates.crowded()) tighten(q);
     }
+}
+
+void Scanner::take_in(std::size_t q, std::uint32_t count) {
+    Candidates& candidates = candidates_[q];
+    const IdSet& excluded = job_.queries[group_.first() + q].excluded;
+    const IdMap& ids = job_.items.ids();
+    const std::uint32_t first = candidates.size();
+    candidates.take_in(count, stepper_->certificate(q),
+                       [&](std::uint32_t row) { excluded.prefetch(ids.id(row)); });
+    if (excluded.empty()) return;
+    candidates.leave_out(first, [&](std::uint32_t row) { return excluded.contains(ids.id(row)); });
 }
 
 void Scanner::tighten(std::size_t q) {

@@ -8,6 +8,7 @@
 #include "scan/candidates.hpp"
 #include "scan/job.hpp"
 #include "scan/stepper.hpp"
+#include "scratch.hpp"
 
 namespace vecrecall::scan {
 
@@ -73,6 +74,7 @@ class Scanner {
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
     void take_in();
+    void take_in(std::size_t q, std::uint32_t count);
     void tighten(std::size_t q);
     void guess_all();
     void make_exact(std::size_t q);
@@ -83,8 +85,8 @@ class Scanner {
     const Job& job_;
     Group& group_;
     const Limits& limits_;
-    Buffer<kernels::Hit> hits_;
-    Buffer<Interval> intervals_;
+    Scratch<kernels::Hit> hits_;
+    Scratch<Interval> intervals_;
     std::vector<Candidates> candidates_;
     Step step_;
     std::unique_ptr<Stepper> codes_;   // null where there are none, or once they are given up
