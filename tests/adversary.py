@@ -97,7 +97,7 @@ def midpoints(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F
     rows[:, 0] = np.sign(rows[:, 0]) * 127
     queries = rng.integers(-127, 126, (nq, d)) + 0.5
     queries[:, 0] = 127
-    return queries.astype(np.float32), rows.astype(np.float32) / 8
+    return queries.astype(np.float32), (rows / 8).astype(np.float32)
 
 
 def along_the_codes_errors(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F32]:

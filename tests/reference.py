@@ -171,16 +171,18 @@ def rough_scores(queries: F64, items: F64, metric: str, bias: F32 | None) -> tup
     Either order is within (d + 8) * 2^-53 of the sizes of what is added; the margin is four times
     what both may be off.
     """
-    products = queries @ items.T
     lengths = np.sqrt((items * items).sum(axis=1))
     sizes = np.sqrt((queries * queries).sum(axis=1))
     margin = sizes * lengths.max()
+    products = (2 * queries if metric == "l2" else queries) @ items.T
     if metric == "l2":
         margin = (sizes + lengths.max()) ** 2
-        products = 2 * products - lengths**2 - (sizes**2)[:, None]
+        products -= lengths**2
+        products -= (sizes**2)[:, None]
     elif metric == "cosine":
         margin = np.ones(len(queries))
-        products /= lengths * sizes[:, None]
+        products /= lengths
+        products /= sizes[:, None]
     if bias is not None:
         products += bias
         margin = margin + np.abs(bias).max()
@@ -220,8 +222,7 @@ def search_many(
             weights = None if bias is None else bias[rows]
             exact = scores(queries[i : i + 1], items[rows], metric, weights)
             found = select(exact, rows, k, exact.astype(np.float64) >= min_score)
-            for whole, one in zip(out, found, strict=True):
-                whole[i] = one[0]
+            out.ids[i], out.scores[i], out.counts[i] = (part[0] for part in found)
     return out
 
 

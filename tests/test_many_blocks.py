@@ -67,7 +67,7 @@ def test_every_plan(name: str, metric: Metric, biased: bool) -> None:
         with forced_isa(isa):
             index = vr.FlatIndex(items, metric=metric, bias=bias, copy=copy)
             # borrowed rows of unlike length are not in order, and l2 then scores many exactly
-            plans = itertools.product(BATCHES if copy else BATCHES[:-1], THREADS)
+            plans = itertools.product(BATCHES if copy else BATCHES[:2], THREADS)
             for batch, threads in plans:
                 found = index.search(queries[:batch], K, threads=threads)
                 assert_same_bits(found, *(part[:batch] for part in expected))
