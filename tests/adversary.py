@@ -53,3 +53,58 @@ def trap(rng: np.random.Generator, n: int, d: int, kind: str) -> Trap:
     # as many rows on the other side, so that the mean of the items is of no help
     items[rng.permutation(np.flatnonzero(~is_good))[: n // 2]] *= -1
     return Trap(query.astype(np.float32)[None, :], items.astype(np.float32), bias, good)
+
+
+MISS = 0.5 - 2.0**-8  # of a code's step: nearly all that rounding to the nearest code can miss
+
+
+def signs(rng: np.random.Generator, n: int, d: int) -> F64:
+    """Rows of +1 and -1, each followed by its opposite: a mean of exactly zero, so no centre."""
+    half = rng.choice(np.array([-1.0, 1.0]), (n // 2, d))
+    return np.stack([half, -half], axis=1).reshape(-1, d)
+
+
+def missed_items(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F32]:
+    """Items whose codes miss all that they can, and queries along what they miss.
+
+    With 127 in the first dimension a step is one. A query of equal values has exact codes.
+    """
+    base = rng.integers(1, 126, d) + MISS
+    base[0] = 127
+    rows = signs(rng, n, d)
+    queries = 100 * rows[:nq]
+    queries[:, 0] = 0
+    return queries.astype(np.float32), (rows * base).astype(np.float32)
+
+
+def missed_queries(
+    rng: np.random.Generator, nq: int, n: int, d: int, largest: int
+) -> tuple[F32, F32]:
+    """The same with the parts swapped: exact items along what the codes of a query miss.
+
+    `largest` is what the codes of a query go up to, so that their step is one.
+    """
+    rows = signs(rng, n, d)
+    queries = rng.integers(1, largest - 1, (nq, d)) * rng.choice([-1, 1], (nq, d))
+    queries = queries + MISS * rows[:nq]
+    queries[:, 0] = largest
+    return queries.astype(np.float32), (127 * rows).astype(np.float32)
+
+
+def midpoints(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F32]:
+    """Every value of items and queries lies half-way between two codes."""
+    rows = signs(rng, n + n % 2, d)[:n] * (rng.integers(0, 127, d) + 0.5)
+    rows[:, 0] = np.sign(rows[:, 0]) * 127
+    queries = rng.integers(-127, 126, (nq, d)) + 0.5
+    queries[:, 0] = 127
+    return queries.astype(np.float32), (rows / 8).astype(np.float32)
+
+
+def along_the_codes_errors(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F32]:
+    """Gaussian items about a centre; each query along what the codes of one item miss."""
+    items = (rng.standard_normal((n, d)) + 3).astype(np.float32)
+    residuals = items - items.mean(axis=0, dtype=np.float64)
+    step = np.abs(residuals).max() / 127
+    missed = residuals - step * np.rint(residuals / step)
+    missed[:, 0] += 1e-6  # at d = 1 an item may be coded exactly
+    return missed[:nq].astype(np.float32), items

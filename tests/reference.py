@@ -165,6 +165,67 @@ def search(
     return select(matrix, known, k, keep)
 
 
+def rough_scores(queries: F64, items: F64, metric: str, bias: F32 | None) -> tuple[F64, F64]:
+    """Scores by a matrix product, and how far a query's may be from those in the promised order.
+
+    Either order is within (d + 8) * 2^-53 of the sizes of what is added; the margin is four times
+    what both may be off.
+    """
+    lengths = np.sqrt((items * items).sum(axis=1))
+    sizes = np.sqrt((queries * queries).sum(axis=1))
+    margin = sizes * lengths.max()
+    products = (2 * queries if metric == "l2" else queries) @ items.T
+    if metric == "l2":
+        margin = (sizes + lengths.max()) ** 2
+        products -= lengths**2
+        products -= (sizes**2)[:, None]
+    elif metric == "cosine":
+        margin = np.ones(len(queries))
+        products /= lengths
+        products /= sizes[:, None]
+    if bias is not None:
+        products += bias
+        margin = margin + np.abs(bias).max()
+    return products, margin * (queries.shape[1] + 8) * 2.0**-50
+
+
+def search_many(
+    queries: F32,
+    items: F32,
+    k: int,
+    *,
+    metric: str = "ip",
+    bias: F32 | None = None,
+    keep: Bool | None = None,
+    min_score: float = -np.inf,
+) -> Lists:
+    """The same as `search`, for so many queries and items that not all can be scored exactly.
+
+    Only what may be among the k best by a matrix product is: two scores that round to the same
+    float32 lie within a spacing, at most 2^-23 of the score. Rows are finite and not zero, scores
+    finite; `keep` (nq, n) says what may be in the lists.
+    """
+    out = padded(len(queries), k)
+    wide = items.astype(np.float64)
+    for start in range(0, len(queries), 30):
+        rough, margins = rough_scores(
+            queries[start : start + 30].astype(np.float64), wide, metric, bias
+        )
+        for i, (row, margin) in enumerate(zip(rough, margins.tolist(), strict=True), start):
+            if keep is not None:
+                row[~keep[i]] = -np.inf
+            sample = row[:: max(1, len(row) // (500 * k))]  # its k-th best is no better than all's
+            reached = max(float(np.partition(sample, -k)[-k]), min_score)
+            if reached > -np.inf:
+                reached -= 2 * margin + 2.0**-22 * abs(reached) + 2.0**-149
+            rows = np.flatnonzero((row >= reached) & (row > -np.inf))
+            weights = None if bias is None else bias[rows]
+            exact = scores(queries[i : i + 1], items[rows], metric, weights)
+            found = select(exact, rows, k, exact.astype(np.float64) >= min_score)
+            out.ids[i], out.scores[i], out.counts[i] = (part[0] for part in found)
+    return out
+
+
 def merge_shards(results: Sequence[Lists], k: int) -> Lists:
     """The lists of disjoint shards into one."""
     nq = len(results[0].ids)

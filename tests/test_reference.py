@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference
+from datasets import HARD
 
 F32 = npt.NDArray[np.float32]
 METRICS = ["ip", "l2", "cosine"]
@@ -199,3 +200,29 @@ def test_merges_by_hand() -> None:
     assert total.ids.tolist() == [[5], [-1], [8]]
     assert total.scores[:, 0].tolist() == [6, -inf, 5]
     assert total.winner[0].tolist() == [0]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    "name", ["gaussian", "lognormal_norms", "grid", "one_ulp", "common_offset"]
+)
+def test_search_many_equals_search(name: str, metric: str) -> None:
+    rng = np.random.default_rng(8)
+    queries, items = HARD[name](rng, 5, 3000, 11)
+    bias = rng.integers(-2, 3, 3000).astype(np.float32)
+    keep = rng.random((5, 3000)) < 0.4
+    keep[1, 20:] = False  # fewer than k
+    allow = [np.flatnonzero(row).tolist() for row in keep]
+    for weights in (None, bias):
+        for k in (1, 40, 3000):
+            expected = reference.search(queries, items, k, metric=metric, bias=weights, allow=allow)
+            limit = float(expected.scores[0, min(k, 7) - 1])
+            found = reference.search_many(queries, items, k, metric=metric, bias=weights, keep=keep)
+            np.testing.assert_equal(found, expected)
+            expected = reference.search(
+                queries, items, k, metric=metric, bias=weights, allow=allow, min_score=limit
+            )
+            found = reference.search_many(
+                queries, items, k, metric=metric, bias=weights, keep=keep, min_score=limit
+            )
+            np.testing.assert_equal(found, expected)
