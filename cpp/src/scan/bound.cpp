@@ -85,7 +85,7 @@ CodeBound::CodeBound(const Items& items, const Query& query, double step, double
       step_(step),
       inverse_step_(1.0 / step),
       reach_(query.scan_length + error),
-      offsets_(items.offsets() != nullptr) {
+      offsets_(items.has_offsets()) {
     const auto d = static_cast<double>(items.dim());
     const double lane = (d + 8) * 0x1p-50;
     const double m = multiplier_;

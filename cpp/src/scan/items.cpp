@@ -75,7 +75,7 @@ Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
         scored_.bias = bias_.data();
     }
     if (metric == Metric::kCosine) scales_ = Buffer<float>(size());
-    if (metric == Metric::kL2 || items.bias) offsets_ = Buffer<float>(size());
+    if (metric == Metric::kL2) offsets_ = Buffer<float>(size());
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
     if (options.codes && dim() <= kMostCodeDims) codes_ = Codes(*this, options.threads);
 }
@@ -156,15 +156,28 @@ void Items::derive_block(const kernels::KernelTable& table, std::size_t block) {
     const std::size_t first = block * kBlockItems;
     const std::size_t n = std::min(kBlockItems, size() - first);
     BlockStats& stats = stats_[block];
-    stats = {.radius = 0, .max_offset = 0, .top_offset = offsets() ? -kInfinity : 0};
+    stats = {.radius = 0, .max_offset = 0, .top_offset = has_offsets() ? -kInfinity : 0};
     if (metric() == Metric::kCosine) derive_cosine(table, first, n, stats);
     else derive_differences(table, first, n, stats);
-    for (std::size_t i = first; offsets() && i < first + n; ++i) {
-        const double offset = offsets_[i];
+    if (has_offsets()) derive_offsets(first, n, stats);
+}
+
+void Items::derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const {
+    std::vector<float> offsets(n);
+    copy_offsets(first, n, offsets.data());
+    for (const double offset : offsets) {
         stats.max_offset = std::max(stats.max_offset, std::fabs(offset));
         stats.top_offset = std::max(stats.top_offset, offset);
     }
     stats.max_offset *= kUp;
+}
+
+void Items::copy_offsets(std::size_t first, std::size_t n, float* to) const {
+    if (metric() == Metric::kL2) {
+        std::copy_n(offsets_.data() + first, n, to);
+        return;
+    }
+    for (std::size_t i = 0; i < n; ++i) to[i] = static_cast<float>(scored_.bias[first + i]);
 }
 
 // |x/|x| - mu|^2 = 1 - 2 x.mu/|x| + |mu|^2, whose float64 error the added term covers.
@@ -184,7 +197,6 @@ void Items::derive_cosine(const kernels::KernelTable& table, std::size_t first, 
         scales_[first + i] = normal ? scale : 0.0F;
         if (!normal) square = kInfinity;
         square = std::max(square, 1.0 - 2.0 * products[i] / length + mu2 + slack);
-        if (scored_.bias) offsets_[first + i] = static_cast<float>(scored_.bias[first + i]);
     }
     stats.radius = std::sqrt(square) * kUp;
 }
@@ -197,10 +209,9 @@ void Items::derive_differences(const kernels::KernelTable& table, std::size_t fi
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {
         square = std::max(square, squares[i]);
-        if (!offsets()) continue;
+        if (metric() != Metric::kL2) continue;
         const double bias = scored_.bias ? scored_.bias[first + i] : 0.0;
-        const double offset = metric() == Metric::kL2 ? (bias - squares[i]) / 2 : bias;
-        offsets_[first + i] = static_cast<float>(offset);
+        offsets_[first + i] = static_cast<float>((bias - squares[i]) / 2);
     }
     stats.radius = std::sqrt(square) * kUp;
 }

@@ -51,8 +51,10 @@ class Items {
                                         std::size_t n) const;
     // Per row 1 / |x| (cosine), or null.
     const float* scales() const { return scales_.empty() ? nullptr : scales_.data(); }
-    // Per row the offset, or null where all are zero.
-    const float* offsets() const { return offsets_.empty() ? nullptr : offsets_.data(); }
+    // Not all offsets are zero.
+    bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
+    // Those of a run of rows.
+    void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
   private:
     void take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads);
@@ -61,6 +63,7 @@ class Items {
     void derive_block(const kernels::KernelTable& table, std::size_t block);
     void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                        BlockStats& stats);
+    void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
     void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                             BlockStats& stats);
 
@@ -73,7 +76,7 @@ class Items {
     std::vector<double> wide_centre_;
     double centre_norm_ = 0;
     Buffer<float> scales_;
-    Buffer<float> offsets_;
+    Buffer<float> offsets_;  // l2; else the bias is all there is to them
     std::vector<BlockStats> stats_;
     std::vector<std::uint64_t> live_;
     Codes codes_;

@@ -34,7 +34,7 @@ class F32 : public Stepper {
         for (std::size_t q = 0; q < n_queries(); ++q) {
             thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
         }
-        if (job_.items.offsets()) std::copy_n(job_.items.offsets() + first, n, offsets_.data());
+        if (job_.items.has_offsets()) job_.items.copy_offsets(first, n, offsets_.data());
         const kernels::Sieve sieve{.offsets = offsets_.data(),
                                    .thresholds = thresholds_.data(),
                                    .live = step.live.data(),

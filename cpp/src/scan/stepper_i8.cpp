@@ -17,10 +17,10 @@ class I8 : public Stepper {
           few_(n <= kFewQueries),
           queries_(checked_product(n, job.items.codes().quads() * 4)),
           code_sums_(n),
-          scales_(job.items.offsets() ? n : 0),
+          scales_(job.items.has_offsets() ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
-          offsets_(job.items.offsets() ? kBlockItems : 0, 0.0F) {
+          offsets_(job.items.has_offsets() ? kBlockItems : 0, 0.0F) {
         bounds_.reserve(n);
         for (std::size_t q = 0; q < n; ++q) quantise_query(q);
     }
@@ -41,7 +41,7 @@ class I8 : public Stepper {
                 thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
             }
         }
-        if (job_.items.offsets()) std::copy_n(job_.items.offsets() + first, n, offsets_.data());
+        if (job_.items.has_offsets()) job_.items.copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{.codes = job_.items.codes().from_row(first),
                                    .n_panels = whole_words(n) / kernels::kPanelItems,
                                    .n_quads = job_.items.codes().quads(),
