@@ -7,11 +7,14 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 
 from importlib.metadata import version as _version
 
+from vecrecall import channels
 from vecrecall.index import FlatIndex, topk
 from vecrecall.masks import Mask
 from vecrecall.merging import merge_groups, merge_shards
+from vecrecall.neighbors import Neighbors, NeighborTable
 from vecrecall.pooling import concat_blocks, pool
 from vecrecall.ragged import Ragged
+from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, SearchResult, SearchStats
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 
@@ -21,11 +24,15 @@ __all__ = [
     "FlatIndex",
     "GroupResult",
     "Mask",
+    "NeighborTable",
+    "Neighbors",
     "Ragged",
+    "RequestBatch",
     "SearchResult",
     "SearchStats",
     "__version__",
     "available_isas",
+    "channels",
     "concat_blocks",
     "get_num_threads",
     "isa",

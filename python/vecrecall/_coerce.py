@@ -5,7 +5,7 @@ A message names the argument, says what was expected and what came.
 
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -95,14 +95,22 @@ def float_vector(x: object, name: str, n: int) -> F64:
         return _converted(a, np.float64)
 
 
-def weights(x: object, name: str, n: int) -> F64:
-    """Coerce real numbers (floats or integers) to finite float64 of length n."""
+def numbers(x: object, name: str, n: int) -> F64:
+    """Coerce real numbers (floats or integers) to float64 of length n; values are not looked at."""
     a = _as_array(x, name, f"{n} numbers")
     if a.dtype.kind not in "fiu" and a.size:
         raise TypeError(f"{name}: expected {n} real numbers, got {_kind(x, a)}")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
-    a = _converted(a, np.float64)
+    return _converted(a, np.float64)
+
+
+def weights(x: object, name: str, n: int) -> F64:
+    """Coerce real numbers (floats or integers) to finite float64 of length n."""
+    return _finite(numbers(x, name, n), name)
+
+
+def _finite(a: F64, name: str) -> F64:
     bad = np.flatnonzero(~np.isfinite(a))
     if bad.size:
         raise ValueError(f"{name}: expected finite numbers, got {a[bad[0]]} at place {bad[0]}")
@@ -142,11 +150,19 @@ def ragged(x: object, name: str, rows: int | None = None) -> Ragged:
             raise TypeError(f"{name}: expected {expected}, got {type(x).__name__}")
         if isinstance(x, np.ndarray) and x.ndim < 1:
             raise ValueError(f"{name}: expected {expected}, got shape {x.shape}")
-        x = _ragged_from_rows(x, name, expected)
+        x = _ragged_from_matrix(x) if _is_matrix(x) else _ragged_from_rows(x, name, expected)
     values = _int_array(x.values, name)
     if rows is not None and len(x) != rows:
         raise ValueError(f"{name}: expected {rows} rows, got {len(x)}")
     return Ragged(np.require(values, np.int64, ["C", "A"]), x.offsets)
+
+
+def _is_matrix(x: object) -> TypeGuard[npt.NDArray[Any]]:
+    return type(x) is np.ndarray and x.ndim == 2 and x.dtype.kind in "iuf"
+
+
+def _ragged_from_matrix(x: npt.NDArray[Any]) -> Ragged:
+    return Ragged(x.ravel(), np.arange(len(x) + 1) * x.shape[1])
 
 
 def _ragged_from_rows(x: "Sequence[Any] | npt.NDArray[Any]", name: str, expected: str) -> Ragged:
@@ -156,6 +172,36 @@ def _ragged_from_rows(x: "Sequence[Any] | npt.NDArray[Any]", name: str, expected
             raise TypeError(f"{name}: expected {expected}, got {type(row).__name__} as row {i}")
         rows.append(integers(row, f"{name}, row {i}"))
     return Ragged.from_lists(rows) if rows else Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+
+
+def entry_weights(x: object, name: str, rows: Ragged, rows_name: str) -> F64:
+    """Coerce to one finite float64 for each value of `rows`: flat, or in rows as long as those."""
+    return _finite(entry_numbers(x, name, rows, rows_name), name)
+
+
+def entry_numbers(x: object, name: str, rows: Ragged, rows_name: str) -> F64:
+    """Coerce to one float64 for each value of `rows`; values are not looked at."""
+    nested = isinstance(x, (list, tuple)) and any(np.ndim(w) for w in x)
+    if nested or (isinstance(x, np.ndarray) and x.ndim == 2):
+        x = _number_rows(x, name, rows)  # type: ignore[arg-type]  # a sequence, by the test above
+    if isinstance(x, Ragged):
+        if not np.array_equal(x.offsets, rows.offsets):
+            raise ValueError(
+                f"{name}: expected rows as long as those of {rows_name}, got other lengths"
+            )
+        x = x.values
+    return numbers(x, name, rows.values.size)
+
+
+def _number_rows(x: Sequence[Any], name: str, rows: Ragged) -> Ragged:
+    if len(x) != len(rows):
+        raise ValueError(f"{name}: expected {len(rows)} rows, got {len(x)}")
+    return Ragged.from_lists(
+        [
+            numbers(w, f"{name}, row {i}", n)
+            for i, (w, n) in enumerate(zip(x, rows.lengths.tolist(), strict=True))
+        ]
+    )
 
 
 def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
