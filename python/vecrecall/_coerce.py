@@ -4,7 +4,7 @@ A message names the argument, says what was expected and what came.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -15,13 +15,22 @@ from vecrecall.ragged import Ragged
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 E = TypeVar("E")
+V = TypeVar("V")
 
 
 def _kind(x: object, a: npt.NDArray[Any]) -> str:
     """Name what came: its type where NumPy makes nothing of it, else the dtype it has there."""
     return type(x).__name__ if a.dtype.kind == "O" else f"dtype {a.dtype}"
+
+
+def type_name(x: object) -> str:
+    """Name a type for a message; of a sequence also those of its members."""
+    if isinstance(x, (list, tuple)) and x:
+        return f"{type(x).__name__} of {', '.join(sorted({type(v).__name__ for v in x}))}"
+    return f"class {x.__name__}" if isinstance(x, type) else type(x).__name__
 
 
 def _as_array(x: object, name: str, expected: str) -> npt.NDArray[Any]:
@@ -230,23 +239,112 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
     )
 
 
-def positive_int(x: object, name: str) -> int:
-    """Coerce to an int of at least 1."""
+def _scores(x: object, name: str) -> npt.NDArray[Any]:
+    scores = _as_array(x, name, "floats")
+    if scores.dtype.kind != "f" and scores.size:
+        raise TypeError(f"{name}: expected floats, got {_kind(x, scores)}")
+    return scores
+
+
+def _padded_channel(x: "tuple[object, ...]", name: str) -> tuple[I64, F32, None, I32 | None]:
+    item_ids = _int_array(x[0], f"{name}.ids")
+    scores = _scores(x[1], f"{name}.scores")
+    if item_ids.ndim != 2 or scores.shape != item_ids.shape:
+        raise ValueError(
+            f"{name}: expected ids and scores of one shape (nq, k), "
+            f"got {item_ids.shape} and {scores.shape}"
+        )
+    counts = None if len(x) == 2 else _list_counts(x[2], f"{name}.counts", item_ids.shape)
+    return (
+        np.require(item_ids, np.int64, ["C", "A"]),
+        _to_float32(scores, f"{name}.scores"),
+        None,
+        counts,
+    )
+
+
+def _list_counts(x: object, name: str, shape: tuple[int, ...]) -> I32:
+    counts = _int_array(x, name)
+    if counts.shape != shape[:1]:
+        raise ValueError(f"{name}: expected shape ({shape[0]},), got {counts.shape}")
+    if ((counts < 0) | (counts > shape[1])).any():
+        raise ValueError(f"{name}: expected counts from 0 to {shape[1]}")
+    return np.require(counts, np.int32, ["C", "A"])
+
+
+def _ragged_channel(item_ids: object, scores: object, name: str) -> tuple[I64, F32, I64, None]:
+    if not isinstance(item_ids, Ragged) or not isinstance(scores, Ragged):
+        other = scores if isinstance(item_ids, Ragged) else item_ids
+        raise TypeError(f"{name}: expected two Ragged, got one and {type(other).__name__}")
+    if not np.array_equal(item_ids.offsets, scores.offsets):
+        raise ValueError(
+            f"{name}: expected ids and scores with rows of the same lengths, got "
+            f"{len(item_ids)} rows of {item_ids.values.size} ids in all and "
+            f"{len(scores)} rows of {scores.values.size} scores in all"
+        )
+    rows = ragged(item_ids, f"{name}.ids")
+    values = _to_float32(_scores(scores.values, f"{name}.scores")[:, None], f"{name}.scores")
+    return rows.values, values.ravel(), rows.offsets, None
+
+
+def channels(x: object) -> tuple[list[Any], int]:
+    """Coerce the channels of a merge to what the core takes, and the number of their rows."""
+    if not isinstance(x, Mapping):
+        raise TypeError(f"channels: expected a mapping from names to lists, got {type(x).__name__}")
+    if not 1 <= len(x) <= _core.MAX_CHANNELS:
+        raise ValueError(f"channels: expected 1 to {_core.MAX_CHANNELS} channels, got {len(x)}")
+    converted: list[Any] = []
+    rows = 0
+    for key, value in x.items():
+        if not isinstance(key, str):
+            raise TypeError(f"channels: expected names of type str, got {key!r}")
+        name = f"channels[{key!r}]"
+        parts = _channel(value, name)
+        n = len(parts[0]) if parts[2] is None else len(parts[2]) - 1
+        if converted and n != rows:
+            first = next(iter(x))
+            raise ValueError(f"{name}: expected {rows} rows, as channels[{first!r}], got {n}")
+        rows = n
+        converted.append((key, *parts))
+    return converted, rows
+
+
+def _channel(x: object, name: str) -> tuple[I64, F32, I64 | None, I32 | None]:
+    expected = "a SearchResult or a pair (ids, scores)"
+    if not isinstance(x, (tuple, list)):
+        raise TypeError(f"{name}: expected {expected}, got {type(x).__name__}")
+    fields = getattr(x, "_fields", ("ids", "scores", "counts")[: len(x)])
+    if len(x) < 2 or fields[:3] not in (("ids", "scores"), ("ids", "scores", "counts")):
+        raise TypeError(f"{name}: expected {expected}, got a {type(x).__name__} of {len(x)}")
+    if len(x) == 2 and (isinstance(x[0], Ragged) or isinstance(x[1], Ragged)):
+        return _ragged_channel(x[0], x[1], name)
+    return _padded_channel(tuple(x[:3]), name)
+
+
+def whole(x: object, name: str, low: int) -> int:
+    """Coerce to an int of at least `low`."""
     if isinstance(x, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected a whole number >= 1, got {x!r}")
+        raise TypeError(f"{name}: expected a whole number >= {low}, got {x!r}")
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
     except TypeError:
-        raise TypeError(f"{name}: expected a whole number >= 1, got {type(x).__name__}") from None
-    if n < 1:
-        raise ValueError(f"{name}: expected a whole number >= 1, got {n}")
+        raise TypeError(
+            f"{name}: expected a whole number >= {low}, got {type(x).__name__}"
+        ) from None
+    if n < low:
+        raise ValueError(f"{name}: expected a whole number >= {low}, got {n}")
     return n
 
 
-def list_length(x: object, rows: int) -> int:
-    """Coerce `k`, for lists of `rows` rows that memory can address."""
+def positive_int(x: object, name: str) -> int:
+    """Coerce to an int of at least 1."""
+    return whole(x, name, 1)
+
+
+def list_length(x: object, rows: int, width: int = 1) -> int:
+    """Coerce `k`, for lists of `rows` rows and `width` values a place that memory can address."""
     k = positive_int(x, "k")
-    if k * max(rows, 1) > np.iinfo(np.int64).max // 16:
+    if k * max(rows, 1) * width > np.iinfo(np.int64).max // 16:
         raise ValueError(f"k: expected lists that memory can hold, got {k} for {rows} rows")
     return k
 
@@ -291,3 +389,40 @@ def real(x: object, name: str) -> float:
         return float(x)
     except OverflowError:
         raise ValueError(f"{name}: expected a number that fits float64, got a larger one") from None
+
+
+def nonnegative(x: object, name: str) -> float:
+    """Coerce to a finite float of at least 0."""
+    value = real(x, name)
+    if not 0 <= value < np.inf:
+        raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
+    return value
+
+
+def named(x: object, name: str, value: Callable[[object, str], V]) -> dict[str, V]:
+    """Coerce to a dict from channel names to values, each of which `value` coerces."""
+    if not isinstance(x, Mapping):
+        raise TypeError(f"{name}: expected a mapping from channel names, got {type(x).__name__}")
+    for key in x:
+        if not isinstance(key, str):
+            raise TypeError(f"{name}: expected channel names of type str, got {key!r}")
+    return {key: value(v, f"{name}[{key!r}]") for key, v in x.items()}
+
+
+def known_channels(values: Mapping[str, object], name: str, channels: Sequence[str]) -> None:
+    """Refuse a name that is not a channel."""
+    for key in values:
+        if key not in channels:
+            known = ", ".join(repr(c) for c in channels)
+            raise ValueError(f"{name}: expected names among the channels {known}, got {key!r}")
+
+
+def by_channel(values: Mapping[str, V], name: str, channels: Sequence[str]) -> list[V]:
+    """Put named values into the channels' order; a name too many or too few is an error."""
+    known_channels(values, name, channels)
+    for channel in channels:
+        if channel not in values:
+            raise ValueError(
+                f"{name}: expected a value for every channel, got none for {channel!r}"
+            )
+    return [values[channel] for channel in channels]
