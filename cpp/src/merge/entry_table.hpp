@@ -22,17 +22,17 @@ class Entries {
         bool fresh;
     };
 
-    // Whether an id is new is a coin's toss, so nothing branches on it.
+    // Whether an id is new is a coin's toss, so nothing branches on it: a free slot leads to the
+    // entry after the last, where the id already waits.
     Found insert(std::int64_t id) {
+        ids_[size_] = id;
         for (std::size_t s = hash_id(id) >> shift_;; s = (s + 1) & mask_) {
             const std::uint32_t serial = slots_[s];
-            const bool fresh = serial < base_;
-            const std::uint32_t entry = fresh ? size_ : serial - base_;
-            const bool same = ids_[entry] == id;
-            if (!(fresh | same)) [[unlikely]]
+            const std::uint32_t entry = std::min(serial - base_, size_);  // below base: wraps
+            if (ids_[entry] != id) [[unlikely]]
                 continue;
+            const bool fresh = serial < base_;
             slots_[s] = base_ + entry;
-            ids_[entry] = id;
             size_ += fresh ? 1 : 0;
             return {entry, fresh};
         }

@@ -23,6 +23,7 @@ struct Workspace {
     merging::EntryTable table;
     merging::Ranking ranking;
     std::vector<Item> items;
+    std::vector<float> scores;
 };
 
 void add(Item& item, bool fresh, float score, std::int64_t row) {
@@ -44,7 +45,10 @@ merging::Entries gather(const ListsView& lists, std::int64_t first, std::int64_t
                         Workspace& work) {
     std::size_t most = 0;
     for (std::int64_t r = first; r < end; ++r) most += static_cast<std::size_t>(lists.counts[r]);
-    if (work.items.size() < most) work.items.resize(most);
+    if (work.items.size() < most) {
+        work.items.resize(most);
+        work.scores.resize(most);
+    }
     merging::Entries entries = work.table.start(most);
     for (std::int64_t r = first; r < end; ++r) {
         const std::size_t begin = static_cast<std::size_t>(r) * lists.width;
@@ -64,14 +68,12 @@ void merge_groups(const ListsView& lists, const std::int64_t* offsets, Join how,
     const std::size_t k = out.lists.width;
     const auto merge_group = [&](Workspace& work, std::size_t group) {
         const merging::Entries entries = gather(lists, offsets[group], offsets[group + 1], work);
-        work.ranking.start(entries.size());
-        for (std::uint32_t e = 0; e < entries.size(); ++e) {
-            Item& item = work.items[e];
-            item.best = merging::rounded(how == Join::kSum ? item.sum : double{item.best});
-            work.ranking.add(item.best, e);
+        for (std::size_t e = 0; e < entries.size(); ++e) {
+            const Item& item = work.items[e];
+            work.scores[e] = merging::rounded(how == Join::kSum ? item.sum : double{item.best});
         }
-        const auto order = work.ranking.best(k, entries.ids());
-        const auto score = [&](std::size_t i) { return work.items[order[i]].best; };
+        const auto order = work.ranking.best(work.scores.data(), entries.size(), k, entries.ids());
+        const auto score = [&](std::size_t i) { return work.scores[order[i]]; };
         merging::write_list(order, entries.ids(), score, group, out.lists);
         for (std::size_t i = 0; i < k; ++i) {
             const bool real = i < order.size();

@@ -43,6 +43,8 @@ class Picks {
     bool capped() const { return !caps_.empty(); }
     std::span<const std::uint32_t> order() const { return {order_.data(), size_}; }
 
+    // Before the first is taken: whether none is excluded.
+    bool all_free() const { return filters_.exclude.rows == 0; }
     bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
     // The place of a taken item in the list, from 0; others: at least kBarred.

@@ -28,56 +28,64 @@ void insertion_sort(std::uint64_t* keys, std::size_t n, const Before& before) {
 
 }  // namespace
 
-// Distributes the keys over about as many buckets of equal width. Returns where the bucket of the
-// k-th ends.
-std::size_t Ranking::spread(std::size_t k) {
+void Ranking::reserve(std::size_t n) {
+    if (keys_.size() > n) return;
+    keys_.resize(n + 1);
+    spread_.resize(n + 1);
+    order_.resize(n + 1);
+}
+
+// Distributes the keys over buckets of equal width, half as many, as far as the k-th. Returns where
+// its bucket ends.
+std::size_t Ranking::spread(std::size_t n, std::size_t k) {
     std::uint32_t low = UINT32_MAX;
     std::uint32_t high = 0;
-    for (std::size_t i = 0; i < size_; ++i) {
+    for (std::size_t i = 0; i < n; ++i) {
         const auto key = static_cast<std::uint32_t>(keys_[i] >> 32);
         low = std::min(low, key);
         high = std::max(high, key);
     }
-    const auto buckets_log2 = static_cast<int>(std::bit_width(size_));
-    const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - buckets_log2);
+    const int bits = std::max(1, static_cast<int>(std::bit_width(n)) - 1);
+    const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - bits);
     const auto bucket = [&](std::uint64_t key) {
         return (static_cast<std::uint32_t>(key >> 32) - low) >> shift;
     };
-    ends_.assign(std::size_t{1} << buckets_log2, 0);
-    for (std::size_t i = 0; i < size_; ++i) ++ends_[bucket(keys_[i])];
-    std::uint32_t total = 0;
-    std::size_t end = size_;
-    for (std::uint32_t& count : ends_) {
-        const std::uint32_t begin = total;
-        total += count;
-        if (begin < k && total >= k) end = total;
-        count = begin;
+    ends_.assign((std::size_t{1} << bits) + 1, 0);
+    for (std::size_t i = 0; i < n; ++i) ++ends_[bucket(keys_[i])];
+    std::uint32_t end = 0;
+    std::uint32_t used = 0;  // buckets
+    for (; end < k; ++used) {
+        const std::uint32_t begin = end;
+        end += ends_[used];
+        ends_[used] = begin;
     }
-    if (sorted_.size() < size_) sorted_.resize(keys_.size());
-    for (std::size_t i = 0; i < size_; ++i) sorted_[ends_[bucket(keys_[i])]++] = keys_[i];
+    ends_[used] = end;  // of the rest nothing is wanted but that it does no harm
+    for (std::size_t i = 0; i < n; ++i) {
+        spread_[ends_[std::min(bucket(keys_[i]), used)]++] = keys_[i];
+    }
+    ends_.resize(used);
     return end;
 }
 
-void Ranking::sort_crowded(std::size_t end, const std::int64_t* ids) {
+void Ranking::sort_crowded(const std::int64_t* ids) {
     std::size_t begin = 0;
     for (const std::uint32_t bucket_end : ends_) {
-        if (begin >= end) return;
         if (bucket_end - begin > kCrowd) {
-            std::sort(sorted_.data() + begin, sorted_.data() + bucket_end, Before{ids});
+            std::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
         }
         begin = bucket_end;
     }
 }
 
-std::span<const std::uint32_t> Ranking::best(std::size_t k, const std::int64_t* ids) {
-    if (size_ == 0) return {};
-    const std::size_t end = spread(k);
-    sort_crowded(end, ids);
-    insertion_sort(sorted_.data(), end, Before{ids});
-    if (order_.size() < end) order_.resize(keys_.size());
-    const std::size_t n = std::min(k, size_);
-    for (std::size_t i = 0; i < n; ++i) order_[i] = static_cast<std::uint32_t>(sorted_[i]);
-    return {order_.data(), n};
+std::span<const std::uint32_t> Ranking::sorted(std::size_t n, std::size_t k,
+                                               const std::int64_t* ids) {
+    if (n == 0) return {};
+    k = std::min(k, n);
+    const std::size_t end = spread(n, k);
+    sort_crowded(ids);
+    insertion_sort(spread_.data(), end, Before{ids});
+    for (std::size_t i = 0; i < k; ++i) order_[i] = static_cast<std::uint32_t>(spread_[i]);
+    return {order_.data(), k};
 }
 
 }  // namespace vecrecall::merging

@@ -11,21 +11,24 @@ namespace vecrecall::merging {
 
 class Ranking {
   public:
-    void start(std::size_t most) {
-        if (keys_.size() < most) keys_.resize(most);
-        size_ = 0;
+    // The k best of n entries, in order, or fewer if there are not so many. A score is not NaN and
+    // not -0; ids are those of the entries; only those that are `wanted` take part.
+    template <class Wanted>
+    std::span<const std::uint32_t> best(const float* scores, std::size_t n, std::size_t k,
+                                        const std::int64_t* ids, const Wanted& wanted) {
+        reserve(n);
+        std::size_t size = 0;
+        for (std::size_t e = 0; e < n; ++e) {
+            keys_[size] = std::uint64_t{descending(scores[e])} << 32 | e;
+            size += wanted(e) ? 1 : 0;  // nothing branches on it
+        }
+        return sorted(size, k, ids);
     }
 
-    // Not NaN, not -0. Kept only if `wanted`, which nothing branches on.
-    void add(float score, std::uint32_t entry, bool wanted = true) {
-        keys_[size_] = std::uint64_t{descending(score)} << 32 | entry;
-        size_ += wanted ? 1 : 0;
+    std::span<const std::uint32_t> best(const float* scores, std::size_t n, std::size_t k,
+                                        const std::int64_t* ids) {
+        return best(scores, n, k, ids, [](std::size_t) { return true; });
     }
-
-    std::size_t size() const { return size_; }
-
-    // The entries of the k best at least, in order; ids are those of entries.
-    std::span<const std::uint32_t> best(std::size_t k, const std::int64_t* ids);
 
   private:
     // Ascending as an integer where the score descends.
@@ -34,14 +37,15 @@ class Ranking {
         return (bits >> 31) != 0 ? bits : bits ^ 0x7FFFFFFFU;
     }
 
-    std::size_t spread(std::size_t k);
-    void sort_crowded(std::size_t end, const std::int64_t* ids);
+    void reserve(std::size_t n);
+    std::span<const std::uint32_t> sorted(std::size_t n, std::size_t k, const std::int64_t* ids);
+    std::size_t spread(std::size_t n, std::size_t k);
+    void sort_crowded(const std::int64_t* ids);
 
     std::vector<std::uint64_t> keys_;    // descending(score), entry
-    std::vector<std::uint64_t> sorted_;  // by bucket
+    std::vector<std::uint64_t> spread_;  // by bucket
     std::vector<std::uint32_t> ends_;    // of buckets
     std::vector<std::uint32_t> order_;
-    std::size_t size_ = 0;
 };
 
 }  // namespace vecrecall::merging

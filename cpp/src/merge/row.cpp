@@ -1,5 +1,6 @@
 #include "merge/row.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <stdexcept>
 #include <string>
@@ -32,12 +33,15 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
         entries_.resize(most + 1);
         scores_.resize(most + 1);
     }
+    std::fill_n(holders_.data(), most, 0);
 }
 
 void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
     reserve(channels, row);
     Entries items = items_;
     std::uint64_t* const holders = holders_.data();
+    std::uint32_t* const entries = entries_.data();
+    float* const kept = scores_.data();
     std::size_t place = 0;
     for (std::size_t c = 0; c < channels.size(); ++c) {
         const std::int64_t* const ids = channels[c].ids + channels[c].begin(row);
@@ -49,11 +53,11 @@ void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
             if (ids[i] < 0 || !is_finite(scores[i])) [[unlikely]] {
                 throw_bad_place(channels[c], row, ids[i], scores[i]);
             }
-            const auto [entry, fresh] = items.insert(ids[i]);
-            const std::uint64_t held = fresh ? 0 : holders[entry];
+            const std::uint32_t entry = items.insert(ids[i]).entry;
+            const std::uint64_t held = holders[entry];
             holders[entry] = held | bit;
-            entries_[place] = entry;
-            scores_[place] = scores[i];
+            entries[place] = entry;
+            kept[place] = scores[i];
             place += (held & bit) == 0 ? 1 : 0;  // a repeat is written over
         }
         begins_[c + 1] = place;

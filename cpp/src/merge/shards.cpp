@@ -45,9 +45,8 @@ merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, W
 void merge_shards(const std::vector<ListsView>& shards, const ListsOut& out, int threads) {
     const auto merge_row = [&](Workspace& work, std::size_t row) {
         const merging::Entries entries = gather(shards, row, work);
-        work.ranking.start(entries.size());
-        for (std::uint32_t e = 0; e < entries.size(); ++e) work.ranking.add(work.scores[e], e);
-        const auto order = work.ranking.best(out.width, entries.ids());
+        const auto order =
+            work.ranking.best(work.scores.data(), entries.size(), out.width, entries.ids());
         merging::write_list(
             order, entries.ids(), [&](std::size_t i) { return work.scores[order[i]]; }, row, out);
     };
