@@ -16,6 +16,7 @@ from vecrecall.merging import merge, merge_groups, merge_shards
 from vecrecall.neighbors import Neighbors, NeighborTable
 from vecrecall.pooling import concat_blocks, pool
 from vecrecall.ragged import Ragged
+from vecrecall.recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
@@ -24,6 +25,7 @@ __version__ = _version("vecrecall")
 
 __all__ = [
     "Caps",
+    "ChannelWarning",
     "FlatIndex",
     "GroupResult",
     "Mask",
@@ -31,6 +33,8 @@ __all__ = [
     "NeighborTable",
     "Neighbors",
     "Ragged",
+    "RecallStats",
+    "Recaller",
     "RequestBatch",
     "SearchResult",
     "SearchStats",

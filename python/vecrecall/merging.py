@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce, _core
 from vecrecall.caps import Caps
-from vecrecall.policies import Policy
+from vecrecall.policies import CorePolicy, Policy
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import GroupResult, MergeResult, SearchResult
 
@@ -77,25 +77,32 @@ def merge(
     """
     lists, rows = _coerce.channels(channels)
     k = _coerce.list_length(k, rows, len(lists))
-    if not isinstance(policy, Policy):
-        raise TypeError(
-            f"policy: expected one of vecrecall.policies, got {_coerce.type_name(policy)}"
-        )
+    prepared = core_policy(policy, [name for name, *_ in lists])
     seen = None if exclude is None else _coerce.ragged(exclude, "exclude", rows)
     return MergeResult(
         *_core.merge(
             lists,
             k,
-            policy._prepared([name for name, *_ in lists]),
+            prepared,
             None if seen is None else (seen.values, seen.offsets),
-            _caps(caps),
+            core_caps(caps),
             _coerce.flag(provenance, "provenance"),
             _coerce.threads(threads),
         )
     )
 
 
-def _caps(caps: Caps | Sequence[Caps] | None) -> list[_core.Caps]:
+def core_policy(policy: Policy, channels: Sequence[str]) -> CorePolicy:
+    """Put a policy's values into the channels' order; names that are not theirs are an error."""
+    if not isinstance(policy, Policy):
+        raise TypeError(
+            f"policy: expected one of vecrecall.policies, got {_coerce.type_name(policy)}"
+        )
+    return policy._prepared(channels)
+
+
+def core_caps(caps: Caps | Sequence[Caps] | None) -> list[_core.Caps]:
+    """List the caps, none for None."""
     given = [] if caps is None else [caps] if isinstance(caps, Caps) else caps
     if not isinstance(given, (list, tuple)) or not all(isinstance(c, Caps) for c in given):
         raise TypeError(
