@@ -253,8 +253,8 @@ class Quota(Policy):
     Parameters
     ----------
     shares : mapping of str to float or None
-        One a channel, finite, >= 0; None: equal. A share of 0 gets slots only where no other
-        channel can use them.
+        One a channel, finite, >= 0, not all 0; None: equal. A share of 0 gets its minimum, and
+        further slots only where no other channel can use them.
     minimum, maximum : mapping of str to int, optional
         Counts, >= 0; a channel left out has no such bound. The sum of the minima is at most `k`. A
         maximum is never exceeded; a minimum is missed where a channel has too few items.
@@ -279,7 +279,10 @@ class Quota(Policy):
 
     def __post_init__(self) -> None:
         if self.shares is not None:
-            _set(self, "shares", _coerce.named(self.shares, "shares", _coerce.nonnegative))
+            shares = _coerce.named(self.shares, "shares", _coerce.nonnegative)
+            if shares and not any(shares.values()):
+                raise ValueError(f"shares: expected at least one above 0, got {shares}")
+            _set(self, "shares", shares)
         for name in ("minimum", "maximum"):
             if getattr(self, name) is not None:
                 _set(self, name, _coerce.named(getattr(self, name), name, _count))

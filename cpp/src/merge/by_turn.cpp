@@ -1,5 +1,6 @@
 // The policies that take items channel by channel.
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -57,15 +58,24 @@ void charge(Workspace& work) {
     }
 }
 
-// Opens the portions of channels that may and can take more; false if there are none.
+// Opens the portions of channels that may and can take more; false if there are none. Where none of
+// them has a share, they have equal ones.
 bool reopen(const QuotaPlan& policy, Workspace& work) {
     bool any = false;
+    bool any_share = false;
     for (std::size_t c = 0; c < work.portions.size(); ++c) {
-        const std::int64_t most = policy.maximum[c] - work.charged[c];
-        const bool open = most > 0 && advance(work, c);
-        work.portions[c] = {
-            .share = policy.portions[c].share, .low = 0, .high = most, .open = open, .slots = 0};
-        any = any || open;
+        Portion& portion = work.portions[c];
+        portion = {.share = policy.portions[c].share,
+                   .low = 0,
+                   .high = policy.maximum[c] - work.charged[c],
+                   .open = false,
+                   .slots = 0};
+        portion.open = portion.high > 0 && advance(work, c);
+        any = any || portion.open;
+        any_share = any_share || (portion.open && portion.share > 0);
+    }
+    if (!any_share) {
+        for (Portion& portion : work.portions) portion.share = 1;
     }
     return any;
 }
@@ -113,16 +123,16 @@ void pick(const Priority& policy, Workspace& work) {
 
 QuotaPlan::QuotaPlan(const Quota& policy, std::size_t k) : maximum(policy.maximum) {
     const auto total = static_cast<std::int64_t>(k);
-    std::int64_t sum = 0;
+    std::int64_t minima = 0;
     for (std::size_t c = 0; c < policy.shares.size(); ++c) {
         const std::int64_t low = policy.minimum[c];
-        if (low > total - sum) {
-            throw std::invalid_argument("minimum: expected counts with a sum of at most k = " +
-                                        std::to_string(k) + ", got a larger sum");
-        }
-        sum += low;
+        minima += std::min(low, std::numeric_limits<std::int64_t>::max() - minima);
         portions.push_back(
             {.share = policy.shares[c], .low = low, .high = maximum[c], .open = true, .slots = 0});
+    }
+    if (minima > total) {
+        throw std::invalid_argument("minimum: expected counts with a sum of at most k = " +
+                                    std::to_string(k) + ", got " + std::to_string(minima));
     }
     split(total, portions);
 }

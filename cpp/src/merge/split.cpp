@@ -10,23 +10,21 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;  // a share times a number of slots
 
-std::uint64_t share_of(const Portion& portion, bool equal) { return equal ? 1 : portion.share; }
-
 void split_freely(std::int64_t total, std::span<Portion> portions) {
     Wide sum = 0;
     for (const Portion& p : portions) sum += p.open ? p.share : 0;
-    const bool equal = sum == 0;
-    if (equal) sum = static_cast<Wide>(std::ranges::count_if(portions, &Portion::open));
     struct Claim {
         Wide remainder;
         std::size_t portion;
     };
     std::array<Claim, kMaxChannels> claims;
     std::size_t n = 0;
-    std::int64_t left = total;
+    std::int64_t left = sum == 0 ? 0 : total;
     for (std::size_t i = 0; i < portions.size(); ++i) {
         if (!portions[i].open) continue;
-        const Wide claim = static_cast<Wide>(total) * share_of(portions[i], equal);
+        portions[i].slots = 0;
+        if (portions[i].share == 0) continue;
+        const Wide claim = static_cast<Wide>(total) * portions[i].share;
         portions[i].slots = static_cast<std::int64_t>(claim / sum);
         left -= portions[i].slots;
         claims[n++] = {claim % sum, i};
