@@ -17,6 +17,8 @@ def offsets_of(lengths: I64) -> I64:
 
 def segments(starts: I64, offsets: I64) -> I64:
     """List the places of segments, one after the other; `offsets` are those of the result."""
+    if starts.size == 1:
+        return np.arange(starts[0], starts[0] + offsets[1])
     lengths = offsets[1:] - offsets[:-1]
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
 
@@ -42,6 +44,8 @@ def head(rows: Ragged, most: int) -> tuple[I64, I64]:
 def beside(left: Ragged, right: Ragged) -> Ragged:
     """Join two raggeds row by row."""
     offsets = left.offsets + right.offsets
+    if offsets.size == 2:
+        return Ragged._of(np.concatenate([left.values, right.values]), offsets)
     values = np.empty(offsets[-1], left.values.dtype)
     values[segments(offsets[:-1], left.offsets)] = left.values
     values[segments(offsets[:-1] + left.lengths, right.offsets)] = right.values

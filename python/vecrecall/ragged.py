@@ -97,7 +97,7 @@ class Ragged:
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of each row, shape (n_rows,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     def __len__(self) -> int:
         return self.offsets.size - 1

@@ -85,7 +85,7 @@ class CrossTag:
         queries = pool(
             self._table, rows, None if weights is None else weights[places], normalize=True
         )
-        seen = None if batch.seen is None else repeat_rows(batch.seen, np.diff(users))
+        seen = None if batch.seen is None else repeat_rows(batch.seen, users[1:] - users[:-1])
         found = search(self._index, queries, k, seen)
         return SearchResult(*merge_groups(found, users, k)[:3])
 
