@@ -233,8 +233,7 @@ def _left_out(name: str, error: Exception, rows: int, told: RecallStats) -> Sear
 def _check(found: object, name: str, rows: int) -> None:
     if not isinstance(found, SearchResult):
         raise TypeError(f"channel {name!r}: expected a SearchResult, got {type(found).__name__}")
-    shapes = tuple(np.shape(part) for part in found)
-    ids, scores, counts = shapes
+    ids, scores, counts = np.shape(found.ids), np.shape(found.scores), np.shape(found.counts)
     if len(ids) != 2 or ids[0] != rows or scores != ids or counts != ids[:1]:
         raise ValueError(
             f"channel {name!r}: expected ids and scores of shape ({rows}, k) and counts of shape "
