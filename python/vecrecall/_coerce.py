@@ -57,7 +57,10 @@ def _contiguous(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def _is_ready(a: Any, dtype: npt.DTypeLike) -> bool:
     """Tell whether `numpy.require` would change nothing; it takes 2 microseconds to find out."""
-    return type(a) is np.ndarray and a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned
+    if type(a) is not np.ndarray or a.dtype != dtype:
+        return False
+    flags = a.flags
+    return bool(flags.c_contiguous and flags.aligned)
 
 
 def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any]:
@@ -228,6 +231,8 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
     """Check a SearchResult, whose arrays callers may have made themselves."""
     if not isinstance(result, tuple) or len(result) != 3:
         raise TypeError(f"{name}: expected a SearchResult, got {type(result).__name__}")
+    if _are_lists(*result) and not np.isnan(result[1]).any():
+        return result
     item_ids = _int_array(result[0], f"{name}.ids")
     scores = _as_array(result[1], f"{name}.scores", "floats")
     counts = _int_array(result[2], f"{name}.counts")

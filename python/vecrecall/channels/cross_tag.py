@@ -121,7 +121,7 @@ def strongest(tags: Ragged, groups: I64, weights: F64 | None, most: int) -> tupl
     first = np.ones(places.size, np.bool_)
     first[1:] = (g[1:] != g[:-1]) | (u[1:] != u[:-1])
     starts = np.flatnonzero(first)
-    lengths = np.diff(starts, append=places.size)
+    lengths = np.append(starts[1:], places.size) - starts
     rank = np.arange(places.size) - np.repeat(starts, lengths)
     return (
         places[rank < most],
