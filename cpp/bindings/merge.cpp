@@ -1,7 +1,9 @@
 #include "vecrecall/merge.hpp"
 
+#include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <vector>
 
 #include "register.hpp"
@@ -9,21 +11,54 @@
 namespace vecrecall::python {
 namespace {
 
-using ListArrays = std::tuple<Array<std::int64_t>, Array<float>, Array<std::int32_t>>;
+using Ids = Array<std::int64_t>;
+using ListArrays = std::tuple<Ids, Array<float>, Array<std::int32_t>>;
+// name, ids, scores, and either the offsets of ragged rows or, where not all places are in use, the
+// counts of padded ones.
+using ChannelArrays = std::tuple<std::string, Ids, Array<float>, std::optional<Ids>,
+                                 std::optional<Array<std::int32_t>>>;
 
-ListsView lists_view(const ListArrays& arrays) {
-    const auto& [ids, scores, counts] = arrays;
-    if (ids.ndim() != 2 || scores.ndim() != 2 || ids.shape(0) != scores.shape(0) ||
-        ids.shape(1) != scores.shape(1) || counts.size() != ids.shape(0)) {
-        throw std::invalid_argument("expected ids and scores of one shape and a count a row");
-    }
+void check_counts(const Array<std::int32_t>& counts, const Ids& ids) {
+    if (counts.size() != ids.shape(0)) throw std::invalid_argument("expected a count a row");
     for (py::ssize_t r = 0; r < counts.size(); ++r) {
         if (counts.at(r) < 0 || counts.at(r) > ids.shape(1)) {
             throw std::invalid_argument("expected counts within the lists' width");
         }
     }
+}
+
+void check_padded(const Ids& ids, const Array<float>& scores) {
+    if (ids.ndim() != 2 || scores.ndim() != 2 || ids.shape(0) != scores.shape(0) ||
+        ids.shape(1) != scores.shape(1)) {
+        throw std::invalid_argument("expected ids and scores of one shape");
+    }
+}
+
+ListsView lists_view(const ListArrays& arrays) {
+    const auto& [ids, scores, counts] = arrays;
+    check_padded(ids, scores);
+    check_counts(counts, ids);
     return {ids.data(), scores.data(), counts.data(), static_cast<std::size_t>(ids.shape(0)),
             static_cast<std::size_t>(ids.shape(1))};
+}
+
+Channel channel_view(const ChannelArrays& arrays) {
+    const auto& [name, ids, scores, offsets, counts] = arrays;
+    Channel channel{.name = name, .ids = ids.data(), .scores = scores.data()};
+    if (offsets) {
+        if (scores.size() != ids.size()) throw std::invalid_argument("expected a score an id");
+        channel.rows = ragged(ids, *offsets).rows;
+        channel.offsets = offsets->data();
+        return channel;
+    }
+    check_padded(ids, scores);
+    channel.rows = static_cast<std::size_t>(ids.shape(0));
+    channel.width = static_cast<std::size_t>(ids.shape(1));
+    if (counts) {
+        check_counts(*counts, ids);
+        channel.counts = counts->data();
+    }
+    return channel;
 }
 
 py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int threads) {
@@ -41,8 +76,8 @@ py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int thre
     return py::make_tuple(lists.ids, lists.scores, lists.counts);
 }
 
-py::tuple groups(const ListArrays& result, const Array<std::int64_t>& offsets, std::size_t k,
-                 bool sum, int threads) {
+py::tuple groups(const ListArrays& result, const Ids& offsets, std::size_t k, bool sum,
+                 int threads) {
     const ListsView view = lists_view(result);
     if (offsets.size() == 0 ||
         offsets.at(offsets.size() - 1) != static_cast<std::int64_t>(view.rows)) {
@@ -60,12 +95,102 @@ py::tuple groups(const ListArrays& result, const Array<std::int64_t>& offsets, s
     return py::make_tuple(lists.ids, lists.scores, lists.counts, hits, winner);
 }
 
+// The further outputs of a merge; without provenance the last two stay empty.
+struct Details {
+    Array<std::uint64_t> channels;
+    Array<std::int32_t> shortfall;
+    std::optional<Array<std::int32_t>> ranks;
+    std::optional<Array<float>> scores;
+
+    Details(std::size_t rows, std::size_t k, std::size_t n, bool provenance)
+        : channels({rows, k}), shortfall({rows, n}) {
+        if (!provenance) return;
+        ranks.emplace(std::vector<std::size_t>{rows, k, n});
+        scores.emplace(std::vector<std::size_t>{rows, k, n});
+    }
+
+    MergeOut out(const ListsOut& lists) {
+        return {lists, channels.mutable_data(), shortfall.mutable_data(),
+                ranks ? ranks->mutable_data() : nullptr, scores ? scores->mutable_data() : nullptr};
+    }
+};
+
+py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const Policy& policy,
+                 const std::optional<std::pair<Ids, Ids>>& exclude,
+                 const std::vector<const Caps*>& caps, bool provenance, int threads) {
+    std::vector<Channel> channels;
+    for (const ChannelArrays& channel : arrays) channels.push_back(channel_view(channel));
+    MergeFilters filters{.caps = caps};
+    if (exclude) filters.exclude = ragged(exclude->first, exclude->second);
+    Lists lists(channels.empty() ? 0 : channels.front().rows, k);
+    Details details(lists.out().rows, k, channels.size(), provenance);
+    const MergeOut out = details.out(lists.out());
+    {
+        const py::gil_scoped_release nogil;
+        merge(channels, policy, filters, out, threads);
+    }
+    return py::make_tuple(lists.ids, lists.scores, lists.counts, details.channels, details.ranks,
+                          details.scores, details.shortfall);
+}
+
+void register_policies(py::module_& m) {
+    using Weights = std::vector<double>;
+    using Counts = std::vector<std::int64_t>;
+    py::native_enum<Normalize>(m, "Normalize", "enum.Enum")
+        .value("none", Normalize::kNone)
+        .value("minmax", Normalize::kMinMax)
+        .value("zscore", Normalize::kZScore)
+        .value("max", Normalize::kMax)
+        .value("l2", Normalize::kL2)
+        .finalize();
+    py::class_<Rrf>(m, "RRF").def(
+        py::init([](Weights w, double k) { return Rrf{std::move(w), k}; }), py::arg("weights"),
+        py::arg("k"));
+    py::class_<WeightedSum>(m, "WeightedSum")
+        .def(py::init([](Weights w, Normalize how) { return WeightedSum{std::move(w), how}; }),
+             py::arg("weights"), py::arg("normalize"));
+    py::class_<Maximum>(m, "Maximum")
+        .def(py::init([](Weights w, Normalize how) { return Maximum{std::move(w), how}; }),
+             py::arg("weights"), py::arg("normalize"));
+    py::class_<Interleave>(m, "Interleave")
+        .def(py::init([](Counts w, bool refill) { return Interleave{std::move(w), refill}; }),
+             py::arg("weights"), py::arg("refill"));
+    py::class_<Priority>(m, "Priority")
+        .def(py::init([](Counts q, bool accumulate, bool backfill) {
+                 return Priority{std::move(q), accumulate, backfill};
+             }),
+             py::arg("quotas"), py::arg("accumulate"), py::arg("backfill"));
+    py::class_<Quota>(m, "Quota")
+        .def(py::init([](std::vector<std::uint64_t> shares, Counts minimum, Counts maximum) {
+                 return Quota{std::move(shares), std::move(minimum), std::move(maximum)};
+             }),
+             py::arg("shares"), py::arg("minimum"), py::arg("maximum"));
+}
+
+void register_caps(py::module_& m) {
+    const auto make = [](const Ids& ids, const Ids& groups, std::int64_t limit) {
+        if (ids.size() != groups.size()) throw std::invalid_argument("expected a group an id");
+        const std::int64_t* const id = ids.data();
+        const std::int64_t* const group = groups.data();
+        const auto n = static_cast<std::size_t>(ids.size());
+        const py::gil_scoped_release nogil;
+        return std::make_unique<Caps>(id, group, n, limit);
+    };
+    py::class_<Caps>(m, "Caps").def(py::init(make), py::arg("ids").noconvert(),
+                                    py::arg("groups").noconvert(), py::arg("limit"));
+}
+
 }  // namespace
 
 void register_merge(py::module_& m) {
+    register_policies(m);
+    register_caps(m);
+    m.attr("MAX_CHANNELS") = kMaxChannels;
     m.def("merge_shards", &shards, py::arg("results"), py::arg("k"), py::arg("threads"));
     m.def("merge_groups", &groups, py::arg("result"), py::arg("offsets").noconvert(), py::arg("k"),
           py::arg("sum"), py::arg("threads"));
+    m.def("merge", &merged, py::arg("channels"), py::arg("k"), py::arg("policy"),
+          py::arg("exclude"), py::arg("caps"), py::arg("provenance"), py::arg("threads"));
 }
 
 }  // namespace vecrecall::python

@@ -1,4 +1,5 @@
 import enum
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ _U8 = npt.NDArray[np.uint8]
 _U64 = npt.NDArray[np.uint64]
 _Lists = tuple[_I64, _F32, _I32]
 
+_Channel = tuple[str, _I64, _F32, _I64 | None, _I32 | None]
+
+MAX_CHANNELS: int
 MAX_THREADS: int
 
 class Metric(enum.Enum):
@@ -22,6 +26,36 @@ class Pooling(enum.Enum):
     sum = 0
     mean = 1
     max = 2
+
+class Normalize(enum.Enum):
+    none = 0
+    minmax = 1
+    zscore = 2
+    max = 3
+    l2 = 4
+
+class RRF:
+    def __init__(self, weights: Sequence[float], k: float) -> None: ...
+
+class WeightedSum:
+    def __init__(self, weights: Sequence[float], normalize: Normalize) -> None: ...
+
+class Maximum:
+    def __init__(self, weights: Sequence[float], normalize: Normalize) -> None: ...
+
+class Interleave:
+    def __init__(self, weights: Sequence[int], refill: bool) -> None: ...
+
+class Priority:
+    def __init__(self, quotas: Sequence[int], accumulate: bool, backfill: bool) -> None: ...
+
+class Quota:
+    def __init__(
+        self, shares: Sequence[int], minimum: Sequence[int], maximum: Sequence[int]
+    ) -> None: ...
+
+class Caps:
+    def __init__(self, ids: _I64, groups: _I64, limit: int) -> None: ...
 
 class FpEnvironment:
     def __init__(self) -> None: ...
@@ -73,6 +107,15 @@ def merge_shards(results: list[_Lists], k: int, threads: int) -> _Lists: ...
 def merge_groups(
     result: _Lists, offsets: _I64, k: int, sum: bool, threads: int
 ) -> tuple[_I64, _F32, _I32, _I32, _I64]: ...
+def merge(
+    channels: list[_Channel],
+    k: int,
+    policy: RRF | WeightedSum | Maximum | Interleave | Priority | Quota,
+    exclude: tuple[_I64, _I64] | None,
+    caps: list[Caps],
+    provenance: bool,
+    threads: int,
+) -> tuple[_I64, _F32, _I32, _U64, _I32 | None, _F32 | None, _I32]: ...
 def pool(
     table: _F32,
     values: _I64,

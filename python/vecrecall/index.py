@@ -2,19 +2,21 @@
 
 import weakref
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
+from vecrecall._rows import take_rows
 from vecrecall.masks import Mask
-from vecrecall.ragged import Ragged
+from vecrecall.neighbors import Neighbors, Progress, self_join
+from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import SearchResult, SearchStats
 
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
-RaggedLike = Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any]
 Allow = Mask | Sequence[Mask] | npt.ArrayLike
 
 _METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
@@ -228,6 +230,56 @@ class FlatIndex:
         scores = self._core.score(q, wanted.values, wanted.offsets, _coerce.threads(threads))
         return Ragged(scores, wanted.offsets)
 
+    def neighbors(
+        self,
+        k: int,
+        *,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> Neighbors:
+        """Find the `k` nearest others of every item.
+
+        Parameters
+        ----------
+        k : int
+            Longest list, >= 1.
+        min_score : float, optional
+            Keep items with ``score >= min_score``, for example 0.6 under cosine.
+        progress : callable, optional
+            Called as ``progress(done, total)`` with numbers of items after every block of them.
+            What it raises ends the work.
+        path : str or Path, optional
+            A folder that keeps the table: `.npy` arrays and a JSON manifest. A run that was
+            interrupted goes on after its last block; a complete table is only opened. The arrays
+            are then mapped into memory, so they may exceed it. `NeighborTable.load` reads it.
+
+        Returns
+        -------
+        Neighbors
+            ``(ids, scores)``, each `Ragged` with one row an item in the order of `ids`: score
+            descending, then id ascending, without the item itself.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds a table of another index or other arguments, or other files.
+
+        Notes
+        -----
+        Blocks of thousands of items are searched at once: beside the result, little memory is
+        in use. Under ip and l2 the score is of the item's own vector as the query.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.array([[0], [1], [3]], np.float32), metric="l2")
+        >>> ids, scores = index.neighbors(1)
+        >>> ids.values.tolist(), scores.values.tolist()
+        ([1, 0, 1], [-1.0, -1.0, -4.0])
+        """
+        return self_join(self, k, min_score, progress, path)
+
     def mask(self, ids: npt.ArrayLike) -> Mask:
         """Make a set of ids to pass as ``allow``; worth it when used more than once.
 
@@ -393,7 +445,7 @@ def _only(
     """Keep the valid queries, with what belongs to them."""
     rows = np.flatnonzero(valid)
     if seen is not None:
-        seen = Ragged.from_lists([seen[i] for i in rows])
+        seen = take_rows(seen, rows)
     if bits is not None and len(bits) > 1:
         bits = [bits[i] for i in rows]
     return q[valid], seen, bits

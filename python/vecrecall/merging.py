@@ -1,15 +1,114 @@
 """Joining ranked lists into one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
-from vecrecall.results import GroupResult, SearchResult
+from vecrecall.caps import Caps
+from vecrecall.policies import CorePolicy, Policy
+from vecrecall.ragged import Ragged, RaggedLike
+from vecrecall.results import GroupResult, MergeResult, SearchResult
 
 _HOW = {"max": False, "sum": True}
+
+Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
+
+
+def merge(
+    channels: Mapping[str, Channel],
+    k: int,
+    policy: Policy,
+    *,
+    exclude: RaggedLike | None = None,
+    caps: Caps | Sequence[Caps] | None = None,
+    provenance: bool = True,
+    threads: int | None = None,
+) -> MergeResult:
+    """Merge the lists of several channels into one list a query, each item once.
+
+    Parameters
+    ----------
+    channels : mapping of str to SearchResult or (ids, scores)
+        1 to 64 channels by name, for the same queries; their order counts. A pair is two arrays of
+        shape (nq, k_c), where an id of -1 is skipped, or two `Ragged` with rows of the same
+        lengths. Widths may differ from channel to channel. A row's order is its ranking, whatever
+        the scores: an item's rank is 1 plus the number of distinct ids before it, and a repeat
+        keeps its first place. Other results with ids, scores and counts are channels too.
+    k : int
+        List length, >= 1.
+    policy : one of `vecrecall.policies`
+        How the lists become one.
+    exclude : ragged of int, nq rows, optional
+        Ids that a query must not get. Unknown ids are ignored.
+    caps : Caps or sequence of Caps, optional
+        Limits on the items of one group in a list; every one of them holds.
+    provenance : bool
+        Whether to return ranks and scores in every channel.
+    threads : int, optional
+
+    Returns
+    -------
+    MergeResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, a valid id has a score that is not finite, an id is
+        below -1, or the policy names a channel that is not there or leaves one out.
+
+    Notes
+    -----
+    `exclude` and `caps` act when items are taken: they change no rank and no normalisation, and use
+    up no turn, place or quota. Under the policies that score items they act in the order of scores.
+
+    Examples
+    --------
+    >>> import vecrecall as vr
+    >>> channels = {
+    ...     "i2i": ([[7, 5, 3]], [[0.9, 0.8, 0.1]]),
+    ...     "user2vec": (vr.Ragged.from_lists([[5, 8]]), vr.Ragged.from_lists([[2.5, 2.0]])),
+    ... }
+    >>> m = vr.merge(channels, 3, vr.policies.RRF())
+    >>> m.ids.tolist(), m.channels.tolist(), m.ranks.tolist()
+    ([[5, 7, 8]], [[3, 1, 2]], [[[2, 1], [1, 0], [0, 2]]])
+    """
+    lists, rows = _coerce.channels(channels)
+    k = _coerce.list_length(k, rows, len(lists))
+    prepared = core_policy(policy, [name for name, *_ in lists])
+    seen = None if exclude is None else _coerce.ragged(exclude, "exclude", rows)
+    return MergeResult(
+        *_core.merge(
+            lists,
+            k,
+            prepared,
+            None if seen is None else (seen.values, seen.offsets),
+            core_caps(caps),
+            _coerce.flag(provenance, "provenance"),
+            _coerce.threads(threads),
+        )
+    )
+
+
+def core_policy(policy: Policy, channels: Sequence[str]) -> CorePolicy:
+    """Put a policy's values into the channels' order; names that are not theirs are an error."""
+    if not isinstance(policy, Policy):
+        raise TypeError(
+            f"policy: expected one of vecrecall.policies, got {_coerce.type_name(policy)}"
+        )
+    return policy._prepared(channels)
+
+
+def core_caps(caps: Caps | Sequence[Caps] | None) -> list[_core.Caps]:
+    """List the caps, none for None."""
+    given = [] if caps is None else [caps] if isinstance(caps, Caps) else caps
+    if not isinstance(given, (list, tuple)) or not all(isinstance(c, Caps) for c in given):
+        raise TypeError(
+            f"caps: expected Caps or a sequence of them, got {_coerce.type_name(given)}"
+        )
+    return [c._core for c in given]
 
 
 def merge_shards(
@@ -97,7 +196,7 @@ def merge_groups(
     >>> r = index.search(np.array([[1, 0], [0, 1]], np.float32), 2)
     >>> g = vr.merge_groups(r, [0, 2], 3, how="sum")
     >>> g.ids.tolist(), g.scores.tolist(), g.hits.tolist()
-    ([[2, 0, -1]], [[2.0, 1.0, -inf]], [[2, 1, 0]])
+    ([[2, 0, 1]], [[2.0, 1.0, 1.0]], [[2, 1, 1]])
     """
     lists = _coerce.lists(result, "result")
     offsets = _offsets(groups, len(lists[2]))

@@ -1,15 +1,13 @@
 """From rows of a table to one vector a bag: articles from tags, users from profiles."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
-from vecrecall.ragged import Ragged
-
-RaggedLike = Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any]
+from vecrecall.ragged import RaggedLike
 
 _MODES = {"sum": _core.Pooling.sum, "mean": _core.Pooling.mean, "max": _core.Pooling.max}
 
@@ -67,30 +65,13 @@ def pool(
     code = _coerce.choice(mode, "mode", _MODES)
     if weights is not None and mode == "max":
         raise ValueError("weights: expected none with mode 'max', got some")
-    w = None if weights is None else _weights(weights, bags)
+    w = None if weights is None else _coerce.entry_weights(weights, "weights", bags, "`rows`")
     limit = -1 if first is None else _coerce.positive_int(first, "first")
     limit = min(limit, np.iinfo(np.int64).max)
     return _core.pool(
         x, bags.values, bags.offsets, w, code, limit,
         _coerce.flag(normalize, "normalize"), _coerce.threads(threads),
     )  # fmt: skip
-
-
-def _weights(weights: Any, bags: Ragged) -> npt.NDArray[np.float64]:
-    nested = isinstance(weights, (list, tuple)) and any(np.ndim(w) for w in weights)
-    if nested or (isinstance(weights, np.ndarray) and weights.ndim == 2):
-        rows = [
-            _coerce.weights(w, f"weights, row {i}", n)
-            for i, (w, n) in enumerate(zip(weights, bags.lengths.tolist(), strict=False))
-        ]
-        if len(weights) != len(bags):
-            raise ValueError(f"weights: expected {len(bags)} rows, got {len(weights)}")
-        weights = Ragged.from_lists(rows)
-    if isinstance(weights, Ragged):
-        if not np.array_equal(weights.offsets, bags.offsets):
-            raise ValueError("weights: expected rows as long as those of `rows`, got other lengths")
-        weights = weights.values
-    return _coerce.weights(weights, "weights", bags.values.size)
 
 
 def concat_blocks(

@@ -45,6 +45,34 @@ class GroupResult(NamedTuple):
     winner: npt.NDArray[np.int64]
 
 
+class MergeResult(NamedTuple):
+    """Ranked lists merged from several channels, one a query, each item once.
+
+    Attributes
+    ----------
+    ids, scores, counts
+        As in `SearchResult`, in the order that the policy gives.
+    channels : ndarray of uint64, shape (nq, k)
+        Bit ``c`` is set where channel ``c``, in the mapping's order, held the item; 0 after the
+        list's end.
+    ranks : ndarray of int32, shape (nq, k, n_channels), or None
+        The item's rank in each channel, from 1; 0 where it is absent. None without provenance.
+    channel_scores : ndarray of float32, shape (nq, k, n_channels), or None
+        The item's score in each channel, as it came; NaN where it is absent. None without
+        provenance.
+    shortfall : ndarray of int32, shape (nq, n_channels)
+        Slots of its quota that a channel could not fill itself; 0 where there are no quotas.
+    """
+
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+    channels: npt.NDArray[np.uint64]
+    ranks: npt.NDArray[np.int32] | None
+    channel_scores: npt.NDArray[np.float32] | None
+    shortfall: npt.NDArray[np.int32]
+
+
 class SearchStats(NamedTuple):
     """What a search did, summed over its queries.
 

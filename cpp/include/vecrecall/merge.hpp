@@ -1,9 +1,13 @@
 // Joining ranked lists.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
+#include <variant>
 #include <vector>
 
+#include "vecrecall/caps.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall {
@@ -24,5 +28,91 @@ struct GroupsOut {
 // float64 in row order and rounded once; a repeat within a row does not count again.
 void merge_groups(const ListsView& lists, const std::int64_t* offsets, Join how,
                   const GroupsOut& out, int threads = 0);
+
+// What one source recommends to each user, best first; scores need not be sorted. An id of -1 is
+// skipped, a repeat within a row too.
+struct Channel {
+    std::string_view name;  // for messages
+    const std::int64_t* ids = nullptr;
+    const float* scores = nullptr;
+    std::size_t rows = 0;
+    const std::int64_t* offsets = nullptr;  // CSR rows; null: rows of `width` places ...
+    std::size_t width = 0;
+    const std::int32_t* counts = nullptr;  // ... of which so many are in use; null: all
+
+    std::size_t begin(std::size_t row) const {
+        return offsets ? static_cast<std::size_t>(offsets[row]) : row * width;
+    }
+    std::size_t length(std::size_t row) const {
+        if (offsets) return static_cast<std::size_t>(offsets[row + 1] - offsets[row]);
+        return counts ? static_cast<std::size_t>(counts[row]) : width;
+    }
+};
+
+inline constexpr std::size_t kMaxChannels = 64;
+
+// The policies. Every vector has one value a channel.
+
+// Reciprocal rank fusion: the sum of w / (k + rank).
+struct Rrf {
+    std::vector<double> weights;
+    double k = 60;
+};
+
+// How a channel's scores for one user are made comparable with those of others.
+enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
+
+struct WeightedSum {
+    std::vector<double> weights;
+    Normalize normalize = Normalize::kNone;
+};
+
+// The largest w * s.
+struct Maximum {
+    std::vector<double> weights;
+    Normalize normalize = Normalize::kNone;
+};
+
+// Rounds over the channels; a turn takes weights[c] items.
+struct Interleave {
+    std::vector<std::int64_t> weights;
+    bool refill = true;  // an item already taken does not use up a place
+};
+
+// Channels in order, each up to its quota, or until the list has so many items.
+struct Priority {
+    std::vector<std::int64_t> quotas;
+    bool accumulate = false;
+    bool backfill = true;  // what is left of the list, in channel order
+};
+
+// The list split by share (whole numbers, in proportion) within bounds; what a channel cannot fill
+// is split again.
+struct Quota {
+    std::vector<std::uint64_t> shares;
+    std::vector<std::int64_t> minimum;
+    std::vector<std::int64_t> maximum;
+};
+
+using Policy = std::variant<Rrf, WeightedSum, Maximum, Interleave, Priority, Quota>;
+
+// Both act when items are taken: they change no rank and no normalisation.
+struct MergeFilters {
+    RaggedView<std::int64_t> exclude;  // ids a row; no rows: none
+    std::vector<const Caps*> caps;
+};
+
+struct MergeOut {
+    ListsOut lists;
+    std::uint64_t* channels;  // (rows, width): bit c where channel c held the item
+    std::int32_t* shortfall;  // (rows, n_channels): slots that the channel could not fill itself
+    std::int32_t* ranks;      // (rows, width, n_channels): from 1, 0 where absent; null: not wanted
+    float* channel_scores;    // the same shape: NaN where absent
+};
+
+// Score policies order by score, then id; the others by turn, with scores of 1 / position. Throws
+// std::invalid_argument for a score that is not finite, an id below -1, and sizes that do not fit.
+void merge(const std::vector<Channel>& channels, const Policy& policy, const MergeFilters& filters,
+           const MergeOut& out, int threads = 0);
 
 }  // namespace vecrecall

@@ -1,0 +1,163 @@
+// The policies that give every item a score.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "merge/policies.hpp"
+#include "merge/rounding.hpp"
+
+namespace vecrecall::merging {
+namespace {
+
+// (s - shift) / divisor, or the same value for every score.
+struct Scale {
+    double shift = 0;
+    double divisor = 1;
+    double flat_value = 0;
+
+    bool flat() const { return divisor == 0; }
+};
+
+Scale min_max(std::span<const float> scores) {
+    const auto [low, high] = std::minmax_element(scores.begin(), scores.end());
+    return {.shift = *low, .divisor = double{*high} - double{*low}, .flat_value = 1};
+}
+
+// Sums from left to right: the order is part of the definition.
+Scale z_score(std::span<const float> scores) {
+    const auto n = static_cast<double>(scores.size());
+    double sum = 0;
+    for (const float s : scores) sum += s;
+    const double mean = sum / n;
+    double squares = 0;
+    for (const float s : scores) squares += (s - mean) * (s - mean);
+    return {.shift = mean, .divisor = std::sqrt(squares / n)};
+}
+
+Scale largest(std::span<const float> scores) {
+    float most = 0;
+    for (const float s : scores) most = std::max(most, std::fabs(s));
+    return {.divisor = most};
+}
+
+Scale length(std::span<const float> scores) {
+    double squares = 0;
+    for (const float s : scores) squares += double{s} * double{s};
+    return {.divisor = std::sqrt(squares)};
+}
+
+Scale scale_of(std::span<const float> scores, Normalize how) {
+    if (scores.empty()) return {};
+    switch (how) {
+        case Normalize::kMinMax: return min_max(scores);
+        case Normalize::kZScore: return z_score(scores);
+        case Normalize::kMax: return largest(scores);
+        case Normalize::kL2: return length(scores);
+        case Normalize::kNone: break;
+    }
+    return {};
+}
+
+// The terms of a channel: w times the normalised score.
+const double* weighted(std::span<const float> scores, Normalize how, double weight,
+                       std::vector<double>& terms) {
+    if (terms.size() < scores.size()) terms.resize(scores.size());
+    const Scale scale = scale_of(scores, how);
+    if (scale.flat()) {
+        std::fill_n(terms.data(), scores.size(), weight * scale.flat_value);
+    } else if (how == Normalize::kNone) {
+        for (std::size_t i = 0; i < scores.size(); ++i) terms[i] = weight * scores[i];
+    } else {
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            terms[i] = weight * ((scores[i] - scale.shift) / scale.divisor);
+        }
+    }
+    return terms.data();
+}
+
+struct Sum {
+    static constexpr double kInit = 0;
+    static double combine(double a, double b) { return a + b; }
+};
+
+struct Largest {
+    static constexpr double kInit = -std::numeric_limits<double>::infinity();
+    static double combine(double a, double b) { return std::max(a, b); }
+};
+
+// Every item's terms combined in channel order. terms(c) are those of channel c, by rank.
+template <class Op, class Terms>
+void combine(const Terms& terms, Workspace& work) {
+    const std::size_t n = work.row.n_entries();
+    if (work.sums.size() < n) {
+        work.sums.resize(n);
+        work.scores.resize(n);
+    }
+    double* const sums = work.sums.data();
+    std::fill_n(sums, n, Op::kInit);
+    for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
+        const std::span<const std::uint32_t> entries = work.row.entries(c);
+        const double* const term = terms(c);
+        for (std::size_t r = 0; r < entries.size(); ++r) {
+            sums[entries[r]] = Op::combine(sums[entries[r]], term[r]);
+        }
+    }
+    for (std::size_t e = 0; e < n; ++e) work.scores[e] = rounded(sums[e]);
+}
+
+// Takes items by score until the list is full. Caps may refuse any of them.
+void take_best(Workspace& work) {
+    const std::size_t n = work.row.n_entries();
+    const std::size_t enough = work.picks.capped() ? n : work.picks.room();
+    const auto is_free = [&](std::size_t e) {
+        return work.picks.is_free(static_cast<std::uint32_t>(e));
+    };
+    const float* const scores = work.scores.data();
+    const std::span<const std::uint32_t> order =
+        work.picks.all_free() ? work.ranking.best(scores, n, enough, work.row.ids())
+                              : work.ranking.best(scores, n, enough, work.row.ids(), is_free);
+    for (const std::uint32_t entry : order) {
+        if (work.picks.room() == 0) break;
+        if (work.picks.usable(entry)) work.picks.take(entry);
+    }
+}
+
+template <class Op>
+void fuse_scores(const std::vector<double>& weights, Normalize how, Workspace& work) {
+    const auto terms = [&](std::size_t c) {
+        return weighted(work.row.scores(c), how, weights[c], work.terms);
+    };
+    combine<Op>(terms, work);
+    take_best(work);
+}
+
+}  // namespace
+
+RankTerms::RankTerms(const Rrf& policy, const std::vector<Channel>& channels)
+    : terms(channels.size()) {
+    for (std::size_t c = 0; c < channels.size(); ++c) {
+        std::size_t longest = 0;
+        for (std::size_t r = 0; r < channels[c].rows; ++r) {
+            longest = std::max(longest, channels[c].length(r));
+        }
+        terms[c].resize(longest);
+        for (std::size_t i = 0; i < longest; ++i) {
+            terms[c][i] = policy.weights[c] / (policy.k + static_cast<double>(i + 1));
+        }
+    }
+}
+
+void pick(const RankTerms& policy, Workspace& work) {
+    combine<Sum>([&](std::size_t c) { return policy.terms[c].data(); }, work);
+    take_best(work);
+}
+
+void pick(const WeightedSum& policy, Workspace& work) {
+    fuse_scores<Sum>(policy.weights, policy.normalize, work);
+}
+
+void pick(const Maximum& policy, Workspace& work) {
+    fuse_scores<Largest>(policy.weights, policy.normalize, work);
+}
+
+}  // namespace vecrecall::merging

@@ -1,0 +1,91 @@
+#include "merge/ranking.hpp"
+
+#include <algorithm>
+
+namespace vecrecall::merging {
+namespace {
+
+constexpr std::size_t kCrowd = 32;  // more in a bucket than insertion is good for
+
+struct Before {
+    const std::int64_t* ids;
+
+    bool operator()(std::uint64_t a, std::uint64_t b) const {
+        if (a >> 32 != b >> 32) return a < b;
+        return ids[static_cast<std::uint32_t>(a)] < ids[static_cast<std::uint32_t>(b)];
+    }
+};
+
+// Cheap where hardly anything is out of place.
+void insertion_sort(std::uint64_t* keys, std::size_t n, const Before& before) {
+    for (std::size_t i = 1; i < n; ++i) {
+        const std::uint64_t key = keys[i];
+        std::size_t j = i;
+        for (; j > 0 && before(key, keys[j - 1]); --j) keys[j] = keys[j - 1];
+        keys[j] = key;
+    }
+}
+
+}  // namespace
+
+void Ranking::reserve(std::size_t n) {
+    if (keys_.size() > n) return;
+    keys_.resize(n + 1);
+    spread_.resize(n + 1);
+    order_.resize(n + 1);
+}
+
+// Distributes the keys over buckets of equal width, half as many, as far as the k-th. Returns where
+// its bucket ends.
+std::size_t Ranking::spread(std::size_t n, std::size_t k) {
+    std::uint32_t low = UINT32_MAX;
+    std::uint32_t high = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto key = static_cast<std::uint32_t>(keys_[i] >> 32);
+        low = std::min(low, key);
+        high = std::max(high, key);
+    }
+    const int bits = std::max(1, static_cast<int>(std::bit_width(n)) - 1);
+    const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - bits);
+    const auto bucket = [&](std::uint64_t key) {
+        return (static_cast<std::uint32_t>(key >> 32) - low) >> shift;
+    };
+    ends_.assign((std::size_t{1} << bits) + 1, 0);
+    for (std::size_t i = 0; i < n; ++i) ++ends_[bucket(keys_[i])];
+    std::uint32_t end = 0;
+    std::uint32_t used = 0;  // buckets
+    for (; end < k; ++used) {
+        const std::uint32_t begin = end;
+        end += ends_[used];
+        ends_[used] = begin;
+    }
+    ends_[used] = end;  // of the rest nothing is wanted but that it does no harm
+    for (std::size_t i = 0; i < n; ++i) {
+        spread_[ends_[std::min(bucket(keys_[i]), used)]++] = keys_[i];
+    }
+    ends_.resize(used);
+    return end;
+}
+
+void Ranking::sort_crowded(const std::int64_t* ids) {
+    std::size_t begin = 0;
+    for (const std::uint32_t bucket_end : ends_) {
+        if (bucket_end - begin > kCrowd) {
+            std::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
+        }
+        begin = bucket_end;
+    }
+}
+
+std::span<const std::uint32_t> Ranking::sorted(std::size_t n, std::size_t k,
+                                               const std::int64_t* ids) {
+    if (n == 0) return {};
+    k = std::min(k, n);
+    const std::size_t end = spread(n, k);
+    sort_crowded(ids);
+    insertion_sort(spread_.data(), end, Before{ids});
+    for (std::size_t i = 0; i < k; ++i) order_[i] = static_cast<std::uint32_t>(spread_[i]);
+    return {order_.data(), k};
+}
+
+}  // namespace vecrecall::merging

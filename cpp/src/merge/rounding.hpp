@@ -1,0 +1,15 @@
+// From float64 sums to the scores that are returned.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+namespace vecrecall::merging {
+
+// Rounded once, -0 as +0. Infinities of both signs have no sum; such an item goes last.
+inline float rounded(double value) {
+    return std::isnan(value) ? -std::numeric_limits<float>::infinity()
+                             : static_cast<float>(value) + 0.0F;
+}
+
+}  // namespace vecrecall::merging

@@ -1,0 +1,48 @@
+// One user's lists, each item once: what every policy works on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "merge/entry_table.hpp"
+#include "vecrecall/merge.hpp"
+
+namespace vecrecall::merging {
+
+class Row {
+  public:
+    // Replaces what was there. Throws std::invalid_argument for a score that is not finite or an id
+    // below -1.
+    void gather(const std::vector<Channel>& channels, std::size_t row);
+
+    std::size_t n_channels() const { return begins_.size() - 1; }
+    std::size_t n_entries() const { return items_.size(); }
+    const std::int64_t* ids() const { return items_.ids(); }
+    std::uint32_t find(std::int64_t id) const { return items_.find(id); }
+    // The channels that hold the item.
+    std::uint64_t channels_of(std::uint32_t entry) const { return holders_[entry]; }
+
+    // A channel's items; the r-th has rank r + 1.
+    std::span<const std::uint32_t> entries(std::size_t c) const {
+        return {entries_.data() + begins_[c], length(c)};
+    }
+    // Their scores in the channel.
+    std::span<const float> scores(std::size_t c) const {
+        return {scores_.data() + begins_[c], length(c)};
+    }
+
+  private:
+    std::size_t length(std::size_t c) const { return begins_[c + 1] - begins_[c]; }
+    void reserve(const std::vector<Channel>& channels, std::size_t row);
+
+    EntryTable table_;
+    Entries items_;
+    std::vector<std::uint64_t> holders_;  // by entry
+    std::vector<std::uint32_t> entries_;  // by place: channel after channel, in order of rank
+    std::vector<float> scores_;           // by place
+    std::vector<std::size_t> begins_;
+};
+
+}  // namespace vecrecall::merging

@@ -1,0 +1,52 @@
+"""Arithmetic on ragged rows without a loop over them."""
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.ragged import Ragged
+
+I64 = npt.NDArray[np.int64]
+
+
+def offsets_of(lengths: I64) -> I64:
+    """Turn lengths into offsets."""
+    offsets = np.zeros(lengths.size + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def segments(starts: I64, offsets: I64) -> I64:
+    """List the places of segments, one after the other; `offsets` are those of the result."""
+    if starts.size == 1:
+        return np.arange(starts[0], starts[0] + offsets[1])
+    lengths = offsets[1:] - offsets[:-1]
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+def take_rows(rows: Ragged, numbers: I64) -> Ragged:
+    """Take rows by their numbers, in that order, also repeatedly."""
+    starts = rows.offsets[numbers]
+    offsets = offsets_of(rows.offsets[numbers + 1] - starts)
+    return Ragged._of(rows.values[segments(starts, offsets)], offsets)
+
+
+def repeat_rows(rows: Ragged, times: I64) -> Ragged:
+    """Repeat each row so many times in place."""
+    return take_rows(rows, np.repeat(np.arange(len(rows)), times))
+
+
+def head(rows: Ragged, most: int) -> tuple[I64, I64]:
+    """Find the places of the first `most` values of each row, and the offsets they then have."""
+    offsets = offsets_of(np.minimum(rows.lengths, most))
+    return segments(rows.offsets[:-1], offsets), offsets
+
+
+def beside(left: Ragged, right: Ragged) -> Ragged:
+    """Join two raggeds row by row."""
+    offsets = left.offsets + right.offsets
+    if offsets.size == 2:
+        return Ragged._of(np.concatenate([left.values, right.values]), offsets)
+    values = np.empty(offsets[-1], left.values.dtype)
+    values[segments(offsets[:-1], left.offsets)] = left.values
+    values[segments(offsets[:-1] + left.lengths, right.offsets)] = right.values
+    return Ragged._of(values, offsets)

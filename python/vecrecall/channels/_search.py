@@ -1,0 +1,49 @@
+"""What channels ask of an index, and the search that all of them do."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall._rows import take_rows
+from vecrecall.ragged import Ragged
+from vecrecall.results import SearchResult
+
+
+class Index(Protocol):
+    """An index that a channel can search: a `FlatIndex`, or anything that looks like one."""
+
+    def search(
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        *,
+        exclude: Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any] | None = None,
+    ) -> SearchResult:
+        """Find the `k` best items of every query, without those in `exclude`."""
+
+
+def search(
+    index: Index, queries: npt.NDArray[np.float32], k: int, exclude: Ragged | None
+) -> SearchResult:
+    """Search; a query of zeros says nothing about its user, so its list is empty."""
+    zero = _core.zero_rows(queries)
+    if not zero.any():
+        return index.search(queries, k, exclude=exclude)
+    rows = np.flatnonzero(zero == 0)
+    exclude = None if exclude is None else take_rows(exclude, rows)
+    found = index.search(queries[rows], k, exclude=exclude)
+    result = empty_lists(len(queries), k)
+    result.ids[rows], result.scores[rows], result.counts[rows] = found
+    return result
+
+
+def empty_lists(rows: int, k: int) -> SearchResult:
+    """Make lists with nothing in them."""
+    return SearchResult(
+        np.full((rows, k), -1, np.int64),
+        np.full((rows, k), -np.inf, np.float32),
+        np.zeros(rows, np.int32),
+    )
