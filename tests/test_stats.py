@@ -109,3 +109,39 @@ def test_errors_name_rows_as_given_whatever_the_order(rng: np.random.Generator) 
     ids[30_000] = 7
     with pytest.raises(ValueError, match=r"ids.* 7 .*7 and 30000"):
         vr.FlatIndex(items, ids)
+
+
+def visits(blocks: int) -> npt.NDArray[np.int64]:
+    """The order in which a batch search takes the blocks: steps of the golden section."""
+    stride = int(0.6180339887 * blocks)
+    while np.gcd(stride, blocks) != 1:
+        stride += 1
+    return np.arange(blocks) * stride % blocks
+
+
+def test_a_guess_that_was_too_high_is_found_out(rng: np.random.Generator) -> None:
+    """Good items in the blocks of the first quarter alone, two each: they promise 288 in all."""
+    blocks, k = 144, 100
+    n = blocks * 2048
+    items = rng.standard_normal((n, 8), dtype=np.float32)
+    for block in visits(blocks)[: blocks // 4]:
+        items[block * 2048 + rng.choice(2048, 2, replace=False)] += np.float32(20)
+    queries = np.abs(rng.standard_normal((8, 8), dtype=np.float32)) + np.float32(1)
+    index = vr.FlatIndex(items, copy=False)
+    result, stats = index.search(queries, k, stats=True, threads=1)
+    assert_same_bits(result, *reference.search_many(queries, items, k))
+    assert stats.items_scanned > 8 * n  # some of it twice
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_in_the_order_of_clusters_are_scanned_once(
+    threads: int, rng: np.random.Generator
+) -> None:
+    centres = rng.standard_normal((150, 16), dtype=np.float32)
+    items = np.repeat(centres, 2000, axis=0)
+    items += np.float32(0.3) * rng.standard_normal(items.shape, dtype=np.float32)
+    queries = centres[:16] + np.float32(0.1)
+    index = vr.FlatIndex(items, copy=False)
+    result, stats = index.search(queries, 100, stats=True, threads=threads)
+    assert_same_bits(result, *reference.search_many(queries, items, 100))
+    assert stats.items_scanned == 16 * len(items)
