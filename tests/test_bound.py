@@ -26,7 +26,12 @@ def intervals(
     isa: str, items: F32, metric: Metric, codes: bool, query: F32, bias: F32 | F64 | None = None
 ) -> tuple[F32, F32]:
     wide = None if bias is None else bias.astype(np.float64)
-    return _core.scan_intervals(isa, items, wide, _core.Metric[metric], codes, query[None])
+    ends = [  # alone and in a batch: different kernels, both must be right
+        _core.scan_intervals(isa, items, wide, _core.Metric[metric], codes, queries)
+        for queries in (query[None], np.repeat(query[None], 7, axis=0))
+    ]
+    low = np.concatenate([low for low, _ in ends]).max(axis=0)
+    return low, np.concatenate([high for _, high in ends]).min(axis=0)
 
 
 @CODES

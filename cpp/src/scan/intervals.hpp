@@ -6,9 +6,9 @@
 
 namespace vecrecall::scan {
 
-// For each item the smallest and the largest float32 score that the scan (of codes or of rows)
-// allows it.
+// For each query and item the smallest and the largest float32 score that the scan (of codes or of
+// rows) allows it. The queries are scanned together; how many they are decides which kernel runs.
 void intervals(const kernels::KernelTable& table, const ItemsView& items, Metric metric, bool codes,
-               const float* query, float* lowest, float* highest);
+               const MatrixView& queries, float* lowest, float* highest);
 
 }  // namespace vecrecall::scan
