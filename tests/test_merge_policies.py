@@ -81,7 +81,7 @@ def many_rows(rng: np.random.Generator, policy: Policy, nq: int, k: int = 20) ->
 
 @every_policy
 @given(seed=seeds)
-@settings(max_examples=120)
+@settings(max_examples=300)
 def test_the_oracle(policy: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     case = random_case(rng, policy)
@@ -191,13 +191,13 @@ def test_a_search_goes_straight_in(rng: np.random.Generator) -> None:
     channels = {
         metric: vr.FlatIndex(items, metric=metric).search(queries, 20) for metric in ("ip", "l2")
     }
-    found = vr.merge(channels, 30, policies.RRF())
+    found = vr.merge(channels, 40, policies.RRF())
     for i in range(5):
         assert set(found.ids[i, : found.counts[i]]) == {
             *channels["ip"].ids[i], *channels["l2"].ids[i]
         }  # fmt: skip
     # and the merge is again a channel: only the row's order counts
-    again = vr.merge({"merged": (found.ids, found.scores)}, 30, policies.Interleave())
+    again = vr.merge({"merged": (found.ids, found.scores)}, 40, policies.Interleave())
     np.testing.assert_array_equal(again.ids, found.ids)
 
 
