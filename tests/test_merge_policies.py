@@ -315,6 +315,16 @@ def test_instruction_sets(policy: Policy, isa: str, rng: np.random.Generator) ->
     check(vecrecall(case), oracle(case))
 
 
+def test_sums_that_are_no_number_do_no_harm() -> None:
+    """Infinity minus infinity, from weights that nobody has: any order, but each item once."""
+    rows = [(i, 1e30 if i % 2 else -1e30) for i in range(300)]
+    channels = {"a": [rows], "b": [[(i, -s if i % 3 else s) for i, s in rows]]}
+    weights = {"a": 1.7e308, "b": 1.7e308}
+    found = vecrecall(Case(channels, 400, Policy("WeightedSum", {"weights": weights})))
+    assert found.counts.tolist() == [300]
+    assert sorted(found.ids[0, :300].tolist()) == list(range(300))
+
+
 @every_policy
 def test_calls_leave_nothing_behind(policy: str, rng: np.random.Generator) -> None:
     cases = [random_case(rng, policy) for _ in range(10)]
