@@ -35,8 +35,8 @@ void Ranking::reserve(std::size_t n) {
     order_.resize(n + 1);
 }
 
-// Distributes the keys over buckets of equal width, half as many, as far as the k-th. Returns where
-// its bucket ends.
+// Distributes the keys over buckets of equal width, one to two for each key, as far as the k-th.
+// Returns where its bucket ends.
 std::size_t Ranking::spread(std::size_t n, std::size_t k) {
     std::uint32_t low = UINT32_MAX;
     std::uint32_t high = 0;
@@ -45,7 +45,7 @@ std::size_t Ranking::spread(std::size_t n, std::size_t k) {
         low = std::min(low, key);
         high = std::max(high, key);
     }
-    const int bits = std::max(1, static_cast<int>(std::bit_width(n)) - 1);
+    const int bits = static_cast<int>(std::bit_width(n));
     const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - bits);
     const auto bucket = [&](std::uint64_t key) {
         return (static_cast<std::uint32_t>(key >> 32) - low) >> shift;
