@@ -44,7 +44,7 @@ def oracle(case: Case) -> Merged:
 
 
 def channel(rows: Sequence[Row], form: str) -> Any:
-    """A channel as callers may pass it. Rows end in padding, with any score, where it has width."""
+    """A channel as callers may pass it. Padded arrays end in -1, whose scores mean nothing."""
     if form == "ragged":
         ids = np.array([item for row in rows for item, _ in row], np.int64)
         scores = np.array([score for row in rows for _, score in row], np.float32)
@@ -52,7 +52,8 @@ def channel(rows: Sequence[Row], form: str) -> Any:
         return vr.Ragged(ids, offsets), vr.Ragged(scores, offsets)
     width = max([len(row) for row in rows], default=0) + (form != "arrays")
     ids = np.full((len(rows), width), -1, np.int64)
-    scores = np.full((len(rows), width), -np.inf, np.float32)
+    padding = np.nan if form == "float64" else -np.inf
+    scores = np.full((len(rows), width), padding, np.float32)
     counts = np.zeros(len(rows), np.int32)
     for i, row in enumerate(rows):
         for place, (item, score) in enumerate(row):
@@ -79,11 +80,14 @@ def vecrecall(case: Case, forms: Sequence[str] = ("arrays",), **options: Any) ->
         name: channel(rows, forms[c % len(forms)])
         for c, (name, rows) in enumerate(case.channels.items())
     }
+    exclude: Any = case.exclude
+    if exclude is not None and forms[0] == "ragged":
+        exclude = vr.Ragged.from_lists(exclude)
     return vr.merge(
         channels,
         case.k,
         made(case.policy),
-        exclude=case.exclude,
+        exclude=exclude,
         caps=made_caps(case.caps),
         **options,
     )

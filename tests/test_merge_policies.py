@@ -81,7 +81,7 @@ def many_rows(rng: np.random.Generator, policy: Policy, nq: int, k: int = 20) ->
 
 @every_policy
 @given(seed=seeds)
-@settings(max_examples=120)
+@settings(max_examples=300)
 def test_the_oracle(policy: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     case = random_case(rng, policy)
@@ -313,6 +313,16 @@ def test_threads_and_batches(policy: Policy, rng: np.random.Generator) -> None:
 def test_instruction_sets(policy: Policy, isa: str, rng: np.random.Generator) -> None:
     case = many_rows(rng, policy, 20)
     check(vecrecall(case), oracle(case))
+
+
+def test_sums_that_are_no_number_do_no_harm() -> None:
+    """Infinity minus infinity, from weights that nobody has: any order, but each item once."""
+    rows = [(i, 1e30 if i % 2 else -1e30) for i in range(300)]
+    channels = {"a": [rows], "b": [[(i, -s if i % 3 else s) for i, s in rows]]}
+    weights = {"a": 1.7e308, "b": 1.7e308}
+    found = vecrecall(Case(channels, 400, Policy("WeightedSum", {"weights": weights})))
+    assert found.counts.tolist() == [300]
+    assert sorted(found.ids[0, :300].tolist()) == list(range(300))
 
 
 @every_policy

@@ -65,7 +65,7 @@ class EntryTable {
     // Room for so many distinct ids; what was handed out before is void.
     Entries start(std::size_t most) {
         if (most >= kNoEntry / 2) throw std::length_error("a row: expected fewer than 2^31 items");
-        const HashShape shape(2 * most);  // a load of at most a quarter: few second probes
+        const HashShape shape(4 * most);  // a load of at most an eighth: few second probes
         if (slots_.size() < shape.slots || next_ > kNoEntry - most) {
             slots_.assign(std::max(slots_.size(), shape.slots), 0);
             next_ = 1;

@@ -35,27 +35,39 @@ void write_channels(const Workspace& work, std::size_t row, const MergeOut& out)
     std::fill(to + order.size(), to + out.lists.width, 0);
 }
 
-// The lists are walked again, and each place goes where its item has been put; those of items that
-// are not in the list go nowhere in particular, so that nothing branches.
-void write_provenance(const Workspace& work, std::size_t row, const MergeOut& out) {
+// The lists are walked again, and each place goes to its item's row: those of items that are not in
+// the list to one more row at the end, so that nothing branches.
+void gather_provenance(Workspace& work) {
     const std::size_t n_channels = work.row.n_channels();
-    const std::size_t size = out.lists.width * n_channels;
-    std::int32_t* const ranks = out.ranks + row * size;
-    float* const scores = out.channel_scores + row * size;
-    std::fill_n(ranks, size, 0);
-    std::fill_n(scores, size, std::numeric_limits<float>::quiet_NaN());
-    std::int32_t no_rank = 0;
-    float no_score = 0;
+    const std::size_t n = work.picks.size();
+    const std::size_t size = (n + 1) * n_channels;
+    work.ranks.assign(size, 0);
+    work.channel_scores.assign(size, std::numeric_limits<float>::quiet_NaN());
+    std::int32_t* const ranks = work.ranks.data();
+    float* const scores = work.channel_scores.data();
+    const std::uint32_t* const places = work.picks.places();
     for (std::size_t c = 0; c < n_channels; ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
         const std::span<const float> given = work.row.scores(c);
         for (std::size_t r = 0; r < entries.size(); ++r) {
-            const bool in = work.picks.is_taken(entries[r]);
-            const std::size_t at = work.picks.place(entries[r]) * n_channels + c;
-            *(in ? ranks + at : &no_rank) = static_cast<std::int32_t>(r + 1);
-            *(in ? scores + at : &no_score) = given[r];
+            const std::size_t place = std::min(std::size_t{places[entries[r]]}, n);
+            ranks[place * n_channels + c] = static_cast<std::int32_t>(r + 1);
+            scores[place * n_channels + c] = given[r];
         }
     }
+}
+
+void write_provenance(Workspace& work, std::size_t row, const MergeOut& out) {
+    gather_provenance(work);
+    const std::size_t n_channels = work.row.n_channels();
+    const std::size_t used = work.picks.size() * n_channels;
+    const std::size_t size = out.lists.width * n_channels;
+    std::int32_t* const ranks = out.ranks + row * size;
+    float* const scores = out.channel_scores + row * size;
+    std::copy_n(work.ranks.data(), used, ranks);
+    std::copy_n(work.channel_scores.data(), used, scores);
+    std::fill(ranks + used, ranks + size, 0);
+    std::fill(scores + used, scores + size, std::numeric_limits<float>::quiet_NaN());
 }
 
 // 1 / position, for lists that have no other score.

@@ -47,8 +47,8 @@ class Picks {
     bool all_free() const { return filters_.exclude.rows == 0; }
     bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
-    // The place of a taken item in the list, from 0; others: at least kBarred.
-    std::uint32_t place(std::uint32_t entry) const { return places_[entry]; }
+    // By entry: the place of a taken item in the list, from 0; others: more than any.
+    const std::uint32_t* places() const { return places_.data(); }
 
     // Whether the item may be taken now. What a cap forbids stays forbidden.
     bool usable(std::uint32_t entry) {

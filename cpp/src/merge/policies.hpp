@@ -29,6 +29,8 @@ struct Workspace {
     std::vector<std::uint32_t> order;   // Quota: the final one
     std::vector<Portion> portions;      // Quota: by channel
     std::vector<std::int64_t> charged;  // Quota: items taken, by channel
+    std::vector<std::int32_t> ranks;    // provenance: by place in the list and channel
+    std::vector<float> channel_scores;
     std::span<std::int32_t> shortfall;  // by channel; zeros at first
 };
 

@@ -35,8 +35,8 @@ void Ranking::reserve(std::size_t n) {
     order_.resize(n + 1);
 }
 
-// Distributes the keys over buckets of equal width, half as many, as far as the k-th. Returns where
-// its bucket ends.
+// Distributes the keys over buckets of equal width, one to two for each key, as far as the k-th.
+// Returns where its bucket ends.
 std::size_t Ranking::spread(std::size_t n, std::size_t k) {
     std::uint32_t low = UINT32_MAX;
     std::uint32_t high = 0;
@@ -45,12 +45,12 @@ std::size_t Ranking::spread(std::size_t n, std::size_t k) {
         low = std::min(low, key);
         high = std::max(high, key);
     }
-    const int bits = std::max(1, static_cast<int>(std::bit_width(n)) - 1);
+    const int bits = static_cast<int>(std::bit_width(n));
     const int shift = std::max(0, static_cast<int>(std::bit_width(high - low)) - bits);
     const auto bucket = [&](std::uint64_t key) {
         return (static_cast<std::uint32_t>(key >> 32) - low) >> shift;
     };
-    ends_.assign((std::size_t{1} << bits) + 1, 0);
+    ends_.assign(std::size_t{1} << bits, 0);
     for (std::size_t i = 0; i < n; ++i) ++ends_[bucket(keys_[i])];
     std::uint32_t end = 0;
     std::uint32_t used = 0;  // buckets
@@ -59,12 +59,16 @@ std::size_t Ranking::spread(std::size_t n, std::size_t k) {
         end += ends_[used];
         ends_[used] = begin;
     }
-    ends_[used] = end;  // of the rest nothing is wanted but that it does no harm
-    for (std::size_t i = 0; i < n; ++i) {
-        spread_[ends_[std::min(bucket(keys_[i]), used)]++] = keys_[i];
-    }
     ends_.resize(used);
-    return end;
+    const std::uint64_t limit = low + (std::uint64_t{used} << shift);  // may be beyond 32 bits
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t key = keys_[i];
+        keys_[kept] = key;
+        kept += key >> 32 < limit ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < kept; ++i) spread_[ends_[bucket(keys_[i])]++] = keys_[i];
+    return kept;
 }
 
 void Ranking::sort_crowded(const std::int64_t* ids) {

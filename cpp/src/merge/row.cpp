@@ -10,6 +10,15 @@ namespace {
 
 bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U; }
 
+// Whether every place has an id and a finite score. Without branches: most rows are.
+bool all_in_use(const Places& places) {
+    std::int64_t ids = 0;
+    for (std::size_t i = 0; i < places.n; ++i) ids |= places.ids[i];
+    std::int32_t bad = 0;
+    for (std::size_t i = 0; i < places.n; ++i) bad |= is_finite(places.scores[i]) ? 0 : 1;
+    return ids >= 0 && bad == 0;
+}
+
 [[noreturn]] void throw_bad_place(const Channel& channel, std::size_t row, std::int64_t id,
                                   float score) {
     const std::string where = "channels['" + std::string(channel.name) + "']: expected ";
@@ -36,31 +45,41 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     std::fill_n(holders_.data(), most, 0);
 }
 
+// Puts a channel's items behind those of the channels before; returns where the next may begin.
+template <bool kAllInUse, class Bad>
+std::size_t Row::add(const Places& places, Entries& items, std::size_t c, std::size_t at,
+                     const Bad& bad) {
+    const std::uint64_t bit = std::uint64_t{1} << c;
+    std::uint64_t* const holders = holders_.data();
+    std::uint32_t* const entries = entries_.data();
+    float* const scores = scores_.data();
+    for (std::size_t i = 0; i < places.n; ++i) {
+        const std::int64_t id = places.ids[i];
+        if (!kAllInUse && id == -1) continue;
+        if (!kAllInUse && (id < 0 || !is_finite(places.scores[i]))) [[unlikely]]
+            bad(i);
+        const std::uint32_t entry = items.insert(id).entry;
+        const std::uint64_t held = holders[entry];
+        holders[entry] = held | bit;
+        entries[at] = entry;
+        scores[at] = places.scores[i];
+        at += (held & bit) == 0 ? 1 : 0;  // a repeat is written over
+    }
+    return at;
+}
+
 void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
     reserve(channels, row);
     Entries items = items_;
-    std::uint64_t* const holders = holders_.data();
-    std::uint32_t* const entries = entries_.data();
-    float* const kept = scores_.data();
-    std::size_t place = 0;
     for (std::size_t c = 0; c < channels.size(); ++c) {
-        const std::int64_t* const ids = channels[c].ids + channels[c].begin(row);
-        const float* const scores = channels[c].scores + channels[c].begin(row);
-        const std::size_t n = channels[c].length(row);
-        const std::uint64_t bit = std::uint64_t{1} << c;
-        for (std::size_t i = 0; i < n; ++i) {
-            if (ids[i] == -1) continue;
-            if (ids[i] < 0 || !is_finite(scores[i])) [[unlikely]] {
-                throw_bad_place(channels[c], row, ids[i], scores[i]);
-            }
-            const std::uint32_t entry = items.insert(ids[i]).entry;
-            const std::uint64_t held = holders[entry];
-            holders[entry] = held | bit;
-            entries[place] = entry;
-            kept[place] = scores[i];
-            place += (held & bit) == 0 ? 1 : 0;  // a repeat is written over
-        }
-        begins_[c + 1] = place;
+        const Channel& channel = channels[c];
+        const std::size_t begin = channel.begin(row);
+        const Places places{channel.ids + begin, channel.scores + begin, channel.length(row)};
+        const auto bad = [&](std::size_t i) {
+            throw_bad_place(channel, row, places.ids[i], places.scores[i]);
+        };
+        begins_[c + 1] = all_in_use(places) ? add<true>(places, items, c, begins_[c], bad)
+                                            : add<false>(places, items, c, begins_[c], bad);
     }
     items_ = items;
 }

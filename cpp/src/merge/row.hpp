@@ -11,6 +11,13 @@
 
 namespace vecrecall::merging {
 
+// A row of one channel.
+struct Places {
+    const std::int64_t* ids;
+    const float* scores;
+    std::size_t n;
+};
+
 class Row {
   public:
     // Replaces what was there. Throws std::invalid_argument for a score that is not finite or an id
@@ -35,6 +42,9 @@ class Row {
 
   private:
     std::size_t length(std::size_t c) const { return begins_[c + 1] - begins_[c]; }
+    template <bool kAllInUse, class Bad>
+    std::size_t add(const Places& places, Entries& items, std::size_t c, std::size_t at,
+                    const Bad& bad);
     void reserve(const std::vector<Channel>& channels, std::size_t row);
 
     EntryTable table_;
