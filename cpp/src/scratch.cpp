@@ -11,7 +11,11 @@ namespace {
 // What is kept at most: the buffers of two threads at ordinary list lengths.
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 
+constexpr std::size_t kMostBuffers = 64;
+
 struct Stock {
+    Stock() { buffers.reserve(kMostBuffers); }
+
     std::mutex mutex;
     std::vector<Buffer<std::byte>> buffers;
     std::size_t bytes = 0;
@@ -46,7 +50,7 @@ Buffer<std::byte> take_scratch(std::size_t bytes) {
 void keep_scratch(Buffer<std::byte> buffer) {
     Stock& s = stock();
     const std::unique_lock lock(s.mutex, std::try_to_lock);
-    if (!lock || buffer.size() > kMostBytes / 2) return;
+    if (!lock || buffer.size() > kMostBytes / 2 || s.buffers.size() == kMostBuffers) return;
     s.bytes += buffer.size();
     s.buffers.push_back(std::move(buffer));
     while (s.bytes > kMostBytes) {  // the oldest goes

@@ -56,20 +56,39 @@ Range range_of(const float* values, std::size_t n) {
     return range;
 }
 
+// Integers in the order of floats.
+VR_INLINE std::int64_t key_of(float x) {
+    std::int32_t bits;
+    __builtin_memcpy(&bits, &x, 4);
+    return bits < 0 ? -std::int64_t{bits & 0x7FFFFFFF} : bits;
+}
+
+VR_INLINE float float_of(std::int64_t key) {
+    const auto magnitude = static_cast<std::int32_t>(key < 0 ? -key : key);
+    float x;
+    __builtin_memcpy(&x, &magnitude, 4);
+    return key < 0 ? -x : x;
+}
+
+// Bisects the floats between the smallest and the largest value, not the reals: one value far away
+// costs a few steps more, and no precision.
 template <class S>
 float reached_by(const float* values, std::size_t n, std::size_t k) {
     const Range range = range_of<S>(values, n);
     if (n < k || count_reaching<S>(values, n, range.smallest) < k) return -__builtin_inff();
-    // In double: the sum of two floats does not overflow.
-    double low = range.smallest;
-    double high = range.largest;
-    for (int step = 0; step < 14; ++step) {
-        const double middle = (low + high) / 2;
-        const auto floor = static_cast<float>(middle);
-        if (count_reaching<S>(values, n, floor) >= k) low = floor;
-        else high = middle;
+    std::int64_t low = key_of(range.smallest);
+    std::int64_t high = key_of(range.largest) + 1;
+    while (high - low > 1) {
+        const std::int64_t middle = low + (high - low) / 2;
+        const std::size_t count = count_reaching<S>(values, n, float_of(middle));
+        if (count < k) {
+            high = middle;
+            continue;
+        }
+        low = middle;
+        if (count - k <= k / 32) break;
     }
-    return static_cast<float>(low);
+    return float_of(low);
 }
 
 }  // namespace

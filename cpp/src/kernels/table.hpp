@@ -132,8 +132,8 @@ struct KernelTable {
     double (*largest_residual)(const QuantiseI8&);  // max |r_j|
     void (*quantise_i8)(QuantiseI8&);
 
-    // A value that at least k of the n values reach, at most a ten-thousandth of their range below
-    // the k-th largest; -infinity where fewer than k values are above that. No value is NaN.
+    // A value that at least k of the n values reach, and k + k / 32 at most, unless more are equal;
+    // -infinity where fewer than k values are above that. No value is NaN.
     float (*reached_by)(const float* values, std::size_t n, std::size_t k);
 
     void (*pool_sum)(const PoolSum&);

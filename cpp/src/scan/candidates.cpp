@@ -63,13 +63,19 @@ double Candidates::mean_burst(float floor) const {
     return count > 0 ? squares / count : 1;
 }
 
-bool Candidates::indistinct(std::vector<float>& scratch) const {
+// The share of the items holds this share of the k best, and of what lies as near to them; with a
+// few at least to count by.
+double Candidates::undecided(double share, std::vector<float>& scratch) const {
+    constexpr double kFew = 32;
+    const auto k = static_cast<double>(k_);
+    const auto rank = static_cast<std::size_t>(std::min(k, std::max(kFew, k * share)));
+    if (count_ <= rank) return 0;
     scratch.resize(count_);
     for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].middle();
-    const float kth = table_.reached_by(scratch.data(), count_, k_);
-    std::size_t undecided = 0;
-    for (std::uint32_t i = 0; i < count_; ++i) undecided += intervals_[i].highest >= kth ? 1U : 0U;
-    return undecided > hard_limit_ / 4 * 3;
+    const float floor = table_.reached_by(scratch.data(), count_, rank);
+    std::size_t open = 0;
+    for (std::uint32_t i = 0; i < count_; ++i) open += intervals_[i].highest >= floor ? 1U : 0U;
+    return static_cast<double>(open - rank) * k / static_cast<double>(rank);
 }
 
 void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {

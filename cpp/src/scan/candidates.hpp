@@ -1,4 +1,4 @@
-// One query's candidates: a bounded buffer, and the threshold that it has earned.
+// One query's candidates: a bounded buffer, and the threshold that they have proved or promise.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +58,11 @@ class Candidates {
         count_ = kept;
     }
 
-    // Drops all candidates and keeps the threshold: the items that earned it will be found again.
-    void forget() { count_ = 0; }
+    // Drops all candidates: their items will be scanned again.
+    void restart(float threshold) {
+        count_ = 0;
+        threshold_ = threshold;
+    }
 
     bool crowded() const { return count_ >= soft_limit_; }
 
@@ -71,8 +74,9 @@ class Candidates {
     // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than
     // them).
     bool overfull() const { return count_ > hard_limit_ / 4 * 3; }
-    // Even exact scores would leave it so.
-    bool indistinct(std::vector<float>& scratch) const;
+    // How many more than k will have to be scored exactly in the end, going by this share of the
+    // items.
+    double undecided(double share, std::vector<float>& scratch) const;
     // Scores exactly what may be among the k best, and keeps those.
     void make_exact(const Rescore& rescore, const IdMap& ids);
 

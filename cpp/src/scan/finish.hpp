@@ -20,8 +20,8 @@ class Finisher {
     void add(const Candidates& candidates, float threshold);
     void write(const ListsOut& out);
 
-    // The list is as long as it can be, and its last score proves the threshold, guessed or not:
-    // whatever was dropped lies below it.
+    // The list is full and its last score proves the threshold, guessed or not: whatever was
+    // dropped lies below it. Up to first_threshold only what min_score forbids was dropped.
     bool proves(float threshold, const ListsOut& out) const;
 
     std::uint64_t rescored() const { return rescored_; }

@@ -15,6 +15,7 @@ void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric 
                   .items = items,
                   .queries = queries,
                   .options = options,
+                  .codes = codes,
                   .first_threshold = -std::numeric_limits<float>::infinity()};
     const std::size_t m = queries.size();
     const std::unique_ptr<Stepper> stepper =

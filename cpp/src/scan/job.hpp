@@ -12,6 +12,7 @@ struct Job {
     const Items& items;
     const QueryBatch& queries;
     const SearchOptions& options;
+    bool codes;             // scan by them
     float first_threshold;  // the smallest float32 score that min_score lets pass
 
     // A bit per row: what query q may get.

@@ -36,6 +36,12 @@ QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
     });
 }
 
+QueryBatch QueryBatch::select(const std::vector<std::size_t>& which) const {
+    QueryBatch selected(dim_);
+    for (const std::size_t i : which) selected.queries_.push_back(queries_[i]);
+    return selected;
+}
+
 void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, const float* row,
                          std::size_t i) {
     double* wide = wide_.data() + i * exact_width(dim_);
@@ -45,6 +51,7 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     query.length = norm(table, wide, row, dim_);
     query.multiplier = 1;
     float* p = scan_vectors_.data() + i * dim_;
+    query.scan_vector = p;
     double product = 0;  // q.mu
     table.sum_products(wide, items.centre(), dim_, nullptr, 1, &product);
     double square = 0;

@@ -17,7 +17,8 @@ struct Query {
     double length;       // |q|, exact lane order
     double constant;
     double multiplier;
-    double scan_length;  // at least |p|
+    double scan_length;        // at least |p|
+    const float* scan_vector;  // p in float32
     IdSet excluded;
 };
 
@@ -29,10 +30,11 @@ class QueryBatch {
 
     std::size_t size() const { return queries_.size(); }
     const Query& operator[](std::size_t i) const { return queries_[i]; }
-    // p in float32.
-    const float* scan_vector(std::size_t i) const { return scan_vectors_.data() + i * dim_; }
+    // Some of the queries, while this batch lives.
+    QueryBatch select(const std::vector<std::size_t>& which) const;
 
   private:
+    explicit QueryBatch(std::size_t dim) : dim_(dim) {}
     void prepare(const kernels::KernelTable& table, const Items& items, const float* row,
                  std::size_t i);
 

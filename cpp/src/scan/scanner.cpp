@@ -1,6 +1,7 @@
 #include "scan/scanner.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace vecrecall::scan {
@@ -10,16 +11,20 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 
 // The codes have failed when handling hits costs about a twelfth of a float32 scan of the same
 // items: a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
-constexpr std::uint64_t kProductsAHit = 8192;
+constexpr double kProductsAHit = 8192;
 
-// A perfect scan has k ln(n / k) hits, and some more for what the bound leaves open.
-constexpr std::uint64_t kHitsAnyway = 24;
+// An exact score of a row somewhere costs some 40 ns. What they may cost in the end is most of a
+// float32 scan.
+constexpr std::uint64_t kHitsAScore = 4;
+constexpr double kProductsAScore = 3000;
 
-// Blocks of a scanner before its hits are held against the codes: thresholds must settle first.
+// Items of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
 
-// The first guess comes after this share of the items, the next ones after twice as many each.
-constexpr std::size_t kFirstGuess = 64;
+// The first outlook comes after this share of the items, the next ones after twice as many each.
+constexpr std::size_t kFirstOutlook = 64;
+// But not before the codes have shown that they select.
+constexpr std::size_t kFewestToJudge = 6 * kBlockItems;
 
 // Blocks are visited in steps of the golden section, so that any run of visits is spread evenly
 // over the items, whatever order those have.
@@ -34,23 +39,30 @@ std::size_t golden_stride(std::size_t blocks) {
 // Soft: looking whenever the candidates have grown by half keeps the hits of a whole scan within a
 // quarter of k ln(n / k), what a perfect threshold would let through, at a few comparisons a hit.
 // Hard: the promise of bounded memory.
-Limits limits_for(const Items& items, std::size_t k) {
+Limits limits_for(const Job& job) {
+    const std::size_t k = job.options.k;
     Limits limits{};
-    limits.step = items.codes().empty() ? longest_step_f32(items.dim()) : kBlockItems;
-    const std::size_t all = whole_words(items.size());
+    limits.step = job.codes ? kBlockItems : longest_step_f32(job.items.dim());
+    const std::size_t all = whole_words(job.items.size());
     limits.hard = std::max<std::size_t>(4 * std::min(k, all), 4096);
     limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all) / 2, 64));
     limits.room = std::min(limits.hard + limits.step, all);
     return limits;
 }
 
-Group::Group(const Job& job, std::size_t first_query, std::size_t count, bool guessing)
+Group::Group(const Job& job, std::size_t first_query, std::size_t count, std::size_t scanners,
+             bool guessing)
     : first_(first_query),
+      alone_(scanners == 1),
       guessing_(guessing),
       blocks_(job.items.blocks()),
       stride_(guessing ? golden_stride(blocks_) : 1),
       thresholds_(count) {
-    for (auto& t : thresholds_) t.store(job.first_threshold, std::memory_order_relaxed);
+    lower_all(job.first_threshold);
+}
+
+void Group::lower_all(float threshold) {
+    for (auto& t : thresholds_) t.store(threshold, std::memory_order_relaxed);
 }
 
 std::size_t Group::claim_block() {
@@ -72,8 +84,8 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
       intervals_(checked_product(group.size(), limits.room)),
       step_(group.size()),
       step_items_(std::min(kFirstStep, limits.step)),
-      next_guess_(group.guessing() ? job.items.size() / kFirstGuess : job.items.size()) {
-    if (!job.items.codes().empty()) codes_ = step_i8(job, group.first(), group.size());
+      next_outlook_(std::max(job.items.size() / kFirstOutlook, kFewestToJudge)) {
+    if (job.codes) codes_ = step_i8(job, group.first(), group.size());
     candidates_.reserve(group.size());
     for (std::size_t q = 0; q < group.size(); ++q) {
         candidates_.emplace_back(job.table, hits_.data() + q * limits.room,
@@ -85,9 +97,10 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
 void Scanner::run() {
     for (std::size_t b = group_.claim_block(); b < job_.items.blocks(); b = group_.claim_block()) {
         scan_block(b);
-        if (items_seen_ >= next_guess_) guess_all();
         blocks_done_.push_back(b);
+        if (codes_ && items_seen_ >= next_outlook_) count_undecided();
         if (codes_ && (giving_up_ || codes_fail())) give_up_codes();
+        if (codes_ && items_seen_ >= next_outlook_) look_ahead();
     }
 }
 
@@ -164,18 +177,39 @@ void Scanner::tighten(std::size_t q) {
     candidates_[q].tighten(scratch_);
     group_.raise(q, candidates_[q].threshold());
     if (!candidates_[q].overfull() || giving_up_) return;
-    const bool stuck = stepper_ == codes_.get() && early() && candidates_[q].indistinct(scratch_);
+    const bool stuck = stepper_ == codes_.get() && early() && too_many_to_score(q);
     if (stuck && ++stuck_ > group_.size() / 8) giving_up_ = true;
     else make_exact(q);
 }
 
-void Scanner::guess_all() {
-    const double share = static_cast<double>(items_seen_) / static_cast<double>(job_.items.size());
+// Exact scores that would take an eighth of a float32 scan, or leave the buffer as full as it is.
+bool Scanner::too_many_to_score(std::size_t q) {
+    const double undecided = candidates_[q].undecided(1.0, scratch_);
+    const double room =
+        0.75 * static_cast<double>(limits_.hard) - static_cast<double>(job_.options.k);
+    return undecided > std::min(room, all_products() / kProductsAScore / 8);
+}
+
+double Scanner::all_products() const {
+    return static_cast<double>(job_.items.size()) * static_cast<double>(job_.items.dim());
+}
+
+double Scanner::seen_share() const {
+    return static_cast<double>(items_seen_) / static_cast<double>(job_.items.size());
+}
+
+void Scanner::count_undecided() {
+    undecided_ = 0;
+    for (const Candidates& c : candidates_) undecided_ += c.undecided(seen_share(), scratch_);
+}
+
+void Scanner::look_ahead() {
+    next_outlook_ = 2 * items_seen_;
+    if (!group_.guessing()) return;
     for (std::size_t q = 0; q < group_.size(); ++q) {
-        candidates_[q].guess(share, scratch_);
+        candidates_[q].guess(seen_share(), scratch_);
         group_.raise(q, candidates_[q].threshold());
     }
-    next_guess_ = 2 * items_seen_;
 }
 
 void Scanner::make_exact(std::size_t q) {
@@ -185,7 +219,7 @@ void Scanner::make_exact(std::size_t q) {
             job_.score(group_.first() + q, rows, n, scores);
         },
         job_.items.ids());
-    hits_seen_ += 4 * (candidates_[q].rescored() - before);  // an exact score costs some 40 ns
+    hits_seen_ += kHitsAScore * (candidates_[q].rescored() - before);
     group_.raise(q, candidates_[q].threshold());
 }
 
@@ -194,25 +228,36 @@ bool Scanner::early() const {
     return blocks_done_.size() < std::max<std::size_t>(4, job_.items.blocks() / 8);
 }
 
-// On data finer than the codes' bound nearly everything is a hit.
+// Three times the hits of a perfect scan, k (1 + ln(n / k)), for what the bounds leave open.
+double Scanner::hits_of_good_codes() const {
+    const auto n = static_cast<double>(job_.items.size());
+    const double k = std::min(static_cast<double>(job_.options.k), n);
+    return 3 * k * (1 + std::log(n / k)) + 768;
+}
+
+// On data finer than the codes' bound nearly everything is a hit, or stays undecided to the end.
 bool Scanner::codes_fail() const {
     const std::uint64_t settled = kSettlingItems * group_.size();
     if (coded_items_ <= settled) return false;
-    const std::uint64_t any_scan_has =
-        kHitsAnyway * std::max<std::uint64_t>(job_.options.k, 32) * group_.size();
-    const std::uint64_t bearable = (coded_items_ - settled) * job_.items.dim() / kProductsAHit;
-    return hits_seen_ > any_scan_has + bearable;
+    const auto n = static_cast<double>(group_.size());
+    const auto dim = static_cast<double>(job_.items.dim());
+    if (undecided_ > n * all_products() / kProductsAScore) return true;
+    const double bearable = static_cast<double>(coded_items_ - settled) * dim / kProductsAHit;
+    return static_cast<double>(hits_seen_) > n * hits_of_good_codes() + bearable;
 }
 
 // The rest is scanned in float32. What the codes left undecided would have to be scored exactly,
-// row by row; where few blocks are done, scanning them again costs a fraction of that.
+// row by row; where few blocks are done, scanning them again costs a fraction of that. A guess that
+// was made with bad codes is then taken back, unless other threads have dropped items by it.
 void Scanner::give_up_codes() {
     const bool again = early() || giving_up_;
     codes_.reset();
     giving_up_ = false;
+    gave_up_codes_ = true;
     if (!again) return;
-    for (Candidates& candidates : candidates_) candidates.forget();
     items_seen_ = 0;
+    if (group_.alone()) group_.lower_all(job_.first_threshold);
+    for (std::size_t q = 0; q < group_.size(); ++q) candidates_[q].restart(group_.threshold(q));
     for (const std::size_t block : blocks_done_) scan_block(block);
 }
 

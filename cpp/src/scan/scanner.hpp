@@ -20,7 +20,7 @@ struct Limits {
     std::size_t room;  // hits a buffer must take
 };
 
-Limits limits_for(const Items& items, std::size_t k);
+Limits limits_for(const Job& job);
 
 // Queries [first, first + n) of a batch against blocks that are claimed one at a time, so that
 // several threads can share the work: each makes a Scanner of its own on the same Group.
@@ -28,10 +28,12 @@ class Group {
   public:
     // Guessing: thresholds run ahead of what is proved, from a sample of the items. The final list
     // must then prove them.
-    Group(const Job& job, std::size_t first_query, std::size_t count, bool guessing);
+    Group(const Job& job, std::size_t first_query, std::size_t count, std::size_t scanners,
+          bool guessing);
 
     std::size_t first() const { return first_; }
     std::size_t size() const { return thresholds_.size(); }
+    bool alone() const { return alone_; }  // one scanner does it all
     bool guessing() const { return guessing_; }
 
     bool finished() const { return claimed_.load() >= blocks_; }
@@ -41,9 +43,12 @@ class Group {
     // The highest that any thread has come to.
     float threshold(std::size_t q) const { return thresholds_[q].load(std::memory_order_relaxed); }
     void raise(std::size_t q, float threshold);
+    // Only where nothing that was dropped is counted on any more.
+    void lower_all(float threshold);
 
   private:
     std::size_t first_;
+    bool alone_;
     bool guessing_;
     std::size_t blocks_;
     std::size_t stride_;
@@ -67,6 +72,7 @@ class Scanner {
     const Candidates& candidates(std::size_t q) const { return candidates_[q]; }
     std::uint64_t items_scanned() const { return items_scanned_; }
     Precisions precisions() const { return precisions_; }
+    bool gave_up_codes() const { return gave_up_codes_; }
 
   private:
     void choose_stepper(std::size_t block);
@@ -76,9 +82,14 @@ class Scanner {
     void take_in();
     void take_in(std::size_t q, std::uint32_t count);
     void tighten(std::size_t q);
-    void guess_all();
+    bool too_many_to_score(std::size_t q);
+    double all_products() const;
+    double seen_share() const;
+    void count_undecided();
+    void look_ahead();
     void make_exact(std::size_t q);
     bool early() const;
+    double hits_of_good_codes() const;
     bool codes_fail() const;
     void give_up_codes();
 
@@ -97,9 +108,11 @@ class Scanner {
     std::size_t longest_step_ = 0;  // of the stepper
     std::vector<std::size_t> blocks_done_;
     std::size_t items_seen_ = 0;
-    std::size_t next_guess_;  // at so many
-    std::size_t stuck_ = 0;   // queries whose early candidates the codes could not tell apart
-    bool giving_up_ = false;  // the codes, at once
+    std::size_t next_outlook_;  // at so many
+    double undecided_ = 0;      // candidates that the codes will leave open, by the last outlook
+    std::size_t stuck_ = 0;     // queries whose early candidates the codes could not tell apart
+    bool giving_up_ = false;    // the codes, at once
+    bool gave_up_codes_ = false;
 
     std::uint64_t items_scanned_ = 0;
     std::uint64_t coded_items_ = 0;  // of these, by the codes

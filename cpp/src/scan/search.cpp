@@ -1,7 +1,9 @@
 #include "scan/search.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <limits>
 
 #include "kernels/registry.hpp"
 #include "scan/finish.hpp"
@@ -55,6 +57,13 @@ Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int
     return {.group_queries = std::min(most, queries), .groups_at_once = 1, .scanners_a_group = t};
 }
 
+struct Outcome {
+    SearchStats stats;
+    Precisions precisions;
+    bool gave_up_codes = false;
+    std::vector<std::size_t> unproved;  // queries whose thresholds were guessed too high
+};
+
 // Some groups of a plan, scanned and finished together.
 class Wave {
   public:
@@ -67,13 +76,13 @@ class Wave {
           end_(end),
           unproved_(end - first) {
         for (std::size_t q = first; q < end; q += plan.group_queries) {
-            groups_.push_back(
-                std::make_unique<Group>(job, q, std::min(plan.group_queries, end - q), guessing));
+            groups_.push_back(std::make_unique<Group>(job, q, std::min(plan.group_queries, end - q),
+                                                      plan.scanners_a_group, guessing));
         }
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
 
-    void run(int threads, const ListsOut& out, SearchStats& stats, Precisions& precisions) {
+    void run(int threads, const ListsOut& out, Outcome& outcome) {
         parallel_for(scanners_.size(), threads, [&](std::size_t s) {
             Group& group = *groups_[s / plan_.scanners_a_group];
             if (group.finished()) return;  // others were faster
@@ -82,22 +91,17 @@ class Wave {
         });
         std::atomic<std::uint64_t> rescored{0};
         parallel_for(end_ - first_, threads, [&](std::size_t i) { rescored += finish(i, out); });
-        stats.rows_rescored += rescored;
+        outcome.stats.rows_rescored += rescored;
         for (const auto& scanner : scanners_) {
             if (!scanner) continue;
-            stats.items_scanned += scanner->items_scanned();
-            precisions.int8 = precisions.int8 || scanner->precisions().int8;
-            precisions.float32 = precisions.float32 || scanner->precisions().float32;
+            outcome.stats.items_scanned += scanner->items_scanned();
+            outcome.precisions.int8 |= scanner->precisions().int8;
+            outcome.precisions.float32 |= scanner->precisions().float32;
+            outcome.gave_up_codes |= scanner->gave_up_codes();
         }
-    }
-
-    // Queries whose thresholds were guessed too high.
-    std::vector<std::size_t> unproved() const {
-        std::vector<std::size_t> queries;
         for (std::size_t i = 0; i < unproved_.size(); ++i) {
-            if (unproved_[i] != 0) queries.push_back(first_ + i);
+            if (unproved_[i] != 0) outcome.unproved.push_back(first_ + i);
         }
-        return queries;
     }
 
   private:
@@ -137,54 +141,40 @@ const char* name_of(const Precisions& precisions) {
     return precisions.float32 ? "float32" : "none";
 }
 
-// A guess pays where hits cost as much as memory, and needs items in no order of ours.
-bool worth_guessing(const Items& items, std::size_t queries) {
+// A guess pays where the scan is so fast that hits count, and needs items in no order of ours.
+bool worth_guessing(const Job& job) {
     constexpr std::size_t kFewestBlocks = 64;
     constexpr std::size_t kFewestQueries = 8;
-    return queries >= kFewestQueries && items.blocks() >= kFewestBlocks && !items.ordered();
+    return job.codes && job.queries.size() >= kFewestQueries &&
+           job.items.blocks() >= kFewestBlocks && !job.items.ordered();
 }
 
-class Scan {
-  public:
-    Scan(const Job& job, int threads, const ListsOut& out)
-        : job_(job), threads_(threads), out_(out), limits_(limits_for(job.items, job.options.k)) {}
-
-    SearchStats run() {
-        const Plan plan = plan_for(job_.items, job_.queries.size(), limits_, threads_);
-        const std::size_t at_once = plan.group_queries * plan.groups_at_once;
-        for (std::size_t q = 0; q < job_.queries.size(); q += at_once) {
-            answer(plan, q, std::min(job_.queries.size(), q + at_once));
-        }
-        stats_.precision = name_of(precisions_);
-        return stats_;
+void run_waves(const Job& job, int threads, bool guessing, const ListsOut& out, Outcome& outcome) {
+    const Limits limits = limits_for(job);
+    const Plan plan = plan_for(job.items, job.queries.size(), limits, threads);
+    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
+    for (std::size_t q = 0; q < job.queries.size(); q += at_once) {
+        const std::size_t end = std::min(job.queries.size(), q + at_once);
+        Wave(job, limits, plan, q, end, guessing).run(threads, out, outcome);
     }
+}
 
-  private:
-    void answer(const Plan& plan, std::size_t first, std::size_t end) {
-        const bool guessing = worth_guessing(job_.items, end - first);
-        const std::vector<std::size_t> unproved = wave(plan, first, end, guessing);
-        if (unproved.size() > (end - first) / 8) {
-            wave(plan, first, end, false);
-            return;
-        }
-        const Plan alone = plan_for(job_.items, 1, limits_, threads_);
-        for (const std::size_t q : unproved) wave(alone, q, q + 1, false);
+SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
+    Outcome outcome;
+    run_waves(job, threads, worth_guessing(job), out, outcome);
+    if (!outcome.unproved.empty()) {
+        const QueryBatch queries = job.queries.select(outcome.unproved);
+        const Job again{.table = job.table,
+                        .items = job.items,
+                        .queries = queries,
+                        .options = job.options,
+                        .codes = job.codes && !outcome.gave_up_codes,
+                        .first_threshold = job.first_threshold};
+        run_waves(again, threads, false, out, outcome);  // which proves every threshold
     }
-
-    std::vector<std::size_t> wave(const Plan& plan, std::size_t first, std::size_t end,
-                                  bool guessing) {
-        Wave wave(job_, limits_, plan, first, end, guessing);
-        wave.run(threads_, out_, stats_, precisions_);
-        return wave.unproved();
-    }
-
-    const Job& job_;
-    int threads_;
-    const ListsOut& out_;
-    Limits limits_;
-    SearchStats stats_;
-    Precisions precisions_;
-};
+    outcome.stats.precision = name_of(outcome.precisions);
+    return outcome.stats;
+}
 
 }  // namespace
 
@@ -201,8 +191,9 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                   .items = items,
                   .queries = batch,
                   .options = options,
+                  .codes = !items.codes().empty(),
                   .first_threshold = smallest_passing(options.min_score)};
-    return worth_gathering(job) ? gather(job, threads, out) : Scan(job, threads, out).run();
+    return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
 }
 
 }  // namespace vecrecall::scan

@@ -49,7 +49,7 @@ class F32 : public Stepper {
         const std::size_t dim = job_.items.dim();
         std::fill_n(queries_.data(), queries_.size(), 0.0F);
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            std::copy_n(job_.queries.scan_vector(first_query_ + q), dim,
+            std::copy_n(job_.queries[first_query_ + q].scan_vector, dim,
                         queries_.data() + q * padded_dim(dim));
         }
     }
@@ -63,7 +63,7 @@ class F32 : public Stepper {
             const std::size_t n = std::min(width, n_queries() - q0);
             float* block = queries_.data() + q0 * dim;
             for (std::size_t q = 0; q < n; ++q) {
-                const float* p = job_.queries.scan_vector(first_query_ + q0 + q);
+                const float* p = job_.queries[first_query_ + q0 + q].scan_vector;
                 for (std::size_t j = 0; j < dim; ++j) block[j * n + q] = p[j];
             }
         }

@@ -64,7 +64,7 @@ class I8 : public Stepper {
     // p = step * g + f with g in -limit .. limit.
     void quantise_query(std::size_t q) {
         const std::size_t dim = job_.items.dim();
-        const float* p = job_.queries.scan_vector(first_query_ + q);
+        const float* p = job_.queries[first_query_ + q].scan_vector;
         const auto limit = static_cast<double>(job_.table.i8_query_limit);
         double largest = 0;
         for (std::size_t j = 0; j < dim; ++j) {
