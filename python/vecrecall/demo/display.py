@@ -131,7 +131,7 @@ def _show_user(console: Console, user: Report, best: str) -> None:
     table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
     table.add_column("last, newest first", no_wrap=True, ratio=3, style="dim")
     table.add_column(f"merged ({best})", no_wrap=True, ratio=3)
-    table.add_column("where from", ratio=5)
+    table.add_column("held by", ratio=5)
     last, merged = user["last"], user["merged"]
     for row in range(max(len(last), len(merged))):
         table.add_row(
@@ -177,10 +177,9 @@ def _show_merges(console: Console, report: Report) -> None:
         metric: {k: max(channel[metric][k] for channel in channels) for k in map(str, CUTOFFS)}
         for metric in ("hit_rate", "recall")
     }
+    chosen = report["best_merge"] if report["merges"][report["best_merge"]]["validation"] else None
     merges = {
-        f"{name} (best in validation)"
-        if name == report["best_merge"] and merge["validation"]
-        else name: merge
+        f"{name} (chosen)" if name == chosen else name: merge
         for name, merge in report["merges"].items()
     }
     console.print(_accuracy_table("merge", {**merges, "best single channel": single}, single))

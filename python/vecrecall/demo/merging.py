@@ -27,8 +27,8 @@ ROUNDS = 3
 TUNING = (
     f"{VALIDATION}. There one channel's value after another is set to each of a few, and the best "
     f"stays, up to {ROUNDS} times over all channels, starting from equal values; best is the "
-    f"largest mean of hit rate and recall at {' and '.join(map(str, CUTOFFS))}. The best merge is "
-    "the one that is best there, too"
+    f"largest mean of hit rate and recall at {' and '.join(map(str, CUTOFFS))}. The merge that "
+    "is best there is the chosen one"
 )
 
 UNTUNED = "too few interactions for a validation split: all channels weigh the same"
