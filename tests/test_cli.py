@@ -12,7 +12,7 @@ import pytest
 import vecrecall as vr
 from vecrecall import cli
 from vecrecall.cli import main
-from vecrecall.demo.report import KEYS
+from vecrecall.demo.keys import KEYS
 
 DEMO_PACKAGES = ("gensim", "pandas", "rich")
 NEEDS_DEMO = 'needs {}: pip install "vecrecall[demo]"'
@@ -79,7 +79,9 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "info" in shown
     assert main(["demo", "--help"]) == 0
     shown = capsys.readouterr().out
-    assert [word for word in ("--json", "--seed", "--data", "--users") if word not in shown] == []
+    assert [
+        word for word in ("--json", "--seed", "--data", "--users", "--plot") if word not in shown
+    ] == []
     assert [key for key in KEYS if key not in shown] == []
 
 
@@ -171,6 +173,7 @@ def test_files_that_are_not_there(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "No such file" in refused(capsys, ["demo", "--data", str(tmp_path / "none.csv")])
     assert "directory" in refused(capsys, ["demo", "--json", str(tmp_path / "none" / "out.json")])
     assert "directory" in refused(capsys, ["demo", "--json", str(tmp_path)])
+    assert "directory" in refused(capsys, ["demo", "--plot", str(tmp_path / "none" / "out.png")])
     (tmp_path / "folder.csv").mkdir()
     assert "folder.csv" in refused(capsys, ["demo", "--data", str(tmp_path / "folder.csv")])
 
@@ -184,6 +187,18 @@ def test_a_missing_package_is_named(
     message = refused(capsys, ["demo"])
     assert f"needs {name}" in message
     assert 'pip install "vecrecall[demo]"' in message
+
+
+@pytest.mark.usefixtures("demo_packages")
+def test_only_a_plot_needs_matplotlib(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    plot, data = str(tmp_path / "out.png"), str(tmp_path / "none.csv")
+    message = refused(capsys, ["demo", "--data", data, "--plot", plot])
+    assert "needs matplotlib" in message
+    assert 'pip install "vecrecall[demo]"' in message
+    assert "No such file" in refused(capsys, ["demo", "--data", data])
 
 
 @pytest.mark.usefixtures("demo_packages")

@@ -23,17 +23,21 @@ pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
 from rich.console import Console
 
 import vecrecall as vr
-from vecrecall.demo import channels, embeddings, evaluation, report
-from vecrecall.demo.data import HELD_OUT, Dataset, load
+from vecrecall.demo import channels, embeddings, evaluation, merging, provenance, report, system
+from vecrecall.demo.data import HELD_OUT, Dataset, validation_split
 from vecrecall.demo.display import Steps
-from vecrecall.demo.run import Options, build_channels, run
+from vecrecall.demo.evaluation import Lists
+from vecrecall.demo.keys import KEYS
+from vecrecall.demo.reading import load
+from vecrecall.demo.run import Options, run
+from vecrecall.demo.system import System
 
 Row = tuple[Any, ...]
 
 COLUMNS = ("user", "item", "time", "title", "tags")
 N_USERS = 40
 N_SHORT = 3
-PER_USER = 14
+PER_USER = 16
 
 
 def synthetic(seed: int = 0) -> list[Row]:
@@ -116,7 +120,7 @@ def test_repeats_count_once_at_their_first_time(tmp_path: Path) -> None:
 
 
 def test_users_with_few_interactions_are_trained_on_but_not_evaluated(dataset: Dataset) -> None:
-    described = report.describe_data(dataset, 0)
+    described = report.describe_data(dataset, None)
     assert described["users"] == N_USERS + N_SHORT
     assert described["users_evaluated"] == N_USERS
     assert described["users_too_short"] == N_SHORT
@@ -146,20 +150,31 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path, dataset: Dataset) -> None:
     np.testing.assert_array_equal(found.histories[0], dataset.histories[0])
 
 
+@pytest.fixture
+def made(dataset: Dataset, steps: Steps) -> System:
+    return system.build([dataset], 0, steps)[0]
+
+
+def recalled(found: System, channel: str, users: list[int], k: int) -> vr.SearchResult:
+    return found.channels[channel].recall(found.profiles.batch(np.array(users)), k)
+
+
 def _all_lists(dataset: Dataset, steps: Steps) -> dict[str, list[list[Any]]]:
-    recallers, _, _ = build_channels(dataset, 0, steps)
+    found = system.build([dataset], 0, steps)[0]
+    users = list(range(len(dataset.users)))
     return {
-        channel.name: [
-            labels(dataset, row) for row in channel.recall(np.arange(len(dataset.users)), 30).ids
-        ]
-        for channel in recallers
+        name: [labels(dataset, row) for row in recalled(found, name, users, 30).ids]
+        for name in found.channels
     }
 
 
 def _vectors(dataset: Dataset) -> list[bytes]:
     found = []
-    for train in (embeddings.item2vec, embeddings.tag2vec):
-        vectors = train(dataset, 0, lambda: None)
+    for vectors in (
+        embeddings.item2vec(dataset, 0, lambda: None),
+        embeddings.tag2vec(dataset, 0, lambda: None),
+        embeddings.svd(dataset, 0),
+    ):
         assert vectors is not None
         found += [vectors.items.tobytes(), vectors.users.tobytes()]
     return found
@@ -198,44 +213,119 @@ def test_training_interactions_do_influence(tmp_path: Path) -> None:
     assert all(a != b for a, b in zip(_vectors(before), _vectors(after), strict=True))
 
 
-def test_no_channel_recalls_what_the_user_has_seen(dataset: Dataset, steps: Steps) -> None:
-    recallers, skipped, _ = build_channels(dataset, 0, steps)
-    assert not skipped
-    assert len(recallers) == 4
-    for channel in recallers:
-        ids = channel.recall(dataset.evaluated, 30).ids
-        for user, row in zip(dataset.evaluated, ids, strict=True):
-            assert not set(row.tolist()) & set(dataset.histories[user].tolist())
+def test_validation_holds_out_the_five_items_before(dataset: Dataset) -> None:
+    found = validation_split(dataset)
+    assert found is not None
+    assert found.users == dataset.users
+    for user in range(len(dataset.users)):
+        n = HELD_OUT if user < N_USERS else 0
+        history = labels(dataset, dataset.histories[user])
+        assert labels(found, found.histories[user]) == history[: len(history) - n]
+        assert [item for item, _ in found.held_out_labels[user]] == history[len(history) - n :]
+        assert found.held_out[user].size == n
+    assert set(found.items) == {found.items[item] for h in found.histories for item in h}
+    assert found.titles == [dataset.titles[dataset.items.index(item)] for item in found.items]
+    assert found.tags == [dataset.tags[dataset.items.index(item)] for item in found.items]
 
 
-def test_popularity_counts_the_training_part(dataset: Dataset) -> None:
+def test_no_validation_without_enough_items(tmp_path: Path) -> None:
+    rows = one_user("abcdefghijklmn", list(range(14)))  # nine are left to train on
+    assert validation_split(load(write(tmp_path / "log.csv", rows, COLUMNS[:3]))) is None
+
+
+def test_tuning_sees_nothing_held_out(tmp_path: Path) -> None:
+    """Other held-out items give the same policies, and other hit rates."""
+    rows = synthetic()
+    held_out = {row for row in rows if row[2] >= PER_USER - HELD_OUT}
+    before = run(Options(data=write(tmp_path / "before.csv", rows)))
+    after = run(Options(data=write(tmp_path / "after.csv", _replace(rows, held_out))))
+    assert before["best_merge"] == after["best_merge"]
+    for name, merge in before["merges"].items():
+        assert merge["tried"] > 1
+        for key in ("policy", "validation", "tried"):
+            assert merge[key] == after["merges"][name][key]
+    assert [m["recall"] for m in before["merges"].values()] != [
+        m["recall"] for m in after["merges"].values()
+    ]
+
+
+def test_no_channel_recalls_what_the_user_has_seen(made: System) -> None:
+    assert list(made.channels) == list(channels.ABOUT)
+    users = made.dataset.evaluated
+    for name in made.channels:
+        ids = recalled(made, name, users.tolist(), 30).ids
+        for user, row in zip(users, ids, strict=True):
+            assert not set(row.tolist()) & set(made.dataset.histories[user].tolist())
+
+
+def test_popularity_counts_the_training_part(made: System) -> None:
+    dataset = made.dataset
     counts = Counter(item for history in dataset.histories for item in history.tolist())
     unseen = set(counts) - set(dataset.histories[0].tolist())
     expected = sorted(unseen, key=lambda item: (-counts[item], item))
-    found = channels.popularity(dataset).recall(np.array([0]), 10)
+    found = recalled(made, "popularity", [0], 10)
     assert found.ids[0].tolist() == expected[:10]
     assert found.scores[0].tolist() == [counts[item] for item in expected[:10]]
 
 
-def test_i2i_sums_the_weighted_cosines_of_the_last_items(dataset: Dataset) -> None:
-    vectors = embeddings.item2vec(dataset, 0, lambda: None)
+def test_i2i_sums_the_weighted_cosines_of_the_last_items(made: System) -> None:
+    dataset, vectors = made.dataset, made.trained.item2vec
     assert vectors is not None
-    i2i = channels.item2vec_channels(dataset, vectors)[0]
-    found = i2i.recall(np.array([3, 7]), 5)
+    found = recalled(made, "i2i-item2vec", [3, 7], 5)
+    known = vectors.known_items
+    unit = vectors.items.astype(np.float64)
+    unit[known] /= np.linalg.norm(unit[known], axis=1, keepdims=True)
+    heat = np.log1p(dataset.item_counts)
+    heat = (heat / heat.max()) ** channels.HEAT_POWER
     for row, user in enumerate((3, 7)):
         history = dataset.histories[user]
-        known = vectors.known_items
-        seeds = [item for item in history[::-1] if known[item]][: channels.SEEDS]
-        weights = channels.SEED_DECAY ** np.arange(len(seeds))
-        unit = vectors.items.astype(np.float64)
-        unit[known] /= np.linalg.norm(unit[known], axis=1, keepdims=True)
-        scores = weights @ (unit[seeds] @ unit.T)
+        scores = np.zeros(len(dataset.items))
+        for age, item in enumerate(history[::-1][: channels.I2I_HISTORY]):
+            if known[item]:
+                scores += channels.I2I_DECAY**age * heat * (unit @ unit[item])
         scores[~known] = -np.inf
         scores[history] = -np.inf
         best = np.argsort(-scores)[:5]
         assert found.ids[row].tolist() == best.tolist()
-        # Ten terms below 1: cosine, weight, product are rounded to float32; so is the sum (< 10).
-        np.testing.assert_allclose(found.scores[row], scores[best], rtol=0, atol=10 * 4 * 2**-24)
+        # At most 20 terms below 1; of each the cosine, the heat (its root halves the error), their
+        # product and that with the weight are rounded to float32; so is the sum, below 1 / 0.15.
+        np.testing.assert_allclose(found.scores[row], scores[best], rtol=0, atol=27 * 4 * 2**-24)
+
+
+def test_svd_sums_the_factors_of_the_last_items(made: System) -> None:
+    dataset, vectors = made.dataset, made.trained.svd
+    assert vectors is not None
+    matrix = np.zeros((len(dataset.users), len(dataset.items)))
+    for user, history in enumerate(dataset.histories):
+        matrix[user, history] = 1
+    size = vectors.items.shape[1]
+    assert size == min(embeddings.SVD_SIZE, min(matrix.shape) - 1)
+    truth = np.linalg.svd(matrix)[2][:size].T
+    # The factors are unique up to a rotation, which leaves their inner products as they are.
+    np.testing.assert_allclose(vectors.items @ vectors.items.T, truth @ truth.T, atol=1e-5)
+    latest = dataset.histories[3][: -embeddings.SVD_HISTORY - 1 : -1]
+    pooled = embeddings.SVD_DECAY ** np.arange(latest.size) @ vectors.items[latest]
+    np.testing.assert_allclose(vectors.users[3], pooled / np.linalg.norm(pooled), atol=1e-6)
+
+
+def test_crosstag_searches_with_each_genre_apart(made: System) -> None:
+    dataset, vectors = made.dataset, made.trained.item2vec
+    assert vectors is not None
+    history = dataset.histories[2][::-1]
+    genres = {dataset.tags[item][0] for item in history}
+    unit = vectors.items.astype(np.float64)
+    best = np.full(len(dataset.items), -np.inf)
+    for genre in genres:
+        own = [item for item in history if dataset.tags[item][0] == genre][: channels.GROUP_ITEMS]
+        ages = [history.tolist().index(item) for item in own]
+        query = embeddings.USER_DECAY ** np.array(ages) @ unit[own]
+        best = np.maximum(best, unit @ query / np.linalg.norm(query))
+    best[~vectors.known_items] = -np.inf
+    best[history] = -np.inf
+    order = np.argsort(-best)[:5]
+    found = recalled(made, "crosstag", [2], 5)
+    assert found.ids[0].tolist() == order.tolist()
+    np.testing.assert_allclose(found.scores[0], best[order], rtol=0, atol=1e-6)
 
 
 def test_user2vec_finds_the_users_taste(dataset: Dataset) -> None:
@@ -246,13 +336,71 @@ def test_user2vec_finds_the_users_taste(dataset: Dataset) -> None:
     assert (calm @ calm.T).mean() > (calm @ loud.T).mean()
 
 
-def test_a_user_without_trained_items_gets_empty_lists(tmp_path: Path, steps: Steps) -> None:
+def test_a_user_without_trained_items(tmp_path: Path, steps: Steps) -> None:
     rows = synthetic() + [("loner", f"own {time}", time, "", "") for time in range(12)]
-    found = load(write(tmp_path / "log.csv", rows))
-    recallers, _, _ = build_channels(found, 0, steps)
-    loner = np.array([found.users.index("loner")])
-    counts = {channel.name: int(channel.recall(loner, 10).counts[0]) for channel in recallers}
-    assert counts == {"popularity": 10, "i2i-item2vec": 0, "u2i-item2vec": 0, "u2i-tag2vec": 0}
+    found = system.build([load(write(tmp_path / "log.csv", rows))], 0, steps)[0]
+    loner = [found.dataset.users.index("loner")]
+    counts = {name: int(recalled(found, name, loner, 10).counts[0]) for name in found.channels}
+    # The factors know every item; those of nobody else lead to items by chance.
+    assert counts.pop("u2i-svd") == counts.pop("popularity") == 10
+    assert set(counts.values()) == {0}
+
+
+def test_tuning_leaves_out_a_channel_that_only_harms() -> None:
+    rng = np.random.default_rng(0)
+    good = np.array([rng.permutation(1000)[:200] for _ in range(30)])
+    bad = good + 1000
+    scores = np.linspace(2, 1, 200, dtype=np.float32) + np.zeros(good.shape, np.float32)
+    lists = {"good": Lists(good, scores, None), "bad": Lists(bad, scores, None)}
+    held_out = [row[40:45] for row in good]
+    for name, family in merging.FAMILIES.items():
+        equal = merging.untuned(family, ["good", "bad"])
+        tuned = merging.tune(family, lists, held_out)
+        assert tuned.values["good"] > tuned.values["bad"], name
+        assert tuned.validation is not None
+        assert tuned.objective > equal.objective
+        if family.grid[0] == 0:
+            assert tuned.validation["recall"]["50"] == 1
+
+
+def test_a_channel_missing_in_validation_weighs_least() -> None:
+    family = merging.FAMILIES["Quota"]
+    tuned = merging.extended(merging.untuned(family, ["a"]), family, ["b"])
+    assert tuned.policy == vr.policies.Quota({"a": family.start, "b": 0})
+
+
+def test_provenance_in_words() -> None:
+    ranks = provenance.ranks_of(["a", "b", "c", "d", "e"], np.array([12, 3, 0, 40, 12]))
+    assert ranks == {"b": 3, "a": 12, "e": 12, "d": 40}
+    assert provenance.in_words(ranks) == "b rank 3, a rank 12, e rank 12 and 1 more"
+    assert provenance.in_words({"i2i": 3, "crosstag": 12}) == "i2i rank 3, crosstag rank 12"
+
+
+def test_contribution_and_overlap_by_hand() -> None:
+    ids = np.array([[5, 6, 7, 8], [5, 9, -1, -1]])
+    ranks = np.array([[[1, 0], [2, 1], [0, 2], [4, 4]], [[1, 0], [2, 3], [0, 0], [0, 0]]])
+    merged = Lists(ids, np.ones(ids.shape, np.float32), ranks.astype(np.int32))
+    found = provenance.contribution(["a", "b"], merged, [np.array([6, 7]), np.array([5, -1])])
+    assert found == {
+        "a": {"held": 5 / 6, "alone": 2 / 6, "found": 2 / 3},
+        "b": {"held": 4 / 6, "alone": 1 / 6, "found": 2 / 3},
+    }
+    other = Lists(np.array([[8, 5], [9, 4]]), np.ones((2, 2), np.float32), None)
+    assert provenance.overlap({"a": merged, "b": other}) == {
+        "a": {"a": 1, "b": 3 / 6},
+        "b": {"a": 3 / 4, "b": 1},
+    }
+
+
+def test_ranks_of_the_report_are_those_in_the_channels(tmp_path: Path) -> None:
+    found = run(Options(data=write(tmp_path / "log.csv", synthetic()), users=5))
+    for user in found["users"]:
+        assert user["merged"]
+        for entry in user["merged"]:
+            assert entry["ranks"]
+            for name, rank in entry["ranks"].items():
+                if rank <= report.SHOWN:
+                    assert user["lists"][name][rank - 1]["item"] == entry["item"]
 
 
 def test_accuracy_by_hand() -> None:
@@ -308,13 +456,13 @@ def _documents(key: str, path: str) -> bool:
 def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", synthetic(), COLUMNS[:4])  # no tags: a channel is skipped
     paths = set(_paths(run(Options(data=path))))
-    assert [path for path in paths if not any(_documents(key, path) for key in report.KEYS)] == []
-    assert [key for key in report.KEYS if not any(_documents(key, path) for path in paths)] == []
+    assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
+    assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
 
 
 def test_data_without_tags_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run(Options(data=write(tmp_path / "log.csv", synthetic(), COLUMNS[:3])))
-    assert list(found["channels"]) == ["popularity", "i2i-item2vec", "u2i-item2vec"]
+    assert list(found["channels"]) == ["i2i-item2vec", "u2i-svd", "u2i-item2vec", "popularity"]
     assert "No tag2vec" in capsys.readouterr().out
 
 
@@ -323,8 +471,23 @@ def test_too_few_users_for_item2vec_say_so(
 ) -> None:
     rows = [row for row in synthetic() if row[0] in ("u00", "u01")]
     found = run(Options(data=write(tmp_path / "log.csv", rows)))
-    assert list(found["channels"]) == ["popularity", "u2i-tag2vec"]
+    assert list(found["channels"]) == ["u2i-svd", "i2i-tag2vec", "user2vec", "popularity"]
     assert "No item2vec" in capsys.readouterr().out
+
+
+def test_one_user_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = one_user("abcdefghij", list(range(10)))
+    found = run(Options(data=write(tmp_path / "log.csv", rows, COLUMNS[:3])))
+    assert list(found["channels"]) == ["popularity"]
+    assert found["settings"]["tuning"] == merging.UNTUNED
+    assert merging.UNTUNED in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_plot_is_a_png(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason='needs pip install "vecrecall[demo]"')
+    target = tmp_path / "channels.anything"
+    run(Options(data=write(tmp_path / "log.csv", synthetic()), plot=target))
+    assert target.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_report_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,6 +500,9 @@ def test_the_report_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for user in found["users"]:
         assert f"User {user['user']}" in shown
         assert user["last"][0]["title"] in shown
+        assert user["merged"][0]["title"] in shown
+    assert provenance.in_words(found["users"][0]["merged"][0]["ranks"]).split(",")[0] in shown
+    assert f"{found['merges'][found['best_merge']]['recall']['100']:.3f}" in shown
     assert "[/b]" in shown
     assert f"{found['channels']['popularity']['hit_rate']['50']:.3f}" in shown
     assert f"{N_SHORT} users with fewer" in shown
@@ -352,9 +518,17 @@ def test_movielens() -> None:
     for k in ("50", "100"):
         # The margin in validation and test is over 0.2; the standard error is below 0.02.
         assert rates["i2i-item2vec"]["hit_rate"][k] > rates["popularity"]["hit_rate"][k] + 0.1
+    best = found["merges"][found["best_merge"]]
+    for metric in ("hit_rate", "recall"):
+        for k in ("50", "100"):
+            # With seeds 0 to 2 it is ahead by 0.006 to 0.029. Another gensim may train other
+            # vectors, and the standard error is about 0.01: what is asserted is that it does
+            # not fall behind.
+            single = max(channel[metric][k] for channel in rates.values())
+            assert best[metric][k] > single - 0.01
     for latency in found["timings"]["latency_ms"].values():
         assert list(latency) == ["batched", "single_mean", "single_p50", "single_p95"]
         assert min(latency.values()) > 0
-    assert set(found["timings"]["latency_ms"]) == set(rates)
+    assert set(rates) < set(found["timings"]["latency_ms"])
     assert found["environment"]["isa"] == vr.isa()
     assert found["timings"]["total_s"] > 0

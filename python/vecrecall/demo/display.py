@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from vecrecall.demo.channels import BASELINE
 from vecrecall.demo.evaluation import BATCH, CUTOFFS
+from vecrecall.demo.provenance import in_words
 from vecrecall.demo.report import Report
-
-BASELINE = "popularity"
 
 
 class Steps:
@@ -82,12 +82,14 @@ def show(console: Console, report: Report) -> None:
     ----------
     console : Console
     report : dict
-        With the keys of `report.KEYS`.
+        With the keys of `keys.KEYS`.
     """
     _show_data(console, report)
     for user in report["users"]:
-        _show_user(console, user)
-    _show_accuracy(console, report)
+        _show_user(console, user, report["best_merge"])
+    _show_channels(console, report)
+    _show_merges(console, report)
+    _show_contribution(console, report)
     _show_latency(console, report)
 
 
@@ -124,25 +126,18 @@ def _show_data(console: Console, report: Report) -> None:
         _line(console, f"No {name}: {reason}.", "yellow")
 
 
-def _show_user(console: Console, user: Report) -> None:
-    lists = {name: found for name, found in user["lists"].items() if name != BASELINE}
+def _show_user(console: Console, user: Report, best: str) -> None:
     console.rule(Text(f"User {user['user']}"))
     table = Table(expand=True, box=None, header_style="bold", padding=(0, 1))
-    table.add_column("last, newest first", no_wrap=True, ratio=1, style="dim")
-    for name in lists:
-        table.add_column(name, no_wrap=True, ratio=1)
-    columns = [[Text(entry["title"]) for entry in user["last"]]]
-    for found in lists.values():
-        columns.append(
-            [
-                Text(f"* {entry['title']}", "bold green")
-                if entry["held_out"]
-                else Text(entry["title"])
-                for entry in found
-            ]
+    table.add_column("last, newest first", no_wrap=True, ratio=3, style="dim")
+    table.add_column(f"merged ({best})", no_wrap=True, ratio=3)
+    table.add_column("held by", ratio=5)
+    last, merged = user["last"], user["merged"]
+    for row in range(max(len(last), len(merged))):
+        table.add_row(
+            Text(last[row]["title"]) if row < len(last) else "",
+            *(_recommendation(merged[row]) if row < len(merged) else ("", "")),
         )
-    for row in range(max(map(len, columns))):
-        table.add_row(*(column[row] if row < len(column) else "" for column in columns))
     console.print(table)
     _line(console, "held out (* above): " + "; ".join(e["title"] for e in user["held_out"]))
     found = (f"{name} {user['found'][name]}" for name in user["found"])
@@ -152,36 +147,86 @@ def _show_user(console: Console, user: Report) -> None:
     )
 
 
-def _show_accuracy(console: Console, report: Report) -> None:
+def _recommendation(entry: Report) -> tuple[Text, Text]:
+    title = Text(f"* {entry['title']}", "bold green") if entry["held_out"] else Text(entry["title"])
+    return title, Text(in_words(entry["ranks"]))
+
+
+def _show_channels(console: Console, report: Report) -> None:
     console.rule(f"What {report['data']['users_evaluated']:,} users' held-out items show")
     for name, channel in report["channels"].items():
         _line(console, f"{name}: {channel['about']}")
     for definition in report["definitions"].values():
         _line(console, definition, "dim")
+    console.print(_accuracy_table("channel", report["channels"], report["channels"][BASELINE]))
+
+
+def _show_merges(console: Console, report: Report) -> None:
+    console.rule("The same, of all channels merged")
+    settings = report["settings"]
+    _line(
+        console,
+        f"Each channel gives {settings['merge_depth']} items. Tuning: {settings['tuning']}.",
+    )
+    for name, merge in report["merges"].items():
+        values = ", ".join(f"{channel} {value}" for channel, value in merge["values"].items())
+        _line(console, f"{name}: {values}")
+    # What has to be beaten, number by number, is the best of the channels.
+    channels = report["channels"].values()
+    single = {
+        metric: {k: max(channel[metric][k] for channel in channels) for k in map(str, CUTOFFS)}
+        for metric in ("hit_rate", "recall")
+    }
+    chosen = report["best_merge"] if report["merges"][report["best_merge"]]["validation"] else None
+    merges = {
+        f"{name} (chosen)" if name == chosen else name: merge
+        for name, merge in report["merges"].items()
+    }
+    console.print(_accuracy_table("merge", {**merges, "best single channel": single}, single))
+
+
+def _accuracy_table(first: str, rows: Report, bar: Report) -> Table:
+    """Set out hit rates and recall; green is what is over the bar."""
     table = Table(expand=False)
-    table.add_column("channel")
+    table.add_column(first)
     for metric in ("hit rate", "recall"):
         for k in CUTOFFS:
             table.add_column(f"{metric}@{k}", justify="right")
-    baseline = report["channels"][BASELINE]
-    for name, channel in report["channels"].items():
-        cells = [
-            Text(
-                f"{channel[metric][str(k)]:.3f}",
-                "bold green" if channel[metric][str(k)] > baseline[metric][str(k)] else "",
-            )
-            for metric in ("hit_rate", "recall")
-            for k in CUTOFFS
-        ]
-        table.add_row(name, *cells)
+    cells = [(metric, str(k)) for metric in ("hit_rate", "recall") for k in CUTOFFS]
+    for name, row in rows.items():
+        table.add_row(
+            name,
+            *(
+                Text(
+                    f"{row[metric][k]:.3f}",
+                    "bold green" if row[metric][k] > bar[metric][k] else "",
+                )
+                for metric, k in cells
+            ),
+        )
+    return table
+
+
+def _show_contribution(console: Console, report: Report) -> None:
+    console.rule(f"Where the first {CUTOFFS[-1]} of {report['best_merge']} come from")
+    table = Table(expand=False)
+    table.add_column("channel")
+    for name in ("items it held", "it alone", "held-out items it held"):
+        table.add_column(name, justify="right")
+    for name, share in report["contribution"].items():
+        table.add_row(name, *(f"{share[key]:.1%}" for key in ("held", "alone", "found")))
     console.print(table)
+    depth = report["settings"]["merge_depth"]
+    _line(
+        console, f"Held: among the {depth} items that the channel gave, whatever it weighs.", "dim"
+    )
 
 
 def _show_latency(console: Console, report: Report) -> None:
     timings, environment = report["timings"], report["environment"]
     console.rule("Recall's latency, milliseconds a user")
     table = Table(expand=False)
-    table.add_column("channel")
+    table.add_column("")
     for name in (f"batches of {BATCH}", "one user: mean", "median", "p95"):
         table.add_column(name, justify="right")
     for name, latency in timings["latency_ms"].items():

@@ -11,72 +11,27 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.demo import channels, embeddings
-from vecrecall.demo.channels import Channel
+from vecrecall.demo import channels, embeddings, merging
+from vecrecall.demo.channels import ABOUT
 from vecrecall.demo.data import HELD_OUT, MIN_INTERACTIONS, SPLIT, Dataset, IntArray
-from vecrecall.demo.evaluation import BATCH, CUTOFFS, Lists, accuracy
+from vecrecall.demo.embeddings import Trained, Vectors
+from vecrecall.demo.evaluation import Lists, accuracy
+from vecrecall.demo.merging import Tuned
+from vecrecall.demo.provenance import ranks_of
 
 Report = dict[str, Any]
 
 SHOWN = 10
 """So many items of each list are reported for a user."""
 
-KEYS = {
-    "data.source": "the file, or MovieLens",
-    "data.interactions": "different (user, item) pairs",
-    "data.repeats": "interactions left out because the user had the item before",
-    "data.users": "users, all of them trained on",
-    "data.users_evaluated": "users with held-out items",
-    "data.users_too_short": "users with too few interactions to hold any out",
-    "data.items": "items of the training part: the catalogue",
-    "data.items_with_item2vec": "items frequent enough for an item2vec vector",
-    "data.items_with_tags": "items with tags",
-    "data.tags": "different tags",
-    "data.train_interactions": "interactions that training sees",
-    "data.held_out_interactions": "interactions to be found",
-    "data.held_out_unknown": "of these, with items outside the catalogue: no channel can find them",
-    "settings.seed": "--seed",
-    "settings.held_out_per_user": "how many last items are held out",
-    "settings.min_interactions": "users with fewer are not evaluated",
-    "settings.split": "what the split guarantees, in words",
-    "settings.item2vec.<parameter>": "gensim's hyper-parameters",
-    "settings.tag2vec.<parameter>": "gensim's hyper-parameters",
-    "settings.<setting>": "the constants of pooling and channels",
-    "definitions.<metric>": "what hit_rate and recall mean, in words",
-    "channels.<channel>.about": "what the channel does, in words",
-    "channels.<channel>.hit_rate.<k>": "hit rate at k",
-    "channels.<channel>.recall.<k>": "recall at k",
-    "skipped.<channel>": "why the data allow no such channel",
-    "users[].user": "one of the users shown, drawn with the seed",
-    "users[].last[].item": "an item of the training part, newest first",
-    "users[].last[].title": "its title",
-    "users[].held_out[].item": "a held-out item, oldest first",
-    "users[].held_out[].title": "its title",
-    "users[].found.<channel>": f"how many held-out items the first {max(CUTOFFS)} hold",
-    "users[].lists.<channel>[].item": "an item of the channel's list, best first",
-    "users[].lists.<channel>[].title": "its title",
-    "users[].lists.<channel>[].score": "its score in this channel",
-    "users[].lists.<channel>[].held_out": "true if it is one of the held-out items",
-    "environment.<name>": "versions, instruction set, threads",
-    "timings.total_s": "the whole run, in seconds",
-    "timings.steps_s.<step>": "each step",
-    "timings.latency_ms.<channel>.batched": f"recall, a user, in calls of {BATCH} users",
-    "timings.latency_ms.<channel>.single_mean": "recall, one user a call: mean",
-    "timings.latency_ms.<channel>.single_p50": "median",
-    "timings.latency_ms.<channel>.single_p95": "95th percentile",
-}
-"""The keys of the JSON: ``[]`` is a list, ``<...>`` stands for several names. With one seed, one
-machine and one set of versions all but ``timings`` is the same in every run."""
 
-
-def describe_data(dataset: Dataset, trained_items: int) -> Report:
+def describe_data(dataset: Dataset, item2vec: Vectors | None) -> Report:
     """Count what there is.
 
     Parameters
     ----------
     dataset : Dataset
-    trained_items : int
-        Items with an item2vec vector.
+    item2vec : Vectors, optional
 
     Returns
     -------
@@ -92,7 +47,7 @@ def describe_data(dataset: Dataset, trained_items: int) -> Report:
         "users_evaluated": dataset.evaluated.size,
         "users_too_short": len(dataset.users) - dataset.evaluated.size,
         "items": len(dataset.items),
-        "items_with_item2vec": trained_items,
+        "items_with_item2vec": 0 if item2vec is None else int(item2vec.known_items.sum()),
         "items_with_tags": sum(bool(tags) for tags in dataset.tags),
         "tags": len({tag for tags in dataset.tags for tag in tags}),
         "train_interactions": train,
@@ -101,12 +56,38 @@ def describe_data(dataset: Dataset, trained_items: int) -> Report:
     }
 
 
-def settings(seed: int) -> Report:
+def skipped(trained: Trained) -> dict[str, str]:
+    """Say why vectors are missing.
+
+    Parameters
+    ----------
+    trained : Trained
+
+    Returns
+    -------
+    dict
+        By name of the vectors.
+    """
+    reasons = {}
+    if trained.item2vec is None:
+        reasons["item2vec"] = (
+            f"fewer than 2 items have {embeddings.ITEM2VEC.min_count} users or more"
+        )
+    if trained.tag2vec is None:
+        reasons["tag2vec"] = "the data have fewer than 2 tags"
+    if trained.svd is None:
+        reasons["svd"] = "the data have fewer than 2 users or items"
+    return reasons
+
+
+def settings(seed: int, tuned: bool) -> Report:
     """List the constants of the run.
 
     Parameters
     ----------
     seed : int
+    tuned : bool
+        Whether there was a validation split to tune on.
 
     Returns
     -------
@@ -117,15 +98,23 @@ def settings(seed: int) -> Report:
         "held_out_per_user": HELD_OUT,
         "min_interactions": MIN_INTERACTIONS,
         "split": SPLIT,
+        "tuning": merging.TUNING if tuned else merging.UNTUNED,
         "item2vec": asdict(embeddings.ITEM2VEC),
         "tag2vec": asdict(embeddings.TAG2VEC),
         "first_tags": embeddings.FIRST_TAGS,
         "profile_items": embeddings.PROFILE_ITEMS,
         "user_decay": embeddings.USER_DECAY,
-        "i2i_seeds": channels.SEEDS,
-        "i2i_seed_decay": channels.SEED_DECAY,
-        "i2i_depth": channels.DEPTH,
+        "i2i_neighbors_item2vec": channels.NEIGHBORS,
+        "i2i_neighbors_tag2vec": channels.TAG_NEIGHBORS,
+        "i2i_history": channels.I2I_HISTORY,
+        "i2i_decay": channels.I2I_DECAY,
+        "i2i_heat_power": channels.HEAT_POWER,
         "heat_weight": channels.HEAT_WEIGHT,
+        "svd_size": embeddings.SVD_SIZE,
+        "svd_history": embeddings.SVD_HISTORY,
+        "svd_decay": embeddings.SVD_DECAY,
+        "crosstag_items": channels.GROUP_ITEMS,
+        "merge_depth": merging.DEPTH,
     }
 
 
@@ -145,24 +134,51 @@ def environment() -> Report:
     }
 
 
-def measure(dataset: Dataset, recallers: Sequence[Channel], lists: Mapping[str, Lists]) -> Report:
+def measure(lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> Report:
     """Compare each channel's lists with what was held out.
 
     Parameters
     ----------
-    dataset : Dataset
-    recallers : sequence of Channel
     lists : mapping
         By channel name, for the evaluated users.
+    held_out : sequence of ndarray
+        Of these users.
 
     Returns
     -------
     dict
     """
-    held_out = [dataset.held_out[user] for user in dataset.evaluated]
     return {
-        channel.name: {"about": channel.about, **accuracy(lists[channel.name].ids, held_out)}
-        for channel in recallers
+        name: {"about": ABOUT[name], **accuracy(found.ids, held_out)}
+        for name, found in lists.items()
+    }
+
+
+def measure_merges(
+    merged: Mapping[str, Lists], tuned: Mapping[str, Tuned], held_out: Sequence[IntArray]
+) -> Report:
+    """Compare each merge's lists with what was held out.
+
+    Parameters
+    ----------
+    merged, tuned : mapping
+        By name of the policy, for the evaluated users.
+    held_out : sequence of ndarray
+        Of these users.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        name: {
+            "policy": repr(tuned[name].policy),
+            "values": tuned[name].values,
+            "tried": tuned[name].tried,
+            "validation": tuned[name].validation or {},
+            **accuracy(found.ids, held_out),
+        }
+        for name, found in merged.items()
     }
 
 
@@ -185,7 +201,9 @@ def choose_users(dataset: Dataset, n: int, seed: int) -> IntArray:
     return np.sort(np.random.default_rng(seed).choice(total, min(n, total), replace=False))
 
 
-def describe_user(dataset: Dataset, position: int, lists: Mapping[str, Lists]) -> Report:
+def describe_user(
+    dataset: Dataset, position: int, lists: Mapping[str, Lists], best: str, merged: Lists
+) -> Report:
     """Put a user's last items beside the heads of the lists.
 
     Parameters
@@ -195,6 +213,10 @@ def describe_user(dataset: Dataset, position: int, lists: Mapping[str, Lists]) -
         Among the evaluated users.
     lists : mapping
         By channel name.
+    best : str
+        The name of the best merge.
+    merged : Lists
+        Its lists.
 
     Returns
     -------
@@ -206,26 +228,28 @@ def describe_user(dataset: Dataset, position: int, lists: Mapping[str, Lists]) -
     def entry(item: int) -> Report:
         return {"item": dataset.items[item], "title": dataset.titles[item]}
 
+    def head(found: Lists) -> list[Report]:
+        pairs = zip(found.ids[position, :SHOWN], found.scores[position, :SHOWN], strict=True)
+        return [
+            {**entry(item), "score": float(score), "held_out": int(item) in hidden}
+            for item, score in pairs
+            if item >= 0
+        ]
+
+    assert merged.ranks is not None
     return {
         "user": dataset.users[user],
-        "last": [entry(item) for item in dataset.histories[user][: -SHOWN - 1 : -1].tolist()],
+        "last": [entry(item) for item in dataset.histories[user][: -SHOWN - 1 : -1]],
         "held_out": [
             {"item": item, "title": title} for item, title in dataset.held_out_labels[user]
         ],
         "found": {
             name: len(hidden.intersection(found.ids[position].tolist()))
-            for name, found in lists.items()
+            for name, found in {**lists, best: merged}.items()
         },
-        "lists": {
-            name: [
-                {**entry(item), "score": score, "held_out": item in hidden}
-                for item, score in zip(
-                    found.ids[position, :SHOWN].tolist(),
-                    found.scores[position, :SHOWN].tolist(),
-                    strict=True,
-                )
-                if item >= 0
-            ]
-            for name, found in lists.items()
-        },
+        "merged": [
+            {**shown, "ranks": ranks_of(list(lists), ranks)}
+            for shown, ranks in zip(head(merged), merged.ranks[position], strict=False)
+        ],
+        "lists": {name: head(found) for name, found in lists.items()},
     }

