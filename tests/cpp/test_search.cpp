@@ -129,6 +129,43 @@ void check_allow() {
     for (std::size_t w = 0; w < others.size(); ++w) CHECK((others[w] & allowed[w]) == 0);
 }
 
+// So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it
+// visits (steps of the golden section), two each: the guess is too high, and must be found out.
+// One query alone is searched without guesses.
+void check_guesses() {
+    constexpr std::size_t kBlocks = 144;
+    constexpr std::size_t kRows = kBlocks * 2048;
+    constexpr std::size_t kDim = 4;
+    constexpr std::size_t kQueries = 8;
+    constexpr std::size_t kLength = 100;
+    auto x = test::gaussian(kRows * kDim, 5);
+    for (std::size_t visit = 0; visit < kBlocks / 4; ++visit) {
+        float* block = x.get() + visit * 89 % kBlocks * 2048 * kDim;
+        for (std::size_t j = 0; j < kDim; ++j) {
+            block[j] += 20;
+            block[700 * kDim + j] += 20;
+        }
+    }
+    auto q = test::gaussian(kQueries * kDim, 6);
+    for (std::size_t i = 0; i < kQueries * kDim; ++i) q[i] = std::fabs(q[i]) + 1;
+    const FlatIndex index({.rows = {x.get(), kRows, kDim}}, Metric::kIp, {.copy = false});
+    Answer alone(kQueries, kLength);
+    for (std::size_t i = 0; i < kQueries; ++i) {
+        const ListsOut out{alone.ids.data() + i * kLength, alone.scores.data() + i * kLength,
+                           alone.counts.data() + i, 1, kLength};
+        index.search({q.get() + i * kDim, 1, kDim}, {.k = kLength}, out);
+    }
+    for (const int threads : {1, 3}) {
+        Answer batch(kQueries, kLength);
+        const SearchStats stats =
+            index.search({q.get(), kQueries, kDim}, {.k = kLength, .threads = threads}, batch.out);
+        CHECK(batch.ids == alone.ids);
+        CHECK(batch.scores == alone.scores);
+        CHECK(batch.counts == alone.counts);
+        if (threads == 1) CHECK(stats.items_scanned > kQueries * kRows);
+    }
+}
+
 void check_bad_ids() {
     const float x[] = {1, 2, 3};
     const std::int64_t repeated[] = {5, 4, 5};
@@ -149,6 +186,7 @@ int main() {
         check_sizes();
         check_allow();
     }
+    check_guesses();
     check_bad_ids();
     return test::report("search");
 }
