@@ -238,3 +238,11 @@ def test_bad_requests() -> None:
         recaller.recall(BATCH, 0)
     with pytest.raises(TypeError, match=r"^stats: expected True or False, got 1$"):
         recaller.recall(BATCH, 3, stats=1)  # type: ignore[call-overload]
+
+
+def test_caps_are_those_of_the_construction() -> None:
+    hot = Precomputed.for_all([0, 1, 2])
+    caps = [vr.Caps([0, 1], [1, 1], 1)]
+    recaller = vr.Recaller({"hot": hot}, RRF(), caps=caps)
+    caps.clear()
+    assert recaller.recall(vr.RequestBatch(user_ids=[1]), 3).ids.tolist() == [[0, 2, -1]]

@@ -357,6 +357,8 @@ def whole(x: object, name: str, low: int) -> int:
     """Coerce to an int of at least `low`."""
     if isinstance(x, (bool, np.bool_)):
         raise TypeError(f"{name}: expected a whole number >= {low}, got {x!r}")
+    if isinstance(x, (float, np.floating)) and not np.isfinite(x):
+        raise ValueError(f"{name}: expected a whole number >= {low}, got {x}")
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
     except TypeError:

@@ -34,9 +34,7 @@ class Caps:
     [[1, 2, 4, 5, -1]]
     """
 
-    __slots__ = ("_core", "limit")
-
-    limit: int
+    __slots__ = ("_core", "_limit")
 
     def __init__(self, ids: npt.ArrayLike, groups: npt.ArrayLike, limit: int) -> None:
         item_ids = _coerce.integers(ids, "ids")
@@ -45,9 +43,14 @@ class Caps:
             raise ValueError(
                 f"groups: expected {item_ids.size} groups, one an id, got {numbers.size}"
             )
-        self.limit = _coerce.whole(limit, "limit", 0)
-        most = min(self.limit, np.iinfo(np.int64).max)
+        self._limit = _coerce.whole(limit, "limit", 0)
+        most = min(self._limit, np.iinfo(np.int64).max)
         self._core = _core.Caps(item_ids, numbers, most)
+
+    @property
+    def limit(self) -> int:
+        """Most items of one group in a list."""
+        return self._limit
 
     def __repr__(self) -> str:
         return f"Caps(limit={self.limit})"

@@ -105,7 +105,7 @@ class Recaller:
         self._policy = policy
         self._depth = _depths(depth, self._channels)
         core_caps(caps)
-        self._caps = caps
+        self._caps = caps if caps is None or isinstance(caps, Caps) else tuple(caps)
         self._skip = _coerce.choice(on_error, "on_error", _ON_ERROR)
 
     @overload
