@@ -319,17 +319,25 @@ def _ragged_channel(item_ids: object, scores: object, name: str) -> tuple[I64, F
     return rows.values, values.ravel(), rows.offsets, None
 
 
-def channels(x: object) -> tuple[list[Any], int]:
-    """Coerce the channels of a merge to what the core takes, and the number of their rows."""
+def channel_names(x: object) -> list[str]:
+    """Check that channels, of whatever kind, have names and are not too many."""
     if not isinstance(x, Mapping):
-        raise TypeError(f"channels: expected a mapping from names to lists, got {type(x).__name__}")
+        raise TypeError(
+            f"channels: expected a mapping of names to channels, got {type(x).__name__}"
+        )
     if not 1 <= len(x) <= _core.MAX_CHANNELS:
-        raise ValueError(f"channels: expected 1 to {_core.MAX_CHANNELS} channels, got {len(x)}")
+        raise ValueError(f"channels: expected 1 to {_core.MAX_CHANNELS}, got {len(x)}")
+    for name in x:
+        if not isinstance(name, str):
+            raise TypeError(f"channels: expected names of type str, got {name!r}")
+    return list(x)
+
+
+def channels(x: Mapping[str, object]) -> tuple[list[Any], int]:
+    """Coerce the channels of a merge to what the core takes, and the number of their rows."""
     converted: list[Any] = []
     rows = 0
     for key, value in x.items():
-        if not isinstance(key, str):
-            raise TypeError(f"channels: expected names of type str, got {key!r}")
         name = f"channels[{key!r}]"
         parts = _channel(value, name)
         n = len(parts[0]) if parts[2] is None else len(parts[2]) - 1

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall._lists import empty_lists
 from vecrecall._rows import beside, offsets_of, segments
+from vecrecall.merging import HOW
 from vecrecall.ragged import Ragged
 from vecrecall.results import SearchResult
 
@@ -14,8 +16,6 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 How = Literal["max", "sum"]
-
-HOWS: dict[str, bool] = {"max": False, "sum": True}
 
 
 class Keys:
@@ -139,9 +139,7 @@ def _packed(ids: I64, scores: F32, keep: npt.NDArray[np.bool_], k: int) -> Searc
     counts = np.minimum(keep.sum(axis=1, dtype=np.int32), k)
     keep &= keep.cumsum(axis=1) <= k
     out = np.arange(k) < counts[:, None]
-    result = SearchResult(
-        np.full(out.shape, -1, np.int64), np.full(out.shape, -np.inf, np.float32), counts
-    )
+    result = empty_lists(len(ids), k)._replace(counts=counts)
     result.ids[out], result.scores[out] = ids[keep], scores[keep]
     return result
 
@@ -155,4 +153,4 @@ def _merge(
     ids: I64, scores: F32, counts: npt.NDArray[np.int32], offsets: I64, k: int, how: str
 ) -> tuple[I64, F32, npt.NDArray[np.int32], npt.NDArray[np.int32], I64]:
     lists = (ids, scores, counts)
-    return _core.merge_groups(lists, offsets, k, HOWS[how], _core.num_threads())
+    return _core.merge_groups(lists, offsets, k, HOW[how], _core.num_threads())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
+from vecrecall._lists import spread
 from vecrecall._rows import take_rows
 from vecrecall.masks import Mask
 from vecrecall.neighbors import Neighbors, Progress, self_join
@@ -198,7 +199,7 @@ class FlatIndex:
         ids, scores, counts, numbers = self._core.search(q, k, pair, bits, floor, n_threads)
         result = SearchResult(ids, scores, counts)
         if valid is not None:
-            result = _spread(result, valid)
+            result = spread(result, valid, len(valid))
         return (result, SearchStats(*numbers)) if stats else result
 
     def score(
@@ -449,17 +450,3 @@ def _only(
     if bits is not None and len(bits) > 1:
         bits = [bits[i] for i in rows]
     return q[valid], seen, bits
-
-
-def _spread(result: SearchResult, valid: npt.NDArray[np.bool_]) -> SearchResult:
-    """Put the valid queries' lists in their places among empty ones."""
-    shape = (len(valid), result.ids.shape[1])
-    full = SearchResult(
-        np.full(shape, -1, np.int64),
-        np.full(shape, -np.inf, np.float32),
-        np.zeros(len(valid), np.int32),
-    )
-    full.ids[valid] = result.ids
-    full.scores[valid] = result.scores
-    full.counts[valid] = result.counts
-    return full

@@ -12,7 +12,7 @@ from vecrecall.policies import CorePolicy, Policy
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import GroupResult, MergeResult, SearchResult
 
-_HOW = {"max": False, "sum": True}
+HOW = {"max": False, "sum": True}
 
 Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
 
@@ -75,17 +75,30 @@ def merge(
     >>> m.ids.tolist(), m.channels.tolist(), m.ranks.tolist()
     ([[5, 7, 8]], [[3, 1, 2]], [[[2, 1], [1, 0], [0, 2]]])
     """
+    prepared = core_policy(policy, _coerce.channel_names(channels))
+    return merge_prepared(channels, k, prepared, exclude, core_caps(caps), provenance, threads)
+
+
+def merge_prepared(
+    channels: Mapping[str, Channel],
+    k: int,
+    policy: CorePolicy,
+    exclude: RaggedLike | None,
+    caps: list[_core.Caps],
+    provenance: bool = True,
+    threads: int | None = None,
+) -> MergeResult:
+    """Merge by a policy and caps that `core_policy` and `core_caps` have checked."""
     lists, rows = _coerce.channels(channels)
     k = _coerce.list_length(k, rows, len(lists))
-    prepared = core_policy(policy, [name for name, *_ in lists])
     seen = None if exclude is None else _coerce.ragged(exclude, "exclude", rows)
     return MergeResult(
         *_core.merge(
             lists,
             k,
-            prepared,
+            policy,
             None if seen is None else (seen.values, seen.offsets),
-            core_caps(caps),
+            caps,
             _coerce.flag(provenance, "provenance"),
             _coerce.threads(threads),
         )
@@ -201,7 +214,7 @@ def merge_groups(
     lists = _coerce.lists(result, "result")
     offsets = _offsets(groups, len(lists[2]))
     k = _coerce.list_length(k, len(offsets))
-    total = _coerce.choice(how, "how", _HOW)
+    total = _coerce.choice(how, "how", HOW)
     return GroupResult(*_core.merge_groups(lists, offsets, k, total, _coerce.threads(threads)))
 
 

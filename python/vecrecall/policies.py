@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ _NORMALIZE = {
 }
 _ON_DUPLICATE = {"refill": True, "skip": False}
 _MODES = {"fix": False, "accumulate": True}
+T = TypeVar("T", bound=float)
+
 _MOST = int(np.iinfo(np.int64).max)
 
 CorePolicy = (
@@ -78,11 +80,23 @@ class RRF(Policy):
         _set(self, "k", _coerce.nonnegative(self.k, "k"))
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        return _core.RRF(_in_order(self.weights, channels), self.k)
+        return _core.RRF(_in_order(self.weights, "weights", channels), self.k)
 
 
 @dataclass(frozen=True)
-class WeightedSum(Policy):
+class _Normalized(Policy):
+    """What policies over normalised scores have in common."""
+
+    weights: Mapping[str, float] | None = field(default=None, hash=False)
+    normalize: Normalization = "none"
+
+    def __post_init__(self) -> None:
+        _set(self, "weights", _weights(self.weights))
+        _coerce.choice(self.normalize, "normalize", _NORMALIZE)
+
+
+@dataclass(frozen=True)
+class WeightedSum(_Normalized):
     """The sum over channels of ``w`` times the normalised score; where an item is absent, 0.
 
     Parameters
@@ -111,19 +125,14 @@ class WeightedSum(Policy):
     ([[1, 2, 3]], [[1.0, 0.5, 0.0]])
     """
 
-    weights: Mapping[str, float] | None = field(default=None, hash=False)
-    normalize: Normalization = "none"
-
-    def __post_init__(self) -> None:
-        _set(self, "weights", _weights(self.weights))
-        _coerce.choice(self.normalize, "normalize", _NORMALIZE)
-
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        return _core.WeightedSum(_in_order(self.weights, channels), _NORMALIZE[self.normalize])
+        return _core.WeightedSum(
+            _in_order(self.weights, "weights", channels), _NORMALIZE[self.normalize]
+        )
 
 
 @dataclass(frozen=True)
-class Maximum(Policy):
+class Maximum(_Normalized):
     """The largest ``w`` times normalised score among the channels that hold the item.
 
     Parameters
@@ -145,15 +154,10 @@ class Maximum(Policy):
     [[1, 2, 3]]
     """
 
-    weights: Mapping[str, float] | None = field(default=None, hash=False)
-    normalize: Normalization = "none"
-
-    def __post_init__(self) -> None:
-        _set(self, "weights", _weights(self.weights))
-        _coerce.choice(self.normalize, "normalize", _NORMALIZE)
-
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        return _core.Maximum(_in_order(self.weights, channels), _NORMALIZE[self.normalize])
+        return _core.Maximum(
+            _in_order(self.weights, "weights", channels), _NORMALIZE[self.normalize]
+        )
 
 
 @dataclass(frozen=True)
@@ -189,11 +193,7 @@ class Interleave(Policy):
         _coerce.choice(self.on_duplicate, "on_duplicate", _ON_DUPLICATE)
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        weights = (
-            [1] * len(channels)
-            if self.weights is None
-            else _coerce.by_channel(self.weights, "weights", channels)
-        )
+        weights = _in_order(self.weights, "weights", channels)
         return _core.Interleave([min(w, _MOST) for w in weights], _ON_DUPLICATE[self.on_duplicate])
 
 
@@ -294,11 +294,7 @@ class Quota(Policy):
                 )
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        shares = (
-            [1.0] * len(channels)
-            if self.shares is None
-            else _coerce.by_channel(self.shares, "shares", channels)
-        )
+        shares = _in_order(self.shares, "shares", channels)
         low, high = self.minimum or {}, self.maximum or {}
         _coerce.known_channels(low, "minimum", channels)
         _coerce.known_channels(high, "maximum", channels)
@@ -321,10 +317,9 @@ def _weights(weights: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if weights is None else _coerce.named(weights, "weights", _coerce.nonnegative)
 
 
-def _in_order(weights: Mapping[str, float] | None, channels: Sequence[str]) -> list[float]:
-    if weights is None:
-        return [1.0] * len(channels)
-    return _coerce.by_channel(weights, "weights", channels)
+def _in_order(values: Mapping[str, T] | None, name: str, channels: Sequence[str]) -> list[T | int]:
+    """Put values into the channels' order; None is 1 for each."""
+    return [1] * len(channels) if values is None else [*_coerce.by_channel(values, name, channels)]
 
 
 def _whole_shares(shares: Sequence[float]) -> list[int]:

@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple, Protocol, overload
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce, _core
+from vecrecall import _coerce
+from vecrecall._lists import empty_lists
 from vecrecall.caps import Caps
-from vecrecall.channels._search import empty_lists
-from vecrecall.merging import core_caps, core_policy, merge
+from vecrecall.merging import core_caps, core_policy, merge, merge_prepared
 from vecrecall.policies import RRF, Policy
 from vecrecall.requests import RequestBatch
 from vecrecall.results import MergeResult, SearchResult
@@ -101,11 +101,9 @@ class Recaller:
         on_error: Literal["raise", "skip"] = "raise",
     ) -> None:
         self._channels = _channels(channels)
-        core_policy(policy, list(self._channels))  # its names are those of the channels
-        self._policy = policy
+        self._policy = core_policy(policy, list(self._channels))
         self._depth = _depths(depth, self._channels)
-        core_caps(caps)
-        self._caps = caps if caps is None or isinstance(caps, Caps) else tuple(caps)
+        self._caps = core_caps(caps)
         self._skip = _coerce.choice(on_error, "on_error", _ON_ERROR)
 
     @overload
@@ -177,7 +175,7 @@ class Recaller:
         return found
 
     def _merge(self, lists: Mapping[str, SearchResult], batch: RequestBatch, k: int) -> MergeResult:
-        return merge(lists, k, self._policy, exclude=batch.seen, caps=self._caps)
+        return merge_prepared(lists, k, self._policy, batch.seen, self._caps)
 
     def _leave_out(self, lists: dict[str, SearchResult], told: RecallStats) -> bool:
         """Leave out channels whose lists cannot be merged, and tell whether there were any."""
@@ -193,15 +191,8 @@ class Recaller:
 
 
 def _channels(channels: Mapping[str, Channel]) -> dict[str, Channel]:
-    if not isinstance(channels, Mapping):
-        raise TypeError(
-            f"channels: expected a mapping of names to channels, got {type(channels).__name__}"
-        )
-    if not 1 <= len(channels) <= _core.MAX_CHANNELS:
-        raise ValueError(f"channels: expected 1 to {_core.MAX_CHANNELS}, got {len(channels)}")
+    _coerce.channel_names(channels)
     for name, channel in channels.items():
-        if not isinstance(name, str):
-            raise TypeError(f"channels: expected names of type str, got {name!r}")
         if not callable(getattr(channel, "recall", None)):
             raise TypeError(
                 f"channels[{name!r}]: expected an object with a method recall(batch, k), "

@@ -170,7 +170,8 @@ void Scanner::take_in(std::size_t q, std::uint32_t count) {
     candidates.take_in(count, stepper_->certificate(q),
                        [&](std::uint32_t row) { excluded.prefetch(ids.id(row)); });
     if (excluded.empty()) return;
-    candidates.leave_out(first, [&](std::uint32_t row) { return excluded.contains(ids.id(row)); });
+    candidates.leave_out(first,
+                         [&](std::uint32_t row) { return job_.excluded(group_.first() + q, row); });
 }
 
 void Scanner::tighten(std::size_t q) {

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall._lists import spread
 from vecrecall._rows import take_rows
 from vecrecall.ragged import Ragged
 from vecrecall.results import SearchResult
@@ -34,16 +35,4 @@ def search(
         return index.search(queries, k, exclude=exclude)
     rows = np.flatnonzero(zero == 0)
     exclude = None if exclude is None else take_rows(exclude, rows)
-    found = index.search(queries[rows], k, exclude=exclude)
-    result = empty_lists(len(queries), k)
-    result.ids[rows], result.scores[rows], result.counts[rows] = found
-    return result
-
-
-def empty_lists(rows: int, k: int) -> SearchResult:
-    """Make lists with nothing in them."""
-    return SearchResult(
-        np.full((rows, k), -1, np.int64),
-        np.full((rows, k), -np.inf, np.float32),
-        np.zeros(rows, np.int32),
-    )
+    return spread(index.search(queries[rows], k, exclude=exclude), rows, len(queries))

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall._keyed import HOWS, Keys, join_searched
+from vecrecall._keyed import Keys, join_searched
 from vecrecall._rows import beside, head, offsets_of, take_rows
 from vecrecall.channels._search import Index, search
 from vecrecall.index import FlatIndex
+from vecrecall.merging import HOW
 from vecrecall.neighbors import NeighborTable
 from vecrecall.ragged import Ragged
 from vecrecall.requests import RequestBatch
@@ -91,7 +92,7 @@ class ItemToItem:
         self._decay = _coerce.real(decay, "decay")
         if not 0 < self._decay <= 1:
             raise ValueError(f"decay: expected a number over 0 and at most 1, got {decay}")
-        _coerce.choice(how, "how", HOWS)
+        _coerce.choice(how, "how", HOW)
         self._how = how
         self._exclude_history = _coerce.flag(exclude_history, "exclude_history")
 
