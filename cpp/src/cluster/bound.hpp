@@ -5,15 +5,15 @@
 //
 // int8. r.s - t w (c.g) = e.(w g) + r.f, at most E G + L F. The value is
 //     fl(fl(c.g) w + fl(fl(offset) fl(1/t))),
-// three roundings of t w (c.g), which is at most (L + E) G, and four of the offset: 4u of each,
-// taken as 8u because the ends of intervals are rounded sums too. So, with 8u E G as part of the
-// margin of the first,
-//     per_miss = G,  per_length = F + 8u G,  per_unit = 8u h + 2^-88.
+// three roundings of t w (c.g), which is at most (L + E) G, and four of the offset; its lowest bits
+// are then overwritten, by 32u of it at most; the ends of intervals are rounded sums too. 48u
+// covers all of that, where 48u E G is part of the margin of the first:
+//     per_miss = G,  per_length = F + 48u G,  per_unit = 48u h + 2^-88.
 // The last covers what gets lost below the normal floats: 1 / t >= 2^-40, so it is 2^-128 or more.
 //
 // float32. t = 1, e = 0; fl(r) and fl(s) are off by u of themselves, d + 1 terms are summed, fused
-// or not, and the offset is rounded: (d + 3) u of L S and of h, taken as (d + 8) u for the same
-// reason, and at most 2^-110 a term where r or s has subnormal components.
+// or not, and the offset is rounded: (d + 3) u of L S and of h, with the rest as above (d + 48) u,
+// and at most 2^-110 a term where r or s has subnormal components.
 //
 // Points. L and E are sums of d squares in float32, off by (d + 16) u at most with the roots and
 // the divisions. E is that of fl(r) - fl(t c): r is off by u of itself, t c likewise where the
@@ -28,9 +28,10 @@
 namespace vecrecall::cluster {
 
 inline constexpr double kUnit = 0x1p-24;
+inline constexpr double kValueRounding = 48 * kUnit;
 inline constexpr double kUp = 1.0 + 0x1p-30;
 inline constexpr float kMissRounding = 8 * 0x1p-24F;
-inline constexpr double kMargin = 1.0 + 0x1p-18;  // more than 8u
+inline constexpr double kMargin = 1.0 + 0x1p-18;  // more than 48u
 
 // Within these, no product or sum of the scan leaves the normal floats upwards.
 inline constexpr double kLargestRadius = 0x1p40;
@@ -38,7 +39,7 @@ inline constexpr float kLargestStep = 0x1p40F;
 inline constexpr float kSmallestStep = 0x1p-40F;
 inline constexpr float kLargestLength = 0x1p50F;
 
-// Up to here a sum of d products 255 * 127 fits 32 bits, and (d + 8) u is small.
+// Up to here a sum of d products 255 * 127 fits 32 bits; (d + 48) u is small.
 inline constexpr std::size_t kMostCodeDims = 65536;
 inline constexpr std::size_t kMostFloatDims = 1 << 19;
 

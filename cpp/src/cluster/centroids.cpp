@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <numeric>
 
 #include "cluster/bound.hpp"
 #include "vecrecall/parallel.hpp"
@@ -14,11 +14,17 @@ namespace {
 constexpr std::size_t kCentroidsPerTask = 32;
 constexpr std::size_t kWidestVector = 16;  // lanes that a load of columns may reach past the last
 
-// Times d + 16: what float64 rounding leaves unsure of a row of length one.
+// Times d + 48: what float64 rounding leaves unsure of a row of length one.
 constexpr double kLengthRounding = 0x1p-51;
 
 std::size_t groups_of(std::size_t centroids, std::size_t in_group) {
     return (centroids + in_group - 1) / in_group;
+}
+
+// Places for whole groups of both scans.
+std::size_t whole_groups(const kernels::KernelTable& table, std::size_t centroids) {
+    const std::size_t both = std::lcm(table.nearest_i8_group, table.nearest_f32_group);
+    return groups_of(centroids, both) * both;
 }
 
 }  // namespace
@@ -40,31 +46,31 @@ kernels::ErrorTerms Errors::terms() const {
 Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
                      const scan::Centre& centre, int threads)
     : scored_{.rows = rows, .bias = nullptr, .metric = metric},
+      centre_(centre),
       quads_((rows.dim + 3) / 4),
       groups_i8_(groups_of(rows.rows, table.nearest_i8_group)),
       groups_f32_(groups_of(rows.rows, table.nearest_f32_group)),
-      lengths_(rows.rows),
-      radii_(rows.rows) {
-    const std::size_t padded =
-        std::max(groups_i8_ * table.nearest_i8_group, groups_f32_ * table.nearest_f32_group);
-    column_width_ = padded + kWidestVector;
+      padded_(whole_groups(table, rows.rows)),
+      lengths_(padded_),
+      radii_(padded_) {
+    column_width_ = padded_ + kWidestVector;
     has_codes_ = rows.dim <= kMostCodeDims;
     if (has_codes_) {
-        blocks_i8_ = Buffer<std::int8_t>(checked_product(padded, quads_ * 4));
+        blocks_i8_ = Buffer<std::int8_t>(checked_product(padded_, quads_ * 4));
         columns_ = Buffer<std::int8_t>(checked_product(column_width_, quads_ * 4));
         std::memset(blocks_i8_.data(), 0, blocks_i8_.size());
         std::memset(columns_.data(), 0, columns_.size());
     }
-    blocks_f32_ = Buffer<float>(checked_product(padded, rows.dim));
+    blocks_f32_ = Buffer<float>(checked_product(padded_, rows.dim));
     std::fill_n(blocks_f32_.data(), blocks_f32_.size(), 0.0F);
     code_sums_.assign(column_width_, 0);
     steps_.assign(column_width_, 0.0F);
-    offsets_.assign(column_width_, -std::numeric_limits<float>::infinity());
+    offsets_.assign(column_width_, 0.0F);
     errors_i8_.assign(column_width_);
     errors_f32_.assign(column_width_);
-    parallel_for(groups_of(size(), kCentroidsPerTask), threads, [&](std::size_t task) {
-        const std::size_t end = std::min(size(), (task + 1) * kCentroidsPerTask);
-        for (std::size_t c = task * kCentroidsPerTask; c < end; ++c) derive(table, c, centre);
+    parallel_for(groups_of(padded_, kCentroidsPerTask), threads, [&](std::size_t task) {
+        const std::size_t end = std::min(padded_, (task + 1) * kCentroidsPerTask);
+        for (std::size_t c = task * kCentroidsPerTask; c < end; ++c) derive(table, c);
     });
     gather_groups(table);
     const double radius = *std::max_element(radii_.begin(), radii_.end());
@@ -72,16 +78,16 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
     scannable_ = reach_ <= kLargestRadius && dim() <= kMostFloatDims;
 }
 
-void Centroids::derive(const kernels::KernelTable& table, std::size_t c,
-                       const scan::Centre& centre) {
-    const float* row = scored_.rows.row(c);
+// Places past the last centroid hold copies of it.
+void Centroids::derive(const kernels::KernelTable& table, std::size_t c) {
+    const float* row = scored_.rows.row(std::min(c, size() - 1));
     std::vector<double> s(exact_width(dim()));
     widen_query(row, dim(), s.data());
     lengths_[c] = norm(table, s.data(), row, dim());
     const double scale = scored_.metric == Metric::kCosine ? 1.0 / lengths_[c] : 1.0;
     double square = 0;
     for (std::size_t j = 0; j < dim(); ++j) {
-        s[j] = s[j] * scale - centre.wide[j];
+        s[j] = s[j] * scale - centre_.wide[j];
         square += s[j] * s[j];
     }
     const double radius = std::sqrt(square) * kUp;
@@ -92,7 +98,7 @@ void Centroids::derive(const kernels::KernelTable& table, std::size_t c,
     const std::size_t block = table.f32_query_block;
     float* to = blocks_f32_.data() + c / block * block * dim() + c % block;
     for (std::size_t j = 0; j < dim(); ++j) to[j * block] = static_cast<float>(s[j]);
-    const double width = static_cast<double>(dim()) + 16;
+    const double width = static_cast<double>(dim()) + 48;
     const double sum_rounding = width * kUnit * kMargin;
     offsets_[c] = static_cast<float>(-offset);
     // 1 / |y| is off by what grows with the width.
@@ -128,13 +134,13 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
     steps_[c] = step;
     const double code_length = std::sqrt(coded) * kUp;
     const double unsure = scored_.metric == Metric::kCosine
-                              ? kLengthRounding * (static_cast<double>(dim()) + 16)
+                              ? kLengthRounding * (static_cast<double>(dim()) + 48)
                               : 0.0;
     const double miss = std::sqrt(missed) * kUp + 0x1p-50 * code_length + unsure;
     const double offset = std::fabs(static_cast<double>(offsets_[c]));
     errors_i8_.per_miss[c] = round_up(code_length * kMargin);
-    errors_i8_.per_length[c] = round_up((miss + 8 * kUnit * code_length) * kMargin);
-    errors_i8_.per_unit[c] = round_up(8 * kUnit * offset * kMargin + 0x1p-88);
+    errors_i8_.per_length[c] = round_up((miss + kValueRounding * code_length) * kMargin);
+    errors_i8_.per_unit[c] = round_up(kValueRounding * offset * kMargin + 0x1p-88);
 }
 
 void Centroids::gather_groups(const kernels::KernelTable& table) {
@@ -159,6 +165,7 @@ void Centroids::fill(kernels::NearestI8& scan) const {
 void Centroids::fill(kernels::SelectI8& select) const {
     select.columns = columns_.data();
     select.column_width = column_width_;
+    select.n_centroids = size();
     select.centroids = errors_i8_.terms();
 }
 

@@ -40,6 +40,8 @@ class Centroids {
     // Values stay far from the ends of float32: else every centroid is scored.
     bool scannable() const { return scannable_; }
     bool has_codes() const { return has_codes_; }
+    // mu as a row: x.mu is what values lack.
+    const scan::Centre& centre() const { return centre_; }
     // At least |mu| + |s|, for ip.
     double reach() const { return reach_; }
     // |y|, in the lane order of the scores.
@@ -52,17 +54,19 @@ class Centroids {
     void fill(kernels::NearestF32& scan) const;
 
   private:
-    void derive(const kernels::KernelTable& table, std::size_t c, const scan::Centre& centre);
+    void derive(const kernels::KernelTable& table, std::size_t c);
     void code(const kernels::KernelTable& table, std::size_t c, const std::vector<double>& s);
     void gather_groups(const kernels::KernelTable& table);
 
     ScoredItems scored_;
+    scan::Centre centre_;
     bool scannable_ = false;
     bool has_codes_ = false;
     double reach_ = 0;
     std::size_t quads_;
     std::size_t groups_i8_;
     std::size_t groups_f32_;
+    std::size_t padded_;
     std::vector<double> lengths_;
     std::vector<double> radii_;  // |s|
     std::size_t column_width_;
@@ -70,7 +74,7 @@ class Centroids {
     Buffer<std::int8_t> columns_;
     std::vector<std::int32_t> code_sums_;
     std::vector<float> steps_;
-    std::vector<float> offsets_;  // -infinity past the last centroid
+    std::vector<float> offsets_;
     Errors errors_i8_;
     Errors group_errors_i8_;
     Buffer<float> blocks_f32_;

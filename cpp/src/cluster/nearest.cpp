@@ -33,8 +33,8 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids,
       centre_(centre),
       metric_(centroids.scored().metric),
       highest_(std::max(centroids.groups_i8(), centroids.groups_f32()) * kTile),
-      pairs_(room_for(centroids.size()) + 1),
-      sums_(pairs_.size()) {}
+      pairs_(room_for(centroids.size())),
+      sums_(std::max(pairs_.size(), kTile)) {}
 
 void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
     CodedPoints coded(1, points.dim);
@@ -42,8 +42,7 @@ void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores
         const std::size_t n = std::min(kTile, points.rows - first);
         pack(points.row(first), n);
         coded.code(table_, 0, panels_.data());
-        find_tile(points.row(first), n, coded, 0, labels + first,
-                  scores ? scores + first : nullptr);
+        find_tile(points.row(first), n, coded, 0, labels + first, scores + first);
     }
 }
 
@@ -58,14 +57,14 @@ void Nearest::find_tile(const float* rows, std::size_t n_rows, const CodedPoints
     std::uint64_t scanned = centroids_.scannable() ? live_ & ~coded.wild(tile) : 0;
     const std::uint64_t left = live_ & ~scanned;
     live_ = scanned;
-    if (live_ != 0 && !(centroids_.has_codes() && scan_codes(coded, tile, scores != nullptr))) {
+    if (live_ != 0 && !(centroids_.has_codes() && scan_codes(coded, tile))) {
         scan_floats(coded, tile);
     }
     for (std::uint64_t rest = left; rest != 0; rest &= rest - 1) {
         score_all(static_cast<std::size_t>(std::countr_zero(rest)));
     }
     std::copy_n(labels_, n_rows, labels);
-    if (scores) std::copy_n(scores_, n_rows, scores);
+    std::copy_n(scores_, n_rows, scores);
 }
 
 // Points without a direction are out.
@@ -79,31 +78,31 @@ void Nearest::measure_lengths() {
     }
 }
 
-// False where the codes let too much pass: nothing is scored then.
-bool Nearest::scan_codes(const CodedPoints& coded, std::size_t tile, bool score) {
+// False where the codes let too much pass.
+bool Nearest::scan_codes(const CodedPoints& coded, std::size_t tile) {
     if (skip_codes_ > 0) {
         --skip_codes_;
         return false;
     }
     kernels::NearestI8 scan{.codes = coded.codes(tile),
                             .points = coded.terms(tile),
-                            .reach = {highest_.data(), lowest_}};
+                            .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
+    score_tops(table_.nearest_i8_group);
     set_thresholds(scan.points);
     kernels::SelectI8 select{.scan = &scan,
                              .thresholds = thresholds_,
                              .live = live_,
                              .pairs = pairs_.data(),
-                             .room = pairs_.size() - 1};
+                             .room = pairs_.size()};
     centroids_.fill(select);
     table_.select_i8(select);
     if (select.count > select.room) {
         skip_codes_ = kPatience;
         return false;
     }
-    if (!score) take_undisputed(select.count);
-    else score_pairs(select.count);
+    score_others(select.count);
     return true;
 }
 
@@ -119,7 +118,6 @@ void Nearest::pack(const float* rows, std::size_t n_rows) {
                      .n_panels = kTile / kernels::kPanelItems});
 }
 
-// Every centroid of the groups that reach the threshold is scored.
 void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
     pack(rows_, n_rows_);
     float ones[kTile];
@@ -132,78 +130,112 @@ void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
     }
     kernels::NearestF32 scan{.panels = panels_.data(),
                              .points = {ones, zeros, lengths},
-                             .reach = {highest_.data(), lowest_}};
+                             .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
+    score_tops(table_.nearest_f32_group);
     set_thresholds(scan.points);
+    score_groups();
+}
+
+// What looks nearest is scored first: what it has, others must reach.
+void Nearest::score_tops(std::size_t in_group) {
     std::size_t n = 0;
-    for (std::size_t g = 0; g < scan.n_groups; ++g) {
+    for (std::uint64_t rest = live_; rest != 0; rest &= rest - 1) {
+        const auto i = static_cast<std::uint32_t>(std::countr_zero(rest));
+        const auto group = static_cast<std::size_t>(top_groups_[i]);
+        const std::uint32_t tag = std::bit_cast<std::uint32_t>(top_[i]) & kernels::kInGroupBits;
+        const std::size_t centroid = std::min(group * in_group + tag, centroids_.size() - 1);
+        tops_[n++] = {i, static_cast<std::uint32_t>(centroid)};
+        labels_[i] = -1;
+        values_[i] = 0;
+    }
+    if (metric_ != Metric::kL2) {  // values lack x.mu
+        kernels::Pair centre[kTile];
+        for (std::size_t i = 0; i < n; ++i) centre[i] = {tops_[i].point, 0};
+        table_.pair_products(
+            {rows_, centroids_.centre().narrow.data(), centroids_.dim(), centre, n, sums_.data()});
+        for (std::size_t i = 0; i < n; ++i) values_[tops_[i].point] = -sums_[i];
+    }
+    score_pairs(tops_, n);
+    for (std::size_t i = 0; i < n; ++i) {
+        const kernels::Pair pair = tops_[i];
+        const double length = metric_ == Metric::kCosine ? centroids_.length(pair.centroid) : 1.0;
+        values_[pair.point] += sums_[i] / length;
+        tops_of_[pair.point] = pair.centroid;
+    }
+}
+
+// From the exact sums of the tops to the values that others must reach, in the scan's units. A
+// centroid whose score rounds to that of the top has a value less than a unit in the last place of
+// the score below it: half of it under l2, where scores are 2 v - |r|^2. |score| is the sum itself
+// (l2), at most |x| (|mu| + |s|) (ip), |x| after multiplication by |x| (cosine). All is taken at
+// least twice: the rest covers what float64 rounds off the sums, and the rounding to float32 here.
+void Nearest::set_thresholds(const kernels::PointTerms& points) {
+    const double reach = metric_ == Metric::kIp ? centroids_.reach() : 1.0;
+    const double shrink = 1 - 3 * (static_cast<double>(centroids_.dim()) + 48) * kUnit;
+    for (std::size_t i = 0; i < kTile; ++i) {
+        const double unit = points.units[i];
+        const double length = points.lengths[i] / unit;
+        double value = values_[i];
+        double size = length * reach;
+        if (metric_ == Metric::kL2) {  // v = (|r|^2 - |x - y|^2) / 2
+            size = value;
+            const double least = length * shrink;
+            value = (least * least - value) / 2;
+        }
+        const double slack = 0x1p-22 * (size + std::fabs(value));
+        thresholds_[i] = static_cast<float>((value - slack) * unit);
+    }
+}
+
+// Pairs beside those of the tops.
+void Nearest::score_others(std::size_t n) {
+    std::size_t others = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const kernels::Pair pair = pairs_[i];
+        pairs_[others] = pair;
+        others += pair.centroid != tops_of_[pair.point] ? 1 : 0;
+    }
+    score_pairs(pairs_.data(), others);
+}
+
+// Every centroid of the groups that reach a threshold.
+void Nearest::score_groups() {
+    const std::size_t in_group = table_.nearest_f32_group;
+    std::size_t n = 0;
+    for (std::size_t g = 0; g < centroids_.groups_f32(); ++g) {
+        const std::size_t end = std::min(centroids_.size(), (g + 1) * in_group);
         for (std::uint64_t rest = live_; rest != 0; rest &= rest - 1) {
             const auto i = static_cast<std::size_t>(std::countr_zero(rest));
             if (highest_[g * kTile + i] < thresholds_[i]) continue;
-            const std::size_t first = g * table_.nearest_f32_group;
-            const std::size_t end = std::min(centroids_.size(), first + table_.nearest_f32_group);
-            for (std::size_t c = first; c < end; ++c) {
-                if (n + 1 == pairs_.size()) {
-                    score_pairs(n);
-                    n = 0;
-                }
+            for (std::size_t c = g * in_group; c < end; ++c) {
                 pairs_[n++] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(c)};
             }
+            if (n + in_group <= pairs_.size()) continue;
+            score_others(n);
+            n = 0;
         }
     }
-    score_pairs(n);
+    score_others(n);
 }
 
-// A centroid whose score rounds to that of the best has a value less than a unit in the last place
-// of the score below it, in units of the value: half of it under l2, where scores are 2 v - |r|^2.
-// |score| is at most |r|^2 + 2 |v| (l2), |x| (|mu| + |s|) (ip), |x| after multiplication by |x|
-// (cosine). All is taken twice: the other half covers the float64 rounding of the scores themselves
-// and the float32 rounding here.
-void Nearest::set_thresholds(const kernels::PointTerms& points) {
-    const double reach = metric_ == Metric::kIp ? centroids_.reach() : 1.0;
-    for (std::size_t i = 0; i < kTile; ++i) {
-        const double length = points.lengths[i];
-        const double size =
-            metric_ == Metric::kL2 ? length * length / points.units[i] / 2 : length * reach;
-        const double slack = 0x1p-22 * (size + std::fabs(lowest_[i]));
-        thresholds_[i] = static_cast<float>(lowest_[i] - slack);
-    }
-}
-
-// Points with one pair need no score; the others' pairs are scored.
-void Nearest::take_undisputed(std::size_t n) {
-    std::uint8_t pairs_of[kTile] = {};
-    for (std::size_t i = 0; i < n; ++i) {
-        std::uint8_t& count = pairs_of[pairs_[i].point];
-        count = count > 1 ? 2 : static_cast<std::uint8_t>(count + 1);
-    }
-    std::size_t disputed = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        const kernels::Pair pair = pairs_[i];
-        if (pairs_of[pair.point] == 1) {
-            labels_[pair.point] = static_cast<std::int32_t>(pair.centroid);
-        } else {
-            pairs_[disputed++] = pair;
-        }
-    }
-    score_pairs(disputed);
-}
-
-// Pairs of a point come by centroid, so the first of equals stays.
-void Nearest::score_pairs(std::size_t n) {
+// Leaves the exact sums behind.
+void Nearest::score_pairs(const kernels::Pair* pairs, std::size_t n) {
     const kernels::SumPairs job{
-        rows_, centroids_.scored().rows.data, centroids_.dim(), pairs_.data(), n, sums_.data()};
+        rows_, centroids_.scored().rows.data, centroids_.dim(), pairs, n, sums_.data()};
     if (metric_ == Metric::kL2) table_.pair_squared_differences(job);
     else table_.pair_products(job);
     for (std::size_t i = 0; i < n; ++i) {
-        const kernels::Pair pair = pairs_[i];
+        const std::uint32_t point = pairs[i].point;
+        const auto label = static_cast<std::int32_t>(pairs[i].centroid);
         const float score = round_score(
-            score_of(metric_, sums_[i], lengths_[pair.point], centroids_.length(pair.centroid)));
-        if (labels_[pair.point] < 0 || score > scores_[pair.point]) {
-            labels_[pair.point] = static_cast<std::int32_t>(pair.centroid);
-            scores_[pair.point] = score;
-        }
+            score_of(metric_, sums_[i], lengths_[point], centroids_.length(pairs[i].centroid)));
+        const bool better = labels_[point] < 0 || score > scores_[point] ||
+                            (score == scores_[point] && label < labels_[point]);
+        if (!better) continue;
+        labels_[point] = label;
+        scores_[point] = score;
     }
 }
 
@@ -213,7 +245,7 @@ void Nearest::score_all(std::size_t point) {
         for (std::size_t i = 0; i < n; ++i) {
             pairs_[i] = {static_cast<std::uint32_t>(point), static_cast<std::uint32_t>(first + i)};
         }
-        score_pairs(n);
+        score_pairs(pairs_.data(), n);
     }
 }
 

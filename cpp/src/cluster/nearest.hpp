@@ -16,8 +16,7 @@ class Nearest {
     Nearest(const kernels::KernelTable& table, const Centroids& centroids,
             const scan::Centre& centre);
 
-    // Rows to labels and scores, as `assign` gives them. Without scores, those that the scan alone
-    // can label are not scored.
+    // Rows to labels and scores, as `assign` gives them.
     void find(const MatrixView& points, std::int32_t* labels, float* scores);
     // The same for at most kTile rows that are coded already.
     void find_tile(const float* rows, std::size_t n_rows, const CodedPoints& coded,
@@ -26,11 +25,13 @@ class Nearest {
   private:
     void pack(const float* rows, std::size_t n_rows);
     void measure_lengths();
-    bool scan_codes(const CodedPoints& coded, std::size_t tile, bool score);
+    bool scan_codes(const CodedPoints& coded, std::size_t tile);
     void scan_floats(const CodedPoints& coded, std::size_t tile);
+    void score_tops(std::size_t in_group);
     void set_thresholds(const kernels::PointTerms& points);
-    void take_undisputed(std::size_t n);
-    void score_pairs(std::size_t n);
+    void score_others(std::size_t n);
+    void score_groups();
+    void score_pairs(const kernels::Pair* pairs, std::size_t n);
     void score_all(std::size_t point);
 
     const kernels::KernelTable& table_;
@@ -38,7 +39,8 @@ class Nearest {
     const scan::Centre& centre_;
     Metric metric_;
     std::vector<float> highest_;
-    float lowest_[kTile];
+    float top_[kTile];
+    std::int32_t top_groups_[kTile];
     float thresholds_[kTile];
     std::vector<kernels::Pair> pairs_;
     std::vector<double> sums_;
@@ -50,6 +52,9 @@ class Nearest {
     std::size_t n_rows_ = 0;
     std::uint64_t live_ = 0;
     double lengths_[kTile];  // |x|, for cosine
+    kernels::Pair tops_[kTile];
+    std::uint32_t tops_of_[kTile];
+    double values_[kTile];  // exact, of the tops; under l2 the squared distance
     std::int32_t labels_[kTile];
     float scores_[kTile];
 };

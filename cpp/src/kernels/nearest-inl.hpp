@@ -18,28 +18,41 @@ VR_INLINE typename S::F32 error_of(const PointTerms& points, const ErrorTerms& t
     return S::multiply_add(S::set(terms.per_miss[group]), load<V>(points.misses + at), by_length);
 }
 
-// The maxima of a group, to intervals.
+// A value that names its centroid; off by less than 2^-19 of itself.
 template <class S>
-VR_INLINE void widen_reach(const PointTerms& points, const ErrorTerms& groups, const Reach& reach,
-                           std::size_t group, std::size_t first, const typename S::F32* best) {
+VR_INLINE typename S::F32 tagged(typename S::F32 value, int in_group) {
+    using I = typename S::I32;
+    return (typename S::F32)(((I)value & ~kInGroupBits) | in_group);
+}
+
+// The maxima of a group.
+template <class S>
+VR_INLINE void note_group(const PointTerms& points, const ErrorTerms& groups, const Reach& reach,
+                          std::size_t group, std::size_t first, const typename S::F32* best) {
     using V = typename S::F32;
+    using I = typename S::I32;
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
         const std::size_t at = first + v * S::kLanes;
-        const V error = error_of<S>(points, groups, group, at);
-        store(reach.highest + group * kWordItems + at, best[v] + error);
-        store(reach.lowest + at, S::max(load<V>(reach.lowest + at), best[v] - error));
+        store(reach.highest + group * kWordItems + at,
+              best[v] + error_of<S>(points, groups, group, at));
+        const V top = load<V>(reach.top + at);
+        const I of = load<I>(reach.top_group + at);
+        store(reach.top + at, S::max(top, best[v]));
+        store(reach.top_group + at, best[v] > top ? S::set(static_cast<std::int32_t>(group)) : of);
     }
 }
 
-template <class S>
 VR_INLINE void start_reach(const Reach& reach) {
-    for (std::size_t i = 0; i < kWordItems; ++i) reach.lowest[i] = -__builtin_inff();
+    for (std::size_t i = 0; i < kWordItems; ++i) {
+        reach.top[i] = -__builtin_inff();
+        reach.top_group[i] = 0;
+    }
 }
 
 // One register block: kGroup points against the centroids of one block.
 template <class S>
-VR_INLINE void nearest_block_i8(const NearestI8& a, std::size_t first, std::size_t c0,
+VR_INLINE void nearest_block_i8(const NearestI8& a, std::size_t first, std::size_t c0, int in_group,
                                 typename S::F32* best) {
     using V = typename S::I32;
     constexpr int Q = S::kQueriesI8;
@@ -77,30 +90,33 @@ VR_INLINE void nearest_block_i8(const NearestI8& a, std::size_t first, std::size
             const auto value =
                 S::multiply_add(__builtin_convertvector(acc[v][q], typename S::F32),
                                 S::set(a.steps[c0 + q]), S::set(a.offsets[c0 + q]) * unit);
-            best[v] = S::max(best[v], value);
+            best[v] = S::max(best[v], tagged<S>(value, in_group + q));
         }
     }
 }
 
 template <class S>
 void nearest_i8(const NearestI8& a) {
-    start_reach<S>(a.reach);
+    start_reach(a.reach);
     for (std::size_t g = 0; g < a.n_groups; ++g) {
         for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
             typename S::F32 best[kVecs<S>];
             VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
+            VR_UNROLL
             for (int b = 0; b < kBlocksInGroup; ++b) {
-                nearest_block_i8<S>(a, first, (g * kBlocksInGroup + b) * S::kQueriesI8, best);
+                const int in_group = b * S::kQueriesI8;
+                nearest_block_i8<S>(a, first, g * kBlocksInGroup * S::kQueriesI8 + in_group,
+                                    in_group, best);
             }
-            widen_reach<S>(a.points, a.groups, a.reach, g, first, best);
+            note_group<S>(a.points, a.groups, a.reach, g, first, best);
         }
     }
 }
 
 template <class S>
 VR_INLINE void nearest_block_f32(const NearestF32& a, std::size_t first, std::size_t c0,
-                                 typename S::F32* best) {
+                                 int in_group, typename S::F32* best) {
     using V = typename S::F32;
     constexpr int Q = S::kQueries;
     constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
@@ -131,22 +147,27 @@ VR_INLINE void nearest_block_f32(const NearestF32& a, std::size_t first, std::si
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
         VR_UNROLL
-        for (int q = 0; q < Q; ++q) best[v] = S::max(best[v], acc[v][q]);
+        for (int q = 0; q < Q; ++q) {
+            best[v] = S::max(best[v], tagged<S>(acc[v][q], in_group + q));
+        }
     }
 }
 
 template <class S>
 void nearest_f32(const NearestF32& a) {
-    start_reach<S>(a.reach);
+    start_reach(a.reach);
     for (std::size_t g = 0; g < a.n_groups; ++g) {
         for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
             typename S::F32 best[kVecs<S>];
             VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
+            VR_UNROLL
             for (int b = 0; b < kBlocksInGroup; ++b) {
-                nearest_block_f32<S>(a, first, (g * kBlocksInGroup + b) * S::kQueries, best);
+                const int in_group = b * S::kQueries;
+                nearest_block_f32<S>(a, first, g * kBlocksInGroup * S::kQueries + in_group,
+                                     in_group, best);
             }
-            widen_reach<S>(a.points, a.groups, a.reach, g, first, best);
+            note_group<S>(a.points, a.groups, a.reach, g, first, best);
         }
     }
 }
@@ -198,7 +219,10 @@ VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::siz
                    point[r] % kPanelItems * 4;
     }
     for (std::size_t from = 0; from < kInGroup; from += S::kLanes) {
-        const std::size_t here = kInGroup - from < S::kLanes ? kInGroup - from : S::kLanes;
+        const std::size_t in_group = kInGroup - from < S::kLanes ? kInGroup - from : S::kLanes;
+        if (c0 + from >= a.n_centroids) break;
+        const std::size_t real = a.n_centroids - c0 - from;
+        const std::size_t here = in_group < real ? in_group : real;
         std::uint64_t masks[R];
         reaching<S, R>(a, point, codes, c0 + from, masks);
         for (int r = 0; r < R; ++r) {

@@ -107,9 +107,9 @@ struct PoolSum {
 };
 
 // Nearest centroids. Points are in lanes, a tile of kWordItems of them; centroids come in groups of
-// two register blocks, the last filled up with centroids whose offset is -infinity. A point is
-// x = step * c + e, a centroid y = centroid step * g + f, and a value is y.x + offset in units of
-// the point's step. float32 has step 1 and no e.
+// two register blocks, the last filled up with copies. A point is x = step * c + e, a centroid
+// y = centroid step * g + f, and a value is y.x + offset in units of the point's step. float32 has
+// step 1 and no e.
 struct PointTerms {        // [kWordItems] each
     const float* units;    // 1 / step
     const float* misses;   // |e| / step
@@ -124,10 +124,14 @@ struct ErrorTerms {
     const float* per_unit;
 };
 
-// Of every point, in intervals that hold the real values.
+// A value's lowest bits say which centroid of its group it is of.
+inline constexpr std::int32_t kInGroupBits = 15;
+
+// What is found out about every point.
 struct Reach {
-    float* highest;  // [n_groups][kWordItems]: no value of the group is above it
-    float* lowest;   // [kWordItems]: some value of all is not below it
+    float* highest;           // [n_groups][kWordItems]: no value of the group is really above it
+    float* top;               // [kWordItems]: the largest value as computed
+    std::int32_t* top_group;  // [kWordItems]: of which group
 };
 
 struct NearestI8 {
@@ -165,6 +169,7 @@ struct SelectI8 {
     const NearestI8* scan;
     const std::int8_t* columns;  // g: [n_quads][column_width][4]
     std::size_t column_width;    // all centroids, and a vector more
+    std::size_t n_centroids;     // without copies
     ErrorTerms centroids;
     const float* thresholds;  // [kWordItems]
     std::uint64_t live;       // a bit a point
