@@ -62,8 +62,10 @@ def test_not_fitted(method: str, error: type[Exception], points: F32) -> None:
 def test_fitted_attributes(points: F32) -> None:
     model = vr.KMeans(4)
     assert model.fit(points, "not looked at") is model
-    assert (model.cluster_centers_.dtype, model.cluster_centers_.shape) == (np.float32, (4, 7))
-    assert (model.labels_.dtype, model.labels_.shape) == (np.int32, (300,))
+    assert model.cluster_centers_.dtype == np.float32
+    assert model.cluster_centers_.shape == (4, 7)
+    assert model.labels_.dtype == np.int32
+    assert model.labels_.shape == (300,)
     assert type(model.inertia_) is float
     assert type(model.n_iter_) is int
     assert model.n_features_in_ == 7

@@ -143,7 +143,7 @@ def test_refresh_remembers_how_it_was_fitted(rng: np.random.Generator) -> None:
     users = normal(rng, 300, 4)
     groups = vr.UserGroups.fit(users, 4, batch_size=50, max_iter=np.int64(2), seed=9)
     new, _ = groups.refresh(users)
-    how = {"init": groups.centers, "batch_size": 50, "max_iter": 2, "seed": 9}
+    how: dict[str, Any] = {"init": groups.centers, "batch_size": 50, "max_iter": 2, "seed": 9}
     again = vr.KMeans(4, **how).fit(users).cluster_centers_
     assert_same_float32(np.sort(new.centers, axis=0), np.sort(again, axis=0))
     heard: list[int] = []
