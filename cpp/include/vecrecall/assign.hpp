@@ -1,0 +1,30 @@
+// Centroid assignment: the nearest centroids of every point, exact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vecrecall/flat_index.hpp"
+#include "vecrecall/views.hpp"
+
+namespace vecrecall {
+
+// The m nearest centroids of every point, best first: labels and scores are n x m. Scores, their
+// bits and ties are those of a FlatIndex over the centroids, labels its ids. A zero point under
+// cosine gets label -1 and score -inf. Points and centroids are finite, m is at most the number of
+// centroids, and under cosine no centroid is zero.
+void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
+            std::int32_t* labels, float* scores, int threads = 0);
+
+// What the points of each cluster add up to: sums is k x dim, counts is k.
+struct ClusterSums {
+    double* sums;
+    std::int64_t* counts;
+};
+
+// Adds up the rows of each label in float64, in row order; under cosine each row is divided by its
+// length first. Rows labelled -1 are left out; other labels are below k.
+void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::size_t k,
+                  Metric metric, const ClusterSums& out, int threads = 0);
+
+}  // namespace vecrecall

@@ -1,0 +1,48 @@
+// k-means: one Lloyd iteration at a time, and the draws that it starts from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "vecrecall/flat_index.hpp"
+#include "vecrecall/views.hpp"
+
+namespace vecrecall {
+
+struct LloydStep {
+    double inertia;          // of the centres that the step started from
+    double shift2;           // sum of squared movements of the centres
+    std::size_t relabelled;  // points that changed label since the step before, or all
+};
+
+// A k-means run over points that are borrowed. Metric l2, or cosine (spherical): there rows count
+// as divided by their length, zero rows take no part, and centres have length one.
+class Lloyd {
+  public:
+    Lloyd(const MatrixView& points, Metric metric, int threads = 0);
+    ~Lloyd();
+    Lloyd(Lloyd&&) noexcept;
+    Lloyd& operator=(Lloyd&&) noexcept;
+
+    // From k centres to the means of their points, which may overwrite them. An empty cluster takes
+    // the point farthest from its centre (the lowest row of equals) that is not alone in its own.
+    LloydStep step(const float* centers, std::size_t k, float* updated);
+
+    // Labels and scores as `assign` gives them; returns the inertia: the sum of squared distances,
+    // or of 1 - cosine.
+    double assign(const float* centers, std::size_t k, std::int32_t* labels, float* scores) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// k-means++: k different rows, each drawn with probability proportional to its squared distance (or
+// 1 - cosine) from the nearest drawn before. `draws` holds k uniform numbers in [0, 1). Where
+// nothing is left at a distance, the lowest row not yet drawn. Zero rows under cosine are not
+// drawn; throws std::invalid_argument for fewer than k rows.
+void plus_plus(const MatrixView& points, const double* draws, std::size_t k, Metric metric,
+               std::int64_t* rows, int threads = 0);
+
+}  // namespace vecrecall

@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+#include "fp_env.hpp"
+#include "kernels/registry.hpp"
+#include "scoring.hpp"
+#include "vecrecall/kmeans.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall {
+namespace {
+
+constexpr std::size_t kChunk = 2048;
+
+// How far every row is from the nearest row drawn so far.
+class Distances {
+  public:
+    Distances(const MatrixView& points, Metric metric, int threads)
+        : items_{.rows = points, .bias = nullptr, .metric = metric},
+          threads_(threads),
+          far_(points.rows, 1.0),
+          drawn_(points.rows, 0),
+          chunks_((points.rows + kChunk - 1) / kChunk),
+          totals_(chunks_, 0.0) {
+        if (metric == Metric::kCosine) leave_out_zeros();
+    }
+
+    std::size_t left() const {
+        return static_cast<std::size_t>(std::count(drawn_.begin(), drawn_.end(), 0));
+    }
+
+    // The row where the running total of distances passes the share `draw` of all.
+    std::size_t draw(double share) const {
+        double total = 0;
+        for (const double t : totals_) total += t;
+        if (!(total > 0)) return lowest();
+        double passed = share * total;
+        std::size_t last = drawn_.size();
+        for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
+            if (passed >= totals_[chunk] && chunk + 1 < chunks_) {
+                passed -= totals_[chunk];
+                continue;
+            }
+            for (std::size_t i = chunk * kChunk; i < end_of(chunk); ++i) {
+                if (!(far_[i] > 0) || drawn_[i]) continue;
+                last = i;
+                if (passed < far_[i]) return i;
+                passed -= far_[i];
+            }
+            passed = 0;  // rounding went past the chunk: its last, or the next one's first
+            if (last != drawn_.size()) return last;
+        }
+        return last_positive();
+    }
+
+    void take(std::size_t row, bool first) {
+        drawn_[row] = 1;
+        const kernels::KernelTable& table = kernels::active();
+        std::vector<double> query(exact_width(items_.rows.dim));
+        widen_query(items_.rows.row(row), items_.rows.dim, query.data());
+        const double length = norm(table, query.data(), items_.rows.row(row), items_.rows.dim);
+        parallel_for(chunks_, threads_, [&](std::size_t chunk) {
+            std::uint32_t rows[kChunk];
+            float scores[kChunk];
+            const std::size_t from = chunk * kChunk;
+            const std::size_t n = end_of(chunk) - from;
+            for (std::size_t i = 0; i < n; ++i) rows[i] = static_cast<std::uint32_t>(from + i);
+            score_rows(table, items_, query.data(), length, rows, n, scores);
+            lower(from, n, scores, first, totals_[chunk]);
+        });
+    }
+
+    // Before the first draw all rows are equal.
+    void start() {
+        for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
+            totals_[chunk] = 0;
+            for (std::size_t i = chunk * kChunk; i < end_of(chunk); ++i) {
+                if (!drawn_[i]) totals_[chunk] += 1.0;
+            }
+        }
+    }
+
+  private:
+    std::size_t end_of(std::size_t chunk) const {
+        return std::min(drawn_.size(), (chunk + 1) * kChunk);
+    }
+    std::size_t lowest() const {
+        return static_cast<std::size_t>(std::find(drawn_.begin(), drawn_.end(), 0) -
+                                        drawn_.begin());
+    }
+    std::size_t last_positive() const {
+        for (std::size_t i = drawn_.size(); i-- > 0;) {
+            if (far_[i] > 0 && !drawn_[i]) return i;
+        }
+        return lowest();
+    }
+    void lower(std::size_t from, std::size_t n, const float* scores, bool first, double& total) {
+        const double best = items_.metric == Metric::kCosine ? 1.0 : 0.0;
+        total = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+            const double distance = std::max(0.0, best - scores[i]);
+            double& far = far_[from + i];
+            far = drawn_[from + i] ? 0.0 : first ? distance : std::min(far, distance);
+            total += far;
+        }
+    }
+    void leave_out_zeros() {
+        for (std::size_t i = 0; i < drawn_.size(); ++i) {
+            const float* x = items_.rows.row(i);
+            drawn_[i] = std::all_of(x, x + items_.rows.dim, [](float v) { return v == 0; }) ? 1 : 0;
+        }
+    }
+
+    ScoredItems items_;
+    int threads_;
+    std::vector<double> far_;
+    std::vector<char> drawn_;  // or left out
+    std::size_t chunks_;
+    std::vector<double> totals_;
+};
+
+}  // namespace
+
+void plus_plus(const MatrixView& points, const double* draws, std::size_t k, Metric metric,
+               std::int64_t* rows, int threads) {
+    const FpEnvScope env;
+    Distances distances(points, metric, threads);
+    if (distances.left() < k) throw std::invalid_argument("expected at least k rows to draw from");
+    distances.start();
+    for (std::size_t c = 0; c < k; ++c) {
+        const std::size_t row = distances.draw(draws[c]);
+        rows[c] = static_cast<std::int64_t>(row);
+        distances.take(row, c == 0);
+    }
+}
+
+}  // namespace vecrecall

@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cluster/lengths.hpp"
+#include "kernels/registry.hpp"
+#include "vecrecall/assign.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall {
+namespace {
+
+constexpr std::size_t kChunk = 32768;
+constexpr std::int64_t kAhead = 24;  // rows, as in pooling
+
+// Row numbers by label, ascending within one: a counting sort, chunk by chunk.
+class Members {
+  public:
+    Members(const std::int32_t* labels, std::size_t n, std::size_t k, int threads)
+        : labels_(labels), n_(n), k_(k), chunks_((n + kChunk - 1) / kChunk) {
+        places_.assign(chunks_ * k, 0);
+        parallel_for(chunks_, threads, [&](std::size_t chunk) { count(chunk); });
+        starts_.assign(k + 1, 0);
+        std::int64_t at = 0;
+        for (std::size_t c = 0; c < k; ++c) {
+            starts_[c] = at;
+            for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
+                const std::int64_t here = places_[chunk * k + c];
+                places_[chunk * k + c] = at;
+                at += here;
+            }
+        }
+        starts_[k] = at;
+        rows_.resize(static_cast<std::size_t>(at));
+        parallel_for(chunks_, threads, [&](std::size_t chunk) { place(chunk); });
+    }
+
+    std::int64_t count_of(std::size_t c) const { return starts_[c + 1] - starts_[c]; }
+    const std::int64_t* begin(std::size_t c) const { return rows_.data() + starts_[c]; }
+    // Of all rows from those of a cluster on.
+    std::int64_t left_from(std::size_t c) const { return starts_[k_] - starts_[c]; }
+
+  private:
+    void count(std::size_t chunk) {
+        const std::size_t end = std::min(n_, (chunk + 1) * kChunk);
+        std::int64_t* counts = places_.data() + chunk * k_;
+        for (std::size_t i = chunk * kChunk; i < end; ++i) {
+            if (labels_[i] >= 0) ++counts[labels_[i]];
+        }
+    }
+    void place(std::size_t chunk) {
+        const std::size_t end = std::min(n_, (chunk + 1) * kChunk);
+        std::int64_t* places = places_.data() + chunk * k_;
+        for (std::size_t i = chunk * kChunk; i < end; ++i) {
+            if (labels_[i] < 0) continue;
+            rows_[static_cast<std::size_t>(places[labels_[i]]++)] = static_cast<std::int64_t>(i);
+        }
+    }
+
+    const std::int32_t* labels_;
+    std::size_t n_;
+    std::size_t k_;
+    std::size_t chunks_;
+    std::vector<std::int64_t> places_;
+    std::vector<std::int64_t> starts_;
+    std::vector<std::int64_t> rows_;
+};
+
+}  // namespace
+
+void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::size_t k,
+                  Metric metric, const ClusterSums& out, int threads) {
+    const kernels::KernelTable& table = kernels::active();
+    const Members members(labels, points.rows, k, threads);
+    parallel_for(k, threads, [&](std::size_t c) {
+        const std::int64_t* rows = members.begin(c);
+        const auto n = static_cast<std::size_t>(members.count_of(c));
+        const std::int64_t left = members.left_from(c) - kAhead;
+        std::vector<double> weights;
+        if (metric == Metric::kCosine) weights = cluster::inverse_lengths(table, points, rows, n);
+        out.counts[c] = members.count_of(c);
+        table.pool_sum({.table = points.data,
+                        .dim = points.dim,
+                        .rows = rows,
+                        .weights = weights.empty() ? nullptr : weights.data(),
+                        .n_rows = n,
+                        .ahead = left > 0 ? rows + kAhead : nullptr,
+                        .n_ahead = left > 0 ? static_cast<std::size_t>(left) : 0,
+                        .sums = out.sums + c * points.dim});
+    });
+}
+
+}  // namespace vecrecall
