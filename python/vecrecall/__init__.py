@@ -9,6 +9,7 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import channels, policies
+from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
 from vecrecall.index import FlatIndex, topk
 from vecrecall.masks import Mask
@@ -19,6 +20,7 @@ from vecrecall.ragged import Ragged
 from vecrecall.recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
+from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 
 __version__ = _version("vecrecall")

@@ -109,6 +109,15 @@ def vectors(x: object, name: str, dim: int | None = None) -> F32:
     return a
 
 
+def directions(a: F32, name: str) -> None:
+    """Refuse zero rows, which have no cosine."""
+    zero = np.flatnonzero(_core.zero_rows(a))
+    if zero.size:
+        raise ValueError(
+            f"{name}: expected rows with a direction (metric 'cosine'), got zeros in row {zero[0]}"
+        )
+
+
 def float_vector(x: object, name: str, n: int) -> F64:
     """Coerce to float64 of length n; values are not looked at."""
     a = _float_array(x, name, 1, f"({n},)")
@@ -163,6 +172,21 @@ def ids(x: object, name: str, n: int) -> I64:
     if a.shape != (n,):
         raise ValueError(f"{name}: expected {n} ids, one a row, got {a.shape[0]}")
     return a
+
+
+def labels(x: object, name: str, n: int, k: int) -> I64:
+    """Coerce to one label from 0 to k - 1 a row, -1 for none; a matrix of one column will do."""
+    a = _int_array(x, name)
+    if a.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name}: expected {n} labels, one a row, got shape {a.shape}")
+    flat: I64 = a.reshape(n).astype(np.int64, copy=False)
+    bad = np.flatnonzero((flat < -1) | (flat >= k))
+    if bad.size:
+        raise ValueError(
+            f"{name}: expected labels from 0 to {k - 1}, or -1 for none, "
+            f"got {flat[bad[0]]} in row {bad[0]}"
+        )
+    return flat
 
 
 def ragged(x: object, name: str, rows: int | None = None) -> Ragged:

@@ -20,7 +20,7 @@ Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
 Allow = Mask | Sequence[Mask] | npt.ArrayLike
 
-_METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
+METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 _INVALID = {"raise": False, "empty": True}
 
 
@@ -86,7 +86,7 @@ class FlatIndex:
         invalid: Invalid = "raise",
         threads: int | None = None,
     ) -> None:
-        code = _coerce.choice(metric, "metric", _METRICS)
+        code = _coerce.choice(metric, "metric", METRICS)
         leave_out = _coerce.choice(invalid, "invalid", _INVALID)
         copy = _coerce.flag(copy, "copy")
         n_threads = _coerce.threads(threads)
@@ -389,7 +389,7 @@ def topk(
     >>> vr.topk(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), 1).ids.tolist()
     [[0]]
     """
-    code = _coerce.choice(metric, "metric", _METRICS)
+    code = _coerce.choice(metric, "metric", METRICS)
     x = _coerce.matrix(items, "items")
     _usable(x, None, metric, False, "items")
     q = _coerce.vectors(queries, "queries", x.shape[1])
