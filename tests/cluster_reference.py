@@ -161,11 +161,12 @@ def rule_groups(
 ) -> tuple[list[int], list[list[int]]]:
     """The label of every user, and the interests of every label."""
     held = [tuple(dict.fromkeys(row))[:depth] for row in interests]
-    for length in range(depth, 0, -1):
+    for length in range(max(map(len, held), default=0), 0, -1):
         sizes = Counter(held)
         held = [
             label[:-1] if len(label) == length and sizes[label] < min_size else label
             for label in held
         ]
     known = sorted(set(held))
-    return [known.index(label) for label in held], [list(label) for label in known]
+    numbers = {label: number for number, label in enumerate(known)}
+    return [numbers[label] for label in held], [list(label) for label in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import adversary
@@ -348,10 +349,8 @@ def test_sums_of_many_points(metric: Metric, rng: Rng) -> None:
 @pytest.mark.skipif(not fp_control.COMPILER, reason="needs a C compiler: none was found")
 @pytest.mark.skipif(not fp_control.MODES, reason="this machine's control register is unknown")
 @pytest.mark.parametrize("mode", fp_control.MODES)
-def test_a_changed_environment(
-    mode: str, tmp_path_factory: pytest.TempPathFactory, rng: Rng
-) -> None:
-    control = fp_control.compiled(tmp_path_factory.mktemp("control"))
+def test_a_changed_environment(mode: str, tmp_path: Path, rng: Rng) -> None:
+    control = fp_control.compiled(tmp_path)
     for name in ("gaussian", "subnormals", "subnormal_gaps", "mixed_scales"):
         points, centroids = CASES[name](rng, 3000, 20, 7)
         for metric in METRICS:
@@ -447,7 +446,7 @@ def test_no_centroids() -> None:
 
 @pytest.mark.parametrize("m", [0, -1, 6, 2**40])
 def test_m_out_of_range(m: int) -> None:
-    with pytest.raises(ValueError, match=r"m: .*5"):
+    with pytest.raises(ValueError, match=r"m: .*(>= 1|5)"):
         vr.assign(np.ones((4, 3), np.float32), np.ones((5, 3), np.float32), m=m)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, Literal
 
 import cluster_reference as oracle
@@ -228,7 +229,7 @@ def test_inertia_never_increases(name: str, metric: Metric, rng: Rng) -> None:
     inertias = [inertia for _, inertia in seen] + [found.inertia_]
     assert len(seen) == found.n_iter_
     assert [i for i, _ in seen] == list(range(seen[0][0], seen[0][0] + len(seen)))
-    for before, after in zip(inertias, inertias[1:], strict=False):
+    for before, after in pairwise(inertias):
         assert after <= before + rounding_slack(points, found, before, metric)
     assert inertias[-1] <= inertias[0]
     check_fit(found, points, metric)
@@ -738,7 +739,7 @@ def test_nan_and_infinity_name_the_row(metric: Metric, rng: Rng) -> None:
         for call in calls:
             with pytest.raises(ValueError, match=r"X.*row 4"):
                 call(bad)
-        with pytest.raises(ValueError, match="init.*row 4"):
+        with pytest.raises(ValueError, match=r"init.*row 4"):
             vr.KMeans(9, metric=metric, init=bad).fit(good)
 
 
@@ -746,7 +747,7 @@ def test_a_zero_start_under_cosine_names_the_row(rng: Rng) -> None:
     points = normal(rng, 9, 3)
     start = points[:4].copy()
     start[2] = 0
-    with pytest.raises(ValueError, match="init.*row 2"):
+    with pytest.raises(ValueError, match=r"init.*row 2"):
         vr.KMeans(4, metric="cosine", init=start).fit(points)
     assert vr.KMeans(4, init=start).fit(points).n_iter_ >= 1
 

@@ -34,7 +34,7 @@ def test_by_hand() -> None:
     assert [row.tolist() for row in found.interests] == [[], [4], [4, 1], [4, 1, 9], [5]]
     assert found.labels.tolist() == [3, 2, 2, 1, 4, 0, 3, 1, 4]
     found = check(interests, 3, 3)
-    assert [row.tolist() for row in found.interests] == [[], [4], [4, 1]]
+    assert [row.tolist() for row in found.interests] == [[], [4, 1]]
     found = check(interests, 1, 1)
     assert [row.tolist() for row in found.interests] == [[], [4], [5]]
 
