@@ -1,9 +1,10 @@
 """Exact vector recall for recommender serving.
 
-The package answers three questions faster than float32 arithmetic allows and with the same bits
+The package answers four questions faster than float32 arithmetic allows and with the same bits
 everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands for a bag of rows
-(`pool`), and what several ranked lists say together (`merge` by the policies of
-`vecrecall.policies`, `merge_shards`, `merge_groups`).
+(`pool`), what several ranked lists say together (`merge` by the policies of
+`vecrecall.policies`, `merge_shards`, `merge_groups`), and which users belong together (`assign`,
+`KMeans`, `UserGroups`, `rule_groups`).
 """
 
 from importlib.metadata import version as _version
@@ -11,7 +12,9 @@ from importlib.metadata import version as _version
 from vecrecall import channels, policies
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
+from vecrecall.elbow import Elbow, elbow
 from vecrecall.index import FlatIndex, topk
+from vecrecall.kmeans import KMeans, NotFittedError
 from vecrecall.masks import Mask
 from vecrecall.merging import merge, merge_groups, merge_shards
 from vecrecall.neighbors import Neighbors, NeighborTable
@@ -22,28 +25,40 @@ from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
+from vecrecall.user_groups import RefreshReport, UserGroups
 
 __version__ = _version("vecrecall")
 
 __all__ = [
+    "Assignment",
     "Caps",
     "ChannelWarning",
+    "ClusterSums",
+    "Elbow",
     "FlatIndex",
     "GroupResult",
+    "KMeans",
     "Mask",
     "MergeResult",
     "NeighborTable",
     "Neighbors",
+    "NotFittedError",
     "Ragged",
     "RecallStats",
     "Recaller",
+    "RefreshReport",
     "RequestBatch",
+    "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "UserGroups",
     "__version__",
+    "assign",
     "available_isas",
     "channels",
     "concat_blocks",
+    "elbow",
+    "from_residuals",
     "get_num_threads",
     "isa",
     "merge",
@@ -51,6 +66,8 @@ __all__ = [
     "merge_shards",
     "policies",
     "pool",
+    "residuals",
+    "rule_groups",
     "set_isa",
     "set_num_threads",
     "topk",

@@ -5,15 +5,14 @@ Every file appears whole, by a rename.
 """
 
 import hashlib
-import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall._files import MANIFEST, read_manifest, write, write_array, write_manifest
 from vecrecall._rows import offsets_of
 from vecrecall.ragged import Ragged
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-MANIFEST = "manifest.json"
 HASHED_ROWS = 4096
 
 
@@ -52,7 +50,7 @@ class Folder:
         self.complete = False
         path.mkdir(parents=True, exist_ok=True)
         if (path / MANIFEST).exists():
-            self.complete = self._agrees(_manifest(path))
+            self.complete = self._agrees(read_manifest(path))
         elif any(path.iterdir()):
             raise ValueError(f"path: expected a table or an empty folder, got other files: {path}")
         else:
@@ -65,17 +63,17 @@ class Folder:
     def put(self, start: int, block: Block) -> None:
         """Keep a block; its lengths come last and say that the rest is there."""
         self._blocks.mkdir(exist_ok=True)
-        _save(self._file("ids", start), block.ids)
-        _save(self._file("scores", start), block.scores)
-        _save(self._file("lengths", start), block.lengths)
+        write_array(self._file("ids", start), block.ids)
+        write_array(self._file("scores", start), block.scores)
+        write_array(self._file("lengths", start), block.lengths)
 
     def finish(self, items: I64) -> None:
         """Turn the blocks into one table."""
         starts = range(0, len(items), self._about["rows"])
         lengths = [np.load(self._file("lengths", s)) for s in starts]
         offsets = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
-        _save(self.path / "items.npy", items)
-        _save(self.path / "offsets.npy", offsets)
+        write_array(self.path / "items.npy", items)
+        write_array(self.path / "offsets.npy", offsets)
         for name, dtype in (("ids", np.dtype(np.int64)), ("scores", np.dtype(np.float32))):
             files = [self._file(name, s) for s in starts]
             _concatenate(files, self.path / f"{name}.npy", dtype, int(offsets[-1]))
@@ -96,13 +94,12 @@ class Folder:
         return bool(manifest.get("complete"))
 
     def _write_manifest(self, complete: bool) -> None:
-        text = json.dumps({**self._about, "complete": complete}, indent=1) + "\n"
-        _write(self.path / MANIFEST, lambda file: file.write(text.encode()))
+        write_manifest(self.path, {**self._about, "complete": complete})
 
 
 def load(path: Path) -> tuple[I64, Ragged, Ragged]:
     """Open a complete table: items, ids and scores, the last two mapped into memory."""
-    if not _manifest(path).get("complete"):
+    if not read_manifest(path).get("complete"):
         raise ValueError(f"path: expected a complete table, got one that was interrupted in {path}")
     items = np.load(path / "items.npy")
     offsets = np.load(path / "offsets.npy")
@@ -123,29 +120,6 @@ def fingerprint(index: "FlatIndex") -> str:
     return digest.hexdigest()
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a table."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"path: expected a JSON manifest, got other text in {path}") from error
-    if not isinstance(manifest, dict):
-        raise ValueError(f"path: expected a manifest with names, got {manifest!r} in {path}")
-    return manifest
-
-
-def _write(path: Path, content: Callable[[BinaryIO], object]) -> None:
-    """Make a file appear whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        content(file)
-    temporary.replace(path)
-
-
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    _write(path, lambda file: np.save(file, array))
-
-
 def _concatenate(files: list[Path], path: Path, dtype: "np.dtype[Any]", size: int) -> None:
     """Write the arrays of several files as one, a file at a time."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": (size,)}
@@ -155,4 +129,4 @@ def _concatenate(files: list[Path], path: Path, dtype: "np.dtype[Any]", size: in
         for part in files:
             file.write(np.load(part).data)
 
-    _write(path, content)
+    write(path, content)

@@ -1,0 +1,41 @@
+"""Files that appear whole: `.npy` arrays beside a JSON manifest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+MANIFEST = "manifest.json"
+
+
+def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
+    """Make a file appear whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        content(file)
+    temporary.replace(path)
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a `.npy` file."""
+    write(path, lambda file: np.save(file, array))
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of a folder."""
+    text = json.dumps(manifest, indent=1) + "\n"
+    write(folder / MANIFEST, lambda file: file.write(text.encode()))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a folder."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"path: expected a JSON manifest, got other text in {folder}") from error
+    if not isinstance(manifest, dict):
+        raise ValueError(f"path: expected a manifest with names, got {manifest!r} in {folder}")
+    return manifest

@@ -1,0 +1,353 @@
+"""k-means with exact assignments, by scikit-learn's names."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _coerce, _core
+from vecrecall._kmeans_run import METRICS, Batches, Draws, Run
+
+F32 = npt.NDArray[np.float32]
+Init = Literal["k-means++", "random"] | npt.ArrayLike
+
+
+class NotFittedError(ValueError, AttributeError):
+    """Raised where a model is used before `fit`; what scikit-learn's error derives from, too."""
+
+
+class KMeans:
+    """Clusters around means, by Lloyd's iterations or by mini-batches, with exact assignments.
+
+    Parameters
+    ----------
+    n_clusters : int
+        At most the number of points (of those that are not zero under cosine).
+    metric : {"l2", "cosine"}
+        ``"cosine"`` is spherical k-means: points count as divided by their length and centres
+        have length one; zero points have label -1 and take no part.
+    init : {"k-means++", "random"} or array_like of float, shape (n_clusters, d)
+        The first centres: points drawn by their squared distances (under cosine by 1 - cosine)
+        from those drawn before, points drawn uniformly, or given ones. k-means++ draws from
+        a uniform sample of ``max(100 * n_clusters, 20_000)`` points where there are more.
+    max_iter : int
+        Rounds at most: of assignment and update, or with `batch_size` passes over the points.
+    batch_size : int, optional
+        Update the centres after each batch of so many points, in an order drawn for each pass;
+        a centre is the mean of all points that it was ever given. None: only after all points.
+    tol : float
+        Stop when the squared movements of the centres in a round add up to no more than this
+        part of the features' mean variance.
+    seed : int
+        Of all draws, >= 0.
+    callback : callable, optional
+        Called with the number of the round, from 1, and the inertia that was found in it, which
+        is of the centres before their update.
+    threads : int, optional
+        Default `get_num_threads`. Results do not depend on it.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of float32, shape (n_clusters, d)
+    labels_ : ndarray of int32, shape (n,)
+        The points' clusters, by the final centres.
+    inertia_ : float
+        Sum of squared distances from the centres, or of 1 - cosine; of the final centres.
+    n_iter_ : int
+        Rounds; of `partial_fit` the batches.
+    n_features_in_ : int
+
+    Notes
+    -----
+    One seed gives the same bits on every instruction set and number of threads: draws come from
+    the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty cluster
+    takes the point farthest from its centre, the lowest row of equals; in mini-batches it stays
+    as it is. Points that are float32 and C-contiguous are not copied.
+
+    Lloyd (1982); k-means++: Arthur and Vassilvitskii (2007); spherical: Dhillon and Modha (2001);
+    mini-batches: Sculley (2010). It works in scikit-learn's pipelines, searches and `clone`, and
+    does not import it.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> points = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    >>> model = vr.KMeans(2, seed=1).fit(points)
+    >>> sorted(model.cluster_centers_.tolist()), model.inertia_
+    ([[0.0, 0.5], [9.0, 8.5]], 1.0)
+    """
+
+    _estimator_type: ClassVar[str] = "clusterer"  # what scikit-learn before 1.6 looks at
+
+    _batches: Batches | None
+    cluster_centers_: F32
+    labels_: npt.NDArray[np.int32]
+    inertia_: float
+    n_iter_: int
+    n_features_in_: int
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        metric: Literal["l2", "cosine"] = "l2",
+        init: Init = "k-means++",
+        max_iter: int = 25,
+        batch_size: int | None = None,
+        tol: float = 1e-4,
+        seed: int = 0,
+        callback: Callable[[int, float], object] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.metric = metric
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tol = tol
+        self.seed = seed
+        self.callback = callback
+        self.threads = threads
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> "KMeans":
+        """Find the centres of points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+            At least `n_clusters` points.
+        y : object
+            Not looked at.
+
+        Returns
+        -------
+        KMeans
+            This model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or `X` is not as described.
+        """
+        run = Run(self, X)
+        run.need(run.k)
+        draws = Draws(self.seed)
+        centers = run.first_centers(self.init, draws)
+        if self.batch_size is None:
+            centers, rounds = run.lloyd(centers)
+            self._batches = None
+        else:
+            size = _coerce.positive_int(self.batch_size, "batch_size")
+            self._batches = Batches(centers)
+            centers, rounds = run.mini_batches(self._batches, size, draws)
+        return self._keep(run, centers, rounds)
+
+    def partial_fit(self, X: npt.ArrayLike, y: object = None) -> "KMeans":
+        """Update the centres by one batch of points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (b, d)
+            The first batch also gives the first centres and must hold `n_clusters` points. After
+            `fit` with all points at once, each centre counts as the mean of its cluster.
+        y : object
+            Not looked at.
+
+        Returns
+        -------
+        KMeans
+            This model; `labels_` and `inertia_` are of the batch, by the new centres.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or `X` is not as described.
+        """
+        fitted = self._is_fitted()
+        run = Run(self, X, self.n_features_in_ if fitted else None)
+        if not fitted:
+            run.need(run.k)
+            self._batches = Batches(run.first_centers(self.init, Draws(self.seed)))
+        elif self._batches is None:
+            sizes = np.bincount(self.labels_[self.labels_ >= 0], minlength=run.k)
+            self._batches = Batches(self.cluster_centers_, sizes)
+        if len(self._batches.centers) != run.k:
+            raise ValueError(
+                f"n_clusters: expected {len(self._batches.centers)}, as fitted, got {run.k}"
+            )
+        inertia = run.add_batch(self._batches, run.points)
+        rounds = self.n_iter_ + 1 if fitted else 1
+        if run.callback is not None:
+            run.callback(rounds, inertia)
+        return self._keep(run, self._batches.centers, rounds)
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Find the nearest centre of each point.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            Labels; -1 for a zero point under cosine.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` is not as described.
+        """
+        points = self._points(X)
+        labels, _ = _core.assign(points, self.cluster_centers_, 1, *self._how())
+        return labels[:, 0]
+
+    def fit_predict(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.int32]:
+        """Fit, and return `labels_`."""
+        return self.fit(X).labels_
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Measure the distance of each point from every centre.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_clusters)
+            Euclidean distances; under cosine 1 - cosine, which is 1 for a zero point.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` is not as described.
+        """
+        points = self._points(X)
+        k = len(self.cluster_centers_)
+        labels, scores = _core.assign(points, self.cluster_centers_, k, *self._how())
+        distances = np.empty(scores.shape, np.float32)
+        with _core.FpEnvironment():
+            ranked = np.sqrt(0 - scores) if self.metric == "l2" else np.maximum(1 - scores, 0)
+        np.put_along_axis(distances, labels, ranked, axis=1)
+        distances[labels[:, 0] < 0] = 1
+        return distances
+
+    def fit_transform(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.float32]:
+        """Fit, and return the distances of `transform`."""
+        return self.fit(X).transform(X)
+
+    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+        """Judge the centres by other points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+        y : object
+            Not looked at.
+
+        Returns
+        -------
+        float
+            Minus the inertia of `X`: larger is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` is not as described.
+        """
+        points = self._points(X)
+        return -_core.Lloyd(points, *self._how()).assign(self.cluster_centers_)[2]
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return {p.name: p.default for p in parameters}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Makes no difference: no parameter is a model.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> "KMeans":
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : object
+            As the constructor takes them.
+
+        Returns
+        -------
+        KMeans
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter; then none is set.
+        """
+        known = self._defaults()
+        for name in params:
+            if name not in known:
+                raise ValueError(f"params: expected names among {', '.join(known)}, got {name!r}")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={value!r}"
+            for (name, value), default in zip(
+                self.get_params().items(), self._defaults().values(), strict=True
+            )
+            if not (value is default or (np.ndim(value) == 0 and value == default))
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Describe the model to scikit-learn 1.6 and later, which alone calls this."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=self._estimator_type,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float32"]),
+        )
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "cluster_centers_")
+
+    def _how(self) -> tuple[_core.Metric, int]:
+        return _coerce.choice(self.metric, "metric", METRICS), _coerce.threads(self.threads)
+
+    def _points(self, x: npt.ArrayLike) -> F32:
+        if not self._is_fitted():
+            raise NotFittedError(
+                f"{type(self).__name__}: expected a fitted model, got one without `fit`"
+            )
+        return _coerce.vectors(x, "X", self.n_features_in_)
+
+    def _keep(self, run: Run, centers: F32, rounds: int) -> "KMeans":
+        self.cluster_centers_ = centers
+        self.labels_, _, self.inertia_ = run.core.assign(centers)
+        self.n_iter_ = rounds
+        self.n_features_in_ = run.points.shape[1]
+        return self

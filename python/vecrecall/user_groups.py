@@ -1,0 +1,374 @@
+"""Groups of users whose labels keep their meaning: frozen centres, refreshed one to one."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _coerce, _core
+from vecrecall._extras import needed
+from vecrecall._files import read_manifest, write_array, write_manifest
+from vecrecall._kmeans_run import METRICS, Batches
+from vecrecall._rows import offsets_of
+from vecrecall.assignment import Assignment, assign
+from vecrecall.kmeans import KMeans
+from vecrecall.pooling import pool
+from vecrecall.ragged import Ragged
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+_KIND = "vecrecall user groups"
+_REMEMBERED = ("max_iter", "batch_size", "tol", "seed")
+
+
+class RefreshReport(NamedTuple):
+    """What a refresh changed; rows are labels.
+
+    Attributes
+    ----------
+    moved : float
+        The share of the given users whose label by the new centres is another than by the old.
+    shifts : ndarray of float64, shape (n_groups,)
+        How far each centre moved: Euclidean distance, under cosine 1 - cosine; NaN for a label
+        that is not in use.
+    sizes_before, sizes_after : ndarray of int64, shape (n_groups,)
+        How many of the given users each label has by the old centres, and by the new.
+    appeared, vanished : ndarray of int32
+        Labels that have users only after, and only before.
+    """
+
+    moved: float
+    shifts: F64
+    sizes_before: I64
+    sizes_after: I64
+    appeared: I32
+    vanished: I32
+
+
+class UserGroups:
+    """Clusters of users with frozen centres; made by `fit` or `load`, never changed.
+
+    A ranker learns from the label, so that a label must mean the same for a long time: new and
+    changed users get the label of the nearest frozen centre, and `refresh` matches new centres to
+    old labels one to one.
+
+    Attributes
+    ----------
+    centers : ndarray of float32, shape (n_groups, d)
+        One row a label; NaN for a label that is not in use.
+    labels : ndarray of int32, shape (n,)
+        Of the users that the groups were fitted to or last refreshed with; -1 for a zero vector
+        under cosine.
+    labels_in_use : ndarray of int32
+        Labels that were not merged away, ascending.
+    sizes : ndarray of int64, shape (n_groups,)
+        How many of `labels` each label has.
+    metric : {"l2", "cosine"}
+    version : int
+        1 after `fit`; one more after each `refresh` and each `merge_small` that merges.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> users = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    >>> groups = vr.UserGroups.fit(users, 2)
+    >>> new, report = groups.refresh(users + 1)
+    >>> new.version, report.moved, np.array_equal(new.labels, groups.labels)
+    (2, 0.0, True)
+    """
+
+    def __init__(
+        self, centers: F32, labels: I32, metric: str, version: int, kmeans: dict[str, Any]
+    ) -> None:
+        for array in (centers, labels):
+            array.flags.writeable = False
+        self.centers = centers
+        self.labels = labels
+        self.metric = metric
+        self.version = version
+        self._kmeans = kmeans
+        self.labels_in_use: I32 = np.flatnonzero(_core.finite_rows(centers)).astype(np.int32)
+        self._used_centers = centers[self.labels_in_use]
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: npt.ArrayLike,
+        n_groups: int,
+        *,
+        metric: Literal["l2", "cosine"] = "l2",
+        **kmeans: Any,
+    ) -> "UserGroups":
+        """Cluster users.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, d)
+            One row a user.
+        n_groups : int
+        metric : {"l2", "cosine"}
+        **kmeans : object
+            What else `KMeans` takes. `refresh` uses the same `max_iter`, `batch_size`, `tol` and
+            `seed`.
+
+        Returns
+        -------
+        UserGroups
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `KMeans.fit` does.
+        """
+        x = _coerce.vectors(vectors, "vectors")
+        groups = _coerce.positive_int(n_groups, "n_groups")
+        model = KMeans(groups, metric=metric, **kmeans).fit(x)
+        return cls(model.cluster_centers_, model.labels_, metric, 1, _remembered(model))
+
+    @property
+    def sizes(self) -> I64:
+        """How many of `labels` each label has, shape (n_groups,)."""
+        return _sizes(self.labels, len(self.centers))
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def __repr__(self) -> str:
+        return (
+            f"UserGroups({self.labels_in_use.size} of {len(self)} labels in use, "
+            f"metric {self.metric!r}, version {self.version})"
+        )
+
+    def assign(
+        self, vectors: npt.ArrayLike, m: int = 1, *, threads: int | None = None
+    ) -> Assignment:
+        """Find the `m` nearest groups of new or changed users, by the frozen centres.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, d)
+        m : int
+            At most the number of labels in use.
+        threads : int, optional
+
+        Returns
+        -------
+        Assignment
+            As `vecrecall.assign` gives it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
+        metric = "cosine" if self.metric == "cosine" else "l2"
+        near = assign(x, self._used_centers, m=m, metric=metric, threads=threads)
+        return near._replace(labels=_renamed(near.labels, self.labels_in_use))
+
+    def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
+        """Cluster all users anew, from these centres on, and match the labels one to one.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, d)
+            All users as they are now, at least as many as labels are in use.
+        **kmeans : object
+            What `KMeans` takes beside `n_clusters`, `metric` and `init`, where it shall differ
+            from `fit`.
+
+        Returns
+        -------
+        (UserGroups, RefreshReport)
+            Each new centre has the label of an old one, so that the squared distances between
+            them (under cosine 1 - cosine) add up to the least. The labels in use stay the same.
+
+        Raises
+        ------
+        ImportError
+            If scipy is not installed: ``pip install 'vecrecall[cluster]'``.
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        solver = needed("scipy.optimize", "cluster", "UserGroups.refresh").linear_sum_assignment
+        x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
+        used = self.labels_in_use
+        parameters = {"metric": self.metric, **self._kmeans, **kmeans}
+        model = KMeans(used.size, init=self._used_centers, **parameters).fit(x)
+        cost = _dissimilarities(self._used_centers, model.cluster_centers_, self.metric)
+        old, new = solver(cost)
+        centers, shifts = np.full_like(self.centers, np.nan), np.full(len(self), np.nan)
+        centers[used[old]] = model.cluster_centers_[new]
+        shifts[used[old]] = cost[old, new] if self.metric == "cosine" else np.sqrt(cost[old, new])
+        names = np.empty_like(used)
+        names[new] = used[old]
+        labels = _renamed(model.labels_, names)
+        groups = UserGroups(centers, labels, self.metric, self.version + 1, _remembered(model))
+        return groups, _report(self.assign(x).labels[:, 0], groups, shifts)
+
+    def merge_small(self, min_size: int) -> "UserGroups":
+        """Merge groups of too few users into the most similar ones.
+
+        The smallest group first (the lowest label of equals) joins the one with the nearest
+        centre, which becomes the mean of both, weighted by their sizes, until no group is too
+        small or only one is left. Other labels keep their meaning; the merged ones are in use no
+        longer.
+
+        Parameters
+        ----------
+        min_size : int
+            Users that a group must have, by `sizes`; at least 1.
+
+        Returns
+        -------
+        UserGroups
+            These, where no group is too small.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `min_size` is not as described.
+        """
+        least = _coerce.positive_int(min_size, "min_size")
+        centers, sizes = self.centers.copy(), self.sizes
+        used, targets = self.labels_in_use, np.arange(len(self), dtype=np.int32)
+        while used.size > 1 and sizes[used].min() < least:
+            label = used[sizes[used].argmin()]
+            used = used[used != label]
+            near, _ = _core.assign(
+                centers[[label]], centers[used], 1, METRICS[self.metric], _core.num_threads()
+            )
+            target = used[near[0, 0]]
+            joined = Batches(centers[[target]], sizes[[target]])
+            own = Batches(centers[[label]], sizes[[label]])
+            joined.add(own.sums, own.counts, self.metric == "cosine")
+            centers[target], centers[label] = joined.centers[0], np.nan
+            sizes[target] += sizes[label]
+            targets[targets == label] = target
+        if used.size == self.labels_in_use.size:
+            return self
+        labels = _renamed(self.labels, targets)
+        return UserGroups(centers, labels, self.metric, self.version + 1, self._kmeans)
+
+    def profile(
+        self, vectors: npt.ArrayLike, labels: npt.ArrayLike, *, threads: int | None = None
+    ) -> F32:
+        """Pool the vectors of each group into those of pseudo-users.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (n, d)
+            Of any kind: those that were clustered or others, for example tag vectors.
+        labels : array_like of int, shape (n,)
+            Each user's group; -1 for none.
+        threads : int, optional
+
+        Returns
+        -------
+        ndarray of float32, shape (n_groups, d)
+            Sums divided by their lengths; zeros for a group without users.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+        """
+        x = _coerce.vectors(vectors, "vectors")
+        own = _coerce.labels(labels, "labels", len(x), len(self))
+        order = np.argsort(own, kind="stable")
+        members = order[np.count_nonzero(own < 0) :]
+        offsets = offsets_of(_sizes(own, len(self)))
+        return pool(x, Ragged._of(members, offsets), normalize=True, threads=threads)
+
+    def save(self, path: str | Path) -> None:
+        """Write the groups into a folder: `.npy` arrays and a JSON manifest.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder, made where there is none; groups in it are replaced.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_array(folder / "centers.npy", self.centers)
+        write_array(folder / "labels.npy", self.labels)
+        about = {"kind": _KIND, "metric": self.metric, "version": self.version}
+        digest = _digest(self.centers, self.labels)
+        write_manifest(folder, {**about, "kmeans": self._kmeans, "digest": digest})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "UserGroups":
+        """Read groups that `save` has written.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder.
+
+        Returns
+        -------
+        UserGroups
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are no groups in the folder.
+        ValueError
+            If something else is in it, or files of different groups.
+        """
+        folder = Path(path)
+        about = read_manifest(folder)
+        if about.get("kind") != _KIND:
+            raise ValueError(f"path: expected {_KIND}, got {about.get('kind')!r} in {folder}")
+        centers, labels = (np.load(folder / f"{name}.npy") for name in ("centers", "labels"))
+        if about["digest"] != _digest(centers, labels):
+            raise ValueError(f"path: expected files of one save, got changed ones in {folder}")
+        return cls(centers, labels, about["metric"], about["version"], about["kmeans"])
+
+
+def _remembered(model: KMeans) -> dict[str, Any]:
+    values = {name: getattr(model, name) for name in _REMEMBERED}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+def _renamed(labels: I32, names: I32) -> I32:
+    """Give labels other names; -1 stays."""
+    return np.where(labels >= 0, names[labels], np.int32(-1))
+
+
+def _sizes(labels: npt.NDArray[Any], k: int) -> I64:
+    return np.bincount(labels[labels >= 0], minlength=k)
+
+
+def _dissimilarities(a: F32, b: F32, metric: str) -> F64:
+    """Compare rows with rows: squared distances, or 1 - cosine."""
+    labels, scores = _core.assign(a, b, len(b), METRICS[metric], _core.num_threads())
+    best = 1.0 if metric == "cosine" else 0.0
+    values = np.empty(scores.shape)
+    np.put_along_axis(values, labels, np.maximum(best - scores.astype(np.float64), 0), axis=1)
+    return values
+
+
+def _report(before: I32, groups: UserGroups, shifts: F64) -> RefreshReport:
+    old, new = _sizes(before, len(groups)), groups.sizes
+    return RefreshReport(
+        np.count_nonzero(before != groups.labels) / before.size,
+        shifts,
+        old,
+        new,
+        np.flatnonzero((old == 0) & (new > 0)).astype(np.int32),
+        np.flatnonzero((old > 0) & (new == 0)).astype(np.int32),
+    )
+
+
+def _digest(centers: F32, labels: I32) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (centers, labels):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
