@@ -32,7 +32,8 @@ def blobs(rng: Rng, n: int, k: int, d: int, spread: float = 0.1) -> F32:
     """Points around k far centres, in no order, every centre in use."""
     centers = 10 * normal(rng, k, d)
     labels = rng.permutation(np.arange(n) % k)
-    return centers[labels] + np.float32(spread) * normal(rng, n, d)
+    points: F32 = centers[labels] + np.float32(spread) * normal(rng, n, d)
+    return points
 
 
 def some_rows(rng: Rng, points: F32, k: int) -> F32:
@@ -574,7 +575,7 @@ def test_equal_starts_leave_no_cluster_empty(metric: Metric, isa: str, rng: Rng)
 @metrics
 def test_starts_far_away_leave_no_cluster_empty(metric: Metric, rng: Rng) -> None:
     points = np.abs(normal(rng, 300, 6))
-    start = -1e6 * np.abs(normal(rng, 20, 6))
+    start = np.float32(-1e6) * np.abs(normal(rng, 20, 6))
     found = once(points, start, metric, 30)
     assert len(np.unique(found.labels_)) == 20
     check_fit(found, points, metric)
@@ -618,7 +619,7 @@ def test_directions_that_cancel(rng: Rng) -> None:
     points = np.concatenate([rows, -rows])
     for init in (rows[:1], rows[:2], "k-means++"):
         k = 1 if len(init) == 1 else 2
-        found = vr.KMeans(k, metric="cosine", init=init).fit(points)  # type: ignore[arg-type]
+        found = vr.KMeans(k, metric="cosine", init=init).fit(points)
         check_fit(found, points, "cosine")
 
 
