@@ -28,17 +28,17 @@ void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, con
     }
 }
 
-double finish(Metric metric, double query_norm, double sum, double square) {
+}  // namespace
+
+double score_of(Metric metric, double sum, double query_length, double row_length) {
     switch (metric) {
         case Metric::kIp: return sum;
         case Metric::kL2: return 0.0 - sum;
         case Metric::kCosine: break;
     }
-    if (square == 0) return -std::numeric_limits<double>::infinity();
-    return sum / (query_norm * std::sqrt(square));
+    if (row_length == 0) return -std::numeric_limits<double>::infinity();
+    return sum / (query_length * row_length);
 }
-
-}  // namespace
 
 void widen_query(const float* query, std::size_t dim, double* storage) {
     std::copy(query, query + dim, storage);
@@ -59,7 +59,9 @@ void score_rows(const kernels::KernelTable& table, const ScoredItems& items, con
         const std::size_t count = std::min(kChunk, n - from);
         exact_sums(table, items, query, index + from, count, sums);
         for (std::size_t i = 0; i < count; ++i) {
-            double score = finish(items.metric, query_norm, sums.main[i], sums.squares[i]);
+            const double length =
+                items.metric == Metric::kCosine ? std::sqrt(sums.squares[i]) : 0.0;
+            double score = score_of(items.metric, sums.main[i], query_norm, length);
             if (items.bias) score += items.bias[index[from + i]];
             scores[from + i] = round_score(score);
         }

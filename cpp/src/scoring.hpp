@@ -22,6 +22,10 @@ double norm(const kernels::KernelTable& table, const double* wide, const float* 
 // The one rounding to float32; -0 becomes +0, overflow an infinity.
 inline float round_score(double score) { return static_cast<float>(score) + 0.0F; }
 
+// A score before that rounding, from the sum of products or of squared differences. The lengths
+// are those of both rows, for cosine alone; of none if one is zero.
+double score_of(Metric metric, double sum, double query_length, double row_length);
+
 struct ScoredItems {
     MatrixView rows;
     const double* bias;  // or null

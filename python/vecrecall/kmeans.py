@@ -11,6 +11,7 @@ from vecrecall import _coerce, _core
 from vecrecall._kmeans_run import METRICS, Batches, Draws, Run
 
 F32 = npt.NDArray[np.float32]
+Metric = Literal["l2", "cosine"]
 Init = Literal["k-means++", "random"] | npt.ArrayLike
 
 
@@ -92,7 +93,7 @@ class KMeans:
         self,
         n_clusters: int,
         *,
-        metric: Literal["l2", "cosine"] = "l2",
+        metric: Metric = "l2",
         init: Init = "k-means++",
         max_iter: int = 25,
         batch_size: int | None = None,
@@ -136,13 +137,13 @@ class KMeans:
         draws = Draws(self.seed)
         centers = run.first_centers(self.init, draws)
         if self.batch_size is None:
+            batches = None
             centers, rounds = run.lloyd(centers)
-            self._batches = None
         else:
             size = _coerce.positive_int(self.batch_size, "batch_size")
-            self._batches = Batches(centers)
-            centers, rounds = run.mini_batches(self._batches, size, draws)
-        return self._keep(run, centers, rounds)
+            batches = Batches(centers)
+            centers, rounds = run.mini_batches(batches, size, draws)
+        return self._keep(run, batches, centers, rounds)
 
     def partial_fit(self, X: npt.ArrayLike, y: object = None) -> "KMeans":
         """Update the centres by one batch of points.
@@ -167,21 +168,24 @@ class KMeans:
         """
         fitted = self._is_fitted()
         run = Run(self, X, self.n_features_in_ if fitted else None)
-        if not fitted:
-            run.need(run.k)
-            self._batches = Batches(run.first_centers(self.init, Draws(self.seed)))
-        elif self._batches is None:
-            sizes = np.bincount(self.labels_[self.labels_ >= 0], minlength=run.k)
-            self._batches = Batches(self.cluster_centers_, sizes)
-        if len(self._batches.centers) != run.k:
-            raise ValueError(
-                f"n_clusters: expected {len(self._batches.centers)}, as fitted, got {run.k}"
-            )
-        inertia = run.add_batch(self._batches, run.points)
-        rounds = self.n_iter_ + 1 if fitted else 1
+        batches = self._batches_so_far(run) if fitted else self._first_batch(run)
+        inertia = run.add_batch(batches, run.points)
+        self._keep(run, batches, batches.centers, self.n_iter_ + 1 if fitted else 1)
         if run.callback is not None:
-            run.callback(rounds, inertia)
-        return self._keep(run, self._batches.centers, rounds)
+            run.callback(self.n_iter_, inertia)
+        return self
+
+    def _first_batch(self, run: Run) -> Batches:
+        run.need(run.k)
+        return Batches(run.first_centers(self.init, Draws(self.seed)))
+
+    def _batches_so_far(self, run: Run) -> Batches:
+        centers = self.cluster_centers_
+        if len(centers) != run.k:
+            raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
+        if self._batches is not None:
+            return self._batches
+        return Batches(centers, np.bincount(self.labels_[self.labels_ >= 0], minlength=run.k))
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Find the nearest centre of each point.
@@ -345,7 +349,8 @@ class KMeans:
             )
         return _coerce.vectors(x, "X", self.n_features_in_)
 
-    def _keep(self, run: Run, centers: F32, rounds: int) -> "KMeans":
+    def _keep(self, run: Run, batches: Batches | None, centers: F32, rounds: int) -> "KMeans":
+        self._batches = batches
         self.cluster_centers_ = centers
         self.labels_, _, self.inertia_ = run.core.assign(centers)
         self.n_iter_ = rounds

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from vecrecall._files import read_manifest, write_array, write_manifest
 from vecrecall._kmeans_run import METRICS, Batches
 from vecrecall._rows import offsets_of
 from vecrecall.assignment import Assignment, assign
-from vecrecall.kmeans import KMeans
+from vecrecall.kmeans import KMeans, Metric
 from vecrecall.pooling import pool
 from vecrecall.ragged import Ragged
 
@@ -83,7 +83,7 @@ class UserGroups:
     """
 
     def __init__(
-        self, centers: F32, labels: I32, metric: str, version: int, kmeans: dict[str, Any]
+        self, centers: F32, labels: I32, metric: Metric, version: int, kmeans: dict[str, Any]
     ) -> None:
         for array in (centers, labels):
             array.flags.writeable = False
@@ -101,7 +101,7 @@ class UserGroups:
         vectors: npt.ArrayLike,
         n_groups: int,
         *,
-        metric: Literal["l2", "cosine"] = "l2",
+        metric: Metric = "l2",
         **kmeans: Any,
     ) -> "UserGroups":
         """Cluster users.
@@ -167,8 +167,7 @@ class UserGroups:
             If an argument is not as described.
         """
         x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
-        metric = "cosine" if self.metric == "cosine" else "l2"
-        near = assign(x, self._used_centers, m=m, metric=metric, threads=threads)
+        near = assign(x, self._used_centers, m=m, metric=self.metric, threads=threads)
         return near._replace(labels=_renamed(near.labels, self.labels_in_use))
 
     def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
@@ -357,7 +356,7 @@ def _dissimilarities(a: F32, b: F32, metric: str) -> F64:
 def _report(before: I32, groups: UserGroups, shifts: F64) -> RefreshReport:
     old, new = _sizes(before, len(groups)), groups.sizes
     return RefreshReport(
-        np.count_nonzero(before != groups.labels) / before.size,
+        int(np.count_nonzero(before != groups.labels)) / before.size,
         shifts,
         old,
         new,

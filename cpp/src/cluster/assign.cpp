@@ -3,15 +3,36 @@
 #include <algorithm>
 #include <vector>
 
+#include "cluster/nearest.hpp"
 #include "fp_env.hpp"
+#include "kernels/registry.hpp"
 #include "vecrecall/flat_index.hpp"
+#include "vecrecall/parallel.hpp"
 
 namespace vecrecall {
+namespace {
 
-void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
-            std::int32_t* labels, float* scores, int threads) {
+constexpr std::size_t kPointsPerTask = 4096;
+
+void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                    std::int32_t* labels, float* scores, int threads) {
+    const kernels::KernelTable& table = kernels::active();
+    const scan::Centre mean = scan::choose_centre(table, centroids, metric);
+    const scan::Centre centre = metric == Metric::kL2 ? mean : scan::no_centre(points.dim);
+    const cluster::Centroids coded(table, centroids, metric, mean, threads);
+    parallel_for((points.rows + kPointsPerTask - 1) / kPointsPerTask, threads,
+                 [&](std::size_t task) {
+                     const std::size_t first = task * kPointsPerTask;
+                     const std::size_t n = std::min(kPointsPerTask, points.rows - first);
+                     cluster::Nearest(table, coded, centre)
+                         .find({points.row(first), n, points.dim}, labels + first, scores + first);
+                 });
+}
+
+// Several a point: a search over the centroids.
+void assign_several(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                    std::size_t m, std::int32_t* labels, float* scores, int threads) {
     constexpr std::size_t kChunk = 65536;
-    const FpEnvScope env;
     const FlatIndex index({.rows = centroids}, metric, {.copy = false, .threads = threads});
     std::vector<std::int64_t> ids(std::min(kChunk, points.rows) * m);
     std::vector<std::int32_t> counts(std::min(kChunk, points.rows));
@@ -21,6 +42,16 @@ void assign(const MatrixView& points, const MatrixView& centroids, Metric metric
                      {ids.data(), scores + first * m, counts.data(), n, m});
         std::copy_n(ids.begin(), n * m, labels + first * m);
     }
+}
+
+}  // namespace
+
+void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
+            std::int32_t* labels, float* scores, int threads) {
+    const FpEnvScope env;
+    if (points.rows == 0 || m == 0) return;
+    if (m == 1) assign_nearest(points, centroids, metric, labels, scores, threads);
+    else assign_several(points, centroids, metric, m, labels, scores, threads);
 }
 
 }  // namespace vecrecall

@@ -2,7 +2,10 @@
 #pragma once
 
 #include "kernels/exact-inl.hpp"
+#include "kernels/code_tile-inl.hpp"
+#include "kernels/nearest-inl.hpp"
 #include "kernels/pack_f32-inl.hpp"
+#include "kernels/pairs-inl.hpp"
 #include "kernels/peak-inl.hpp"
 #include "kernels/pool-inl.hpp"
 #include "kernels/quantise_i8-inl.hpp"
@@ -31,6 +34,14 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .scan_i8_few = scan_i8_few<S>,
         .largest_residual = largest_residual<S>,
         .quantise_i8 = quantise_i8<S>,
+        .nearest_i8_group = kBlocksInGroup * S::kQueriesI8,
+        .code_tile = code_tile<S>,
+        .nearest_i8 = nearest_i8<S>,
+        .select_i8 = select_i8<S>,
+        .nearest_f32_group = kBlocksInGroup * S::kQueries,
+        .nearest_f32 = nearest_f32<S>,
+        .pair_products = pair_products<S>,
+        .pair_squared_differences = pair_squared_differences<S>,
         .reached_by = reached_by<S>,
         .pool_sum = pool_sum<S>,
         .peak_chains = kPeakChains,

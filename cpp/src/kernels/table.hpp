@@ -106,6 +106,94 @@ struct PoolSum {
     double* sums;  // [dim], overwritten
 };
 
+// Nearest centroids. Points are in lanes, a tile of kWordItems of them; centroids come in groups of
+// two register blocks, the last filled up with centroids whose offset is -infinity. A point is
+// x = step * c + e, a centroid y = centroid step * g + f, and a value is y.x + offset in units of
+// the point's step. float32 has step 1 and no e.
+struct PointTerms {        // [kWordItems] each
+    const float* units;    // 1 / step
+    const float* misses;   // |e| / step
+    const float* lengths;  // |x| / step
+};
+
+// A value is off by per_miss * miss + per_length * length + per_unit * unit at most; one of each a
+// centroid, or a group.
+struct ErrorTerms {
+    const float* per_miss;
+    const float* per_length;
+    const float* per_unit;
+};
+
+// Of every point, in intervals that hold the real values.
+struct Reach {
+    float* highest;  // [n_groups][kWordItems]: no value of the group is above it
+    float* lowest;   // [kWordItems]: some value of all is not below it
+};
+
+struct NearestI8 {
+    const std::uint8_t* codes;  // [panels][n_quads][16 points][4 dimensions], c + 128
+    std::size_t n_quads;
+    const std::int8_t* centroids;   // g: [register blocks][n_quads][centroids of a block][4]
+    const std::int32_t* code_sums;  // per centroid 128 * sum of g
+    const float* steps;             // per centroid
+    const float* offsets;           // per centroid
+    std::size_t n_groups;
+    PointTerms points;
+    ErrorTerms groups;
+    Reach reach;
+};
+
+struct NearestF32 {
+    const float* panels;  // [panels][dim][16 points]
+    std::size_t dim;
+    const float* centroids;  // [register blocks][dim][centroids of a block]
+    const float* offsets;    // per centroid
+    std::size_t n_groups;
+    PointTerms points;
+    ErrorTerms groups;
+    Reach reach;
+};
+
+// A point of a tile and a centroid that may be its nearest.
+struct Pair {
+    std::uint32_t point;
+    std::uint32_t centroid;
+};
+
+// From the groups that reach a point's threshold to the centroids that do.
+struct SelectI8 {
+    const NearestI8* scan;
+    const std::int8_t* columns;  // g: [n_quads][column_width][4]
+    std::size_t column_width;    // all centroids, and a vector more
+    ErrorTerms centroids;
+    const float* thresholds;  // [kWordItems]
+    std::uint64_t live;       // a bit a point
+    Pair* pairs;              // by centroid for each point
+    std::size_t room;
+    std::size_t count;  // out; larger than room where that did not suffice
+};
+
+struct SumPairs {
+    const float* points;
+    const float* centroids;
+    std::size_t dim;
+    const Pair* pairs;
+    std::size_t n;
+    double* sums;
+};
+
+// A tile's rows to codes, each with a step of its own: x = row - centre.
+struct CodeTile {
+    const float* rows;
+    std::size_t n_rows;  // at most kWordItems
+    std::size_t dim;
+    const double* centre;  // [dim], padded with zeros to a multiple of 8
+    std::uint8_t* codes;   // of all kWordItems
+    double* steps;         // out, [n_rows]; 1 for a zero row
+    double* lengths;       // out, [n_rows]: |x|^2
+    double* misses;        // out, [n_rows]: |e|^2
+};
+
 struct KernelTable {
     const char* name;
     std::uint32_t features;  // what the processor and the system must offer, see cpu.hpp
@@ -131,6 +219,16 @@ struct KernelTable {
     void (*scan_i8_few)(const ScanI8&);
     double (*largest_residual)(const QuantiseI8&);  // max |r_j|
     void (*quantise_i8)(QuantiseI8&);
+
+    std::size_t nearest_i8_group;  // centroids
+    void (*code_tile)(const CodeTile&);
+    void (*nearest_i8)(const NearestI8&);
+    void (*select_i8)(SelectI8&);
+    std::size_t nearest_f32_group;
+    void (*nearest_f32)(const NearestF32&);
+    // As sum_products and sum_squared_differences, of pairs of rows.
+    void (*pair_products)(const SumPairs&);
+    void (*pair_squared_differences)(const SumPairs&);
 
     // A value that at least k of the n values reach, and k + k / 32 at most, unless more are equal;
     // -infinity where fewer than k values are above that. No value is NaN.

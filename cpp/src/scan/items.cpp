@@ -22,8 +22,6 @@ constexpr double kUp = 1.0 + 0x1p-30;
 // Up to here a sum of d products 255 * 127 fits 32 bits.
 constexpr std::size_t kMostCodeDims = 65536;
 
-constexpr std::size_t kSampleRows = 4096;
-
 Buffer<float> copy_rows(const MatrixView& rows, const std::vector<std::uint32_t>& order,
                         int threads) {
     Buffer<float> owned(checked_product(rows.rows, rows.dim));
@@ -50,12 +48,6 @@ std::vector<std::uint64_t> live_bits(std::size_t n) {
     return words;
 }
 
-double median(std::vector<double>& values) {
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::nth_element(values.begin(), middle, values.end());
-    return *middle;
-}
-
 }  // namespace
 
 Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
@@ -66,7 +58,7 @@ Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
         throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
     }
     const kernels::KernelTable& table = kernels::active();
-    choose_centre(table);
+    centre_ = choose_centre(table, items.rows, metric);
     if (options.copy) take_rows(table, items, options.threads);
     take_ids(items.ids);
     if (items.bias) {
@@ -83,7 +75,7 @@ Items::Items(const ItemsView& items, Metric metric, const BuildOptions& options)
 void Items::take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads) {
     if (metric() != Metric::kCosine) {  // there all lengths are one
         const bool longest_first = metric() == Metric::kIp;
-        order_ = order_by_length(table, items.rows, wide_centre_.data(), longest_first, threads);
+        order_ = order_by_length(table, items.rows, wide_centre(), longest_first, threads);
     }
     owned_rows_ = copy_rows(items.rows, order_, threads);
     scored_.rows.data = owned_rows_.data();
@@ -106,50 +98,10 @@ std::vector<double> Items::inverse_lengths(const kernels::KernelTable& table, st
                                            std::size_t n) const {
     std::vector<double> products(n);
     std::vector<double> inverse(n);
-    table.sum_products_and_squares(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_products_and_squares(wide_centre(), scored_.rows.row(first), dim(), nullptr, n,
                                    products.data(), inverse.data());
     for (double& x : inverse) x = x > 0 ? 1.0 / std::sqrt(x) : 0.0;
     return inverse;
-}
-
-// The mean of a sample, where that brings the typical item closer; else zero: one huge row can
-// drag the mean away from all the others.
-void Items::choose_centre(const kernels::KernelTable& table) {
-    centre_.assign(padded_dim(dim()), 0.0F);
-    wide_centre_.assign(exact_width(dim()), 0.0);
-    const std::size_t stride = std::max<std::size_t>(1, size() / kSampleRows);
-    std::vector<std::uint32_t> sample;
-    for (std::size_t i = 0; i < size(); i += stride)
-        sample.push_back(static_cast<std::uint32_t>(i));
-    if (sample.empty() || dim() == 0) return;
-
-    const std::size_t n = sample.size();
-    std::vector<double> zero(wide_centre_.size(), 0.0);
-    std::vector<double> squares(n);
-    std::vector<double> products(n);
-    table.sum_squared_differences(zero.data(), scored_.rows.data, dim(), sample.data(), n,
-                                  squares.data());
-    std::vector<double> mean(dim(), 0.0);
-    for (std::size_t i = 0; i < n; ++i) {
-        const double length = metric() == Metric::kCosine ? std::sqrt(squares[i]) : 1.0;
-        const float* row = scored_.rows.row(sample[i]);
-        for (std::size_t j = 0; j < dim() && length > 0; ++j) mean[j] += row[j] / length;
-    }
-    std::vector<float> centre(padded_dim(dim()), 0.0F);
-    for (std::size_t j = 0; j < dim(); ++j) {
-        centre[j] = static_cast<float>(mean[j] / static_cast<double>(n));
-    }
-    std::vector<double> wide(wide_centre_.size());
-    widen_query(centre.data(), dim(), wide.data());
-    const double length = norm(table, wide.data(), centre.data(), dim());
-    if (metric() != Metric::kCosine) {  // unit rows never lose by it
-        table.sum_squared_differences(wide.data(), scored_.rows.data, dim(), sample.data(), n,
-                                      products.data());
-        if (!(median(products) < median(squares))) return;
-    }
-    centre_ = std::move(centre);
-    wide_centre_ = std::move(wide);
-    centre_norm_ = length * kUp;
 }
 
 void Items::derive_block(const kernels::KernelTable& table, std::size_t block) {
@@ -185,9 +137,9 @@ void Items::derive_cosine(const kernels::KernelTable& table, std::size_t first, 
                           BlockStats& stats) {
     std::vector<double> products(n);
     std::vector<double> squares(n);
-    table.sum_products_and_squares(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_products_and_squares(wide_centre(), scored_.rows.row(first), dim(), nullptr, n,
                                    products.data(), squares.data());
-    const double mu2 = centre_norm_ * centre_norm_;
+    const double mu2 = centre_.norm * centre_.norm;
     const double slack = (static_cast<double>(dim()) + 16) * 0x1p-50 * (1 + mu2);
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -204,7 +156,7 @@ void Items::derive_cosine(const kernels::KernelTable& table, std::size_t first, 
 void Items::derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                                BlockStats& stats) {
     std::vector<double> squares(n);
-    table.sum_squared_differences(wide_centre_.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_squared_differences(wide_centre(), scored_.rows.row(first), dim(), nullptr, n,
                                   squares.data());
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {

@@ -7,6 +7,7 @@
 
 #include "id_map.hpp"
 #include "memory.hpp"
+#include "scan/centre.hpp"
 #include "scan/codes.hpp"
 #include "scoring.hpp"
 
@@ -40,9 +41,9 @@ class Items {
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
     // Zero-padded to padded_dim.
-    const float* centre() const { return centre_.data(); }
-    double centre_norm() const { return centre_norm_; }
-    const double* wide_centre() const { return wide_centre_.data(); }
+    const float* centre() const { return centre_.narrow.data(); }
+    double centre_norm() const { return centre_.norm; }
+    const double* wide_centre() const { return centre_.wide.data(); }
     // A bit per row, set for every item; the rest of the last words is clear.
     const std::uint64_t* live() const { return live_.data(); }
 
@@ -59,7 +60,6 @@ class Items {
   private:
     void take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads);
     void take_ids(const std::int64_t* ids);
-    void choose_centre(const kernels::KernelTable& table);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
     void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                        BlockStats& stats);
@@ -72,18 +72,13 @@ class Items {
     std::vector<double> bias_;
     ScoredItems scored_;
     std::unique_ptr<IdMap> ids_;
-    std::vector<float> centre_;
-    std::vector<double> wide_centre_;
-    double centre_norm_ = 0;
+    Centre centre_;
     Buffer<float> scales_;
     Buffer<float> offsets_;  // l2; else the bias is all there is to them
     std::vector<BlockStats> stats_;
     std::vector<std::uint64_t> live_;
     Codes codes_;
 };
-
-// The row-wise kernels read queries and centre in whole vectors.
-inline std::size_t padded_dim(std::size_t dim) { return (dim + 15) / 16 * 16; }
 
 inline std::size_t blocks_for(std::size_t rows) { return (rows + kBlockItems - 1) / kBlockItems; }
 

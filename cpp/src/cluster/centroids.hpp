@@ -1,0 +1,81 @@
+// Centroids as the scan for the nearest sees them: in int8 and in float32, with what bounds the
+// error of every value.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.hpp"
+#include "memory.hpp"
+#include "scan/centre.hpp"
+#include "scoring.hpp"
+#include "vecrecall/views.hpp"
+
+namespace vecrecall::cluster {
+
+// See kernels::ErrorTerms.
+struct Errors {
+    std::vector<float> per_miss;
+    std::vector<float> per_length;
+    std::vector<float> per_unit;
+
+    void assign(std::size_t n);
+    void raise(std::size_t to, const Errors& from, std::size_t i);
+    kernels::ErrorTerms terms() const;
+};
+
+// A point x and a centroid y are compared by
+//     v = r.s + offset,   s = y - mu (l2, ip) or y / |y| - mu (cosine),
+//     l2: r = x - mu, offset = -|s|^2 / 2, score = 2 v - |r|^2;
+//     ip, cosine: r = x, offset = 0, score = v + x.mu, for cosine divided by |x|.
+class Centroids {
+  public:
+    // The rows are borrowed. `centre` is mu.
+    Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
+              const scan::Centre& centre, int threads);
+
+    const ScoredItems& scored() const { return scored_; }
+    std::size_t size() const { return scored_.rows.rows; }
+    std::size_t dim() const { return scored_.rows.dim; }
+    // Values stay far from the ends of float32: else every centroid is scored.
+    bool scannable() const { return scannable_; }
+    bool has_codes() const { return has_codes_; }
+    // At least |mu| + |s|, for ip.
+    double reach() const { return reach_; }
+    // |y|, in the lane order of the scores.
+    double length(std::size_t c) const { return lengths_[c]; }
+
+    std::size_t groups_i8() const { return groups_i8_; }
+    std::size_t groups_f32() const { return groups_f32_; }
+    void fill(kernels::NearestI8& scan) const;
+    void fill(kernels::SelectI8& select) const;
+    void fill(kernels::NearestF32& scan) const;
+
+  private:
+    void derive(const kernels::KernelTable& table, std::size_t c, const scan::Centre& centre);
+    void code(const kernels::KernelTable& table, std::size_t c, const std::vector<double>& s);
+    void gather_groups(const kernels::KernelTable& table);
+
+    ScoredItems scored_;
+    bool scannable_ = false;
+    bool has_codes_ = false;
+    double reach_ = 0;
+    std::size_t quads_;
+    std::size_t groups_i8_;
+    std::size_t groups_f32_;
+    std::vector<double> lengths_;
+    std::vector<double> radii_;  // |s|
+    std::size_t column_width_;
+    Buffer<std::int8_t> blocks_i8_;
+    Buffer<std::int8_t> columns_;
+    std::vector<std::int32_t> code_sums_;
+    std::vector<float> steps_;
+    std::vector<float> offsets_;  // -infinity past the last centroid
+    Errors errors_i8_;
+    Errors group_errors_i8_;
+    Buffer<float> blocks_f32_;
+    Errors errors_f32_;
+    Errors group_errors_f32_;
+};
+
+}  // namespace vecrecall::cluster

@@ -1,0 +1,217 @@
+// Nearest centroids: points in lanes, so that a maximum over centroids crosses no lanes.
+#pragma once
+
+#include "kernels/scan_i8-inl.hpp"
+
+namespace vecrecall::kernels {
+namespace {
+
+constexpr int kBlocksInGroup = 2;
+
+template <class S>
+VR_INLINE typename S::F32 error_of(const PointTerms& points, const ErrorTerms& terms,
+                                   std::size_t group, std::size_t at) {
+    using V = typename S::F32;
+    const V fixed = S::set(terms.per_unit[group]) * load<V>(points.units + at);
+    const V by_length =
+        S::multiply_add(S::set(terms.per_length[group]), load<V>(points.lengths + at), fixed);
+    return S::multiply_add(S::set(terms.per_miss[group]), load<V>(points.misses + at), by_length);
+}
+
+// The maxima of a group, to intervals.
+template <class S>
+VR_INLINE void widen_reach(const PointTerms& points, const ErrorTerms& groups, const Reach& reach,
+                           std::size_t group, std::size_t first, const typename S::F32* best) {
+    using V = typename S::F32;
+    VR_UNROLL
+    for (int v = 0; v < kVecs<S>; ++v) {
+        const std::size_t at = first + v * S::kLanes;
+        const V error = error_of<S>(points, groups, group, at);
+        store(reach.highest + group * kWordItems + at, best[v] + error);
+        store(reach.lowest + at, S::max(load<V>(reach.lowest + at), best[v] - error));
+    }
+}
+
+template <class S>
+VR_INLINE void start_reach(const Reach& reach) {
+    for (std::size_t i = 0; i < kWordItems; ++i) reach.lowest[i] = -__builtin_inff();
+}
+
+// One register block: kGroup points against the centroids of one block.
+template <class S>
+VR_INLINE void nearest_block_i8(const NearestI8& a, std::size_t first, std::size_t c0,
+                                typename S::F32* best) {
+    using V = typename S::I32;
+    constexpr int Q = S::kQueriesI8;
+    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
+    const std::size_t panel_stride = a.n_quads * kQuadBytes;
+    const std::uint8_t* codes = a.codes + first / kPanelItems * panel_stride;
+    const std::int8_t* centroids = a.centroids + c0 * a.n_quads * 4;
+
+    V acc[kVecs<S>][Q];
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        const V begin = S::set(S::kUnsignedCodes ? -a.code_sums[c0 + q] : 0);
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = begin;
+    }
+    for (std::size_t j = 0; j < a.n_quads; ++j) {
+        V x[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) {
+            x[v] = load<V>(codes + (v / kPerPanel) * panel_stride + j * kQuadBytes +
+                           (v % kPerPanel) * sizeof(V));
+        }
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) {
+            const V quad = S::set(load<std::int32_t>(centroids + (j * Q + q) * 4));
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::dot(acc[v][q], x[v], quad);
+        }
+    }
+    VR_UNROLL
+    for (int v = 0; v < kVecs<S>; ++v) {
+        const auto unit = load<typename S::F32>(a.points.units + first + v * S::kLanes);
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) {
+            const auto value =
+                S::multiply_add(__builtin_convertvector(acc[v][q], typename S::F32),
+                                S::set(a.steps[c0 + q]), S::set(a.offsets[c0 + q]) * unit);
+            best[v] = S::max(best[v], value);
+        }
+    }
+}
+
+template <class S>
+void nearest_i8(const NearestI8& a) {
+    start_reach<S>(a.reach);
+    for (std::size_t g = 0; g < a.n_groups; ++g) {
+        for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
+            typename S::F32 best[kVecs<S>];
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
+            for (int b = 0; b < kBlocksInGroup; ++b) {
+                nearest_block_i8<S>(a, first, (g * kBlocksInGroup + b) * S::kQueriesI8, best);
+            }
+            widen_reach<S>(a.points, a.groups, a.reach, g, first, best);
+        }
+    }
+}
+
+template <class S>
+VR_INLINE void nearest_block_f32(const NearestF32& a, std::size_t first, std::size_t c0,
+                                 typename S::F32* best) {
+    using V = typename S::F32;
+    constexpr int Q = S::kQueries;
+    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
+    const std::size_t panel_stride = a.dim * kPanelItems;
+    const float* panel = a.panels + first * a.dim;
+    const float* centroids = a.centroids + c0 * a.dim;
+
+    V acc[kVecs<S>][Q];
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::set(a.offsets[c0 + q]);
+    }
+    for (std::size_t j = 0; j < a.dim; ++j) {
+        V x[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) {
+            x[v] = load<V>(panel + (v / kPerPanel) * panel_stride + j * kPanelItems +
+                           (v % kPerPanel) * S::kLanes);
+        }
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) {
+            const V y = S::set(centroids[j * Q + q]);
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(y, x[v], acc[v][q]);
+        }
+    }
+    VR_UNROLL
+    for (int v = 0; v < kVecs<S>; ++v) {
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) best[v] = S::max(best[v], acc[v][q]);
+    }
+}
+
+template <class S>
+void nearest_f32(const NearestF32& a) {
+    start_reach<S>(a.reach);
+    for (std::size_t g = 0; g < a.n_groups; ++g) {
+        for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
+            typename S::F32 best[kVecs<S>];
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
+            for (int b = 0; b < kBlocksInGroup; ++b) {
+                nearest_block_f32<S>(a, first, (g * kBlocksInGroup + b) * S::kQueries, best);
+            }
+            widen_reach<S>(a.points, a.groups, a.reach, g, first, best);
+        }
+    }
+}
+
+// kLanes centroids against one point: which of them reach its threshold.
+template <class S>
+VR_INLINE std::uint64_t reaching(const SelectI8& a, std::size_t point, std::size_t c0) {
+    using V = typename S::I32;
+    using F = typename S::F32;
+    const NearestI8& scan = *a.scan;
+    const std::uint8_t* codes =
+        scan.codes + point / kPanelItems * scan.n_quads * kQuadBytes + point % kPanelItems * 4;
+    const std::int8_t* columns = a.columns + c0 * 4;
+    V sums = S::set(0);
+    for (std::size_t j = 0; j < scan.n_quads; ++j) {
+        const V quad = S::set(load<std::int32_t>(codes + j * kQuadBytes));
+        sums = S::dot(sums, quad, load<V>(columns + j * a.column_width * 4));
+    }
+    if constexpr (S::kUnsignedCodes) sums = sums - load<V>(scan.code_sums + c0);
+    const F unit = S::set(scan.points.units[point]);
+    const F value = S::multiply_add(__builtin_convertvector(sums, F), load<F>(scan.steps + c0),
+                                    load<F>(scan.offsets + c0) * unit);
+    F error = load<F>(a.centroids.per_unit + c0) * unit;
+    error = S::multiply_add(load<F>(a.centroids.per_length + c0),
+                            S::set(scan.points.lengths[point]), error);
+    error = S::multiply_add(load<F>(a.centroids.per_miss + c0), S::set(scan.points.misses[point]),
+                            error);
+    return S::not_less(value + error, S::set(a.thresholds[point]));
+}
+
+template <class S>
+VR_INLINE void select_group(SelectI8& a, std::size_t point, std::size_t c0) {
+    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
+    for (std::size_t from = 0; from < kInGroup; from += S::kLanes) {
+        const std::size_t here = kInGroup - from < S::kLanes ? kInGroup - from : S::kLanes;
+        std::uint64_t mask = reaching<S>(a, point, c0 + from) & ((std::uint64_t{1} << here) - 1);
+        for (; mask != 0; mask &= mask - 1) {
+            a.pairs[a.count++] = {static_cast<std::uint32_t>(point),
+                                  static_cast<std::uint32_t>(c0 + from) +
+                                      static_cast<std::uint32_t>(__builtin_ctzll(mask))};
+        }
+    }
+}
+
+template <class S>
+void select_i8(SelectI8& a) {
+    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
+    a.count = 0;
+    for (std::size_t g = 0; g < a.scan->n_groups; ++g) {
+        const float* highest = a.scan->reach.highest + g * kWordItems;
+        std::uint64_t mask = 0;
+        for (std::size_t at = 0; at < kWordItems; at += S::kLanes) {
+            mask |= S::not_less(load<typename S::F32>(highest + at),
+                                load<typename S::F32>(a.thresholds + at))
+                    << at;
+        }
+        for (mask &= a.live; mask != 0; mask &= mask - 1) {
+            if (a.count + kInGroup > a.room) {
+                a.count = a.room + 1;
+                return;
+            }
+            select_group<S>(a, static_cast<std::size_t>(__builtin_ctzll(mask)), g * kInGroup);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace vecrecall::kernels
