@@ -43,6 +43,12 @@ def tiny(rng: Rng, n: int, k: int, d: int) -> Data:
     return points * np.float32(1e-30), centroids * np.float32(1e-30)
 
 
+def subnormal_scores(rng: Rng, n: int, k: int, d: int) -> Data:
+    """Ordinary vectors with l2 and ip scores below the smallest normal number."""
+    points, centroids = gaussian(rng, n, k, d)
+    return points * np.float32(3e-21), centroids * np.float32(3e-21)
+
+
 def large(rng: Rng, n: int, k: int, d: int) -> Data:
     """Scores of about 1e36 times d: float32 holds them, but not for long."""
     points, centroids = gaussian(rng, n, k, d)
@@ -189,6 +195,7 @@ CASES: dict[str, Builder] = {
         lognormal_lengths,
         cauchy,
         tiny,
+        subnormal_scores,
         large,
         partly_overflowing,
         near_overflow,

@@ -85,11 +85,11 @@ def without_direction(points: F32, metric: str) -> npt.NDArray[np.bool_]:
 
 def directions(points: F32) -> F64:
     """Every row divided by its length; zero rows stay."""
-    rows = []
-    for row in points.astype(np.float64):
-        length = math.sqrt(math.fsum((row * row).tolist()))
-        rows.append(row / length if length else row)
-    return np.array(rows).reshape(points.shape)
+    wide = points.astype(np.float64)
+    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    lengths[lengths == 0] = 1.0
+    rows: F64 = wide / lengths
+    return rows
 
 
 def sums(points: F32, labels: I32, k: int, metric: str = "l2") -> Sums:
@@ -113,12 +113,14 @@ def sums(points: F32, labels: I32, k: int, metric: str = "l2") -> Sums:
 
 def losses(points: F32, centers: F32, labels: I32, metric: str) -> F64:
     """What each point adds to the inertia: its squared distance, or 1 - cosine; 0 if it is lost."""
-    out = np.zeros(len(points))
-    for i, label in enumerate(labels.tolist()):
-        if label >= 0:
-            score = exact_scores(points[i : i + 1], centers[label : label + 1], metric)[0, 0]
-            out[i] = 1.0 - score if metric == "cosine" else -score
-    return out
+    left = points.T.astype(np.float64)
+    right = centers[labels].T.astype(np.float64)
+    if metric == "l2":
+        return reference.squared_differences(left, right)
+    lengths = np.sqrt(reference.squares(left)) * np.sqrt(reference.squares(right))
+    with np.errstate(invalid="ignore"):
+        cosines = reference.products(left, right) / lengths
+    return np.where(labels < 0, 0.0, 1.0 - cosines)
 
 
 def lloyd_step(points: F32, centers: F32, metric: str = "l2") -> Step:
