@@ -15,6 +15,10 @@
 // or not, and the offset is rounded: (d + 3) u of L S and of h, taken as (d + 8) u for the same
 // reason, and at most 2^-110 a term where r or s has subnormal components.
 //
+// Points. L and E are sums of d squares in float32, off by (d + 16) u at most with the roots and
+// the divisions. E is that of fl(r) - fl(t c): r is off by u of itself, t c likewise where the
+// machine does not fuse, and squares below the normal floats may get lost: 8u L in all.
+//
 // Everything in float64 here is off by parts of 2^-50, inside the margins kUp and kMargin.
 #pragma once
 
@@ -25,13 +29,14 @@ namespace vecrecall::cluster {
 
 inline constexpr double kUnit = 0x1p-24;
 inline constexpr double kUp = 1.0 + 0x1p-30;
+inline constexpr float kMissRounding = 8 * 0x1p-24F;
 inline constexpr double kMargin = 1.0 + 0x1p-18;  // more than 8u
 
 // Within these, no product or sum of the scan leaves the normal floats upwards.
 inline constexpr double kLargestRadius = 0x1p40;
-inline constexpr double kLargestStep = 0x1p40;
-inline constexpr double kSmallestStep = 0x1p-40;
-inline constexpr double kLargestLength = 0x1p50;
+inline constexpr float kLargestStep = 0x1p40F;
+inline constexpr float kSmallestStep = 0x1p-40F;
+inline constexpr float kLargestLength = 0x1p50F;
 
 // Up to here a sum of d products 255 * 127 fits 32 bits, and (d + 8) u is small.
 inline constexpr std::size_t kMostCodeDims = 65536;

@@ -1,7 +1,5 @@
 #include "cluster/coded_points.hpp"
 
-#include <cmath>
-
 #include "cluster/bound.hpp"
 
 namespace vecrecall::cluster {
@@ -15,34 +13,30 @@ CodedPoints::CodedPoints(std::size_t tiles, std::size_t dim)
       lengths_(tiles * kTile),
       wild_(tiles) {}
 
-void CodedPoints::code(const kernels::KernelTable& table, std::size_t tile, const float* rows,
-                       std::size_t n_rows, const double* centre) {
-    double steps[kTile];
-    double lengths[kTile];
-    double misses[kTile];
-    table.code_tile({.rows = rows,
-                     .n_rows = n_rows,
+void CodedPoints::code(const kernels::KernelTable& table, std::size_t tile, const float* panels) {
+    float steps[kTile];
+    float* units = units_.data() + tile * kTile;
+    float* misses = misses_.data() + tile * kTile;
+    float* lengths = lengths_.data() + tile * kTile;
+    table.code_tile({.panels = panels,
                      .dim = dim_,
-                     .centre = centre,
                      .codes = codes_.data() + tile * quads_ * 4 * kTile,
                      .steps = steps,
+                     .units = units,
                      .lengths = lengths,
                      .misses = misses});
+    const auto sum_margin = static_cast<float>(1 + (static_cast<double>(dim_) + 16) * kUnit);
     wild_[tile] = 0;
     for (std::size_t i = 0; i < kTile; ++i) {
-        const std::size_t at = tile * kTile + i;
-        units_[at] = 1.0F;
-        misses_[at] = 0.0F;
-        lengths_[at] = 0.0F;
-        if (i >= n_rows) continue;
-        const double length = std::sqrt(lengths[i]) * kUp;
-        if (!(steps[i] >= kSmallestStep && steps[i] <= kLargestStep && length <= kLargestLength)) {
-            wild_[tile] |= std::uint64_t{1} << i;
-            continue;
-        }
-        units_[at] = static_cast<float>(1.0 / steps[i]);
-        misses_[at] = round_up((std::sqrt(misses[i]) * kUp + 0x1p-50 * length) / steps[i]);
-        lengths_[at] = round_up(length / steps[i]);
+        const bool tame = steps[i] >= kSmallestStep && steps[i] <= kLargestStep &&
+                          lengths[i] * steps[i] <= kLargestLength;
+        wild_[tile] |= std::uint64_t{!tame} << i;
+        lengths[i] *= sum_margin;
+        misses[i] = misses[i] * sum_margin + lengths[i] * kMissRounding;
+        if (tame) continue;
+        units[i] = 1.0F;
+        misses[i] = 0.0F;
+        lengths[i] = 0.0F;
     }
 }
 

@@ -16,9 +16,8 @@ class CodedPoints {
     // Room for so many tiles.
     CodedPoints(std::size_t tiles, std::size_t dim);
 
-    // Codes the rows of one tile, at most kTile, minus a centre (float64, padded).
-    void code(const kernels::KernelTable& table, std::size_t tile, const float* rows,
-              std::size_t n_rows, const double* centre);
+    // Codes a tile of points that lie in panels. Those past the last row are zeros.
+    void code(const kernels::KernelTable& table, std::size_t tile, const float* panels);
 
     const std::uint8_t* codes(std::size_t tile) const {
         return codes_.data() + tile * quads_ * 4 * kTile;

@@ -40,7 +40,8 @@ void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores
     CodedPoints coded(1, points.dim);
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
-        coded.code(table_, 0, points.row(first), n, centre_.wide.data());
+        pack(points.row(first), n);
+        coded.code(table_, 0, panels_.data());
         find_tile(points.row(first), n, coded, 0, labels + first,
                   scores ? scores + first : nullptr);
     }
@@ -106,17 +107,21 @@ bool Nearest::scan_codes(const CodedPoints& coded, std::size_t tile, bool score)
     return true;
 }
 
-// Every centroid of the groups that reach the threshold is scored.
-void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
-    const std::size_t panels = kTile / kernels::kPanelItems;
+// Rows to float32 panels.
+void Nearest::pack(const float* rows, std::size_t n_rows) {
     panels_.resize(kTile * centroids_.dim());
-    table_.pack_f32({.rows = rows_,
-                     .n_rows = n_rows_,
+    table_.pack_f32({.rows = rows,
+                     .n_rows = n_rows,
                      .dim = centroids_.dim(),
                      .scales = nullptr,
                      .centre = centre_.narrow.data(),
                      .panels = panels_.data(),
-                     .n_panels = panels});
+                     .n_panels = kTile / kernels::kPanelItems});
+}
+
+// Every centroid of the groups that reach the threshold is scored.
+void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
+    pack(rows_, n_rows_);
     float ones[kTile];
     float zeros[kTile] = {};
     float lengths[kTile];

@@ -24,6 +24,7 @@ class Nearest {
                    std::size_t tile, std::int32_t* labels, float* scores);
 
   private:
+    void pack(const float* rows, std::size_t n_rows);
     void measure_lengths();
     bool scan_codes(const CodedPoints& coded, std::size_t tile, bool score);
     void scan_floats(const CodedPoints& coded, std::size_t tile);

@@ -151,44 +151,66 @@ void nearest_f32(const NearestF32& a) {
     }
 }
 
-// kLanes centroids against one point: which of them reach its threshold.
-template <class S>
-VR_INLINE std::uint64_t reaching(const SelectI8& a, std::size_t point, std::size_t c0) {
+// kLanes centroids against R points, whose codes are at `codes`: which reach their thresholds.
+template <class S, int R>
+VR_INLINE void reaching(const SelectI8& a, const std::uint32_t* points,
+                        const std::uint8_t* const* codes, std::size_t c0, std::uint64_t* masks) {
     using V = typename S::I32;
     using F = typename S::F32;
     const NearestI8& scan = *a.scan;
-    const std::uint8_t* codes =
-        scan.codes + point / kPanelItems * scan.n_quads * kQuadBytes + point % kPanelItems * 4;
     const std::int8_t* columns = a.columns + c0 * 4;
-    V sums = S::set(0);
+    V sums[R];
+    for (int r = 0; r < R; ++r) sums[r] = S::set(0);
     for (std::size_t j = 0; j < scan.n_quads; ++j) {
-        const V quad = S::set(load<std::int32_t>(codes + j * kQuadBytes));
-        sums = S::dot(sums, quad, load<V>(columns + j * a.column_width * 4));
-    }
-    if constexpr (S::kUnsignedCodes) sums = sums - load<V>(scan.code_sums + c0);
-    const F unit = S::set(scan.points.units[point]);
-    const F value = S::multiply_add(__builtin_convertvector(sums, F), load<F>(scan.steps + c0),
-                                    load<F>(scan.offsets + c0) * unit);
-    F error = load<F>(a.centroids.per_unit + c0) * unit;
-    error = S::multiply_add(load<F>(a.centroids.per_length + c0),
-                            S::set(scan.points.lengths[point]), error);
-    error = S::multiply_add(load<F>(a.centroids.per_miss + c0), S::set(scan.points.misses[point]),
-                            error);
-    return S::not_less(value + error, S::set(a.thresholds[point]));
-}
-
-template <class S>
-VR_INLINE void select_group(SelectI8& a, std::size_t point, std::size_t c0) {
-    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
-    for (std::size_t from = 0; from < kInGroup; from += S::kLanes) {
-        const std::size_t here = kInGroup - from < S::kLanes ? kInGroup - from : S::kLanes;
-        std::uint64_t mask = reaching<S>(a, point, c0 + from) & ((std::uint64_t{1} << here) - 1);
-        for (; mask != 0; mask &= mask - 1) {
-            a.pairs[a.count++] = {static_cast<std::uint32_t>(point),
-                                  static_cast<std::uint32_t>(c0 + from) +
-                                      static_cast<std::uint32_t>(__builtin_ctzll(mask))};
+        const V column = load<V>(columns + j * a.column_width * 4);
+        VR_UNROLL
+        for (int r = 0; r < R; ++r) {
+            const V quad = S::set(load<std::int32_t>(codes[r] + j * kQuadBytes));
+            sums[r] = S::dot(sums[r], quad, column);
         }
     }
+    VR_UNROLL
+    for (int r = 0; r < R; ++r) {
+        if constexpr (S::kUnsignedCodes) sums[r] = sums[r] - load<V>(scan.code_sums + c0);
+        const F unit = S::set(scan.points.units[points[r]]);
+        const F value =
+            S::multiply_add(__builtin_convertvector(sums[r], F), load<F>(scan.steps + c0),
+                            load<F>(scan.offsets + c0) * unit);
+        F error = load<F>(a.centroids.per_unit + c0) * unit;
+        error = S::multiply_add(load<F>(a.centroids.per_length + c0),
+                                S::set(scan.points.lengths[points[r]]), error);
+        error = S::multiply_add(load<F>(a.centroids.per_miss + c0),
+                                S::set(scan.points.misses[points[r]]), error);
+        masks[r] = S::not_less(value + error, S::set(a.thresholds[points[r]]));
+    }
+}
+
+// R points that reach their threshold in a group, side by side to hide the latency of the sums.
+template <class S, int R>
+VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::size_t c0) {
+    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
+    std::uint32_t point[R];
+    const std::uint8_t* codes[R];
+    for (int r = 0; r < R; ++r) {
+        point[r] = static_cast<std::uint32_t>(__builtin_ctzll(points));
+        points &= points - 1;
+        codes[r] = a.scan->codes + point[r] / kPanelItems * a.scan->n_quads * kQuadBytes +
+                   point[r] % kPanelItems * 4;
+    }
+    for (std::size_t from = 0; from < kInGroup; from += S::kLanes) {
+        const std::size_t here = kInGroup - from < S::kLanes ? kInGroup - from : S::kLanes;
+        std::uint64_t masks[R];
+        reaching<S, R>(a, point, codes, c0 + from, masks);
+        for (int r = 0; r < R; ++r) {
+            std::uint64_t mask = masks[r] & ((std::uint64_t{1} << here) - 1);
+            for (; mask != 0; mask &= mask - 1) {
+                a.pairs[a.count++] = {point[r],
+                                      static_cast<std::uint32_t>(c0 + from) +
+                                          static_cast<std::uint32_t>(__builtin_ctzll(mask))};
+            }
+        }
+    }
+    return points;
 }
 
 template <class S>
@@ -203,12 +225,16 @@ void select_i8(SelectI8& a) {
                                 load<typename S::F32>(a.thresholds + at))
                     << at;
         }
-        for (mask &= a.live; mask != 0; mask &= mask - 1) {
-            if (a.count + kInGroup > a.room) {
+        mask &= a.live;
+        while (mask != 0) {
+            if (a.count + 4 * kInGroup > a.room) {
                 a.count = a.room + 1;
                 return;
             }
-            select_group<S>(a, static_cast<std::size_t>(__builtin_ctzll(mask)), g * kInGroup);
+            const std::uint64_t rest = mask & (mask - 1);
+            const bool four = (rest & (rest - 1) & ((rest & (rest - 1)) - 1)) != 0;
+            mask = four ? select_group<S, 4>(a, mask, g * kInGroup)
+                        : select_group<S, 1>(a, mask, g * kInGroup);
         }
     }
 }

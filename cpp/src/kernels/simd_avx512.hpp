@@ -33,6 +33,7 @@ struct Avx512 {
         return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
     }
     VR_INLINE I32 set(std::int32_t x) { return (I32)_mm512_set1_epi32(x); }
+    VR_INLINE F32 sqrt(F32 a) { return (F32)_mm512_maskz_sqrt_ps(0xFFFF, (__m512)a); }
     VR_INLINE F32 max(F32 a, F32 b) { return (F32)_mm512_max_ps((__m512)a, (__m512)b); }
     VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {

@@ -32,6 +32,10 @@ struct Generic {
         return static_cast<std::uint64_t>(bit[0] | bit[1] | bit[2] | bit[3]);
     }
     VR_INLINE I32 set(std::int32_t x) { return I32{x, x, x, x}; }
+    VR_INLINE F32 sqrt(F32 a) {
+        return F32{__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]),
+                   __builtin_sqrtf(a[3])};
+    }
     VR_INLINE F32 max(F32 a, F32 b) { return a > b ? a : b; }
     VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {

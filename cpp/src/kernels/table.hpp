@@ -182,16 +182,16 @@ struct SumPairs {
     double* sums;
 };
 
-// A tile's rows to codes, each with a step of its own: x = row - centre.
+// A tile of points to codes, each with a step of its own: x = step * c + e. All but the codes
+// are float32 results as they come, without margins.
 struct CodeTile {
-    const float* rows;
-    std::size_t n_rows;  // at most kWordItems
+    const float* panels;  // [panels][dim][16]
     std::size_t dim;
-    const double* centre;  // [dim], padded with zeros to a multiple of 8
-    std::uint8_t* codes;   // of all kWordItems
-    double* steps;         // out, [n_rows]; 1 for a zero row
-    double* lengths;       // out, [n_rows]: |x|^2
-    double* misses;        // out, [n_rows]: |e|^2
+    std::uint8_t* codes;  // [panels][n_quads][16][4], c + 128
+    float* steps;         // [kWordItems]; 1 for a zero row
+    float* units;         // 1 / step
+    float* lengths;       // |x| / step
+    float* misses;        // |e| / step
 };
 
 struct KernelTable {
