@@ -46,6 +46,7 @@ struct Lists {
     }
 };
 
+void register_feed(py::module_& m);
 void register_flat_index(py::module_& m);
 void register_kernels(py::module_& m);
 void register_merge(py::module_& m);
