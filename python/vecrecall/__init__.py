@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 
 from vecrecall import channels, policies
 from vecrecall.caps import Caps
+from vecrecall.feed import ClusterFeed
 from vecrecall.index import FlatIndex, topk
 from vecrecall.masks import Mask
 from vecrecall.merging import merge, merge_groups, merge_shards
@@ -26,6 +27,7 @@ __version__ = _version("vecrecall")
 __all__ = [
     "Caps",
     "ChannelWarning",
+    "ClusterFeed",
     "FlatIndex",
     "GroupResult",
     "Mask",
