@@ -91,7 +91,7 @@ void one_writer_beside_many_readers() {
     std::atomic<bool> done{false};
     std::vector<std::thread> readers;
     for (int i = 0; i < 3; ++i) readers.emplace_back([&] { read(feed, done); });
-    for (unsigned turn = 0; turn < 60; ++turn) {
+    for (unsigned turn = 0; turn < 300; ++turn) {
         CHECK(!feed.observe(Batch(300, turn).clicks()));
         if (turn % 20 == 0) CHECK(feed.state().bases.size() == kClusters);
     }
