@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Callable
+from decimal import Decimal, localcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,23 @@ def test_many_clicks(rng: np.random.Generator) -> None:
     compare_lists(feed, oracle, 1.7e9 + 8000, [0, 3, 50, 399])
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.1])
+def test_a_million_clicks_on_one_item(weight: float) -> None:
+    """What is lost in an addition would add up to 1e-11, what is lost in a factor to 1e-10."""
+    n, half_life = 1_000_000, 300_000.0
+    feed = vr.ClusterFeed(1, half_life=half_life, capacity=1)
+    times = 1.7e9 + np.arange(n, dtype=np.float64)
+    feed.observe(np.zeros(n, np.int64), np.zeros(n, np.int64), times, weights=np.full(n, weight))
+    state = feed._core.state()
+    kept = Decimal(float(state["values"][0])) + Decimal(float(state["rests"][0]))
+    with localcontext() as context:
+        context.prec = 50
+        factor = Decimal(2) ** (-1 / Decimal(half_life))
+        expected = Decimal(weight) * (1 - factor**n) / (1 - factor)
+        age = (Decimal(float(times[-1])) - Decimal(float(state["times"][0]))) / Decimal(half_life)
+        assert abs(kept * Decimal(2) ** -age / expected - 1) < Decimal("1e-13")
+
+
 def test_batches_do_not_matter(rng: np.random.Generator) -> None:
     n = 5000
     batch = (
@@ -451,6 +469,7 @@ def test_what_is_no_feed(tmp_path: Path) -> None:
         ("items", lambda a: a[:-1]),
         ("items", lambda a: a.astype(np.float64)),
         ("values", lambda a: a * np.nan),
+        ("rests", lambda a: a[:-1]),
         ("times", lambda a: a[:-1]),
         ("keys", lambda a: a[:-1]),
         ("bases", lambda a: a[:-1]),

@@ -35,8 +35,8 @@ class ClusterFeed:
         A click that is very late therefore costs a place, but only the weakest, and the next new
         item takes that back.
     history : int
-        Most items that a cluster remembers of a user: those with the latest clicks by time, of
-        equal times the last to arrive. Only `related` looks at them.
+        Most items that a cluster remembers of a user, at most 65536: those with the latest clicks
+        by time, of equal times the last to arrive. Only `related` looks at them.
     max_users : int
         Most users that a cluster remembers; for a new one it forgets the user who has not been
         heard of for the longest, by arrival.
@@ -48,18 +48,19 @@ class ClusterFeed:
 
     Notes
     -----
-    Memory: at most 72 bytes for each of `capacity` items and ``80 + 26 * history`` bytes for each
-    of `max_users` users, in each cluster, taken as they come.
+    Memory: about 100 bytes for each of `capacity` items and ``50 + 26 * history`` bytes for each of
+    `max_users` users, in each cluster, taken as they come.
 
     Any number of threads may call `top` and `related` while another calls `observe`. A reader sees
     whole clicks and each cluster as of one moment for `top`, each user so for `related`; it may
     find a batch half taken. It waits for no more than some clicks in one cluster. Several
     observers, and `save`, wait for one another.
 
-    An item's count is kept as of its latest click and decayed from there when it is looked at
-    (forward decay: Cormode, Shkapenyuk, Srivastava and Xu, 2009), so nothing is rescanned as time
-    goes by. Scores are within 1e-12 of themselves for some thousand clicks an item. Differences of
-    less than 1e-11 may not count when the weakest item is looked for.
+    An item's count is kept as of a time near its latest click and decayed from there when it is
+    looked at (forward decay: Cormode, Shkapenyuk, Srivastava and Xu, 2009), so nothing is rescanned
+    as time goes by. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
+    within 1e-13 of themselves, however many the clicks. Differences of less than 1e-11 may not
+    count when the weakest item is looked for.
 
     Examples
     --------
@@ -83,7 +84,7 @@ class ClusterFeed:
         self._n_clusters = _coerce.at_most(n_clusters, "n_clusters", 1, 2**31)
         self._half_life = _coerce.duration(half_life, "half_life")
         self._capacity = _coerce.at_most(capacity, "capacity", 1, 2**31)
-        self._history = _coerce.at_most(history, "history", 1, 2**31)
+        self._history = _coerce.at_most(history, "history", 1, 2**16)
         self._max_users = _coerce.at_most(max_users, "max_users", 1, 2**31)
         self._core = _core.ClusterFeed(
             self._n_clusters, self._half_life, self._capacity, self._history, self._max_users

@@ -124,6 +124,7 @@ void bad_input() {
     CHECK_THROWS(ClusterFeed({.clusters = 0}), std::invalid_argument);
     CHECK_THROWS(ClusterFeed({.half_life = 0}), std::invalid_argument);
     CHECK_THROWS(ClusterFeed({.half_life = std::nan("")}), std::invalid_argument);
+    CHECK_THROWS(ClusterFeed({.history = std::size_t{1} << 17}), std::invalid_argument);
     CHECK_THROWS(ClusterFeed({.capacity = std::size_t{1} << 40}), std::invalid_argument);
     ClusterFeed feed(kOptions);
     Batch batch(9, 1);

@@ -48,7 +48,7 @@ struct FeedState {
     std::vector<double> bases;         // a cluster each
     std::vector<std::int64_t> clocks;  // a cluster each
     std::vector<std::int64_t> item_offsets, items, keys;
-    std::vector<double> values, times;
+    std::vector<double> values, rests, times;
     std::vector<std::int64_t> user_offsets, users, last_seen;
     std::vector<std::int64_t> history_offsets, history_items;
     std::vector<double> history_times, history_weights;
@@ -62,6 +62,7 @@ struct FeedState {
         field("items", s.items);
         field("keys", s.keys);
         field("values", s.values);
+        field("rests", s.rests);
         field("times", s.times);
         field("user_offsets", s.user_offsets);
         field("users", s.users);
@@ -77,8 +78,8 @@ struct FeedState {
 // clicks in one cluster at most. Observers wait for one another.
 class ClusterFeed {
   public:
-    // Throws std::invalid_argument where an option is not positive, the half-life not finite, or a
-    // number beyond 2^31.
+    // Throws std::invalid_argument where an option is not positive, the half-life not finite, the
+    // history longer than 2^16 or another number beyond 2^31.
     explicit ClusterFeed(const FeedOptions& options);
     ~ClusterFeed();
 

@@ -1,6 +1,7 @@
 #include "feed/counts.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -16,15 +17,40 @@ constexpr auto kLowest = std::numeric_limits<std::int64_t>::min();
 // mostly are equal, as they are without rounding errors.
 constexpr double kKeySteps = 0x1p36;
 constexpr double kKeyReach = 0x1p26;  // half-lives to each side that 64 bits hold
+constexpr double kStay = 16;          // half-lives that a count may be ahead of its time
 constexpr double kNear = 0x1p12;      // half-lives that leave room for 2^-36 in float64
 
 }  // namespace
 
+// Clicks are added as of a time that stays while they are near it: were the sum decayed for each of
+// them, the error of one factor would be raised to a high power.
+void Count::add(double when, double weight, double half_life) {
+    double ahead = half_lives(time, when, half_life);
+    if (ahead > kStay) {
+        const double factor = exp2(-ahead);
+        value *= factor;
+        rest *= factor;
+        time = when;
+        ahead = 0;
+    }
+    const double term = weight * exp2(ahead);
+    const double sum = value + term;
+    if (sum > kLargest) {
+        value = kLargest;
+        rest = 0;
+        return;
+    }
+    rest += value >= term ? (value - sum) + term : (term - sum) + value;
+    value = sum;
+}
+
 // log2 of the count at the base time, in steps.
-std::int64_t Counts::key(double value, double time, double half_life) const {
-    if (value == 0) return kLowest;
-    const double log = log2(value) + half_lives(base_, time, half_life);
-    return static_cast<std::int64_t>(std::min(std::max(log, -kKeyReach), kKeyReach) * kKeySteps);
+std::int64_t Counts::key(const Count& count, double half_life) const {
+    const double total = count.total();
+    if (total == 0) return kLowest;
+    const double log = log2(total) + half_lives(base_, count.time, half_life);
+    const double steps = std::min(std::max(log, -kKeyReach), kKeyReach) * kKeySteps;
+    return static_cast<std::int64_t>(steps + std::copysign(0.5, steps));
 }
 
 // The base follows the newest click; a single click of the far future does not hold it there.
@@ -32,7 +58,7 @@ void Counts::keep_base_near(double time, double half_life) {
     const double ahead = half_lives(base_, time, half_life);
     if (!counts_.empty() && ahead <= kNear && ahead >= -kKeyReach / 2) return;
     base_ = time;
-    for (Count& c : counts_) c.key = key(c.value, c.time, half_life);
+    for (Count& c : counts_) c.key = key(c, half_life);
     weakest_.clear();
 }
 
@@ -41,19 +67,15 @@ void Counts::add(std::int64_t item, double time, double weight, double half_life
     keep_base_near(time, half_life);
     const std::uint32_t e = table_.find(item, id_of());
     if (e == kNoEntry) {
-        place({item, weight, time, key(weight, time, half_life)}, capacity);
+        Count fresh{item, weight, 0, time, 0};
+        fresh.key = key(fresh, half_life);
+        place(fresh, capacity);
         return;
     }
     if (weight == 0) return;
     Count& c = counts_[e];
-    if (time >= c.time) {
-        c.value = decayed(c.value, c.time, time, half_life) + weight;
-        c.time = time;
-    } else {
-        c.value += decayed(weight, time, c.time, half_life);
-    }
-    c.value = std::min(c.value, kLargest);
-    c.key = std::max(c.key, key(c.value, c.time, half_life));  // never down by a rounding error
+    c.add(time, weight, half_life);
+    c.key = std::max(c.key, key(c, half_life));  // never down by a rounding error
 }
 
 // A new item always gets in: were it compared with the others, one that has just become popular

@@ -11,13 +11,18 @@
 
 namespace vecrecall::feed {
 
-// The count is `value` as of `time`, the newest of the item's clicks; nothing is rescanned as time
-// goes by. `key` tells which of two counts is larger, at any time.
+// The count as of `time`, near the newest of the item's clicks; nothing is rescanned as time goes
+// by. `rest` is what rounding took from `value`: a million additions leave the count as good as
+// one. `key` tells which of two counts is larger, at any time.
 struct Count {
     std::int64_t item;
     double value;
+    double rest;
     double time;
     std::int64_t key;
+
+    double total() const { return value + rest; }
+    void add(double when, double weight, double half_life);
 };
 
 class Counts {
@@ -45,7 +50,7 @@ class Counts {
     auto key_of() const {
         return [this](std::uint32_t e) { return counts_[e].key; };
     }
-    std::int64_t key(double value, double time, double half_life) const;
+    std::int64_t key(const Count& count, double half_life) const;
     void keep_base_near(double time, double half_life);
     void place(const Count& count, std::size_t capacity);
 

@@ -17,20 +17,21 @@ namespace {
 constexpr std::size_t kRun = 32;
 
 constexpr std::size_t kMost = std::size_t{1} << 31;
+constexpr std::size_t kMostHistory = std::size_t{1} << 16;
 
-void check_number(std::size_t n, const char* name) {
-    if (n >= 1 && n <= kMost) return;
-    throw std::invalid_argument(
-        std::string(name) + ": expected a whole number from 1 to 2^31, got " + std::to_string(n));
+void check_number(std::size_t n, const char* name, std::size_t most) {
+    if (n >= 1 && n <= most) return;
+    throw std::invalid_argument(std::string(name) + ": expected a whole number from 1 to " +
+                                std::to_string(most) + ", got " + std::to_string(n));
 }
 
 }  // namespace
 
 ClusterFeed::ClusterFeed(const FeedOptions& options) : options_(options) {
-    check_number(options.clusters, "n_clusters");
-    check_number(options.capacity, "capacity");
-    check_number(options.history, "history");
-    check_number(options.max_users, "max_users");
+    check_number(options.clusters, "n_clusters", kMost);
+    check_number(options.capacity, "capacity", kMost);
+    check_number(options.history, "history", kMostHistory);
+    check_number(options.max_users, "max_users", kMost);
     if (!(options.half_life > 0) || std::isinf(options.half_life)) {
         throw std::invalid_argument("half_life: expected a finite number > 0, got " +
                                     std::to_string(options.half_life));
@@ -52,25 +53,27 @@ void ClusterFeed::check_clusters(const std::int64_t* clusters, std::size_t n) co
 }
 
 std::optional<ClickFault> ClusterFeed::fault(const Clicks& clicks) const {
-    const std::size_t n = clicks.size;
-    const auto first = [n](const auto* values, const auto& good) {
-        return static_cast<std::size_t>(std::find_if_not(values, values + n, good) - values);
+    using Fault = std::optional<ClickFault>;
+    const auto look = [&](ClickFault::Argument argument, const auto* values,
+                          const auto& good) -> Fault {
+        if (values == nullptr) return std::nullopt;
+        const auto* const end = values + clicks.size;
+        const auto* const bad = std::find_if_not(values, end, good);
+        if (bad == end) return std::nullopt;
+        return ClickFault{argument, static_cast<std::size_t>(bad - values)};
     };
-    const auto is_finite = [](double x) { return std::isfinite(x); };
-    const auto is_id = [](std::int64_t id) { return id >= 0; };
+    const auto is_cluster = [this](std::int64_t c) {
+        return static_cast<std::uint64_t>(c) < options_.clusters;
+    };
+    const auto is_item = [](std::int64_t item) { return item >= 0; };
+    const auto is_time = [](double t) { return std::isfinite(t); };
     const auto is_user = [](std::int64_t user) { return user >= -1; };
     const auto is_weight = [](double w) { return w >= 0 && std::isfinite(w); };
-    std::size_t place = first_unknown(clicks.clusters, n);
-    if (place < n) return ClickFault{ClickFault::kClusters, place};
-    if ((place = first(clicks.items, is_id)) < n) return ClickFault{ClickFault::kItems, place};
-    if ((place = first(clicks.times, is_finite)) < n) return ClickFault{ClickFault::kTimes, place};
-    if (clicks.users != nullptr && (place = first(clicks.users, is_user)) < n) {
-        return ClickFault{ClickFault::kUsers, place};
-    }
-    if (clicks.weights != nullptr && (place = first(clicks.weights, is_weight)) < n) {
-        return ClickFault{ClickFault::kWeights, place};
-    }
-    return std::nullopt;
+    if (const Fault f = look(ClickFault::kClusters, clicks.clusters, is_cluster)) return f;
+    if (const Fault f = look(ClickFault::kItems, clicks.items, is_item)) return f;
+    if (const Fault f = look(ClickFault::kTimes, clicks.times, is_time)) return f;
+    if (const Fault f = look(ClickFault::kUsers, clicks.users, is_user)) return f;
+    return look(ClickFault::kWeights, clicks.weights, is_weight);
 }
 
 std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <unordered_set>
@@ -19,6 +20,7 @@ void append(const feed::Counts& counts, FeedState& s) {
     for (const feed::Count& c : counts.all()) {
         s.items.push_back(c.item);
         s.values.push_back(c.value);
+        s.rests.push_back(c.rest);
         s.times.push_back(c.time);
         s.keys.push_back(c.key);
     }
@@ -85,6 +87,7 @@ void check(const FeedState& s, const FeedOptions& options) {
            "arrays of equal length");
     check_numbers(s.bases, n, kAny);
     check_numbers(s.values, s.items.size(), 0);
+    check_numbers(s.rests, s.items.size(), kAny);
     check_numbers(s.times, s.items.size(), kAny);
     check_numbers(s.history_times, s.history_items.size(), kAny);
     check_numbers(s.history_weights, s.history_items.size(), 0);
@@ -97,7 +100,7 @@ void restore_counts(const FeedState& s, std::size_t c, feed::Counts& counts) {
     std::vector<feed::Count> all;
     for (auto i = static_cast<std::size_t>(s.item_offsets[c]);
          i < static_cast<std::size_t>(s.item_offsets[c + 1]); ++i) {
-        all.push_back({s.items[i], s.values[i], s.times[i], s.keys[i]});
+        all.push_back({s.items[i], s.values[i], s.rests[i], s.times[i], s.keys[i]});
     }
     counts.restore(s.bases[c], std::move(all));
 }

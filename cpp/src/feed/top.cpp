@@ -35,8 +35,9 @@ void score(TopWorkspace& w, double now, double half_life) {
     for (std::size_t e = 0; e < n; ++e) w.decayed[e] = feed::exp2(w.decayed[e]);
     for (std::size_t e = 0; e < n; ++e) {
         const feed::Count& c = w.counts[e];
+        const double total = c.total();
         w.lists.ids[e] = c.item;
-        w.lists.scores[e] = static_cast<float>(c.value == 0 ? 0 : c.value * w.decayed[e]);
+        w.lists.scores[e] = static_cast<float>(total == 0 ? 0 : total * w.decayed[e]);
         w.lists.strengths[e] = c.key;
     }
 }
