@@ -8,5 +8,6 @@ PYBIND11_MODULE(_core, m) {
     vecrecall::python::register_clustering(m);
     vecrecall::python::register_merge(m);
     vecrecall::python::register_pool(m);
+    vecrecall::python::register_feed(m);
     vecrecall::python::register_kernels(m);
 }

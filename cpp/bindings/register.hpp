@@ -47,6 +47,7 @@ struct Lists {
 };
 
 void register_clustering(py::module_& m);
+void register_feed(py::module_& m);
 void register_flat_index(py::module_& m);
 void register_kernels(py::module_& m);
 void register_merge(py::module_& m);

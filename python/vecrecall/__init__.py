@@ -13,6 +13,7 @@ from vecrecall import channels, policies
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
 from vecrecall.elbow import Elbow, elbow
+from vecrecall.feed import ClusterFeed
 from vecrecall.index import FlatIndex, topk
 from vecrecall.kmeans import KMeans, NotFittedError
 from vecrecall.masks import Mask
@@ -33,6 +34,7 @@ __all__ = [
     "Assignment",
     "Caps",
     "ChannelWarning",
+    "ClusterFeed",
     "ClusterSums",
     "Elbow",
     "FlatIndex",

@@ -142,6 +142,45 @@ def weights(x: object, name: str, n: int) -> F64:
     return _finite(numbers(x, name, n), name)
 
 
+def times(x: object, name: str, n: int) -> F64:
+    """Coerce numbers, or datetime64 as seconds since 1970, to float64 of length n.
+
+    Values are not looked at, but for NaT, which becomes NaN.
+    """
+    if _is_ready(x, np.float64) and x.shape == (n,):  # type: ignore[attr-defined]  # an array then
+        return x  # type: ignore[return-value]
+    a = _as_array(x, name, f"{n} times")
+    return numbers(_seconds(a, "datetime64[s]") if a.dtype.kind == "M" else a, name, n)
+
+
+def _seconds(a: npt.NDArray[Any], unit: str) -> F64:
+    """Convert datetime64 or timedelta64 to seconds; what is finer than a second is kept."""
+    whole = a.astype(unit)
+    rest = (a - whole) / np.timedelta64(1, "s")
+    counts = np.where(np.isnat(a), np.nan, whole.astype(np.int64))
+    return np.asarray(counts + rest, np.float64)
+
+
+def moment(x: object, name: str) -> float:
+    """Coerce a number, or a datetime64 as seconds since 1970, to a finite float."""
+    if isinstance(x, np.datetime64):
+        x = float(_seconds(np.asarray(x), "datetime64[s]"))
+    value = real(x, name)
+    if not np.isfinite(value):
+        raise ValueError(f"{name}: expected a finite time, got {value}")
+    return value
+
+
+def duration(x: object, name: str) -> float:
+    """Coerce a number, or a timedelta64 as seconds, to a finite float > 0."""
+    if isinstance(x, np.timedelta64):
+        x = float(x / np.timedelta64(1, "s"))
+    value = real(x, name)
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name}: expected a finite number > 0, got {value}")
+    return value
+
+
 def _finite(a: F64, name: str) -> F64:
     bad = np.flatnonzero(~np.isfinite(a))
     if bad.size:
@@ -405,6 +444,14 @@ def whole(x: object, name: str, low: int) -> int:
 def positive_int(x: object, name: str) -> int:
     """Coerce to an int of at least 1."""
     return whole(x, name, 1)
+
+
+def at_most(x: object, name: str, low: int, high: int) -> int:
+    """Coerce to an int from `low` to `high`."""
+    n = whole(x, name, low)
+    if n > high:
+        raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {n}")
+    return n
 
 
 def list_length(x: object, rows: int, width: int = 1) -> int:

@@ -1,0 +1,75 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "feed/cluster.hpp"
+#include "feed/decay.hpp"
+#include "feed/decayed_lists.hpp"
+#include "merge/entry_table.hpp"
+#include "merge/parallel_rows.hpp"
+#include "vecrecall/feed.hpp"
+
+namespace vecrecall {
+namespace {
+
+// What one user adds: the later of two clicks, and the item of the other.
+struct RelatedWorkspace {
+    std::vector<feed::Click> pairs;
+    merging::EntryTable table;
+    std::vector<double> sums;
+    feed::DecayedLists<double> lists;
+};
+
+// Block by block of users: the lock is held for some of them at a time.
+void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_t history,
+                   std::vector<feed::Click>& pairs) {
+    const auto found = [&](const feed::History& clicks, std::uint32_t place) {
+        for (std::uint32_t i = 0; i < clicks.size(); ++i) {
+            if (i == place) continue;
+            const feed::Click& later = clicks[std::max(i, place)];
+            pairs.push_back({clicks[i].item, later.time, later.weight});
+        }
+    };
+    pairs.clear();
+    for (std::uint32_t block = 0;; ++block) {
+        const std::lock_guard lock(cluster.lock);
+        if (block * feed::Members::kBlock >= cluster.members.size()) return;
+        cluster.members.for_each_holder(block, item, history, found);
+    }
+}
+
+// The sums as of the newest pair, which no half-life can make underflow; then as of now.
+void score_pairs(RelatedWorkspace& w, double now, double half_life) {
+    double newest = w.pairs.empty() ? now : w.pairs.front().time;
+    for (const feed::Click& pair : w.pairs) newest = std::max(newest, pair.time);
+    merging::Entries entries = w.table.start(w.pairs.size());
+    w.sums.assign(w.pairs.size(), 0);
+    for (const feed::Click& pair : w.pairs) {
+        w.sums[entries.insert(pair.item).entry] +=
+            feed::decayed(pair.weight, pair.time, newest, half_life);
+    }
+    w.lists.resize(entries.size());
+    for (std::uint32_t e = 0; e < entries.size(); ++e) {
+        w.lists.ids[e] = entries.ids()[e];
+        w.lists.strengths[e] = w.sums[e];
+        w.lists.scores[e] = static_cast<float>(feed::decayed(w.sums[e], newest, now, half_life));
+    }
+}
+
+}  // namespace
+
+void ClusterFeed::related(const std::int64_t* clusters, const std::int64_t* items, double now,
+                          const ListsOut& out, int threads) const {
+    check_clusters(clusters, out.rows);
+    const auto row = [&](RelatedWorkspace& w, std::size_t r) {
+        collect_pairs(clusters_[clusters[r]], items[r],
+                      static_cast<std::uint32_t>(options_.history), w.pairs);
+        score_pairs(w, now, options_.half_life);
+        w.lists.write([](std::size_t) { return true; }, r, out);
+    };
+    merging::parallel_rows(out.rows, threads, [] { return RelatedWorkspace(); }, row);
+}
+
+}  // namespace vecrecall
