@@ -12,7 +12,7 @@ namespace vecrecall::cluster {
 namespace {
 
 constexpr std::size_t kCentroidsPerTask = 32;
-constexpr std::size_t kWidestVector = 16;  // lanes that a load of columns may reach past the last
+constexpr std::size_t kWidestVector = 16;  // lanes that a load may reach past the last
 
 // Times d + 48: what float64 rounding leaves unsure of a row of length one.
 constexpr double kLengthRounding = 0x1p-51;
@@ -53,21 +53,22 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
       padded_(whole_groups(table, rows.rows)),
       lengths_(padded_),
       radii_(padded_) {
-    column_width_ = padded_ + kWidestVector;
+    const std::size_t read = padded_ + kWidestVector;
     has_codes_ = rows.dim <= kMostCodeDims;
     if (has_codes_) {
         blocks_i8_ = Buffer<std::int8_t>(checked_product(padded_, quads_ * 4));
-        columns_ = Buffer<std::int8_t>(checked_product(column_width_, quads_ * 4));
+        columns_ = Buffer<std::int8_t>(
+            checked_product(padded_ / table.nearest_i8_group * kernels::kColumns, quads_ * 4));
         std::memset(blocks_i8_.data(), 0, blocks_i8_.size());
         std::memset(columns_.data(), 0, columns_.size());
     }
     blocks_f32_ = Buffer<float>(checked_product(padded_, rows.dim));
     std::fill_n(blocks_f32_.data(), blocks_f32_.size(), 0.0F);
-    code_sums_.assign(column_width_, 0);
-    steps_.assign(column_width_, 0.0F);
-    offsets_.assign(column_width_, 0.0F);
-    errors_i8_.assign(column_width_);
-    errors_f32_.assign(column_width_);
+    code_sums_.assign(read, 0);
+    steps_.assign(read, 0.0F);
+    offsets_.assign(read, 0.0F);
+    errors_i8_.assign(read);
+    errors_f32_.assign(read);
     parallel_for(groups_of(padded_, kCentroidsPerTask), threads, [&](std::size_t task) {
         const std::size_t end = std::min(padded_, (task + 1) * kCentroidsPerTask);
         for (std::size_t c = task * kCentroidsPerTask; c < end; ++c) derive(table, c);
@@ -117,6 +118,9 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
     const auto step = static_cast<float>(largest > 0 ? std::max(largest / limit, 0x1p-60) : 1.0);
     const std::size_t block = table.i8_query_block;
     std::int8_t* to = blocks_i8_.data() + c / block * block * quads_ * 4 + c % block * 4;
+    const std::size_t in_group = table.nearest_i8_group;
+    std::int8_t* columns =
+        columns_.data() + (c / in_group * quads_ * kernels::kColumns + c % in_group) * 4;
     std::int32_t sum = 0;
     double coded = 0;
     double missed = 0;
@@ -128,7 +132,7 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
         const auto code = static_cast<std::int8_t>(g);
         sum += code;
         to[j / 4 * block * 4 + j % 4] = code;
-        columns_[(j / 4 * column_width_ + c) * 4 + j % 4] = code;
+        columns[j / 4 * kernels::kColumns * 4 + j % 4] = code;
     }
     code_sums_[c] = 128 * sum;
     steps_[c] = step;
@@ -164,7 +168,6 @@ void Centroids::fill(kernels::NearestI8& scan) const {
 
 void Centroids::fill(kernels::SelectI8& select) const {
     select.columns = columns_.data();
-    select.column_width = column_width_;
     select.n_centroids = size();
     select.centroids = errors_i8_.terms();
 }

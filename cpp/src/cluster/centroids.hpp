@@ -69,7 +69,6 @@ class Centroids {
     std::size_t padded_;
     std::vector<double> lengths_;
     std::vector<double> radii_;  // |s|
-    std::size_t column_width_;
     Buffer<std::int8_t> blocks_i8_;
     Buffer<std::int8_t> columns_;
     std::vector<std::int32_t> code_sums_;

@@ -175,15 +175,17 @@ void nearest_f32(const NearestF32& a) {
 // kLanes centroids against R points, whose codes are at `codes`: which reach their thresholds.
 template <class S, int R>
 VR_INLINE void reaching(const SelectI8& a, const std::uint32_t* points,
-                        const std::uint8_t* const* codes, std::size_t c0, std::uint64_t* masks) {
+                        const std::uint8_t* const* codes, std::size_t group, std::size_t from,
+                        std::uint64_t* masks) {
     using V = typename S::I32;
     using F = typename S::F32;
     const NearestI8& scan = *a.scan;
-    const std::int8_t* columns = a.columns + c0 * 4;
+    const std::size_t c0 = group * kBlocksInGroup * S::kQueriesI8 + from;
+    const std::int8_t* columns = a.columns + (group * scan.n_quads * kColumns + from) * 4;
     V sums[R];
     for (int r = 0; r < R; ++r) sums[r] = S::set(0);
     for (std::size_t j = 0; j < scan.n_quads; ++j) {
-        const V column = load<V>(columns + j * a.column_width * 4);
+        const V column = load<V>(columns + j * kColumns * 4);
         VR_UNROLL
         for (int r = 0; r < R; ++r) {
             const V quad = S::set(load<std::int32_t>(codes[r] + j * kQuadBytes));
@@ -208,8 +210,9 @@ VR_INLINE void reaching(const SelectI8& a, const std::uint32_t* points,
 
 // R points that reach their threshold in a group, side by side to hide the latency of the sums.
 template <class S, int R>
-VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::size_t c0) {
+VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::size_t group) {
     constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
+    const std::size_t c0 = group * kInGroup;
     std::uint32_t point[R];
     const std::uint8_t* codes[R];
     for (int r = 0; r < R; ++r) {
@@ -224,7 +227,7 @@ VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::siz
         const std::size_t real = a.n_centroids - c0 - from;
         const std::size_t here = in_group < real ? in_group : real;
         std::uint64_t masks[R];
-        reaching<S, R>(a, point, codes, c0 + from, masks);
+        reaching<S, R>(a, point, codes, group, from, masks);
         for (int r = 0; r < R; ++r) {
             std::uint64_t mask = masks[r] & ((std::uint64_t{1} << here) - 1);
             for (; mask != 0; mask &= mask - 1) {
@@ -257,8 +260,7 @@ void select_i8(SelectI8& a) {
             }
             const std::uint64_t rest = mask & (mask - 1);
             const bool four = (rest & (rest - 1) & ((rest & (rest - 1)) - 1)) != 0;
-            mask = four ? select_group<S, 4>(a, mask, g * kInGroup)
-                        : select_group<S, 1>(a, mask, g * kInGroup);
+            mask = four ? select_group<S, 4>(a, mask, g) : select_group<S, 1>(a, mask, g);
         }
     }
 }

@@ -126,6 +126,7 @@ struct ErrorTerms {
 
 // A value's lowest bits say which centroid of its group it is of.
 inline constexpr std::int32_t kInGroupBits = 15;
+inline constexpr std::size_t kColumns = 16;  // of a group, those past its centroids unused
 
 // What is found out about every point.
 struct Reach {
@@ -167,8 +168,7 @@ struct Pair {
 // From the groups that reach a point's threshold to the centroids that do.
 struct SelectI8 {
     const NearestI8* scan;
-    const std::int8_t* columns;  // g: [n_quads][column_width][4]
-    std::size_t column_width;    // all centroids, and a vector more
+    const std::int8_t* columns;  // g: [n_groups][n_quads][kColumns][4]
     std::size_t n_centroids;     // without copies
     ErrorTerms centroids;
     const float* thresholds;  // [kWordItems]
