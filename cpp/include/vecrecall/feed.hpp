@@ -16,7 +16,8 @@ namespace vecrecall {
 
 namespace feed {
 struct Cluster;
-}
+struct Window;
+}  // namespace feed
 
 struct FeedOptions {
     std::size_t clusters = 1;
@@ -114,15 +115,17 @@ class ClusterFeed {
   private:
     std::optional<ClickFault> fault(const Clicks& clicks) const;
     void check_clusters(const std::int64_t* clusters, std::size_t n) const;
-    void observe_grouped(const Clicks& clicks);
-    void take(const Clicks& clicks, const std::uint32_t* places, std::size_t n);
+    void order(const Clicks& clicks, std::size_t begin, std::size_t end);
+    void fetch(const feed::Window& window) const;
+    void take(const feed::Window& window);
+    void take(const feed::Window& window, std::size_t i, feed::Cluster& cluster);
 
     FeedOptions options_;
     std::unique_ptr<feed::Cluster[]> clusters_;
     mutable std::mutex writing_;
     std::atomic<bool> knows_users_{false};
-    std::vector<std::uint32_t> order_;  // of a batch, grouped by cluster
-    std::vector<std::uint32_t> ends_;
+    std::vector<std::size_t> order_;  // of a slice of a batch, grouped by cluster
+    std::vector<std::size_t> ends_;
 };
 
 }  // namespace vecrecall

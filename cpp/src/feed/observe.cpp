@@ -11,10 +11,30 @@
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {
+
+// Some clicks of a batch, in the order in which they are taken.
+struct feed::Window {
+    const Clicks& clicks;
+    const std::size_t* places;
+    std::size_t size;
+
+    std::int64_t cluster(std::size_t i) const { return clicks.clusters[places[i]]; }
+    std::int64_t item(std::size_t i) const { return clicks.items[places[i]]; }
+    double time(std::size_t i) const { return clicks.times[places[i]]; }
+    std::int64_t user(std::size_t i) const {
+        return clicks.users == nullptr ? -1 : clicks.users[places[i]];
+    }
+    double weight(std::size_t i) const {
+        return clicks.weights == nullptr ? 1 : clicks.weights[places[i]];
+    }
+};
+
 namespace {
 
-// Clicks under one lock: some ten microseconds that a reader may have to wait.
-constexpr std::size_t kRun = 32;
+// Clicks that are fetched together: some ten microseconds that a reader may have to wait.
+constexpr std::size_t kWindow = 32;
+
+constexpr std::size_t kSlice = std::size_t{1} << 20;  // clicks that are ordered together
 
 constexpr std::size_t kMost = std::size_t{1} << 31;
 constexpr std::size_t kMostHistory = std::size_t{1} << 16;
@@ -80,64 +100,69 @@ std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {
     if (const auto wrong = fault(clicks)) return wrong;
     const FpEnvScope env;
     const std::lock_guard writing(writing_);
-    // Grouping a batch costs a look at every cluster.
-    if (clicks.size >= options_.clusters / 8 && clicks.size <= kMost) {
-        observe_grouped(clicks);
-    } else {
-        for (std::size_t i = 0; i < clicks.size; ++i) {
-            const auto place = static_cast<std::uint32_t>(i);
-            take(clicks, &place, 1);
+    for (std::size_t begin = 0; begin < clicks.size; begin += kSlice) {
+        order(clicks, begin, std::min(clicks.size, begin + kSlice));
+        for (std::size_t at = 0; at < order_.size(); at += kWindow) {
+            take({clicks, order_.data() + at, std::min(kWindow, order_.size() - at)});
         }
     }
     return std::nullopt;
 }
 
-// A counting sort: a cluster's clicks come together, in their order, while it is in the cache.
-void ClusterFeed::observe_grouped(const Clicks& clicks) {
-    ends_.assign(options_.clusters + 1, 0);
-    order_.resize(clicks.size);
-    for (std::size_t i = 0; i < clicks.size; ++i) ++ends_[clicks.clusters[i] + 1];
-    std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
-    for (std::size_t i = 0; i < clicks.size; ++i) {
-        order_[ends_[clicks.clusters[i]]++] = static_cast<std::uint32_t>(i);
+// A counting sort: a cluster's clicks come together, in their order, while it is in the cache. It
+// costs a look at every cluster, for which a small batch is taken as it is.
+void ClusterFeed::order(const Clicks& clicks, std::size_t begin, std::size_t end) {
+    order_.resize(end - begin);
+    if (end - begin < options_.clusters / 8) {
+        std::iota(order_.begin(), order_.end(), begin);
+        return;
     }
-    std::size_t begin = 0;
-    for (std::size_t c = 0; c < options_.clusters; ++c) {
-        for (; begin < ends_[c]; begin += std::min(kRun, ends_[c] - begin)) {
-            take(clicks, order_.data() + begin, std::min(kRun, ends_[c] - begin));
-        }
+    ends_.assign(options_.clusters + 1, 0);
+    for (std::size_t i = begin; i < end; ++i) ++ends_[clicks.clusters[i] + 1];
+    std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
+    for (std::size_t i = begin; i < end; ++i) order_[ends_[clicks.clusters[i]]++] = i;
+}
+
+// What all the clicks need of memory is on its way while the first are counted.
+void ClusterFeed::take(const feed::Window& window) {
+    fetch(window);
+    for (std::size_t begin = 0, end = 0; begin < window.size; begin = end) {
+        const std::int64_t c = window.cluster(begin);
+        while (end < window.size && window.cluster(end) == c) ++end;
+        feed::Cluster& cluster = clusters_[c];
+        const std::lock_guard lock(cluster.lock);
+        for (std::size_t i = begin; i < end; ++i) take(window, i, cluster);
     }
 }
 
-// Some clicks of one cluster. What one needs of memory is on its way while others are counted.
-void ClusterFeed::take(const Clicks& clicks, const std::uint32_t* places, std::size_t n) {
-    feed::Cluster& cluster = clusters_[clicks.clusters[places[0]]];
+// Only the writer changes a cluster, and that is who reads here: no lock.
+void ClusterFeed::fetch(const feed::Window& window) const {
     const auto history = static_cast<std::uint32_t>(options_.history);
-    const auto user = [&](std::size_t i) {
-        return clicks.users == nullptr ? std::int64_t{-1} : clicks.users[places[i]];
+    const auto each = [&](const auto& counts, const auto& members) {
+        for (std::size_t i = 0; i < window.size; ++i) {
+            const feed::Cluster& cluster = clusters_[window.cluster(i)];
+            counts(cluster.counts, window.item(i));
+            if (window.user(i) >= 0) members(cluster.members, window.user(i));
+        }
     };
-    const std::lock_guard lock(cluster.lock);
-    for (std::size_t i = 0; i < n; ++i) {
-        cluster.counts.prefetch_slot(clicks.items[places[i]]);
-        if (user(i) >= 0) cluster.members.prefetch_slot(user(i));
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-        cluster.counts.prefetch(clicks.items[places[i]]);
-        if (user(i) >= 0) cluster.members.prefetch_member(user(i), history);
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-        if (user(i) >= 0) cluster.members.prefetch_clicks(user(i), history);
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::uint32_t p = places[i];
-        const double weight = clicks.weights == nullptr ? 1 : clicks.weights[p];
-        cluster.counts.add(clicks.items[p], clicks.times[p], weight, options_.half_life,
-                           options_.capacity);
-        if (user(i) < 0) continue;
-        cluster.members.add(user(i), {clicks.items[p], clicks.times[p], weight}, history,
-                            options_.max_users);
-        knows_users_.store(true, std::memory_order_relaxed);
-    }
+    const auto nothing = [](const auto&, std::int64_t) {};
+    each([](const feed::Counts& c, std::int64_t) { __builtin_prefetch(&c); },
+         [](const feed::Members& m, std::int64_t) { __builtin_prefetch(&m); });
+    each([](const feed::Counts& c, std::int64_t item) { c.prefetch_slot(item); },
+         [](const feed::Members& m, std::int64_t user) { m.prefetch_slot(user); });
+    each([](const feed::Counts& c, std::int64_t item) { c.prefetch(item); },
+         [=](const feed::Members& m, std::int64_t user) { m.prefetch_member(user, history); });
+    each(nothing,
+         [=](const feed::Members& m, std::int64_t user) { m.prefetch_clicks(user, history); });
+}
+
+void ClusterFeed::take(const feed::Window& window, std::size_t i, feed::Cluster& cluster) {
+    const feed::Click click{window.item(i), window.time(i), window.weight(i)};
+    cluster.counts.add(click.item, click.time, click.weight, options_.half_life, options_.capacity);
+    if (window.user(i) < 0) return;
+    cluster.members.add(window.user(i), click, static_cast<std::uint32_t>(options_.history),
+                        options_.max_users);
+    knows_users_.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace vecrecall
