@@ -1,41 +1,52 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <utility>
 #include <vector>
 
+#include "cluster/centroids.hpp"
 #include "cluster/lengths.hpp"
+#include "cluster/relabel.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/kmeans.hpp"
+#include "vecrecall/parallel.hpp"
 
 namespace vecrecall {
 namespace {
 
-// The inertia of a labelling: scores are minus squared distances, or cosines.
-double inertia_of(Metric metric, const std::vector<std::int32_t>& labels,
-                  const std::vector<float>& scores) {
-    const double best = metric == Metric::kCosine ? 1.0 : 0.0;
-    double total = 0;
-    for (std::size_t i = 0; i < scores.size(); ++i) {
-        if (labels[i] >= 0) total += best - scores[i];
-    }
-    return total;
-}
+constexpr std::size_t kPointsPerTask = 4096;
+
+// Below this share of points that need no scan, looking for them costs more than it saves; tried
+// again after so many steps.
+constexpr std::size_t kWorthOneOf = 64;
+constexpr std::size_t kPatience = 4;
+
+std::size_t tasks_for(std::size_t points) { return (points + kPointsPerTask - 1) / kPointsPerTask; }
 
 }  // namespace
 
 struct Lloyd::Impl {
+    struct Part {  // of one task
+        double inertia;
+        std::size_t relabelled;
+        std::size_t scanned;
+    };
+
     MatrixView points;
     Metric metric;
     int threads;
+    scan::Centre centre;               // subtracted from points, under l2
     std::vector<std::int32_t> labels;  // of the last step
     std::vector<float> scores;
     std::vector<double> sums;
     std::vector<std::int64_t> counts;
+    std::size_t patience = 0;  // steps without safe distances
 
-    std::size_t relabel(const float* centers, std::size_t k);
+    Part relabel(const MatrixView& centers, std::int32_t* labels, float* scores) const;
+    Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
+                    std::size_t task, std::int32_t* labels, float* scores) const;
+    std::vector<double> safe_for(const MatrixView& centers) const;
     void fill_empty();
     void move_point(std::size_t row, std::size_t to);
     double update(const float* centers, float* updated) const;
@@ -43,9 +54,12 @@ struct Lloyd::Impl {
 };
 
 Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads) : impl_(new Impl{}) {
+    const FpEnvScope env;
     impl_->points = points;
     impl_->metric = metric;
     impl_->threads = threads;
+    impl_->centre = metric == Metric::kL2 ? scan::choose_centre(kernels::active(), points, metric)
+                                          : scan::no_centre(points.dim);
 }
 Lloyd::~Lloyd() = default;
 Lloyd::Lloyd(Lloyd&&) noexcept = default;
@@ -54,14 +68,23 @@ Lloyd& Lloyd::operator=(Lloyd&&) noexcept = default;
 LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     const FpEnvScope env;
     Impl& run = *impl_;
-    LloydStep result{};
-    result.relabelled = run.relabel(centers, k);
-    result.inertia = inertia_of(run.metric, run.labels, run.scores);
+    const MatrixView view{centers, k, run.points.dim};
+    const bool first = run.labels.empty();
+    if (first) {
+        run.labels.assign(run.points.rows, -1);
+        run.scores.resize(run.points.rows);
+    }
+    const Impl::Part all = run.relabel(view, run.labels.data(), run.scores.data());
+    if (run.patience > 0) --run.patience;
+    else if (!first && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
+        run.patience = kPatience;
     run.sums.resize(k * run.points.dim);
     run.counts.resize(k);
     sum_clusters(run.points, run.labels.data(), k, run.metric, {run.sums.data(), run.counts.data()},
                  run.threads);
     run.fill_empty();
+    LloydStep result{.inertia = all.inertia};
+    result.relabelled = first ? run.points.rows : all.relabelled;
     result.shift2 = run.update(centers, updated);
     return result;
 }
@@ -69,21 +92,62 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
 double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
                      float* scores) const {
     const FpEnvScope env;
-    const std::size_t n = impl_->points.rows;
-    vecrecall::assign(impl_->points, {centers, k, impl_->points.dim}, impl_->metric, 1, labels,
-                      scores, impl_->threads);
-    return inertia_of(impl_->metric, {labels, labels + n}, {scores, scores + n});
+    const MatrixView view{centers, k, impl_->points.dim};
+    if (impl_->labels.empty()) std::fill_n(labels, impl_->points.rows, -1);
+    else std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
+    return impl_->relabel(view, labels, scores).inertia;
 }
 
-std::size_t Lloyd::Impl::relabel(const float* centers, std::size_t k) {
-    std::vector<std::int32_t> now(points.rows);
-    scores.resize(points.rows);
-    vecrecall::assign(points, {centers, k, points.dim}, metric, 1, now.data(), scores.data(),
-                      threads);
-    std::size_t changed = labels.empty() ? points.rows : 0;
-    for (std::size_t i = 0; i < labels.size(); ++i) changed += now[i] != labels[i] ? 1 : 0;
-    labels = std::move(now);
-    return changed;
+Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, std::int32_t* to,
+                                       float* scored) const {
+    const kernels::KernelTable& table = kernels::active();
+    const scan::Centre mu =
+        metric == Metric::kL2 ? centre : scan::choose_centre(table, centers, metric);
+    const cluster::Centroids centroids(table, centers, metric, mu, threads);
+    const std::vector<double> safe = safe_for(centers);
+    std::vector<Part> parts(tasks_for(points.rows));
+    parallel_for(parts.size(), threads, [&](std::size_t task) {
+        parts[task] = label_task(centroids, safe, task, to, scored);
+    });
+    Part all{};
+    for (const Part& part : parts) {
+        all.inertia += part.inertia;
+        all.relabelled += part.relabelled;
+        all.scanned += part.scanned;
+    }
+    return all;
+}
+
+// From the labels in `to`, if there are any: only l2 can use them.
+Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
+                                          const std::vector<double>& safe, std::size_t task,
+                                          std::int32_t* to, float* scored) const {
+    const kernels::KernelTable& table = kernels::active();
+    const std::size_t first = task * kPointsPerTask;
+    const std::size_t n = std::min(kPointsPerTask, points.rows - first);
+    const MatrixView rows{points.row(first), n, points.dim};
+    to += first;
+    scored += first;
+    const std::vector<std::int32_t> before(to, to + n);
+    Part part{.scanned = n};
+    if (metric == Metric::kL2 && before[0] >= 0) {
+        part.scanned = cluster::Relabel(table, centroids, centre, safe).run(rows, to, scored);
+    } else {
+        cluster::Nearest(table, centroids, centre).find(rows, to, scored);
+    }
+    const double best = metric == Metric::kCosine ? 1.0 : 0.0;
+    for (std::size_t i = 0; i < n; ++i) {
+        part.relabelled += to[i] != before[i] ? 1 : 0;
+        if (to[i] >= 0) part.inertia += best - scored[i];
+    }
+    return part;
+}
+
+// Finding them costs k^2 distances.
+std::vector<double> Lloyd::Impl::safe_for(const MatrixView& centers) const {
+    const bool worth = metric == Metric::kL2 && patience == 0 && centers.rows * 16 <= points.rows;
+    if (!worth || labels.empty()) return {};
+    return cluster::safe_distances(centers, threads);
 }
 
 // The farthest points first, lowest row of equals; none that its own cluster has no other of.

@@ -34,32 +34,32 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids,
       metric_(centroids.scored().metric),
       highest_(std::max(centroids.groups_i8(), centroids.groups_f32()) * kTile),
       pairs_(room_for(centroids.size())),
-      sums_(std::max(pairs_.size(), kTile)) {}
+      sums_(std::max(pairs_.size(), kTile)),
+      panels_(kTile * centroids.dim()),
+      tile_(centroids.dim()) {}
 
 void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
-    CodedPoints coded(1, points.dim);
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
-        pack(points.row(first), n);
-        coded.code(table_, 0, panels_.data());
-        find_tile(points.row(first), n, coded, 0, labels + first, scores + first);
+        find_tile(points.row(first), n, nullptr, labels + first, scores + first);
     }
 }
 
-void Nearest::find_tile(const float* rows, std::size_t n_rows, const CodedPoints& coded,
-                        std::size_t tile, std::int32_t* labels, float* scores) {
+void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,
+                        std::int32_t* labels, float* scores) {
     rows_ = rows;
     n_rows_ = n_rows;
     live_ = first_bits(n_rows);
-    std::fill_n(labels_, kTile, -1);
+    known_ = known;
+    for (std::size_t i = 0; i < n_rows; ++i) labels_[i] = known ? labels[i] : -1;
     std::fill_n(scores_, kTile, kNone);
     if (metric_ == Metric::kCosine) measure_lengths();
-    std::uint64_t scanned = centroids_.scannable() ? live_ & ~coded.wild(tile) : 0;
+    pack();
+    tile_.code(table_, panels_.data());
+    const std::uint64_t scanned = centroids_.scannable() ? live_ & ~tile_.wild() : 0;
     const std::uint64_t left = live_ & ~scanned;
     live_ = scanned;
-    if (live_ != 0 && !(centroids_.has_codes() && scan_codes(coded, tile))) {
-        scan_floats(coded, tile);
-    }
+    if (live_ != 0 && !(centroids_.has_codes() && scan_codes())) scan_floats();
     for (std::uint64_t rest = left; rest != 0; rest &= rest - 1) {
         score_all(static_cast<std::size_t>(std::countr_zero(rest)));
     }
@@ -79,17 +79,17 @@ void Nearest::measure_lengths() {
 }
 
 // False where the codes let too much pass.
-bool Nearest::scan_codes(const CodedPoints& coded, std::size_t tile) {
+bool Nearest::scan_codes() {
     if (skip_codes_ > 0) {
         --skip_codes_;
         return false;
     }
-    kernels::NearestI8 scan{.codes = coded.codes(tile),
-                            .points = coded.terms(tile),
+    kernels::NearestI8 scan{.codes = tile_.codes(),
+                            .points = tile_.terms(),
                             .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
-    score_tops(table_.nearest_i8_group);
+    set_tops(table_.nearest_i8_group);
     set_thresholds(scan.points);
     kernels::SelectI8 select{.scan = &scan,
                              .thresholds = thresholds_,
@@ -107,10 +107,9 @@ bool Nearest::scan_codes(const CodedPoints& coded, std::size_t tile) {
 }
 
 // Rows to float32 panels.
-void Nearest::pack(const float* rows, std::size_t n_rows) {
-    panels_.resize(kTile * centroids_.dim());
-    table_.pack_f32({.rows = rows,
-                     .n_rows = n_rows,
+void Nearest::pack() {
+    table_.pack_f32({.rows = rows_,
+                     .n_rows = n_rows_,
                      .dim = centroids_.dim(),
                      .scales = nullptr,
                      .centre = centre_.narrow.data(),
@@ -118,12 +117,11 @@ void Nearest::pack(const float* rows, std::size_t n_rows) {
                      .n_panels = kTile / kernels::kPanelItems});
 }
 
-void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
-    pack(rows_, n_rows_);
+void Nearest::scan_floats() {
     float ones[kTile];
     float zeros[kTile] = {};
     float lengths[kTile];
-    const kernels::PointTerms terms = coded.terms(tile);
+    const kernels::PointTerms terms = tile_.terms();
     for (std::size_t i = 0; i < kTile; ++i) {
         ones[i] = 1.0F;
         lengths[i] = round_up(terms.lengths[i] / static_cast<double>(terms.units[i]) * kMargin);
@@ -133,12 +131,26 @@ void Nearest::scan_floats(const CodedPoints& coded, std::size_t tile) {
                              .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
-    score_tops(table_.nearest_f32_group);
+    set_tops(table_.nearest_f32_group);
     set_thresholds(scan.points);
     score_groups();
 }
 
-// What looks nearest is scored first: what it has, others must reach.
+// One centroid of every point whose exact sum is known: others must reach it.
+void Nearest::set_tops(std::size_t in_group) {
+    if (!known_) {
+        score_tops(in_group);
+        return;
+    }
+    for (std::uint64_t rest = live_; rest != 0; rest &= rest - 1) {
+        const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+        tops_of_[i] = static_cast<std::uint32_t>(labels_[i]);
+        values_[i] = known_[i];
+        scores_[i] = round_score(score_of(metric_, known_[i], 0, 0));
+    }
+}
+
+// Of what looks nearest.
 void Nearest::score_tops(std::size_t in_group) {
     std::size_t n = 0;
     for (std::uint64_t rest = live_; rest != 0; rest &= rest - 1) {
@@ -240,6 +252,7 @@ void Nearest::score_pairs(const kernels::Pair* pairs, std::size_t n) {
 }
 
 void Nearest::score_all(std::size_t point) {
+    labels_[point] = -1;
     for (std::size_t first = 0; first < centroids_.size(); first += pairs_.size()) {
         const std::size_t n = std::min(pairs_.size(), centroids_.size() - first);
         for (std::size_t i = 0; i < n; ++i) {

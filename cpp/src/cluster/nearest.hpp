@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cluster/centroids.hpp"
-#include "cluster/coded_points.hpp"
+#include "cluster/coded_tile.hpp"
 #include "kernels/table.hpp"
 #include "vecrecall/views.hpp"
 
@@ -18,15 +18,17 @@ class Nearest {
 
     // Rows to labels and scores, as `assign` gives them.
     void find(const MatrixView& points, std::int32_t* labels, float* scores);
-    // The same for at most kTile rows that are coded already.
-    void find_tile(const float* rows, std::size_t n_rows, const CodedPoints& coded,
-                   std::size_t tile, std::int32_t* labels, float* scores);
+    // The same for at most kTile rows. Under l2 `known` may hold the exact squared distances from
+    // the centroids that `labels` names, which then count as the nearest unless others are nearer.
+    void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
+                   float* scores);
 
   private:
-    void pack(const float* rows, std::size_t n_rows);
+    void pack();
     void measure_lengths();
-    bool scan_codes(const CodedPoints& coded, std::size_t tile);
-    void scan_floats(const CodedPoints& coded, std::size_t tile);
+    bool scan_codes();
+    void scan_floats();
+    void set_tops(std::size_t in_group);
     void score_tops(std::size_t in_group);
     void set_thresholds(const kernels::PointTerms& points);
     void score_others(std::size_t n);
@@ -45,12 +47,14 @@ class Nearest {
     std::vector<kernels::Pair> pairs_;
     std::vector<double> sums_;
     std::vector<float> panels_;
+    CodedTile tile_;
     std::size_t skip_codes_ = 0;  // so many tiles, once a tile's codes have let too much pass
 
     // The tile at hand.
     const float* rows_ = nullptr;
     std::size_t n_rows_ = 0;
     std::uint64_t live_ = 0;
+    const double* known_ = nullptr;
     double lengths_[kTile];  // |x|, for cosine
     kernels::Pair tops_[kTile];
     std::uint32_t tops_of_[kTile];
