@@ -19,7 +19,7 @@ I64 = npt.NDArray[np.int64]
 METRICS = {name: index.METRICS[name] for name in ("l2", "cosine")}
 
 # k-means++ passes over its rows once a cluster: from a sample where there are many more.
-SAMPLE_PER_CLUSTER = 100
+SAMPLE_PER_CLUSTER = 50
 SAMPLE_AT_LEAST = 20_000
 
 

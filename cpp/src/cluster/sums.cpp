@@ -4,6 +4,7 @@
 
 #include "cluster/lengths.hpp"
 #include "kernels/registry.hpp"
+#include "scratch.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -17,7 +18,7 @@ constexpr std::int64_t kAhead = 24;  // rows, as in pooling
 class Members {
   public:
     Members(const std::int32_t* labels, std::size_t n, std::size_t k, int threads)
-        : labels_(labels), n_(n), k_(k), chunks_((n + kChunk - 1) / kChunk) {
+        : labels_(labels), n_(n), k_(k), chunks_((n + kChunk - 1) / kChunk), rows_(n) {
         places_.assign(chunks_ * k, 0);
         parallel_for(chunks_, threads, [&](std::size_t chunk) { count(chunk); });
         starts_.assign(k + 1, 0);
@@ -31,12 +32,11 @@ class Members {
             }
         }
         starts_[k] = at;
-        rows_.resize(static_cast<std::size_t>(at));
         parallel_for(chunks_, threads, [&](std::size_t chunk) { place(chunk); });
     }
 
     std::int64_t count_of(std::size_t c) const { return starts_[c + 1] - starts_[c]; }
-    const std::int64_t* begin(std::size_t c) const { return rows_.data() + starts_[c]; }
+    const std::int64_t* begin(std::size_t c) { return rows_.data() + starts_[c]; }
     // Of all rows from those of a cluster on.
     std::int64_t left_from(std::size_t c) const { return starts_[k_] - starts_[c]; }
 
@@ -53,7 +53,7 @@ class Members {
         std::int64_t* places = places_.data() + chunk * k_;
         for (std::size_t i = chunk * kChunk; i < end; ++i) {
             if (labels_[i] < 0) continue;
-            rows_[static_cast<std::size_t>(places[labels_[i]]++)] = static_cast<std::int64_t>(i);
+            rows_.data()[places[labels_[i]]++] = static_cast<std::int64_t>(i);
         }
     }
 
@@ -63,7 +63,7 @@ class Members {
     std::size_t chunks_;
     std::vector<std::int64_t> places_;
     std::vector<std::int64_t> starts_;
-    std::vector<std::int64_t> rows_;
+    Scratch<std::int64_t> rows_;
 };
 
 }  // namespace
@@ -71,7 +71,7 @@ class Members {
 void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::size_t k,
                   Metric metric, const ClusterSums& out, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    const Members members(labels, points.rows, k, threads);
+    Members members(labels, points.rows, k, threads);
     parallel_for(k, threads, [&](std::size_t c) {
         const std::int64_t* rows = members.begin(c);
         const auto n = static_cast<std::size_t>(members.count_of(c));
