@@ -20,7 +20,7 @@ expect() {
         echo "$emulator -cpu $cpu: expected $best first, got '$found'" >&2
         exit 1
     fi
-    for name in search pool merge values; do
+    for name in search cluster feed pool merge values; do
         quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_$name" >/dev/null
     done
     echo "$emulator -cpu $cpu: tests passed on $best"

@@ -70,7 +70,11 @@ def main() -> int:
         isa = Path(file).name.split(".")[0]
         blocks = {"avx2": 12, "avx512": 24, "avx512vnni": 24}.get(isa)
         if blocks:
-            problems += spills(args.objdump, file, "scan_panels_f32", "vfmadd", blocks)
+            for function in ("scan_panels_f32", "nearest_f32"):
+                problems += spills(args.objdump, file, function, "vfmadd", blocks)
+        if isa == "avx512vnni":
+            for function in ("scan_all_i8", "nearest_i8"):
+                problems += spills(args.objdump, file, function, "vpdpbusd", blocks)
     print("\n".join(problems) or f"{len(args.objects)} kernel files: one table each, no spills")
     return 1 if problems else 0
 
