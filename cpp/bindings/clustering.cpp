@@ -68,7 +68,7 @@ class Run {
         : points_(points), lloyd_(matrix(points_), metric, threads) {}
 
     py::tuple step(const Array<float>& centers) {
-        const MatrixView c = of_width(centers, matrix(points_).dim);
+        const MatrixView c = checked(centers);
         Array<float> updated({c.rows, c.dim});
         float* to = updated.mutable_data();
         LloydStep result;
@@ -80,7 +80,7 @@ class Run {
     }
 
     py::tuple assign(const Array<float>& centers) const {
-        const MatrixView c = of_width(centers, matrix(points_).dim);
+        const MatrixView c = checked(centers);
         Array<std::int32_t> labels(points_.shape(0));
         Array<float> scores(points_.shape(0));
         std::int32_t* to = labels.mutable_data();
@@ -94,6 +94,12 @@ class Run {
     }
 
   private:
+    MatrixView checked(const Array<float>& centers) const {
+        const MatrixView c = of_width(centers, matrix(points_).dim);
+        if (c.rows == 0) throw std::invalid_argument("expected centers");
+        return c;
+    }
+
     Array<float> points_;
     Lloyd lloyd_;
 };

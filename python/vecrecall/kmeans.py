@@ -67,6 +67,9 @@ class KMeans:
     takes the point farthest from its centre, the lowest row of equals; in mini-batches it stays
     as it is. Points that are float32 and C-contiguous are not copied.
 
+    Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
+    zero: scale such data first.
+
     Lloyd (1982); k-means++: Arthur and Vassilvitskii (2007); spherical: Dhillon and Modha (2001);
     mini-batches: Sculley (2010). It works in scikit-learn's pipelines, searches and `clone`, and
     does not import it.

@@ -69,7 +69,7 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     const FpEnvScope env;
     Impl& run = *impl_;
     const MatrixView view{centers, k, run.points.dim};
-    const bool first = run.labels.empty();
+    const bool first = run.counts.size() != k;  // labels of other centres say nothing
     if (first) {
         run.labels.assign(run.points.rows, -1);
         run.scores.resize(run.points.rows);
@@ -93,7 +93,7 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
                      float* scores) const {
     const FpEnvScope env;
     const MatrixView view{centers, k, impl_->points.dim};
-    if (impl_->labels.empty()) std::fill_n(labels, impl_->points.rows, -1);
+    if (impl_->counts.size() != k) std::fill_n(labels, impl_->points.rows, -1);
     else std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
     return impl_->relabel(view, labels, scores).inertia;
 }
@@ -146,7 +146,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
 // Finding them costs k^2 distances.
 std::vector<double> Lloyd::Impl::safe_for(const MatrixView& centers) const {
     const bool worth = metric == Metric::kL2 && patience == 0 && centers.rows * 16 <= points.rows;
-    if (!worth || labels.empty()) return {};
+    if (!worth || counts.size() != centers.rows) return {};
     return cluster::safe_distances(centers, threads);
 }
 
