@@ -41,6 +41,7 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids,
 void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
+        fetch_tile(points, first + kTile);
         find_tile(points.row(first), n, nullptr, labels + first, scores + first);
     }
 }

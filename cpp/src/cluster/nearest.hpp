@@ -11,6 +11,16 @@
 
 namespace vecrecall::cluster {
 
+// Rows needed once the tile at hand is done: a scan is long enough to bring them in.
+inline void fetch_tile(const MatrixView& points, std::size_t first) {
+    const std::size_t end = points.rows < first + kTile ? points.rows : first + kTile;
+    if (first >= end) return;
+    const char* to = reinterpret_cast<const char*>(points.row(end));
+    for (auto at = reinterpret_cast<const char*>(points.row(first)); at < to; at += 64) {
+        __builtin_prefetch(at, 0, 2);
+    }
+}
+
 class Nearest {
   public:
     Nearest(const kernels::KernelTable& table, const Centroids& centroids,

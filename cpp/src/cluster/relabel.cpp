@@ -43,6 +43,7 @@ std::size_t Relabel::run(const MatrixView& points, std::int32_t* labels, float* 
     std::size_t scanned = 0;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
+        fetch_tile(points, first + kTile);
         measure(points.row(first), n, labels + first);
         for (std::size_t i = 0; i < n; ++i) {
             const auto label = static_cast<std::size_t>(labels[first + i]);
