@@ -21,8 +21,7 @@ VR_INLINE typename S::F32 error_of(const PointTerms& points, const ErrorTerms& t
 // A value that names its centroid; off by less than 2^-19 of itself.
 template <class S>
 VR_INLINE typename S::F32 tagged(typename S::F32 value, int in_group) {
-    using I = typename S::I32;
-    return (typename S::F32)(((I)value & ~kInGroupBits) | in_group);
+    return S::blend_bits(value, S::set(~kInGroupBits), S::set(in_group));
 }
 
 // The maxima of a group.

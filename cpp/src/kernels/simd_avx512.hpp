@@ -35,6 +35,10 @@ struct Avx512 {
     VR_INLINE I32 set(std::int32_t x) { return (I32)_mm512_set1_epi32(x); }
     VR_INLINE F32 sqrt(F32 a) { return (F32)_mm512_maskz_sqrt_ps(0xFFFF, (__m512)a); }
     VR_INLINE F32 max(F32 a, F32 b) { return (F32)_mm512_max_ps((__m512)a, (__m512)b); }
+    // (a & mask) | b
+    VR_INLINE F32 blend_bits(F32 a, I32 mask, I32 b) {
+        return (F32)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)mask, (__m512i)b, 0xEA);
+    }
     VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
         return _mm512_cmpge_epi32_mask((__m512i)a, (__m512i)b);
