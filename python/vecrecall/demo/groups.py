@@ -77,6 +77,24 @@ class Grouped:
         return self._channel.recall(vr.RequestBatch(clusters=own, seen=batch.seen), k)
 
 
+class Replayed:
+    """What a feed gave to each user at its moment, by ``user_ids``.
+
+    Attributes
+    ----------
+    live : Grouped
+        The feed itself, after the last of these moments: what a request costs.
+    """
+
+    def __init__(self, lists: Precomputed, live: Grouped) -> None:
+        self._lists = lists
+        self.live = live
+
+    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+        """Look up the users' lists."""
+        return self._lists.recall(batch, k)
+
+
 def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> Groups | None:
     """Group users, where there are enough of them.
 
@@ -156,7 +174,7 @@ def channels(
     return found
 
 
-def replayed(dataset: Dataset, labels: IntArray) -> Precomputed:
+def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
     """Replay the training part in order of time, and ask for each user's list at its moment.
 
     The moment is that of the first held-out item: only what was clicked before it is observed by
@@ -169,8 +187,8 @@ def replayed(dataset: Dataset, labels: IntArray) -> Precomputed:
 
     Returns
     -------
-    Precomputed
-        The lists, by user; none for users who are not evaluated.
+    Replayed
+        With no list for users who are not evaluated.
     """
     items, times = np.concatenate(dataset.histories), np.concatenate(dataset.times)
     users = np.repeat(np.arange(len(labels)), [history.size for history in dataset.histories])
@@ -182,19 +200,18 @@ def replayed(dataset: Dataset, labels: IntArray) -> Precomputed:
     )
     asking = dataset.evaluated[np.argsort(dataset.asked[dataset.evaluated], kind="stable")]
     ends = times[order].searchsorted(dataset.asked[asking], "left")
+    clock = 0.0
+    channel = ClusterFeedChannel(feed, now=lambda: clock)
     lists, done = [], 0
     for user, end in zip(asking, ends, strict=True):
         new = order[done:end]
         feed.observe(labels[users[new]], items[new], times[new])
-        done = end
-        channel = ClusterFeedChannel(feed, now=dataset.asked[user])
+        done, clock = end, float(dataset.asked[user])
         batch = vr.RequestBatch(clusters=labels[[user]], seen=[dataset.histories[user]])
         lists.append(channel.recall(batch, DEPTH))
-    return Precomputed(
-        asking,
-        np.concatenate([found.ids for found in lists]),
-        np.concatenate([found.scores for found in lists]),
-    )
+    ids = np.concatenate([found.ids for found in lists])
+    scores = np.concatenate([found.scores for found in lists])
+    return Replayed(Precomputed(asking, ids, scores), Grouped(channel, labels))
 
 
 def _genres(dataset: Dataset) -> Vectors:

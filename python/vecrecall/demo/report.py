@@ -113,7 +113,7 @@ def settings(seed: int, tuned: bool) -> Report:
         "svd_size": embeddings.SVD_SIZE,
         "svd_history": embeddings.SVD_HISTORY,
         "svd_decay": embeddings.SVD_DECAY,
-        "bnb_weights": groups.BNB_WEIGHTS,
+        "bnb_weights": list(groups.BNB_WEIGHTS),
         "bnb_heat": groups.BNB_HEAT,
         "feed_half_life": groups.HALF_LIFE,
         "rule_depth": groups.RULE_DEPTH,

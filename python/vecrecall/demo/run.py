@@ -15,6 +15,7 @@ from vecrecall.demo import DemoError, data, evaluation, merging, provenance, rea
 from vecrecall.demo.data import Dataset
 from vecrecall.demo.evaluation import Lists
 from vecrecall.demo.merging import Tuned
+from vecrecall.policies import Policy
 
 if TYPE_CHECKING:
     from vecrecall.demo.display import Steps
@@ -131,7 +132,7 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
             for position in report.choose_users(dataset, options.users, options.seed).tolist()
         ],
         "timings": {
-            "latency_ms": _time(system, recallers[best], best, steps),
+            "latency_ms": _time(system, tuned[best].policy, best, steps),
             "steps_s": steps.seconds,
         },
     }
@@ -167,11 +168,11 @@ def _recall(
         }
 
 
-def _time(
-    system: System, recaller: vr.Recaller, best: str, steps: Steps
-) -> dict[str, dict[str, float]]:
+def _time(system: System, policy: Policy, best: str, steps: Steps) -> dict[str, dict[str, float]]:
+    live = system.live
+    recaller = vr.Recaller(live, policy, depth=merging.DEPTH)
     stopwatches = [
-        *(evaluation.stopwatch(name, channel, K) for name, channel in system.channels.items()),
+        *(evaluation.stopwatch(name, channel, K) for name, channel in live.items()),
         evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),
     ]
     batches, singles = system.batches, system.singles

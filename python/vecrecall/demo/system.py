@@ -34,6 +34,14 @@ class System:
     groups: groups.Groups | None
 
     @property
+    def live(self) -> dict[str, Channel]:
+        """The channels as they would serve: the feeds themselves, not what they gave before."""
+        return {
+            name: channel.live if isinstance(channel, groups.Replayed) else channel
+            for name, channel in self.channels.items()
+        }
+
+    @property
     def batches(self) -> list[vr.RequestBatch]:
         """The evaluated users' requests."""
         return self.profiles.batches(self.dataset.evaluated, BATCH)
