@@ -113,7 +113,13 @@ def settings(seed: int, tuned: bool) -> Report:
         "svd_size": embeddings.SVD_SIZE,
         "svd_history": embeddings.SVD_HISTORY,
         "svd_decay": embeddings.SVD_DECAY,
-        "bnb_weights": list(groups.BNB_WEIGHTS),
+        **dict(
+            zip(
+                ("bnb_weight_tags", "bnb_weight_items", "bnb_weight_genres"),
+                groups.BNB_WEIGHTS,
+                strict=True,
+            )
+        ),
         "bnb_heat": groups.BNB_HEAT,
         "feed_half_life": groups.HALF_LIFE,
         "rule_depth": groups.RULE_DEPTH,

@@ -108,12 +108,10 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
     system, *tuning = build(splits, options.seed, steps)
     tuned = _tune(system, tuning[0] if tuning else None, steps)
     best = max(tuned, key=lambda name: tuned[name].objective)
-    recallers = {
-        name: vr.Recaller(system.channels, found.policy, depth=merging.DEPTH)
-        for name, found in tuned.items()
-    }
-    lists = _recall(system.channels, system, "recall by each channel", K, steps)
-    merged = _recall(recallers, system, "recall by each merge", K, steps)
+    # The head of a longer list is the shorter list, so each channel is asked once for all uses.
+    deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, steps)
+    lists = {name: Lists(own.ids[:, :K], own.scores[:, :K], None) for name, own in deep.items()}
+    merged = {name: _merged(deep, found.policy) for name, found in tuned.items()}
     held_out = system.held_out
     rates = report.measure(lists, held_out)
     return {
@@ -155,6 +153,11 @@ def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tune
             found[name] = merging.extended(tuned, family, missing)
             advance(1)
     return found
+
+
+def _merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
+    found = vr.merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
+    return Lists(found.ids, found.scores, found.ranks)
 
 
 def _recall(
