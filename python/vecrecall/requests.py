@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
+from vecrecall._rows import take_rows
 from vecrecall.ragged import Ragged, RaggedLike
 
 F32 = npt.NDArray[np.float32]
@@ -190,6 +191,24 @@ class RequestBatch:
                 f"{type(channel).__name__}: expected a batch with vectors {name!r}, got {got}"
             )
         return self.vectors[name]
+
+    def _take(self, rows: I64, seen: Ragged | None) -> "RequestBatch":
+        """Take users by their rows, also repeatedly, with other seen items."""
+
+        def taken(field: Ragged | None) -> Ragged | None:
+            return None if field is None else take_rows(field, rows)
+
+        return RequestBatch(
+            user_ids=None if self.user_ids is None else self.user_ids[rows],
+            history=taken(self.history),
+            history_weights=taken(self.history_weights),
+            tags=taken(self.tags),
+            tag_weights=taken(self.tag_weights),
+            tag_groups=taken(self.tag_groups),
+            vectors={name: vectors[rows] for name, vectors in self.vectors.items()},
+            clusters=taken(self.clusters),
+            seen=seen,
+        )
 
     def __len__(self) -> int:
         return self._rows

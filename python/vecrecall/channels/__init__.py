@@ -5,9 +5,22 @@ what a user has seen inside their search, so that their lists stay full.
 """
 
 from vecrecall.channels._search import Index
+from vecrecall.channels.cluster_candidates import ClusterCandidates
+from vecrecall.channels.cluster_feed import ClusterFeedChannel
 from vecrecall.channels.cross_tag import CrossTag
+from vecrecall.channels.group_profile import GroupProfile
 from vecrecall.channels.item_to_item import ItemToItem, LiveNeighbors
 from vecrecall.channels.precomputed import Precomputed
 from vecrecall.channels.user_to_item import UserToItem
 
-__all__ = ["CrossTag", "Index", "ItemToItem", "LiveNeighbors", "Precomputed", "UserToItem"]
+__all__ = [
+    "ClusterCandidates",
+    "ClusterFeedChannel",
+    "CrossTag",
+    "GroupProfile",
+    "Index",
+    "ItemToItem",
+    "LiveNeighbors",
+    "Precomputed",
+    "UserToItem",
+]

@@ -6,6 +6,7 @@ import numpy as np
 
 import vecrecall as vr
 from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
+from vecrecall.demo import groups
 from vecrecall.demo.data import Dataset
 from vecrecall.demo.embeddings import (
     FIRST_TAGS,
@@ -56,6 +57,16 @@ ABOUT = {
     f"each {USER_DECAY} times the weight of the next newer one",
     "crosstag": f"the last {PROFILE_ITEMS} items by their first tag (genre): of each the last "
     f"{GROUP_ITEMS} make one item2vec vector and one search; an item's best score counts",
+    "cluster-bnb": "the items nearest to the centre of the user's group, found once a group; "
+    "groups by k-means of bnb vectors (tags, item2vec and genres side by side), as many as the "
+    "elbow says",
+    "cluster-tag2vec": "the same by tag2vec alone",
+    "feed-bnb": "real time: what the group clicked before the user's held-out items, old clicks "
+    "counting less; of the same groups as cluster-bnb",
+    "feed-tag2vec": "the same, of the groups of cluster-tag2vec",
+    "feed-rules": f"the same, of users who share their up to {groups.RULE_DEPTH} most frequent "
+    f"genres, fewer where not {groups.RULE_SIZE} users do",
+    "profile-bnb": "crosstag for the pooled profiles of the user's bnb group",
     "i2i-tag2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of the sums of their "
     f"first {FIRST_TAGS} tags, plus heat; lists summed, newer ones weigh more",
     "user2vec": f"the tags of the last {PROFILE_ITEMS} items, against the sums of items' first "
@@ -65,13 +76,21 @@ ABOUT = {
 """What each channel does, in the order of merging: the strongest first."""
 
 
-def build(dataset: Dataset, trained: Trained) -> dict[str, Channel]:
+def build(
+    dataset: Dataset,
+    trained: Trained,
+    grouped: groups.Groups | None,
+    tags: vr.RequestBatch,
+) -> dict[str, Channel]:
     """Make the channels that the data allow.
 
     Parameters
     ----------
     dataset : Dataset
     trained : Trained
+    grouped : Groups, optional
+    tags : RequestBatch
+        All users, for the profiles of groups.
 
     Returns
     -------
@@ -85,6 +104,11 @@ def build(dataset: Dataset, trained: Trained) -> dict[str, Channel]:
         found.update(_item2vec(dataset, trained.item2vec, any(dataset.tags)))
     if trained.tag2vec is not None:
         found.update(_tag2vec(dataset, trained.tag2vec))
+    crosstag = found.get("crosstag")
+    if grouped is not None and isinstance(crosstag, CrossTag):
+        heat = _heat(dataset)
+        heats = {"tag2vec": HEAT_WEIGHT * heat, "bnb": groups.BNB_HEAT * heat}
+        found.update(groups.channels(dataset, grouped, heats, crosstag, tags))
     return {name: found[name] for name in ABOUT if name in found}
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Times: TypeAlias = npt.NDArray[np.float64]
 Label: TypeAlias = int | str
 
 HELD_OUT = 5
@@ -55,6 +56,11 @@ class Dataset:
         for a user with too few interactions.
     held_out_labels : list of list of (label, title)
         The same for display.
+    times : list of ndarray
+        For each user when the training items were taken: since the first interaction of all, in
+        seconds where the source has dates.
+    asked : ndarray, shape (n_users,)
+        When the first held-out item was taken, NaN for a user without.
     repeats : int
         Interactions left out because the user had the item before.
     """
@@ -67,6 +73,8 @@ class Dataset:
     histories: list[IntArray]
     held_out: list[IntArray]
     held_out_labels: list[list[tuple[Label, str]]]
+    times: list[Times]
+    asked: Times
     repeats: int
 
     @property
@@ -100,6 +108,7 @@ def split(log: pd.DataFrame, source: str) -> Dataset:
 
     ordered = log.sort_values(["user", "time"])  # several keys: stable
     ordered = ordered.drop_duplicates(["user", "item"])
+    ordered = ordered.assign(age=_ages(ordered["time"]))
     by_user = ordered.groupby("user")
     held = (by_user["item"].transform("size") >= MIN_INTERACTIONS) & (
         by_user.cumcount(ascending=False) < HELD_OUT
@@ -131,6 +140,8 @@ def split(log: pd.DataFrame, source: str) -> Dataset:
             ]
             for rows in held_rows
         ],
+        times=[rows.to_numpy(np.float64) for _, rows in past.groupby("user")["age"]],
+        asked=np.array([rows["age"].min() if len(rows) else np.nan for rows in held_rows]),
         repeats=len(log) - len(ordered),
     )
 
@@ -167,8 +178,19 @@ def validation_split(dataset: Dataset) -> Dataset | None:
         held_out_labels=[
             [(dataset.items[item], dataset.titles[item]) for item in items] for items in future
         ],
+        times=[t[:cut] for t, cut in zip(dataset.times, cuts, strict=True)],
+        asked=np.array(
+            [t[cut] if cut < t.size else np.nan for t, cut in zip(dataset.times, cuts, strict=True)]
+        ),
         repeats=0,
     )
+
+
+def _ages(times: pd.Series) -> pd.Series:
+    from pandas.api.types import is_numeric_dtype
+
+    ages = times - times.min()
+    return ages.astype(np.float64) if is_numeric_dtype(times) else ages.dt.total_seconds()
 
 
 def _first_texts(past: pd.DataFrame, column: str, catalogue: pd.Index) -> list[str | None]:

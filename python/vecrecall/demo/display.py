@@ -159,6 +159,15 @@ def _show_channels(console: Console, report: Report) -> None:
     for definition in report["definitions"].values():
         _line(console, definition, "dim")
     console.print(_accuracy_table("channel", report["channels"], report["channels"][BASELINE]))
+    _show_groups(console, report["groups"])
+
+
+def _show_groups(console: Console, groups: Report) -> None:
+    if not groups:
+        return
+    elbows = ", ".join(f"{name} {found['chosen']}" for name, found in groups["elbows"].items())
+    _line(console, f"Groups of users at the elbow: {elbows}; by rules {groups['rule_groups']}.")
+    _line(console, f"Real time or not: {groups['finding']}.")
 
 
 def _show_merges(console: Console, report: Report) -> None:

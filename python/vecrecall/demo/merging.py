@@ -21,12 +21,12 @@ from vecrecall.policies import (
 DEPTH = 200
 """So many items each channel gives to the merge: twice the list, for most items are in several."""
 
-ROUNDS = 3
+ROUNDS = 2
 """How often the tuning goes over the channels, unless nothing changes before."""
 
 TUNING = (
     f"{VALIDATION}. There one channel's value after another is set to each of a few, and the best "
-    f"stays, up to {ROUNDS} times over all channels, starting from equal values; best is the "
+    f"stays, at most {ROUNDS} times over all channels, starting from equal values; best is the "
     f"largest mean of hit rate and recall at {' and '.join(map(str, CUTOFFS))}. The merge that "
     "is best there is the chosen one"
 )

@@ -33,8 +33,11 @@ def save(report: Report, path: Path) -> None:
     """
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
-    figure = Figure(figsize=(13, 5.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    elbows = report["groups"].get("elbows", {})
+    figure = Figure(figsize=(20 if elbows else 15, 7), layout="constrained")
+    left, right, *third = figure.subplots(1, 3 if elbows else 2)
+    for axes in third:
+        _elbows(axes, elbows)
     _contribution(left, report)
     _overlap(right, report)
     figure.suptitle(report["data"]["source"])
@@ -42,6 +45,16 @@ def save(report: Report, path: Path) -> None:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror}") from error
+
+
+def _elbows(axes: Axes, elbows: Report) -> None:
+    for name, found in elbows.items():
+        (line,) = axes.plot(found["candidates"], found["inertias"], "o-", label=name)
+        axes.axvline(found["chosen"], color=line.get_color(), linestyle="--")
+    axes.set_xlabel("groups of users")
+    axes.set_ylabel("inertia")
+    axes.set_title("The elbow (dashed: the chosen number)")
+    axes.legend(frameon=False)
 
 
 def _contribution(axes: Axes, report: Report) -> None:

@@ -33,6 +33,11 @@ class Profiles:
     weights: Sequence[FloatArray]
     vectors: dict[str, FloatArray]
 
+    @property
+    def tags(self) -> vr.RequestBatch:
+        """What crosstag asks about all users."""
+        return vr.RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
+
     def batch(self, users: IntArray) -> vr.RequestBatch:
         """Make the request of some users.
 

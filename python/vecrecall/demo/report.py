@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.demo import channels, embeddings, merging
+from vecrecall.demo import channels, embeddings, groups, merging
 from vecrecall.demo.channels import ABOUT
 from vecrecall.demo.data import HELD_OUT, MIN_INTERACTIONS, SPLIT, Dataset, IntArray
 from vecrecall.demo.embeddings import Trained, Vectors
-from vecrecall.demo.evaluation import Lists, accuracy
+from vecrecall.demo.evaluation import CUTOFFS, Lists, accuracy
 from vecrecall.demo.merging import Tuned
 from vecrecall.demo.provenance import ranks_of
 
@@ -113,8 +113,56 @@ def settings(seed: int, tuned: bool) -> Report:
         "svd_size": embeddings.SVD_SIZE,
         "svd_history": embeddings.SVD_HISTORY,
         "svd_decay": embeddings.SVD_DECAY,
+        **dict(
+            zip(
+                ("bnb_weight_tags", "bnb_weight_items", "bnb_weight_genres"),
+                groups.BNB_WEIGHTS,
+                strict=True,
+            )
+        ),
+        "bnb_heat": groups.BNB_HEAT,
+        "feed_half_life": groups.HALF_LIFE,
+        "rule_depth": groups.RULE_DEPTH,
+        "rule_size": groups.RULE_SIZE,
         "crosstag_items": channels.GROUP_ITEMS,
         "merge_depth": merging.DEPTH,
+    }
+
+
+def describe_groups(found: groups.Groups | None, rates: Report) -> Report:
+    """Tell how users were grouped, and which way of recall by groups found more.
+
+    Parameters
+    ----------
+    found : Groups, optional
+    rates : dict
+        What `measure` gives.
+
+    Returns
+    -------
+    dict
+        Empty without groups.
+    """
+    if found is None:
+        return {}
+    k = str(min(CUTOFFS))
+    compared = []
+    for name in found.fitted:
+        offline, live = (rates[f"{way}-{name}"]["hit_rate"][k] for way in ("cluster", "feed"))
+        word = "better than" if live > offline else "worse than" if live < offline else "equal to"
+        compared.append(f"{word} the centres' candidates by {name} ({live:.3f}, {offline:.3f})")
+    return {
+        "elbows": {
+            name: {
+                "candidates": elbow.candidates.tolist(),
+                "inertias": elbow.inertias.tolist(),
+                "chosen": elbow.n_clusters,
+            }
+            for name, elbow in found.elbows.items()
+        },
+        "rule_groups": len(found.rules.interests),
+        "finding": f"at {k} the feed's hit rate is {', '.join(compared)}; the engineers of a news "
+        "recommender found the feed better",
     }
 
 

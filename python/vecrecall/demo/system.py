@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import vecrecall as vr
-from vecrecall.demo import channels, embeddings, profiles
+from vecrecall.demo import channels, embeddings, groups, profiles
 from vecrecall.demo.data import Dataset, IntArray
 from vecrecall.demo.display import Steps
 from vecrecall.demo.embeddings import Train, Trained, Vectors
@@ -24,12 +24,22 @@ class System:
     trained : Trained
     channels : dict of str to Channel
     profiles : Profiles
+    groups : Groups, optional
     """
 
     dataset: Dataset
     trained: Trained
     channels: dict[str, Channel]
     profiles: Profiles
+    groups: groups.Groups | None
+
+    @property
+    def live(self) -> dict[str, Channel]:
+        """The channels as they would serve: the feeds themselves, not what they gave before."""
+        return {
+            name: channel.live if isinstance(channel, groups.Replayed) else channel
+            for name, channel in self.channels.items()
+        }
 
     @property
     def batches(self) -> list[vr.RequestBatch]:
@@ -69,11 +79,15 @@ def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
         )
     )
     systems = []
-    with steps.step("factors, similar items", len(splits)) as advance:
+    with steps.step("factors, groups, lists", len(splits)) as advance:
         for split, item2vec, tag2vec in zip(splits, items, tags, strict=True):
             trained = Trained(item2vec, tag2vec, embeddings.svd(split, seed))
-            made = channels.build(split, trained)
-            systems.append(System(split, trained, made, profiles.build(split, trained)))
+            known = profiles.build(split, trained)
+            grouped = None
+            if item2vec is not None and tag2vec is not None:
+                grouped = groups.build(split, item2vec, tag2vec, seed)
+            made = channels.build(split, trained, grouped, known.tags)
+            systems.append(System(split, trained, made, known, grouped))
             advance(1)
     return systems
 

@@ -1,0 +1,62 @@
+"""What the channels over clusters have in common: which clusters a user is in, and their lists."""
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall._keyed import KeyedLists
+from vecrecall._rows import offsets_of
+from vecrecall.ragged import Ragged
+from vecrecall.requests import RequestBatch
+from vecrecall.results import SearchResult
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+
+class ClusterLists:
+    """One stored list a cluster.
+
+    Parameters
+    ----------
+    numbers : ndarray of int64, shape (n,)
+        The clusters.
+    found : SearchResult
+        Their lists.
+    """
+
+    def __init__(self, numbers: I64, found: SearchResult) -> None:
+        held = found.ids >= 0
+        self._n = len(numbers)
+        self._lengths = held.sum(axis=1)
+        ids = Ragged._of(found.ids[held], offsets_of(self._lengths))
+        self._lists = KeyedLists(numbers, "centers", ids, found.scores[held])
+
+    def __len__(self) -> int:
+        return self._n
+
+    def rows(self, batch: RequestBatch, channel: object) -> Ragged:
+        """Find the lists of each user, -1 for none."""
+        clusters = batch.need("clusters", channel)
+        rows = self._lists.find(clusters.values)
+        refuse(clusters, (rows < 0) & (clusters.values != -1), f"one of {self._n} clusters")
+        return Ragged._of(rows, clusters.offsets)
+
+    def lengths(self, rows: I64) -> I64:
+        """Count the entries of lists, 0 for those of -1."""
+        return np.append(self._lengths, 0)[rows]
+
+    def joined(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
+        """Join the lists of each user, an item with its largest score, without what is seen."""
+        most = k if seen is None else k + int(seen.lengths.max(initial=0))
+        return self._lists.joined(rows, k, "max", seen, most=most)
+
+
+def refuse(clusters: Ragged, unknown: npt.NDArray[np.bool_], expected: str) -> None:
+    """Name the first unknown cluster, and whose it is."""
+    places = np.flatnonzero(unknown)
+    if places.size:
+        row = int(clusters.offsets.searchsorted(places[0], side="right")) - 1
+        raise ValueError(
+            f"clusters: expected {expected}, or -1 for none, "
+            f"got {clusters.values[places[0]]} in row {row}"
+        )
