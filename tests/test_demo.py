@@ -557,7 +557,7 @@ def test_movielens() -> None:
             single = max(channel[metric][k] for channel in rates.values())
             assert best[metric][k] > single - 0.01
     for name in ("cluster-bnb", "feed-bnb", "feed-tag2vec"):
-        # Ahead by 0.05 and more; the groups are what makes the difference.
+        # Ahead by 0.02 to 0.07: a list for all users knows nothing of groups.
         assert rates[name]["recall"]["50"] > rates["popularity"]["recall"]["50"]
     assert found["groups"]["finding"].startswith("at 50 the feed's hit rate is ")
     for latency in found["timings"]["latency_ms"].values():
