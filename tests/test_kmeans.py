@@ -501,19 +501,28 @@ def test_draws_of_k_means_plus_plus_go_by_squared_distance() -> None:
     points = np.array([[0], [1], [2], [3], [0]], np.float32)
     taken = []
     for draw in (np.arange(1400) + 0.5) / 1400:
-        rows = _core.plus_plus(points, np.array([0.0, draw]), _core.Metric.l2, 1)
+        rows = _core.plus_plus(points, np.array([[0.0], [draw]]), _core.Metric.l2, 1)
         assert rows[0] == 0
         taken.append(int(rows[1]))
     assert np.bincount(taken, minlength=5).tolist() == [0, 100, 400, 900, 0]
 
 
+def test_the_better_of_two_draws_stays() -> None:
+    """From 0 the draws 0.5 and 0.05 name 10 and 3: they leave 9 and 49."""
+    points = np.array([[0], [3], [10]], np.float32)
+    for draws in ([0.5, 0.05], [0.05, 0.5]):
+        rows = _core.plus_plus(points, np.array([[0.0, 0.9], draws]), _core.Metric.l2, 1)
+        assert rows.tolist() == [0, 2]
+
+
 @metrics
-def test_rows_of_k_means_plus_plus(metric: Metric, rng: Rng) -> None:
+@pytest.mark.parametrize("trials", [1, 2, 3])
+def test_rows_of_k_means_plus_plus(metric: Metric, trials: int, rng: Rng) -> None:
     """No row twice, none that equals another while others are left, none without direction."""
     points = np.repeat(normal(rng, 40, 3), 5, axis=0)
     points[::40] = 0
     different = len(np.unique(points[points.any(axis=1)] if metric == "cosine" else points, axis=0))
-    draws = rng.random(different)
+    draws = rng.random((different, trials))
     core_metric = getattr(_core.Metric, metric)
     expected = _core.plus_plus(points, draws, core_metric, 1)
     assert len(np.unique(points[expected], axis=0)) == different

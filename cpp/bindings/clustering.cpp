@@ -53,11 +53,15 @@ Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws
                           int threads) {
     const MatrixView x = matrix(points);
     const double* uniform = draws.data();
-    const auto k = static_cast<std::size_t>(draws.size());
-    Array<std::int64_t> rows(draws.size());
+    if (draws.ndim() != 2 || draws.shape(1) == 0) {
+        throw std::invalid_argument("expected draws for each row");
+    }
+    const auto k = static_cast<std::size_t>(draws.shape(0));
+    const auto trials = static_cast<std::size_t>(draws.shape(1));
+    Array<std::int64_t> rows(draws.shape(0));
     std::int64_t* to = rows.mutable_data();
     const py::gil_scoped_release nogil;
-    plus_plus(x, uniform, k, metric, to, threads);
+    plus_plus(x, uniform, k, trials, metric, to, threads);
     return rows;
 }
 

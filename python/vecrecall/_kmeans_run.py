@@ -21,6 +21,7 @@ METRICS = {name: index.METRICS[name] for name in ("l2", "cosine")}
 # k-means++ passes over its rows once a cluster: from a sample where there are many more.
 SAMPLE_PER_CLUSTER = 50
 SAMPLE_AT_LEAST = 20_000
+TRIALS = 2  # draws a centre, of which the better stays
 
 
 class Draws:
@@ -136,7 +137,8 @@ class Run:
         size = max(SAMPLE_PER_CLUSTER * self.k, SAMPLE_AT_LEAST)
         rows = self._usable if self._n_usable <= size else self._subset(draws, size)
         points = self.points if rows is None else self.points[rows]
-        drawn = _core.plus_plus(points, draws.uniform(self.k), self._code, self._threads)
+        uniform = draws.uniform(self.k * TRIALS).reshape(self.k, TRIALS)
+        drawn = _core.plus_plus(points, uniform, self._code, self._threads)
         return drawn if rows is None else rows[drawn]
 
     def _uniform(self, draws: Draws) -> I64:

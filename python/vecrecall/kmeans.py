@@ -31,8 +31,9 @@ class KMeans:
         have length one; zero points have label -1 and take no part.
     init : {"k-means++", "random"} or array_like of float, shape (n_clusters, d)
         The first centres: points drawn by their squared distances (under cosine by 1 - cosine)
-        from those drawn before, points drawn uniformly, or given ones. k-means++ draws from
-        a uniform sample of ``max(50 * n_clusters, 20_000)`` points where there are more.
+        from those drawn before, points drawn uniformly, or given ones. k-means++ keeps the
+        better of two draws, the one that leaves the smaller inertia, and draws from a uniform
+        sample of ``max(50 * n_clusters, 20_000)`` points where there are more.
     max_iter : int
         Rounds at most: of assignment and update, or with `batch_size` passes over the points.
     batch_size : int, optional

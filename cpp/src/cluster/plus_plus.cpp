@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "fp_env.hpp"
@@ -55,21 +55,24 @@ class Distances {
         return last_positive();
     }
 
-    void take(std::size_t row, bool first) {
-        drawn_[row] = 1;
-        const kernels::KernelTable& table = kernels::active();
-        std::vector<double> query(exact_width(items_.rows.dim));
-        widen_query(items_.rows.row(row), items_.rows.dim, query.data());
-        const double length = norm(table, query.data(), items_.rows.row(row), items_.rows.dim);
-        parallel_for(chunks_, threads_, [&](std::size_t chunk) {
-            std::uint32_t rows[kChunk];
-            float scores[kChunk];
-            const std::size_t from = chunk * kChunk;
-            const std::size_t n = end_of(chunk) - from;
-            for (std::size_t i = 0; i < n; ++i) rows[i] = static_cast<std::uint32_t>(from + i);
-            score_rows(table, items_, query.data(), length, rows, n, scores);
-            lower(from, n, scores, first, totals_[chunk]);
-        });
+    // Of several rows takes the one that leaves the least distance in all, the first of equals.
+    std::size_t take_best(const std::vector<std::size_t>& rows, bool first) {
+        std::size_t best = 0;
+        double least = 0;
+        for (std::size_t t = 0; t < rows.size(); ++t) {
+            Left& now = t == 0 ? left_ : other_;
+            measure(rows[t], first, now);
+            double total = 0;
+            for (const double x : now.totals) total += x;
+            if (t > 0 && !(total < least)) continue;
+            if (t > 0) std::swap(left_, other_);
+            best = rows[t];
+            least = total;
+        }
+        std::swap(far_, left_.far);
+        std::swap(totals_, left_.totals);
+        drawn_[best] = 1;
+        return best;
     }
 
     // Before the first draw all rows are equal.
@@ -96,15 +99,41 @@ class Distances {
         }
         return lowest();
     }
-    void lower(std::size_t from, std::size_t n, const float* scores, bool first, double& total) {
+    // What a draw would leave.
+    struct Left {
+        std::vector<double> far;
+        std::vector<double> totals;
+    };
+
+    void measure(std::size_t row, bool first, Left& left) const {
+        const kernels::KernelTable& table = kernels::active();
+        left.far.resize(far_.size());
+        left.totals.resize(chunks_);
+        std::vector<double> query(exact_width(items_.rows.dim));
+        widen_query(items_.rows.row(row), items_.rows.dim, query.data());
+        const double length = norm(table, query.data(), items_.rows.row(row), items_.rows.dim);
+        parallel_for(chunks_, threads_, [&](std::size_t chunk) {
+            std::uint32_t rows[kChunk];
+            float scores[kChunk];
+            const std::size_t from = chunk * kChunk;
+            const std::size_t n = end_of(chunk) - from;
+            for (std::size_t i = 0; i < n; ++i) rows[i] = static_cast<std::uint32_t>(from + i);
+            score_rows(table, items_, query.data(), length, rows, n, scores);
+            left.totals[chunk] = lower(from, n, scores, row, first, left.far.data() + from);
+        });
+    }
+
+    double lower(std::size_t from, std::size_t n, const float* scores, std::size_t row, bool first,
+                 double* far) const {
         const double best = items_.metric == Metric::kCosine ? 1.0 : 0.0;
-        total = 0;
+        double total = 0;
         for (std::size_t i = 0; i < n; ++i) {
             const double distance = std::max(0.0, best - scores[i]);
-            double& far = far_[from + i];
-            far = drawn_[from + i] ? 0.0 : first ? distance : std::min(far, distance);
-            total += far;
+            const bool gone = drawn_[from + i] != 0 || from + i == row;
+            far[i] = gone ? 0.0 : first ? distance : std::min(far_[from + i], distance);
+            total += far[i];
         }
+        return total;
     }
     void leave_out_zeros() {
         for (std::size_t i = 0; i < drawn_.size(); ++i) {
@@ -119,20 +148,24 @@ class Distances {
     std::vector<char> drawn_;  // or left out
     std::size_t chunks_;
     std::vector<double> totals_;
+    Left left_;
+    Left other_;
 };
 
 }  // namespace
 
-void plus_plus(const MatrixView& points, const double* draws, std::size_t k, Metric metric,
-               std::int64_t* rows, int threads) {
+void plus_plus(const MatrixView& points, const double* draws, std::size_t k, std::size_t trials,
+               Metric metric, std::int64_t* rows, int threads) {
     const FpEnvScope env;
     Distances distances(points, metric, threads);
     if (distances.left() < k) throw std::invalid_argument("expected at least k rows to draw from");
     distances.start();
     for (std::size_t c = 0; c < k; ++c) {
-        const std::size_t row = distances.draw(draws[c]);
-        rows[c] = static_cast<std::int64_t>(row);
-        distances.take(row, c == 0);
+        std::vector<std::size_t> drawn;
+        for (std::size_t t = 0; t < (c == 0 ? 1 : trials); ++t) {
+            drawn.push_back(distances.draw(draws[c * trials + t]));
+        }
+        rows[c] = static_cast<std::int64_t>(distances.take_best(drawn, c == 0));
     }
 }
 
