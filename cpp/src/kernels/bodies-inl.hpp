@@ -1,8 +1,8 @@
 // All kernel bodies, and the table that one instruction set makes of them.
 #pragma once
 
-#include "kernels/exact-inl.hpp"
 #include "kernels/code_tile-inl.hpp"
+#include "kernels/exact-inl.hpp"
 #include "kernels/nearest-inl.hpp"
 #include "kernels/pack_f32-inl.hpp"
 #include "kernels/pairs-inl.hpp"

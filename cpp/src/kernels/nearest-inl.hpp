@@ -1,6 +1,7 @@
 // Nearest centroids: points in lanes, so that a maximum over centroids crosses no lanes.
 #pragma once
 
+#include "kernels/scan_f32-inl.hpp"
 #include "kernels/scan_i8-inl.hpp"
 
 namespace vecrecall::kernels {
@@ -49,100 +50,39 @@ VR_INLINE void start_reach(const Reach& reach) {
     }
 }
 
-// One register block: kGroup points against the centroids of one block.
+// The maxima of kGroup points over the centroids of one register block.
 template <class S>
-VR_INLINE void nearest_block_i8(const NearestI8& a, std::size_t first, std::size_t c0, int in_group,
-                                typename S::F32* best) {
-    using V = typename S::I32;
+VR_INLINE void nearest_block(const NearestI8& a, std::size_t first, std::size_t c0, int in_group,
+                             typename S::F32* best) {
+    using F = typename S::F32;
     constexpr int Q = S::kQueriesI8;
-    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
-    const std::size_t panel_stride = a.n_quads * kQuadBytes;
-    const std::uint8_t* codes = a.codes + first / kPanelItems * panel_stride;
-    const std::int8_t* centroids = a.centroids + c0 * a.n_quads * 4;
-
-    V acc[kVecs<S>][Q];
-    VR_UNROLL
-    for (int q = 0; q < Q; ++q) {
-        const V begin = S::set(S::kUnsignedCodes ? -a.code_sums[c0 + q] : 0);
-        VR_UNROLL
-        for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = begin;
-    }
-    for (std::size_t j = 0; j < a.n_quads; ++j) {
-        V x[kVecs<S>];
-        VR_UNROLL
-        for (int v = 0; v < kVecs<S>; ++v) {
-            x[v] = load<V>(codes + (v / kPerPanel) * panel_stride + j * kQuadBytes +
-                           (v % kPerPanel) * sizeof(V));
-        }
-        VR_UNROLL
-        for (int q = 0; q < Q; ++q) {
-            const V quad = S::set(load<std::int32_t>(centroids + (j * Q + q) * 4));
-            VR_UNROLL
-            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::dot(acc[v][q], x[v], quad);
-        }
-    }
+    typename S::I32 acc[kVecs<S>][Q];
+    dot_block_i8<S, Q>(a.codes + first / kPanelItems * a.n_quads * kQuadBytes, a.n_quads,
+                       a.centroids + c0 * a.n_quads * 4, a.code_sums + c0, acc);
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
-        const auto unit = load<typename S::F32>(a.points.units + first + v * S::kLanes);
+        const auto unit = load<F>(a.points.units + first + v * S::kLanes);
         VR_UNROLL
         for (int q = 0; q < Q; ++q) {
-            const auto value =
-                S::multiply_add(__builtin_convertvector(acc[v][q], typename S::F32),
-                                S::set(a.steps[c0 + q]), S::set(a.offsets[c0 + q]) * unit);
+            const F value =
+                S::multiply_add(__builtin_convertvector(acc[v][q], F), S::set(a.steps[c0 + q]),
+                                S::set(a.offsets[c0 + q]) * unit);
             best[v] = S::max(best[v], tagged<S>(value, in_group + q));
         }
     }
 }
 
 template <class S>
-void nearest_i8(const NearestI8& a) {
-    start_reach(a.reach);
-    for (std::size_t g = 0; g < a.n_groups; ++g) {
-        for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
-            typename S::F32 best[kVecs<S>];
-            VR_UNROLL
-            for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
-            VR_UNROLL
-            for (int b = 0; b < kBlocksInGroup; ++b) {
-                const int in_group = b * S::kQueriesI8;
-                nearest_block_i8<S>(a, first, g * kBlocksInGroup * S::kQueriesI8 + in_group,
-                                    in_group, best);
-            }
-            note_group<S>(a.points, a.groups, a.reach, g, first, best);
-        }
-    }
-}
-
-template <class S>
-VR_INLINE void nearest_block_f32(const NearestF32& a, std::size_t first, std::size_t c0,
-                                 int in_group, typename S::F32* best) {
-    using V = typename S::F32;
+VR_INLINE void nearest_block(const NearestF32& a, std::size_t first, std::size_t c0, int in_group,
+                             typename S::F32* best) {
     constexpr int Q = S::kQueries;
-    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
-    const std::size_t panel_stride = a.dim * kPanelItems;
-    const float* panel = a.panels + first * a.dim;
-    const float* centroids = a.centroids + c0 * a.dim;
-
-    V acc[kVecs<S>][Q];
+    typename S::F32 acc[kVecs<S>][Q];
     VR_UNROLL
     for (int q = 0; q < Q; ++q) {
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::set(a.offsets[c0 + q]);
     }
-    for (std::size_t j = 0; j < a.dim; ++j) {
-        V x[kVecs<S>];
-        VR_UNROLL
-        for (int v = 0; v < kVecs<S>; ++v) {
-            x[v] = load<V>(panel + (v / kPerPanel) * panel_stride + j * kPanelItems +
-                           (v % kPerPanel) * S::kLanes);
-        }
-        VR_UNROLL
-        for (int q = 0; q < Q; ++q) {
-            const V y = S::set(centroids[j * Q + q]);
-            VR_UNROLL
-            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(y, x[v], acc[v][q]);
-        }
-    }
+    dot_block_f32<S, Q>(a.panels + first * a.dim, a.dim, a.centroids + c0 * a.dim, acc);
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
         VR_UNROLL
@@ -152,8 +92,8 @@ VR_INLINE void nearest_block_f32(const NearestF32& a, std::size_t first, std::si
     }
 }
 
-template <class S>
-void nearest_f32(const NearestF32& a) {
+template <class S, int Q, class Scan>
+VR_INLINE void nearest(const Scan& a) {
     start_reach(a.reach);
     for (std::size_t g = 0; g < a.n_groups; ++g) {
         for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
@@ -162,13 +102,21 @@ void nearest_f32(const NearestF32& a) {
             for (int v = 0; v < kVecs<S>; ++v) best[v] = S::set(-__builtin_inff());
             VR_UNROLL
             for (int b = 0; b < kBlocksInGroup; ++b) {
-                const int in_group = b * S::kQueries;
-                nearest_block_f32<S>(a, first, g * kBlocksInGroup * S::kQueries + in_group,
-                                     in_group, best);
+                nearest_block<S>(a, first, (g * kBlocksInGroup + b) * Q, b * Q, best);
             }
             note_group<S>(a.points, a.groups, a.reach, g, first, best);
         }
     }
+}
+
+template <class S>
+void nearest_i8(const NearestI8& a) {
+    nearest<S, S::kQueriesI8>(a);
+}
+
+template <class S>
+void nearest_f32(const NearestF32& a) {
+    nearest<S, S::kQueries>(a);
 }
 
 // kLanes centroids against R points, whose codes are at `codes`: which reach their thresholds.

@@ -6,16 +6,33 @@
 namespace vecrecall::kernels {
 namespace {
 
-// One register block: kGroup items against Q queries.
+// One register block: kGroup items, whose panels begin at `panels`, against Q queries.
+template <class S, int Q>
+VR_INLINE void dot_block_f32(const float* panels, std::size_t dim, const float* queries,
+                             typename S::F32 (&acc)[kVecs<S>][Q]) {
+    using V = typename S::F32;
+    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
+    const std::size_t panel_stride = dim * kPanelItems;
+    for (std::size_t j = 0; j < dim; ++j) {
+        V x[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) {
+            x[v] = load<V>(panels + (v / kPerPanel) * panel_stride + j * kPanelItems +
+                           (v % kPerPanel) * S::kLanes);
+        }
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) {
+            const V b = S::set(queries[j * Q + q]);
+            VR_UNROLL
+            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(b, x[v], acc[v][q]);
+        }
+    }
+}
+
 template <class S, int Q>
 VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t q0) {
     using V = typename S::F32;
-    constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
     const std::size_t first = group * S::kGroup;
-    const float* panel = a.panels + first * a.dim;
-    const std::size_t panel_stride = a.dim * kPanelItems;
-    const float* query = a.queries + q0 * a.dim;
-
     V acc[kVecs<S>][Q];
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
@@ -23,20 +40,7 @@ VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t
         VR_UNROLL
         for (int q = 0; q < Q; ++q) acc[v][q] = start;
     }
-    for (std::size_t j = 0; j < a.dim; ++j) {
-        V x[kVecs<S>];
-        VR_UNROLL
-        for (int v = 0; v < kVecs<S>; ++v) {
-            x[v] = load<V>(panel + (v / kPerPanel) * panel_stride + j * kPanelItems +
-                           (v % kPerPanel) * S::kLanes);
-        }
-        VR_UNROLL
-        for (int q = 0; q < Q; ++q) {
-            const V b = S::set(query[j * Q + q]);
-            VR_UNROLL
-            for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::multiply_add(b, x[v], acc[v][q]);
-        }
-    }
+    dot_block_f32<S, Q>(a.panels + first * a.dim, a.dim, a.queries + q0 * a.dim, acc);
     VR_UNROLL
     for (int q = 0; q < Q; ++q) sift<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
 }

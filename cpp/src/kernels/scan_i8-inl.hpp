@@ -9,8 +9,8 @@ namespace {
 constexpr std::size_t kQuadBytes = kPanelItems * 4;  // of one panel and four dimensions
 
 template <class S>
-VR_INLINE typename S::I32 start(const ScanI8& a, std::size_t query) {
-    return S::set(S::kUnsignedCodes ? -a.code_sums[query] : 0);
+VR_INLINE typename S::I32 start(std::int32_t code_sum) {
+    return S::set(S::kUnsignedCodes ? -code_sum : 0);
 }
 
 // Integer sums to hits, by the sums themselves or by scale * sum + offset.
@@ -32,25 +32,22 @@ VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size
     }
 }
 
-// One register block: kGroup items against Q queries. Every accumulator must stay in a register:
-// check_kernel_objects.py looks.
-template <class S, int Q, bool kOffsets, bool kMasked>
-VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0) {
+// One register block: kGroup items, whose panels begin at `codes`, against Q queries. Every
+// accumulator must stay in a register: check_kernel_objects.py looks.
+template <class S, int Q>
+VR_INLINE void dot_block_i8(const std::uint8_t* codes, std::size_t n_quads,
+                            const std::int8_t* queries, const std::int32_t* code_sums,
+                            typename S::I32 (&acc)[kVecs<S>][Q]) {
     using V = typename S::I32;
     constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
-    const std::size_t first = group * S::kGroup;
-    const std::size_t panel_stride = a.n_quads * kQuadBytes;
-    const std::uint8_t* codes = a.codes + first / kPanelItems * panel_stride;
-    const std::int8_t* query = a.queries + q0 * a.n_quads * 4;
-
-    V acc[kVecs<S>][Q];
+    const std::size_t panel_stride = n_quads * kQuadBytes;
     VR_UNROLL
     for (int q = 0; q < Q; ++q) {
-        const V begin = start<S>(a, q0 + q);
+        const V begin = start<S>(code_sums[q]);
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = begin;
     }
-    for (std::size_t j = 0; j < a.n_quads; ++j) {
+    for (std::size_t j = 0; j < n_quads; ++j) {
         V x[kVecs<S>];
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) {
@@ -59,11 +56,19 @@ VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0)
         }
         VR_UNROLL
         for (int q = 0; q < Q; ++q) {
-            const V quad = S::set(load<std::int32_t>(query + (j * Q + q) * 4));
+            const V quad = S::set(load<std::int32_t>(queries + (j * Q + q) * 4));
             VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = S::dot(acc[v][q], x[v], quad);
         }
     }
+}
+
+template <class S, int Q, bool kOffsets, bool kMasked>
+VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0) {
+    const std::size_t first = group * S::kGroup;
+    typename S::I32 acc[kVecs<S>][Q];
+    dot_block_i8<S, Q>(a.codes + first / kPanelItems * a.n_quads * kQuadBytes, a.n_quads,
+                       a.queries + q0 * a.n_quads * 4, a.code_sums + q0, acc);
     VR_UNROLL
     for (int q = 0; q < Q; ++q) {
         sift_sums<S, Q, kOffsets, kMasked>(a, &acc[0][q], first, q0 + q);
@@ -150,7 +155,7 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 V acc[2][kPerPanel];  // two chains hide the latency of a dot product
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) {
-                    acc[0][l] = start<S>(a, q);
+                    acc[0][l] = start<S>(a.code_sums[q]);
                     acc[1][l] = S::set(0);
                 }
                 for (std::size_t j = 0; j < a.n_quads; ++j) {
