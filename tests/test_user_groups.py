@@ -228,16 +228,16 @@ def test_save_and_load(tmp_path: Path, rng: np.random.Generator) -> None:
         assert_same_float32(again.centers, expected.centers)
 
 
-def test_load_refuses_what_is_not_one_save(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_load_refuses_what_is_no_save(tmp_path: Path, rng: np.random.Generator) -> None:
     with pytest.raises(FileNotFoundError):
         vr.UserGroups.load(tmp_path)
     groups = vr.UserGroups.fit(normal(rng, 30, 3), 3)
     groups.save(tmp_path)
-    np.save(tmp_path / "labels.npy", groups.labels[::-1])
-    with pytest.raises(ValueError, match="path: expected files of one save, got changed ones"):
+    next(tmp_path.glob("labels-*.npy")).write_bytes(b"no")
+    with pytest.raises(ValueError, match="path: expected a whole file, got a broken"):
         vr.UserGroups.load(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"kind": "else"}))
-    with pytest.raises(ValueError, match="path: expected vecrecall user groups, got 'else'"):
+    with pytest.raises(ValueError, match="path: expected a saved UserGroups, got 'else'"):
         vr.UserGroups.load(tmp_path)
     (tmp_path / "manifest.json").write_text("no")
     with pytest.raises(ValueError, match="path: expected a JSON manifest, got other text"):

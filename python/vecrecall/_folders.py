@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 MANIFEST = "manifest.json"
-VERSION = 1
+FORMAT = 1
 TURN = 12  # digits that tell one save's files from another's
 
 
@@ -35,7 +35,7 @@ def save(
         with (path / files[name]).open("wb") as file:
             np.save(file, array, allow_pickle=False)
             _flush(file.fileno())
-    manifest = {"kind": kind, "version": VERSION, **about, "files": files}
+    manifest = {"kind": kind, "format": FORMAT, **about, "files": files}
     temporary = path / f"{MANIFEST}-{turn}.part"
     with temporary.open("w", encoding="utf-8") as text:
         text.write(json.dumps(manifest, indent=1) + "\n")
@@ -70,9 +70,9 @@ def _manifest(path: Path, kind: str) -> dict[str, Any]:
     found = manifest.get("kind") if isinstance(manifest, dict) else manifest
     if found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
-    if manifest.get("version") != VERSION:
+    if manifest.get("format") != FORMAT:
         raise ValueError(
-            f"path: expected version {VERSION}, got {manifest.get('version')!r} in {path}"
+            f"path: expected format {FORMAT}, got {manifest.get('format')!r} in {path}"
         )
     return manifest  # type: ignore[no-any-return]  # a dict, by the tests above
 

@@ -1,15 +1,13 @@
 """Groups of users whose labels keep their meaning: frozen centres, refreshed one to one."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce, _core
+from vecrecall import _coerce, _core, _folders
 from vecrecall._extras import needed
-from vecrecall._files import read_manifest, write_array, write_manifest
 from vecrecall._kmeans_run import METRICS, Batches
 from vecrecall._rows import offsets_of
 from vecrecall.assignment import Assignment, assign
@@ -22,7 +20,7 @@ F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_KIND = "vecrecall user groups"
+_KIND = "UserGroups"
 _REMEMBERED = ("max_iter", "batch_size", "tol", "seed")
 
 
@@ -292,13 +290,9 @@ class UserGroups:
         path : str or Path
             A folder, made where there is none; groups in it are replaced.
         """
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_array(folder / "centers.npy", self.centers)
-        write_array(folder / "labels.npy", self.labels)
-        about = {"kind": _KIND, "metric": self.metric, "version": self.version}
-        digest = _digest(self.centers, self.labels)
-        write_manifest(folder, {**about, "kmeans": self._kmeans, "digest": digest})
+        about = {"metric": self.metric, "version": self.version, "kmeans": self._kmeans}
+        arrays = {"centers": self.centers, "labels": self.labels}
+        _folders.save(Path(path), _KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "UserGroups":
@@ -318,16 +312,12 @@ class UserGroups:
         FileNotFoundError
             If there are no groups in the folder.
         ValueError
-            If something else is in it, or files of different groups.
+            If something else is in it.
         """
-        folder = Path(path)
-        about = read_manifest(folder)
-        if about.get("kind") != _KIND:
-            raise ValueError(f"path: expected {_KIND}, got {about.get('kind')!r} in {folder}")
-        centers, labels = (np.load(folder / f"{name}.npy") for name in ("centers", "labels"))
-        if about["digest"] != _digest(centers, labels):
-            raise ValueError(f"path: expected files of one save, got changed ones in {folder}")
-        return cls(centers, labels, about["metric"], about["version"], about["kmeans"])
+        about, arrays = _folders.load(Path(path), _KIND)
+        return cls(
+            arrays["centers"], arrays["labels"], about["metric"], about["version"], about["kmeans"]
+        )
 
 
 def _remembered(model: KMeans) -> dict[str, Any]:
@@ -350,7 +340,7 @@ def _dissimilarities(a: F32, b: F32, metric: str) -> F64:
     best = 1.0 if metric == "cosine" else 0.0
     values = np.empty(scores.shape)
     np.put_along_axis(values, labels, np.maximum(best - scores.astype(np.float64), 0), axis=1)
-    return values
+    return np.minimum(values, np.finfo(np.float32).max)  # scipy takes no infinity
 
 
 def _report(before: I32, groups: UserGroups, shifts: F64) -> RefreshReport:
@@ -363,11 +353,3 @@ def _report(before: I32, groups: UserGroups, shifts: F64) -> RefreshReport:
         np.flatnonzero((old == 0) & (new > 0)).astype(np.int32),
         np.flatnonzero((old > 0) & (new == 0)).astype(np.int32),
     )
-
-
-def _digest(centers: F32, labels: I32) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for array in (centers, labels):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
