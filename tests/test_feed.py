@@ -616,3 +616,11 @@ def test_nothing_to_do() -> None:
     feed.observe([], [], [], [], [])
     assert feed.top([], 3, 0).ids.shape == (0, 3)
     assert repr(feed) == ("ClusterFeed(2, half_life=1.0, capacity=3, history=20, max_users=10000)")
+
+
+def test_a_click_of_no_weight_holds_no_time() -> None:
+    """The count of an item that was only seen with weight 0 begins with the next click."""
+    feed = vr.ClusterFeed(1, half_life=1, capacity=10)
+    feed.observe([0, 0, 0], [7, 7, 8], [2000.0, 0.0, 0.0], weights=[0, 1, 0.5])
+    assert feed.top([0], 2, 0).ids.tolist() == [[7, 8]]
+    assert feed.top([0], 2, 0).scores.tolist() == [[1.0, 0.5]]

@@ -266,3 +266,29 @@ def test_refresh_without_scipy_names_the_extra(
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r"refresh needs scipy: .*vecrecall\[cluster\]"):
         groups.refresh(normal(rng, 30, 3))
+
+
+def test_parameters_that_a_caller_cannot_set(rng: np.random.Generator) -> None:
+    users = normal(rng, 30, 3)
+    groups = vr.UserGroups.fit(users, 3)
+    with pytest.raises(TypeError, match="metric: expected a parameter among"):
+        groups.refresh(users, metric="cosine")
+    with pytest.raises(TypeError, match="init: expected a parameter among"):
+        groups.refresh(users, init=users[:3])
+    with pytest.raises(TypeError, match="n_clusters: expected a parameter among"):
+        vr.UserGroups.fit(users, 3, n_clusters=2)
+    with pytest.raises(ValueError, match="vectors: expected at least n_groups=31 rows, got 30"):
+        vr.UserGroups.fit(users, 31)
+    with pytest.raises(ValueError, match="vectors: expected at least 3 rows, one a label in use"):
+        groups.refresh(users[:2])
+    with pytest.raises(ValueError, match="m: expected at most 3, the number of labels in use"):
+        groups.assign(users, m=4)
+    with pytest.raises(ValueError, match="read-only"):
+        groups.labels_in_use[0] = 1
+
+
+def test_saves_of_another_kind_are_kept(tmp_path: Path, rng: np.random.Generator) -> None:
+    vr.ClusterFeed(1, half_life=1, capacity=2).save(tmp_path)
+    with pytest.raises(ValueError, match="path: expected a saved UserGroups, got 'ClusterFeed'"):
+        vr.UserGroups.fit(normal(rng, 9, 2), 2).save(tmp_path)
+    assert vr.ClusterFeed.load(tmp_path).n_clusters == 1

@@ -19,6 +19,10 @@ void widen_query(const float* query, std::size_t dim, double* storage);
 double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
             std::size_t dim);
 
+// A norm times this is an upper bound: the float64 rounding of sums of up to 2^20 terms stays far
+// below one part in 2^30.
+inline constexpr double kUp = 1.0 + 0x1p-30;
+
 // The one rounding to float32; -0 becomes +0, overflow an infinity.
 inline float round_score(double score) { return static_cast<float>(score) + 0.0F; }
 

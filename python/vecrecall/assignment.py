@@ -121,6 +121,8 @@ def assign(
     c = _coerce.vectors(centroids, "centroids", x.shape[1])
     nearest = _coerce.positive_int(m, "m")
     if nearest > len(c):
+        if not len(c):
+            raise ValueError("centroids: expected at least one, got none")
         raise ValueError(f"m: expected at most {len(c)}, the number of centroids, got {nearest}")
     if metric == "cosine":
         _coerce.directions(c, "centroids")

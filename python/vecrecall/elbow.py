@@ -93,6 +93,7 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
     3
     """
     locator = needed("kneed", "cluster", "elbow").KneeLocator
+    KMeans._check_names(kmeans, ("n_clusters",))
     points = _coerce.vectors(X, "X")
     numbers = _coerce.integers(candidates, "candidates")
     numbers = np.unique(numbers)

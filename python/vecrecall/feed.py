@@ -60,7 +60,11 @@ class ClusterFeed:
     looked at (forward decay: Cormode, Shkapenyuk, Srivastava and Xu, 2009), so nothing is rescanned
     as time goes by. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
     within 1e-13 of themselves, however many the clicks. Differences of less than 1e-11 may not
-    count when the weakest item is looked for.
+    count when the weakest item is looked for. Clicks of one cluster that lie more than 4096
+    half-lives apart make it look at all its counts once: times in a wrong unit are slow.
+
+    A process must not be forked while another thread observes: the child would wait for that
+    thread, which it does not have. Fork first, or between batches.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """k-means with exact assignments, by scikit-learn's names."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -319,6 +319,14 @@ class KMeans:
         for name, value in params.items():
             setattr(self, name, value)
         return self
+
+    @classmethod
+    def _check_names(cls, given: Mapping[str, object], taken: tuple[str, ...]) -> None:
+        """Refuse what is no parameter, or one that a caller sets itself."""
+        left = [name for name in cls._defaults() if name not in taken]
+        for name in given:
+            if name not in left:
+                raise TypeError(f"{name}: expected a parameter among {', '.join(left)}, got {name}")
 
     def __repr__(self) -> str:
         shown = [

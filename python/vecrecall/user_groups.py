@@ -91,6 +91,7 @@ class UserGroups:
         self.version = version
         self._kmeans = kmeans
         self.labels_in_use: I32 = np.flatnonzero(_core.finite_rows(centers)).astype(np.int32)
+        self.labels_in_use.flags.writeable = False
         self._used_centers = centers[self.labels_in_use]
 
     @classmethod
@@ -125,6 +126,9 @@ class UserGroups:
         """
         x = _coerce.vectors(vectors, "vectors")
         groups = _coerce.positive_int(n_groups, "n_groups")
+        KMeans._check_names(kmeans, ("n_clusters", "metric"))
+        if len(x) < groups:
+            raise ValueError(f"vectors: expected at least n_groups={groups} rows, got {len(x)}")
         model = KMeans(groups, metric=metric, **kmeans).fit(x)
         return cls(model.cluster_centers_, model.labels_, metric, 1, _remembered(model))
 
@@ -165,6 +169,9 @@ class UserGroups:
             If an argument is not as described.
         """
         x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
+        if _coerce.positive_int(m, "m") > self.labels_in_use.size:
+            most = self.labels_in_use.size
+            raise ValueError(f"m: expected at most {most}, the number of labels in use, got {m}")
         near = assign(x, self._used_centers, m=m, metric=self.metric, threads=threads)
         return near._replace(labels=_renamed(near.labels, self.labels_in_use))
 
@@ -195,6 +202,11 @@ class UserGroups:
         solver = needed("scipy.optimize", "cluster", "UserGroups.refresh").linear_sum_assignment
         x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
         used = self.labels_in_use
+        KMeans._check_names(kmeans, ("n_clusters", "metric", "init"))
+        if len(x) < used.size:
+            raise ValueError(
+                f"vectors: expected at least {used.size} rows, one a label in use, got {len(x)}"
+            )
         parameters = {"metric": self.metric, **self._kmeans, **kmeans}
         model = KMeans(used.size, init=self._used_centers, **parameters).fit(x)
         cost = _dissimilarities(self._used_centers, model.cluster_centers_, self.metric)
@@ -315,6 +327,10 @@ class UserGroups:
             If something else is in it.
         """
         about, arrays = _folders.load(Path(path), _KIND)
+        missing = [n for n in ("metric", "version", "kmeans") if n not in about]
+        missing += [n for n in ("centers", "labels") if n not in arrays]
+        if missing:
+            raise ValueError(f"path: expected whole groups, got none of {missing} in {path}")
         return cls(
             arrays["centers"], arrays["labels"], about["metric"], about["version"], about["kmeans"]
         )

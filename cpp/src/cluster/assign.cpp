@@ -12,21 +12,17 @@
 namespace vecrecall {
 namespace {
 
-constexpr std::size_t kPointsPerTask = 4096;
-
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
     const scan::Centre mean = scan::choose_centre(table, centroids, metric);
     const scan::Centre centre = metric == Metric::kL2 ? mean : scan::no_centre(points.dim);
     const cluster::Centroids coded(table, centroids, metric, mean, threads);
-    parallel_for((points.rows + kPointsPerTask - 1) / kPointsPerTask, threads,
-                 [&](std::size_t task) {
-                     const std::size_t first = task * kPointsPerTask;
-                     const std::size_t n = std::min(kPointsPerTask, points.rows - first);
-                     cluster::Nearest(table, coded, centre)
-                         .find({points.row(first), n, points.dim}, labels + first, scores + first);
-                 });
+    parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
+        const std::size_t first = task * cluster::kPointsPerTask;
+        cluster::Nearest(table, coded, centre)
+            .find(cluster::rows_of_task(points, task), labels + first, scores + first);
+    });
 }
 
 // Several a point: a search over the centroids.

@@ -13,7 +13,8 @@
 //
 // float32. t = 1, e = 0; fl(r) and fl(s) are off by u of themselves, d + 1 terms are summed, fused
 // or not, and the offset is rounded: (d + 3) u of L S and of h, with the rest as above (d + 48) u,
-// and at most 2^-110 a term where r or s has subnormal components.
+// and at most 2^-110 a term where r has subnormal components (s is exact then, or under cosine
+// short of length one by nothing that counts).
 //
 // Points. L and E are sums of d squares in float32, off by (d + 16) u at most with the roots and
 // the divisions. E is that of fl(r) - fl(t c): r is off by u of itself, t c likewise where the
@@ -25,11 +26,12 @@
 #include <cmath>
 #include <limits>
 
+#include "scoring.hpp"
+
 namespace vecrecall::cluster {
 
 inline constexpr double kUnit = 0x1p-24;
 inline constexpr double kValueRounding = 48 * kUnit;
-inline constexpr double kUp = 1.0 + 0x1p-30;
 inline constexpr float kMissRounding = 8 * 0x1p-24F;
 inline constexpr double kMargin = 1.0 + 0x1p-18;  // more than 48u
 

@@ -15,14 +15,10 @@
 namespace vecrecall {
 namespace {
 
-constexpr std::size_t kPointsPerTask = 4096;
-
 // Below this share of points that need no scan, looking for them costs more than it saves; tried
 // again after so many steps.
 constexpr std::size_t kWorthOneOf = 64;
 constexpr std::size_t kPatience = 4;
-
-std::size_t tasks_for(std::size_t points) { return (points + kPointsPerTask - 1) / kPointsPerTask; }
 
 }  // namespace
 
@@ -41,11 +37,12 @@ struct Lloyd::Impl {
     std::vector<float> scores;
     std::vector<double> sums;
     std::vector<std::int64_t> counts;
+    std::size_t labelled = 0;  // the number of centres that the labels are of
     std::size_t patience = 0;  // steps without safe distances
 
-    Part relabel(const MatrixView& centers, std::int32_t* labels, float* scores) const;
+    Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
-                    std::size_t task, std::int32_t* labels, float* scores) const;
+                    std::size_t task, std::int32_t* to, float* scored) const;
     std::vector<double> safe_for(const MatrixView& centers) const;
     void fill_empty();
     void move_point(std::size_t row, std::size_t to);
@@ -69,12 +66,14 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     const FpEnvScope env;
     Impl& run = *impl_;
     const MatrixView view{centers, k, run.points.dim};
-    const bool first = run.counts.size() != k;  // labels of other centres say nothing
+    const bool first = run.labelled != k;  // labels of other centres say nothing
+    run.labelled = 0;
     if (first) {
         run.labels.assign(run.points.rows, -1);
         run.scores.resize(run.points.rows);
     }
-    const Impl::Part all = run.relabel(view, run.labels.data(), run.scores.data());
+    const Impl::Part all = run.relabel(view, !first, run.labels.data(), run.scores.data());
+    run.labelled = k;
     if (run.patience > 0) --run.patience;
     else if (!first && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
         run.patience = kPatience;
@@ -93,19 +92,20 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
                      float* scores) const {
     const FpEnvScope env;
     const MatrixView view{centers, k, impl_->points.dim};
-    if (impl_->counts.size() != k) std::fill_n(labels, impl_->points.rows, -1);
-    else std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
-    return impl_->relabel(view, labels, scores).inertia;
+    const bool known = impl_->labelled == k;
+    if (known) std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
+    else std::fill_n(labels, impl_->points.rows, -1);
+    return impl_->relabel(view, known, labels, scores).inertia;
 }
 
-Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, std::int32_t* to,
+Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, std::int32_t* to,
                                        float* scored) const {
     const kernels::KernelTable& table = kernels::active();
     const scan::Centre mu =
         metric == Metric::kL2 ? centre : scan::choose_centre(table, centers, metric);
     const cluster::Centroids centroids(table, centers, metric, mu, threads);
-    const std::vector<double> safe = safe_for(centers);
-    std::vector<Part> parts(tasks_for(points.rows));
+    const std::vector<double> safe = known ? safe_for(centers) : std::vector<double>();
+    std::vector<Part> parts(cluster::tasks_for(points.rows));
     parallel_for(parts.size(), threads, [&](std::size_t task) {
         parts[task] = label_task(centroids, safe, task, to, scored);
     });
@@ -123,9 +123,9 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
                                           const std::vector<double>& safe, std::size_t task,
                                           std::int32_t* to, float* scored) const {
     const kernels::KernelTable& table = kernels::active();
-    const std::size_t first = task * kPointsPerTask;
-    const std::size_t n = std::min(kPointsPerTask, points.rows - first);
-    const MatrixView rows{points.row(first), n, points.dim};
+    const MatrixView rows = cluster::rows_of_task(points, task);
+    const std::size_t first = task * cluster::kPointsPerTask;
+    const std::size_t n = rows.rows;
     to += first;
     scored += first;
     const std::vector<std::int32_t> before(to, to + n);
@@ -146,8 +146,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
 // Finding them costs k^2 distances.
 std::vector<double> Lloyd::Impl::safe_for(const MatrixView& centers) const {
     const bool worth = metric == Metric::kL2 && patience == 0 && centers.rows * 16 <= points.rows;
-    if (!worth || counts.size() != centers.rows) return {};
-    return cluster::safe_distances(centers, threads);
+    return worth ? cluster::safe_distances(centers, threads) : std::vector<double>();
 }
 
 // The farthest points first, lowest row of equals; none that its own cluster has no other of.

@@ -11,6 +11,19 @@
 
 namespace vecrecall::cluster {
 
+// Points are shared out among threads in runs of so many.
+inline constexpr std::size_t kPointsPerTask = 4096;
+
+inline std::size_t tasks_for(std::size_t points) {
+    return (points + kPointsPerTask - 1) / kPointsPerTask;
+}
+
+inline MatrixView rows_of_task(const MatrixView& points, std::size_t task) {
+    const std::size_t first = task * kPointsPerTask;
+    const std::size_t left = points.rows - first;
+    return {points.row(first), left < kPointsPerTask ? left : kPointsPerTask, points.dim};
+}
+
 // Rows needed once the tile at hand is done: a scan is long enough to bring them in.
 inline void fetch_tile(const MatrixView& points, std::size_t first) {
     const std::size_t end = points.rows < first + kTile ? points.rows : first + kTile;

@@ -25,6 +25,12 @@ constexpr double kNear = 0x1p12;      // half-lives that leave room for 2^-36 in
 // Clicks are added as of a time that stays while they are near it: were the sum decayed for each of
 // them, the error of one factor would be raised to a high power.
 void Count::add(double when, double weight, double half_life) {
+    if (total() == 0) {  // as of any time
+        value = weight;
+        rest = 0;
+        time = when;
+        return;
+    }
     double ahead = half_lives(time, when, half_life);
     if (ahead > kStay) {
         const double factor = exp2(-ahead);

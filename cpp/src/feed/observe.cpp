@@ -82,14 +82,12 @@ std::optional<ClickFault> ClusterFeed::fault(const Clicks& clicks) const {
         if (bad == end) return std::nullopt;
         return ClickFault{argument, static_cast<std::size_t>(bad - values)};
     };
-    const auto is_cluster = [this](std::int64_t c) {
-        return static_cast<std::uint64_t>(c) < options_.clusters;
-    };
     const auto is_item = [](std::int64_t item) { return item >= 0; };
     const auto is_time = [](double t) { return std::isfinite(t); };
     const auto is_user = [](std::int64_t user) { return user >= -1; };
     const auto is_weight = [](double w) { return w >= 0 && std::isfinite(w); };
-    if (const Fault f = look(ClickFault::kClusters, clicks.clusters, is_cluster)) return f;
+    const std::size_t unknown = first_unknown(clicks.clusters, clicks.size);
+    if (unknown < clicks.size) return ClickFault{ClickFault::kClusters, unknown};
     if (const Fault f = look(ClickFault::kItems, clicks.items, is_item)) return f;
     if (const Fault f = look(ClickFault::kTimes, clicks.times, is_time)) return f;
     if (const Fault f = look(ClickFault::kUsers, clicks.users, is_user)) return f;

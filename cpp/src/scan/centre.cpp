@@ -11,9 +11,6 @@ namespace {
 
 constexpr std::size_t kSampleRows = 4096;
 
-// Float64 rounding of a norm stays far below one part in 2^30.
-constexpr double kUp = 1.0 + 0x1p-30;
-
 double median(std::vector<double>& values) {
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
     std::nth_element(values.begin(), middle, values.end());

@@ -10,8 +10,6 @@
 namespace vecrecall::scan {
 namespace {
 
-constexpr double kUp = 1.0 + 0x1p-30;
-
 // Times the median error: such a bound lets so much pass that a float32 scan is cheaper.
 constexpr double kCoarse = 3.0;
 

@@ -16,9 +16,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Float64 rounding of norms and sums of up to 2^20 terms stays far below one part in 2^30.
-constexpr double kUp = 1.0 + 0x1p-30;
-
 // Up to here a sum of d products 255 * 127 fits 32 bits.
 constexpr std::size_t kMostCodeDims = 65536;
 
