@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 
 FEW = Decimal("1e-12")  # relative: what rounding may hide
+TINY = Decimal(float(np.finfo(np.float32).tiny))
 TIE = Decimal("1e-11")  # relative: what does not count when the weakest is looked for
 
 Scores = dict[int, Decimal]
@@ -110,14 +111,8 @@ def rounded(score: Decimal) -> np.float32:
 
 
 def ranking(scores: Scores, exclude: Iterable[int] = ()) -> list[int]:
-    """Order as promised: by float32 score, by what is left of those that underflow, by id."""
-
-    def key(item: int) -> tuple[float, Decimal, int]:
-        score = rounded(scores[item])
-        normal = score >= np.finfo(np.float32).tiny
-        return (-float(score), Decimal(0) if normal else -scores[item], item)
-
-    return sorted(set(scores) - set(exclude), key=key)
+    """Order as promised: by score, by id."""
+    return sorted(set(scores) - set(exclude), key=lambda item: (-scores[item], item))
 
 
 def assert_ranked(
@@ -145,8 +140,6 @@ def _between(found: float, score: Decimal) -> bool:
 
 
 def _as_good_as_equal(a: Decimal, b: Decimal) -> bool:
-    """Tell scores apart no better than to 1e-12, also where that decides the float32."""
-    if abs(a - b) <= FEW * max(a, b):
-        return True
-    (low_a, high_a), (low_b, high_b) = _bounds(a), _bounds(b)
-    return bool((low_a < high_a or low_b < high_b) and low_a <= high_b and low_b <= high_a)
+    """Tell scores apart no better than to 1e-12, or where float32 underflows to 1e-10."""
+    largest = max(a, b)
+    return abs(a - b) <= (FEW if largest >= TINY else 100 * FEW) * largest

@@ -624,3 +624,9 @@ def test_a_click_of_no_weight_holds_no_time() -> None:
     feed.observe([0, 0, 0], [7, 7, 8], [2000.0, 0.0, 0.0], weights=[0, 1, 0.5])
     assert feed.top([0], 2, 0).ids.tolist() == [[7, 8]]
     assert feed.top([0], 2, 0).scores.tolist() == [[1.0, 0.5]]
+
+
+def test_scores_that_float32_cannot_tell_apart_keep_their_order() -> None:
+    feed = vr.ClusterFeed(1, half_life=1, capacity=10)
+    feed.observe([0, 0, 0], [5, 9, 2], [0.0] * 3, weights=[1, 1 + 1e-9, 1 + 1e-14])
+    assert feed.top([0], 3, 0).ids.tolist() == [[9, 2, 5]]

@@ -169,9 +169,10 @@ class ClusterFeed:
         Returns
         -------
         SearchResult
-            Decayed counts in float64, rounded once; score descending, then id ascending. Scores
-            below the smallest normal float32, 1.2e-38, are ordered as if they had not lost their
-            digits, so an idle cluster keeps its order however long it idles.
+            Decayed counts, in float64 and rounded once to float32. Descending by what they were
+            in float64, where these differ by more than 1e-12 of themselves, then by id ascending.
+            Scores below the smallest normal float32, 1.2e-38, are ordered as if they had not lost
+            their digits, so an idle cluster keeps its order however long it idles.
 
         Raises
         ------

@@ -2,24 +2,30 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "merge/output.hpp"
-#include "merge/ranking.hpp"
 
 namespace vecrecall::feed {
 
-// By score, then id; but where float32 has underflowed, by `strength`, a number that still tells
-// scores apart, before the id: an idle cluster keeps its order.
+// A score that tells apart what differs by 1e-12 of itself, and not what rounding makes differ.
+inline double distinct(double score) {
+    constexpr std::uint64_t kStep = std::uint64_t{1} << 11;  // 2^-41 of a float64
+    const auto bits = std::bit_cast<std::uint64_t>(score) + kStep / 2;
+    return std::bit_cast<double>(bits - bits % kStep);
+}
+
+// By score in float64, then id; but where float32 has underflowed, by `strength`, a number that
+// still tells scores apart, before the id: an idle cluster keeps its order.
 template <class Strength>
 class DecayedLists {
   public:
     std::vector<std::int64_t> ids;
-    std::vector<float> scores;
+    std::vector<double> scores;
     std::vector<Strength> strengths;
 
     void resize(std::size_t n) {
@@ -31,37 +37,35 @@ class DecayedLists {
     // Into a row of `out`, the entries that are wanted.
     template <class Wanted>
     void write(const Wanted& wanted, std::size_t row, const ListsOut& out) {
-        constexpr float kNormal = std::numeric_limits<float>::min();
-        const auto ranked =
-            ranking_.best(scores.data(), scores.size(), out.width, ids.data(),
-                          [&](std::size_t e) { return scores[e] >= kNormal && wanted(e); });
-        order_.assign(ranked.begin(), ranked.end());
-        if (order_.size() < out.width) {
-            append_underflowed([&](std::size_t e) { return scores[e] < kNormal && wanted(e); },
-                               out.width);
+        order_.clear();
+        distinct_.resize(scores.size());
+        for (std::uint32_t e = 0; e < scores.size(); ++e) {
+            distinct_[e] = distinct(scores[e]);
+            if (wanted(e)) order_.push_back(e);
         }
+        const auto before = [this](std::uint32_t a, std::uint32_t b) { return is_before(a, b); };
+        if (order_.size() > out.width) {
+            const auto end = order_.begin() + static_cast<std::ptrdiff_t>(out.width);
+            std::nth_element(order_.begin(), end, order_.end(), before);
+            order_.resize(out.width);
+        }
+        std::sort(order_.begin(), order_.end(), before);
         merging::write_list(
-            order_, ids.data(), [&](std::size_t i) { return scores[order_[i]]; }, row, out);
+            order_, ids.data(),
+            [&](std::size_t i) { return static_cast<float>(scores[order_[i]]); }, row, out);
     }
 
   private:
-    template <class Wanted>
-    void append_underflowed(const Wanted& wanted, std::size_t k) {
-        const std::size_t begin = order_.size();
-        for (std::uint32_t e = 0; e < scores.size(); ++e) {
-            if (wanted(e)) order_.push_back(e);
+    bool is_before(std::uint32_t a, std::uint32_t b) const {
+        constexpr double kNormal = std::numeric_limits<float>::min();
+        if (distinct_[a] != distinct_[b]) return distinct_[a] > distinct_[b];
+        if (scores[a] < kNormal && strengths[a] != strengths[b]) {
+            return strengths[a] > strengths[b];
         }
-        const auto before = [this](std::uint32_t a, std::uint32_t b) {
-            if (scores[a] != scores[b]) return scores[a] > scores[b];
-            if (strengths[a] != strengths[b]) return strengths[a] > strengths[b];
-            return ids[a] < ids[b];
-        };
-        const std::size_t end = std::min(k, order_.size());
-        std::partial_sort(order_.begin() + begin, order_.begin() + end, order_.end(), before);
-        order_.resize(end);
+        return ids[a] < ids[b];
     }
 
-    merging::Ranking ranking_;
+    std::vector<double> distinct_;
     std::vector<std::uint32_t> order_;
 };
 

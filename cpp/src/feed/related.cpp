@@ -54,7 +54,7 @@ void score_pairs(RelatedWorkspace& w, double now, double half_life) {
     for (std::uint32_t e = 0; e < entries.size(); ++e) {
         w.lists.ids[e] = entries.ids()[e];
         w.lists.strengths[e] = w.sums[e];
-        w.lists.scores[e] = static_cast<float>(feed::decayed(w.sums[e], newest, now, half_life));
+        w.lists.scores[e] = feed::decayed(w.sums[e], newest, now, half_life);
     }
 }
 

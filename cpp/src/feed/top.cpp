@@ -37,7 +37,7 @@ void score(TopWorkspace& w, double now, double half_life) {
         const feed::Count& c = w.counts[e];
         const double total = c.total();
         w.lists.ids[e] = c.item;
-        w.lists.scores[e] = static_cast<float>(total == 0 ? 0 : total * w.decayed[e]);
+        w.lists.scores[e] = total == 0 ? 0 : total * w.decayed[e];
         w.lists.strengths[e] = c.key;
     }
 }
