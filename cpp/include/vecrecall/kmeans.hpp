@@ -40,9 +40,9 @@ class Lloyd {
 
 // k-means++: k different rows, drawn with probability proportional to their squared distance (or
 // 1 - cosine) from the nearest drawn before; of `trials` draws the one stays that leaves the least
-// distance in all. `draws` holds k x trials uniform numbers in [0, 1); the first row takes the first
-// of its own. Where nothing is left at a distance, the lowest row not yet drawn. Zero rows under
-// cosine are not drawn; throws std::invalid_argument for fewer than k rows.
+// distance in all. `draws` holds k x trials uniform numbers in [0, 1); the first row takes the
+// first of its own. Where nothing is left at a distance, the lowest row not yet drawn. Zero rows
+// under cosine are not drawn; throws std::invalid_argument for fewer than k rows.
 void plus_plus(const MatrixView& points, const double* draws, std::size_t k, std::size_t trials,
                Metric metric, std::int64_t* rows, int threads = 0);
 

@@ -161,9 +161,9 @@ void plus_plus(const MatrixView& points, const double* draws, std::size_t k, std
     if (distances.left() < k) throw std::invalid_argument("expected at least k rows to draw from");
     distances.start();
     for (std::size_t c = 0; c < k; ++c) {
-        std::vector<std::size_t> drawn;
-        for (std::size_t t = 0; t < (c == 0 ? 1 : trials); ++t) {
-            drawn.push_back(distances.draw(draws[c * trials + t]));
+        std::vector<std::size_t> drawn(c == 0 ? 1 : trials);
+        for (std::size_t t = 0; t < drawn.size(); ++t) {
+            drawn[t] = distances.draw(draws[c * trials + t]);
         }
         rows[c] = static_cast<std::int64_t>(distances.take_best(drawn, c == 0));
     }
