@@ -150,7 +150,7 @@ def times(x: object, name: str, n: int) -> F64:
     if _is_ready(x, np.float64) and x.shape == (n,):  # type: ignore[attr-defined]  # an array then
         return x  # type: ignore[return-value]
     a = _as_array(x, name, f"{n} times")
-    return numbers(_seconds(a, "datetime64[s]") if a.dtype.kind == "M" else a, name, n)
+    return numbers(_seconds(a, "datetime64[s]") if a.dtype.kind == "M" else x, name, n)
 
 
 def _seconds(a: npt.NDArray[Any], unit: str) -> F64:
