@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MANIFEST = "manifest.json"
+from vecrecall._files import MANIFEST, read_manifest
+
 FORMAT = 1
 TURN = 12  # digits that tell one save's files from another's
 
@@ -63,18 +64,15 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[A
 
 
 def _manifest(path: Path, kind: str) -> dict[str, Any]:
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"path: expected a JSON manifest, got other text in {path}") from error
-    found = manifest.get("kind") if isinstance(manifest, dict) else manifest
+    manifest = read_manifest(path)
+    found = manifest.get("kind")
     if found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
     if manifest.get("format") != FORMAT:
         raise ValueError(
             f"path: expected format {FORMAT}, got {manifest.get('format')!r} in {path}"
         )
-    return manifest  # type: ignore[no-any-return]  # a dict, by the tests above
+    return manifest
 
 
 def _is_ours(file: str, names: Iterable[str]) -> bool:

@@ -101,6 +101,11 @@ class KeyedLists:
             scores = (scores * np.repeat(weights, lengths)).astype(np.float32)
         return _join(self._ids.values[places], scores, offsets[rows.offsets], k, how, exclude)
 
+    def best(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
+        """Join as `joined` does, an item with its largest score, reading no more than can count."""
+        most = k if seen is None else k + int(seen.lengths.max(initial=0))
+        return self.joined(rows, k, "max", seen, most=most)
+
 
 def join_searched(
     found: SearchResult, weights: F64, offsets: I64, k: int, how: str, min_score: float | None

@@ -23,6 +23,11 @@ def segments(starts: I64, offsets: I64) -> I64:
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
 
 
+def row_of_each(rows: Ragged) -> I64:
+    """Tell for each value the row that it is in."""
+    return np.repeat(np.arange(len(rows)), rows.lengths)
+
+
 def take_rows(rows: Ragged, numbers: I64) -> Ragged:
     """Take rows by their numbers, in that order, also repeatedly."""
     starts = rows.offsets[numbers]

@@ -134,6 +134,15 @@ def assign(
     return Assignment(labels, scores), ClusterSums(totals, counts)
 
 
+def all_scores(points: F32, centroids: F32, metric: _core.Metric, threads: int) -> F32:
+    """Score every point by every centroid, in the order of these; -inf where none has a score."""
+    labels, ranked = _core.assign(points, centroids, len(centroids), metric, threads)
+    scores = np.empty_like(ranked)
+    np.put_along_axis(scores, labels, ranked, axis=1)
+    scores[labels[:, 0] < 0] = -np.inf
+    return scores
+
+
 def residuals(
     points: npt.ArrayLike, centroids: npt.ArrayLike, labels: npt.ArrayLike
 ) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce, _core
 from vecrecall._kmeans_run import METRICS, Batches, Draws, Run
+from vecrecall.assignment import all_scores
 
 F32 = npt.NDArray[np.float32]
 Metric = Literal["l2", "cosine"]
@@ -238,14 +239,12 @@ class KMeans:
             If `X` is not as described.
         """
         points = self._points(X)
-        k = len(self.cluster_centers_)
-        labels, scores = _core.assign(points, self.cluster_centers_, k, *self._how())
-        distances = np.empty(scores.shape, np.float32)
+        scores = all_scores(points, self.cluster_centers_, *self._how())
         with _core.FpEnvironment():
-            ranked = np.sqrt(0 - scores) if self.metric == "l2" else np.maximum(1 - scores, 0)
-        np.put_along_axis(distances, labels, ranked, axis=1)
-        distances[labels[:, 0] < 0] = 1
-        return distances
+            if self.metric == "l2":
+                return np.sqrt(0 - scores)
+            scores[np.isneginf(scores)] = 0  # zero points
+            return np.maximum(1 - scores, 0)
 
     def fit_transform(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.float32]:
         """Fit, and return the distances of `transform`."""

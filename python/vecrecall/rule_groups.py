@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall._rows import head, offsets_of, segments, take_rows
+from vecrecall._rows import head, offsets_of, row_of_each, segments, take_rows
 from vecrecall.ragged import Ragged, RaggedLike
 
 Bools = npt.NDArray[np.bool_]
@@ -93,7 +93,7 @@ def _strongest(rows: Ragged, most: int) -> Ragged:
     if not again.any():
         return first
     # Only rows that repeat something among their first need a look at all their values.
-    numbers = np.unique(np.repeat(np.arange(len(rows)), first.lengths)[again])
+    numbers = np.unique(row_of_each(first)[again])
     some = take_rows(rows, numbers)
     keep = np.ones(rows.values.size, bool)
     keep[segments(rows.offsets[numbers], some.offsets)] = ~_repeats(some)
@@ -104,7 +104,7 @@ def _strongest(rows: Ragged, most: int) -> Ragged:
 
 def _repeats(rows: Ragged) -> Bools:
     """Mark the values that stand before in their row."""
-    keys = _pairs(np.repeat(np.arange(len(rows)), rows.lengths), rows.values)
+    keys = _pairs(row_of_each(rows), rows.values)
     ascending = np.sort(keys)
     repeats = np.zeros(keys.size, bool)
     if (ascending[1:] == ascending[:-1]).any():

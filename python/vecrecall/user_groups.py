@@ -10,7 +10,7 @@ from vecrecall import _coerce, _core, _folders
 from vecrecall._extras import needed
 from vecrecall._kmeans_run import METRICS, Batches
 from vecrecall._rows import offsets_of
-from vecrecall.assignment import Assignment, assign
+from vecrecall.assignment import Assignment, all_scores, assign
 from vecrecall.kmeans import KMeans, Metric
 from vecrecall.pooling import pool
 from vecrecall.ragged import Ragged
@@ -352,10 +352,8 @@ def _sizes(labels: npt.NDArray[Any], k: int) -> I64:
 
 def _dissimilarities(a: F32, b: F32, metric: str) -> F64:
     """Compare rows with rows: squared distances, or 1 - cosine."""
-    labels, scores = _core.assign(a, b, len(b), METRICS[metric], _core.num_threads())
-    best = 1.0 if metric == "cosine" else 0.0
-    values = np.empty(scores.shape)
-    np.put_along_axis(values, labels, np.maximum(best - scores.astype(np.float64), 0), axis=1)
+    scores = all_scores(a, b, METRICS[metric], _core.num_threads()).astype(np.float64)
+    values = np.maximum((1.0 if metric == "cosine" else 0.0) - scores, 0)
     return np.minimum(values, np.finfo(np.float32).max)  # scipy takes no infinity
 
 

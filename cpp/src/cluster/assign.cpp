@@ -15,12 +15,11 @@ namespace {
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Centre mean = scan::choose_centre(table, centroids, metric);
-    const scan::Centre centre = metric == Metric::kL2 ? mean : scan::no_centre(points.dim);
-    const cluster::Centroids coded(table, centroids, metric, mean, threads);
+    const scan::Centre centre = scan::choose_centre(table, centroids, metric);
+    const cluster::Centroids coded(table, centroids, metric, centre, threads);
     parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;
-        cluster::Nearest(table, coded, centre)
+        cluster::Nearest(table, coded)
             .find(cluster::rows_of_task(points, task), labels + first, scores + first);
     });
 }

@@ -47,6 +47,7 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
                      const scan::Centre& centre, int threads)
     : scored_{.rows = rows, .bias = nullptr, .metric = metric},
       centre_(centre),
+      nothing_(centre.narrow.size(), 0.0F),
       quads_((rows.dim + 3) / 4),
       groups_i8_(groups_of(rows.rows, table.nearest_i8_group)),
       groups_f32_(groups_of(rows.rows, table.nearest_f32_group)),

@@ -41,7 +41,11 @@ class Centroids {
     bool scannable() const { return scannable_; }
     bool has_codes() const { return has_codes_; }
     // mu as a row: x.mu is what values lack.
-    const scan::Centre& centre() const { return centre_; }
+    const float* centre() const { return centre_.narrow.data(); }
+    // What points have subtracted, in whole vectors.
+    const float* point_centre() const {
+        return scored_.metric == Metric::kL2 ? centre_.narrow.data() : nothing_.data();
+    }
     // At least |mu| + |s|, for ip.
     double reach() const { return reach_; }
     // |y|, in the lane order of the scores.
@@ -60,6 +64,7 @@ class Centroids {
 
     ScoredItems scored_;
     scan::Centre centre_;
+    std::vector<float> nothing_;  // zeros
     bool scannable_ = false;
     bool has_codes_ = false;
     double reach_ = 0;

@@ -32,7 +32,7 @@ struct Lloyd::Impl {
     MatrixView points;
     Metric metric;
     int threads;
-    scan::Centre centre;               // subtracted from points, under l2
+    scan::Centre centre;               // of the points, for l2
     std::vector<std::int32_t> labels;  // of the last step
     std::vector<float> scores;
     std::vector<double> sums;
@@ -42,7 +42,7 @@ struct Lloyd::Impl {
 
     Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
-                    std::size_t task, std::int32_t* to, float* scored) const;
+                    std::size_t task, bool known, std::int32_t* to, float* scored) const;
     std::vector<double> safe_for(const MatrixView& centers) const;
     void fill_empty();
     void move_point(std::size_t row, std::size_t to);
@@ -55,8 +55,9 @@ Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads) : impl_(new I
     impl_->points = points;
     impl_->metric = metric;
     impl_->threads = threads;
-    impl_->centre = metric == Metric::kL2 ? scan::choose_centre(kernels::active(), points, metric)
-                                          : scan::no_centre(points.dim);
+    if (metric == Metric::kL2) {
+        impl_->centre = scan::choose_centre(kernels::active(), points, metric);
+    }
 }
 Lloyd::~Lloyd() = default;
 Lloyd::Lloyd(Lloyd&&) noexcept = default;
@@ -66,26 +67,23 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     const FpEnvScope env;
     Impl& run = *impl_;
     const MatrixView view{centers, k, run.points.dim};
-    const bool first = run.labelled != k;  // labels of other centres say nothing
+    const bool known = run.labelled == k;  // labels of other centres say nothing
     run.labelled = 0;
-    if (first) {
-        run.labels.assign(run.points.rows, -1);
-        run.scores.resize(run.points.rows);
-    }
-    const Impl::Part all = run.relabel(view, !first, run.labels.data(), run.scores.data());
+    run.labels.resize(run.points.rows);
+    run.scores.resize(run.points.rows);
+    const Impl::Part all = run.relabel(view, known, run.labels.data(), run.scores.data());
     run.labelled = k;
     if (run.patience > 0) --run.patience;
-    else if (!first && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
+    else if (known && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
         run.patience = kPatience;
     run.sums.resize(k * run.points.dim);
     run.counts.resize(k);
     sum_clusters(run.points, run.labels.data(), k, run.metric, {run.sums.data(), run.counts.data()},
                  run.threads);
     run.fill_empty();
-    LloydStep result{.inertia = all.inertia};
-    result.relabelled = first ? run.points.rows : all.relabelled;
-    result.shift2 = run.update(centers, updated);
-    return result;
+    return {.inertia = all.inertia,
+            .shift2 = run.update(centers, updated),
+            .relabelled = all.relabelled};
 }
 
 double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
@@ -94,7 +92,6 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
     const MatrixView view{centers, k, impl_->points.dim};
     const bool known = impl_->labelled == k;
     if (known) std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
-    else std::fill_n(labels, impl_->points.rows, -1);
     return impl_->relabel(view, known, labels, scores).inertia;
 }
 
@@ -107,7 +104,7 @@ Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, st
     const std::vector<double> safe = known ? safe_for(centers) : std::vector<double>();
     std::vector<Part> parts(cluster::tasks_for(points.rows));
     parallel_for(parts.size(), threads, [&](std::size_t task) {
-        parts[task] = label_task(centroids, safe, task, to, scored);
+        parts[task] = label_task(centroids, safe, task, known, to, scored);
     });
     Part all{};
     for (const Part& part : parts) {
@@ -118,26 +115,27 @@ Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, st
     return all;
 }
 
-// From the labels in `to`, if there are any: only l2 can use them.
+// From known labels in `to`: only l2 can use them.
 Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
                                           const std::vector<double>& safe, std::size_t task,
-                                          std::int32_t* to, float* scored) const {
+                                          bool known, std::int32_t* to, float* scored) const {
     const kernels::KernelTable& table = kernels::active();
     const MatrixView rows = cluster::rows_of_task(points, task);
     const std::size_t first = task * cluster::kPointsPerTask;
     const std::size_t n = rows.rows;
     to += first;
     scored += first;
-    const std::vector<std::int32_t> before(to, to + n);
-    Part part{.scanned = n};
-    if (metric == Metric::kL2 && before[0] >= 0) {
-        part.scanned = cluster::Relabel(table, centroids, centre, safe).run(rows, to, scored);
+    const std::vector<std::int32_t> before =
+        known ? std::vector<std::int32_t>(to, to + n) : std::vector<std::int32_t>();
+    Part part{.relabelled = known ? 0 : n, .scanned = n};
+    if (metric == Metric::kL2 && known) {
+        part.scanned = cluster::Relabel(table, centroids, safe).run(rows, to, scored);
     } else {
-        cluster::Nearest(table, centroids, centre).find(rows, to, scored);
+        cluster::Nearest(table, centroids).find(rows, to, scored);
     }
     const double best = metric == Metric::kCosine ? 1.0 : 0.0;
     for (std::size_t i = 0; i < n; ++i) {
-        part.relabelled += to[i] != before[i] ? 1 : 0;
+        if (known) part.relabelled += to[i] != before[i] ? 1 : 0;
         if (to[i] >= 0) part.inertia += best - scored[i];
     }
     return part;

@@ -26,11 +26,9 @@ std::uint64_t first_bits(std::size_t n) {
 
 }  // namespace
 
-Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids,
-                 const scan::Centre& centre)
+Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids)
     : table_(table),
       centroids_(centroids),
-      centre_(centre),
       metric_(centroids.scored().metric),
       highest_(std::max(centroids.groups_i8(), centroids.groups_f32()) * kTile),
       pairs_(room_for(centroids.size())),
@@ -113,7 +111,7 @@ void Nearest::pack() {
                      .n_rows = n_rows_,
                      .dim = centroids_.dim(),
                      .scales = nullptr,
-                     .centre = centre_.narrow.data(),
+                     .centre = centroids_.point_centre(),
                      .panels = panels_.data(),
                      .n_panels = kTile / kernels::kPanelItems});
 }
@@ -167,7 +165,7 @@ void Nearest::score_tops(std::size_t in_group) {
         kernels::Pair centre[kTile];
         for (std::size_t i = 0; i < n; ++i) centre[i] = {tops_[i].point, 0};
         table_.pair_products(
-            {rows_, centroids_.centre().narrow.data(), centroids_.dim(), centre, n, sums_.data()});
+            {rows_, centroids_.centre(), centroids_.dim(), centre, n, sums_.data()});
         for (std::size_t i = 0; i < n; ++i) values_[tops_[i].point] = -sums_[i];
     }
     score_pairs(tops_, n);

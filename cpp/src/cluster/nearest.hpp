@@ -36,8 +36,7 @@ inline void fetch_tile(const MatrixView& points, std::size_t first) {
 
 class Nearest {
   public:
-    Nearest(const kernels::KernelTable& table, const Centroids& centroids,
-            const scan::Centre& centre);
+    Nearest(const kernels::KernelTable& table, const Centroids& centroids);
 
     // Rows to labels and scores, as `assign` gives them.
     void find(const MatrixView& points, std::int32_t* labels, float* scores);
@@ -61,7 +60,6 @@ class Nearest {
 
     const kernels::KernelTable& table_;
     const Centroids& centroids_;
-    const scan::Centre& centre_;
     Metric metric_;
     std::vector<float> highest_;
     float top_[kTile];

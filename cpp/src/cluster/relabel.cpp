@@ -32,11 +32,11 @@ std::vector<double> safe_distances(const MatrixView& centroids, int threads) {
 }
 
 Relabel::Relabel(const kernels::KernelTable& table, const Centroids& centroids,
-                 const scan::Centre& centre, const std::vector<double>& safe)
+                 const std::vector<double>& safe)
     : table_(table),
       centroids_(centroids),
       safe_(safe),
-      nearest_(table, centroids, centre),
+      nearest_(table, centroids),
       rows_(kTile * centroids.dim()) {}
 
 std::size_t Relabel::run(const MatrixView& points, std::int32_t* labels, float* scores) {

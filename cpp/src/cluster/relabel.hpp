@@ -18,7 +18,7 @@ class Relabel {
   public:
     // `safe` as above, or empty.
     Relabel(const kernels::KernelTable& table, const Centroids& centroids,
-            const scan::Centre& centre, const std::vector<double>& safe);
+            const std::vector<double>& safe);
 
     // Replaces labels. Returns how many points needed a scan.
     std::size_t run(const MatrixView& points, std::int32_t* labels, float* scores);

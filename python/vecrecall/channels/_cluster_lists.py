@@ -47,8 +47,7 @@ class ClusterLists:
 
     def joined(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
         """Join the lists of each user, an item with its largest score, without what is seen."""
-        most = k if seen is None else k + int(seen.lengths.max(initial=0))
-        return self._lists.joined(rows, k, "max", seen, most=most)
+        return self._lists.best(rows, k, seen)
 
 
 def refuse(clusters: Ragged, unknown: npt.NDArray[np.bool_], expected: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from vecrecall import _coerce
 from vecrecall._keyed import join_searched
 from vecrecall._lists import spread
-from vecrecall._rows import offsets_of, take_rows
+from vecrecall._rows import offsets_of, row_of_each, take_rows
 from vecrecall.channels._cluster_lists import refuse
 from vecrecall.feed import ClusterFeed
 from vecrecall.requests import RequestBatch
@@ -89,7 +89,7 @@ class ClusterFeedChannel:
         numbers = clusters.values
         refuse(clusters, (numbers < -1) | (numbers >= n), f"0 to {n - 1}")
         known = numbers >= 0
-        users = np.repeat(np.arange(len(batch)), clusters.lengths)[known]
+        users = row_of_each(clusters)[known]
         seen = None if batch.seen is None else take_rows(batch.seen, users)
         found = self._feed.top(numbers[known], k, self._now(), exclude=seen)
         per_user = np.bincount(users, minlength=len(batch))

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall._rows import offsets_of, repeat_rows
+from vecrecall._rows import offsets_of, repeat_rows, row_of_each
 from vecrecall.channels._search import Index, search
 from vecrecall.merging import merge_groups
 from vecrecall.pooling import pool
@@ -112,7 +112,7 @@ def strongest(tags: Ragged, groups: I64, weights: F64 | None, most: int) -> tupl
     users : ndarray of int64, shape (n_users + 1,)
         Offsets into the bags.
     """
-    user = np.repeat(np.arange(len(tags)), tags.lengths)
+    user = row_of_each(tags)
     known = np.flatnonzero((tags.values >= 0) & (groups >= 0))
     keys = (groups[known], user[known])
     by_group = np.lexsort(keys if weights is None else (-weights[known], *keys))

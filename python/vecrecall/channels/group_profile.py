@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._keyed import join_searched
-from vecrecall._rows import offsets_of, take_rows
+from vecrecall._rows import offsets_of, row_of_each, take_rows
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.pooling import pool
 from vecrecall.ragged import Ragged
@@ -145,7 +145,7 @@ class GroupProfile:
         """Find the users to whom the ends of the stored lists may matter."""
         n_seen = 0 if seen is None else seen.lengths
         cut = self._lists.lengths(rows.values) == self._most
-        users = np.repeat(np.arange(len(rows)), rows.lengths)
+        users = row_of_each(rows)
         n_cut = np.bincount(users[cut], minlength=len(rows))
         # A full list from one group is right. One from several may lack better items of a group
         # whose stored items are all seen.
@@ -155,7 +155,7 @@ class GroupProfile:
     def _ask(self, rows: Ragged, k: int, seen: Ragged | None, users: I64) -> SearchResult:
         """Recall for the groups of some users, without what these have seen."""
         known = rows.values >= 0
-        places = np.repeat(np.arange(len(rows)), rows.lengths)[known]
+        places = row_of_each(rows)[known]
         barred = None if seen is None else take_rows(seen, users[places])
         asked = self._profiles._take(rows.values[known], barred)
         found = SearchResult(*self._channel.recall(asked, k)[:3])

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._keyed import Keys, join_searched
-from vecrecall._rows import beside, head, offsets_of, take_rows
+from vecrecall._rows import beside, head, offsets_of, row_of_each, take_rows
 from vecrecall.channels._search import Index, search
 from vecrecall.index import FlatIndex
 from vecrecall.merging import HOW
@@ -184,7 +184,7 @@ class LiveNeighbors:
         """Join the lists of each user's items."""
         rows = self._vectors.find(items.values)
         known = np.flatnonzero(rows >= 0)
-        users = np.repeat(np.arange(len(items)), items.lengths)[known]
+        users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
         barred = own if exclude is None else beside(own, take_rows(exclude, users))
         found = search(self._index, self._vectors.rows(rows[known]), self._depth, barred)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._keyed import KeyedLists
-from vecrecall._rows import beside, offsets_of
+from vecrecall._rows import beside, offsets_of, row_of_each
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.requests import RequestBatch
 from vecrecall.results import SearchResult
@@ -115,8 +115,7 @@ class Precomputed:
             If the batch lacks the field.
         """
         k = _coerce.list_length(k, len(batch))
-        most = k if batch.seen is None else k + int(batch.seen.lengths.max(initial=0))
-        return self._lists.joined(self._rows(batch), k, "max", batch.seen, most=most)
+        return self._lists.best(self._rows(batch), k, batch.seen)
 
     def _rows(self, batch: RequestBatch) -> Ragged:
         """Find the lists of each user; the default is the last of all."""
@@ -129,7 +128,7 @@ class Precomputed:
             return Ragged._of(np.where(rows < 0, self._n, rows), one_each)
         clusters = batch.need("clusters", self)
         rows = self._lists.find(clusters.values)
-        user = np.repeat(np.arange(users), clusters.lengths)
+        user = row_of_each(clusters)
         unknown = np.bincount(user[rows >= 0], minlength=users) == 0
         default = np.full(np.count_nonzero(unknown), self._n)
         found = Ragged._of(rows, clusters.offsets)
@@ -156,7 +155,7 @@ def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str)
 
 def _ranked(keys: I64, ids: Ragged, scores: F32) -> KeyedLists:
     """Order every list, each item once."""
-    rows = np.repeat(np.arange(len(ids)), ids.lengths)
+    rows = row_of_each(ids)
     order = np.lexsort((-scores, ids.values, rows))
     order = order[ids.values[order] >= 0]
     same = np.zeros(order.size, np.bool_)
