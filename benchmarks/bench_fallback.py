@@ -35,7 +35,7 @@ def test_fallback(benchmark, make, codes: bool) -> None:
     items = make(rng)
     queries = rng.standard_normal((BATCH, DIM), dtype=np.float32)
     indexes = [
-        _core.FlatIndex(items, None, _core.Metric.ip, None, False, with_codes, 2)
+        _core.FlatIndex(items, None, _core.Metric.ip, None, False, with_codes, 2).snapshot()
         for with_codes in (True, False)
     ]
     answers = [index.search(queries, K, None, None, -np.inf, 2) for index in indexes]

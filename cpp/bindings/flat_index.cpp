@@ -14,7 +14,7 @@ namespace {
 
 using OptionalIds = std::optional<Array<std::int64_t>>;
 using OptionalBias = std::optional<Array<double>>;
-using AllowBits = std::optional<std::vector<Array<std::uint64_t>>>;
+using Masks = std::optional<std::vector<const IdMask*>>;
 
 ItemsView items_view(const Array<float>& vectors, const OptionalIds& ids,
                      const OptionalBias& bias) {
@@ -39,122 +39,136 @@ MatrixView checked_queries(const Array<float>& queries, std::size_t dim) {
     return view;
 }
 
-// The index and the arrays that it may borrow.
-class Index {
-  public:
-    Index(Array<float> vectors, const OptionalIds& ids, Metric metric, const OptionalBias& bias,
-          bool copy, bool codes, int threads)
-        : vectors_(copy ? Array<float>() : vectors),
-          index_(build(items_view(vectors, ids, bias), metric,
-                       {.copy = copy, .codes = codes, .threads = threads})) {}
+// Keeps an array for those who read its memory, whatever thread lets go of it last.
+std::shared_ptr<const void> owner_of(const Array<float>& array) {
+    return {array.data(), [kept = py::object(array).release()](const void*) mutable {
+                if (Py_IsInitialized() == 0) return;
+                const py::gil_scoped_acquire gil;
+                kept.dec_ref();
+            }};
+}
 
-    const FlatIndex& index() const { return index_; }
+FlatIndex make_index(const Array<float>& vectors, const OptionalIds& ids, Metric metric,
+                     const OptionalBias& bias, bool copy, bool codes, int threads) {
+    const ItemsView items = items_view(vectors, ids, bias);
+    const BuildOptions options{.copy = copy,
+                               .codes = codes,
+                               .threads = threads,
+                               .owner = copy ? nullptr : owner_of(vectors)};
+    const py::gil_scoped_release nogil;
+    return FlatIndex(items, metric, options);
+}
 
-    py::tuple search(const Array<float>& queries, std::size_t k,
-                     const std::optional<py::tuple>& exclude, const AllowBits& allow,
-                     double min_score, int threads) const {
-        const MatrixView view = checked_queries(queries, index_.dim());
-        SearchOptions options{.k = k, .min_score = min_score, .threads = threads};
-        std::optional<std::pair<Array<std::int64_t>, Array<std::int64_t>>> kept;
-        if (exclude) {
-            kept.emplace((*exclude)[0].cast<Array<std::int64_t>>(),
-                         (*exclude)[1].cast<Array<std::int64_t>>());
-            options.exclude = ragged(kept->first, kept->second);
-            if (options.exclude.rows != view.rows) {
-                throw std::invalid_argument("expected one row of excluded ids a query");
-            }
-        }
-        const std::vector<const std::uint64_t*> bits = allow_rows(allow, view.rows);
-        if (allow) options.allow = bits.data();
-        Lists lists(view.rows, k);
-        const ListsOut out = lists.out();
-        SearchStats stats;
-        {
-            const py::gil_scoped_release nogil;
-            stats = index_.search(view, options, out);
-        }
-        return py::make_tuple(
-            lists.ids, lists.scores, lists.counts,
-            py::make_tuple(stats.items_scanned, stats.rows_rescored, stats.precision));
-    }
+template <void (FlatIndex::*Change)(const ItemsView&, int)>
+void change(FlatIndex& index, const Array<float>& vectors, const Array<std::int64_t>& ids,
+            const OptionalBias& bias, int threads) {
+    const ItemsView items = items_view(vectors, ids, bias);
+    const py::gil_scoped_release nogil;
+    (index.*Change)(items, threads);
+}
 
-    Array<float> score(const Array<float>& queries, const Array<std::int64_t>& values,
-                       const Array<std::int64_t>& offsets, int threads) const {
-        const MatrixView view = checked_queries(queries, index_.dim());
-        const RaggedView<std::int64_t> candidates = ragged(values, offsets);
-        if (candidates.rows != view.rows) throw std::invalid_argument("expected one row a query");
-        Array<float> scores(values.size());
-        float* out = scores.mutable_data();
+void remove_ids(FlatIndex& index, const Array<std::int64_t>& ids, bool ignore_unknown,
+                int threads) {
+    try {
         const py::gil_scoped_release nogil;
-        index_.score(view, candidates, out, threads);
-        return scores;
+        index.remove(ids.data(), static_cast<std::size_t>(ids.size()), ignore_unknown, threads);
+    } catch (const std::out_of_range& error) {
+        throw py::key_error(error.what());
     }
+}
 
-    Array<std::int64_t> ids() const {
-        Array<std::int64_t> out(index_.size());
-        index_.ids(out.mutable_data());
-        return out;
+// One mask serves all queries, or each has its own.
+std::vector<const IdMask*> allow_masks(const std::vector<const IdMask*>& given,
+                                       std::size_t queries) {
+    for (const IdMask* mask : given) {
+        if (mask == nullptr) throw std::invalid_argument("expected masks, got none");
     }
+    if (given.size() == queries) return given;
+    if (given.size() != 1) throw std::invalid_argument("expected one mask, or one a query");
+    return std::vector<const IdMask*>(queries, given.front());
+}
 
-    Array<std::int64_t> find(const Array<std::int64_t>& ids) const {
-        Array<std::int64_t> rows(ids.size());
-        std::int64_t* out = rows.mutable_data();
+py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::size_t k,
+                 const std::optional<py::tuple>& exclude, const Masks& allow, double min_score,
+                 int threads) {
+    const MatrixView view = checked_queries(queries, snapshot.dim());
+    SearchOptions options{.k = k, .min_score = min_score, .threads = threads};
+    std::optional<std::pair<Array<std::int64_t>, Array<std::int64_t>>> kept;
+    if (exclude) {
+        kept.emplace((*exclude)[0].cast<Array<std::int64_t>>(),
+                     (*exclude)[1].cast<Array<std::int64_t>>());
+        options.exclude = ragged(kept->first, kept->second);
+        if (options.exclude.rows != view.rows) {
+            throw std::invalid_argument("expected one row of excluded ids a query");
+        }
+    }
+    std::vector<const IdMask*> masks;
+    if (allow) {
+        masks = allow_masks(*allow, view.rows);
+        options.allow = masks.data();
+    }
+    Lists lists(view.rows, k);
+    const ListsOut out = lists.out();
+    SearchStats stats;
+    {
         const py::gil_scoped_release nogil;
-        index_.find(ids.data(), static_cast<std::size_t>(ids.size()), out);
-        return rows;
+        stats = snapshot.search(view, options, out);
     }
+    return py::make_tuple(
+        lists.ids, lists.scores, lists.counts,
+        py::make_tuple(stats.items_scanned, stats.rows_rescored, stats.precision));
+}
 
-    Array<float> rows(const Array<std::int64_t>& numbers) const {
-        const std::size_t dim = index_.dim();
-        Array<float> out({static_cast<std::size_t>(numbers.size()), dim});
-        for (py::ssize_t i = 0; i < numbers.size(); ++i) {
-            const std::int64_t row = numbers.at(i);
-            if (row < 0 || row >= static_cast<std::int64_t>(index_.size())) {
-                throw std::out_of_range("row outside the index");
-            }
-            const float* from = index_.row(static_cast<std::size_t>(row));
-            std::copy(from, from + dim, out.mutable_data() + static_cast<std::size_t>(i) * dim);
-        }
-        return out;
-    }
+Array<float> score(const Snapshot& snapshot, const Array<float>& queries,
+                   const Array<std::int64_t>& values, const Array<std::int64_t>& offsets,
+                   int threads) {
+    const MatrixView view = checked_queries(queries, snapshot.dim());
+    const RaggedView<std::int64_t> candidates = ragged(values, offsets);
+    if (candidates.rows != view.rows) throw std::invalid_argument("expected one row a query");
+    Array<float> scores(values.size());
+    float* out = scores.mutable_data();
+    const py::gil_scoped_release nogil;
+    snapshot.score(view, candidates, out, threads);
+    return scores;
+}
 
-    Array<std::uint64_t> rows_of(const Array<std::int64_t>& ids, bool complement) const {
-        std::vector<std::uint64_t> bits;
-        {
-            const py::gil_scoped_release nogil;
-            bits = index_.rows_of(ids.data(), static_cast<std::size_t>(ids.size()), complement);
-        }
-        return Array<std::uint64_t>(static_cast<py::ssize_t>(bits.size()), bits.data());
-    }
+Array<std::int64_t> ids_of(const Snapshot& snapshot) {
+    Array<std::int64_t> out(snapshot.size());
+    std::int64_t* to = out.mutable_data();
+    const py::gil_scoped_release nogil;
+    snapshot.ids(to);
+    return out;
+}
 
-  private:
-    static FlatIndex build(const ItemsView& items, Metric metric, const BuildOptions& options) {
+// Which of the ids are known, by their places, and their vectors.
+py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids) {
+    const auto n = static_cast<std::size_t>(ids.size());
+    std::vector<std::int64_t> rows(n);
+    std::vector<std::int64_t> places;
+    {
         const py::gil_scoped_release nogil;
-        return FlatIndex(items, metric, options);
-    }
-
-    // One array serves all queries, or each has its own.
-    std::vector<const std::uint64_t*> allow_rows(const AllowBits& allow,
-                                                 std::size_t queries) const {
-        std::vector<const std::uint64_t*> rows;
-        if (!allow) return rows;
-        const std::size_t words = index_.rows_of(nullptr, 0, false).size();
-        if (allow->size() != 1 && allow->size() != queries) {
-            throw std::invalid_argument("expected one mask, or one a query");
+        snapshot.find(ids.data(), n, rows.data());
+        for (std::size_t i = 0; i < n; ++i) {
+            if (rows[i] >= 0) places.push_back(static_cast<std::int64_t>(i));
         }
-        for (std::size_t q = 0; q < queries; ++q) {
-            const Array<std::uint64_t>& bits = (*allow)[allow->size() == 1 ? 0 : q];
-            if (static_cast<std::size_t>(bits.size()) != words) {
-                throw std::invalid_argument("expected a mask of this index");
-            }
-            rows.push_back(bits.data());
-        }
-        return rows;
     }
+    const std::size_t dim = snapshot.dim();
+    Array<float> out({places.size(), dim});
+    float* to = out.mutable_data();
+    {
+        const py::gil_scoped_release nogil;
+        for (const std::int64_t place : places) {
+            const auto row = static_cast<std::size_t>(rows[static_cast<std::size_t>(place)]);
+            to = std::copy_n(snapshot.row(row), dim, to);
+        }
+    }
+    return py::make_tuple(
+        Array<std::int64_t>(static_cast<py::ssize_t>(places.size()), places.data()), out);
+}
 
-    Array<float> vectors_;
-    FlatIndex index_;
-};
+std::unique_ptr<IdMask> make_mask(const Array<std::int64_t>& ids, bool complement) {
+    return std::make_unique<IdMask>(ids.data(), static_cast<std::size_t>(ids.size()), complement);
+}
 
 py::tuple topk_lists(const Array<float>& queries, const Array<float>& items, Metric metric,
                      std::size_t k, int threads) {
@@ -177,25 +191,34 @@ void register_flat_index(py::module_& m) {
         .value("cosine", Metric::kCosine)
         .value("l2", Metric::kL2)
         .finalize();
-    py::class_<Index>(m, "FlatIndex")
-        .def(py::init<Array<float>, const OptionalIds&, Metric, const OptionalBias&, bool, bool,
-                      int>(),
-             py::arg("vectors").noconvert(), py::arg("ids").noconvert(), py::arg("metric"),
-             py::arg("bias").noconvert(), py::arg("copy"), py::arg("codes"), py::arg("threads"))
-        .def("__len__", [](const Index& i) { return i.index().size(); })
-        .def_property_readonly("dim", [](const Index& i) { return i.index().dim(); })
-        .def("search", &Index::search, py::arg("queries").noconvert(), py::arg("k"),
-             py::arg("exclude"), py::arg("allow"), py::arg("min_score"), py::arg("threads"))
-        .def("score", &Index::score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
+    py::class_<IdMask>(m, "IdMask")
+        .def(py::init(&make_mask), py::arg("ids").noconvert(), py::arg("complement"));
+    py::class_<Snapshot>(m, "Snapshot")
+        .def("__len__", &Snapshot::size)
+        .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude"),
+             py::arg("allow"), py::arg("min_score"), py::arg("threads"))
+        .def("score", &score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
              py::arg("offsets").noconvert(), py::arg("threads"))
-        .def("ids", &Index::ids)
-        .def("find", &Index::find, py::arg("ids").noconvert())
-        .def("rows", &Index::rows, py::arg("numbers").noconvert())
-        .def("rows_of", &Index::rows_of, py::arg("ids").noconvert(), py::arg("complement"));
+        .def("ids", &ids_of)
+        .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
+    py::class_<FlatIndex>(m, "FlatIndex")
+        .def(py::init(&make_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
+             py::arg("metric"), py::arg("bias").noconvert(), py::arg("copy"), py::arg("codes"),
+             py::arg("threads"))
+        .def_property_readonly("dim", &FlatIndex::dim)
+        .def("snapshot", &FlatIndex::snapshot)
+        .def("add", &change<&FlatIndex::add>, py::arg("vectors").noconvert(),
+             py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))
+        .def("update", &change<&FlatIndex::update>, py::arg("vectors").noconvert(),
+             py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))
+        .def("remove", &remove_ids, py::arg("ids").noconvert(), py::arg("ignore_unknown"),
+             py::arg("threads"))
+        .def("compact", &FlatIndex::compact, py::arg("threads"),
+             py::call_guard<py::gil_scoped_release>());
     m.def(
         "check_ids",
         [](const Array<std::int64_t>& ids) {
-            const IdMap checked(ids.data(), static_cast<std::size_t>(ids.size()));
+            check_ids(ids.data(), static_cast<std::size_t>(ids.size()));
         },
         py::arg("ids").noconvert());
     m.def("topk", &topk_lists, py::arg("queries").noconvert(), py::arg("items").noconvert(),

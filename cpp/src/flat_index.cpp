@@ -1,11 +1,14 @@
 #include "vecrecall/flat_index.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <stdexcept>
+#include <string>
 
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
-#include "scan/items.hpp"
 #include "scan/search.hpp"
+#include "scan/update.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall {
@@ -14,35 +17,35 @@ namespace {
 // Making codes costs about a float32 scan for so many queries.
 constexpr std::size_t kQueriesWorthCodes = 64;
 
-}  // namespace
-
-struct FlatIndex::Impl {
-    scan::Items items;
-};
-
-FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options)
-    : impl_([&] {
-          const FpEnvScope env;
-          return new Impl{.items = scan::Items(items, metric, options)};
-      }()) {}
-FlatIndex::~FlatIndex() = default;
-FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
-FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
-
-std::size_t FlatIndex::size() const { return impl_->items.size(); }
-std::size_t FlatIndex::dim() const { return impl_->items.dim(); }
-Metric FlatIndex::metric() const { return impl_->items.metric(); }
-
-SearchStats FlatIndex::search(const MatrixView& queries, const SearchOptions& options,
-                              const ListsOut& out) const {
-    const FpEnvScope env;
-    return scan::search(impl_->items, queries, options, out);
+scan::Items items_of(const ItemsView& items, Metric metric, const BuildOptions& options) {
+    const scan::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
+    return scan::Items(scan::make_base(source, metric, options), options.codes);
 }
 
-void FlatIndex::score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates,
-                      float* scores, int threads) const {
+void check_items(const ItemsView& items, std::size_t dim) {
+    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id a row, got none");
+    if (items.rows.dim != dim) {
+        throw std::invalid_argument("vectors: expected width " + std::to_string(dim) + ", got " +
+                                    std::to_string(items.rows.dim));
+    }
+}
+
+}  // namespace
+
+std::size_t Snapshot::size() const { return items_->size(); }
+std::size_t Snapshot::dim() const { return items_->dim(); }
+Metric Snapshot::metric() const { return items_->metric(); }
+
+SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& options,
+                             const ListsOut& out) const {
+    const FpEnvScope env;
+    return scan::search(*items_, queries, options, out);
+}
+
+void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates,
+                     float* scores, int threads) const {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Items& items = impl_->items;
+    const scan::Items& items = *items_;
     parallel_for(queries.rows, threads, [&](std::size_t q) {
         const std::size_t n = candidates.length(q);
         float* out = scores + candidates.offsets[q];
@@ -54,40 +57,83 @@ void FlatIndex::score(const MatrixView& queries, const RaggedView<std::int64_t>&
         std::vector<std::uint32_t> rows;
         std::vector<std::size_t> places;
         for (std::size_t i = 0; i < n; ++i) {
-            const std::int64_t row = items.ids().row(candidates.begin(q)[i]);
+            const std::int64_t row = items.find(candidates.begin(q)[i]);
             if (row < 0) continue;
             rows.push_back(static_cast<std::uint32_t>(row));
             places.push_back(i);
         }
         std::vector<float> known(rows.size());
-        score_rows(table, items.scored(), wide.data(), length, rows.data(), rows.size(),
-                   known.data());
+        items.score(table, wide.data(), length, rows.data(), rows.size(), known.data());
         for (std::size_t i = 0; i < known.size(); ++i) out[places[i]] = known[i];
     });
 }
 
-void FlatIndex::ids(std::int64_t* out) const {
-    const scan::Items& items = impl_->items;
-    for (std::size_t i = 0; i < size(); ++i) out[items.given_row(i)] = items.ids().id(i);
+void Snapshot::ids(std::int64_t* out) const {
+    for (const std::uint32_t row : items_->rows_by_place()) *out++ = items_->id(row);
 }
 
-void FlatIndex::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
-    for (std::size_t i = 0; i < n; ++i) rows[i] = impl_->items.ids().row(ids[i]);
+void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
+    for (std::size_t i = 0; i < n; ++i) rows[i] = items_->find(ids[i]);
 }
 
-const float* FlatIndex::row(std::size_t i) const { return impl_->items.scored().rows.row(i); }
+const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
 
-std::vector<std::uint64_t> FlatIndex::rows_of(const std::int64_t* ids, std::size_t n,
-                                              bool complement) const {
-    const std::size_t words = impl_->items.blocks() * scan::kBlockItems / kernels::kWordItems;
-    std::vector<std::uint64_t> bits(words, 0);
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::int64_t row = impl_->items.ids().row(ids[i]);
-        if (row >= 0) bits[static_cast<std::size_t>(row) / 64] |= std::uint64_t{1} << (row % 64);
+struct FlatIndex::Impl {
+    // Held for the time of an update.
+    std::mutex updating;
+    // Held for the time of copying or swapping a pointer.
+    mutable std::mutex swapping;
+    std::shared_ptr<const scan::Items> items;
+
+    std::shared_ptr<const scan::Items> now() const {
+        const std::lock_guard lock(swapping);
+        return items;
     }
-    const std::uint64_t* live = impl_->items.live();
-    for (std::size_t w = 0; w < words; ++w) bits[w] = (complement ? ~bits[w] : bits[w]) & live[w];
-    return bits;
+
+    template <class Change>
+    void update(Change change) {
+        const std::lock_guard one_at_a_time(updating);
+        const FpEnvScope env;
+        std::shared_ptr<const scan::Items> next = change(now());
+        const std::lock_guard lock(swapping);
+        items.swap(next);  // which is let go of after the lock
+    }
+};
+
+FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options)
+    : impl_(new Impl) {
+    const FpEnvScope env;
+    if (items.ids) check_ids(items.ids, items.rows.rows);
+    impl_->items = std::make_shared<const scan::Items>(items_of(items, metric, options));
+}
+FlatIndex::~FlatIndex() = default;
+FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
+FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
+
+Snapshot FlatIndex::snapshot() const { return Snapshot(impl_->now()); }
+
+void FlatIndex::add(const ItemsView& items, int threads) {
+    check_items(items, dim());
+    impl_->update([&](const auto& now) {
+        return scan::with_items(now, items, scan::Known::kRefuse, threads);
+    });
+}
+
+void FlatIndex::update(const ItemsView& items, int threads) {
+    check_items(items, dim());
+    impl_->update([&](const auto& now) {
+        return scan::with_items(now, items, scan::Known::kReplace, threads);
+    });
+}
+
+void FlatIndex::remove(const std::int64_t* ids, std::size_t n, bool ignore_unknown, int threads) {
+    const auto unknown = ignore_unknown ? scan::Unknown::kIgnore : scan::Unknown::kRefuse;
+    impl_->update(
+        [&](const auto& now) { return scan::without_ids(now, ids, n, unknown, threads); });
+}
+
+void FlatIndex::compact(int threads) {
+    impl_->update([&](const auto& now) { return scan::compacted(now, threads); });
 }
 
 SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metric, std::size_t k,
@@ -95,7 +141,7 @@ SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metri
     const FpEnvScope env;
     const bool with_codes = queries.rows >= kQueriesWorthCodes;
     const BuildOptions options{.copy = false, .codes = with_codes, .threads = threads};
-    const scan::Items borrowed(items, metric, options);
+    const scan::Items borrowed = items_of(items, metric, options);
     return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);
 }
 

@@ -8,9 +8,12 @@
 
 namespace vecrecall {
 
+// Throws std::invalid_argument for a negative or repeated id.
+void check_ids(const std::int64_t* ids, std::size_t n);
+
 class IdMap {
   public:
-    // ids == null: id i is row i. Throws std::invalid_argument for a negative or repeated id.
+    // ids == null: id i is row i. Ids are unique and not negative.
     IdMap(const std::int64_t* ids, std::size_t n);
 
     std::size_t size() const { return n_; }
@@ -21,8 +24,6 @@ class IdMap {
     std::int64_t row(std::int64_t id) const;
 
   private:
-    void build_table() const;
-
     std::size_t n_;
     std::vector<std::int64_t> ids_;  // empty: the identity
     // Open addressing over row + 1, 0 for a free slot; made at the first look-up.

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Sequence
+from copy import copy as copy_of
 from pathlib import Path
 from typing import Literal, overload
 
@@ -18,10 +19,12 @@ from vecrecall.results import SearchResult, SearchStats
 
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
+Missing = Literal["raise", "ignore"]
 Allow = Mask | Sequence[Mask] | npt.ArrayLike
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 _INVALID = {"raise": False, "empty": True}
+_MISSING = {"raise": False, "ignore": True}
 
 
 class FlatIndex:
@@ -30,6 +33,10 @@ class FlatIndex:
     A scan in reduced precision bounds every score; only items that the bound cannot exclude are
     scored in float64. The answer is the exact one, with the same bits on every instruction set,
     thread count and batch.
+
+    `add`, `update`, `remove` and `compact` change the index while other threads search: each read
+    sees the items of one moment and waits for no update, updates wait for each other. Results
+    are those of an index that was built with the same items.
 
     Parameters
     ----------
@@ -42,9 +49,11 @@ class FlatIndex:
     bias : array_like of float, shape (n,), optional
         Added to each item's score in float64, before the one rounding to float32.
     copy : bool
-        False borrows `vectors` where it needs no conversion; it must then not change. With True
-        rows whose lengths differ much are kept by length, which makes searches several times
-        faster; results and `ids` do not show it.
+        False borrows `vectors` where it needs no conversion; it must then not change. They stay
+        borrowed through updates, until a quarter of all rows is gone, as many items as the index
+        was built with are new, or `compact` is called: then what is left is copied. With True rows
+        whose lengths differ much are kept by length, which makes searches several times faster;
+        results and `ids` do not show it.
     invalid : {"raise", "empty"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
@@ -54,7 +63,7 @@ class FlatIndex:
     Attributes
     ----------
     skipped : ndarray of int64
-        Ids of the items that were left out.
+        Ids of the items that were left out when the index was built.
 
     Raises
     ------
@@ -103,6 +112,7 @@ class FlatIndex:
             rows, numbers = rows[usable], numbers[usable]
             extra = None if extra is None else extra[usable]
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
+        self._held: _core.Snapshot | None = None  # of a frozen copy
 
     @overload
     def search(
@@ -196,7 +206,7 @@ class FlatIndex:
         if valid is not None:
             q, seen, bits = _only(valid, q, seen, bits)
         pair = None if seen is None else (seen.values, seen.offsets)
-        ids, scores, counts, numbers = self._core.search(q, k, pair, bits, floor, n_threads)
+        ids, scores, counts, numbers = self._now().search(q, k, pair, bits, floor, n_threads)
         result = SearchResult(ids, scores, counts)
         if valid is not None:
             result = spread(result, valid, len(valid))
@@ -228,7 +238,7 @@ class FlatIndex:
         """
         q = _coerce.vectors(queries, "queries", self.dim)
         wanted = _coerce.ragged(candidates, "candidates", len(q))
-        scores = self._core.score(q, wanted.values, wanted.offsets, _coerce.threads(threads))
+        scores = self._now().score(q, wanted.values, wanted.offsets, _coerce.threads(threads))
         return Ragged(scores, wanted.offsets)
 
     def neighbors(
@@ -269,7 +279,7 @@ class FlatIndex:
         Notes
         -----
         Blocks of thousands of items are searched at once: beside the result, little memory is
-        in use. Under ip and l2 the score is of the item's own vector as the query.
+        in use. Items that are added or removed meanwhile make no difference. Under ip and l2 the score is of the item's own vector as the query.
 
         Examples
         --------
@@ -279,7 +289,7 @@ class FlatIndex:
         >>> ids.values.tolist(), scores.values.tolist()
         ([1, 0, 1], [-1.0, -1.0, -4.0])
         """
-        return self_join(self, k, min_score, progress, path)
+        return self_join(self._frozen(), k, min_score, progress, path)
 
     def mask(self, ids: npt.ArrayLike) -> Mask:
         """Make a set of ids to pass as ``allow``; worth it when used more than once.
@@ -312,16 +322,153 @@ class FlatIndex:
             If an id is unknown.
         """
         wanted = _coerce.integers(ids, "ids")
-        rows = self._core.find(wanted)
-        unknown = np.flatnonzero(rows < 0)
-        if unknown.size:
-            raise KeyError(f"ids: expected ids of the index, got {wanted[unknown[0]]}")
-        return self._core.rows(rows)
+        places, rows = self._now().known_vectors(wanted)
+        if len(places) < len(wanted):
+            unknown = np.setdiff1d(np.arange(len(wanted)), places)[0]
+            raise KeyError(f"ids: expected ids of the index, got {wanted[unknown]}")
+        return rows
+
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Add new items, all or none of them.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (m, d)
+            Finite, and not zero under cosine. They are copied.
+        ids : array_like of int, shape (m,)
+            Unique ids >= 0 that the index does not have.
+        bias : array_like of float, shape (m,), optional
+            Default 0 for each, also where other items have a bias.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or an id is there already; nothing is done then.
+
+        Notes
+        -----
+        The work is that of the new rows, of a block of 2048, and of a few bits for every item. The
+        index is made anew, in the time that building it takes, when a sixteenth of all rows is
+        gone (for borrowed rows a quarter) or as many items are new as it was made with. In the
+        meantime both are in memory, and searches go on.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
+        >>> index.add(np.array([[2, 2]], np.float32), [7])
+        >>> index.search(np.ones((1, 2), np.float32), 2).ids.tolist()
+        [[7, 0]]
+        """
+        self._core.add(*self._new_items(vectors, ids, bias), _coerce.threads(threads))
+
+    def update(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Add items, and replace those whose ids are there: all or none of them.
+
+        Parameters
+        ----------
+        vectors, ids, bias, threads
+            As of `add`, but that ids may be known. The bias is replaced too, by 0 if not given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described; nothing is done then.
+
+        Notes
+        -----
+        No search finds an item twice, or misses it, because it is being replaced.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
+        >>> index.update(np.array([[5, 5], [3, 3]], np.float32), [0, 9])
+        >>> index.ids.tolist(), index.vectors([0]).tolist()
+        ([0, 1, 9], [[5.0, 5.0]])
+        """
+        self._core.update(*self._new_items(vectors, ids, bias), _coerce.threads(threads))
+
+    def remove(
+        self, ids: npt.ArrayLike, *, missing: Missing = "raise", threads: int | None = None
+    ) -> None:
+        """Remove items, all or none of them.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,)
+            An id that is repeated is removed once.
+        missing : {"raise", "ignore"}
+            What to do with ids that are unknown.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        KeyError
+            If an id is unknown; nothing is done then.
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Removed rows are passed over until the index is made anew, see `add`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.remove([1])
+        >>> index.remove([1, 2], missing="ignore")
+        >>> index.ids.tolist()
+        [0]
+        """
+        wanted = _coerce.integers(ids, "ids")
+        ignore = _coerce.choice(missing, "missing", _MISSING)
+        self._core.remove(wanted, ignore, _coerce.threads(threads))
+
+    def compact(self, *, threads: int | None = None) -> None:
+        """Make the index anew from its items, as if it had been built with them.
+
+        Frees what removed items take and lets go of borrowed rows; nothing is done where no
+        update has been. Updates do it by themselves when it pays.
+
+        Parameters
+        ----------
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.remove([1])
+        >>> index.compact()
+        >>> len(index)
+        2
+        """
+        self._core.compact(_coerce.threads(threads))
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
-        """The items' ids, in the order they were given, shape (n,)."""
-        return self._core.ids()
+        """The items' ids in the order of insertion, shape (n,); replaced ones keep their place."""
+        return self._now().ids()
 
     @property
     def dim(self) -> int:
@@ -334,19 +481,42 @@ class FlatIndex:
         return self._metric
 
     def __len__(self) -> int:
-        return len(self._core)
+        return len(self._now())
 
     def __contains__(self, id: object) -> bool:
         if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer)):
             return False
         if not 0 <= id <= np.iinfo(np.int64).max:
             return False
-        return bool(self._core.find(np.array([id], np.int64))[0] >= 0)
+        return len(self._now().known_vectors(np.array([id], np.int64))[0]) > 0
 
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
 
-    def _allow_bits(self, allow: Allow, nq: int) -> list[npt.NDArray[np.uint64]]:
+    def _now(self) -> _core.Snapshot:
+        """Return what the index holds at this moment, for reads that belong together."""
+        return self._core.snapshot() if self._held is None else self._held
+
+    def _frozen(self) -> "FlatIndex":
+        """Return this index as it is now, for many reads that belong together."""
+        index = copy_of(self)
+        index._held = self._now()
+        return index
+
+    def _new_items(
+        self, vectors: npt.ArrayLike, ids: npt.ArrayLike, bias: npt.ArrayLike | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+        rows = _coerce.matrix(vectors, "vectors", self.dim)
+        numbers = _coerce.ids(ids, "ids", len(rows))
+        extra = None if bias is None else _coerce.float_vector(bias, "bias", len(rows))
+        _usable(rows, extra, self._metric, False)
+        return rows, numbers, extra
+
+    def _rows_of(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
+        """Make a set of ids, or of all the others, of which the core keeps the rows."""
+        return _core.IdMask(ids, complement)
+
+    def _allow_bits(self, allow: Allow, nq: int) -> list[_core.IdMask]:
         if isinstance(allow, Mask):
             return [allow._bits_for(self)]
         if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
@@ -355,7 +525,7 @@ class FlatIndex:
             if len(allow) != nq:
                 raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
             return [a._bits_for(self) for a in allow]
-        return [self._core.rows_of(_coerce.integers(allow, "allow"), False)]
+        return [self._rows_of(_coerce.integers(allow, "allow"), False)]
 
 
 def topk(
@@ -441,8 +611,8 @@ def _only(
     valid: npt.NDArray[np.bool_],
     q: npt.NDArray[np.float32],
     seen: Ragged | None,
-    bits: list[npt.NDArray[np.uint64]] | None,
-) -> tuple[npt.NDArray[np.float32], Ragged | None, list[npt.NDArray[np.uint64]] | None]:
+    bits: list[_core.IdMask] | None,
+) -> tuple[npt.NDArray[np.float32], Ragged | None, list[_core.IdMask] | None]:
     """Keep the valid queries, with what belongs to them."""
     rows = np.flatnonzero(valid)
     if seen is not None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall import _core
+
 if TYPE_CHECKING:
     from vecrecall.index import FlatIndex
 
@@ -16,7 +18,7 @@ class Mask:
     """A set of item ids, made by `FlatIndex.mask`, to pass as ``allow``.
 
     Masks of one index combine with ``&``, ``|`` and ``~``; ``~`` is relative to the index's items
-    at the time of a search. Unknown ids are ignored.
+    at the time of a search. Unknown ids are ignored. A mask stays right when the index is updated.
 
     Examples
     --------
@@ -33,14 +35,14 @@ class Mask:
         self._index = index
         self._ids = ids  # sorted, unique
         self._complement = complement  # the set is all ids but these
-        self._bits: npt.NDArray[np.uint64] | None = None
+        self._bits: _core.IdMask | None = None
 
-    def _bits_for(self, index: "FlatIndex") -> npt.NDArray[np.uint64]:
-        """Tell the core which rows are in the set; `index` must be the mask's own."""
+    def _bits_for(self, index: "FlatIndex") -> _core.IdMask:
+        """Tell the core which ids are in the set; `index` must be the mask's own."""
         if self._index() is not index:
             raise ValueError("allow: expected a mask of this index, got one of another index")
         if self._bits is None:
-            self._bits = index._core.rows_of(self._ids, self._complement)
+            self._bits = index._rows_of(self._ids, self._complement)
         return self._bits
 
     def _check(self, other: object) -> "Mask":

@@ -166,6 +166,7 @@ class NeighborTable:
         -------
         NeighborTable
         """
+        index = index._frozen()
         found = index.neighbors(k, min_score=min_score, progress=progress, path=path)
         return cls(index.ids, *found)
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "vecrecall/views.hpp"
@@ -21,18 +22,40 @@ struct ItemsView {
 };
 
 struct BuildOptions {
-    // false: the rows are borrowed, as they lie; they must outlive the index and not change
+    // false: the rows are borrowed, as they lie; they must not change, and must outlive the index
+    // and its snapshots, unless `owner` keeps them
     bool copy = true;
     bool codes = true;  // false: no int8 codes; searches scan the rows, in float32
     int threads = 0;    // 0: the library's default
+    std::shared_ptr<const void> owner = nullptr;  // of borrowed rows, let go once they are not used
+};
+
+namespace scan {
+class Items;
+}
+
+// A set of ids, or of all ids but those. Which rows they are is worked out at a search, and kept
+// until the index changes. Safe from many threads.
+class IdMask {
+  public:
+    IdMask(const std::int64_t* ids, std::size_t n, bool complement = false);
+    ~IdMask();
+    IdMask(IdMask&&) noexcept;
+    IdMask& operator=(IdMask&&) noexcept;
+
+    // For the search: a bit a row.
+    std::shared_ptr<const std::vector<std::uint64_t>> rows_in(const scan::Items& items) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 struct SearchOptions {
     std::size_t k = 10;
     // Ids that the query must not get, one row a query; values null for none.
     RaggedView<std::int64_t> exclude;
-    // Per query a bit per row, in words of 64, from FlatIndex::rows_of; null for all rows.
-    const std::uint64_t* const* allow = nullptr;
+    const IdMask* const* allow = nullptr;  // one a query: the only ids it may get; null for all
     double min_score = -std::numeric_limits<double>::infinity();
     int threads = 0;  // 0: the library's default
 };
@@ -43,14 +66,9 @@ struct SearchStats {
     const char* precision = "none";   // of the scan
 };
 
-class FlatIndex {
+// What an index holds at one moment. Never changes; copies are cheap and share everything.
+class Snapshot {
   public:
-    // Throws std::invalid_argument for ids that repeat or are negative.
-    FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options = {});
-    ~FlatIndex();
-    FlatIndex(FlatIndex&&) noexcept;
-    FlatIndex& operator=(FlatIndex&&) noexcept;
-
     std::size_t size() const;
     std::size_t dim() const;
     Metric metric() const;
@@ -64,15 +82,54 @@ class FlatIndex {
     void score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates, float* scores,
                int threads = 0) const;
 
-    // In the order given.
+    // In the order in which they were given; one that was replaced has kept its place.
     void ids(std::int64_t* out) const;
-    // The row of each id, or -1. An index that owns its rows may keep them in an order of its own.
+    // The row of each id, or -1, in an order of the snapshot's own.
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
     const float* row(std::size_t i) const;
 
-    // A bit per row for a set of ids (or for all the others); unknown ids are left aside.
-    std::vector<std::uint64_t> rows_of(const std::int64_t* ids, std::size_t n,
-                                       bool complement) const;
+  private:
+    friend class FlatIndex;
+    explicit Snapshot(std::shared_ptr<const scan::Items> items) : items_(std::move(items)) {}
+
+    std::shared_ptr<const scan::Items> items_;
+};
+
+// Reads see one moment each and wait for no update; updates wait for each other.
+class FlatIndex {
+  public:
+    // Throws std::invalid_argument for ids that repeat or are negative.
+    FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options = {});
+    ~FlatIndex();
+    FlatIndex(FlatIndex&&) noexcept;
+    FlatIndex& operator=(FlatIndex&&) noexcept;
+
+    // For several reads that belong together. The methods that a snapshot has too read one each.
+    Snapshot snapshot() const;
+
+    std::size_t size() const { return snapshot().size(); }
+    std::size_t dim() const { return snapshot().dim(); }
+    Metric metric() const { return snapshot().metric(); }
+    SearchStats search(const MatrixView& queries, const SearchOptions& options,
+                       const ListsOut& out) const {
+        return snapshot().search(queries, options, out);
+    }
+    void score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates, float* scores,
+               int threads = 0) const {
+        snapshot().score(queries, candidates, scores, threads);
+    }
+
+    // All of an update or, where it throws, nothing. Items are copied, ids given; an item without
+    // a bias has a bias of 0. Now and then an update takes as long as building the index.
+    // Throws std::invalid_argument for ids that repeat, are negative or are there already.
+    void add(const ItemsView& items, int threads = 0);
+    // Adds new ones; known ones are replaced, their bias too.
+    void update(const ItemsView& items, int threads = 0);
+    // Throws std::out_of_range for unknown ids, unless they are ignored.
+    void remove(const std::int64_t* ids, std::size_t n, bool ignore_unknown = false,
+                int threads = 0);
+    // Makes what is left of borrowed and removed rows anew, as an index of the items left would be.
+    void compact(int threads = 0);
 
   private:
     struct Impl;

@@ -15,7 +15,7 @@ namespace {
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Centre centre = scan::choose_centre(table, centroids, metric);
+    const scan::Centre centre = scan::choose_centre(table, {centroids}, metric);
     const cluster::Centroids coded(table, centroids, metric, centre, threads);
     parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;

@@ -56,7 +56,7 @@ Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads) : impl_(new I
     impl_->metric = metric;
     impl_->threads = threads;
     if (metric == Metric::kL2) {
-        impl_->centre = scan::choose_centre(kernels::active(), points, metric);
+        impl_->centre = scan::choose_centre(kernels::active(), {points}, metric);
     }
 }
 Lloyd::~Lloyd() = default;
@@ -99,7 +99,7 @@ Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, st
                                        float* scored) const {
     const kernels::KernelTable& table = kernels::active();
     const scan::Centre mu =
-        metric == Metric::kL2 ? centre : scan::choose_centre(table, centers, metric);
+        metric == Metric::kL2 ? centre : scan::choose_centre(table, {centers}, metric);
     const cluster::Centroids centroids(table, centers, metric, mu, threads);
     const std::vector<double> safe = known ? safe_for(centers) : std::vector<double>();
     std::vector<Part> parts(cluster::tasks_for(points.rows));

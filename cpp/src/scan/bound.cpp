@@ -48,9 +48,9 @@ Certificate certify_f32(const Items& items, const BlockStats& block, const Query
     const double dot_error = gamma * reach + (d + 2) * kFloatSmallest;
     const double offset_error = u * offset + kFloatSmallest;
 
-    double exact = query.length * (items.centre_norm() + r);  // ip: |q| |x|
+    double exact = query.length * (items.centre().norm + r);  // ip: |q| |x|
     if (items.metric() == Metric::kL2) exact = (p + r) * (p + r);
-    if (cosine) exact = 1 + items.centre_norm() + r;
+    if (cosine) exact = 1 + items.centre().norm + r;
     const double magnitude = std::fabs(query.constant) + query.multiplier * reach + exact;
 
     double error =
@@ -100,12 +100,12 @@ CodeBound::CodeBound(const Items& items, const Query& query, double step, double
     per_square_ = 0;
     switch (items.metric()) {  // the exact score's own float64 rounding
         case Metric::kIp:
-            fixed_ += lane * query.length * items.centre_norm();
+            fixed_ += lane * query.length * items.centre().norm;
             per_code_ += lane * query.length;
             per_error_ += lane * query.length;
             break;
         case Metric::kCosine:
-            fixed_ += lane * (1 + items.centre_norm());
+            fixed_ += lane * (1 + items.centre().norm);
             per_code_ += lane;
             per_error_ += lane;
             break;

@@ -78,7 +78,7 @@ double Candidates::undecided(double share, std::vector<float>& scratch) const {
     return static_cast<double>(open - rank) * k / static_cast<double>(rank);
 }
 
-void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
+void Candidates::make_exact(const Rescore& rescore, const Items& items) {
     std::vector<std::uint32_t> rows(count_);
     for (std::uint32_t i = 0; i < count_; ++i) rows[i] = hits_[i].row;
     rescored_ += score_best(table_, rows.data(), intervals_, count_, k_, rescore);
@@ -88,8 +88,8 @@ void Candidates::make_exact(const Rescore& rescore, const IdMap& ids) {
         if (intervals_[i].exact()) order.push_back(i);
     }
     const auto better = [&](std::uint32_t a, std::uint32_t b) {
-        return Scored{intervals_[a].lowest, ids.id(rows[a])}.before(
-            {intervals_[b].lowest, ids.id(rows[b])});
+        return Scored{intervals_[a].lowest, items.id(rows[a])}.before(
+            {intervals_[b].lowest, items.id(rows[b])});
     };
     if (order.size() > k_) {
         std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),

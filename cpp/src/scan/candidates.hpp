@@ -78,7 +78,7 @@ class Candidates {
     // items.
     double undecided(double share, std::vector<float>& scratch) const;
     // Scores exactly what may be among the k best, and keeps those.
-    void make_exact(const Rescore& rescore, const IdMap& ids);
+    void make_exact(const Rescore& rescore, const Items& items);
 
     std::uint32_t size() const { return count_; }
     std::uint32_t row(std::size_t i) const { return hits_[i].row; }

@@ -24,21 +24,32 @@ std::vector<std::uint32_t> sample_of(std::size_t rows) {
     return sample;
 }
 
+// Squared, of the sample's rows from a centre.
+std::vector<double> distances(const kernels::KernelTable& table, const Rows& rows,
+                              const std::vector<std::uint32_t>& sample, const Centre& centre) {
+    std::vector<double> squares(sample.size());
+    for (std::size_t i = 0; i < sample.size(); ++i) {
+        table.sum_squared_differences(centre.wide.data(), rows.row(sample[i]), rows.dim(), nullptr,
+                                      1, &squares[i]);
+    }
+    return squares;
+}
+
 // `squares`: per row of the sample |x|^2.
-Centre mean_of(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
+Centre mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metric,
                const std::vector<std::uint32_t>& sample, const std::vector<double>& squares) {
-    std::vector<double> mean(rows.dim, 0.0);
+    std::vector<double> mean(rows.dim(), 0.0);
     for (std::size_t i = 0; i < sample.size(); ++i) {
         const double length = metric == Metric::kCosine ? std::sqrt(squares[i]) : 1.0;
         const float* row = rows.row(sample[i]);
-        for (std::size_t j = 0; j < rows.dim && length > 0; ++j) mean[j] += row[j] / length;
+        for (std::size_t j = 0; j < rows.dim() && length > 0; ++j) mean[j] += row[j] / length;
     }
-    Centre centre = no_centre(rows.dim);
-    for (std::size_t j = 0; j < rows.dim; ++j) {
+    Centre centre = no_centre(rows.dim());
+    for (std::size_t j = 0; j < rows.dim(); ++j) {
         centre.narrow[j] = static_cast<float>(mean[j] / static_cast<double>(sample.size()));
     }
-    widen_query(centre.narrow.data(), rows.dim, centre.wide.data());
-    centre.norm = norm(table, centre.wide.data(), centre.narrow.data(), rows.dim) * kUp;
+    widen_query(centre.narrow.data(), rows.dim(), centre.wide.data());
+    centre.norm = norm(table, centre.wide.data(), centre.narrow.data(), rows.dim()) * kUp;
     return centre;
 }
 
@@ -50,18 +61,14 @@ Centre no_centre(std::size_t dim) {
             .norm = 0};
 }
 
-Centre choose_centre(const kernels::KernelTable& table, const MatrixView& rows, Metric metric) {
-    Centre none = no_centre(rows.dim);
-    const std::vector<std::uint32_t> sample = sample_of(rows.rows);
-    if (sample.empty() || rows.dim == 0) return none;
-    std::vector<double> squares(sample.size());
-    table.sum_squared_differences(none.wide.data(), rows.data, rows.dim, sample.data(),
-                                  sample.size(), squares.data());
+Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric) {
+    Centre none = no_centre(rows.dim());
+    const std::vector<std::uint32_t> sample = sample_of(rows.size());
+    if (sample.empty() || rows.dim() == 0) return none;
+    std::vector<double> squares = distances(table, rows, sample, none);
     Centre centre = mean_of(table, rows, metric, sample, squares);
     if (metric == Metric::kCosine) return centre;  // unit rows never lose by it
-    std::vector<double> left(sample.size());
-    table.sum_squared_differences(centre.wide.data(), rows.data, rows.dim, sample.data(),
-                                  sample.size(), left.data());
+    std::vector<double> left = distances(table, rows, sample, centre);
     return median(left) < median(squares) ? centre : none;
 }
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/table.hpp"
+#include "scan/rows.hpp"
 #include "vecrecall/flat_index.hpp"
-#include "vecrecall/views.hpp"
 
 namespace vecrecall::scan {
 
@@ -23,6 +23,6 @@ Centre no_centre(std::size_t dim);
 
 // The mean of a sample (under cosine of rows of length one), where that brings the typical row
 // closer; else zero: one huge row can drag the mean away from all the others.
-Centre choose_centre(const kernels::KernelTable& table, const MatrixView& rows, Metric metric);
+Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric);
 
 }  // namespace vecrecall::scan

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/registry.hpp"
-#include "scan/items.hpp"
+#include "scan/segment.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::scan {
@@ -15,7 +15,7 @@ constexpr double kCoarse = 3.0;
 
 }  // namespace
 
-Codes::Codes(const Items& items, int threads)
+Codes::Codes(const Segment& items, int threads)
     : quads_((items.dim() + 3) / 4),
       codes_(checked_product(whole_words(items.size()), quads_ * 4)),
       stats_(items.blocks()) {
@@ -31,16 +31,16 @@ Codes::Codes(const Items& items, int threads)
     coarse_error_ = kCoarse * *middle;
 }
 
-void Codes::quantise(const kernels::KernelTable& table, const Items& items, std::size_t block) {
+void Codes::quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
     const std::size_t first = block * kBlockItems;
-    const std::size_t n = std::min(kBlockItems, items.size() - first);
+    const std::size_t n = items.block_size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
     kernels::QuantiseI8 job{.rows = items.scored().rows.row(first),
                             .n_rows = n,
                             .dim = items.dim(),
                             .scales = scales.empty() ? nullptr : scales.data(),
-                            .centre = items.wide_centre(),
+                            .centre = items.centre().wide.data(),
                             .codes = codes_.data() + first * quads_ * 4,
                             .n_panels = whole_words(n) / kernels::kPanelItems};
     const double largest = table.largest_residual(job);

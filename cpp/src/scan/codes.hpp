@@ -9,7 +9,7 @@
 
 namespace vecrecall::scan {
 
-class Items;
+class Segment;
 
 // Kernels take items by whole words of liveness bits.
 inline std::size_t whole_words(std::size_t items) {
@@ -27,19 +27,23 @@ struct CodeStats {
 // Rows in blocks, blocks in panels of 16 items, as the kernels read them; see ScanI8.
 class Codes {
   public:
+    // Up to here a sum of d products 255 * 127 fits 32 bits.
+    static bool possible(std::size_t dim) { return dim <= 65536; }
+
     Codes() = default;
-    Codes(const Items& items, int threads);
+    Codes(const Segment& items, int threads);
 
     bool empty() const { return stats_.empty(); }
     std::size_t quads() const { return quads_; }
     const CodeStats& stats(std::size_t block) const { return stats_[block]; }
-    // Codes that miss far more than those of most blocks, for the sake of a few huge values.
-    bool coarse(std::size_t block) const { return stats_[block].error_length > coarse_error_; }
+    // Codes that miss more than this miss far more than those of most blocks, for the sake of a few
+    // huge values.
+    double coarse_error() const { return coarse_error_; }
     // The panels from a row on; the row begins a panel.
     const std::uint8_t* from_row(std::size_t row) const { return codes_.data() + row * quads_ * 4; }
 
   private:
-    void quantise(const kernels::KernelTable& table, const Items& items, std::size_t block);
+    void quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block);
 
     std::size_t quads_ = 0;
     Buffer<std::uint8_t> codes_;

@@ -35,7 +35,7 @@ void Finisher::write(const ListsOut& out) {
     std::vector<Scored> scored;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
         if (!intervals_[i].exact()) continue;
-        scored.push_back({intervals_[i].lowest, job_.items.ids().id(rows_[i])});
+        scored.push_back({intervals_[i].lowest, job_.items.id(rows_[i])});
     }
     write_best(job_, q_, scored, out);
 }

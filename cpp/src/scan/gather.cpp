@@ -26,15 +26,13 @@ std::size_t count_bits(const std::uint64_t* words, std::size_t n) {
     return count;
 }
 
-std::size_t words_of(const Items& items) { return whole_words(items.size()) / kernels::kWordItems; }
-
 class Gatherer {
   public:
     Gatherer(const Job& job, std::size_t q) : job_(job), q_(q) {}
 
     std::size_t run(const ListsOut& out) {
         const std::uint64_t* live = job_.live(q_);
-        for (std::size_t w = 0; w < words_of(job_.items); ++w) {
+        for (std::size_t w = 0; w < job_.items.live().size(); ++w) {
             for (std::uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
                 const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
                 const auto row = static_cast<std::uint32_t>(w * kernels::kWordItems + bit);
@@ -53,7 +51,7 @@ class Gatherer {
         std::vector<float> scores(rows_.size());
         job_.score(q_, rows_.data(), rows_.size(), scores.data());
         for (std::size_t i = 0; i < rows_.size(); ++i) {
-            scored_.push_back({scores[i], job_.items.ids().id(rows_[i])});
+            scored_.push_back({scores[i], job_.items.id(rows_[i])});
         }
         rows_.clear();
         const std::size_t k = job_.options.k;
@@ -72,12 +70,12 @@ class Gatherer {
 bool worth_gathering(const Job& job) {
     const std::size_t n = job.items.size();
     if (job.options.k >= n / kListShare) return true;
-    if (job.options.allow == nullptr) return false;
+    if (job.allow == nullptr) return false;
     const std::uint64_t* counted = nullptr;
     for (std::size_t q = 0; q < job.queries.size(); ++q) {
         const std::uint64_t* live = job.live(q);
         if (live == counted) continue;
-        if (count_bits(live, words_of(job.items)) > n / kAllowedShare) return false;
+        if (count_bits(live, job.items.live().size()) > n / kAllowedShare) return false;
         counted = live;
     }
     return true;

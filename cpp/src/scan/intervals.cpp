@@ -8,13 +8,16 @@ namespace vecrecall::scan {
 
 void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric metric, bool codes,
                const MatrixView& rows, float* lowest, float* highest) {
-    const Items items(view, metric, {.copy = false, .codes = codes, .threads = 1});
+    const Source source{.rows = {view.rows}, .ids = view.ids, .bias = view.bias};
+    const BuildOptions build{.copy = false, .codes = codes, .threads = 1};
+    const Items items(make_base(source, metric, build), codes);
     const QueryBatch queries(table, items, rows, {}, 1);
     const SearchOptions options{.k = 1, .threads = 1};
     const Job job{.table = table,
                   .items = items,
                   .queries = queries,
                   .options = options,
+                  .allow = nullptr,
                   .codes = codes,
                   .first_threshold = -std::numeric_limits<float>::infinity()};
     const std::size_t m = queries.size();
@@ -24,10 +27,10 @@ void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric 
     Step step(m);
     for (std::size_t b = 0; b < items.blocks(); ++b) {
         const std::size_t first = b * kBlockItems;
-        stepper->enter_block(b);
+        stepper->enter_block(items.block(b));
         for (std::size_t q = 0; q < m; ++q) {
             step.thresholds[q] = job.first_threshold;  // everything is a hit
-            step.live[q] = items.live() + first / kernels::kWordItems;
+            step.live[q] = items.live().data() + first / kernels::kWordItems;
             step.hits[q] = {hits.data() + q * kBlockItems, 0};
         }
         stepper->scan(first, std::min(kBlockItems, items.size() - first), step);

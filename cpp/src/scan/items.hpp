@@ -1,85 +1,121 @@
-// The items of an index as the scan sees them: rows, and what is derived from them block by block.
+// The items of an index at one moment, as the scan sees them.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "id_map.hpp"
-#include "memory.hpp"
-#include "scan/centre.hpp"
-#include "scan/codes.hpp"
-#include "scoring.hpp"
+#include "scan/added_rows.hpp"
+#include "scan/segment.hpp"
 
 namespace vecrecall::scan {
 
-// Items share one bound within a block.
-inline constexpr std::size_t kBlockItems = 2048;
+using Words = std::vector<std::uint64_t>;  // a bit a row
 
-// The scan sees an item x as r = x - mu (ip, l2) or r = x / |x| - mu (cosine), and an offset:
-// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2). All are upper bounds over a block.
-struct BlockStats {
-    double radius;      // max |r|; infinite where the float32 scan has no bound
-    double max_offset;  // max |offset|
-    double top_offset;  // max offset
+// A block of all items is one of a segment.
+struct Block {
+    const Segment* segment;
+    std::size_t index;  // within the segment
+
+    std::size_t size() const { return segment->block_size(index); }
+    std::size_t first() const { return index * kBlockItems; }  // row of the segment
+    const BlockStats& stats() const { return segment->stats(index); }
+    const CodeStats& code_stats() const { return segment->codes().stats(index); }
 };
 
+// Segments one after the other, each from the beginning of a block: row r is in block
+// r / kBlockItems. The first was there when the index was built, or rebuilt; it is empty only where
+// it is the only one. What was removed since is still there, but not live. Never changes, but that
+// the one writer puts rows of later items into the table of added ones.
 class Items {
   public:
-    Items(const ItemsView& items, Metric metric, const BuildOptions& options);
+    // All of one segment.
+    Items(std::shared_ptr<const Segment> base, bool with_codes);
+    // Those that are live; n_places: all places are below it.
+    Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Words live,
+          std::shared_ptr<AddedRows> added, std::size_t n_places);
 
-    std::size_t size() const { return scored_.rows.rows; }
-    std::size_t dim() const { return scored_.rows.dim; }
-    Metric metric() const { return scored_.metric; }
-    std::size_t blocks() const { return stats_.size(); }
+    std::size_t size() const { return size_; }  // without those removed
+    std::size_t rows() const { return rows_; }  // with them
+    std::size_t dim() const { return base().dim(); }
+    Metric metric() const { return base().metric(); }
+    std::size_t blocks() const { return blocks_.size(); }
+    const Block& block(std::size_t b) const { return blocks_[b]; }
+    const std::vector<std::shared_ptr<const Segment>>& segments() const { return segments_; }
+    const Segment& base() const { return *segments_.front(); }
+    // No two are alike, in one process.
+    std::uint64_t version() const { return version_; }
 
-    const ScoredItems& scored() const { return scored_; }
-    const IdMap& ids() const { return *ids_; }
-    bool ordered() const { return !order_.empty(); }
-    // Where a row of ours stood in what the caller gave.
-    std::size_t given_row(std::size_t row) const { return order_.empty() ? row : order_[row]; }
-    const Codes& codes() const { return codes_; }
-    const BlockStats& stats(std::size_t block) const { return stats_[block]; }
-    // Zero-padded to padded_dim.
-    const float* centre() const { return centre_.narrow.data(); }
-    double centre_norm() const { return centre_.norm; }
-    const double* wide_centre() const { return centre_.wide.data(); }
-    // A bit per row, set for every item; the rest of the last words is clear.
-    const std::uint64_t* live() const { return live_.data(); }
+    std::int64_t id(std::size_t row) const {
+        const Block& b = blocks_[row / kBlockItems];
+        return b.segment->ids().id(b.first() + row % kBlockItems);
+    }
+    const float* row(std::size_t row) const {
+        const Block& b = blocks_[row / kBlockItems];
+        return b.segment->scored().rows.row(b.first() + row % kBlockItems);
+    }
+    double bias(std::size_t row) const;
+    // Items in the order of their places are in the order of insertion.
+    std::size_t place(std::size_t row) const {
+        const Block& b = blocks_[row / kBlockItems];
+        return b.segment->place(b.first() + row % kBlockItems);
+    }
+    std::size_t n_places() const { return n_places_; }
+    // The rows in order of insertion.
+    std::vector<std::uint32_t> rows_by_place() const;
+    // The row of an id, or -1.
+    std::int64_t find(std::int64_t id) const;
+    const std::shared_ptr<AddedRows>& added() const { return added_; }
 
-    // 1 / |x| for a run of rows, 0 for a zero row.
-    std::vector<double> inverse_lengths(const kernels::KernelTable& table, std::size_t first,
-                                        std::size_t n) const;
-    // Per row 1 / |x| (cosine), or null.
-    const float* scales() const { return scales_.empty() ? nullptr : scales_.data(); }
+    // A bit per row of every block, set for every item.
+    const Words& live() const { return live_; }
+    bool is_live(std::size_t row) const {
+        return row / 64 < live_.size() && (live_[row / 64] >> (row % 64) & 1) != 0;
+    }
+    // Calls with every row that is live.
+    template <class Visit>
+    void for_live(Visit visit) const;
+
+    // The rows are by length, at least those of the base.
+    bool ordered() const { return base().ordered(); }
+    bool has_codes() const { return with_codes_; }
+    // Far coarser than those of most blocks.
+    bool coarse(const Block& b) const { return b.code_stats().error_length > coarse_error_; }
+    const Centre& centre() const { return base().centre(); }
     // Not all offsets are zero.
-    bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
-    // Those of a run of rows.
-    void copy_offsets(std::size_t first, std::size_t n, float* to) const;
+    bool has_offsets() const { return has_offsets_; }
+
+    // Exact scores, see score_rows.
+    void score(const kernels::KernelTable& table, const double* query, double query_norm,
+               const std::uint32_t* rows, std::size_t n, float* scores) const;
 
   private:
-    void take_rows(const kernels::KernelTable& table, const ItemsView& items, int threads);
-    void take_ids(const std::int64_t* ids);
-    void derive_block(const kernels::KernelTable& table, std::size_t block);
-    void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
-                       BlockStats& stats);
-    void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
-    void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
-                            BlockStats& stats);
+    void list_blocks();
 
-    std::vector<std::uint32_t> order_;  // empty: as given
-    Buffer<float> owned_rows_;
-    std::vector<double> bias_;
-    ScoredItems scored_;
-    std::unique_ptr<IdMap> ids_;
-    Centre centre_;
-    Buffer<float> scales_;
-    Buffer<float> offsets_;  // l2; else the bias is all there is to them
-    std::vector<BlockStats> stats_;
-    std::vector<std::uint64_t> live_;
-    Codes codes_;
+    std::vector<std::shared_ptr<const Segment>> segments_;
+    std::vector<Block> blocks_;
+    Words live_;
+    std::shared_ptr<AddedRows> added_;  // null: nothing was added
+    bool with_codes_;
+    bool has_offsets_ = false;
+    double coarse_error_;
+    std::size_t size_ = 0;
+    std::size_t rows_ = 0;
+    std::size_t n_places_;
+    std::uint64_t version_;
 };
 
-inline std::size_t blocks_for(std::size_t rows) { return (rows + kBlockItems - 1) / kBlockItems; }
+// The base of an index over `items`, and all of them.
+std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
+                                         const BuildOptions& options);
+
+template <class Visit>
+void Items::for_live(Visit visit) const {
+    for (std::size_t w = 0; w < live_.size(); ++w) {
+        for (std::uint64_t bits = live_[w]; bits != 0; bits &= bits - 1) {
+            visit(w * 64 + static_cast<std::size_t>(__builtin_ctzll(bits)));
+        }
+    }
+}
 
 }  // namespace vecrecall::scan

@@ -1,11 +1,11 @@
-// In which order an index keeps its rows.
+// In which order a segment keeps its rows.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "kernels/table.hpp"
-#include "vecrecall/views.hpp"
+#include "scan/rows.hpp"
 
 namespace vecrecall::scan {
 
@@ -13,8 +13,7 @@ namespace vecrecall::scan {
 // have tight bounds. The likelier half comes first (long rows for inner products, short ones for
 // distances) and raises the thresholds, so that whole blocks of the other can be passed over. Empty
 // where the order given is as good.
-std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table,
-                                           const MatrixView& rows, const double* centre,
-                                           bool longest_first, int threads);
+std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, const Rows& rows,
+                                           const double* centre, bool longest_first, int threads);
 
 }  // namespace vecrecall::scan

@@ -43,7 +43,7 @@ Limits limits_for(const Job& job) {
     const std::size_t k = job.options.k;
     Limits limits{};
     limits.step = job.codes ? kBlockItems : longest_step_f32(job.items.dim());
-    const std::size_t all = whole_words(job.items.size());
+    const std::size_t all = whole_words(job.items.rows());
     limits.hard = std::max<std::size_t>(4 * std::min(k, all), 4096);
     limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all) / 2, 64));
     limits.room = std::min(limits.hard + limits.step, all);
@@ -84,7 +84,7 @@ Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
       intervals_(checked_product(group.size(), limits.room)),
       step_(group.size()),
       step_items_(std::min(kFirstStep, limits.step)),
-      next_outlook_(std::max(job.items.size() / kFirstOutlook, kFewestToJudge)) {
+      next_outlook_(std::max(job.items.rows() / kFirstOutlook, kFewestToJudge)) {
     if (job.codes) codes_ = step_i8(job, group.first(), group.size());
     candidates_.reserve(group.size());
     for (std::size_t q = 0; q < group.size(); ++q) {
@@ -105,8 +105,8 @@ void Scanner::run() {
 }
 
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
-void Scanner::choose_stepper(std::size_t block) {
-    const bool by_codes = codes_ && !job_.items.codes().coarse(block);
+void Scanner::choose_stepper(const Block& block) {
+    const bool by_codes = codes_ && !job_.items.coarse(block);
     const std::size_t longest = longest_step_f32(job_.items.dim());
     if (!by_codes && !floats_) floats_ = step_f32(job_, group_.first(), group_.size(), longest);
     stepper_ = by_codes ? codes_.get() : floats_.get();
@@ -125,9 +125,9 @@ bool Scanner::out_of_reach() const {
 }
 
 void Scanner::scan_block(std::size_t block) {
-    choose_stepper(block);
-    const std::size_t end = std::min(job_.items.size(), (block + 1) * kBlockItems);
-    items_seen_ += end - block * kBlockItems;
+    choose_stepper(job_.items.block(block));
+    const std::size_t end = block * kBlockItems + job_.items.block(block).size();
+    items_seen_ += job_.items.block(block).size();
     if (out_of_reach()) return;
     for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
@@ -165,10 +165,9 @@ void Scanner::take_in() {
 void Scanner::take_in(std::size_t q, std::uint32_t count) {
     Candidates& candidates = candidates_[q];
     const IdSet& excluded = job_.queries[group_.first() + q].excluded;
-    const IdMap& ids = job_.items.ids();
     const std::uint32_t first = candidates.size();
     candidates.take_in(count, stepper_->certificate(q),
-                       [&](std::uint32_t row) { excluded.prefetch(ids.id(row)); });
+                       [&](std::uint32_t row) { excluded.prefetch(job_.items.id(row)); });
     if (excluded.empty()) return;
     candidates.leave_out(first,
                          [&](std::uint32_t row) { return job_.excluded(group_.first() + q, row); });
@@ -192,11 +191,11 @@ bool Scanner::too_many_to_score(std::size_t q) {
 }
 
 double Scanner::all_products() const {
-    return static_cast<double>(job_.items.size()) * static_cast<double>(job_.items.dim());
+    return static_cast<double>(job_.items.rows()) * static_cast<double>(job_.items.dim());
 }
 
 double Scanner::seen_share() const {
-    return static_cast<double>(items_seen_) / static_cast<double>(job_.items.size());
+    return static_cast<double>(items_seen_) / static_cast<double>(job_.items.rows());
 }
 
 void Scanner::count_undecided() {
@@ -219,7 +218,7 @@ void Scanner::make_exact(std::size_t q) {
         [&](const std::uint32_t* rows, std::size_t n, float* scores) {
             job_.score(group_.first() + q, rows, n, scores);
         },
-        job_.items.ids());
+        job_.items);
     hits_seen_ += kHitsAScore * (candidates_[q].rescored() - before);
     group_.raise(q, candidates_[q].threshold());
 }
@@ -231,7 +230,7 @@ bool Scanner::early() const {
 
 // Three times the hits of a perfect scan, k (1 + ln(n / k)), for what the bounds leave open.
 double Scanner::hits_of_good_codes() const {
-    const auto n = static_cast<double>(job_.items.size());
+    const auto n = static_cast<double>(job_.items.rows());
     const double k = std::min(static_cast<double>(job_.options.k), n);
     return 3 * k * (1 + std::log(n / k)) + 768;
 }

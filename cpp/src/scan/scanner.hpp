@@ -75,7 +75,7 @@ class Scanner {
     bool gave_up_codes() const { return gave_up_codes_; }
 
   private:
-    void choose_stepper(std::size_t block);
+    void choose_stepper(const Block& block);
     bool out_of_reach() const;
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);

@@ -32,7 +32,7 @@ float smallest_passing(double min_score) {
 }
 
 int threads_worth(const Items& items, std::size_t queries, int threads) {
-    const double work = static_cast<double>(queries) * static_cast<double>(items.size()) *
+    const double work = static_cast<double>(queries) * static_cast<double>(items.rows()) *
                         static_cast<double>(items.dim());
     return work < static_cast<double>(kTinyWork) ? 1 : threads;
 }
@@ -129,6 +129,24 @@ class Wave {
     std::vector<std::unique_ptr<Scanner>> scanners_;
 };
 
+// What the masks mean for these items, kept for the time of a search.
+class Allowed {
+  public:
+    Allowed(const Items& items, const IdMask* const* masks, std::size_t queries) {
+        if (!masks) return;
+        for (std::size_t q = 0; q < queries; ++q) {
+            if (q == 0 || masks[q] != masks[q - 1]) kept_.push_back(masks[q]->rows_in(items));
+            rows_.push_back(kept_.back()->data());
+        }
+    }
+
+    const std::uint64_t* const* rows() const { return rows_.empty() ? nullptr : rows_.data(); }
+
+  private:
+    std::vector<std::shared_ptr<const Words>> kept_;
+    std::vector<const std::uint64_t*> rows_;
+};
+
 void write_padding(const ListsOut& out) {
     const std::size_t n = checked_product(out.rows, out.width);
     std::fill_n(out.ids, n, std::int64_t{-1});
@@ -168,6 +186,7 @@ SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
                         .items = job.items,
                         .queries = queries,
                         .options = job.options,
+                        .allow = job.allow,
                         .codes = job.codes && !outcome.gave_up_codes,
                         .first_threshold = job.first_threshold};
         run_waves(again, threads, false, out, outcome);  // which proves every threshold
@@ -187,11 +206,13 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
     const kernels::KernelTable& table = kernels::active();
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
+    const Allowed allowed(items, options.allow, queries.rows);
     const Job job{.table = table,
                   .items = items,
                   .queries = batch,
                   .options = options,
-                  .codes = !items.codes().empty(),
+                  .allow = allowed.rows(),
+                  .codes = items.has_codes(),
                   .first_threshold = smallest_passing(options.min_score)};
     return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
 }

@@ -23,8 +23,8 @@ class Stepper {
     virtual ~Stepper() = default;
 
     // Before the steps of a block: what its bounds certify.
-    virtual void enter_block(std::size_t block) = 0;
-    // Items first .. first + n - 1 of that block; first is a multiple of 64.
+    virtual void enter_block(const Block& block) { block_ = block; }
+    // Rows first .. first + n - 1 of all, in that block; first is a multiple of 64.
     virtual void scan(std::size_t first, std::size_t n, Step& step) = 0;
 
     const Certificate& certificate(std::size_t q) const { return certificates_[q]; }
@@ -34,9 +34,14 @@ class Stepper {
         : job_(job), first_query_(first_query), certificates_(n) {}
 
     std::size_t n_queries() const { return certificates_.size(); }
+    std::size_t segment_row(std::size_t row) const { return block_.first() + row % kBlockItems; }
+    void copy_offsets(std::size_t first, std::size_t n, float* to) const {
+        block_.segment->copy_offsets(segment_row(first), n, to);
+    }
 
     const Job& job_;
     std::size_t first_query_;
+    Block block_{};
     std::vector<Certificate> certificates_;
 };
 

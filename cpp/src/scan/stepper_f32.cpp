@@ -23,10 +23,11 @@ class F32 : public Stepper {
         else interleave_queries();
     }
 
-    void enter_block(std::size_t block) override {
+    void enter_block(const Block& block) override {
+        Stepper::enter_block(block);
         for (std::size_t q = 0; q < n_queries(); ++q) {
             certificates_[q] =
-                certify_f32(job_.items, job_.items.stats(block), job_.queries[first_query_ + q]);
+                certify_f32(job_.items, block.stats(), job_.queries[first_query_ + q]);
         }
     }
 
@@ -34,7 +35,7 @@ class F32 : public Stepper {
         for (std::size_t q = 0; q < n_queries(); ++q) {
             thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
         }
-        if (job_.items.has_offsets()) job_.items.copy_offsets(first, n, offsets_.data());
+        if (job_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
         const kernels::Sieve sieve{.offsets = offsets_.data(),
                                    .thresholds = thresholds_.data(),
                                    .live = step.live.data(),
@@ -70,15 +71,19 @@ class F32 : public Stepper {
     }
 
     const float* scales(std::size_t first) const {
-        return job_.items.scales() ? job_.items.scales() + first : nullptr;
+        const float* all = block_.segment->scales();
+        return all ? all + segment_row(first) : nullptr;
+    }
+    const float* rows(std::size_t first) const {
+        return block_.segment->scored().rows.row(segment_row(first));
     }
 
     void scan_rows(std::size_t first, std::size_t n, const kernels::Sieve& sieve) {
-        job_.table.scan_rows_f32({.rows = job_.items.scored().rows.row(first),
+        job_.table.scan_rows_f32({.rows = rows(first),
                                   .n_rows = n,
                                   .dim = job_.items.dim(),
                                   .scales = scales(first),
-                                  .centre = job_.items.centre(),
+                                  .centre = job_.items.centre().narrow.data(),
                                   .queries = queries_.data(),
                                   .n_queries = n_queries(),
                                   .sieve = sieve});
@@ -86,11 +91,11 @@ class F32 : public Stepper {
 
     void scan_panels(std::size_t first, std::size_t n, const kernels::Sieve& sieve) {
         const std::size_t n_panels = whole_words(n) / kernels::kPanelItems;
-        job_.table.pack_f32({.rows = job_.items.scored().rows.row(first),
+        job_.table.pack_f32({.rows = rows(first),
                              .n_rows = n,
                              .dim = job_.items.dim(),
                              .scales = scales(first),
-                             .centre = job_.items.centre(),
+                             .centre = job_.items.centre().narrow.data(),
                              .panels = panels_.data(),
                              .n_panels = n_panels});
         job_.table.scan_panels_f32({.panels = panels_.data(),

@@ -15,7 +15,8 @@ class I8 : public Stepper {
     I8(const Job& job, std::size_t first_query, std::size_t n)
         : Stepper(job, first_query, n),
           few_(n <= kFewQueries),
-          queries_(checked_product(n, job.items.codes().quads() * 4)),
+          quads_((job.items.dim() + 3) / 4),
+          queries_(checked_product(n, quads_ * 4)),
           code_sums_(n),
           scales_(job.items.has_offsets() ? n : 0),
           thresholds_(n),
@@ -25,10 +26,11 @@ class I8 : public Stepper {
         for (std::size_t q = 0; q < n; ++q) quantise_query(q);
     }
 
-    void enter_block(std::size_t block) override {
-        const CodeStats& stats = job_.items.codes().stats(block);
+    void enter_block(const Block& block) override {
+        Stepper::enter_block(block);
+        const CodeStats& stats = block.code_stats();
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            certificates_[q] = bounds_[q].certify(stats, job_.items.stats(block));
+            certificates_[q] = bounds_[q].certify(stats, block.stats());
             if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
         }
     }
@@ -41,15 +43,15 @@ class I8 : public Stepper {
                 thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
             }
         }
-        if (job_.items.has_offsets()) job_.items.copy_offsets(first, n, offsets_.data());
-        const kernels::ScanI8 scan{.codes = job_.items.codes().from_row(first),
+        if (job_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        const kernels::ScanI8 scan{.codes = block_.segment->codes().from_row(segment_row(first)),
                                    .n_panels = whole_words(n) / kernels::kPanelItems,
-                                   .n_quads = job_.items.codes().quads(),
+                                   .n_quads = quads_,
                                    .queries = queries_.data(),
                                    .n_queries = n_queries(),
                                    .code_sums = code_sums_.data(),
                                    .scales = scales_.empty() ? nullptr : scales_.data(),
-                                   .masked = job_.options.allow != nullptr,
+                                   .masked = job_.allow != nullptr,
                                    .sieve = {.offsets = offsets_.data(),
                                              .thresholds = thresholds_.data(),
                                              .int_thresholds = int_thresholds_.data(),
@@ -75,7 +77,7 @@ class I8 : public Stepper {
         const double step = finite && largest > 0 ? largest / limit : 1.0;
         double missed = finite ? 0.0 : std::numeric_limits<double>::infinity();
         std::int32_t sum = 0;
-        for (std::size_t j = 0; j < job_.items.codes().quads() * 4; ++j) {
+        for (std::size_t j = 0; j < quads_ * 4; ++j) {
             const double value = finite && j < dim ? p[j] : 0.0;
             const double g = std::clamp(std::nearbyint(value / step), -limit, limit);
             const double f = value - step * g;
@@ -92,14 +94,14 @@ class I8 : public Stepper {
 
     // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
     std::int8_t* place(std::size_t q, std::size_t j) {
-        const std::size_t quads = job_.items.codes().quads();
         const std::size_t width = few_ ? 1 : job_.table.i8_query_block;
         const std::size_t q0 = q - q % width;
         const std::size_t in_block = std::min(width, n_queries() - q0);
-        return queries_.data() + q0 * quads * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
+        return queries_.data() + q0 * quads_ * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
     }
 
     bool few_;
+    std::size_t quads_;
     Buffer<std::int8_t> queries_;
     std::vector<CodeBound> bounds_;
     std::vector<std::int32_t> code_sums_;

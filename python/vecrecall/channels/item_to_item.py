@@ -182,12 +182,11 @@ class LiveNeighbors:
         self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
     ) -> SearchResult:
         """Join the lists of each user's items."""
-        rows = self._vectors.find(items.values)
-        known = np.flatnonzero(rows >= 0)
+        known, vectors = self._vectors.of(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
         barred = own if exclude is None else beside(own, take_rows(exclude, users))
-        found = search(self._index, self._vectors.rows(rows[known]), self._depth, barred)
+        found = search(self._index, vectors, self._depth, barred)
         offsets = offsets_of(np.bincount(users, minlength=len(items)))
         return join_searched(found, weights[known], offsets, k, how, self._min_score)
 
@@ -195,11 +194,8 @@ class LiveNeighbors:
 class _Vectors(Protocol):
     """Vectors by id."""
 
-    def find(self, ids: I64) -> I64:
-        """Find the rows of ids, -1 for unknown ones."""
-
-    def rows(self, numbers: I64) -> F32:
-        """Copy out rows."""
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        """Find the places of known ids, and their vectors."""
 
 
 class _IndexVectors:
@@ -213,11 +209,8 @@ class _IndexVectors:
             )
         self._index = index
 
-    def find(self, ids: I64) -> I64:
-        return self._index._core.find(ids)
-
-    def rows(self, numbers: I64) -> F32:
-        return self._index._core.rows(numbers)
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        return self._index._now().known_vectors(ids)
 
 
 class _Table:
@@ -228,8 +221,7 @@ class _Table:
         n = len(self._table)
         self._keys = Keys(np.arange(n) if ids is None else _coerce.ids(ids, "ids", n), "ids")
 
-    def find(self, ids: I64) -> I64:
-        return self._keys.find(ids)
-
-    def rows(self, numbers: I64) -> F32:
-        return self._table[numbers]
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        rows = self._keys.find(ids)
+        known = np.flatnonzero(rows >= 0)
+        return known, self._table[rows[known]]
