@@ -279,7 +279,8 @@ class FlatIndex:
         Notes
         -----
         Blocks of thousands of items are searched at once: beside the result, little memory is
-        in use. Items that are added or removed meanwhile make no difference. Under ip and l2 the score is of the item's own vector as the query.
+        in use. Items that are added or removed meanwhile make no difference. Under ip and l2 the
+        score is of the item's own vector as the query.
 
         Examples
         --------
@@ -358,8 +359,8 @@ class FlatIndex:
         -----
         The work is that of the new rows, of a block of 2048, and of a few bits for every item. The
         index is made anew, in the time that building it takes, when a sixteenth of all rows is
-        gone (for borrowed rows a quarter) or as many items are new as it was made with. In the
-        meantime both are in memory, and searches go on.
+        gone (a quarter if they are borrowed, a 32nd if they are kept by length) or as many items
+        are new as it was made with. In the meantime both are in memory, and searches go on.
 
         Examples
         --------

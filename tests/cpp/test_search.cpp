@@ -2,79 +2,19 @@
 // size.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "check.hpp"
+#include "expected.hpp"
 #include "vecrecall/flat_index.hpp"
 #include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
+using test::Answer;
+using test::bits;
+using test::expected_list;
 
 namespace {
-
-double lanes(const std::vector<double>& terms) {
-    double a[8] = {};
-    for (std::size_t j = 0; j < terms.size(); ++j) a[j % 8] += terms[j];
-    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
-}
-
-double products(const float* a, const float* b, std::size_t d) {
-    std::vector<double> terms(d);
-    for (std::size_t j = 0; j < d; ++j) terms[j] = static_cast<double>(a[j]) * b[j];
-    return lanes(terms);
-}
-
-float expected_score(Metric metric, const float* q, const float* x, std::size_t d) {
-    double score = products(q, x, d);
-    if (metric == Metric::kCosine) {
-        score /= std::sqrt(products(q, q, d)) * std::sqrt(products(x, x, d));
-    } else if (metric == Metric::kL2) {
-        std::vector<double> terms(d);
-        for (std::size_t j = 0; j < d; ++j) {
-            const double e = static_cast<double>(q[j]) - x[j];
-            terms[j] = e * e;
-        }
-        score = 0 - lanes(terms);
-    }
-    return static_cast<float>(score) + 0.0F;
-}
-
-std::uint32_t bits(float x) {
-    std::uint32_t b;
-    std::memcpy(&b, &x, sizeof(b));
-    return b;
-}
-
-struct Ranked {
-    float score;
-    std::int64_t id;
-};
-
-std::vector<Ranked> expected_list(Metric metric, const float* q, const float* x, std::size_t n,
-                                  std::size_t d) {
-    std::vector<Ranked> all;
-    for (std::size_t i = 0; i < n; ++i) {
-        all.push_back({expected_score(metric, q, x + i * d, d), static_cast<std::int64_t>(i)});
-    }
-    std::sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {
-        return a.score != b.score ? a.score > b.score : a.id < b.id;
-    });
-    return all;
-}
-
-struct Answer {
-    std::vector<std::int64_t> ids;
-    std::vector<float> scores;
-    std::vector<std::int32_t> counts;
-    ListsOut out;
-
-    Answer(std::size_t rows, std::size_t k)
-        : ids(rows * k),
-          scores(rows * k),
-          counts(rows),
-          out{ids.data(), scores.data(), counts.data(), rows, k} {}
-};
 
 void check_case(std::size_t n, std::size_t d, std::size_t queries, std::size_t k, Metric metric) {
     const auto x = test::gaussian(n * d, 1);
@@ -84,7 +24,7 @@ void check_case(std::size_t n, std::size_t d, std::size_t queries, std::size_t k
         Answer answer(queries, k);
         index.search({q.get(), queries, d}, {.k = k, .threads = 2}, answer.out);
         for (std::size_t i = 0; i < queries; ++i) {
-            const auto wanted = expected_list(metric, q.get() + i * d, x.get(), n, d);
+            const auto wanted = expected_list(metric, q.get() + i * d, {{x.get(), n, d}});
             CHECK(answer.counts[i] == static_cast<std::int32_t>(std::min(k, n)));
             for (std::size_t j = 0; j < std::min(k, n); ++j) {
                 CHECK(answer.ids[i * k + j] == wanted[j].id);
@@ -117,16 +57,21 @@ void check_allow() {
     const auto q = test::gaussian(4, 4);
     const FlatIndex index({.rows = {x.get(), kN, 4}}, Metric::kIp, {.copy = false});
     const std::int64_t ids[] = {3, 64, 199, 7777};
-    const auto allowed = index.rows_of(ids, 4, false);
-    const std::uint64_t* rows[] = {allowed.data()};
-    Answer answer(1, 5);
-    index.search({q.get(), 1, 4}, {.k = 5, .allow = rows}, answer.out);
+    const IdMask some(ids, 4);
+    const IdMask others(ids, 4, true);
+    Answer answer(1, kN);
+    const IdMask* allowed = &some;
+    index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
     CHECK(answer.counts[0] == 3);
     for (int i = 0; i < 3; ++i) {
         CHECK(answer.ids[i] == 3 || answer.ids[i] == 64 || answer.ids[i] == 199);
     }
-    const auto others = index.rows_of(ids, 4, true);
-    for (std::size_t w = 0; w < others.size(); ++w) CHECK((others[w] & allowed[w]) == 0);
+    allowed = &others;
+    index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
+    CHECK(answer.counts[0] == kN - 3);
+    for (std::size_t i = 0; i < kN - 3; ++i) {
+        CHECK(answer.ids[i] != 3 && answer.ids[i] != 64 && answer.ids[i] != 199);
+    }
 }
 
 // So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it

@@ -32,7 +32,7 @@ Codes::Codes(const Segment& items, int threads)
 }
 
 void Codes::quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
-    const std::size_t first = block * kBlockItems;
+    const std::size_t first = block * items.block_items();
     const std::size_t n = items.block_size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);

@@ -104,7 +104,7 @@ std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
                                          const BuildOptions& options) {
     auto centre =
         std::make_shared<const Centre>(choose_centre(kernels::active(), source.rows, metric));
-    return std::make_shared<const Segment>(source, metric, std::move(centre), options);
+    return std::make_shared<const Segment>(source, metric, std::move(centre), kBlockItems, options);
 }
 
 }  // namespace vecrecall::scan

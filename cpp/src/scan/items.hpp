@@ -18,12 +18,12 @@ struct Block {
     std::size_t index;  // within the segment
 
     std::size_t size() const { return segment->block_size(index); }
-    std::size_t first() const { return index * kBlockItems; }  // row of the segment
+    std::size_t first() const { return index * segment->block_items(); }  // row of the segment
     const BlockStats& stats() const { return segment->stats(index); }
     const CodeStats& code_stats() const { return segment->codes().stats(index); }
 };
 
-// Segments one after the other, each from the beginning of a block: row r is in block
+// Segments one after the other. Every block has numbers for kBlockItems rows: row r is in block
 // r / kBlockItems. The first was there when the index was built, or rebuilt; it is empty only where
 // it is the only one. What was removed since is still there, but not live. Never changes, but that
 // the one writer puts rows of later items into the table of added ones.

@@ -9,9 +9,6 @@
 namespace vecrecall::scan {
 namespace {
 
-// Below so many blocks there is nothing to pass over.
-constexpr std::size_t kFewestBlocks = 8;
-
 // Squared lengths of Gaussian rows of 64 dimensions spread by 1.3 between median and 95 %; ordering
 // them gains nothing. From 2.25 (lengths: 1.5) on it does.
 constexpr double kWorthSpread = 2.25;
@@ -28,7 +25,6 @@ bool worth_ordering(const std::vector<double>& squares) {
 
 std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, const Rows& rows,
                                            const double* centre, bool longest_first, int threads) {
-    if (blocks_for(rows.size()) < kFewestBlocks) return {};
     std::vector<double> squares(rows.size());
     parallel_for(blocks_for(rows.size()), threads, [&](std::size_t block) {
         const std::size_t first = block * kBlockItems;

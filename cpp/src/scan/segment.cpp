@@ -37,12 +37,13 @@ Buffer<float> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& orde
 }  // namespace
 
 Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
-                 const BuildOptions& options)
+                 std::size_t block_items, const BuildOptions& options)
     : centre_(std::move(centre)),
+      block_items_(block_items),
       owner_(options.copy ? nullptr : options.owner),
       borrows_(!options.copy),
       scored_{.rows = source.rows.together, .bias = nullptr, .metric = metric},
-      stats_(blocks_for(source.rows.size())) {
+      stats_(blocks_for(source.rows.size(), block_items)) {
     if (size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
     }
@@ -62,7 +63,8 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
 }
 
 void Segment::take_rows(const kernels::KernelTable& table, const Rows& rows, int threads) {
-    if (metric() != Metric::kCosine) {  // there all lengths are one
+    const bool enough = rows.size() > (kFewestOrderedBlocks - 1) * block_items_;
+    if (enough && metric() != Metric::kCosine) {  // there all lengths are one
         const bool longest_first = metric() == Metric::kIp;
         order_ = order_by_length(table, rows, centre_->wide.data(), longest_first, threads);
     }
@@ -98,7 +100,7 @@ std::vector<double> Segment::inverse_lengths(const kernels::KernelTable& table, 
 }
 
 void Segment::derive_block(const kernels::KernelTable& table, std::size_t block) {
-    const std::size_t first = block * kBlockItems;
+    const std::size_t first = block * block_items_;
     const std::size_t n = block_size(block);
     BlockStats& stats = stats_[block];
     stats = {.radius = 0, .max_offset = 0, .top_offset = has_offsets() ? -kInfinity : 0};

@@ -14,10 +14,14 @@
 
 namespace vecrecall::scan {
 
-// Items share one bound within a block.
+// Items share one bound within a block. Most blocks have so many; none has more.
 inline constexpr std::size_t kBlockItems = 2048;
+// So many blocks at least are ordered by length.
+inline constexpr std::size_t kFewestOrderedBlocks = 8;
 
-inline std::size_t blocks_for(std::size_t rows) { return (rows + kBlockItems - 1) / kBlockItems; }
+inline std::size_t blocks_for(std::size_t rows, std::size_t block_items = kBlockItems) {
+    return (rows + block_items - 1) / block_items;
+}
 
 // The scan sees an item x as r = x - mu (ip, l2) or r = x / |x| - mu (cosine), and an offset:
 // the bias (ip, cosine) or (bias - |r|^2) / 2 (l2). All are upper bounds over a block.
@@ -37,17 +41,23 @@ struct Source {
 
 class Segment {
   public:
-    // The rows are borrowed where options.copy is false; they lie together then.
+    // The rows are borrowed where options.copy is false; they lie together then. block_items: a
+    // multiple of kWordItems.
     Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
-            const BuildOptions& options);
+            std::size_t block_items, const BuildOptions& options);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
     Metric metric() const { return scored_.metric; }
     std::size_t blocks() const { return stats_.size(); }
+    std::size_t block_items() const { return block_items_; }
     std::size_t block_size(std::size_t block) const {
-        const std::size_t left = size() - block * kBlockItems;
-        return left < kBlockItems ? left : kBlockItems;
+        const std::size_t left = size() - block * block_items_;
+        return left < block_items_ ? left : block_items_;
+    }
+    // The number of a row where every block has numbers for kBlockItems.
+    std::size_t spread(std::size_t row) const {
+        return row / block_items_ * kBlockItems + row % block_items_;
     }
 
     const ScoredItems& scored() const { return scored_; }
@@ -82,6 +92,7 @@ class Segment {
                             BlockStats& stats);
 
     std::shared_ptr<const Centre> centre_;
+    std::size_t block_items_;
     std::shared_ptr<const void> owner_;  // of borrowed rows
     bool borrows_;
     std::vector<std::uint32_t> order_;   // row by row the item as given; empty: as given

@@ -1,6 +1,7 @@
 #include "scan/update.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -10,15 +11,24 @@
 namespace vecrecall::scan {
 namespace {
 
-// What was removed costs a scan as much as what is there. Borrowed rows would have to be copied:
-// more of them must be gone.
+// What was removed costs a scan as much as what is there. Where the base is ordered by length, what
+// was added costs more than that, and as many were added perhaps. Borrowed rows would have to be
+// copied: more of them must be gone.
 constexpr std::size_t kDeadShare = 16;
+constexpr std::size_t kDeadShareOrdered = 32;
 constexpr std::size_t kDeadShareBorrowed = 4;
 
-// Segments of fewer blocks are merged, once there are so many that enough blocks come together to
-// be ordered by length. What was removed goes, and exact scores jump less between segments.
-constexpr std::size_t kSmallBlocks = 8;
-constexpr std::size_t kMostSmall = kSmallBlocks + 1;
+// Additions gather in segments of up to so many items, of which so many are merged into one, and so
+// on: what was removed goes, and exact scores jump less between segments. Where the base is ordered
+// by length, what is merged is too, in blocks so small that there are some to pass over.
+constexpr std::size_t kFewItems = kBlockItems;
+constexpr std::size_t kFewItemsOrdered = 256;
+constexpr std::size_t kMerged = kFewestOrderedBlocks + 1;
+constexpr std::size_t kGrowth = 8;
+constexpr std::size_t kLevels = 3;
+
+// Rows are numbered in 32 bits.
+constexpr std::size_t kMostBlocks = (std::size_t{1} << 31) / kBlockItems;
 
 constexpr std::size_t kFewestAddedRows = 4096;
 
@@ -45,11 +55,13 @@ class Update {
     bool is_live(std::size_t row) const { return (live_[row / 64] >> (row % 64) & 1) != 0; }
     bool worth_rebuilding(std::size_t more) const;
     void append(const ItemsView& more);
-    std::size_t first_small() const;
+    std::size_t first_merged() const;
+    std::size_t few_items() const;
+    std::size_t block_items(std::size_t items) const;
     std::size_t row_behind(std::size_t segments) const;
     void take_from(std::size_t segment, Gathered& gathered);
     std::size_t take_last(std::size_t more, Gathered& gathered);
-    void enter(std::size_t first_row);
+    void enter(std::size_t first_new);
 
     const Items& items_;
     int threads_;
@@ -96,8 +108,11 @@ std::shared_ptr<const Items> Update::with(const ItemsView& more) {
 bool Update::worth_rebuilding(std::size_t more) const {
     const Segment& base = items_.base();
     const std::size_t dead = items_.rows() - n_live_;
-    const std::size_t share = base.borrows() ? kDeadShareBorrowed : kDeadShare;
-    return n_places_ > 2 * base.size() || dead * share > items_.rows() + more;
+    const std::size_t share = base.borrows()   ? kDeadShareBorrowed
+                              : base.ordered() ? kDeadShareOrdered
+                                               : kDeadShare;
+    return n_places_ > 2 * base.size() || dead * share > items_.rows() + more ||
+           items_.blocks() + more / kFewItemsOrdered > kMostBlocks;
 }
 
 std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
@@ -126,28 +141,44 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
 void Update::append(const ItemsView& more) {
     const std::size_t n = more.rows.rows;
     Gathered gathered(items_, n + kBlockItems);
-    const std::size_t small = first_small();
+    const std::size_t merged = first_merged();
     std::size_t first_new = 0;
-    if (segments_.size() - small >= kMostSmall) take_from(small, gathered);
+    if (merged < segments_.size()) take_from(merged, gathered);
     else first_new = take_last(n, gathered);
     for (std::size_t i = 0; i < n; ++i) gathered.take(more, i, places_[i]);
     const std::size_t first_row = row_behind(segments_.size());
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
     segments_.push_back(std::make_shared<const Segment>(gathered.source(), items_.metric(),
-                                                        items_.base().shared_centre(), options));
+                                                        items_.base().shared_centre(),
+                                                        block_items(gathered.size()), options));
     live_.resize(row_behind(segments_.size()) / 64, 0);
     for (std::size_t i = first_new; i < gathered.size(); ++i) {
-        const std::size_t row = first_row + i;
+        const std::size_t row = first_row + segments_.back()->spread(i);
         live_[row / 64] |= std::uint64_t{1} << (row % 64);
     }
-    enter(first_row + first_new);
+    enter(first_new);
 }
 
-// The first of the small segments at the end; the base is none of them.
-std::size_t Update::first_small() const {
+// The first of the segments at the end, but for the base, that are so small and so many that they
+// are to be merged; or the number of segments.
+std::size_t Update::first_merged() const {
+    std::size_t first = segments_.size();
+    std::size_t limit = few_items();
     std::size_t s = segments_.size();
-    while (s > 1 && segments_[s - 1]->blocks() < kSmallBlocks) --s;
-    return s;
+    for (std::size_t level = 0; level < kLevels; ++level) {
+        limit *= kGrowth;
+        while (s > 1 && segments_[s - 1]->size() < limit) --s;
+        if (segments_.size() - s >= kMerged) first = s;
+    }
+    return first;
+}
+
+std::size_t Update::few_items() const { return items_.ordered() ? kFewItemsOrdered : kFewItems; }
+
+std::size_t Update::block_items(std::size_t items) const {
+    if (!items_.ordered()) return kBlockItems;
+    const std::size_t share = std::bit_floor(items / kFewestOrderedBlocks);
+    return std::clamp(share, kFewItemsOrdered, kBlockItems);
 }
 
 std::size_t Update::row_behind(std::size_t segments) const {
@@ -171,30 +202,30 @@ void Update::take_from(std::size_t segment, Gathered& gathered) {
 // numbers, and those removed stay. Returns how many they are.
 std::size_t Update::take_last(std::size_t more, Gathered& gathered) {
     const std::size_t size = segments_.back()->size();
-    if (segments_.size() == 1 || size + more > kBlockItems) return 0;
+    if (segments_.size() == 1 || size + more > few_items()) return 0;
     const std::size_t first = row_behind(segments_.size() - 1);
     for (std::size_t i = 0; i < size; ++i) gathered.take(first + i, items_.place(first + i));
     segments_.pop_back();
     return size;
 }
 
-// Makes the items of the last segment known from a row on; or all that are not the base's, where
+// Makes the items of the last segment known, from one on; or all that are not the base's, where
 // they have other rows now or the table is full.
-void Update::enter(std::size_t first_row) {
+void Update::enter(std::size_t first_new) {
     std::size_t from = segments_.size() - 1;
-    const std::size_t end_row = row_behind(from) + segments_[from]->size();
-    if (!added_ || added_->room() < end_row - first_row) {
-        const std::size_t most = live_.size() * 64 - row_behind(1);
+    if (!added_ || added_->room() < segments_[from]->size() - first_new) {
+        std::size_t most = 0;
+        for (std::size_t s = 1; s < segments_.size(); ++s) most += segments_[s]->size();
         added_ = std::make_shared<AddedRows>(std::max(2 * most, kFewestAddedRows));
         from = 1;
-        first_row = row_behind(1);
+        first_new = 0;
     }
     for (std::size_t s = from; s < segments_.size(); ++s) {
+        const Segment& segment = *segments_[s];
         const std::size_t start = row_behind(s);
-        const std::size_t skipped = first_row > start ? first_row - start : 0;
-        for (std::size_t i = skipped; i < segments_[s]->size(); ++i) {
-            if (!is_live(start + i)) continue;
-            added_->put(segments_[s]->ids().id(i), static_cast<std::uint32_t>(start + i));
+        for (std::size_t i = first_new; i < segment.size(); ++i) {
+            const std::size_t row = start + segment.spread(i);
+            if (is_live(row)) added_->put(segment.ids().id(i), static_cast<std::uint32_t>(row));
         }
     }
 }
