@@ -167,6 +167,23 @@ def test_blocks_fill_up_and_are_merged(metric: Metric, copy: bool, rng: Rng) -> 
     assert_same_bits(pair.index.search(queries, 100), *fresh.search(queries, 100))
 
 
+def test_batches_that_guess_thresholds(threads: int, rng: Rng) -> None:
+    """So many blocks that a batch guesses; what is best has just been added, or was removed."""
+    n, queries = 140_000, rng.standard_normal((40, D), dtype=np.float32)
+    index = vr.FlatIndex(rng.standard_normal((n, D), dtype=np.float32), copy=False)
+    best = np.unique(index.search(queries, 60).ids)
+    index.remove(best)
+    for start in range(n, n + 4000, 100):
+        index.add(queries.repeat(3, axis=0)[:100], np.arange(start, start + 100))
+    index.remove(np.arange(n + 1000, n + 1100))
+    ids = index.ids
+    fresh = vr.FlatIndex(index.vectors(ids), ids)
+    for k in (1, 100):
+        found, stats = index.search(queries, k, threads=threads, stats=True)
+        assert_same_bits(found, *fresh.search(queries, k))
+        assert stats.items_scanned >= 40 * (n + 4000)  # and so removed rows are there still
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_empty_at_first_and_in_the_end(metric: Metric, rng: Rng) -> None:
     pair = Pair(rng, metric)

@@ -166,8 +166,9 @@ void Scanner::take_in(std::size_t q, std::uint32_t count) {
     Candidates& candidates = candidates_[q];
     const IdSet& excluded = job_.queries[group_.first() + q].excluded;
     const std::uint32_t first = candidates.size();
-    candidates.take_in(count, stepper_->certificate(q),
-                       [&](std::uint32_t row) { excluded.prefetch(job_.items.id(row)); });
+    candidates.take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
+        if (!excluded.empty()) excluded.prefetch(job_.items.id(row));
+    });
     if (excluded.empty()) return;
     candidates.leave_out(first,
                          [&](std::uint32_t row) { return job_.excluded(group_.first() + q, row); });
