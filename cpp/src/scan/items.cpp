@@ -28,6 +28,7 @@ Words all_live(const Segment& segment) {
 
 Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
     : segments_{std::move(base)},
+      base_ids_(&segments_.front()->ids()),
       live_(all_live(*segments_.front())),
       with_codes_(with_codes && Codes::possible(segments_.front()->dim())),
       coarse_error_(segments_.front()->codes().coarse_error()),
@@ -39,6 +40,7 @@ Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
 Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Words live,
              std::shared_ptr<AddedRows> added, std::size_t n_places)
     : segments_(std::move(segments)),
+      base_ids_(&segments_.front()->ids()),
       live_(std::move(live)),
       added_(std::move(added)),
       with_codes_(before.with_codes_),

@@ -47,6 +47,7 @@ class Items {
     std::uint64_t version() const { return version_; }
 
     std::int64_t id(std::size_t row) const {
+        if (row < base_ids_->size()) return base_ids_->id(row);  // nearly all, with fewer looks
         const Block& b = blocks_[row / kBlockItems];
         return b.segment->ids().id(b.first() + row % kBlockItems);
     }
@@ -93,6 +94,7 @@ class Items {
     void list_blocks();
 
     std::vector<std::shared_ptr<const Segment>> segments_;
+    const IdMap* base_ids_;
     std::vector<Block> blocks_;
     Words live_;
     std::shared_ptr<AddedRows> added_;  // null: nothing was added
