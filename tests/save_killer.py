@@ -30,16 +30,19 @@ def killed_save(path: Path, version: int, fatal: int) -> bool:
         calls = itertools.count()
 
         def look(frame: FrameType, event: str, function: Any) -> None:
-            of = getattr(function, "__module__", None) or type(function.__self__).__module__
-            if event in ("c_call", "c_return") and of in ("posix", "io", "_io", "fcntl"):
-                if next(calls) == fatal:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if event not in ("c_call", "c_return"):
+                return
+            of = function.__module__ or type(function.__self__).__module__
+            if of in ("posix", "io", "_io", "fcntl") and next(calls) == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
 
         index = index_of(version)
         sys.setprofile(look)
         index.save(path, threads=1)
         os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 def main() -> None:
