@@ -10,6 +10,7 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import channels, policies
+from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
 from vecrecall.elbow import Elbow, elbow
@@ -54,6 +55,7 @@ __all__ = [
     "SearchResult",
     "SearchStats",
     "UserGroups",
+    "WrappedIndex",
     "__version__",
     "assign",
     "available_isas",
@@ -73,4 +75,5 @@ __all__ = [
     "set_isa",
     "set_num_threads",
     "topk",
+    "wrap",
 ]

@@ -146,6 +146,14 @@ def merge(
     provenance: bool,
     threads: int,
 ) -> tuple[_I64, _F32, _I32, _U64, _I32 | None, _F32 | None, _I32]: ...
+def rank_candidates(
+    ids: _I64,
+    scores: _F32,
+    k: int,
+    exclude: tuple[_I64, _I64] | None,
+    allow: Sequence[tuple[_I64, bool]],
+    threads: int,
+) -> _Lists: ...
 def pool(
     table: _F32,
     values: _I64,

@@ -1,6 +1,5 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core
 from vecrecall._lists import spread
 from vecrecall._rows import take_rows
-from vecrecall.masks import Mask
+from vecrecall.masks import Mask, allowed, mask
 from vecrecall.neighbors import Neighbors, Progress, self_join
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import SearchResult, SearchStats
@@ -21,7 +20,7 @@ Invalid = Literal["raise", "empty"]
 Allow = Mask | Sequence[Mask] | npt.ArrayLike
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
-_INVALID = {"raise": False, "empty": True}
+INVALID = {"raise": False, "empty": True}
 
 
 class FlatIndex:
@@ -87,7 +86,7 @@ class FlatIndex:
         threads: int | None = None,
     ) -> None:
         code = _coerce.choice(metric, "metric", METRICS)
-        leave_out = _coerce.choice(invalid, "invalid", _INVALID)
+        leave_out = _coerce.choice(invalid, "invalid", INVALID)
         copy = _coerce.flag(copy, "copy")
         n_threads = _coerce.threads(threads)
         rows = _coerce.matrix(vectors, "vectors")
@@ -186,13 +185,13 @@ class FlatIndex:
         """
         q = _coerce.matrix(queries, "queries", self.dim)
         k = _coerce.list_length(k, len(q))
-        leave_empty = _coerce.choice(invalid, "invalid", _INVALID)
+        leave_empty = _coerce.choice(invalid, "invalid", INVALID)
         stats = _coerce.flag(stats, "stats")
         n_threads = _coerce.threads(threads)
         floor = -np.inf if min_score is None else _coerce.real(min_score, "min_score")
         seen = None if exclude is None else _coerce.ragged(exclude, "exclude", len(q))
-        bits = None if allow is None else self._allow_bits(allow, len(q))
-        valid = _valid_queries(q, leave_empty)
+        bits = None if allow is None else allowed(self, allow, len(q))
+        valid = valid_queries(q, leave_empty)
         if valid is not None:
             q, seen, bits = _only(valid, q, seen, bits)
         pair = None if seen is None else (seen.values, seen.offsets)
@@ -293,7 +292,7 @@ class FlatIndex:
         -------
         Mask
         """
-        return Mask(weakref.ref(self), np.unique(_coerce.integers(ids, "ids")), False)
+        return mask(self, ids)
 
     def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Copy out the rows of given ids.
@@ -346,16 +345,12 @@ class FlatIndex:
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
 
-    def _allow_bits(self, allow: Allow, nq: int) -> list[npt.NDArray[np.uint64]]:
-        if isinstance(allow, Mask):
-            return [allow._bits_for(self)]
-        if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
-            if not all(isinstance(a, Mask) for a in allow):
-                raise TypeError("allow: expected ids or masks, got a mix of both")
-            if len(allow) != nq:
-                raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
-            return [a._bits_for(self) for a in allow]
-        return [self._core.rows_of(_coerce.integers(allow, "allow"), False)]
+    def _searched_by(self) -> str:
+        return ""
+
+    def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> npt.NDArray[np.uint64]:
+        """Turn a set of ids, or all others, into a bit a row."""
+        return self._core.rows_of(ids, complement)
 
 
 def topk(
@@ -427,7 +422,7 @@ def _usable(
     return usable
 
 
-def _valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
+def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
     """Say which queries are finite, None for all."""
     row = _core.first_nonfinite_row(q)
     if row < 0:

@@ -1,0 +1,86 @@
+"""What a wrapped index needs to know of another library's index, and how it is asked."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.index import Metric
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+Setting = Mapping[str, int]
+
+
+class Knob(NamedTuple):
+    """The range of a search setting: a larger value finds more and takes longer.
+
+    Attributes
+    ----------
+    low, high : int
+        Beyond `high` nothing more is found.
+    """
+
+    low: int
+    high: int
+
+
+class Answer(NamedTuple):
+    """What a library has found, its own quirks taken out.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (nq, k)
+        The library's names of the items, -1 for places that it could not fill, which come last.
+    scores : ndarray of float32, shape (nq, k)
+        As the library computes them, but larger is better.
+    """
+
+    labels: I64
+    scores: F32
+
+
+class Backend(Protocol):
+    """One index of another library.
+
+    Attributes
+    ----------
+    library : str
+        Its name, for messages.
+    dim : int
+    metric : {"ip", "cosine", "l2"}
+    exact : bool
+        It looks at every item and scores it in float32.
+    ordered : bool
+        Its `labels` are in the order of its rows; else ascending.
+    knobs : mapping of str to Knob
+        Its search settings; that of the largest effect first.
+    """
+
+    library: str
+    dim: int
+    metric: Metric
+    exact: bool
+    ordered: bool
+    knobs: Mapping[str, Knob]
+
+    def size(self) -> int:
+        """Count the items."""
+
+    def labels(self) -> I64:
+        """List the items' labels, all >= 0."""
+
+    def setting(self) -> dict[str, int]:
+        """Tell the value of each knob that a search uses where none is given."""
+
+    def selector(self, labels: I64, complement: bool) -> object | None:
+        """Make the library's own filter for ascending labels (or all others), None without one."""
+
+    def search(
+        self, queries: F32, k: int, setting: Setting, selector: object | None, threads: int
+    ) -> Answer:
+        """Search for the `k` best of every query, 1 <= k <= size()."""
+
+    def read(self, labels: I64) -> F32 | None:
+        """Copy out the vectors of labels as they were added; None where they are not kept so."""

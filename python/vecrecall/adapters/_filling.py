@@ -1,0 +1,230 @@
+"""Full lists of another library's search, which is asked again where they are short."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall._lists import empty_lists
+from vecrecall.adapters._backend import F32, Backend, Setting
+from vecrecall.adapters._filters import Filters
+from vecrecall.adapters._items import Items
+from vecrecall.index import FlatIndex
+from vecrecall.results import SearchResult
+
+F64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+GROWTH = 4  # times as many candidates, or as large a setting, in each further round
+ROUNDS = 6
+ROUNDS_WITH_VECTORS = 2  # then an exact scan is no dearer
+MARGIN = 16  # candidates beyond the list, to prove where it ends in exact scores
+ROUNDING: float = 2.0**-24  # of float32, relative
+BLOCK_ENTRIES = 2**22  # candidates at a time: 48 MB of labels and scores
+
+
+class Effort(NamedTuple):
+    """How much the library is asked for.
+
+    Attributes
+    ----------
+    fetch : int
+        Candidates a query.
+    setting : mapping of str to int
+    """
+
+    fetch: int
+    setting: Setting
+
+
+class Asked(NamedTuple):
+    """What one round of questions brought.
+
+    Attributes
+    ----------
+    lists : SearchResult
+    short : ndarray of bool, shape (nq,)
+        The list is not full, or not proved where it could be.
+    padded : ndarray of bool, shape (nq,)
+        The library found fewer candidates than it was asked for.
+    """
+
+    lists: SearchResult
+    short: Bools
+    padded: Bools
+
+
+class Filler:
+    """Searches until lists are full, within bounds.
+
+    Parameters
+    ----------
+    backend : Backend
+    items : Items
+    exact : FlatIndex, optional
+        Of the same items: candidates get its scores, and lists that stay short its answer.
+    """
+
+    def __init__(self, backend: Backend, items: Items, exact: FlatIndex | None) -> None:
+        self._backend = backend
+        self._items = items
+        self._exact = exact
+        self._proves = exact is not None and backend.exact
+        self._longest = _longest(exact) if exact is not None and backend.exact else 0.0
+
+    def fill(
+        self,
+        q: F32,
+        k: int,
+        filters: Filters,
+        floor: float,
+        effort: Effort,
+        threads: int,
+    ) -> SearchResult:
+        """Search for `k` items of every query; entries below `floor` may be among them."""
+        if not filters.wanted.any():
+            return empty_lists(len(q), k)
+        effort = effort._replace(fetch=self._first_fetch(effort.fetch, filters))
+        asked = self._ask(q, k, filters, floor, effort, threads)
+        found = asked.lists
+        rows = np.flatnonzero(asked.short)
+        rounds = ROUNDS if self._exact is None else ROUNDS_WITH_VECTORS
+        for _ in range(rounds):
+            more = self._more(effort, asked.padded[asked.short]) if rows.size else None
+            if more is None:
+                break
+            effort = more
+            asked = self._ask(q[rows], k, filters.take(rows), floor, effort, threads)
+            _put(found, rows, asked.lists)
+            rows = rows[asked.short]
+        if rows.size and self._exact is not None:
+            _put(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
+        return found
+
+    def _first_fetch(self, fetch: int, filters: Filters) -> int:
+        """Ask for what filters will probably take away as well."""
+        if self._proves:
+            fetch += MARGIN
+        if filters.exclude is not None:
+            fetch += min(int(filters.exclude.lengths.max(initial=0)), max(fetch, 64))
+        if filters.allow and filters.selector is None:
+            smallest = min(a.size for a in filters.allow if a.size)
+            fetch = fetch * len(self._items) * 5 // (smallest * 4) + 32
+        return min(fetch, len(self._items))
+
+    def _more(self, effort: Effort, padded: Bools) -> Effort | None:
+        """Grow what limits the short lists; None when nothing is left to grow."""
+        n = len(self._items)
+        fetch, setting = effort
+        if not padded.all() and fetch < n:
+            fetch = min(n, GROWTH * fetch)
+        if padded.any() or fetch == effort.fetch:
+            setting = self._harder(setting)
+        grown = Effort(fetch, setting)
+        return None if grown == effort else grown
+
+    def _harder(self, setting: Setting) -> Setting:
+        """Raise the first knob."""
+        for name, knob in self._backend.knobs.items():
+            now = setting[name] if name in setting else self._backend.setting()[name]
+            return {**setting, name: max(now, min(knob.high, GROWTH * now))}
+        return setting
+
+    def _ask(
+        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
+    ) -> Asked:
+        """Search once, some queries at a time where there are very many candidates."""
+        step = max(1, BLOCK_ENTRIES // effort.fetch)
+        if len(q) <= step:
+            return self._ask_block(q, k, filters, floor, effort, threads)
+        parts = []
+        for start in range(0, len(q), step):
+            rows = np.arange(start, min(start + step, len(q)))
+            part = self._ask_block(q[rows], k, filters.take(rows), floor, effort, threads)
+            parts.append(part)
+        lists = SearchResult(
+            np.concatenate([p.lists.ids for p in parts]),
+            np.concatenate([p.lists.scores for p in parts]),
+            np.concatenate([p.lists.counts for p in parts]),
+        )
+        short = np.concatenate([p.short for p in parts])
+        return Asked(lists, short, np.concatenate([p.padded for p in parts]))
+
+    def _ask_block(
+        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
+    ) -> Asked:
+        labels, own = self._backend.search(
+            q, effort.fetch, effort.setting, filters.selector, threads
+        )
+        ids = self._items.ids_of(labels)
+        scores = own
+        if self._exact is not None:
+            offsets = np.arange(len(q) + 1) * ids.shape[1]
+            flat = self._exact._core.score(q, ids.ravel(), offsets, threads)
+            scores = flat.reshape(ids.shape)
+        lists = SearchResult(*_core.rank_candidates(ids, scores, k, *filters.core(), threads))
+        padded = labels[:, -1] < 0
+        return Asked(lists, self._short(q, lists, own, padded, filters, floor), padded)
+
+    def _short(
+        self,
+        q: F32,
+        lists: SearchResult,
+        own: F32,
+        padded: Bools,
+        filters: Filters,
+        floor: float,
+    ) -> Bools:
+        """Tell which lists may lack something."""
+        short: Bools = lists.counts < filters.wanted
+        if floor > -np.inf:
+            # What was not fetched is no better than the last that was.
+            last = lists.scores[np.arange(len(q)), np.maximum(lists.counts, 1) - 1]
+            short &= (lists.counts == 0) | (last.astype(np.float64) >= floor)
+        if self._proves:
+            full = lists.counts == lists.ids.shape[1]
+            end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
+            unseen = own[:, -1] + self._error(q)
+            proved = np.maximum(end, floor) > unseen
+            short = ~(padded | proved | (own.shape[1] == len(self._items)))
+        return short
+
+    def _error(self, q: F32) -> F64:
+        """Bound how far float32 scores are from exact ones.
+
+        With u = 2**-24, sums of d products in any order are off by at most ``1.01 d u |q| |x|``,
+        or ``1.01 (d + 3) u (|q| + |x|)**2`` for squared distances from norms and products; lengths
+        divided out before, and a score stored as ``1 - s``, add less than that again.
+        """
+        assert self._exact is not None
+        wide = q.astype(np.float64)
+        lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        factor = (2 * q.shape[1] + 16) * ROUNDING
+        if self._exact.metric == "l2":
+            return np.square(lengths + self._longest) * factor
+        if self._exact.metric == "cosine":
+            return np.full(len(q), 2 * factor)
+        return (lengths * self._longest + 1) * factor
+
+    def _scan(self, q: F32, k: int, filters: Filters, threads: int) -> SearchResult:
+        """Answer by the exact index."""
+        assert self._exact is not None
+        exclude, sets = filters.core()
+        core = self._exact._core
+        bits = [core.rows_of(ids, complement) for ids, complement in sets] or None
+        return SearchResult(*core.search(q, k, exclude, bits, -np.inf, threads)[:3])
+
+
+def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -> None:
+    found.ids[rows], found.scores[rows], found.counts[rows] = part
+
+
+def _longest(index: FlatIndex) -> float:
+    """Find the length of the longest row."""
+    longest = 0.0
+    ids = index.ids
+    for start in range(0, len(ids), 2**16):
+        rows = index.vectors(ids[start : start + 2**16]).astype(np.float64)
+        longest = max(longest, float(np.einsum("ij,ij->i", rows, rows).max(initial=0)))
+    return float(np.sqrt(longest))
