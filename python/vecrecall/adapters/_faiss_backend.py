@@ -19,6 +19,7 @@ class FaissBackend:
     """
 
     library = "faiss"
+    repeats = False
 
     def __init__(self, index: Any) -> None:
         import faiss
@@ -92,11 +93,13 @@ class FaissBackend:
         """Search; distances become scores by their sign."""
         params = self._parameters(setting, selector)
         before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(threads)
+        if before != threads:
+            self._faiss.omp_set_num_threads(threads)  # of this thread's searches alone
         try:
             scores, labels = self._owner.search(queries, k, params=params)
         finally:
-            self._faiss.omp_set_num_threads(before)
+            if before != threads:
+                self._faiss.omp_set_num_threads(before)
         if not self._larger_is_better:
             np.negative(scores, out=scores)
         return Answer(labels, scores)
