@@ -21,6 +21,7 @@ from vecrecall.adapters import faiss as adapter  # noqa: E402 - the examples nee
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 N, DIM, LISTS = 3000, 20, 24
+ALL = N  # a sample as large as this is everything
 UNIT = 2.0**-24  # half the distance from 1 to the next float32
 
 
@@ -59,11 +60,11 @@ def stored(x: F32, metric: Metric) -> F32:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("storage", ["Flat", "SQ8", "SQfp16", "PQ4", "FlatPanorama", "RaBitQ"])
+@pytest.mark.parametrize("storage", ["Flat", "SQ8", "SQfp16", "PQ4x4", "FlatPanorama", "RaBitQ"])
 def test_every_vector_is_in_the_list_of_its_nearest_centroid(
     rng: np.random.Generator, metric: Metric, storage: str
 ) -> None:
-    x = items(rng, n=10_000)  # FAISS warns where a code book has fewer
+    x = items(rng)
     ids = rng.permutation(10**6)[: len(x)].astype(np.int64)
     index = adapter.train_ivf(x, LISTS, ids=ids, metric=metric, storage=storage)
     theirs: Literal["ip", "l2"] = "l2" if metric == "l2" else "ip"
@@ -88,13 +89,11 @@ def test_all_lists_together_give_the_exact_answer(rng: np.random.Generator, metr
     scores = exact.score(q, ids).values.reshape(ids.shape)
     theirs = -distances if metric == "l2" else distances
     # A sum of d float32 terms errs by at most d + 3 roundings of the sum of their sizes: two in a
-    # squared difference, d - 1 additions, one in our own score.
-    size = (
-        -exact.score(q, ids).values
-        if metric == "l2"
-        else np.abs(q) @ np.abs(stored(x, metric)).T.max(axis=1)[:, None].repeat(k, axis=1)
-    )
-    bound = (DIM + 4) * UNIT * np.abs(size).reshape(ids.shape).max(axis=1, keepdims=True)
+    # squared difference, d in the additions, one in our own score. Sizes add up to the distance,
+    # or by Cauchy and Schwarz to no more than the product of the lengths.
+    lengths = np.linalg.norm(q, axis=1, keepdims=True) * np.linalg.norm(stored(x, metric), axis=1)
+    size = np.abs(scores) if metric == "l2" else lengths
+    bound = (DIM + 4) * UNIT * size.max(axis=1, keepdims=True)
     assert (np.abs(theirs - scores) <= bound).all()
     best = exact.search(q, k).scores
     # Choosing by values that err so much loses at most twice that at every place.
@@ -126,13 +125,10 @@ def test_faiss_adds_to_it_and_finds_what_it_added(rng: np.random.Generator) -> N
 
 def test_under_l2_the_centroids_are_those_of_our_k_means(rng: np.random.Generator) -> None:
     x = items(rng)
-    index = adapter.train_ivf(x, LISTS, metric="l2", max_iter=4, seed=3, **DEFAULT_SAMPLE)
+    index = adapter.train_ivf(x, LISTS, metric="l2", max_iter=4, seed=3, points_per_list=ALL)
     model = vr.KMeans(LISTS, init="random", max_iter=4, tol=0, seed=3).fit(x)
     assert_same_float32(centroids_of(index), model.cluster_centers_)
     np.testing.assert_array_equal(lists_of(index)[1], model.labels_)
-
-
-DEFAULT_SAMPLE = {"points_per_list": 256}  # of 24 lists: all items
 
 
 @pytest.mark.parametrize("metric", ["ip", "cosine"])
@@ -140,7 +136,7 @@ def test_under_inner_product_centroids_are_directions_of_sums(
     rng: np.random.Generator, metric: Metric
 ) -> None:
     x = items(rng)
-    index = adapter.train_ivf(x, LISTS, metric=metric, max_iter=200, **DEFAULT_SAMPLE)
+    index = adapter.train_ivf(x, LISTS, metric=metric, max_iter=200, points_per_list=ALL)
     labels = lists_of(index)[1]
     sums = np.zeros((LISTS, DIM))
     np.add.at(sums, labels, stored(x, metric).astype(np.float64))
@@ -154,7 +150,7 @@ def test_the_callback_sees_the_loss_fall(rng: np.random.Generator, metric: Metri
     x = items(rng)
     seen: list[tuple[int, float]] = []
     index = adapter.train_ivf(
-        x, LISTS, metric=metric, max_iter=5, callback=lambda *a: seen.append(a), **DEFAULT_SAMPLE
+        x, LISTS, metric=metric, max_iter=5, callback=lambda *a: seen.append(a), points_per_list=ALL
     )
     assert [number for number, _ in seen] == [1, 2, 3, 4, 5]
     losses = [loss for _, loss in seen]
@@ -216,11 +212,10 @@ def test_more_lists_than_different_vectors(rng: np.random.Generator, metric: Met
 
 def test_opposite_vectors_leave_no_centroid_without_a_direction() -> None:
     """The sum of a list is zero: its centroid takes the vector that lost most."""
-    x = np.array([[1, 0], [-1, 0], [0, 4]], np.float32)
+    x = np.array([[1, 0], [-1, 0]], np.float32)
     for seed in range(6):
         index = adapter.train_ivf(x, 1, seed=seed, max_iter=1)
-        index = adapter.train_ivf(x[:2], 1, seed=seed, max_iter=1)
-        assert abs(centroids_of(index)).tolist() == [[1.0, 0.0]]
+        assert np.abs(centroids_of(index)).tolist() == [[1.0, 0.0]]
 
 
 def test_other_dtypes_are_converted(rng: np.random.Generator) -> None:
@@ -325,7 +320,7 @@ def test_only_plain_items_go_there(rng: np.random.Generator) -> None:
 
 HOLDERS = [
     "Flat", "IVF8,Flat", "HNSW8", "NSG8,Flat", "IDMap,Flat", "IDMap2,HNSW8", "IDMap,IVF8,Flat",
-    "PQ4,RFlat", "IVF8,SQ8,RFlat", "IDMap2,SQ8,RFlat",
+    "PQ4x4,RFlat", "IVF8,SQ8,RFlat", "IDMap2,SQ8,RFlat",
 ]  # fmt: skip
 
 
@@ -334,7 +329,7 @@ HOLDERS = [
 def test_what_holds_vectors_gives_them_back(
     rng: np.random.Generator, recipe: str, metric: Metric
 ) -> None:
-    x = items(rng, n=10_000 if "PQ" in recipe else 1000)
+    x = items(rng, n=1000)
     code = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     theirs = faiss.index_factory(DIM, recipe, code)
     theirs.train(x)
@@ -381,11 +376,11 @@ def filled(recipe: str, x: F32, metric: int = 1) -> Any:
 
 @pytest.mark.parametrize(
     "recipe",
-    ["PQ4", "SQ8", "SQfp16", "IVF8,SQ8", "IVF8,PQ4", "HNSW8_SQ8", "LSH", "PCA8,Flat",
+    ["PQ4x4", "SQ8", "SQfp16", "IVF8,SQ8", "IVF8,PQ4x4", "HNSW8_SQ8", "LSH", "PCA8,Flat",
      "IVF8,FlatDedup", "IVF8,PQ4x4fs"],
 )  # fmt: skip
 def test_codes_are_not_vectors(rng: np.random.Generator, recipe: str) -> None:
-    theirs = filled(recipe, items(rng, n=10_000))
+    theirs = filled(recipe, items(rng))
     with pytest.raises(ValueError, match="index: expected one that holds its vectors as they came"):
         adapter.from_faiss(theirs)
 
