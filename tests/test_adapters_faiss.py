@@ -123,6 +123,20 @@ def test_faiss_adds_to_it_and_finds_what_it_added(rng: np.random.Generator) -> N
     assert index.search(x, 1)[1].ravel().tolist() == list(range(N))
 
 
+def test_faiss_makes_a_fast_scan_of_it(rng: np.random.Generator) -> None:
+    x = items(rng)
+    ids = np.arange(N) * 2
+    index = adapter.train_ivf(x, LISTS, ids=ids, metric="l2", storage="PQ4x4")
+    fast = faiss.IndexIVFPQFastScan(index)
+    assert [fast.invlists.list_size(i) for i in range(LISTS)] == np.bincount(
+        lists_of(index)[1], minlength=LISTS
+    ).tolist()
+    index.nprobe = fast.nprobe = LISTS
+    found, expected = fast.search(x[:50], 20)[1], index.search(x[:50], 20)[1]
+    # Distances are looked up in tables of 8 bits: most of the answer is the same.
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found, expected, strict=True)]) > 0.8
+
+
 def test_under_l2_the_centroids_are_those_of_our_k_means(rng: np.random.Generator) -> None:
     x = items(rng)
     index = adapter.train_ivf(x, LISTS, metric="l2", max_iter=4, seed=3, points_per_list=ALL)

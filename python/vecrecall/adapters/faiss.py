@@ -41,8 +41,8 @@ def train_ivf(
     vectors : array_like of float, shape (n, d)
         The items.
     nlist : int
-        Number of inverted lists, at most `n`; but for ``"l2"`` at most the number of vectors that
-        are not zero.
+        Number of inverted lists, at most `n`; unless under ``"l2"`` at most the number of vectors
+        that are not zero.
     ids : array_like of int, shape (n,), optional
         Unique ids >= 0; default ``arange(n)``.
     metric : {"ip", "l2", "cosine"}
@@ -52,8 +52,9 @@ def train_ivf(
     storage : str
         How lists keep their items, as FAISS's ``index_factory`` calls it: what follows
         ``"IVF{nlist},"``, for example ``"Flat"``, ``"SQ8"``, ``"PQ16"``. FAISS trains the
-        encoder. Storages to which FAISS assigns items itself (fast scan such as ``"PQ16x4fs"``,
-        ``"FlatDedup"``) are an error.
+        encoder. Where it insists on assigning the items itself (fast scan such as ``"PQ16x4fs"``,
+        ``"FlatDedup"``) it is an error; ``faiss.IndexIVFPQFastScan(index)`` makes a fast-scan
+        index of one with ``"PQ16x4"``.
     max_iter : int
         Iterations of k-means.
     points_per_list : int
@@ -112,7 +113,7 @@ def train_ivf(
         callback=callback,
         threads=n_threads,
     )
-    centroids = _centroids(model, _sample(x, metric, lists * per_list, seed))
+    centroids = _centroids(model, x, lists * per_list)
     code = _core.Metric.l2 if metric == "l2" else _core.Metric.ip
     labels = _core.assign(x, centroids, 1, code, n_threads)[0].ravel().astype(np.int64)
     with _faiss_threads(faiss, n_threads):
@@ -157,24 +158,25 @@ def _untrained(faiss: Any, dim: int, lists: int, storage: object, metric: Metric
     return index
 
 
-def _sample(x: F32, metric: Metric, size: int, seed: int) -> F32:
-    """Draw rows for k-means; under inner product without zeros, which have no direction."""
-    draws = Draws(seed)
+def _centroids(model: KMeans, x: F32, size: int) -> F32:
+    """Run k-means on a sample, without the assignment that `KMeans.fit` ends with."""
+    draws = Draws(model.seed)
+    sample = _sample(x, model.metric, size, draws)
+    run = Run(model, sample)
+    first = run.first_centers(model.init, draws)
+    if model.metric == "l2":
+        return run.lloyd(first)[0]
+    return lloyd(sample, first, run.max_iter, run.callback, run.threads)
+
+
+def _sample(x: F32, metric: Metric, size: int, draws: Draws) -> F32:
+    """Draw rows at random; but for L2 without zeros, which have no direction."""
     if metric == "l2":
         return x if len(x) <= size else x[draws.subset(len(x), size)]
     usable = np.flatnonzero(~_core.zero_rows(x).astype(bool))
     if usable.size > size:
         return x[usable[draws.subset(usable.size, size)]]
     return x if usable.size == len(x) else x[usable]
-
-
-def _centroids(model: KMeans, sample: F32) -> F32:
-    """Run k-means without the assignment that `KMeans.fit` ends with."""
-    run = Run(model, sample)
-    first = run.first_centers(model.init, Draws(model.seed))
-    if model.metric == "l2":
-        return run.lloyd(first)[0]
-    return lloyd(sample, first, run.max_iter, run.callback, run.threads)
 
 
 @contextmanager
