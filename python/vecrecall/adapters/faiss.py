@@ -303,8 +303,8 @@ def _held(faiss: Any, index: Any) -> Items:
     if type(index) is faiss.IndexIVFFlat:  # those derived from it lay their lists out otherwise
         return _in_lists(index)
     raise ValueError(
-        f"index: expected one that holds its vectors as they came, got {type(index).__name__}, "
-        "which holds codes or something else"
+        "index: expected one that holds its vectors as they came, not codes or something made of "
+        f"them, got {type(index).__name__}"
     )
 
 

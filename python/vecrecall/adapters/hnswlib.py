@@ -8,9 +8,7 @@ import numpy.typing as npt
 from vecrecall import _coerce
 from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
-from vecrecall.index import FlatIndex, Metric
-
-_METRICS: dict[str, Metric] = {"ip": "ip", "cosine": "cosine", "l2": "l2"}
+from vecrecall.index import FlatIndex
 
 
 def to_hnswlib(
@@ -115,7 +113,7 @@ def from_hnswlib(index: Any) -> FlatIndex:
         raise ValueError("index: expected one with items, got one before init_index or load_index")
     ids, rows = _held(index, _labels(index))
     try:
-        return FlatIndex(rows, ids, metric=_METRICS[index.space])
+        return FlatIndex(rows, ids, metric=index.space)
     except ValueError as error:
         raise ValueError(f"index: expected usable items; of what it holds, {error}") from None
 
