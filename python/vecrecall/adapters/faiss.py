@@ -1,7 +1,6 @@
 """FAISS: IVF indexes made by our kernels; flat indexes from and to FAISS."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core
 from vecrecall._extras import needed
 from vecrecall._kmeans_run import Draws, Run
+from vecrecall.adapters._faiss_threads import faiss_threads
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows
 from vecrecall.index import METRICS, FlatIndex, Metric
@@ -116,7 +116,7 @@ def train_ivf(
     centroids = _centroids(model, x, lists * per_list)
     code = _core.Metric.l2 if metric == "l2" else _core.Metric.ip
     labels = _core.assign(x, centroids, 1, code, n_threads)[0].ravel().astype(np.int64)
-    with _faiss_threads(faiss, n_threads):
+    with faiss_threads(faiss, n_threads):
         index.quantizer.add(centroids)
         index.train(x)  # only the encoder: the quantizer has its centroids
         pointers = [None if a is None else faiss.swig_ptr(a) for a in (x, numbers, labels)]
@@ -177,16 +177,6 @@ def _sample(x: F32, metric: Metric, size: int, draws: Draws) -> F32:
     if usable.size > size:
         return x[usable[draws.subset(usable.size, size)]]
     return x if usable.size == len(x) else x[usable]
-
-
-@contextmanager
-def _faiss_threads(faiss: Any, threads: int) -> Iterator[None]:
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(threads)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 def to_faiss(index: FlatIndex) -> Any:
