@@ -10,7 +10,6 @@ HASTE = 2  # doublings with no gain after which the second setting grows instead
 PATIENCE = 4  # doublings with no gain after which a search has found all that it will
 GAIN = 0.05  # what is a gain: so much of what is missing
 LEAP = 16  # how much farther than that the largest value may be, to be tried after all
-IDLE = 2  # doublings of the second setting that let the first be no smaller
 HOPELESS = 3.0  # times as slow: more than what half the first setting will save
 
 
@@ -157,37 +156,43 @@ class _Stairs:
         """Find the smallest first value for each second one, while it gets smaller."""
         corners: list[tuple[_Line, int]] = []
         recalls: list[float] = []
-        start = idle = 0
+        start = 0
         name, values = self._second
         for step, value in enumerate(values):
             line = _Line(self._measure, {**self._setting, name: value}, *self._first, target)
-            place = line.climb(start, HASTE)
-            if not line.reaches(place):
-                start = max(start, place - HASTE)
-                recalls.append(line.point(place).recall)
-                stalled = _stalled(recalls, target, HASTE)
-                self.enough = values[step - HASTE] if stalled else value
-                if stalled:
+            if corners:
+                last, place = corners[-1]
+                # What was enough still is. Is the value below it, or at least nearer to it?
+                if place == 0 or _stalled(
+                    [p.point(place - 1).recall for p in (last, line)], target
+                ):
                     break
+                corners.append((line, line.descend(place)))
                 continue
-            place = line.descend(place)
-            idle = idle + 1 if corners and place >= corners[-1][1] else 0
-            if not idle:
-                corners.append((line, place))
-                start = place
-            if place == 0 or idle == IDLE:
+            place = line.climb(start, HASTE)
+            if line.reaches(place):
+                corners.append((line, line.descend(place)))
+                continue
+            start = max(start, place - HASTE)
+            recalls.append(line.point(place).recall)
+            stalled = _stalled(recalls, target, HASTE)
+            self.enough = values[step - HASTE] if stalled else value
+            if stalled:
                 break
-        return _refined(corners)
+        return self._refined(corners)
 
-
-def _refined(corners: Sequence[tuple[_Line, int]]) -> list[TuningPoint]:
-    """Make the first values of those corners exact that may be the cheapest."""
-    times = [line.point(place).ms_per_query for line, place in corners]
-    return [
-        line.smallest(place)
-        for (line, place), time in zip(corners, times, strict=True)
-        if time <= HOPELESS * min(times)
-    ]
+    def _refined(self, corners: Sequence[tuple[_Line, int]]) -> list[TuningPoint]:
+        """Make the first values exact; what is slow, or no smaller than the one before, goes."""
+        points = [line.point(place) for line, place in corners]
+        limit = HOPELESS * min((point.ms_per_query for point in points), default=0.0)
+        kept: list[TuningPoint] = []
+        for (line, place), point in zip(corners, points, strict=True):
+            if point.ms_per_query <= limit:
+                exact = line.smallest(place)
+                name = self._first[0]
+                if not kept or exact.setting[name] < kept[-1].setting[name]:
+                    kept.append(exact)
+        return kept
 
 
 def _doubling(knob: Knob) -> list[int]:
@@ -197,7 +202,7 @@ def _doubling(knob: Knob) -> list[int]:
     return values
 
 
-def _stalled(recalls: Sequence[float], target: float, patience: int) -> bool:
+def _stalled(recalls: Sequence[float], target: float, patience: int = 1) -> bool:
     """Tell whether the last so many steps have closed next to nothing of the gap."""
     if len(recalls) <= patience:
         return False

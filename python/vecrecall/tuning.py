@@ -43,6 +43,8 @@ class Tuning:
         Measured at this setting.
     ms_per_query : float
         Milliseconds: the time of a batch of all queries, divided by their number.
+    exact_ms_per_query : float
+        The same for the exact scan that the lists were compared with.
     target : float
     reached : bool
         False where no setting reaches the target; `setting` is then that with the best recall.
@@ -56,6 +58,7 @@ class Tuning:
     setting: dict[str, int]
     recall: float
     ms_per_query: float
+    exact_ms_per_query: float
     target: float
     reached: bool
     curve: list[TuningPoint]
@@ -82,9 +85,10 @@ class Tuning:
         axes = figure.subplots()
         for others, points in self._lines().items():
             times = [p.ms_per_query for p in points]
-            label = ", ".join(f"{name}={value}" for name, value in others)
-            axes.plot(times, [p.recall for p in points], "o-", label=label or None)
+            label = ", ".join(f"{name}={value}" for name, value in others) or "this index"
+            axes.plot(times, [p.recall for p in points], "o-", label=label)
         axes.axhline(self.target, color="#c0392b", linestyle="--")
+        axes.plot(self.exact_ms_per_query, 1.0, "s", color="#555555", label="exact scan")
         axes.plot(self.ms_per_query, self.recall, "o", color="#c0392b")
         axes.annotate(
             "\n".join(f"{name}={value}" for name, value in self.setting.items()),
@@ -94,8 +98,7 @@ class Tuning:
         axes.set_xscale("log")
         axes.set_xlabel("ms a query")
         axes.set_ylabel("recall")
-        if len(self._lines()) > 1:
-            axes.legend()
+        axes.legend()
         if path is not None:
             figure.savefig(path, dpi=120)
         return figure
@@ -187,7 +190,10 @@ def tune(
     wrapped._check_size()
     if not len(wrapped):
         raise ValueError("index: expected one with items, got an empty one")
-    truth = _exact(wrapped, vectors).search(q, k, threads=n_threads)
+    exact = _exact(wrapped, vectors)
+    start = time.perf_counter()
+    truth = exact.search(q, k, threads=n_threads)
+    exact_ms = (time.perf_counter() - start) * 1e3 / len(q)
     meter = _Meter(wrapped, q, k, truth, n_threads)
     candidates = reaching(meter.measure, _knobs(wrapped, k), share)
     curve = sorted(meter.points.values(), key=lambda p: tuple(p.setting.values())[::-1])
@@ -200,7 +206,7 @@ def tune(
             TuningWarning,
             stacklevel=2,
         )
-    return Tuning(*best, share, bool(candidates), curve, wrapped.at(**best.setting))
+    return Tuning(*best, exact_ms, share, bool(candidates), curve, wrapped.at(**best.setting))
 
 
 class _Meter:
