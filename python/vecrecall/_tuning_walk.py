@@ -8,7 +8,7 @@ from vecrecall.adapters._backend import Knob
 FINEST = 20  # a value is found to a twentieth of itself, or exactly
 HASTE = 2  # doublings with no gain after which the second setting grows instead of the first
 PATIENCE = 4  # doublings with no gain after which a search has found all that it will
-GAIN = 0.05  # what is a gain: so much of what is missing
+GAIN = 0.05  # more than so much of what is found, or of what is missing, is a gain
 LEAP = 16  # how much farther than that the largest value may be, to be tried after all
 HOPELESS = 3.0  # times as slow: more than what half the first setting will save
 
@@ -203,8 +203,8 @@ def _doubling(knob: Knob) -> list[int]:
 
 
 def _stalled(recalls: Sequence[float], target: float, patience: int = 1) -> bool:
-    """Tell whether the last so many steps have closed next to nothing of the gap."""
+    """Tell whether the last so many steps have found next to nothing more."""
     if len(recalls) <= patience:
         return False
     before = recalls[-1 - patience]
-    return recalls[-1] - before < GAIN * (target - before)
+    return recalls[-1] - before <= GAIN * min(before, target - before)

@@ -88,8 +88,10 @@ class Tuning:
             label = ", ".join(f"{name}={value}" for name, value in others) or "this index"
             axes.plot(times, [p.recall for p in points], "o-", label=label)
         axes.axhline(self.target, color="#c0392b", linestyle="--")
-        axes.plot(self.exact_ms_per_query, 1.0, "s", color="#555555", label="exact scan")
-        axes.plot(self.ms_per_query, self.recall, "o", color="#c0392b")
+        axes.plot(
+            self.exact_ms_per_query, 1.0, "s", linestyle="none", color="#555555", label="exact scan"
+        )
+        axes.plot(self.ms_per_query, self.recall, "o", linestyle="none", color="#c0392b")
         axes.annotate(
             "\n".join(f"{name}={value}" for name, value in self.setting.items()),
             (self.ms_per_query, self.recall), (6, -6),
@@ -165,7 +167,7 @@ def tune(
     rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
     pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
     same in every run, and that of two may differ where two are as fast. The search gives up where
-    four doublings have closed less than a twentieth of what is missing.
+    four doublings have found less than a twentieth of what is missing.
 
     Examples
     --------
