@@ -97,6 +97,12 @@ class Filler:
             _put(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
         return found
 
+    def ask_once(self, q: F32, k: int, effort: Effort, threads: int) -> SearchResult:
+        """Search without filters, and leave short lists as they are."""
+        filters = Filters.of(self._items, k, len(q), None, [])
+        effort = effort._replace(fetch=self._first_fetch(effort.fetch, filters))
+        return self._ask(q, k, filters, -np.inf, effort, threads).lists
+
     def _first_fetch(self, fetch: int, filters: Filters) -> int:
         """Ask for what filters will probably take away as well."""
         if self._proves:

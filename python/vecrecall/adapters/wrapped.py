@@ -91,8 +91,7 @@ class WrappedIndex:
         filters = Filters.of(self._items, k, len(q), seen, sets)
         if served is not None:
             q, filters = q[served], filters.take(np.flatnonzero(served))
-        if self._metric != self._backend.metric:
-            q = _directions(q)
+        q = self._asked_as(q)
         found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
@@ -188,6 +187,13 @@ class WrappedIndex:
             f"WrappedIndex({self._backend.library}, {len(self)} items, dim {self.dim}, "
             f"metric {self.metric!r}{at}{exact})"
         )
+
+    def _ask_once(self, q: F32, k: int, threads: int) -> SearchResult:
+        """Search for finite queries with a direction; what the library leaves short stays so."""
+        return self._filler.ask_once(self._asked_as(q), k, self._effort(k), threads)
+
+    def _asked_as(self, q: F32) -> F32:
+        return q if self._metric == self._backend.metric else _directions(q)
 
     def _searched_by(self) -> str:
         return f"{self._backend.library} {sorted(self.setting.items())}"

@@ -78,20 +78,21 @@ def wrap(
     """
     backend = _backend(index)
     chosen = _metric(backend, metric)
-    if isinstance(vectors, FlatIndex):
-        items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
-        exact = _same_items(vectors, items, chosen, backend)
-    else:
-        items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
-        exact = None
-        if vectors is not None:
-            rows = _coerce.matrix(vectors, "vectors", backend.dim)
-            if len(rows) != len(items):
-                raise ValueError(
-                    f"vectors: expected {len(items)} rows, one an item, got {len(rows)}"
-                )
-            exact = FlatIndex(rows, items.ids, metric=chosen, copy=False)
+    items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
+    exact = None if vectors is None else exact_index(vectors, items, chosen, backend)
     return WrappedIndex(backend, items, exact, chosen, {})
+
+
+def exact_index(
+    vectors: npt.ArrayLike | FlatIndex, items: Items, metric: Metric, backend: Backend
+) -> FlatIndex:
+    """Make an exact index of the items from their vectors, or check the one that there is."""
+    if isinstance(vectors, FlatIndex):
+        return _same_items(vectors, items, metric, backend)
+    rows = _coerce.matrix(vectors, "vectors", backend.dim)
+    if len(rows) != len(items):
+        raise ValueError(f"vectors: expected {len(items)} rows, one an item, got {len(rows)}")
+    return FlatIndex(rows, items.ids, metric=metric, copy=False)
 
 
 def _backend(index: Any) -> Backend:
