@@ -50,6 +50,8 @@ class Backend(Protocol):
         Its name, for messages.
     dim : int
     metric : {"ip", "cosine", "l2"}
+    told : bool
+        The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
     exact : bool
         It looks at every item and scores it in float32.
     ordered : bool
@@ -61,6 +63,7 @@ class Backend(Protocol):
     library: str
     dim: int
     metric: Metric
+    told: bool
     exact: bool
     ordered: bool
     knobs: Mapping[str, Knob]
@@ -80,7 +83,7 @@ class Backend(Protocol):
     def search(
         self, queries: F32, k: int, setting: Setting, selector: object | None, threads: int
     ) -> Answer:
-        """Search for the `k` best of every query, 1 <= k <= size()."""
+        """Search for the `k` best of at least one query, 1 <= k <= size()."""
 
     def read(self, labels: I64) -> F32 | None:
         """Copy out the vectors of labels as they were added; None where they are not kept so."""

@@ -19,6 +19,7 @@ class FaissBackend:
     """
 
     library = "faiss"
+    told = True
 
     def __init__(self, index: Any) -> None:
         import faiss

@@ -9,12 +9,20 @@ import numpy.typing as npt
 from vecrecall import _coerce
 from vecrecall.adapters._backend import I64, Backend
 from vecrecall.adapters._faiss_backend import FaissBackend
+from vecrecall.adapters._hnswlib_backend import hnswlib_backend
 from vecrecall.adapters._items import Items
+from vecrecall.adapters._scann_backend import ScannBackend
+from vecrecall.adapters._usearch_backend import UsearchBackend
 from vecrecall.adapters.wrapped import WrappedIndex
 from vecrecall.index import METRICS, FlatIndex, Metric
 
 # By the top-level module that an index's class comes from.
-_BACKENDS: dict[str, Callable[[Any], Backend]] = {"faiss": FaissBackend}
+_BACKENDS: dict[str, Callable[[Any], Backend]] = {
+    "faiss": FaissBackend,
+    "hnswlib": hnswlib_backend,
+    "scann": ScannBackend,
+    "usearch": UsearchBackend,
+}
 
 
 def wrap(
@@ -113,6 +121,11 @@ def _ids(ids: npt.ArrayLike, n: int) -> I64:
 
 def _metric(backend: Backend, metric: Metric | None) -> Metric:
     if metric is None:
+        if not backend.told:
+            raise ValueError(
+                "metric: expected 'ip' or 'cosine', since this kind of index does not tell it, "
+                "got None"
+            )
         return backend.metric
     _coerce.choice(metric, "metric", METRICS)
     if metric != backend.metric and (metric, backend.metric) != ("cosine", "ip"):
