@@ -52,8 +52,6 @@ class Backend(Protocol):
     metric : {"ip", "cosine", "l2"}
     told : bool
         The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
-    exact : bool
-        It looks at every item and scores it in float32.
     ordered : bool
         Its `labels` are in the order of its rows; else ascending.
     knobs : mapping of str to Knob
@@ -64,7 +62,6 @@ class Backend(Protocol):
     dim: int
     metric: Metric
     told: bool
-    exact: bool
     ordered: bool
     knobs: Mapping[str, Knob]
 
@@ -76,6 +73,9 @@ class Backend(Protocol):
 
     def setting(self) -> dict[str, int]:
         """Tell the value of each knob that a search uses where none is given."""
+
+    def exact(self, setting: Setting) -> bool:
+        """Tell whether a search looks at every item and scores it in float32."""
 
     def selector(self, labels: I64, complement: bool) -> object | None:
         """Make the library's own filter for ascending labels (or all others), None without one."""

@@ -39,7 +39,7 @@ class FaissBackend:
         self._larger_is_better = _is_similarity(faiss, outer)
         self.metric: Metric = "ip" if self._larger_is_better else "l2"
         self.dim: int = outer.d
-        self.exact = type(self._chain[-1]) in (
+        self._scans = type(self._chain[-1]) in (
             faiss.IndexFlat,
             faiss.IndexFlatIP,
             faiss.IndexFlatL2,
@@ -73,6 +73,10 @@ class FaissBackend:
             elif isinstance(part, self._faiss.IndexHNSW):
                 values["efSearch"] = part.hnsw.efSearch
         return {name: values[name] for name in self.knobs}
+
+    def exact(self, setting: Setting) -> bool:
+        """Tell whether the index is a Flat."""
+        return self._scans
 
     def selector(self, labels: I64, complement: bool) -> Any:
         """Make an IDSelector where the kind of index takes one."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from vecrecall import _coerce
 from vecrecall.adapters._backend import F32, I64, Answer, Knob, Setting
 from vecrecall.adapters._gate import Gate
 from vecrecall.index import Metric
@@ -20,11 +19,7 @@ def hnswlib_backend(index: Any) -> "HnswBackend | BruteForceBackend":
     """Choose by the kind of index."""
     import hnswlib
 
-    if isinstance(index, hnswlib.Index):
-        return HnswBackend(index)
-    if isinstance(index, hnswlib.BFIndex):
-        return BruteForceBackend(index)
-    raise TypeError(f"index: expected an hnswlib Index or BFIndex, got {_coerce.type_name(index)}")
+    return BruteForceBackend(index) if isinstance(index, hnswlib.BFIndex) else HnswBackend(index)
 
 
 class HnswBackend:
@@ -36,7 +31,6 @@ class HnswBackend:
     """
 
     library = "hnswlib"
-    exact = False
     ordered = False
     told = True
 
@@ -47,9 +41,9 @@ class HnswBackend:
         self.metric: Metric = METRICS[index.space]
         self.dim: int = index.dim
         self._labels = self._find_labels()
-        self._gone = index.element_count - len(self._labels)
+        self._gone: int = index.element_count - len(self._labels)
         self.knobs: Mapping[str, Knob] = {"ef": Knob(1, max(1, len(self._labels)))}
-        self._ef = Gate(lambda: index.ef, index.set_ef)
+        self._ef = Gate(lambda: int(index.ef), index.set_ef)
 
     def size(self) -> int:
         """Count the items; those that are marked as deleted stay in the library's count."""
@@ -61,7 +55,11 @@ class HnswBackend:
 
     def setting(self) -> dict[str, int]:
         """Read the index's own ef."""
-        return {"ef": self._index.ef}
+        return {"ef": self._ef.own()}
+
+    def exact(self, setting: Setting) -> bool:
+        """Say no: a graph leaves items out."""
+        return False
 
     def selector(self, labels: I64, complement: bool) -> None:
         """There is only a Python function called for every candidate, which is slower."""
@@ -70,7 +68,7 @@ class HnswBackend:
         self, queries: F32, k: int, setting: Setting, selector: object | None, threads: int
     ) -> Answer:
         """Search; a query with fewer than `k` items in reach gets what there is."""
-        with self._ef.at(setting.get("ef", self._index.ef)):
+        with self._ef.at(setting.get("ef")):
             try:
                 labels, distances = self._ask(queries, k, threads)
             except RuntimeError:  # one of the queries at least
@@ -145,7 +143,6 @@ class BruteForceBackend:
     """
 
     library = "hnswlib"
-    exact = True
     ordered = False
 
     def __init__(self, index: Any) -> None:
@@ -169,6 +166,10 @@ class BruteForceBackend:
     def setting(self) -> dict[str, int]:
         """There is none."""
         return {}
+
+    def exact(self, setting: Setting) -> bool:
+        """Say yes: it is a scan."""
+        return True
 
     def selector(self, labels: I64, complement: bool) -> None:
         """There is only a Python function called for every item, which is slower."""

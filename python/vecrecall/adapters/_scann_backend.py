@@ -37,7 +37,7 @@ class ScannBackend:
         config = parse(index.config())
         self.metric: Metric = metric_of(config)
         self.dim = _width(self._searcher)
-        self.exact = scans_floats(config)
+        self._scans = scans_floats(config)
         self._default = defaults(config)
         self.knobs: Mapping[str, Knob] = knobs(config, max(1, self.size()))
 
@@ -53,6 +53,10 @@ class ScannBackend:
     def setting(self) -> dict[str, int]:
         """Read the searcher's own values from its configuration."""
         return dict(self._default)
+
+    def exact(self, setting: Setting) -> bool:
+        """Tell whether the searcher is a scan of float32."""
+        return self._scans
 
     def selector(self, labels: I64, complement: bool) -> None:
         """There is none."""

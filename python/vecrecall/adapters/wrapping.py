@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall.adapters._backend import I64, Backend
+from vecrecall.adapters._alignment import aligned
+from vecrecall.adapters._backend import F32, I64, Backend
 from vecrecall.adapters._faiss_backend import FaissBackend
 from vecrecall.adapters._hnswlib_backend import hnswlib_backend
-from vecrecall.adapters._items import Items
 from vecrecall.adapters._scann_backend import ScannBackend
 from vecrecall.adapters._usearch_backend import UsearchBackend
 from vecrecall.adapters.wrapped import WrappedIndex
@@ -40,13 +40,19 @@ def wrap(
         A trained, filled index of float vectors. It is not copied and must not change: where its
         number of items does, searches raise.
     ids : array_like of int, shape (n,), optional
-        The item ids of its rows, in the order of its labels; default the labels themselves.
+        The item ids of its rows; default the index's own labels. Where a library does not keep
+        the order of rows (hnswlib, usearch, FAISS IVF with ids of its own), these are either its
+        labels, in the order of `vectors`, or the labels are 0 to n - 1, and label j stands for
+        ``ids[j]``. Where it could be both, the vectors decide, else it is the latter.
     metric : {"ip", "cosine", "l2"}, optional
-        Default that of the index. ``"cosine"`` is also possible over an index by inner product
+        Default that of the index; hnswlib's BFIndex does not tell whether it is ``"ip"`` or
+        ``"cosine"``. ``"cosine"`` is also possible over an index by inner product
         whose rows have length one: queries are then divided by their lengths.
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
-        The items' own vectors, in the order of the ids (a `FlatIndex` has its own ids): what the
-        library finds gets exact scores, the order of ties is by id, and a list that filters
+        The items' own vectors, in the order of the ids, or of the ascending labels where no ids
+        are given and the library keeps no order (a `FlatIndex` has its own ids). Some are
+        compared with what the index holds, where it gives that back. With them what the library
+        finds gets exact scores, the order of ties is by id, and a list that filters
         leave short, after the library was asked twice for more, comes from an exact scan.
 
     Returns
@@ -86,30 +92,28 @@ def wrap(
     """
     backend = _backend(index)
     chosen = _metric(backend, metric)
+    numbers = None if ids is None else _ids(ids, backend.size())
     if isinstance(vectors, FlatIndex):
-        items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
-        exact = _same_items(vectors, items, chosen, backend)
-    else:
-        items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
-        exact = None
-        if vectors is not None:
-            rows = _coerce.matrix(vectors, "vectors", backend.dim)
-            if len(rows) != len(items):
-                raise ValueError(
-                    f"vectors: expected {len(items)} rows, one an item, got {len(rows)}"
-                )
-            exact = FlatIndex(rows, items.ids, metric=chosen, copy=False)
+        known = backend.labels() if numbers is None else numbers
+        _check_same_items(vectors, known, chosen, backend.dim)
+        return WrappedIndex(
+            backend, aligned(backend, chosen, numbers, vectors), vectors, chosen, {}
+        )
+    rows = None if vectors is None else _rows(vectors, backend)
+    items = aligned(backend, chosen, numbers, rows)
+    exact = None if rows is None else FlatIndex(rows, items.ids, metric=chosen, copy=False)
     return WrappedIndex(backend, items, exact, chosen, {})
 
 
 def _backend(index: Any) -> Backend:
-    library = type(index).__module__.partition(".")[0]
-    if library not in _BACKENDS:
-        raise TypeError(
-            f"index: expected one of {', '.join(_BACKENDS)}, got {type(index).__module__}."
-            f"{type(index).__qualname__}"
-        )
-    return _BACKENDS[library](index)
+    for kind in type(index).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if library in _BACKENDS:
+            return _BACKENDS[library](index)
+    raise TypeError(
+        f"index: expected one of {', '.join(_BACKENDS)}, got {type(index).__module__}."
+        f"{type(index).__qualname__}"
+    )
 
 
 def _ids(ids: npt.ArrayLike, n: int) -> I64:
@@ -133,12 +137,18 @@ def _metric(backend: Backend, metric: Metric | None) -> Metric:
     return metric
 
 
-def _same_items(vectors: FlatIndex, items: Items, metric: Metric, backend: Backend) -> FlatIndex:
-    if vectors.metric != metric or vectors.dim != backend.dim:
+def _rows(vectors: npt.ArrayLike, backend: Backend) -> F32:
+    rows = _coerce.vectors(vectors, "vectors", backend.dim)
+    if len(rows) != backend.size():
+        raise ValueError(f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}")
+    return rows
+
+
+def _check_same_items(vectors: FlatIndex, ids: I64, metric: Metric, dim: int) -> None:
+    if vectors.metric != metric or vectors.dim != dim:
         raise ValueError(
-            f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
+            f"vectors: expected an index of metric {metric!r} and width {dim}, "
             f"got {vectors.metric!r} and {vectors.dim}"
         )
-    if not np.array_equal(np.sort(vectors.ids), np.sort(items.ids)):
+    if not np.array_equal(np.sort(vectors.ids), np.sort(ids)):
         raise ValueError("vectors: expected an index of the same ids, got other ids")
-    return vectors
