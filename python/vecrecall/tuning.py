@@ -15,7 +15,7 @@ from vecrecall._tuning_walk import TuningPoint as TuningPoint
 from vecrecall._tuning_walk import reaching
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._backend import F32, Knob
-from vecrecall.adapters.wrapping import exact_index
+from vecrecall.adapters.wrapping import exact_index, given_vectors
 from vecrecall.index import FlatIndex, Metric
 from vecrecall.recall import recall_at_k
 from vecrecall.results import SearchResult
@@ -279,18 +279,19 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
     if vectors is None and index._exact is not None:
         return index._exact
     if vectors is None:
-        vectors = index._backend.read(index._backend.labels())
+        vectors = index._backend.read(index._items.labels)
     if vectors is None:
         raise ValueError(
             "vectors: expected the items' vectors, since this index does not give them back, "
             "got none"
         )
-    return exact_index(vectors, index._items, index.metric, index._backend)
+    given = given_vectors(index._backend, index.metric, vectors)
+    return exact_index(given, index._items, index.metric)
 
 
 def _knobs(index: WrappedIndex, k: int) -> dict[str, Knob]:
     """List the ranges worth a try; an exact index has nothing to set."""
-    if index._backend.exact:
+    if index._backend.exact(index.setting):
         return {}
     ranges = {}
     for name, (low, high) in index.knobs.items():

@@ -50,10 +50,10 @@ class Backend(Protocol):
         Its name, for messages.
     dim : int
     metric : {"ip", "cosine", "l2"}
-    exact : bool
-        It looks at every item and scores it in float32.
     repeats : bool
         An answer may hold a label more than once.
+    told : bool
+        The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
     ordered : bool
         Its `labels` are in the order of its rows; else ascending.
     knobs : mapping of str to Knob
@@ -63,8 +63,8 @@ class Backend(Protocol):
     library: str
     dim: int
     metric: Metric
-    exact: bool
     repeats: bool
+    told: bool
     ordered: bool
     knobs: Mapping[str, Knob]
 
@@ -77,13 +77,16 @@ class Backend(Protocol):
     def setting(self) -> dict[str, int]:
         """Tell the value of each knob that a search uses where none is given."""
 
+    def exact(self, setting: Setting) -> bool:
+        """Tell whether a search looks at every item and scores it in float32."""
+
     def selector(self, labels: I64, complement: bool) -> object | None:
         """Make the library's own filter for ascending labels (or all others), None without one."""
 
     def search(
         self, queries: F32, k: int, setting: Setting, selector: object | None, threads: int
     ) -> Answer:
-        """Search for the `k` best of every query, 1 <= k <= size()."""
+        """Search for the `k` best of at least one query, 1 <= k <= size()."""
 
     def read(self, labels: I64) -> F32 | None:
         """Copy out the vectors of labels as they were added; None where they are not kept so."""

@@ -21,6 +21,7 @@ class FaissBackend:
 
     library = "faiss"
     repeats = False
+    told = True
 
     def __init__(self, index: Any) -> None:
         import faiss
@@ -40,7 +41,7 @@ class FaissBackend:
         self._larger_is_better = _is_similarity(faiss, outer)
         self.metric: Metric = "ip" if self._larger_is_better else "l2"
         self.dim: int = outer.d
-        self.exact = type(self._chain[-1]) in (
+        self._scans = type(self._chain[-1]) in (
             faiss.IndexFlat,
             faiss.IndexFlatIP,
             faiss.IndexFlatL2,
@@ -74,6 +75,10 @@ class FaissBackend:
             elif isinstance(part, self._faiss.IndexHNSW):
                 values["efSearch"] = part.hnsw.efSearch
         return {name: values[name] for name in self.knobs}
+
+    def exact(self, setting: Setting) -> bool:
+        """Tell whether the index is a Flat."""
+        return self._scans
 
     def selector(self, labels: I64, complement: bool) -> Any:
         """Make an IDSelector where the kind of index takes one."""

@@ -10,7 +10,7 @@ from vecrecall._lists import empty_lists
 from vecrecall.adapters._backend import F32, I64, Backend, Setting
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
-from vecrecall.index import FlatIndex
+from vecrecall.index import FlatIndex, Metric
 from vecrecall.results import SearchResult
 
 F64 = npt.NDArray[np.float64]
@@ -67,14 +67,26 @@ class Filler:
     items : Items
     exact : FlatIndex, optional
         Of the same items: candidates get its scores, and lists that stay short its answer.
+    metric : {"ip", "cosine", "l2"}
+        That of the results; ``"cosine"`` over a library's ``"ip"`` divides its queries.
+    setting : mapping of str to int
+        That of its searches.
     """
 
-    def __init__(self, backend: Backend, items: Items, exact: FlatIndex | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        items: Items,
+        exact: FlatIndex | None,
+        metric: Metric,
+        setting: Setting,
+    ) -> None:
         self._backend = backend
         self._items = items
         self._exact = exact
-        self._proves = exact is not None and backend.exact
-        self._longest = _longest(exact) if exact is not None and backend.exact else 0.0
+        self._divides = metric != backend.metric
+        self._proves = exact is not None and backend.exact(setting)
+        self._longest = _longest(exact) if exact is not None and self._proves else 0.0
 
     def fill(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
@@ -151,8 +163,9 @@ class Filler:
     def _ask_block(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
     ) -> Asked:
+        asked = _directions(q) if self._divides else q
         labels, own = self._backend.search(
-            q, effort.fetch, effort.setting, filters.selector, threads
+            asked, effort.fetch, effort.setting, filters.selector, threads
         )
         ids = self._items.ids_of(labels)
         scores = own
@@ -230,3 +243,10 @@ def _longest(index: FlatIndex) -> float:
         rows = index.vectors(ids[start : start + 2**16]).astype(np.float64)
         longest = max(longest, float(np.einsum("ij,ij->i", rows, rows).max(initial=0)))
     return float(np.sqrt(longest))
+
+
+def _directions(q: F32) -> F32:
+    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
+    wide = q.astype(np.float64)
+    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return wide.astype(np.float32)

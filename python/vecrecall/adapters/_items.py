@@ -17,12 +17,16 @@ class Items:
         Those of the library; unique, >= 0.
     ids : ndarray of int64, shape (n,), optional
         The id of each; default the labels themselves.
+
+    Attributes
+    ----------
+    labels, ids : ndarray of int64, shape (n,)
     """
 
     def __init__(self, labels: I64, ids: I64 | None) -> None:
         self.ids = labels if ids is None else ids
         self._by_id = Keys(self.ids, "ids")
-        self._labels = labels
+        self.labels = labels
         self._table: I64 | None = None
         self._rows: Keys | None = None
         if ids is not None:
@@ -46,4 +50,4 @@ class Items:
     def labels_of(self, ids: I64) -> I64:
         """List the labels of those ids that are known, ascending."""
         rows = self.find(ids)
-        return np.sort(self._labels[rows[rows >= 0]])
+        return np.sort(self.labels[rows[rows >= 0]])

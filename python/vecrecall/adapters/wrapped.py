@@ -43,7 +43,7 @@ class WrappedIndex:
         self._items = items
         self._exact = exact
         self._metric: Metric = metric
-        self._filler = Filler(backend, items, exact)
+        self._filler = Filler(backend, items, exact, metric, setting)
         self._size = backend.size()
         self.setting = dict(setting)
         self.knobs: dict[str, Knob] = dict(backend.knobs)
@@ -91,7 +91,6 @@ class WrappedIndex:
         filters = Filters.of(self._items, k, len(q), seen, sets)
         if served is not None:
             q, filters = q[served], filters.take(np.flatnonzero(served))
-        q = self._asked_as(q)
         found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
@@ -190,10 +189,7 @@ class WrappedIndex:
 
     def _ask_once(self, q: F32, k: int, threads: int) -> SearchResult:
         """Search for finite queries with a direction; what the library leaves short stays so."""
-        return self._filler.ask_once(self._asked_as(q), k, self._effort(k), threads)
-
-    def _asked_as(self, q: F32) -> F32:
-        return q if self._metric == self._backend.metric else _directions(q)
+        return self._filler.ask_once(q, k, self._effort(k), threads)
 
     def _searched_by(self) -> str:
         return f"{self._backend.library} {sorted(self.setting.items())}"
@@ -226,13 +222,6 @@ class WrappedIndex:
             if zero.any():
                 served = ~zero if served is None else served & ~zero
         return served
-
-
-def _directions(q: F32) -> F32:
-    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
-    wide = q.astype(np.float64)
-    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    return wide.astype(np.float32)
 
 
 def _cut(found: SearchResult, floor: float) -> SearchResult:

@@ -7,14 +7,23 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall.adapters._backend import I64, Backend
+from vecrecall.adapters._alignment import aligned
+from vecrecall.adapters._backend import F32, I64, Backend
 from vecrecall.adapters._faiss_backend import FaissBackend
+from vecrecall.adapters._hnswlib_backend import hnswlib_backend
 from vecrecall.adapters._items import Items
+from vecrecall.adapters._scann_backend import ScannBackend
+from vecrecall.adapters._usearch_backend import UsearchBackend
 from vecrecall.adapters.wrapped import WrappedIndex
 from vecrecall.index import METRICS, FlatIndex, Metric
 
 # By the top-level module that an index's class comes from.
-_BACKENDS: dict[str, Callable[[Any], Backend]] = {"faiss": FaissBackend}
+_BACKENDS: dict[str, Callable[[Any], Backend]] = {
+    "faiss": FaissBackend,
+    "hnswlib": hnswlib_backend,
+    "scann": ScannBackend,
+    "usearch": UsearchBackend,
+}
 
 
 def wrap(
@@ -32,13 +41,19 @@ def wrap(
         A trained, filled index of float vectors. It is not copied and must not change: where its
         number of items does, searches raise.
     ids : array_like of int, shape (n,), optional
-        The item ids of its rows, in the order of its labels; default the labels themselves.
+        The item ids of its rows; default the index's own labels. Where a library does not keep
+        the order of rows (hnswlib, usearch, FAISS IVF with ids of its own), these are either its
+        labels, in the order of `vectors`, or the labels are 0 to n - 1, and label j stands for
+        ``ids[j]``. Where it could be both, the vectors decide, else it is the latter.
     metric : {"ip", "cosine", "l2"}, optional
-        Default that of the index. ``"cosine"`` is also possible over an index by inner product
+        Default that of the index; hnswlib's BFIndex does not tell whether it is ``"ip"`` or
+        ``"cosine"``. ``"cosine"`` is also possible over an index by inner product
         whose rows have length one: queries are then divided by their lengths.
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
-        The items' own vectors, in the order of the ids (a `FlatIndex` has its own ids): what the
-        library finds gets exact scores, the order of ties is by id, and a list that filters
+        The items' own vectors, in the order of the ids, or of the ascending labels where no ids
+        are given and the library keeps no order (a `FlatIndex` has its own ids). Some are
+        compared with what the index holds, where it gives that back. With them what the library
+        finds gets exact scores, the order of ties is by id, and a list that filters
         leave short, after the library was asked twice for more, comes from an exact scan.
 
     Returns
@@ -78,31 +93,51 @@ def wrap(
     """
     backend = _backend(index)
     chosen = _metric(backend, metric)
-    items = Items(backend.labels(), None if ids is None else _ids(ids, backend.size()))
-    exact = None if vectors is None else exact_index(vectors, items, chosen, backend)
+    numbers = None if ids is None else _ids(ids, backend.size())
+    given = None if vectors is None else given_vectors(backend, chosen, vectors)
+    if isinstance(given, FlatIndex):
+        _check_ids(given, backend.labels() if numbers is None else numbers)
+    items = aligned(backend, chosen, numbers, given)
+    exact = None if given is None else exact_index(given, items, chosen)
     return WrappedIndex(backend, items, exact, chosen, {})
 
 
-def exact_index(
-    vectors: npt.ArrayLike | FlatIndex, items: Items, metric: Metric, backend: Backend
-) -> FlatIndex:
-    """Make an exact index of the items from their vectors, or check the one that there is."""
-    if isinstance(vectors, FlatIndex):
-        return _same_items(vectors, items, metric, backend)
-    rows = _coerce.matrix(vectors, "vectors", backend.dim)
-    if len(rows) != len(items):
-        raise ValueError(f"vectors: expected {len(items)} rows, one an item, got {len(rows)}")
-    return FlatIndex(rows, items.ids, metric=metric, copy=False)
+def given_vectors(
+    backend: Backend, metric: Metric, vectors: npt.ArrayLike | FlatIndex
+) -> F32 | FlatIndex:
+    """Check that vectors suit an index, whichever of its items each is of."""
+    if not isinstance(vectors, FlatIndex):
+        rows = _coerce.vectors(vectors, "vectors", backend.dim)
+        if len(rows) != backend.size():
+            raise ValueError(
+                f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
+            )
+        return rows
+    if vectors.metric != metric or vectors.dim != backend.dim:
+        raise ValueError(
+            f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
+            f"got {vectors.metric!r} and {vectors.dim}"
+        )
+    return vectors
+
+
+def exact_index(given: F32 | FlatIndex, items: Items, metric: Metric) -> FlatIndex:
+    """Make the exact index of the items, unless it is there."""
+    if isinstance(given, FlatIndex):
+        _check_ids(given, items.ids)
+        return given
+    return FlatIndex(given, items.ids, metric=metric, copy=False)
 
 
 def _backend(index: Any) -> Backend:
-    library = type(index).__module__.partition(".")[0]
-    if library not in _BACKENDS:
-        raise TypeError(
-            f"index: expected one of {', '.join(_BACKENDS)}, got {type(index).__module__}."
-            f"{type(index).__qualname__}"
-        )
-    return _BACKENDS[library](index)
+    for kind in type(index).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if library in _BACKENDS:
+            return _BACKENDS[library](index)
+    raise TypeError(
+        f"index: expected one of {', '.join(_BACKENDS)}, got {type(index).__module__}."
+        f"{type(index).__qualname__}"
+    )
 
 
 def _ids(ids: npt.ArrayLike, n: int) -> I64:
@@ -114,6 +149,11 @@ def _ids(ids: npt.ArrayLike, n: int) -> I64:
 
 def _metric(backend: Backend, metric: Metric | None) -> Metric:
     if metric is None:
+        if not backend.told:
+            raise ValueError(
+                "metric: expected 'ip' or 'cosine', since this kind of index does not tell it, "
+                "got None"
+            )
         return backend.metric
     _coerce.choice(metric, "metric", METRICS)
     if metric != backend.metric and (metric, backend.metric) != ("cosine", "ip"):
@@ -121,12 +161,6 @@ def _metric(backend: Backend, metric: Metric | None) -> Metric:
     return metric
 
 
-def _same_items(vectors: FlatIndex, items: Items, metric: Metric, backend: Backend) -> FlatIndex:
-    if vectors.metric != metric or vectors.dim != backend.dim:
-        raise ValueError(
-            f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
-            f"got {vectors.metric!r} and {vectors.dim}"
-        )
-    if not np.array_equal(np.sort(vectors.ids), np.sort(items.ids)):
+def _check_ids(vectors: FlatIndex, ids: I64) -> None:
+    if not np.array_equal(np.sort(vectors.ids), np.sort(ids)):
         raise ValueError("vectors: expected an index of the same ids, got other ids")
-    return vectors
