@@ -65,7 +65,7 @@ class UsearchBackend:
 
     def labels(self) -> I64:
         """List the keys, ascending; they are kept in the order of threads that added them."""
-        keys = np.sort(signed(np.asarray(self._index.keys)))
+        keys = np.sort(signed(self._keys()))
         twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size:
             raise ValueError(
@@ -108,6 +108,14 @@ class UsearchBackend:
         if any(row is None for row in rows):
             return None
         return np.concatenate(rows).reshape(-1, self.dim)
+
+    def _keys(self) -> Any:
+        """List the keys; the library's list is not filled in where keys cannot be looked up."""
+        listed = np.asarray(self._index.keys)
+        if not listed.size or np.all(self._index.contains(listed)):
+            return listed
+        zeros = np.zeros((1, self.dim), np.float32)
+        return self._index._compiled.search_many(zeros, self.size(), exact=True)[0][0]
 
     def _check_metric(self, named: str) -> None:
         """Refuse an index that searches by another metric than it names.
