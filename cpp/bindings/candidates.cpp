@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -22,7 +23,7 @@ void check(const Ids& ids, const Array<float>& scores) {
 }
 
 py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
-                 const std::optional<std::pair<Ids, Ids>>& exclude, const Sets& allow,
+                 const std::optional<std::pair<Ids, Ids>>& exclude, const Sets& allow, bool repeats,
                  int threads) {
     check(ids, scores);
     const auto rows = static_cast<std::size_t>(ids.shape(0));
@@ -41,17 +42,20 @@ py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
     const ListsOut out = lists.out();
     {
         const py::gil_scoped_release nogil;
-        rank_candidates(ids.data(), scores.data(), static_cast<std::size_t>(ids.shape(1)), filters,
-                        out, threads);
+        rank_candidates(
+            {ids.data(), scores.data(), static_cast<std::size_t>(ids.shape(1)), repeats}, filters,
+            out, threads);
     }
-    return py::make_tuple(lists.ids, lists.scores, lists.counts);
+    return py::make_tuple(lists.ids, lists.scores, lists.counts,
+                          rows == 0 ? 0 : *std::min_element(out.counts, out.counts + rows));
 }
 
 }  // namespace
 
 void register_candidates(py::module_& m) {
     m.def("rank_candidates", &ranked, py::arg("ids").noconvert(), py::arg("scores").noconvert(),
-          py::arg("k"), py::arg("exclude"), py::arg("allow"), py::arg("threads"));
+          py::arg("k"), py::arg("exclude"), py::arg("allow"), py::arg("repeats"),
+          py::arg("threads"));
 }
 
 }  // namespace vecrecall::python

@@ -152,8 +152,9 @@ def rank_candidates(
     k: int,
     exclude: tuple[_I64, _I64] | None,
     allow: Sequence[tuple[_I64, bool]],
+    repeats: bool,
     threads: int,
-) -> _Lists: ...
+) -> tuple[_I64, _F32, _I32, int]: ...
 def pool(
     table: _F32,
     values: _I64,

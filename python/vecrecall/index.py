@@ -94,6 +94,7 @@ class FlatIndex:
         extra = None if bias is None else _coerce.float_vector(bias, "bias", len(rows))
         self._metric: Metric = metric
         self.skipped: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._has_bias = extra is not None
         usable = _usable(rows, extra, metric, leave_out)
         if usable is not None:
             numbers = np.arange(len(rows)) if numbers is None else numbers

@@ -52,6 +52,8 @@ class Backend(Protocol):
     metric : {"ip", "cosine", "l2"}
     exact : bool
         It looks at every item and scores it in float32.
+    repeats : bool
+        An answer may hold a label more than once.
     ordered : bool
         Its `labels` are in the order of its rows; else ascending.
     knobs : mapping of str to Knob
@@ -62,6 +64,7 @@ class Backend(Protocol):
     dim: int
     metric: Metric
     exact: bool
+    repeats: bool
     ordered: bool
     knobs: Mapping[str, Knob]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.adapters._backend import F32, I64, Answer, Knob, Setting
+from vecrecall.adapters._faiss_threads import faiss_threads
 from vecrecall.index import Metric
 
 
@@ -19,6 +20,7 @@ class FaissBackend:
     """
 
     library = "faiss"
+    repeats = False
 
     def __init__(self, index: Any) -> None:
         import faiss
@@ -91,12 +93,8 @@ class FaissBackend:
     ) -> Answer:
         """Search; distances become scores by their sign."""
         params = self._parameters(setting, selector)
-        before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(threads)
-        try:
+        with faiss_threads(self._faiss, threads):
             scores, labels = self._owner.search(queries, k, params=params)
-        finally:
-            self._faiss.omp_set_num_threads(before)
         if not self._larger_is_better:
             np.negative(scores, out=scores)
         return Answer(labels, scores)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall._lists import empty_lists
-from vecrecall.adapters._backend import F32, Backend, Setting
+from vecrecall.adapters._backend import F32, I64, Backend, Setting
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
 from vecrecall.index import FlatIndex
@@ -44,15 +44,18 @@ class Asked(NamedTuple):
     Attributes
     ----------
     lists : SearchResult
-    short : ndarray of bool, shape (nq,)
-        The list is not full, or not proved where it could be.
-    padded : ndarray of bool, shape (nq,)
-        The library found fewer candidates than it was asked for.
+    short : ndarray of int64
+        The queries whose lists are not full, or not proved where they could be.
+    padded : ndarray of bool
+        For each of them: the library found fewer candidates than it was asked for.
     """
 
     lists: SearchResult
-    short: Bools
+    short: I64
     padded: Bools
+
+
+NONE_SHORT = (np.empty(0, np.int64), np.empty(0, np.bool_))
 
 
 class Filler:
@@ -74,30 +77,22 @@ class Filler:
         self._longest = _longest(exact) if exact is not None and backend.exact else 0.0
 
     def fill(
-        self,
-        q: F32,
-        k: int,
-        filters: Filters,
-        floor: float,
-        effort: Effort,
-        threads: int,
+        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
     ) -> SearchResult:
         """Search for `k` items of every query; entries below `floor` may be among them."""
-        if not filters.wanted.any():
+        if filters.most == 0:
             return empty_lists(len(q), k)
-        effort = effort._replace(fetch=self._first_fetch(effort.fetch, filters))
-        asked = self._ask(q, k, filters, floor, effort, threads)
-        found = asked.lists
-        rows = np.flatnonzero(asked.short)
+        effort = Effort(self._first_fetch(effort.fetch, filters), effort.setting)
+        found, rows, padded = self._ask(q, k, filters, floor, effort, threads)
         rounds = ROUNDS if self._exact is None else ROUNDS_WITH_VECTORS
-        for _ in range(rounds):
-            more = self._more(effort, asked.padded[asked.short]) if rows.size else None
+        while rows.size and rounds:
+            more = self._more(effort, padded)
             if more is None:
                 break
-            effort = more
+            effort, rounds = more, rounds - 1
             asked = self._ask(q[rows], k, filters.take(rows), floor, effort, threads)
             _put(found, rows, asked.lists)
-            rows = rows[asked.short]
+            rows, padded = rows[asked.short], asked.padded
         if rows.size and self._exact is not None:
             _put(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
         return found
@@ -144,18 +139,14 @@ class Filler:
         step = max(1, BLOCK_ENTRIES // effort.fetch)
         if len(q) <= step:
             return self._ask_block(q, k, filters, floor, effort, threads)
-        parts = []
+        lists, short, padded = empty_lists(len(q), k), [], []
         for start in range(0, len(q), step):
             rows = np.arange(start, min(start + step, len(q)))
             part = self._ask_block(q[rows], k, filters.take(rows), floor, effort, threads)
-            parts.append(part)
-        lists = SearchResult(
-            np.concatenate([p.lists.ids for p in parts]),
-            np.concatenate([p.lists.scores for p in parts]),
-            np.concatenate([p.lists.counts for p in parts]),
-        )
-        short = np.concatenate([p.short for p in parts])
-        return Asked(lists, short, np.concatenate([p.padded for p in parts]))
+            _put(lists, rows, part.lists)
+            short.append(start + part.short)
+            padded.append(part.padded)
+        return Asked(lists, np.concatenate(short), np.concatenate(padded))
 
     def _ask_block(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
@@ -169,32 +160,37 @@ class Filler:
             offsets = np.arange(len(q) + 1) * ids.shape[1]
             flat = self._exact._core.score(q, ids.ravel(), offsets, threads)
             scores = flat.reshape(ids.shape)
-        lists = SearchResult(*_core.rank_candidates(ids, scores, k, *filters.core(), threads))
+        exclude, allow = filters.core()
+        found = _core.rank_candidates(
+            ids, scores, k, exclude, allow, self._backend.repeats, threads
+        )
+        lists, shortest = SearchResult(*found[:3]), found[3]
+        if shortest >= filters.most and not self._proves:
+            return Asked(lists, *NONE_SHORT)
         padded = labels[:, -1] < 0
-        return Asked(lists, self._short(q, lists, own, padded, filters, floor), padded)
+        lacking = self._lacking(lists, filters, floor)
+        if self._proves:
+            lacking |= ~(padded | self._proved(q, lists, own, floor))
+        short = np.flatnonzero(lacking)
+        return Asked(lists, short, padded[short])
 
-    def _short(
-        self,
-        q: F32,
-        lists: SearchResult,
-        own: F32,
-        padded: Bools,
-        filters: Filters,
-        floor: float,
-    ) -> Bools:
-        """Tell which lists may lack something."""
-        short: Bools = lists.counts < filters.wanted
+    def _lacking(self, lists: SearchResult, filters: Filters, floor: float) -> Bools:
+        """Tell which lists are not full though there may be more."""
+        lacking: Bools = lists.counts < filters.wanted
         if floor > -np.inf:
             # What was not fetched is no better than the last that was.
-            last = lists.scores[np.arange(len(q)), np.maximum(lists.counts, 1) - 1]
-            short &= (lists.counts == 0) | (last.astype(np.float64) >= floor)
-        if self._proves:
-            full = lists.counts == lists.ids.shape[1]
-            end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
-            unseen = own[:, -1] + self._error(q)
-            proved = np.maximum(end, floor) > unseen
-            short = ~(padded | proved | (own.shape[1] == len(self._items)))
-        return short
+            last = lists.scores[np.arange(len(lacking)), np.maximum(lists.counts, 1) - 1]
+            lacking &= (lists.counts == 0) | (last.astype(np.float64) >= floor)
+        return lacking
+
+    def _proved(self, q: F32, lists: SearchResult, own: F32, floor: float) -> Bools:
+        """Tell which lists of an exact library cannot be changed by what was not fetched."""
+        if own.shape[1] == len(self._items):
+            return np.ones(len(q), np.bool_)
+        full = lists.counts == lists.ids.shape[1]
+        end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
+        proved: Bools = np.maximum(end, floor) > own[:, -1] + self._error(q)
+        return proved
 
     def _error(self, q: F32) -> F64:
         """Bound how far float32 scores are from exact ones.
@@ -208,10 +204,10 @@ class Filler:
         lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
         factor = (2 * q.shape[1] + 16) * ROUNDING
         if self._exact.metric == "l2":
-            return np.square(lengths + self._longest) * factor
+            return np.asarray(np.square(lengths + self._longest) * factor)
         if self._exact.metric == "cosine":
             return np.full(len(q), 2 * factor)
-        return (lengths * self._longest + 1) * factor
+        return np.asarray((lengths * self._longest + 1) * factor)
 
     def _scan(self, q: F32, k: int, filters: Filters, threads: int) -> SearchResult:
         """Answer by the exact index."""

@@ -46,19 +46,21 @@ class Filters(NamedTuple):
         One row a query.
     allow : list of AllowSet
         None, one for all queries, or one a query.
-    wanted : ndarray of int64, shape (nq,)
-        How many entries a full list has: `k`, or all that there are.
+    wanted : ndarray of int64, shape (nq,), or int
+        How many entries a full list has, `k` or all that there are: of each query, or of all.
     """
 
     exclude: Ragged | None
     allow: list[AllowSet]
-    wanted: I64
+    wanted: I64 | int
 
     @classmethod
     def of(
         cls, items: Items, k: int, nq: int, exclude: Ragged | None, allow: list[AllowSet]
     ) -> "Filters":
         """Count how long the lists can be."""
+        if exclude is None and not allow:
+            return cls(None, allow, min(k, len(items)))
         sizes = np.array([a.size for a in allow] or [len(items)], np.int64)
         there = np.broadcast_to(sizes, nq).copy()
         if exclude is not None:
@@ -75,7 +77,13 @@ class Filters(NamedTuple):
         """Keep some queries."""
         exclude = None if self.exclude is None else take_rows(self.exclude, rows)
         allow = [self.allow[i] for i in rows] if len(self.allow) > 1 else self.allow
-        return Filters(exclude, allow, self.wanted[rows])
+        wanted = self.wanted if isinstance(self.wanted, int) else self.wanted[rows]
+        return Filters(exclude, allow, wanted)
+
+    @property
+    def most(self) -> int:
+        """The length of the longest full list."""
+        return self.wanted if isinstance(self.wanted, int) else int(self.wanted.max(initial=0))
 
     @property
     def selector(self) -> Any:

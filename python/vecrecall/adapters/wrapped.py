@@ -151,6 +151,11 @@ class WrappedIndex:
         return self._need_exact("vectors").vectors(ids)
 
     @property
+    def exact(self) -> FlatIndex | None:
+        """The exact index of its `vectors`, None without them."""
+        return self._exact
+
+    @property
     def ids(self) -> I64:
         """The items' ids, in the order of the wrapped index's rows, shape (n,)."""
         return self._items.ids.copy()
