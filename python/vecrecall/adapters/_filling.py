@@ -92,7 +92,7 @@ class Filler:
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
     ) -> SearchResult:
         """Search for `k` items of every query; entries below `floor` may be among them."""
-        if filters.most == 0:
+        if len(q) == 0 or filters.most == 0:
             return empty_lists(len(q), k)
         effort = Effort(self._first_fetch(effort.fetch, filters), effort.setting)
         found, rows, padded = self._ask(q, k, filters, floor, effort, threads)
