@@ -67,7 +67,7 @@ def _hnswlib_brute(index: vr.FlatIndex) -> vr.WrappedIndex:
     brute = hnswlib.BFIndex(space="cosine", dim=index.dim)
     brute.init_index(max_elements=len(index))
     brute.add_items(index.vectors(index.ids), index.ids)
-    return vr.wrap(brute, vectors=index)
+    return vr.wrap(brute, metric="cosine", vectors=index)
 
 
 def _hnswlib_graph(index: vr.FlatIndex) -> vr.WrappedIndex:
