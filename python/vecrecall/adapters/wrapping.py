@@ -113,6 +113,8 @@ def given_vectors(
                 f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
             )
         return rows
+    if vectors._has_bias:
+        raise ValueError("vectors: expected items without a bias, which the library does not know")
     if vectors.metric != metric or vectors.dim != backend.dim:
         raise ValueError(
             f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
