@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.adapters._backend import F32, I64, Answer, Knob, Setting
-from vecrecall.adapters._faiss_threads import faiss_threads
+from vecrecall.adapters._faiss_threads import FaissThreads
 from vecrecall.index import Metric
 
 
@@ -98,7 +98,7 @@ class FaissBackend:
     ) -> Answer:
         """Search; distances become scores by their sign."""
         params = self._parameters(setting, selector)
-        with faiss_threads(self._faiss, threads):
+        with FaissThreads(self._faiss, threads):
             scores, labels = self._owner.search(queries, k, params=params)
         if not self._larger_is_better:
             np.negative(scores, out=scores)

@@ -94,7 +94,7 @@ class Filler:
         """Search for `k` items of every query; entries below `floor` may be among them."""
         if len(q) == 0 or filters.most == 0:
             return empty_lists(len(q), k)
-        effort = Effort(self._first_fetch(effort.fetch, filters), effort.setting)
+        effort = self._first_effort(effort, filters)
         found, rows, padded = self._ask(q, k, filters, floor, effort, threads)
         rounds = ROUNDS if self._exact is None else ROUNDS_WITH_VECTORS
         while rows.size and rounds:
@@ -112,11 +112,12 @@ class Filler:
     def ask_once(self, q: F32, k: int, effort: Effort, threads: int) -> SearchResult:
         """Search without filters, and leave short lists as they are."""
         filters = Filters.of(self._items, k, len(q), None, [])
-        effort = effort._replace(fetch=self._first_fetch(effort.fetch, filters))
+        effort = self._first_effort(effort, filters)
         return self._ask(q, k, filters, -np.inf, effort, threads).lists
 
-    def _first_fetch(self, fetch: int, filters: Filters) -> int:
+    def _first_effort(self, effort: Effort, filters: Filters) -> Effort:
         """Ask for what filters will probably take away as well."""
+        fetch = effort.fetch
         if self._proves:
             fetch += MARGIN
         if filters.exclude is not None:
@@ -124,7 +125,7 @@ class Filler:
         if filters.allow and filters.selector is None:
             smallest = min(a.size for a in filters.allow if a.size)
             fetch = fetch * len(self._items) * 5 // (smallest * 4) + 32
-        return min(fetch, len(self._items))
+        return Effort(min(fetch, len(self._items)), effort.setting)
 
     def _more(self, effort: Effort, padded: Bools) -> Effort | None:
         """Grow what limits the short lists; None when nothing is left to grow."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core
 from vecrecall._extras import needed
 from vecrecall._kmeans_run import Draws, Run
-from vecrecall.adapters._faiss_threads import faiss_threads
+from vecrecall.adapters._faiss_threads import FaissThreads
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows
 from vecrecall.index import METRICS, FlatIndex, Metric
@@ -116,7 +116,7 @@ def train_ivf(
     centroids = _centroids(model, x, lists * per_list)
     code = _core.Metric.l2 if metric == "l2" else _core.Metric.ip
     labels = _core.assign(x, centroids, 1, code, n_threads)[0].ravel().astype(np.int64)
-    with faiss_threads(faiss, n_threads):
+    with FaissThreads(faiss, n_threads):
         index.quantizer.add(centroids)
         index.train(x)  # only the encoder: the quantizer has its centroids
         pointers = [None if a is None else faiss.swig_ptr(a) for a in (x, numbers, labels)]

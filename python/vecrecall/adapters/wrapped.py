@@ -46,6 +46,8 @@ class WrappedIndex:
         self._filler = Filler(backend, items, exact, metric, setting)
         self._size = backend.size()
         self.setting = dict(setting)
+        self._library_setting = {name: v for name, v in setting.items() if name != "reorder"}
+        self._reorder = setting.get("reorder", 1)
         self.knobs: dict[str, Knob] = dict(backend.knobs)
         if exact is not None:
             self.knobs["reorder"] = Knob(1, max(1, len(items)))
@@ -203,8 +205,7 @@ class WrappedIndex:
         return self._exact
 
     def _effort(self, k: int) -> Effort:
-        setting = {name: v for name, v in self.setting.items() if name != "reorder"}
-        return Effort(k * self.setting.get("reorder", 1), setting)
+        return Effort(k * self._reorder, self._library_setting)
 
     def _check_size(self) -> None:
         size = self._backend.size()
