@@ -10,7 +10,7 @@ from vecrecall._lists import empty_lists
 from vecrecall.adapters._backend import F32, I64, Backend, Setting
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
-from vecrecall.index import FlatIndex
+from vecrecall.index import FlatIndex, Metric
 from vecrecall.results import SearchResult
 
 F64 = npt.NDArray[np.float64]
@@ -67,10 +67,15 @@ class Filler:
     items : Items
     exact : FlatIndex, optional
         Of the same items: candidates get its scores, and lists that stay short its answer.
+    metric : {"ip", "cosine", "l2"}
+        Cosine over a backend by inner product: it is asked with queries of length one.
     """
 
-    def __init__(self, backend: Backend, items: Items, exact: FlatIndex | None) -> None:
+    def __init__(
+        self, backend: Backend, items: Items, exact: FlatIndex | None, metric: Metric
+    ) -> None:
         self._backend = backend
+        self._divides = metric != backend.metric
         self._items = items
         self._exact = exact
         self._proves = exact is not None and backend.exact
@@ -145,8 +150,9 @@ class Filler:
     def _ask_block(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
     ) -> Asked:
+        asked = _directions(q) if self._divides else q
         labels, own = self._backend.search(
-            q, effort.fetch, effort.setting, filters.selector, threads
+            asked, effort.fetch, effort.setting, filters.selector, threads
         )
         ids = self._items.ids_of(labels)
         scores = own
@@ -210,6 +216,13 @@ class Filler:
         core = self._exact._core
         bits = [core.rows_of(ids, complement) for ids, complement in sets] or None
         return SearchResult(*core.search(q, k, exclude, bits, -np.inf, threads)[:3])
+
+
+def _directions(q: F32) -> F32:
+    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
+    wide = q.astype(np.float64)
+    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return wide.astype(np.float32)
 
 
 def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -> None:

@@ -43,8 +43,7 @@ class WrappedIndex:
         self._items = items
         self._exact = exact
         self._metric: Metric = metric
-        self._filler = Filler(backend, items, exact)
-        self._size = backend.size()
+        self._filler = Filler(backend, items, exact, metric)
         self.setting = dict(setting)
         self.knobs: dict[str, Knob] = dict(backend.knobs)
         if exact is not None:
@@ -91,8 +90,6 @@ class WrappedIndex:
         filters = Filters.of(self._items, k, len(q), seen, sets)
         if served is not None:
             q, filters = q[served], filters.take(np.flatnonzero(served))
-        if self._metric != self._backend.metric:
-            q = _directions(q)
         found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
@@ -206,9 +203,9 @@ class WrappedIndex:
 
     def _check_size(self) -> None:
         size = self._backend.size()
-        if size != self._size:
+        if size != len(self):
             raise ValueError(
-                f"index: expected the {self._size} items that it had when it was wrapped, "
+                f"index: expected the {len(self)} items that it had when it was wrapped, "
                 f"got {size}; wrap it again"
             )
 
@@ -220,13 +217,6 @@ class WrappedIndex:
             if zero.any():
                 served = ~zero if served is None else served & ~zero
         return served
-
-
-def _directions(q: F32) -> F32:
-    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
-    wide = q.astype(np.float64)
-    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    return wide.astype(np.float32)
 
 
 def _cut(found: SearchResult, floor: float) -> SearchResult:
