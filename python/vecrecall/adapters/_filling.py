@@ -170,7 +170,9 @@ class Filler:
         padded = labels[:, -1] < 0
         lacking = self._lacking(lists, filters, floor)
         if self._proves:
-            lacking |= ~(padded | self._proved(q, lists, own, floor))
+            end = filters.selected(len(self._items)) - 1
+            complete = labels[:, end] >= 0 if end < effort.fetch else False
+            lacking |= ~(complete | self._proved(q, lists, own, floor))
         short = np.flatnonzero(lacking)
         return Asked(lists, short, padded[short])
 
@@ -185,8 +187,6 @@ class Filler:
 
     def _proved(self, q: F32, lists: SearchResult, own: F32, floor: float) -> Bools:
         """Tell which lists of an exact library cannot be changed by what was not fetched."""
-        if own.shape[1] == len(self._items):
-            return np.ones(len(q), np.bool_)
         full = lists.counts == lists.ids.shape[1]
         end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
         proved: Bools = np.maximum(end, floor) > own[:, -1] + self._error(q)
@@ -197,17 +197,21 @@ class Filler:
 
         With u = 2**-24, sums of d products in any order are off by at most ``1.01 d u |q| |x|``,
         or ``1.01 (d + 3) u (|q| + |x|)**2`` for squared distances from norms and products; lengths
-        divided out before, and a score stored as ``1 - s``, add less than that again.
+        divided out before, and a score stored as ``1 - s``, add less than that again. Numbers below
+        2**-126 may become zero, which changes no term by more than ``(|q| + |x| + 1) 2**-123``.
+        Where a term can overflow, the score may be anything.
         """
         assert self._exact is not None
         wide = q.astype(np.float64)
         lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
         factor = (2 * q.shape[1] + 16) * ROUNDING
-        if self._exact.metric == "l2":
-            return np.asarray(np.square(lengths + self._longest) * factor)
         if self._exact.metric == "cosine":
             return np.full(len(q), 2 * factor)
-        return np.asarray((lengths * self._longest + 1) * factor)
+        both = lengths + self._longest
+        l2 = self._exact.metric == "l2"
+        largest = np.square(both) if l2 else lengths * self._longest
+        error = (largest if l2 else largest + 1) * factor + q.shape[1] * (both + 1) * 2.0**-123
+        return np.where(largest < 2.0**126, error, np.inf)
 
     def _scan(self, q: F32, k: int, filters: Filters, threads: int) -> SearchResult:
         """Answer by the exact index."""
