@@ -126,6 +126,8 @@ def _same_items(vectors: FlatIndex, items: Items, metric: Metric, backend: Backe
             f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
             f"got {vectors.metric!r} and {vectors.dim}"
         )
+    if vectors._has_bias:
+        raise ValueError("vectors: expected items without a bias, which the index knows nothing of")
     if not np.array_equal(np.sort(vectors.ids), np.sort(items.ids)):
         raise ValueError("vectors: expected an index of the same ids, got other ids")
     return vectors
