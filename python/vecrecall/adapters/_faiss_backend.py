@@ -44,11 +44,11 @@ class FaissBackend:
         self._larger_is_better = _is_similarity(faiss, outer)
         self.metric: Metric = "ip" if self._larger_is_better else "l2"
         self.dim: int = outer.d
-        self.exact = type(self._chain[-1]) in (
-            faiss.IndexFlat,
-            faiss.IndexFlatIP,
-            faiss.IndexFlatL2,
-        ) and all(isinstance(part, faiss.IndexIDMap) for part in self._chain[:-1])
+        is_flat = type(self._chain[-1]) in (faiss.IndexFlat, faiss.IndexFlatIP, faiss.IndexFlatL2)
+        self.exact = is_flat and all(isinstance(a, faiss.IndexIDMap) for a in self._chain[:-1])
+        # A Flat that is given row numbers themselves scores no others: of 200,000 rows 10% took
+        # half the time of a bitmap, 1% a ninth.
+        self._looks_up_rows = is_flat and not isinstance(self._chain[-2:][0], faiss.IndexIDMap)
         self.ordered = True
         self.knobs: Mapping[str, Knob] = self._find_knobs()
         self._params: dict[tuple[int, ...], Any] = {}
@@ -86,7 +86,12 @@ class FaissBackend:
             self._selects = self._takes_selector()
         if not self._selects:
             return None
-        chosen = self._chosen(self._as_seen_inside(labels))
+        inside = self._as_seen_inside(labels)
+        if self._looks_up_rows:
+            if complement:
+                inside = np.setdiff1d(np.arange(self.size()), inside, assume_unique=True)
+            return self._faiss.IDSelectorArray(inside)
+        chosen = self._chosen(inside)
         return self._faiss.IDSelectorNot(chosen) if complement else chosen
 
     def search(
