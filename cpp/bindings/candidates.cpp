@@ -23,7 +23,7 @@ void check(const Ids& ids, const Array<float>& scores) {
 }
 
 py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
-                 const std::optional<std::pair<Ids, Ids>>& exclude, const Sets& allow, bool repeats,
+                 const std::optional<std::pair<Ids, Ids>>& exclude, const Sets& allow,
                  int threads) {
     check(ids, scores);
     const auto rows = static_cast<std::size_t>(ids.shape(0));
@@ -42,9 +42,8 @@ py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
     const ListsOut out = lists.out();
     {
         const py::gil_scoped_release nogil;
-        rank_candidates(
-            {ids.data(), scores.data(), static_cast<std::size_t>(ids.shape(1)), repeats}, filters,
-            out, threads);
+        rank_candidates({ids.data(), scores.data(), static_cast<std::size_t>(ids.shape(1))},
+                        filters, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts,
                           rows == 0 ? 0 : *std::min_element(out.counts, out.counts + rows));
@@ -54,8 +53,7 @@ py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
 
 void register_candidates(py::module_& m) {
     m.def("rank_candidates", &ranked, py::arg("ids").noconvert(), py::arg("scores").noconvert(),
-          py::arg("k"), py::arg("exclude"), py::arg("allow"), py::arg("repeats"),
-          py::arg("threads"));
+          py::arg("k"), py::arg("exclude"), py::arg("allow"), py::arg("threads"));
 }
 
 }  // namespace vecrecall::python

@@ -152,7 +152,6 @@ def rank_candidates(
     k: int,
     exclude: tuple[_I64, _I64] | None,
     allow: Sequence[tuple[_I64, bool]],
-    repeats: bool,
     threads: int,
 ) -> tuple[_I64, _F32, _I32, int]: ...
 def pool(

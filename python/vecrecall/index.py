@@ -349,6 +349,9 @@ class FlatIndex:
     def _searched_by(self) -> str:
         return ""
 
+    def _mask_owner(self) -> "FlatIndex":
+        return self
+
     def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> npt.NDArray[np.uint64]:
         """Turn a set of ids, or all others, into a bit a row."""
         return self._core.rows_of(ids, complement)

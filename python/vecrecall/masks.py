@@ -14,6 +14,9 @@ I64 = npt.NDArray[np.int64]
 class _Masked(Protocol):
     """An index that makes masks."""
 
+    def _mask_owner(self) -> "_Masked":
+        """Tell which index masks are made for: this one, or the one that it is a view of."""
+
     def _allow(self, ids: I64, complement: bool) -> Any:
         """Prepare a set of ids, or of all others, for searches."""
 
@@ -43,7 +46,7 @@ class Mask:
 
     def _prepared_for(self, index: _Masked) -> Any:
         """Prepare the set for searches of `index`, which must be the mask's own."""
-        if self._index() is not index:
+        if self._index() is not index._mask_owner():
             raise ValueError("allow: expected a mask of this index, got one of another index")
         if self._prepared is None:
             self._prepared = index._allow(self._ids, self._complement)
@@ -91,4 +94,4 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
 
 def mask(index: _Masked, ids: npt.ArrayLike) -> Mask:
     """Make a mask of an index."""
-    return Mask(weakref.ref(index), np.unique(_coerce.integers(ids, "ids")), False)
+    return Mask(weakref.ref(index._mask_owner()), np.unique(_coerce.integers(ids, "ids")), False)

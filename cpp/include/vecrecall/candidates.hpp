@@ -9,12 +9,11 @@
 
 namespace vecrecall {
 
-// Rows of `width` candidates in any order; ids below 0 are places without one.
+// Rows of `width` candidates in any order, each id once; ids below 0 are places without one.
 struct CandidatesView {
     const std::int64_t* ids = nullptr;
     const float* scores = nullptr;
     std::size_t width = 0;
-    bool repeats = false;  // an id may stand in a row more than once
 };
 
 // A set of ids: those given, or all others.
@@ -32,8 +31,8 @@ struct CandidateFilters {
     std::vector<IdFilter> allow;       // none, one for all rows, or one a row
 };
 
-// The best of each row's candidates: score descending, then id ascending, each id once, with its
-// largest score. A score that is not a number is the lowest.
+// The best of each row's candidates: score descending, then id ascending. A score that is not a
+// number is the lowest.
 void rank_candidates(const CandidatesView& candidates, const CandidateFilters& filters,
                      const ListsOut& out, int threads = 0);
 

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "hashing.hpp"
-#include "merge/entry_table.hpp"
 #include "merge/output.hpp"
 #include "merge/parallel_rows.hpp"
 #include "merge/ranking.hpp"
@@ -17,8 +16,6 @@ namespace {
 // The admitted candidates of a row, and what it takes to rank them.
 class Row {
   public:
-    explicit Row(bool repeats) : repeats_(repeats) {}
-
     void start(std::size_t most) {
         if (ids_.size() < most) {
             ids_.resize(most);
@@ -26,18 +23,9 @@ class Row {
         }
         size_ = 0;
         ordered_ = true;
-        if (repeats_) entries_ = table_.start(most);
     }
 
     void add(std::int64_t id, float score) {
-        if (repeats_) {
-            const auto [entry, fresh] = entries_.insert(id);
-            if (!fresh) {
-                ordered_ &= score <= scores_[entry];
-                scores_[entry] = std::max(scores_[entry], score);
-                return;
-            }
-        }
         if (size_ > 0) ordered_ &= before(scores_[size_ - 1], ids_[size_ - 1], score, id);
         ids_[size_] = id;
         scores_[size_] = score;
@@ -62,14 +50,11 @@ class Row {
         return {places_.data(), n};
     }
 
-    bool repeats_;
     bool ordered_ = true;
     std::size_t size_ = 0;
     std::vector<std::int64_t> ids_;
     std::vector<float> scores_;
     std::vector<std::uint32_t> places_;  // 0, 1, 2, ...
-    merging::EntryTable table_;
-    merging::Entries entries_;
     merging::Ranking ranking_;
 };
 
@@ -103,7 +88,7 @@ void rank_candidates(const CandidatesView& candidates, const CandidateFilters& f
         }
         best.write(row, out);
     };
-    merging::parallel_rows(out.rows, threads, [&] { return Row(candidates.repeats); }, rank_row);
+    merging::parallel_rows(out.rows, threads, [] { return Row(); }, rank_row);
 }
 
 }  // namespace vecrecall

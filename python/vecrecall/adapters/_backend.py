@@ -50,8 +50,6 @@ class Backend(Protocol):
         Its name, for messages.
     dim : int
     metric : {"ip", "cosine", "l2"}
-    repeats : bool
-        An answer may hold a label more than once.
     told : bool
         The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
     ordered : bool
@@ -63,7 +61,6 @@ class Backend(Protocol):
     library: str
     dim: int
     metric: Metric
-    repeats: bool
     told: bool
     ordered: bool
     knobs: Mapping[str, Knob]

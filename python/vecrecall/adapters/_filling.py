@@ -175,16 +175,16 @@ class Filler:
             flat = self._exact._core.score(q, ids.ravel(), offsets, threads)
             scores = flat.reshape(ids.shape)
         exclude, allow = filters.core()
-        found = _core.rank_candidates(
-            ids, scores, k, exclude, allow, self._backend.repeats, threads
-        )
+        found = _core.rank_candidates(ids, scores, k, exclude, allow, threads)
         lists, shortest = SearchResult(*found[:3]), found[3]
         if shortest >= filters.most and not self._proves:
             return Asked(lists, *NONE_SHORT)
         padded = labels[:, -1] < 0
         lacking = self._lacking(lists, filters, floor)
         if self._proves:
-            lacking |= ~(padded | self._proved(q, lists, own, floor))
+            end = filters.selected(len(self._items)) - 1
+            complete = labels[:, end] >= 0 if end < effort.fetch else False
+            lacking |= ~(complete | self._proved(q, lists, own, floor))
         short = np.flatnonzero(lacking)
         return Asked(lists, short, padded[short])
 
@@ -199,8 +199,6 @@ class Filler:
 
     def _proved(self, q: F32, lists: SearchResult, own: F32, floor: float) -> Bools:
         """Tell which lists of an exact library cannot be changed by what was not fetched."""
-        if own.shape[1] == len(self._items):
-            return np.ones(len(q), np.bool_)
         full = lists.counts == lists.ids.shape[1]
         end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
         proved: Bools = np.maximum(end, floor) > own[:, -1] + self._error(q)
@@ -211,17 +209,21 @@ class Filler:
 
         With u = 2**-24, sums of d products in any order are off by at most ``1.01 d u |q| |x|``,
         or ``1.01 (d + 3) u (|q| + |x|)**2`` for squared distances from norms and products; lengths
-        divided out before, and a score stored as ``1 - s``, add less than that again.
+        divided out before, and a score stored as ``1 - s``, add less than that again. Numbers below
+        2**-126 may become zero, which changes no term by more than ``(|q| + |x| + 1) 2**-123``.
+        Where a term can overflow, the score may be anything.
         """
         assert self._exact is not None
         wide = q.astype(np.float64)
         lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
         factor = (2 * q.shape[1] + 16) * ROUNDING
-        if self._exact.metric == "l2":
-            return np.asarray(np.square(lengths + self._longest) * factor)
         if self._exact.metric == "cosine":
             return np.full(len(q), 2 * factor)
-        return np.asarray((lengths * self._longest + 1) * factor)
+        both = lengths + self._longest
+        l2 = self._exact.metric == "l2"
+        largest = np.square(both) if l2 else lengths * self._longest
+        error = (largest if l2 else largest + 1) * factor + q.shape[1] * (both + 1) * 2.0**-123
+        return np.where(largest < 2.0**126, error, np.inf)
 
     def _scan(self, q: F32, k: int, filters: Filters, threads: int) -> SearchResult:
         """Answer by the exact index."""
@@ -230,6 +232,13 @@ class Filler:
         core = self._exact._core
         bits = [core.rows_of(ids, complement) for ids, complement in sets] or None
         return SearchResult(*core.search(q, k, exclude, bits, -np.inf, threads)[:3])
+
+
+def _directions(q: F32) -> F32:
+    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
+    wide = q.astype(np.float64)
+    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return wide.astype(np.float32)
 
 
 def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -> None:
@@ -244,10 +253,3 @@ def _longest(index: FlatIndex) -> float:
         rows = index.vectors(ids[start : start + 2**16]).astype(np.float64)
         longest = max(longest, float(np.einsum("ij,ij->i", rows, rows).max(initial=0)))
     return float(np.sqrt(longest))
-
-
-def _directions(q: F32) -> F32:
-    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
-    wide = q.astype(np.float64)
-    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    return wide.astype(np.float32)

@@ -90,6 +90,10 @@ class Filters(NamedTuple):
         """The library's own filter, where there is one for all queries."""
         return self.allow[0].selector if len(self.allow) == 1 else None
 
+    def selected(self, n: int) -> int:
+        """Count, of `n` items, those that the library's own filter lets through."""
+        return n if self.selector is None else self.allow[0].size
+
     def core(self) -> tuple[tuple[I64, I64] | None, list[tuple[I64, bool]]]:
         """Say it as the core takes it."""
         exclude = None if self.exclude is None else (self.exclude.values, self.exclude.offsets)

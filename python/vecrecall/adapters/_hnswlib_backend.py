@@ -31,7 +31,6 @@ class HnswBackend:
     """
 
     library = "hnswlib"
-    repeats = False
     ordered = False
     told = True
 
@@ -144,7 +143,6 @@ class BruteForceBackend:
     """
 
     library = "hnswlib"
-    repeats = False
     ordered = False
 
     def __init__(self, index: Any) -> None:

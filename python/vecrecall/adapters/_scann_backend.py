@@ -23,7 +23,6 @@ class ScannBackend:
     """
 
     library = "scann"
-    repeats = False
     ordered = True
     told = True
 

@@ -25,7 +25,6 @@ class UsearchBackend:
     """
 
     library = "usearch"
-    repeats = False
     ordered = False
     told = True
 

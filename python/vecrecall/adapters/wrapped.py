@@ -38,13 +38,14 @@ class WrappedIndex:
         exact: FlatIndex | None,
         metric: Metric,
         setting: Setting,
+        view_of: "WrappedIndex | None" = None,
     ) -> None:
+        self._view_of = view_of
         self._backend = backend
         self._items = items
         self._exact = exact
         self._metric: Metric = metric
         self._filler = Filler(backend, items, exact, metric, setting)
-        self._size = backend.size()
         self.setting = dict(setting)
         self._library_setting = {name: v for name, v in setting.items() if name != "reorder"}
         self._reorder = setting.get("reorder", 1)
@@ -123,7 +124,9 @@ class WrappedIndex:
                 known = ", ".join(self.knobs) or "none, since it has no settings"
                 raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
             values[name] = _coerce.at_most(value, name, *self.knobs[name])
-        return WrappedIndex(self._backend, self._items, self._exact, self._metric, values)
+        return WrappedIndex(
+            self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
+        )
 
     def score(
         self, queries: npt.ArrayLike, candidates: RaggedLike, *, threads: int | None = None
@@ -196,6 +199,9 @@ class WrappedIndex:
     def _searched_by(self) -> str:
         return f"{self._backend.library} {sorted(self.setting.items())}"
 
+    def _mask_owner(self) -> "WrappedIndex":
+        return self if self._view_of is None else self._view_of
+
     def _allow(self, ids: I64, complement: bool) -> AllowSet:
         return AllowSet(self._items, self._backend, ids, complement)
 
@@ -209,9 +215,9 @@ class WrappedIndex:
 
     def _check_size(self) -> None:
         size = self._backend.size()
-        if size != self._size:
+        if size != len(self):
             raise ValueError(
-                f"index: expected the {self._size} items that it had when it was wrapped, "
+                f"index: expected the {len(self)} items that it had when it was wrapped, "
                 f"got {size}; wrap it again"
             )
 

@@ -112,6 +112,8 @@ def given_vectors(
             raise ValueError(
                 f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
             )
+        if metric == "cosine":
+            _coerce.directions(rows, "vectors")
         return rows
     if vectors._has_bias:
         raise ValueError("vectors: expected items without a bias, which the library does not know")
