@@ -139,10 +139,12 @@ class Filler:
         return None if grown == effort else grown
 
     def _harder(self, setting: Setting) -> Setting:
-        """Raise the first knob."""
+        """Raise the first knob that is not at its highest."""
+        own = self._backend.setting()
         for name, knob in self._backend.knobs.items():
-            now = setting[name] if name in setting else self._backend.setting()[name]
-            return {**setting, name: max(now, min(knob.high, GROWTH * now))}
+            now = setting[name] if name in setting else own[name]
+            if now < knob.high:
+                return {**setting, name: min(knob.high, max(1, GROWTH * now))}
         return setting
 
     def _ask(
