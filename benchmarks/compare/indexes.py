@@ -24,6 +24,7 @@ import vecrecall as vr
 from benchmarks.compare import report
 from benchmarks.compare.cluster import THREADS
 from benchmarks.compare.data import DATA
+from vecrecall.adapters.faiss import train_ivf
 
 F32 = npt.NDArray[np.float32]
 K = 10
@@ -55,14 +56,7 @@ CASES = {
 
 
 def faiss_ivf(items: F32, threads: int) -> Any:
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
-    lists = int(4 * len(items) ** 0.5)
-    index = faiss.index_factory(items.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
-    index.train(items[:: max(1, len(items) // (64 * lists))])
-    index.add(items)
-    return index
+    return train_ivf(items, int(4 * len(items) ** 0.5), threads=threads)
 
 
 def faiss_hnsw(items: F32, threads: int) -> Any:
@@ -84,12 +78,31 @@ def hnswlib_graph(items: F32, threads: int) -> Any:
     return index
 
 
+def usearch_graph(items: F32, threads: int) -> Any:
+    from usearch.index import Index
+
+    index = Index(ndim=items.shape[1], metric="ip", dtype="f32", expansion_add=200)
+    index.add(np.arange(len(items)), items, threads=threads)
+    return index
+
+
+def scann_tree(items: F32, threads: int) -> Any:
+    from scann import scann_ops_pybind
+
+    leaves = int(len(items) ** 0.5)
+    builder = scann_ops_pybind.builder(items, K, "dot_product").set_n_training_threads(threads)
+    builder = builder.tree(leaves, leaves // 10, training_sample_size=len(items))
+    return builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(10 * K).build()
+
+
 Build = Callable[[F32, int], Any]
 EXACT = "vecrecall"
 APPROXIMATE: dict[str, Build] = {
     "faiss-ivf": faiss_ivf,
     "faiss-hnsw": faiss_hnsw,
     "hnswlib": hnswlib_graph,
+    "usearch": usearch_graph,
+    "scann": scann_tree,
 }
 
 

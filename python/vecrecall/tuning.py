@@ -21,8 +21,6 @@ from vecrecall.index import FlatIndex, Metric
 from vecrecall.recall import recall_at_k
 from vecrecall.results import SearchResult
 
-FROM_K = {"efSearch", "ef", "expansion_search", "pre_reorder_num_neighbors"}  # below k as at k
-TIMES_K = {"k_factor", "reorder"}  # candidates an entry: all items at n / k
 QUICK = 0.1  # seconds: what takes less is timed three times
 ROUNDS = 5  # timings of each candidate, in turn
 AS_FAST = 1.1  # times as slow, as far as timings can tell
@@ -171,7 +169,8 @@ def tune(
     rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
     pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
     same in every run, and that of two may differ where two are as fast. The search gives up where
-    four doublings have found less than a twentieth of what is missing.
+    four doublings have found less than a twentieth of what is missing. Only
+    then is ``exact`` of usearch set to 1.
 
     Examples
     --------
@@ -199,7 +198,7 @@ def tune(
     exact = _exact(wrapped, vectors)
     truth, exact_ms = _timed(lambda: exact.search(q, k, threads=n_threads), len(q))
     meter = _Meter(wrapped, q, k, truth, n_threads)
-    candidates = reaching(meter.measure, _knobs(wrapped, k), share)
+    candidates = _candidates(meter, wrapped, k, share)
     curve = sorted(meter.points.values(), key=lambda p: tuple(p.setting.values())[::-1])
     if candidates:
         best = meter.fastest(candidates)
@@ -303,15 +302,26 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
     return exact_index(given, index._items, index.metric)
 
 
-def _knobs(index: WrappedIndex, k: int) -> dict[str, Knob]:
-    """List the ranges worth a try; an exact index has nothing to set."""
-    if index._backend.exact(index.setting):
-        return {}
-    ranges = {}
-    for name, (low, high) in index.knobs.items():
-        if name in FROM_K:
-            low = min(max(low, k), high)
-        if name in TIMES_K:
-            high = min(high, max(low, -(-len(index) // k)))
-        ranges[name] = Knob(low, high)
-    return ranges
+def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> list[TuningPoint]:
+    """Walk over the settings; one of a scan, where there is one, is the last resort."""
+    knobs = {} if index._backend.exact({}) else index.knobs
+    ranges = {n: _range(knob, k, len(index)) for n, knob in knobs.items() if knob.counts != "scan"}
+    scans = {name: knob for name, knob in knobs.items() if knob.counts == "scan"}
+    off = {name: knob.low for name, knob in scans.items()}
+    found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
+    if found or not scans:
+        return found
+    # What is rescored still matters.
+    idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
+    ranges = {name: r for name, r in ranges.items() if name not in idle}
+    on = {name: knob.high for name, knob in scans.items()}
+    return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
+
+
+def _range(knob: Knob, k: int, n: int) -> Knob:
+    """Leave out values that do what others do."""
+    if knob.counts == "candidates":
+        return knob._replace(low=min(max(knob.low, k), knob.high))
+    if knob.counts == "times k":
+        return knob._replace(high=min(knob.high, max(knob.low, -(-n // k))))
+    return knob
