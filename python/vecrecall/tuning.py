@@ -15,6 +15,7 @@ from vecrecall._extras import needed
 from vecrecall._tuning_walk import TuningPoint as TuningPoint
 from vecrecall._tuning_walk import reaching
 from vecrecall.adapters import WrappedIndex, wrap
+from vecrecall.adapters._alignment import check_vectors
 from vecrecall.adapters._backend import F32, Knob
 from vecrecall.adapters.wrapping import exact_index, given_vectors
 from vecrecall.index import FlatIndex, Metric
@@ -139,7 +140,8 @@ def tune(
         The recall to reach, above 0 and at most 1.
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
-        index was wrapped with them, or the library gives them back.
+        index was wrapped with them, or the library gives them back; some are compared with what
+        it holds.
     metric : {"ip", "cosine", "l2"}, optional
         As `wrap` takes it; default that of the index.
     threads : int, optional
@@ -152,7 +154,7 @@ def tune(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or `vectors` are needed.
+        If an argument is not as described, or `vectors` are needed or seen to be others.
 
     Warns
     -----
@@ -299,7 +301,9 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
             "got none"
         )
     given = given_vectors(index._backend, index.metric, vectors)
-    return exact_index(given, index._items, index.metric)
+    exact = exact_index(given, index._items, index.metric)
+    check_vectors(index._backend, index.metric, index._items, given)
+    return exact
 
 
 def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> list[TuningPoint]:
