@@ -12,8 +12,8 @@ import vecrecall as vr
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
-Metric = Any
 K = 10
+SUM = 1e-12  # two means of 80 shares each, in float64
 SPACES = {"ip": "ip", "l2": "l2sq", "cosine": "cos"}  # what usearch calls them
 DISTANCES = {"ip": "dot_product", "l2": "squared_l2"}  # and ScaNN
 
@@ -119,7 +119,7 @@ def test_what_is_told_is_what_the_library_does(
     assert found.setting == found.index.setting
     # In no list does the K-th score come within float32's rounding of the next.
     by_hand = recall_by_hand(search(index, queries, **found.setting), items, queries, metric)
-    assert by_hand == pytest.approx(found.recall, abs=1e-12)
+    assert by_hand == pytest.approx(found.recall, abs=SUM)
     assert found.recall >= target
     first = names[0]
     line = [p for p in found.curve if {**p.setting, first: 0} == {**found.setting, first: 0}]
@@ -153,11 +153,11 @@ def test_wrapped_with_vectors(data: tuple[F32, F32], case: str) -> None:
     assert found.recall >= 0.95
     ids = found.index.search(queries, K).ids
     by_hand = recall_by_hand(ids - 7, items, queries, "l2")
-    assert by_hand == pytest.approx(found.recall, abs=1e-12)
+    assert by_hand == pytest.approx(found.recall, abs=SUM)
 
 
 @pytest.mark.parametrize("space", ["ip", "l2", "cosine"])
-def test_hnswlib_gives_its_vectors_back(data: tuple[F32, F32], space: Metric) -> None:
+def test_hnswlib_gives_its_vectors_back(data: tuple[F32, F32], space: Any) -> None:
     items, queries = data
     labels = np.random.default_rng(3).permutation(9000)[: len(items)]
     index = hnswlib_graph(items, space, labels)
@@ -170,6 +170,16 @@ def test_hnswlib_gives_its_vectors_back(data: tuple[F32, F32], space: Metric) ->
     assert read_back.setting == in_order.setting
 
 
+def test_usearch_gives_its_vectors_back_where_they_are_float32(data: tuple[F32, F32]) -> None:
+    items, queries = data
+    index = usearch_graph(items)
+    read_back = vr.tune(index, queries, K, 0.95)
+    given = vr.tune(index, queries, K, 0.95, vectors=items)
+    assert [p.recall for p in read_back.curve] == [p.recall for p in given.curve]
+    with pytest.raises(ValueError, match=r"^vectors: expected the items' vectors, since this"):
+        vr.tune(usearch_graph(items, dtype="bf16"), queries, K, 0.95)
+
+
 def test_deleted_items_are_not_asked_for(data: tuple[F32, F32]) -> None:
     items, queries = data
     index = hnswlib_graph(items)
@@ -180,7 +190,7 @@ def test_deleted_items_are_not_asked_for(data: tuple[F32, F32]) -> None:
     kept = np.arange(len(items))[np.arange(len(items)) % 3 != 0]
     places = np.searchsorted(kept, by_hnswlib(index, queries, **found.setting))
     by_hand = recall_by_hand(places, items[kept], queries, "l2")
-    assert by_hand == pytest.approx(found.recall, abs=1e-12)
+    assert by_hand == pytest.approx(found.recall, abs=SUM)
 
 
 @pytest.mark.parametrize("rescored", [False, True])
@@ -237,7 +247,7 @@ def test_a_scan_is_the_last_resort_of_usearch(data: tuple[F32, F32]) -> None:
     assert [p.setting["exact"] for p in found.curve] == [0] * (len(found.curve) - 1) + [1]
     assert max(point.recall for point in found.curve[:-1]) < 0.99
     true = recall_by_hand(by_usearch(index, queries, **found.setting), items, queries, "l2")
-    assert true == pytest.approx(found.recall, abs=1e-12)
+    assert true == pytest.approx(found.recall, abs=SUM)
 
 
 def test_a_scan_of_rounded_vectors_is_rescored(data: tuple[F32, F32]) -> None:
