@@ -166,8 +166,14 @@ def test_hnswlib_gives_its_vectors_back(data: tuple[F32, F32], space: Any) -> No
     given = vr.tune(index, queries, K, 0.95, vectors=vr.FlatIndex(items, labels, metric=space))
     assert read_back.setting == given.setting
     assert [p.recall for p in read_back.curve] == [p.recall for p in given.curve]
-    in_order = vr.tune(index, queries, K, 0.95, vectors=items[np.argsort(labels)])
-    assert read_back.setting == in_order.setting
+    ascending = items[np.argsort(labels)]
+    named = vr.wrap(index, labels)
+    for found in (
+        vr.tune(index, queries, K, 0.95, vectors=ascending),
+        vr.tune(named, queries, K, 0.95),
+        vr.tune(named, queries, K, 0.95, vectors=items),
+    ):
+        assert [p.recall for p in found.curve] == [p.recall for p in read_back.curve]
 
 
 def test_usearch_gives_its_vectors_back_where_they_are_float32(data: tuple[F32, F32]) -> None:
