@@ -86,7 +86,8 @@ def test_cosine_over_products_of_unit_rows(kind: str) -> None:
 def test_knobs_are_those_that_have_a_meaning() -> None:
     x = items()
     knobs = {kind: vr.wrap(searcher(kind, "l2", x)).knobs for kind in KINDS}
-    leaves, reordered = {"leaves_to_search": (1, 20)}, {"pre_reorder_num_neighbors": (1, 400)}
+    leaves = {"leaves_to_search": (1, 20, "parts")}
+    reordered = {"pre_reorder_num_neighbors": (1, 400, "candidates")}
     assert knobs == {
         "scan": {},
         "bytes": {},

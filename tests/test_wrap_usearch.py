@@ -86,7 +86,10 @@ def test_expansion_is_an_argument_and_left_as_it_was() -> None:
     library = graph("l2", x, connectivity=4, expansion_add=16)
     library.expansion_search = 10
     index = vr.wrap(library)
-    assert index.knobs == {"expansion_search": (1, 3000), "exact": (0, 1)}
+    assert index.knobs == {
+        "expansion_search": (1, 3000, "candidates"),
+        "exact": (0, 1, "scan"),
+    }
     expected = {}
     for value in (10, 50, 3000):
         library.expansion_search = value

@@ -94,11 +94,7 @@ def main() -> int:
         if importlib.util.find_spec(library) is None:
             print(f"\n{name}: not installed")
             continue
-        try:
-            index = vr.wrap(build(items, args.threads))
-        except TypeError as error:
-            print(f"\n{name}: {error}")
-            continue
+        index = vr.wrap(build(items, args.threads))
         for target in args.target:
             start = time.perf_counter()
             found = vr.tune(index, queries, args.k, target, vectors=items)

@@ -15,14 +15,13 @@ from vecrecall._extras import needed
 from vecrecall._tuning_walk import TuningPoint as TuningPoint
 from vecrecall._tuning_walk import reaching
 from vecrecall.adapters import WrappedIndex, wrap
+from vecrecall.adapters._alignment import check_vectors
 from vecrecall.adapters._backend import F32, Knob
 from vecrecall.adapters.wrapping import exact_index, given_vectors
 from vecrecall.index import FlatIndex, Metric
 from vecrecall.recall import recall_at_k
 from vecrecall.results import SearchResult
 
-FROM_K = {"efSearch", "ef", "expansion_search", "pre_reorder_num_neighbors"}  # below k as at k
-TIMES_K = {"k_factor", "reorder"}  # candidates an entry: all items at n / k
 QUICK = 0.1  # seconds: what takes less is timed three times
 ROUNDS = 5  # timings of each candidate, in turn
 AS_FAST = 1.1  # times as slow, as far as timings can tell
@@ -141,7 +140,8 @@ def tune(
         The recall to reach, above 0 and at most 1.
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
-        index was wrapped with them, or the library gives them back.
+        index was wrapped with them, or the library gives them back; some are compared with what
+        it holds.
     metric : {"ip", "cosine", "l2"}, optional
         As `wrap` takes it; default that of the index.
     threads : int, optional
@@ -154,7 +154,7 @@ def tune(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or `vectors` are needed.
+        If an argument is not as described, or `vectors` are needed or seen to be others.
 
     Warns
     -----
@@ -171,7 +171,8 @@ def tune(
     rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
     pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
     same in every run, and that of two may differ where two are as fast. The search gives up where
-    four doublings have found less than a twentieth of what is missing.
+    four doublings have found less than a twentieth of what is missing. Only
+    then is ``exact`` of usearch set to 1.
 
     Examples
     --------
@@ -199,7 +200,7 @@ def tune(
     exact = _exact(wrapped, vectors)
     truth, exact_ms = _timed(lambda: exact.search(q, k, threads=n_threads), len(q))
     meter = _Meter(wrapped, q, k, truth, n_threads)
-    candidates = reaching(meter.measure, _knobs(wrapped, k), share)
+    candidates = _candidates(meter, wrapped, k, share)
     curve = sorted(meter.points.values(), key=lambda p: tuple(p.setting.values())[::-1])
     if candidates:
         best = meter.fastest(candidates)
@@ -300,18 +301,31 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
             "got none"
         )
     given = given_vectors(index._backend, index.metric, vectors)
-    return exact_index(given, index._items, index.metric)
+    exact = exact_index(given, index._items, index.metric)
+    check_vectors(index._backend, index.metric, index._items, given)
+    return exact
 
 
-def _knobs(index: WrappedIndex, k: int) -> dict[str, Knob]:
-    """List the ranges worth a try; an exact index has nothing to set."""
-    if index._backend.exact(index.setting):
-        return {}
-    ranges = {}
-    for name, (low, high) in index.knobs.items():
-        if name in FROM_K:
-            low = min(max(low, k), high)
-        if name in TIMES_K:
-            high = min(high, max(low, -(-len(index) // k)))
-        ranges[name] = Knob(low, high)
-    return ranges
+def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> list[TuningPoint]:
+    """Walk over the settings; one of a scan, where there is one, is the last resort."""
+    knobs = {} if index._backend.exact({}) else index.knobs
+    ranges = {n: _range(knob, k, len(index)) for n, knob in knobs.items() if knob.counts != "scan"}
+    scans = {name: knob for name, knob in knobs.items() if knob.counts == "scan"}
+    off = {name: knob.low for name, knob in scans.items()}
+    found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
+    if found or not scans:
+        return found
+    # What is rescored still matters.
+    idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
+    ranges = {name: r for name, r in ranges.items() if name not in idle}
+    on = {name: knob.high for name, knob in scans.items()}
+    return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
+
+
+def _range(knob: Knob, k: int, n: int) -> Knob:
+    """Leave out values that do what others do."""
+    if knob.counts == "candidates":
+        return knob._replace(low=min(max(knob.low, k), knob.high))
+    if knob.counts == "times k":
+        return knob._replace(high=min(knob.high, max(knob.low, -(-n // k))))
+    return knob

@@ -41,14 +41,13 @@ def aligned(
         return ways[0]
     wrong = [_other(backend, metric, sample, _lookup(items, vectors)) for items in ways]
     chosen = wrong.index(None) if None in wrong else 0
-    label = wrong[chosen]
-    if label is not None:
-        found = ways[chosen].ids_of(np.array([label]))
-        raise ValueError(
-            f"vectors: expected those that the index holds, got another one for id {found[0]}, "
-            f"in row {ways[chosen].find(found)[0]}"
-        )
+    _refuse(ways[chosen], wrong[chosen])
     return ways[chosen]
+
+
+def check_vectors(backend: Backend, metric: Metric, items: Items, vectors: F32 | FlatIndex) -> None:
+    """Refuse vectors that are seen to be others than those that an index holds of its items."""
+    _refuse(items, _other(backend, metric, _sample(items.labels), _lookup(items, vectors)))
 
 
 def _ways(labels: I64, ids: I64 | None, ordered: bool) -> list[Items]:
@@ -67,6 +66,17 @@ def _ways(labels: I64, ids: I64 | None, ordered: bool) -> list[Items]:
             "got others"
         )
     return ways
+
+
+def _refuse(items: Items, label: int | None) -> None:
+    """Say of which item the vector is another one, unless there is none."""
+    if label is None:
+        return
+    found = items.ids_of(np.array([label]))
+    raise ValueError(
+        f"vectors: expected those that the index holds, got another one for id {found[0]}, "
+        f"in row {items.find(found)[0]}"
+    )
 
 
 def _sample(labels: I64) -> I64:

@@ -1,7 +1,7 @@
 """What a wrapped index needs to know of another library's index, and how it is asked."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,16 @@ class Knob(NamedTuple):
     ----------
     low, high : int
         Beyond `high` nothing more is found.
+    counts : {"parts", "candidates", "times k", "scan"}
+        What the value is: a number of parts of the index that are searched; one of candidates,
+        which for lists of length `k` is `k` where it is less; one of candidates for each entry of
+        the list; or 1 for a search of all items, whatever the other settings say of parts and
+        candidates, and 0 for none.
     """
 
     low: int
     high: int
+    counts: Literal["parts", "candidates", "times k", "scan"]
 
 
 class Answer(NamedTuple):

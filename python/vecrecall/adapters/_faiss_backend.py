@@ -166,11 +166,11 @@ class FaissBackend:
         knobs: dict[str, Knob] = {}
         for part in reversed(self._chain):
             if isinstance(part, self._faiss.IndexIVF):
-                knobs["nprobe"] = Knob(1, part.nlist)
+                knobs["nprobe"] = Knob(1, part.nlist, "parts")
             elif isinstance(part, self._faiss.IndexHNSW):
-                knobs["efSearch"] = Knob(1, max(1, part.ntotal))
+                knobs["efSearch"] = Knob(1, max(1, part.ntotal), "candidates")
             elif isinstance(part, self._faiss.IndexRefine):
-                knobs["k_factor"] = Knob(1, max(1, part.ntotal))
+                knobs["k_factor"] = Knob(1, max(1, part.ntotal), "times k")
         return knobs
 
     def _parameters(self, setting: Setting, selector: object | None) -> Any:

@@ -42,7 +42,7 @@ class HnswBackend:
         self.dim: int = index.dim
         self._labels = self._find_labels()
         self._gone: int = index.element_count - len(self._labels)
-        self.knobs: Mapping[str, Knob] = {"ef": Knob(1, max(1, len(self._labels)))}
+        self.knobs: Mapping[str, Knob] = {"ef": Knob(1, max(1, len(self._labels)), "candidates")}
         self._ef = Gate(lambda: int(index.ef), index.set_ef)
 
     def size(self) -> int:

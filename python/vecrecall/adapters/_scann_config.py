@@ -47,9 +47,9 @@ def knobs(config: Fields, n: int) -> dict[str, Knob]:
     found: dict[str, Knob] = {}
     if "partitioning" in config:
         leaves = _at(config, "partitioning", "num_children")
-        found["leaves_to_search"] = Knob(1, max(1, int(leaves or 1)))
+        found["leaves_to_search"] = Knob(1, max(1, int(leaves or 1)), "parts")
     if "exact_reordering" in config:
-        found["pre_reorder_num_neighbors"] = Knob(1, n)
+        found["pre_reorder_num_neighbors"] = Knob(1, n, "candidates")
     return found
 
 

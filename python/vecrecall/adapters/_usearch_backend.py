@@ -50,8 +50,8 @@ class UsearchBackend:
         self._in_float32 = index.dtype == ScalarKind.F32
         self.dim: int = index.ndim
         self.knobs: Mapping[str, Knob] = {
-            "expansion_search": Knob(1, max(1, index.size)),
-            "exact": Knob(0, 1),
+            "expansion_search": Knob(1, max(1, index.size), "candidates"),
+            "exact": Knob(0, 1, "scan"),
         }
         self._expansion = Gate(self._get_expansion, self._put_expansion)
         if index.size:

@@ -28,7 +28,7 @@ class WrappedIndex:
     setting : dict of str to int
         What searches use beside the index's own values; see `at`.
     knobs : dict of str to Knob
-        The settings that there are, each with its range.
+        The settings that there are, each with its range (``low``, ``high``).
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WrappedIndex:
         self._reorder = setting.get("reorder", 1)
         self.knobs: dict[str, Knob] = dict(backend.knobs)
         if exact is not None:
-            self.knobs["reorder"] = Knob(1, max(1, len(items)))
+            self.knobs["reorder"] = Knob(1, max(1, len(items)), "times k")
 
     def search(
         self,
@@ -123,7 +123,8 @@ class WrappedIndex:
             if name not in self.knobs:
                 known = ", ".join(self.knobs) or "none, since it has no settings"
                 raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
-            values[name] = _coerce.at_most(value, name, *self.knobs[name])
+            knob = self.knobs[name]
+            values[name] = _coerce.at_most(value, name, knob.low, knob.high)
         return WrappedIndex(
             self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
         )
