@@ -494,7 +494,7 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
 
 def test_the_knobs_of_a_chain(rng: Rng) -> None:
     pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", rescored=True)
-    ranges = {name: tuple(knob) for name, knob in pair.wrapped.knobs.items()}
+    ranges = {name: (knob.low, knob.high) for name, knob in pair.wrapped.knobs.items()}
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
     every = pair.wrapped.at(nprobe=8, reorder=60)

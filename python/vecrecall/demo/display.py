@@ -237,14 +237,13 @@ def _show_libraries(console: Console, libraries: Report) -> None:
         return
     console.rule("i2i-item2vec over other libraries, with exact scores")
     table = Table(expand=False)
-    table.add_column("library")
-    table.add_column("")
+    table.add_column("library", no_wrap=True)
+    table.add_column("", no_wrap=True)
     cut = str(CUTOFFS[0])
-    for name in ("users with the same list", "neighbours found", f"hit rate@{cut}"):
+    for name in ("same list", "neighbours", f"hit rate@{cut}"):
         table.add_column(name, justify="right")
     for name, found in libraries.items():
         if "missing" in found:
-            table.add_row(name, f"not installed: {found['missing']}")
             continue
         table.add_row(
             name,
@@ -254,6 +253,15 @@ def _show_libraries(console: Console, libraries: Report) -> None:
             f"{found['hit_rate'][cut]:.3f}",
         )
     console.print(table)
+    _line(
+        console,
+        "Same list: the share of users who get the exact index's list. Neighbours: the share of "
+        "the exact ones in the library's table.",
+        "dim",
+    )
+    for name, found in libraries.items():
+        if "missing" in found:
+            _line(console, f"{name} is not installed: {found['missing']}", "yellow")
 
 
 def _show_latency(console: Console, report: Report) -> None:
