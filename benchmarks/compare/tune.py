@@ -16,6 +16,7 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare import report
 from benchmarks.compare.data import glove
+from benchmarks.compare.indexes import hnswlib_graph
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 1000
@@ -37,15 +38,6 @@ def faiss_index(recipe: str) -> Callable[[F32, int], Any]:
         return index
 
     return build
-
-
-def hnswlib_graph(items: F32, threads: int) -> Any:
-    import hnswlib
-
-    index = hnswlib.Index(space="ip", dim=items.shape[1])
-    index.init_index(max_elements=len(items), M=16, ef_construction=200)
-    index.add_items(items, num_threads=threads)
-    return index
 
 
 BUILDS = {name: ("faiss", faiss_index(recipe)) for name, recipe in RECIPES.items()}

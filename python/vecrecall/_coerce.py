@@ -206,6 +206,13 @@ def integers(x: object, name: str) -> I64:
     return _contiguous(a, np.int64)
 
 
+def is_id(x: object) -> TypeGuard[int]:
+    """Tell whether something can be an id at all."""
+    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, np.integer)):
+        return False
+    return bool(0 <= x <= LARGEST_ID)
+
+
 def ids(x: object, name: str, n: int) -> I64:
     """Coerce to one id a row; the core checks that they are unique and not negative."""
     a = integers(x, name)

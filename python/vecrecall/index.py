@@ -337,11 +337,7 @@ class FlatIndex:
         return len(self._core)
 
     def __contains__(self, id: object) -> bool:
-        if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer)):
-            return False
-        if not 0 <= id <= np.iinfo(np.int64).max:
-            return False
-        return bool(self._core.find(np.array([id], np.int64))[0] >= 0)
+        return _coerce.is_id(id) and bool(self._core.find(np.array([id], np.int64))[0] >= 0)
 
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"

@@ -179,11 +179,7 @@ class WrappedIndex:
         return len(self._items)
 
     def __contains__(self, id: object) -> bool:
-        if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer)):
-            return False
-        if not 0 <= id <= np.iinfo(np.int64).max:
-            return False
-        return bool(self._items.find(np.array([id], np.int64))[0] >= 0)
+        return _coerce.is_id(id) and bool(self._items.find(np.array([id], np.int64))[0] >= 0)
 
     def __repr__(self) -> str:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())
