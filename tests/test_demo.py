@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,16 @@ pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
 from rich.console import Console
 
 import vecrecall as vr
-from vecrecall.demo import channels, embeddings, evaluation, merging, provenance, report, system
+from vecrecall.demo import (
+    channels,
+    embeddings,
+    evaluation,
+    libraries,
+    merging,
+    provenance,
+    report,
+    system,
+)
 from vecrecall.demo.data import HELD_OUT, Dataset, validation_split
 from vecrecall.demo.display import Steps
 from vecrecall.demo.evaluation import Lists
@@ -51,6 +61,16 @@ def synthetic(seed: int = 0) -> list[Row]:
         for time, item in enumerate(20 * taste + rng.choice(20, n, replace=False)):
             rows.append((f"u{user:02}", f"i{item:02}", time, f"Title {item}", _tags(taste, item)))
     return [rows[i] for i in rng.permutation(len(rows))]
+
+
+def wide() -> list[Row]:
+    """Users who walk through 500 items, each from a place of its own."""
+    rng = np.random.default_rng(1)
+    return [
+        (f"u{user:03}", f"i{(start + step) % 500:03}", n, f"Title {start + step}", "calm")
+        for user, start in enumerate(rng.integers(0, 500, 250))
+        for n, step in enumerate(rng.choice(40, PER_USER, replace=False).tolist())
+    ]
 
 
 def _tags(taste: int, item: int) -> str:
@@ -465,13 +485,34 @@ def _documents(key: str, path: str) -> bool:
     )
 
 
-def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
+def test_every_key_is_documented_and_every_documented_key_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        libraries, "find_spec", lambda name: None if name == "hnswlib" else find_spec(name)
+    )
     paths = set()
     for n, columns in enumerate((COLUMNS, COLUMNS[:4])):  # without tags channels are skipped
         path = write(tmp_path / f"{n}.csv", synthetic(), columns)
-        paths |= set(_paths(run(Options(data=path))))
+        paths |= set(_paths(run(Options(data=path, libraries=True))))
     assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
     assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
+
+
+def test_exact_libraries_give_the_same_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        libraries, "find_spec", lambda name: None if name == "scann" else find_spec(name)
+    )
+    # Users of many tastes, so that 300 neighbours are not all items.
+    found = run(Options(data=write(tmp_path / "log.csv", wide()), libraries=True))["libraries"]
+    measured = {name: one for name, one in found.items() if "missing" not in one}
+    assert {name: one["same_lists"] for name, one in measured.items() if one["exact"]} == {
+        name: 1.0 for name in measured if name == "vecrecall" or libraries.LIBRARIES[name].exact
+    }
+    assert found["scann tree"] == {"missing": "pip install 'vecrecall[scann]'"}
+    assert "pip install 'vecrecall[scann]'" in " ".join(capsys.readouterr().out.split())
 
 
 def test_data_without_tags_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,7 @@ compared with ours: labels one by one, centres by the inertia that the same exac
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import multiprocessing
 import os
 import sys
 import time
@@ -23,12 +21,11 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare import report
+from benchmarks.compare.turns import THREADS, Turns, version
 
 F32 = npt.NDArray[np.float32]
 Answer = npt.NDArray[Any]
-THREADS = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
 BLOCK = 16_384  # points a product in torch, which would keep all distances
-LONG = 30.0  # seconds: one timing of what takes so long says enough
 SAME = 0.99  # float32 distances err at near ties, not more often than that
 
 
@@ -153,12 +150,6 @@ class Peer(NamedTuple):
     fit: Callable[[F32, Case, int], Answer] | None
     slow: bool = False  # a fit takes minutes
 
-    def version(self) -> str | None:
-        try:
-            return importlib.metadata.version(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            return None
-
     def does(self, case: Case, slow: bool) -> bool:
         return not case.rounds or (self.fit is not None and (slow or not self.slow))
 
@@ -193,58 +184,12 @@ def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> No
         pipe.send((time.perf_counter() - start, np.asarray(answer)))
 
 
-class Run:
+class Run(Turns):
     """One case: the peers' processes, their times and answers."""
 
     def __init__(self, case: Case, names: list[str], seed: int, threads: int) -> None:
+        super().__init__(work, {n: PEERS[n].package for n in names}, (case, seed, threads))
         self.case = case
-        self.times: dict[str, list[float]] = {}
-        self.answers: dict[str, Answer] = {}
-        self.absent: dict[str, str] = {}
-        self.pipes: dict[str, Connection] = {}
-        context = multiprocessing.get_context("spawn")
-        for name in names:
-            if PEERS[name].version() is None:
-                self.absent[name] = "not installed"
-                continue
-            here, there = context.Pipe()
-            context.Process(
-                target=work, args=(name, case, seed, threads, there), daemon=True
-            ).start()
-            there.close()  # so that the end of the process is the end of the pipe
-            self.pipes[name] = here
-            self.ask(name, here.recv)
-
-    def ask(self, name: str, answer: Callable[[], Any]) -> Any:
-        """Wait for a peer, which may have ended."""
-        try:
-            return answer()
-        except (EOFError, OSError):
-            self.absent[name] = "failed"
-            del self.pipes[name]
-            return None
-
-    def time(self, name: str) -> None:
-        """One more timing, of a peer that is still there."""
-
-        def once() -> tuple[float, Answer]:
-            self.pipes[name].send(True)
-            timed: tuple[float, Answer] = self.pipes[name].recv()
-            return timed
-
-        timed = self.ask(name, once)
-        if timed is not None:
-            self.times.setdefault(name, []).append(timed[0])
-            self.answers[name] = timed[1]
-
-    def measure(self, repeats: int) -> None:
-        """Seconds a call, all peers in turn."""
-        for _ in range(repeats):
-            for name in list(self.pipes):
-                if max(self.times.get(name, [0.0])) < LONG:
-                    self.time(name)
-        for pipe in self.pipes.values():
-            pipe.send(False)
 
     def judge(self, seed: int, threads: int) -> dict[str, float]:
         """The share of labels that are ours, or the inertia of the centres."""
@@ -275,7 +220,7 @@ def table(run: Run, quality: dict[str, float], limits: dict[str, float]) -> str:
         if case.rounds:
             good = f"{quality[name]:.8g} ({quality[name] / quality['vecrecall']:.5f})"
         lines.append(
-            f"| {name} | {PEERS[name].version()} | {middle:.4f} "
+            f"| {name} | {version(PEERS[name].package)} | {middle:.4f} "
             f"| {min(times):.4f} to {max(times):.4f} | {middle / ours:.2f} | {rate:.0f} "
             f"| {rate / limits['float32']:.2f} | {rate / limits['int8']:.2f} | {good} |"
         )

@@ -274,6 +274,7 @@ void register_flat_index(py::module_& m) {
              py::arg("allow"), py::arg("min_score"), py::arg("threads"))
         .def("score", &score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
              py::arg("offsets").noconvert(), py::arg("threads"))
+        .def_property_readonly("has_bias", &Snapshot::has_bias)
         .def("ids", &ids_of)
         .def("compacted", &Snapshot::compacted, py::arg("threads"),
              py::call_guard<py::gil_scoped_release>())

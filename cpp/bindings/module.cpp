@@ -5,6 +5,7 @@ PYBIND11_MODULE(_core, m) {
     vecrecall::python::register_runtime(m);
     vecrecall::python::register_values(m);
     vecrecall::python::register_flat_index(m);
+    vecrecall::python::register_candidates(m);
     vecrecall::python::register_clustering(m);
     vecrecall::python::register_merge(m);
     vecrecall::python::register_pool(m);

@@ -46,6 +46,7 @@ struct Lists {
     }
 };
 
+void register_candidates(py::module_& m);
 void register_clustering(py::module_& m);
 void register_feed(py::module_& m);
 void register_flat_index(py::module_& m);

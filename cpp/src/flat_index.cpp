@@ -36,6 +36,7 @@ void check_items(const ItemsView& items, std::size_t dim) {
 std::size_t Snapshot::size() const { return items_->size(); }
 std::size_t Snapshot::dim() const { return items_->dim(); }
 Metric Snapshot::metric() const { return items_->metric(); }
+bool Snapshot::has_bias() const { return items_->has_bias(); }
 
 SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& options,
                              const ListsOut& out) const {

@@ -10,6 +10,7 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import channels, policies
+from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
 from vecrecall.elbow import Elbow, elbow
@@ -21,11 +22,13 @@ from vecrecall.merging import merge, merge_groups, merge_shards
 from vecrecall.neighbors import Neighbors, NeighborTable
 from vecrecall.pooling import concat_blocks, pool
 from vecrecall.ragged import Ragged
+from vecrecall.recall import recall_at_k
 from vecrecall.recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
+from vecrecall.tuning import Tuning, TuningPoint, TuningWarning, tune
 from vecrecall.user_groups import RefreshReport, UserGroups
 
 __version__ = _version("vecrecall")
@@ -53,7 +56,11 @@ __all__ = [
     "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "Tuning",
+    "TuningPoint",
+    "TuningWarning",
     "UserGroups",
+    "WrappedIndex",
     "__version__",
     "assign",
     "available_isas",
@@ -68,9 +75,12 @@ __all__ = [
     "merge_shards",
     "policies",
     "pool",
+    "recall_at_k",
     "residuals",
     "rule_groups",
     "set_isa",
     "set_num_threads",
     "topk",
+    "tune",
+    "wrap",
 ]

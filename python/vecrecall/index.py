@@ -1,6 +1,5 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
-import weakref
 from collections.abc import Sequence
 from copy import copy as copy_of
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core, _folders
 from vecrecall._lists import spread
 from vecrecall._rows import take_rows
-from vecrecall.masks import Mask
+from vecrecall.masks import Mask, allowed, mask
 from vecrecall.neighbors import Neighbors, Progress, self_join
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import SearchResult, SearchStats
@@ -23,7 +22,7 @@ Missing = Literal["raise", "ignore"]
 Allow = Mask | Sequence[Mask] | npt.ArrayLike
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
-_INVALID = {"raise": False, "empty": True}
+INVALID = {"raise": False, "empty": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
 
@@ -97,7 +96,7 @@ class FlatIndex:
         threads: int | None = None,
     ) -> None:
         code = _coerce.choice(metric, "metric", METRICS)
-        leave_out = _coerce.choice(invalid, "invalid", _INVALID)
+        leave_out = _coerce.choice(invalid, "invalid", INVALID)
         copy = _coerce.flag(copy, "copy")
         n_threads = _coerce.threads(threads)
         rows = _coerce.matrix(vectors, "vectors")
@@ -197,13 +196,13 @@ class FlatIndex:
         """
         q = _coerce.matrix(queries, "queries", self.dim)
         k = _coerce.list_length(k, len(q))
-        leave_empty = _coerce.choice(invalid, "invalid", _INVALID)
+        leave_empty = _coerce.choice(invalid, "invalid", INVALID)
         stats = _coerce.flag(stats, "stats")
         n_threads = _coerce.threads(threads)
         floor = -np.inf if min_score is None else _coerce.real(min_score, "min_score")
         seen = None if exclude is None else _coerce.ragged(exclude, "exclude", len(q))
-        bits = None if allow is None else self._allow_bits(allow, len(q))
-        valid = _valid_queries(q, leave_empty)
+        bits = None if allow is None else allowed(self, allow, len(q))
+        valid = valid_queries(q, leave_empty)
         if valid is not None:
             q, seen, bits = _only(valid, q, seen, bits)
         pair = None if seen is None else (seen.values, seen.offsets)
@@ -305,7 +304,7 @@ class FlatIndex:
         -------
         Mask
         """
-        return Mask(weakref.ref(self), np.unique(_coerce.integers(ids, "ids")), False)
+        return mask(self, ids)
 
     def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Copy out the rows of given ids.
@@ -575,14 +574,14 @@ class FlatIndex:
         return len(self._now())
 
     def __contains__(self, id: object) -> bool:
-        if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer)):
-            return False
-        if not 0 <= id <= np.iinfo(np.int64).max:
-            return False
-        return len(self._now().known_vectors(np.array([id], np.int64))[0]) > 0
+        return _coerce.is_id(id) and len(self._now().known_vectors(np.array([id], np.int64))[0]) > 0
 
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
+
+    @property
+    def _has_bias(self) -> bool:
+        return self._now().has_bias
 
     def _now(self) -> _core.Snapshot:
         """Return what the index holds at this moment, for reads that belong together."""
@@ -603,20 +602,15 @@ class FlatIndex:
         _usable(rows, extra, self._metric, False)
         return rows, numbers, extra
 
-    def _rows_of(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
-        """Make a set of ids, or of all the others, of which the core keeps the rows."""
-        return _core.IdMask(ids, complement)
+    def _searched_by(self) -> str:
+        return ""
 
-    def _allow_bits(self, allow: Allow, nq: int) -> list[_core.IdMask]:
-        if isinstance(allow, Mask):
-            return [allow._bits_for(self)]
-        if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
-            if not all(isinstance(a, Mask) for a in allow):
-                raise TypeError("allow: expected ids or masks, got a mix of both")
-            if len(allow) != nq:
-                raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
-            return [a._bits_for(self) for a in allow]
-        return [self._rows_of(_coerce.integers(allow, "allow"), False)]
+    def _mask_owner(self) -> "FlatIndex":
+        return self
+
+    def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
+        """Make a set of ids, or of all others, of which the core keeps the rows."""
+        return _core.IdMask(ids, complement)
 
 
 def topk(
@@ -688,7 +682,7 @@ def _usable(
     return usable
 
 
-def _valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
+def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
     """Say which queries are finite, None for all."""
     row = _core.first_nonfinite_row(q)
     if row < 0:

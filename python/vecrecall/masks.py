@@ -1,21 +1,28 @@
 """Sets of ids that a search may return."""
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
-
-if TYPE_CHECKING:
-    from vecrecall.index import FlatIndex
+from vecrecall import _coerce
 
 I64 = npt.NDArray[np.int64]
 
 
+class _Masked(Protocol):
+    """An index that makes masks."""
+
+    def _mask_owner(self) -> "_Masked":
+        """Tell which index masks are made for: this one, or the one that it is a view of."""
+
+    def _allow(self, ids: I64, complement: bool) -> Any:
+        """Prepare a set of ids, or of all others, for searches."""
+
+
 class Mask:
-    """A set of item ids, made by `FlatIndex.mask`, to pass as ``allow``.
+    """A set of item ids, made by an index's `mask`, to pass as ``allow``.
 
     Masks of one index combine with ``&``, ``|`` and ``~``; ``~`` is relative to the index's items
     at the time of a search. Unknown ids are ignored. A mask stays right when the index is updated.
@@ -29,21 +36,21 @@ class Mask:
     [[0, 1, -1, -1]]
     """
 
-    __slots__ = ("_bits", "_complement", "_ids", "_index")
+    __slots__ = ("_complement", "_ids", "_index", "_prepared")
 
-    def __init__(self, index: "weakref.ref[FlatIndex]", ids: I64, complement: bool) -> None:
+    def __init__(self, index: "weakref.ref[_Masked]", ids: I64, complement: bool) -> None:
         self._index = index
         self._ids = ids  # sorted, unique
         self._complement = complement  # the set is all ids but these
-        self._bits: _core.IdMask | None = None
+        self._prepared: Any = None
 
-    def _bits_for(self, index: "FlatIndex") -> _core.IdMask:
-        """Tell the core which ids are in the set; `index` must be the mask's own."""
-        if self._index() is not index:
+    def _prepared_for(self, index: _Masked) -> Any:
+        """Prepare the set for searches of `index`, which must be the mask's own."""
+        if self._index() is not index._mask_owner():
             raise ValueError("allow: expected a mask of this index, got one of another index")
-        if self._bits is None:
-            self._bits = index._rows_of(self._ids, self._complement)
-        return self._bits
+        if self._prepared is None:
+            self._prepared = index._allow(self._ids, self._complement)
+        return self._prepared
 
     def _check(self, other: object) -> "Mask":
         if not isinstance(other, Mask):
@@ -70,3 +77,21 @@ class Mask:
 
     def __repr__(self) -> str:
         return f"Mask({'all but ' if self._complement else ''}{self._ids.size} ids)"
+
+
+def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
+    """Prepare what a search was given as ``allow``: one set for all queries, or one a query."""
+    if isinstance(allow, Mask):
+        return [allow._prepared_for(index)]
+    if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
+        if not all(isinstance(a, Mask) for a in allow):
+            raise TypeError("allow: expected ids or masks, got a mix of both")
+        if len(allow) != nq:
+            raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
+        return [a._prepared_for(index) for a in allow]
+    return [index._allow(_coerce.integers(allow, "allow"), False)]
+
+
+def mask(index: _Masked, ids: npt.ArrayLike) -> Mask:
+    """Make a mask of an index."""
+    return Mask(weakref.ref(index._mask_owner()), np.unique(_coerce.integers(ids, "ids")), False)

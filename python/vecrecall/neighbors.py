@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,6 @@ from vecrecall._neighbor_files import Block, Folder, fingerprint, load
 from vecrecall._rows import offsets_of
 from vecrecall.ragged import Ragged, RaggedLike
 from vecrecall.results import SearchResult
-
-if TYPE_CHECKING:
-    from vecrecall.index import FlatIndex
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -40,8 +37,50 @@ class Neighbors(NamedTuple):
     scores: Ragged
 
 
+class Joinable(Protocol):
+    """An index that knows its items' vectors: `FlatIndex`, or one wrapped with them."""
+
+    @property
+    def ids(self) -> I64:
+        """The items' ids."""
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+
+    def __len__(self) -> int:
+        """Count the items."""
+
+    def vectors(self, ids: npt.ArrayLike) -> F32:
+        """Copy out rows."""
+
+    def search(
+        self, queries: npt.ArrayLike, k: int, *, min_score: float | None = None
+    ) -> SearchResult:
+        """Find the `k` best items of every query."""
+
+    def score(self, queries: npt.ArrayLike, candidates: RaggedLike) -> Ragged:
+        """Score given items."""
+
+    def _frozen(self) -> "Joinable":
+        """Return it as it is now, for many reads that belong together."""
+
+    def _searched_by(self) -> str:
+        """Tell searches apart that may find other items; empty where they are exact."""
+
+    def neighbors(
+        self,
+        k: int,
+        *,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> "Neighbors":
+        """Find every item's nearest others."""
+
+
 def self_join(
-    index: "FlatIndex",
+    index: Joinable,
     k: int,
     min_score: float | None,
     progress: Progress | None,
@@ -75,7 +114,7 @@ def self_join(
     return Neighbors(*load(folder.path)[1:])
 
 
-def _block(index: "FlatIndex", own: I64, k: int, min_score: float | None) -> Block:
+def _block(index: Joinable, own: I64, k: int, min_score: float | None) -> Block:
     """Search for one more than wanted, then leave out the item itself.
 
     Where it is not in its own list (ties, or longer rows under ip), the list's last is one too
@@ -147,7 +186,7 @@ class NeighborTable:
     @classmethod
     def build(
         cls,
-        index: "FlatIndex",
+        index: Joinable,
         k: int,
         *,
         min_score: float | None = None,
@@ -158,7 +197,8 @@ class NeighborTable:
 
         Parameters
         ----------
-        index : FlatIndex
+        index : FlatIndex or WrappedIndex
+            One that was wrapped needs its vectors.
         k, min_score, progress, path
             As of `FlatIndex.neighbors`.
 

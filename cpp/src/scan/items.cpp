@@ -65,6 +65,11 @@ double Items::bias(std::size_t row) const {
     return bias ? bias[b.first() + row % kBlockItems] : 0.0;
 }
 
+bool Items::has_bias() const {
+    return std::any_of(segments_.begin(), segments_.end(),
+                       [](const auto& segment) { return segment->scored().bias != nullptr; });
+}
+
 std::vector<std::uint32_t> Items::rows_by_place() const {
     constexpr auto kNone = ~std::uint32_t{0};
     std::vector<std::uint32_t> rows(n_places_, kNone);

@@ -56,6 +56,7 @@ class Items {
         return b.segment->scored().rows.row(b.first() + row % kBlockItems);
     }
     double bias(std::size_t row) const;
+    bool has_bias() const;  // of any segment
     // Items in the order of their places are in the order of insertion.
     std::size_t place(std::size_t row) const {
         const Block& b = blocks_[row / kBlockItems];

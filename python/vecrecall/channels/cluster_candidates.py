@@ -16,7 +16,7 @@ class ClusterCandidates:
 
     Parameters
     ----------
-    index : FlatIndex or Index
+    index : FlatIndex, WrappedIndex or Index
         The items. It is searched here and not kept.
     centers : UserGroups or array_like of float, shape (n_clusters, d)
         Clusters are numbered by row; those of `UserGroups` have their labels.

@@ -25,7 +25,7 @@ class CrossTag:
 
     Parameters
     ----------
-    index : FlatIndex or Index
+    index : FlatIndex, WrappedIndex or Index
         The items.
     tag_table : array_like of float, shape (n_tags, d)
         The vectors of the tags.

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from vecrecall import _coerce
 from vecrecall._keyed import Keys, join_searched
 from vecrecall._rows import beside, head, offsets_of, row_of_each, take_rows
+from vecrecall.adapters.wrapped import WrappedIndex
 from vecrecall.channels._search import Index, search
 from vecrecall.index import FlatIndex
 from vecrecall.merging import HOW
@@ -135,14 +136,15 @@ class LiveNeighbors:
 
     Parameters
     ----------
-    index : FlatIndex or Index
+    index : FlatIndex, WrappedIndex or Index
         The items to find.
     n_neighbors : int
         The length of each article's list, before the lists are joined.
     min_score : float, optional
         Keep items with ``score >= min_score``, for example 0.6 under cosine.
     vectors : array_like of float, shape (n, d), optional
-        The articles' vectors; default those of the index, which must then be a `FlatIndex`.
+        The articles' vectors; default those of the index, which must then be a `FlatIndex`, or
+        wrapped with vectors.
     ids : array_like of int, shape (n,), optional
         The ids of `vectors`; default ``arange(n)``.
 
@@ -202,12 +204,13 @@ class _IndexVectors:
     """The vectors of an index."""
 
     def __init__(self, index: Index) -> None:
-        if not isinstance(index, FlatIndex):
+        exact = index.exact if isinstance(index, WrappedIndex) else index
+        if not isinstance(exact, FlatIndex):
             raise TypeError(
-                "vectors: expected the articles' vectors beside an index that is no FlatIndex, "
+                "vectors: expected the articles' vectors beside an index that does not hold them, "
                 "got none"
             )
-        self._index = index
+        self._index = exact
 
     def of(self, ids: I64) -> tuple[I64, F32]:
         return self._index._now().known_vectors(ids)

@@ -14,7 +14,7 @@ class UserToItem:
 
     Parameters
     ----------
-    index : FlatIndex or Index
+    index : FlatIndex, WrappedIndex or Index
         The items.
     vector : str, optional
         Search with ``batch.vectors[vector]``, for example the user tower of a two-tower model.

@@ -117,13 +117,21 @@ def _popularity(dataset: Dataset) -> Channel:
     return Precomputed.for_all(np.arange(counts.size), counts)
 
 
-def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
-    # Items too rare to train are zero: no cosine, so left out.
-    index = vr.FlatIndex(vectors.items, metric="cosine", invalid="empty")
-    table = vr.NeighborTable.build(index, NEIGHBORS)
+def item2vec_index(vectors: Vectors) -> vr.FlatIndex:
+    """Index item2vec; items too rare to train are zero: no cosine, so left out."""
+    return vr.FlatIndex(vectors.items, metric="cosine", invalid="empty")
+
+
+def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
+    """Make the channel of a table of item2vec's neighbours."""
     hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
+    return ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY)
+
+
+def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
+    index = item2vec_index(vectors)
     found: dict[str, Channel] = {
-        "i2i-item2vec": ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY),
+        "i2i-item2vec": i2i_item2vec(dataset, vr.NeighborTable.build(index, NEIGHBORS)),
         "u2i-item2vec": UserToItem(index, vector="item2vec"),
     }
     if crosstag:

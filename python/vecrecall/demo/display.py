@@ -90,6 +90,7 @@ def show(console: Console, report: Report) -> None:
     _show_channels(console, report)
     _show_merges(console, report)
     _show_contribution(console, report)
+    _show_libraries(console, report["libraries"])
     _show_latency(console, report)
 
 
@@ -229,6 +230,38 @@ def _show_contribution(console: Console, report: Report) -> None:
     _line(
         console, f"Held: among the {depth} items that the channel gave, whatever it weighs.", "dim"
     )
+
+
+def _show_libraries(console: Console, libraries: Report) -> None:
+    if not libraries:
+        return
+    console.rule("i2i-item2vec over other libraries, with exact scores")
+    table = Table(expand=False)
+    table.add_column("library", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    cut = str(CUTOFFS[0])
+    for name in ("same list", "neighbours", f"hit rate@{cut}"):
+        table.add_column(name, justify="right")
+    for name, found in libraries.items():
+        if "missing" in found:
+            continue
+        table.add_row(
+            name,
+            "exact" if found["exact"] else "approximate",
+            f"{found['same_lists']:.1%}",
+            f"{found['neighbors_recall']:.2%}",
+            f"{found['hit_rate'][cut]:.3f}",
+        )
+    console.print(table)
+    _line(
+        console,
+        "Same list: the share of users who get the exact index's list. Neighbours: the share of "
+        "the exact ones in the library's table.",
+        "dim",
+    )
+    for name, found in libraries.items():
+        if "missing" in found:
+            _line(console, f"{name} is not installed: {found['missing']}", "yellow")
 
 
 def _show_latency(console: Console, report: Report) -> None:

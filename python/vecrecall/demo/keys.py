@@ -45,6 +45,13 @@ KEYS = {
     "contribution.<channel>.found": "of the held-out items among them, the share that it held",
     "overlap.<channel>.<channel>": f"the share of the former's first {max(CUTOFFS)} that are in "
     "the latter's, too",
+    "libraries.<library>.exact": "with --libraries: whether it looks at every item",
+    "libraries.<library>.same_lists": "the share of users to whom i2i-item2vec over this library "
+    "gives exactly the list that it gives over the exact index",
+    "libraries.<library>.neighbors_recall": "the share of the exact neighbours in its table",
+    "libraries.<library>.hit_rate.<k>": "hit rate at k",
+    "libraries.<library>.recall.<k>": "recall at k",
+    "libraries.<library>.missing": "how to install it, where it is not",
     "skipped.<vectors>": "why the data allow no such vectors, and no channel that needs them",
     "users[].user": "one of the users shown, drawn with the seed",
     "users[].last[].item": "an item of the training part, newest first",

@@ -39,6 +39,8 @@ class Options:
         How many users to show.
     plot : Path, optional
         Where to write the plot as PNG.
+    libraries : bool
+        Whether to build a channel over the indexes of other libraries, too.
     """
 
     data: Path | None = None
@@ -46,6 +48,7 @@ class Options:
     seed: int = 0
     users: int = 3
     plot: Path | None = None
+    libraries: bool = False
 
 
 def run(options: Options) -> report.Report:
@@ -101,6 +104,7 @@ def run(options: Options) -> report.Report:
 
 
 def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
+    from vecrecall.demo import libraries
     from vecrecall.demo.system import build
 
     validation = data.validation_split(dataset)
@@ -124,6 +128,7 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
         "best_merge": best,
         "contribution": provenance.contribution(list(lists), merged[best], held_out),
         "overlap": provenance.overlap(lists),
+        "libraries": libraries.compare(system, steps) if options.libraries else {},
         "skipped": report.skipped(system.trained),
         "users": [
             report.describe_user(dataset, position, lists, best, merged[best])

@@ -1,0 +1,286 @@
+"""python -m benchmarks.compare.indexes: which index to take when.
+
+Each library builds and tunes its index in a process of its own; then all are timed in turn, several
+times over, at the settings that `vr.tune` has found for each recall target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall as vr
+from benchmarks.compare import report
+from benchmarks.compare.cluster import THREADS
+from benchmarks.compare.data import DATA
+from vecrecall.adapters.faiss import train_ivf
+
+F32 = npt.NDArray[np.float32]
+K = 10
+BATCHES = (1, 256)
+SINGLE = 64  # queries, one after the other, in a round of batch 1
+ENOUGH = 0.2  # seconds a timing; idle OpenMP threads of the process before spin for part of it
+
+
+class Case(NamedTuple):
+    """Some rows of a data set."""
+
+    data: str
+    items: int
+
+    def title(self) -> str:
+        return f"{self.data}, {self.items:,} items"
+
+    def load(self, seed: int) -> tuple[F32, F32]:
+        make, rows, dim = DATA[self.data]
+        items, queries = make(min(rows, self.items), dim, np.random.default_rng(seed))
+        return items[: self.items].copy(), queries
+
+
+CASES = {
+    "10k": Case("clustered-64", 10_000),
+    "100k": Case("clustered-64", 100_000),
+    "1m": Case("clustered-64", 1_000_000),
+    "glove": Case("glove-50", 399_488),  # all but the queries
+}
+
+
+def faiss_ivf(items: F32, threads: int) -> Any:
+    return train_ivf(items, int(4 * len(items) ** 0.5), threads=threads)
+
+
+def faiss_hnsw(items: F32, threads: int) -> Any:
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    index = faiss.IndexHNSWFlat(items.shape[1], 16, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = 200
+    index.add(items)
+    return index
+
+
+def hnswlib_graph(items: F32, threads: int) -> Any:
+    import hnswlib
+
+    index = hnswlib.Index(space="ip", dim=items.shape[1])
+    index.init_index(max_elements=len(items), M=16, ef_construction=200)
+    index.add_items(items, num_threads=threads)
+    return index
+
+
+def usearch_graph(items: F32, threads: int) -> Any:
+    from usearch.index import Index
+
+    index = Index(ndim=items.shape[1], metric="ip", dtype="f32", expansion_add=200)
+    index.add(np.arange(len(items)), items, threads=threads)
+    return index
+
+
+def scann_tree(items: F32, threads: int) -> Any:
+    from scann import scann_ops_pybind
+
+    leaves = int(len(items) ** 0.5)
+    builder = scann_ops_pybind.builder(items, K, "dot_product").set_n_training_threads(threads)
+    builder = builder.tree(leaves, leaves // 10, training_sample_size=len(items))
+    return builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(10 * K).build()
+
+
+Build = Callable[[F32, int], Any]
+EXACT = "vecrecall"
+APPROXIMATE: dict[str, Build] = {
+    "faiss-ivf": faiss_ivf,
+    "faiss-hnsw": faiss_hnsw,
+    "hnswlib": hnswlib_graph,
+    "usearch": usearch_graph,
+    "scann": scann_tree,
+}
+
+
+class Ready(NamedTuple):
+    """What a process has done before it can be timed."""
+
+    build: float
+    tune: list[float]
+    settings: list[dict[str, int]]
+    recalls: list[float]
+    reached: list[bool]
+
+
+def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: int) -> Any:
+    """Build and tune; the searches for each target, and what it took."""
+    start = time.perf_counter()
+    if name == EXACT:
+        exact = vr.FlatIndex(items, copy=False)
+        seconds = time.perf_counter() - start
+        n = len(targets)
+        return [exact] * n, Ready(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
+    index = vr.wrap(APPROXIMATE[name](items, threads))
+    built = time.perf_counter() - start
+    tuned = []
+    seconds_each = []
+    for target in targets:
+        start = time.perf_counter()
+        tuned.append(vr.tune(index, queries, K, target, vectors=items))
+        seconds_each.append(time.perf_counter() - start)
+    ready = Ready(
+        built,
+        seconds_each,
+        [t.setting for t in tuned],
+        [t.recall for t in tuned],
+        [t.reached for t in tuned],
+    )
+    return [t.index for t in tuned], ready
+
+
+def work(
+    name: str, case: Case, targets: list[float], seed: int, threads: int, pipe: Connection
+) -> None:
+    """Build and tune, then time one target and batch whenever asked, in ms a query."""
+    os.dup2(2, 1)  # what libraries print is not part of the tables
+    vr.set_num_threads(threads)
+    items, queries = case.load(seed)
+    indexes, ready = prepare(name, items, queries, targets, threads)
+    pipe.send(ready)
+    while (task := pipe.recv()) is not None:
+        place, batch = task
+        rows = queries[: SINGLE if batch == 1 else batch]
+        indexes[place].search(rows[:batch], K)
+        asked = 0
+        start = time.perf_counter()
+        while (seconds := time.perf_counter() - start) < ENOUGH:
+            for first in range(0, len(rows), batch):
+                indexes[place].search(rows[first : first + batch], K)
+            asked += len(rows)
+        pipe.send(seconds * 1e3 / asked)
+
+
+class Run:
+    """One case: its processes, what they built, and the times at each target and batch."""
+
+    def __init__(self, case: Case, names: list[str], args: argparse.Namespace) -> None:
+        self.targets: list[float] = args.target
+        self.ready: dict[str, Ready] = {}
+        self.times: dict[tuple[str, int, int], list[float]] = {}
+        self.absent: list[str] = []
+        self.pipes: dict[str, Connection] = {}
+        context = multiprocessing.get_context("spawn")
+        for name in names:
+            print(f"  building {name} ...", file=sys.stderr, flush=True)
+            here, there = context.Pipe()
+            context.Process(
+                target=work,
+                args=(name, case, self.targets, args.seed, args.threads, there),
+                daemon=True,
+            ).start()
+            there.close()  # so that the end of the process is the end of the pipe
+            try:
+                self.ready[name] = here.recv()
+            except EOFError:
+                self.absent.append(name)
+                continue
+            self.pipes[name] = here
+
+    def measure(self, repeats: int) -> None:
+        """Time all in turn, then let the processes end."""
+        for _ in range(repeats):
+            for place in range(len(self.targets)):
+                for batch in BATCHES:
+                    for name, pipe in self.pipes.items():
+                        pipe.send((place, batch))
+                        self.times.setdefault((name, place, batch), []).append(pipe.recv())
+        for pipe in self.pipes.values():
+            pipe.send(None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """List what was measured, a row for each index and target."""
+        rows = []
+        for name, ready in self.ready.items():
+            for place, target in enumerate(self.targets if name != EXACT else [1.0]):
+                times = {b: self.times[name, place, b] for b in BATCHES}
+                rows.append(
+                    {
+                        "index": name,
+                        "target": target,
+                        "reached": ready.reached[place],
+                        "recall": ready.recalls[place],
+                        "setting": ready.settings[place],
+                        "build": ready.build,
+                        "tune": ready.tune[place],
+                        "ms": {str(b): t for b, t in times.items()},
+                    }
+                )
+        return rows
+
+
+def table(case: Case, rows: list[dict[str, Any]], absent: list[str]) -> str:
+    """Every index's line at every target."""
+    lines = [
+        f"\ntop-{K} of {case.title()}\n",
+        "| index | target | recall | setting | build, s | tune, s | ms a query, batch 1 "
+        "| batch 256 |\n|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        setting = ", ".join(f"{name} {value}" for name, value in row["setting"].items())
+        missed = "" if row["reached"] else " (missed)"
+        one, many = (float(np.median(row["ms"][str(batch)])) for batch in BATCHES)
+        lines.append(
+            f"| {row['index']} | {row['target']}{missed} | {row['recall']:.4f} | {setting} "
+            f"| {row['build']:.2f} | {row['tune']:.1f} | {one:.3f} | {many:.4f} |"
+        )
+    lines += [f"| {name} | | failed | | | | | |" for name in absent]
+    return "\n".join(lines)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare.indexes", description=__doc__
+    )
+    names = [EXACT, *APPROXIMATE]
+    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--only", nargs="+", default=names, choices=names, help="these indexes")
+    parser.add_argument("--target", nargs="+", type=float, default=[0.9, 0.95, 0.99])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="10,000 items each, 2 repeats")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    if args.quick:
+        args.repeats = min(args.repeats, 2)
+    return args
+
+
+def main() -> int:
+    """Print a table for each case."""
+    args = parse()
+    for variable in THREADS:  # before the processes start, which inherit them
+        os.environ[variable] = str(args.threads)
+    limits = report.machine_limits(args.threads)
+    print(report.describe_machine(limits, args.threads))
+    cases = []
+    for name in args.case:
+        case = CASES[name]._replace(items=10_000) if args.quick else CASES[name]
+        run = Run(case, args.only, args)
+        run.measure(args.repeats)
+        rows = run.rows()
+        print(table(case, rows, run.absent), flush=True)
+        cases.append({**case._asdict(), "k": K, "rows": rows, "absent": run.absent})
+    if args.json:
+        found = {"limits": limits, "threads": args.threads, "cases": cases}
+        args.json.write_text(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""python -m benchmarks.compare.ivf: a FAISS IVF index, trained and filled by us and by FAISS.
+
+Each has a process of its own; they are timed in turn. What the two indexes find is compared with
+the exact answer at the same number of lists that a query visits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall as vr
+from benchmarks.compare import report
+from benchmarks.compare.data import DATA
+from benchmarks.compare.turns import THREADS, Turns, version
+from vecrecall.adapters.faiss import train_ivf
+
+F32 = npt.NDArray[np.float32]
+PACKAGES = {"vecrecall": "vecrecall", "faiss": "faiss-cpu"}
+NPROBE = (8, 32, 128)
+K = 100
+
+
+class Case(NamedTuple):
+    """A data set of `benchmarks.compare.data`, a metric, and how many lists."""
+
+    data: str
+    metric: Literal["ip", "l2"]
+    items: int = 1_000_000
+    lists: int = 4096
+
+    def quick(self) -> Case:
+        return self._replace(items=self.items // 25, lists=self.lists // 16)
+
+    def rows(self, seed: int) -> tuple[F32, F32]:
+        """Items and queries, the same in every process."""
+        make, most, dim = DATA[self.data]
+        return make(min(self.items, most), dim, np.random.default_rng(seed))
+
+    def title(self) -> str:
+        return f"IVF{self.lists},Flat over {self.items:,} items ({self.data}), {self.metric}"
+
+
+CASES = {
+    f"{kind}-{metric}": Case(data, metric)
+    for kind, data, metric in (
+        ("gaussian", "gaussian-64", "ip"),
+        ("gaussian", "gaussian-64", "l2"),
+        ("clustered", "clustered-64", "ip"),
+        ("clustered", "clustered-64", "l2"),
+        ("lognormal", "lognormal-64", "ip"),
+    )
+}
+
+
+def build(name: str, items: F32, case: Case, lists: int, threads: int) -> Any:
+    """Train and fill an index, with the defaults of who does it."""
+    if name == "vecrecall":
+        return train_ivf(items, lists, metric=case.metric, threads=threads)
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    code = faiss.METRIC_L2 if case.metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    index = faiss.index_factory(items.shape[1], f"IVF{lists},Flat", code)
+    index.train(items)
+    index.add(items)
+    return index
+
+
+def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> None:
+    """Warm up, then time one build whenever asked; what its index finds goes with the time."""
+    os.dup2(2, 1)  # what libraries print is not part of the tables
+    items, queries = case.rows(seed)
+    build(name, items[:10_000], case, 64, threads)
+    pipe.send(None)
+    while pipe.recv():
+        start = time.perf_counter()
+        index = build(name, items, case, case.lists, threads)
+        seconds = time.perf_counter() - start
+        pipe.send((seconds, [found(index, queries, nprobe) for nprobe in NPROBE]))
+
+
+def found(index: Any, queries: F32, nprobe: int) -> tuple[npt.NDArray[np.int64], float]:
+    """The ids, and how many items a query was compared with."""
+    import faiss
+
+    index.nprobe = nprobe
+    faiss.cvar.indexIVF_stats.reset()
+    ids = index.search(queries, K)[1]
+    return ids, faiss.cvar.indexIVF_stats.ndis / len(queries)
+
+
+def table(case: Case, turns: Turns, seed: int) -> tuple[str, dict[str, list[float]]]:
+    """A line for each, and the recalls."""
+    items, queries = case.rows(seed)
+    truth = vr.topk(queries, items, K, metric=case.metric)
+    lines = [
+        f"\n{case.title()}\n",
+        "| by | version | seconds | spread | times ours "
+        + "".join(f"| recall@{K}, nprobe {n} (items compared) " for n in NPROBE)
+        + "|",
+        "|---" * (5 + len(NPROBE)) + "|",
+    ]
+    ours = float(np.median(turns.times["vecrecall"]))
+    recalls = {}
+    for name, times in turns.times.items():
+        middle = float(np.median(times))
+        recalls[name] = [recall(ids, truth.ids) for ids, _ in turns.answers[name]]
+        cells = [
+            f"| {share:.4f} ({compared:,.0f}) "
+            for share, (_, compared) in zip(recalls[name], turns.answers[name], strict=True)
+        ]
+        lines.append(
+            f"| {name} | {version(PACKAGES[name])} | {middle:.2f} "
+            f"| {min(times):.2f} to {max(times):.2f} | {middle / ours:.2f} {''.join(cells)}|"
+        )
+    lines += [f"| {name} | | {why} | | {'| ' * len(NPROBE)}|" for name, why in turns.absent.items()]
+    return "\n".join(lines), recalls
+
+
+def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
+    pairs = zip(found.tolist(), truth.tolist(), strict=True)
+    return float(np.mean([len(set(a) & set(b)) / K for a, b in pairs]))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.ivf", description=__doc__)
+    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Print a table for each case."""
+    args = parse()
+    for variable in THREADS:
+        os.environ[variable] = str(args.threads)
+    limits = report.machine_limits(args.threads)
+    print(report.describe_machine(limits, args.threads))
+    cases = []
+    for case in [CASES[name].quick() if args.quick else CASES[name] for name in args.case]:
+        turns = Turns(work, PACKAGES, (case, args.seed, args.threads))
+        turns.measure(args.repeats, long=np.inf)
+        if "vecrecall" not in turns.times:
+            raise SystemExit("vecrecall: expected times, its process ended")
+        text, recalls = table(case, turns, args.seed)
+        print(text, flush=True)
+        cases.append({**case._asdict(), "seconds": turns.times, "recall": recalls})
+    if args.json:
+        args.json.write_text(json.dumps({"threads": args.threads, "cases": cases}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
