@@ -116,6 +116,39 @@ def beside(*works: Callable[[], object]) -> Iterator[None]:
         future.result()
 
 
+def fork_before_use() -> None:
+    """A child has the pool to itself, and so has its parent."""
+    items = vectors(20_000)
+    forked(lambda: vr.topk(queries, items, K, threads=4))
+    found = vr.topk(queries, items, K, threads=4)
+    forked(lambda: assert_found(found, items))
+    assert_found(found, items)
+
+
+def assert_found(found: vr.SearchResult, items: np.ndarray) -> None:
+    assert same(found, vr.topk(queries, items, K, threads=4))
+
+
+def fork_after_use() -> None:
+    items = vectors(20_000)
+    found = vr.topk(queries, items, K, threads=4)
+    for _ in range(10):
+        forked(lambda: assert_found(found, items))
+        assert_found(found, items)
+
+
+def fork_of_a_fork() -> None:
+    """With use in between, and without."""
+    items = vectors(20_000)
+    found = vr.topk(queries, items, K, threads=4)
+
+    def use() -> None:
+        assert_found(found, items)
+
+    forked(lambda: (use(), forked(use)))
+    forked(lambda: forked(use))
+
+
 def fork_during_first_use() -> None:
     """The parent has used nothing: its children fork while a thread of theirs begins."""
     items = vectors(20_000)

@@ -48,6 +48,12 @@ def run(scenario: str) -> None:
 
 
 @forks
+@pytest.mark.parametrize("scenario", ["fork_before_use", "fork_after_use", "fork_of_a_fork"])
+def test_fork(scenario: str) -> None:
+    run(scenario)
+
+
+@forks
 @pytest.mark.parametrize(
     "scenario",
     [

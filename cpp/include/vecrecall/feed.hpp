@@ -76,7 +76,8 @@ struct FeedState {
 };
 
 // Any thread may read while another one observes. A reader sees whole clicks, and waits for some
-// clicks in one cluster at most. Observers wait for one another.
+// clicks in one cluster at most. Observers wait for one another. A child that is forked
+// meanwhile has whole clicks, of a batch under way those taken so far.
 class ClusterFeed {
   public:
     // Throws std::invalid_argument where an option is not positive, the half-life not finite, the
