@@ -1,11 +1,10 @@
-"""The thread pool beside fork, beside other threads, and at rest.
+"""The thread pool beside other threads; test_processes.py has it beside other processes.
 
 Each script runs in an interpreter of its own, with a watchdog, so a deadlock is a failure.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -21,14 +20,10 @@ from datasets import HARD, normal
 import vecrecall as vr
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc/self/task")
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 PRELUDE = """
-import os, signal, sys, threading, time, warnings
+import os, sys
 import numpy as np
-
-# Python warns of a fork beside threads: that it works is what is tested
-warnings.simplefilter("ignore", DeprecationWarning)
 
 def tasks():
     return len(os.listdir("/proc/self/task"))
@@ -42,18 +37,6 @@ queries = rng.standard_normal((9, 16), dtype=np.float32)
 
 def search():
     return vr.topk(queries, items, 20, threads=4)
-
-def same(a, b):
-    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
-
-def forked(work):
-    "True if a child did the work within 300 seconds: a machine may pause."
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(300)
-        os._exit(0 if work() else 1)
-    return os.waitpid(child, 0)[1] == 0
 """
 
 
@@ -83,85 +66,6 @@ vr.pool(items[:20, :4], [[0, 1]])
 print(tasks() - before_import)
 """
     assert run(code) == "0"
-
-
-@forks
-def test_fork_before_use() -> None:
-    code = """
-results = []
-assert forked(lambda: same(search(), search()))
-parent = search()
-assert forked(lambda: same(parent, search()))
-"""
-    run(code)
-
-
-@forks
-def test_fork_after_use() -> None:
-    code = """
-index = vr.FlatIndex(items)
-expected = index.search(queries, 20, threads=4)
-for _ in range(10):
-    assert forked(lambda: same(expected, index.search(queries, 20, threads=4)))
-    assert same(expected, index.search(queries, 20, threads=4))
-"""
-    run(code)
-
-
-@forks
-def test_fork_of_a_fork() -> None:
-    code = """
-expected = search()
-assert forked(lambda: same(expected, search()) and forked(lambda: same(expected, search())))
-assert forked(lambda: forked(lambda: same(expected, search())))
-"""
-    run(code)
-
-
-@forks
-def test_fork_while_another_thread_searches() -> None:
-    code = """
-index = vr.FlatIndex(items)
-expected = index.search(queries, 20, threads=4)
-stop = threading.Event()
-wrong = []
-searches = 0
-
-def work():
-    global searches
-    while not stop.is_set():
-        searches += 1
-        if not same(expected, index.search(queries, 20, threads=4)):
-            wrong.append(1)
-
-threads = [threading.Thread(target=work) for _ in range(2)]
-for thread in threads:
-    thread.start()
-while searches < 3:
-    time.sleep(0.001)
-for _ in range(30):
-    assert forked(lambda: same(expected, index.search(queries, 20, threads=4)))
-stop.set()
-for thread in threads:
-    thread.join()
-assert not wrong
-"""
-    run(code)
-
-
-@linux
-def test_an_idle_pool_sleeps() -> None:
-    code = """
-for _ in range(20):
-    search()
-time.sleep(0.2)  # threads may look for more work for a moment before they sleep
-start = time.process_time()
-time.sleep(1.0)
-print(time.process_time() - start)
-"""
-    # One spinning thread would take up to a second, half of it on a busy machine; at rest the
-    # interpreter takes about a millisecond.
-    assert float(run(code)) < 0.1
 
 
 @linux

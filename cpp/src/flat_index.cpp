@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "at_fork.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "scan/parts.hpp"
@@ -88,23 +89,24 @@ Snapshot Snapshot::compacted(int threads) const {
 IndexParts Snapshot::parts() const { return scan::parts_of(*items_); }
 
 struct FlatIndex::Impl {
-    // Held for the time of an update.
-    std::mutex updating;
-    // Held for the time of copying or swapping a pointer.
-    mutable std::mutex swapping;
+    // Held for the time of an update. One that a fork interrupts is not in the child.
+    at_fork::PerProcess<std::mutex> updating;
     std::shared_ptr<const scan::Items> items;
 
+    // Held for the time of copying or swapping a pointer.
+    std::mutex& swapping() const { return at_fork::lock_of(this); }
+
     std::shared_ptr<const scan::Items> now() const {
-        const std::lock_guard lock(swapping);
+        const std::lock_guard lock(swapping());
         return items;
     }
 
     template <class Change>
     void update(Change change) {
-        const std::lock_guard one_at_a_time(updating);
+        const std::lock_guard one_at_a_time(updating.get());
         const FpEnvScope env;
         std::shared_ptr<const scan::Items> next = change(now());
-        const std::lock_guard lock(swapping);
+        const std::lock_guard lock(swapping());
         items.swap(next);  // which is let go of after the lock
     }
 };

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "at_fork.hpp"
 #include "scan/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
@@ -24,7 +25,6 @@ scan::Words rows_of(const scan::Items& items, const std::vector<std::int64_t>& i
 struct IdMask::Impl {
     std::vector<std::int64_t> ids;
     bool complement;
-    std::mutex mutex;
     std::uint64_t version = 0;  // of the items that the rows are of
     std::shared_ptr<const scan::Words> rows;
 };
@@ -37,11 +37,11 @@ IdMask& IdMask::operator=(IdMask&&) noexcept = default;
 
 std::shared_ptr<const std::vector<std::uint64_t>> IdMask::rows_in(const scan::Items& items) const {
     {
-        const std::lock_guard lock(impl_->mutex);
+        const std::lock_guard lock(at_fork::lock_of(impl_.get()));
         if (impl_->version == items.version()) return impl_->rows;
     }
     auto rows = std::make_shared<const scan::Words>(rows_of(items, impl_->ids, impl_->complement));
-    const std::lock_guard lock(impl_->mutex);
+    const std::lock_guard lock(at_fork::lock_of(impl_.get()));
     impl_->version = items.version();
     impl_->rows = rows;
     return rows;

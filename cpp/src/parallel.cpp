@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <list>
@@ -11,10 +12,7 @@
 #include <string>
 #include <thread>
 
-#if !defined(_WIN32)
-#include <pthread.h>
-#endif
-
+#include "at_fork.hpp"
 #include "cpu_count.hpp"
 #include "fp_env.hpp"
 
@@ -52,6 +50,8 @@ struct Job {
 
 class Pool {
   public:
+    const std::uint64_t generation = at_fork::generation();
+
     void run(Job& job) {
         const int helpers = static_cast<int>(std::min<std::size_t>(job.threads, job.n)) - 1;
         {
@@ -123,15 +123,7 @@ std::atomic<Pool*> g_pool{nullptr};
 
 Pool& pool() {
     Pool* existing = g_pool.load(std::memory_order_acquire);
-    if (existing != nullptr) return *existing;
-#if !defined(_WIN32)
-    // No lock that a fork could freeze: two registrations at once do no harm.
-    static std::atomic<bool> registered{false};
-    if (!registered.load()) {
-        pthread_atfork(nullptr, nullptr, [] { g_pool.store(nullptr, std::memory_order_release); });
-        registered.store(true);
-    }
-#endif
+    if (existing != nullptr && existing->generation == at_fork::generation()) return *existing;
     auto* fresh = new Pool;
     if (g_pool.compare_exchange_strong(existing, fresh)) return *fresh;
     delete fresh;

@@ -1,6 +1,7 @@
 #include "scratch.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -21,10 +22,17 @@ struct Stock {
     std::size_t bytes = 0;
 };
 
-// Never destroyed: other threads may outlive this file's statics.
+// Never destroyed: other threads may outlive this file's statics. Not a static of a function, for
+// which a child would wait that was forked while another thread made it.
+std::atomic<Stock*> g_stock{nullptr};
+
 Stock& stock() {
-    static Stock& made = *new Stock;
-    return made;
+    Stock* existing = g_stock.load(std::memory_order_acquire);
+    if (existing != nullptr) return *existing;
+    auto* fresh = new Stock;
+    if (g_stock.compare_exchange_strong(existing, fresh)) return *fresh;
+    delete fresh;
+    return *existing;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
+import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
 import numpy.typing as npt
 
 from vecrecall import _core

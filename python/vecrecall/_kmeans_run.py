@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.random  # here, not at first use, as in _coerce
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core, index

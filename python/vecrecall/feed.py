@@ -63,8 +63,8 @@ class ClusterFeed:
     count when the weakest item is looked for. Clicks of one cluster that lie more than 4096
     half-lives apart make it look at all its counts once: times in a wrong unit are slow.
 
-    A process must not be forked while another thread observes: the child would wait for that
-    thread, which it does not have. Fork first, or between batches.
+    A process may be forked while another thread observes. The child has whole clicks, and of the
+    batch under way those taken so far.
 
     Examples
     --------

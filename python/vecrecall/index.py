@@ -36,7 +36,8 @@ class FlatIndex:
 
     `add`, `update`, `remove` and `compact` change the index while other threads search: each read
     sees the items of one moment and waits for no update, updates wait for each other. Results
-    are those of an index that was built with the same items.
+    are those of an index that was built with the same items. A process may be forked meanwhile: an
+    update under way is then not in the child.
 
     Parameters
     ----------

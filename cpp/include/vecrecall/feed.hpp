@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -17,6 +16,7 @@ namespace vecrecall {
 namespace feed {
 struct Cluster;
 struct Window;
+struct Writer;
 }  // namespace feed
 
 struct FeedOptions {
@@ -76,7 +76,8 @@ struct FeedState {
 };
 
 // Any thread may read while another one observes. A reader sees whole clicks, and waits for some
-// clicks in one cluster at most. Observers wait for one another.
+// clicks in one cluster at most. Observers wait for one another. A child that is forked
+// meanwhile has whole clicks, of a batch under way those taken so far.
 class ClusterFeed {
   public:
     // Throws std::invalid_argument where an option is not positive, the half-life not finite, the
@@ -115,17 +116,14 @@ class ClusterFeed {
   private:
     std::optional<ClickFault> fault(const Clicks& clicks) const;
     void check_clusters(const std::int64_t* clusters, std::size_t n) const;
-    void order(const Clicks& clicks, std::size_t begin, std::size_t end);
     void fetch(const feed::Window& window) const;
     void take(const feed::Window& window);
     void take(const feed::Window& window, std::size_t i, feed::Cluster& cluster);
 
     FeedOptions options_;
     std::unique_ptr<feed::Cluster[]> clusters_;
-    mutable std::mutex writing_;
+    std::unique_ptr<feed::Writer> writer_;
     std::atomic<bool> knows_users_{false};
-    std::vector<std::size_t> order_;  // of a slice of a batch, grouped by cluster
-    std::vector<std::size_t> ends_;
 };
 
 }  // namespace vecrecall

@@ -103,7 +103,8 @@ class Snapshot {
     std::shared_ptr<const scan::Items> items_;
 };
 
-// Reads see one moment each and wait for no update; updates wait for each other.
+// Reads see one moment each and wait for no update; updates wait for each other. A child that is
+// forked meanwhile has the items of one moment, without the update under way.
 class FlatIndex {
   public:
     // From the parts of another, which are borrowed as BuildOptions says of rows. Ready at once: no

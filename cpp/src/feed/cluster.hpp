@@ -1,17 +1,31 @@
-// What a feed keeps of one cluster, and the lock that a reader and the writer share.
+// What a feed keeps of one cluster, the lock that a reader and the writer share, and what the
+// writer works with.
 #pragma once
 
+#include <cstddef>
 #include <mutex>
+#include <vector>
 
+#include "at_fork.hpp"
 #include "feed/counts.hpp"
 #include "feed/members.hpp"
 
 namespace vecrecall::feed {
 
 struct Cluster {
-    mutable std::mutex lock;
     Counts counts;
     Members members;
+
+    std::mutex& lock() const { return at_fork::lock_of(this); }
 };
+
+// For one batch at a time. One that a fork interrupts is in the child as far as it was taken.
+struct Writing {
+    std::mutex lock;
+    std::vector<std::size_t> order;  // of a slice of a batch, grouped by cluster
+    std::vector<std::size_t> ends;
+};
+
+struct Writer : at_fork::PerProcess<Writing> {};
 
 }  // namespace vecrecall::feed

@@ -45,9 +45,25 @@ void check_number(std::size_t n, const char* name, std::size_t most) {
                                 std::to_string(most) + ", got " + std::to_string(n));
 }
 
+// A counting sort: a cluster's clicks come together, in their order, while it is in the cache. It
+// costs a look at every cluster, for which a small batch is taken as it is.
+void order(const Clicks& clicks, std::size_t begin, std::size_t end, std::size_t n_clusters,
+           feed::Writing& own) {
+    own.order.resize(end - begin);
+    if (end - begin < n_clusters / 8) {
+        std::iota(own.order.begin(), own.order.end(), begin);
+        return;
+    }
+    own.ends.assign(n_clusters + 1, 0);
+    for (std::size_t i = begin; i < end; ++i) ++own.ends[clicks.clusters[i] + 1];
+    std::partial_sum(own.ends.begin(), own.ends.end(), own.ends.begin());
+    for (std::size_t i = begin; i < end; ++i) own.order[own.ends[clicks.clusters[i]]++] = i;
+}
+
 }  // namespace
 
-ClusterFeed::ClusterFeed(const FeedOptions& options) : options_(options) {
+ClusterFeed::ClusterFeed(const FeedOptions& options)
+    : options_(options), writer_(std::make_unique<feed::Writer>()) {
     check_number(options.clusters, "n_clusters", kMost);
     check_number(options.capacity, "capacity", kMost);
     check_number(options.history, "history", kMostHistory);
@@ -97,28 +113,15 @@ std::optional<ClickFault> ClusterFeed::fault(const Clicks& clicks) const {
 std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {
     if (const auto wrong = fault(clicks)) return wrong;
     const FpEnvScope env;
-    const std::lock_guard writing(writing_);
+    feed::Writing& own = writer_->get();
+    const std::lock_guard writing(own.lock);
     for (std::size_t begin = 0; begin < clicks.size; begin += kSlice) {
-        order(clicks, begin, std::min(clicks.size, begin + kSlice));
-        for (std::size_t at = 0; at < order_.size(); at += kWindow) {
-            take({clicks, order_.data() + at, std::min(kWindow, order_.size() - at)});
+        order(clicks, begin, std::min(clicks.size, begin + kSlice), options_.clusters, own);
+        for (std::size_t at = 0; at < own.order.size(); at += kWindow) {
+            take({clicks, own.order.data() + at, std::min(kWindow, own.order.size() - at)});
         }
     }
     return std::nullopt;
-}
-
-// A counting sort: a cluster's clicks come together, in their order, while it is in the cache. It
-// costs a look at every cluster, for which a small batch is taken as it is.
-void ClusterFeed::order(const Clicks& clicks, std::size_t begin, std::size_t end) {
-    order_.resize(end - begin);
-    if (end - begin < options_.clusters / 8) {
-        std::iota(order_.begin(), order_.end(), begin);
-        return;
-    }
-    ends_.assign(options_.clusters + 1, 0);
-    for (std::size_t i = begin; i < end; ++i) ++ends_[clicks.clusters[i] + 1];
-    std::partial_sum(ends_.begin(), ends_.end(), ends_.begin());
-    for (std::size_t i = begin; i < end; ++i) order_[ends_[clicks.clusters[i]]++] = i;
 }
 
 // What all the clicks need of memory is on its way while the first are counted.
@@ -128,7 +131,7 @@ void ClusterFeed::take(const feed::Window& window) {
         const std::int64_t c = window.cluster(begin);
         while (end < window.size && window.cluster(end) == c) ++end;
         feed::Cluster& cluster = clusters_[c];
-        const std::lock_guard lock(cluster.lock);
+        const std::lock_guard lock(cluster.lock());
         for (std::size_t i = begin; i < end; ++i) take(window, i, cluster);
     }
 }

@@ -34,7 +34,7 @@ void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_
     };
     pairs.clear();
     for (std::uint32_t block = 0;; ++block) {
-        const std::lock_guard lock(cluster.lock);
+        const std::lock_guard lock(cluster.lock());
         if (block * feed::Members::kBlock >= cluster.members.size()) return;
         cluster.members.for_each_holder(block, item, history, found);
     }

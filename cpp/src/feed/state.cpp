@@ -121,7 +121,7 @@ void restore_members(const FeedState& s, std::size_t c, std::uint32_t length,
 }  // namespace
 
 FeedState ClusterFeed::state() const {
-    const std::lock_guard writing(writing_);  // readers change nothing
+    const std::lock_guard writing(writer_->get().lock);  // readers change nothing
     FeedState s;
     s.item_offsets.push_back(0);
     s.user_offsets.push_back(0);
@@ -135,10 +135,10 @@ FeedState ClusterFeed::state() const {
 
 void ClusterFeed::restore(const FeedState& s) {
     check(s, options_);
-    const std::lock_guard writing(writing_);
+    const std::lock_guard writing(writer_->get().lock);
     for (std::size_t c = 0; c < options_.clusters; ++c) {
         feed::Cluster& cluster = clusters_[c];
-        const std::lock_guard lock(cluster.lock);
+        const std::lock_guard lock(cluster.lock());
         expect(cluster.counts.all().empty() && cluster.members.size() == 0,
                "a feed without clicks");
         restore_counts(s, c, cluster.counts);

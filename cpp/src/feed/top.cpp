@@ -21,7 +21,7 @@ struct TopWorkspace {
 
 // Copied: the cluster's lock is held for no longer than that takes.
 void copy_counts(const feed::Cluster& cluster, std::vector<feed::Count>& copy) {
-    const std::lock_guard lock(cluster.lock);
+    const std::lock_guard lock(cluster.lock());
     copy.assign(cluster.counts.all().begin(), cluster.counts.all().end());
 }
 

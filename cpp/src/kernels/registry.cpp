@@ -26,8 +26,7 @@ constexpr const KernelTable* kTables[] = {
 };
 
 bool runs_here(const KernelTable& table) {
-    static const std::uint32_t offered = cpu::detect();
-    return (table.features & offered) == table.features;
+    return (table.features & cpu::detect()) == table.features;
 }
 
 std::string valid_names() {
@@ -58,19 +57,16 @@ const KernelTable* chosen_by_environment() {
     return &kBaseline;
 }
 
-std::atomic<const KernelTable*>& current() {
-    static std::atomic<const KernelTable*> table{nullptr};
-    return table;
-}
+std::atomic<const KernelTable*> g_current{nullptr};
 
 }  // namespace
 
 const KernelTable& active() {
-    const KernelTable* table = current().load(std::memory_order_acquire);
+    const KernelTable* table = g_current.load(std::memory_order_acquire);
     if (table == nullptr) {
         const KernelTable* chosen = chosen_by_environment();
         // A concurrent set_isa wins over the environment.
-        if (current().compare_exchange_strong(table, chosen)) table = chosen;
+        if (g_current.compare_exchange_strong(table, chosen)) table = chosen;
     }
     return *table;
 }
@@ -94,7 +90,7 @@ std::vector<std::string> available_isas() {
 }
 
 void set_isa(const std::string& name) {
-    kernels::current().store(&kernels::named(name), std::memory_order_release);
+    kernels::g_current.store(&kernels::named(name), std::memory_order_release);
 }
 
 }  // namespace vecrecall
