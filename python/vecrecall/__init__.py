@@ -26,6 +26,7 @@ from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
+from vecrecall.serving import Served
 from vecrecall.user_groups import RefreshReport, UserGroups
 
 __version__ = _version("vecrecall")
@@ -53,6 +54,7 @@ __all__ = [
     "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "Served",
     "UserGroups",
     "__version__",
     "assign",
