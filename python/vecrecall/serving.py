@@ -47,8 +47,8 @@ class Served:
     -----
     Versions are told apart by the text of the manifest: it names the files of one save, and is
     replaced as one. Updates of `index` are not written anywhere: the next version is without them.
-    A forked child has no thread that polls, and may wait for a refresh that ended with the fork: make
-    the object in the child. Mapped files take no more memory for that.
+    A forked child has no thread that polls, and may wait for a refresh that ended with the fork:
+    make the object in the child. Mapped files take no more memory for that.
 
     Examples
     --------
