@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from examples.service.gather import Gather
 from examples.service.recall import answers, json_object, numbers
@@ -83,8 +84,13 @@ class Service:
     async def remove(self, request: Request) -> Response:
         """Remove items, ``{"ids"}``: all or, if one is not there, none."""
         index = self._ready()
-        fields = json_object(await _body(request), "ids")
-        await asyncio.to_thread(index.remove, fields.get("ids"))
+        body = await _body(request)
+
+        def work() -> None:
+            ids: Any = json_object(body, "ids").get("ids")
+            index.remove(ids)
+
+        await asyncio.to_thread(work)
         return JSONResponse({"items": len(index)})
 
     async def _put(self, request: Request, put: Callable[..., None]) -> Response:

@@ -1,7 +1,7 @@
 """Measures the service under load: ``python -m examples.service.load``.
 
-Starts it twice on loopback, with and without gathering, and sends both the same requests of one user
-each, in turns. A client sends its next request when the last one is answered.
+Starts it twice on loopback, with and without gathering, and sends both in turns the same requests
+of one user each. A client sends its next request when the last one is answered.
 """
 
 import argparse
@@ -12,10 +12,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from time import perf_counter, sleep
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 
@@ -78,11 +77,22 @@ def service(*arguments: str) -> Iterator[int]:
     command = [sys.executable, "-m", "examples.service", "--port", str(port), *arguments]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        _wait(process, port)
+        wait(process, port)
         yield port
     finally:
         process.terminate()
         process.wait()
+
+
+def wait(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a service has its index."""
+    while process.poll() is None:
+        with suppress(ConnectionError), closing(HTTPConnection(HOST, port, timeout=60)) as probe:
+            probe.request("GET", "/health")
+            if probe.getresponse().status == 200:
+                return
+        sleep(0.05)
+    raise SystemExit(f"the service ended with exit code {process.returncode}")
 
 
 async def send(port: int, requests: list[bytes], clients: int) -> tuple[list[bytes], list[float]]:
@@ -121,16 +131,6 @@ async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body
     if status.split()[1] != "200":
         raise SystemExit(f"the service says {status}: {reply.decode()}")
     return reply
-
-
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    while process.poll() is None:
-        try:
-            with urlopen(f"http://{HOST}:{port}/health"):
-                return
-        except URLError:  # not listening yet, or 503
-            sleep(0.05)
-    raise SystemExit(f"the service ended with exit code {process.returncode}")
 
 
 if __name__ == "__main__":
