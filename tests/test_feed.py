@@ -20,6 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import vecrecall as vr
+from vecrecall import _folders
 
 BAD = (TypeError, ValueError)
 NAN, INF = math.nan, math.inf
@@ -486,8 +487,9 @@ def test_broken_arrays(
     rng: np.random.Generator, tmp_path: Path, name: str, change: Callable[[Any], Any]
 ) -> None:
     busy_feed(rng).save(tmp_path)
-    file = next(tmp_path.glob(f"{name}-*.npy"))
-    np.save(file, change(np.load(file)))
+    about, arrays = _folders.load(tmp_path, "ClusterFeed")
+    arrays[name] = change(arrays[name])
+    _folders.save(tmp_path, "ClusterFeed", about, arrays)
     with pytest.raises(ValueError, match="path: expected the arrays of a feed"):
         vr.ClusterFeed.load(tmp_path)
 

@@ -8,6 +8,7 @@
 
 #include "id_map.hpp"
 #include "register.hpp"
+#include "vecrecall/index_parts.hpp"
 
 namespace vecrecall::python {
 namespace {
@@ -39,9 +40,9 @@ MatrixView checked_queries(const Array<float>& queries, std::size_t dim) {
     return view;
 }
 
-// Keeps an array for those who read its memory, whatever thread lets go of it last.
-std::shared_ptr<const void> owner_of(const Array<float>& array) {
-    return {array.data(), [kept = py::object(array).release()](const void*) mutable {
+// Keeps arrays for those who read their memory, whatever thread lets go of it last.
+std::shared_ptr<const void> owner_of(const py::object& object) {
+    return {object.ptr(), [kept = py::object(object).release()](const void*) mutable {
                 if (Py_IsInitialized() == 0) return;
                 const py::gil_scoped_acquire gil;
                 kept.dec_ref();
@@ -57,6 +58,80 @@ FlatIndex make_index(const Array<float>& vectors, const OptionalIds& ids, Metric
                                .owner = copy ? nullptr : owner_of(vectors)};
     const py::gil_scoped_release nogil;
     return FlatIndex(items, metric, options);
+}
+
+// Looks at an array in place, read-only.
+template <class T>
+py::array view(const T* data, const std::vector<py::ssize_t>& shape, const py::object& owner) {
+    py::array array(py::dtype::of<T>(), shape, data, owner);
+    array.attr("setflags")(py::arg("write") = false);
+    return array;
+}
+
+template <class T>
+py::array view(const ArrayView<T>& part, const py::object& owner) {
+    return view(part.data, {static_cast<py::ssize_t>(part.size)}, owner);
+}
+
+// By name; those that are missing are left out.
+py::dict parts_of(const py::object& self) {
+    const IndexParts parts = self.cast<const Snapshot&>().parts();
+    py::dict named;
+    const auto n = static_cast<py::ssize_t>(parts.rows.rows);
+    named["rows"] = view(parts.rows.data, {n, static_cast<py::ssize_t>(parts.rows.dim)}, self);
+    named["centre"] = view(parts.centre, self);
+    named["block_bounds"] = view(parts.block_bounds, self);
+    if (parts.ids.size != 0) named["ids"] = view(parts.ids, self);
+    if (parts.bias.size != 0) named["bias"] = view(parts.bias, self);
+    if (parts.order.size != 0) named["order"] = view(parts.order, self);
+    if (parts.row_terms.size != 0) named["row_terms"] = view(parts.row_terms, self);
+    if (parts.code_bounds.size != 0) {
+        named["codes"] = view(parts.codes, self);
+        named["code_bounds"] = view(parts.code_bounds, self);
+    }
+    return named;
+}
+
+// The named array, of this type and as it must lie, or nothing.
+template <class T>
+std::optional<Array<T>> part(const py::dict& named, const char* name) {
+    if (!named.contains(name)) return std::nullopt;
+    const py::object found = named[name];
+    const bool fits =
+        py::isinstance<Array<T>>(found) && (py::reinterpret_borrow<py::array>(found).flags() &
+                                            py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+    if (!fits) {
+        throw std::invalid_argument(std::string(name) + ": expected contiguous values of type " +
+                                    py::str(py::dtype::of<T>()).cast<std::string>());
+    }
+    return py::reinterpret_borrow<Array<T>>(found);
+}
+
+template <class T>
+ArrayView<T> values(const py::dict& named, const char* name) {
+    const std::optional<Array<T>> array = part<T>(named, name);
+    if (!array) return {};
+    if (array->ndim() != 1) throw std::invalid_argument(std::string(name) + ": expected a vector");
+    return {array->data(), static_cast<std::size_t>(array->size())};
+}
+
+// Keeps the dict, and with it the arrays.
+FlatIndex index_from(const py::dict& named, Metric metric) {
+    const std::optional<Array<float>> rows = part<float>(named, "rows");
+    if (!rows || rows->ndim() != 2) throw std::invalid_argument("rows: expected a matrix");
+    const IndexParts parts{.metric = metric,
+                           .rows = matrix(*rows),
+                           .ids = values<std::int64_t>(named, "ids"),
+                           .bias = values<double>(named, "bias"),
+                           .order = values<std::uint32_t>(named, "order"),
+                           .centre = values<float>(named, "centre"),
+                           .row_terms = values<float>(named, "row_terms"),
+                           .block_bounds = values<double>(named, "block_bounds"),
+                           .codes = values<std::uint8_t>(named, "codes"),
+                           .code_bounds = values<double>(named, "code_bounds")};
+    std::shared_ptr<const void> owner = owner_of(named);
+    const py::gil_scoped_release nogil;
+    return FlatIndex(parts, std::move(owner));
 }
 
 template <void (FlatIndex::*Change)(const ItemsView&, int)>
@@ -200,11 +275,15 @@ void register_flat_index(py::module_& m) {
         .def("score", &score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
              py::arg("offsets").noconvert(), py::arg("threads"))
         .def("ids", &ids_of)
+        .def("compacted", &Snapshot::compacted, py::arg("threads"),
+             py::call_guard<py::gil_scoped_release>())
+        .def("parts", &parts_of)
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
     py::class_<FlatIndex>(m, "FlatIndex")
         .def(py::init(&make_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
              py::arg("metric"), py::arg("bias").noconvert(), py::arg("copy"), py::arg("codes"),
              py::arg("threads"))
+        .def_static("from_parts", &index_from, py::arg("parts"), py::arg("metric"))
         .def_property_readonly("dim", &FlatIndex::dim)
         .def("snapshot", &FlatIndex::snapshot)
         .def("add", &change<&FlatIndex::add>, py::arg("vectors").noconvert(),

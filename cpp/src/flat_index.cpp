@@ -7,6 +7,7 @@
 
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
+#include "scan/parts.hpp"
 #include "scan/search.hpp"
 #include "scan/update.hpp"
 #include "vecrecall/parallel.hpp"
@@ -78,6 +79,13 @@ void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) 
 
 const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
 
+Snapshot Snapshot::compacted(int threads) const {
+    const FpEnvScope env;
+    return Snapshot(scan::compacted(items_, threads));
+}
+
+IndexParts Snapshot::parts() const { return scan::parts_of(*items_); }
+
 struct FlatIndex::Impl {
     // Held for the time of an update.
     std::mutex updating;
@@ -105,6 +113,10 @@ FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& 
     const FpEnvScope env;
     if (items.ids) check_ids(items.ids, items.rows.rows);
     impl_->items = std::make_shared<const scan::Items>(items_of(items, metric, options));
+}
+FlatIndex::FlatIndex(const IndexParts& parts, std::shared_ptr<const void> owner) : impl_(new Impl) {
+    const FpEnvScope env;
+    impl_->items = std::make_shared<const scan::Items>(scan::items_from(parts, std::move(owner)));
 }
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;

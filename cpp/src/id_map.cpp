@@ -39,14 +39,17 @@ void check_ids(const std::int64_t* ids, std::size_t n) {
     if (!ascending) table_of(ids, n);  // finds repeats
 }
 
-IdMap::IdMap(const std::int64_t* ids, std::size_t n) : n_(n) {
-    if (ids != nullptr) ids_.assign(ids, ids + n);
+IdMap::IdMap(const std::int64_t* ids, std::size_t n, bool copy)
+    : n_(n), ids_(n > 0 ? ids : nullptr) {
+    if (ids_ == nullptr || !copy) return;
+    own_ids_.assign(ids, ids + n);
+    ids_ = own_ids_.data();
 }
 
 std::int64_t IdMap::row(std::int64_t id) const {
     if (id < 0) return -1;
-    if (ids_.empty()) return id < static_cast<std::int64_t>(n_) ? id : -1;
-    std::call_once(built_, [this] { slots_ = table_of(ids_.data(), n_); });
+    if (ids_ == nullptr) return id < static_cast<std::int64_t>(n_) ? id : -1;
+    std::call_once(built_, [this] { slots_ = table_of(ids_, n_); });
     const HashShape shape(n_);
     for (std::size_t s = hash_id(id) >> shape.shift; slots_[s] != 0;
          s = (s + 1) & (shape.slots - 1)) {

@@ -13,19 +13,24 @@ void check_ids(const std::int64_t* ids, std::size_t n);
 
 class IdMap {
   public:
-    // ids == null: id i is row i. Ids are unique and not negative.
-    IdMap(const std::int64_t* ids, std::size_t n);
+    // ids == null: id i is row i. Ids are unique and not negative; they are copied or borrowed.
+    IdMap(const std::int64_t* ids, std::size_t n, bool copy = true);
+    IdMap(const IdMap&) = delete;
+    IdMap& operator=(const IdMap&) = delete;
 
     std::size_t size() const { return n_; }
     std::int64_t id(std::size_t row) const {
-        return ids_.empty() ? static_cast<std::int64_t>(row) : ids_[row];
+        return ids_ ? ids_[row] : static_cast<std::int64_t>(row);
     }
     // The row of an id, or -1. Safe from many threads.
     std::int64_t row(std::int64_t id) const;
+    // Row by row, or null for the identity.
+    const std::int64_t* ids() const { return ids_; }
 
   private:
     std::size_t n_;
-    std::vector<std::int64_t> ids_;  // empty: the identity
+    std::vector<std::int64_t> own_ids_;
+    const std::int64_t* ids_ = nullptr;
     // Open addressing over row + 1, 0 for a free slot; made at the first look-up.
     mutable std::once_flag built_;
     mutable std::vector<std::uint32_t> slots_;

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MANIFEST = "manifest.json"
+LONGEST_MANIFEST = 1 << 20
 
 
 def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
@@ -33,8 +34,9 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except ValueError as error:
+        with (folder / MANIFEST).open("rb") as file:
+            manifest = json.loads(file.read(LONGEST_MANIFEST))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"path: expected a JSON manifest, got other text in {folder}") from error
     if not isinstance(manifest, dict):
         raise ValueError(f"path: expected a manifest with names, got {manifest!r} in {folder}")

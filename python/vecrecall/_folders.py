@@ -4,88 +4,172 @@ A save writes new files beside the old ones and then replaces the manifest by a 
 at any moment, it leaves what was there before.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import re
+import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from vecrecall import _array_files
+from vecrecall._array_files import Stored
 from vecrecall._files import MANIFEST, read_manifest
 
-FORMAT = 1
-TURN = 12  # digits that tell one save's files from another's
+if sys.platform != "win32":
+    import fcntl
+
+FORMAT = 2
+_OURS = re.compile(rf"[a-z_]+-[0-9a-f]{{12}}\.npy|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
+
+Manifest = dict[str, Any]
 
 
 def save(
     path: Path, kind: str, about: Mapping[str, object], arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
     """Write arrays and what is to be known about them; a folder of another kind is an error."""
+    made = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(path):
+            _check_ours(path, kind)
+            try:
+                _commit(path, {"kind": kind, "format": FORMAT, **about}, arrays)
+            finally:
+                _sweep(path)
+        if made:
+            _flush_folder(path.parent)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # which goes only where nothing is in it
+        raise
+
+
+def load(
+    path: Path, kind: str, *, mmap: bool = False, verify: bool = False
+) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
+    """Read what `save` wrote: the manifest and the arrays, or maps of them."""
+    while True:
+        manifest = _manifest(path, kind)
+        stored = {name: _stored(path, name, of) for name, of in manifest["arrays"].items()}
+        try:
+            return manifest, {
+                name: _array_files.read(path, of, mmap, verify) for name, of in stored.items()
+            }
+        except FileNotFoundError:
+            if _manifest(path, kind) == manifest:
+                raise  # else another save has replaced the files
+
+
+def _commit(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    turn = uuid.uuid4().hex[:12]  # tells one save's files from another's
+    stored = {n: _array_files.write(path / f"{n}-{turn}.npy", a) for n, a in arrays.items()}
+    manifest = {
+        **manifest,
+        "library": version("vecrecall"),
+        "arrays": {name: of._asdict() for name, of in stored.items()},
+    }
+    manifest["checksum"] = _sum(manifest)
+    temporary = path / f"{MANIFEST}-{turn}.part"
+    with temporary.open("x", encoding="utf-8") as file:
+        file.write(json.dumps(manifest, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path / MANIFEST)
+    _flush_folder(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the files of other saves than the one that counts, also of interrupted ones."""
+    kept = set()
+    if (path / MANIFEST).exists():
+        arrays = read_manifest(path).get("arrays", {})
+        kept = {of["file"] for of in arrays.values()}
+    for file in path.iterdir():
+        if _OURS.fullmatch(file.name) and file.name not in kept:
+            file.unlink(missing_ok=True)
+
+
+def _check_ours(path: Path, kind: str) -> None:
+    """Refuse to write among the files of others."""
     if (path / MANIFEST).exists():
         _manifest(path, kind)
-    elif not all(_is_ours(file.name, arrays) for file in path.iterdir()):
+    elif not all(_OURS.fullmatch(file.name) for file in path.iterdir()):
         raise ValueError(f"path: expected a saved {kind} or an empty folder, got {path}")
-    turn = uuid.uuid4().hex[:TURN]
-    files = {name: f"{name}-{turn}.npy" for name in arrays}
-    for name, array in arrays.items():
-        with (path / files[name]).open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-            _flush(file.fileno())
-    manifest = {"kind": kind, "format": FORMAT, **about, "files": files}
-    temporary = path / f"{MANIFEST}-{turn}.part"
-    with temporary.open("w", encoding="utf-8") as text:
-        text.write(json.dumps(manifest, indent=1) + "\n")
-        text.flush()
-        _flush(text.fileno())
-    temporary.replace(path / MANIFEST)
-    for file_of_old in path.iterdir():
-        if _is_ours(file_of_old.name, arrays) and file_of_old.name not in files.values():
-            file_of_old.unlink(missing_ok=True)
 
 
-def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read what `save` wrote: the manifest and the arrays."""
-    manifest = _manifest(path, kind)
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not all(_is_file_name(f) for f in files.values()):
-        raise ValueError(f"path: expected a manifest with names of files, got {files!r} in {path}")
-    arrays = {}
-    for name, file in files.items():
-        try:
-            arrays[name] = np.load(path / file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"path: expected a whole file, got a broken {path / file}") from error
-    return manifest, arrays
-
-
-def _manifest(path: Path, kind: str) -> dict[str, Any]:
+def _manifest(path: Path, kind: str) -> Manifest:
     manifest = read_manifest(path)
-    found = manifest.get("kind")
+    found, form = manifest.get("kind"), manifest.get("format")
     if found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
-    if manifest.get("format") != FORMAT:
+    if form != FORMAT:
+        raise ValueError(f"path: expected format {FORMAT}, got {form!r} in {path}")
+    checksum = manifest.pop("checksum", None)
+    if checksum != _sum(manifest):
         raise ValueError(
-            f"path: expected format {FORMAT}, got {manifest.get('format')!r} in {path}"
+            f"path: expected the checksum {_sum(manifest)}, got {checksum!r} in {path / MANIFEST}"
         )
+    arrays = manifest.get("arrays")
+    if not isinstance(arrays, dict):
+        raise ValueError(f"path: expected a manifest with arrays, got {arrays!r} in {path}")
     return manifest
 
 
-def _is_ours(file: str, names: Iterable[str]) -> bool:
-    """Tell the files of a save, also of one that was interrupted, from those of others."""
-    match = re.fullmatch(rf"(.+)-[0-9a-f]{{{TURN}}}\.npy|{re.escape(MANIFEST)}-.+\.part", file)
-    return match is not None and (match[1] is None or match[1] in names)
+def _sum(manifest: Manifest) -> str:
+    """Add up a manifest, without its own checksum."""
+    text = json.dumps(manifest, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=_array_files.DIGEST_BYTES).hexdigest()
 
 
-def _is_file_name(name: object) -> bool:
-    """Tell a plain name from a path that leads elsewhere."""
-    return isinstance(name, str) and Path(name).name == name
+def _stored(path: Path, name: str, of: object) -> Stored:
+    """Read what a manifest says of one array."""
+    if not isinstance(of, dict) or set(of) != set(Stored._fields):
+        raise ValueError(f"path: expected {Stored._fields} of {name}, got {of!r} in {path}")
+    file, dtype, shape, checksum = (of[field] for field in Stored._fields)
+    if not isinstance(file, str) or not _OURS.fullmatch(file):
+        raise ValueError(f"path: expected the name of a file for {name}, got {file!r} in {path}")
+    if dtype not in _array_files.DTYPES:
+        raise ValueError(f"path: expected a dtype of numbers for {name}, got {dtype!r} in {path}")
+    whole = isinstance(shape, list) and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+    if not whole or len(shape) > _array_files.MOST_AXES:
+        raise ValueError(f"path: expected a shape for {name}, got {shape!r} in {path}")
+    if not isinstance(checksum, str):
+        raise ValueError(f"path: expected a checksum for {name}, got {checksum!r} in {path}")
+    return Stored(file, dtype, tuple(shape), checksum)
 
 
-def _flush(descriptor: int) -> None:
-    """Have the data on the disk before the manifest that names it."""
-    os.fsync(descriptor)
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let other saves wait: each would sweep away the files of the other."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every network file system can
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # said, as a forked process has the descriptor too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _flush_folder(path: Path) -> None:
+    """Have the names of a folder on the disk."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

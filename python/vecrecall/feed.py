@@ -297,7 +297,7 @@ class ClusterFeed:
         ValueError
             If what is there is not a whole feed.
         """
-        manifest, arrays = _folders.load(Path(path), _KIND)
+        manifest, arrays = _folders.load(Path(path), _KIND, verify=True)
         missing = [name for name in _OPTIONS if name not in manifest]
         if missing:
             raise ValueError(f"path: expected a manifest with {missing[0]}, got none in {path}")

@@ -4,12 +4,12 @@ import weakref
 from collections.abc import Sequence
 from copy import copy as copy_of
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce, _core
+from vecrecall import _coerce, _core, _folders
 from vecrecall._lists import spread
 from vecrecall._rows import take_rows
 from vecrecall.masks import Mask
@@ -25,6 +25,7 @@ Allow = Mask | Sequence[Mask] | npt.ArrayLike
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 _INVALID = {"raise": False, "empty": True}
 _MISSING = {"raise": False, "ignore": True}
+_KIND = "FlatIndex"
 
 
 class FlatIndex:
@@ -465,6 +466,95 @@ class FlatIndex:
         2
         """
         self._core.compact(_coerce.threads(threads))
+
+    def save(self, path: str | Path, *, threads: int | None = None) -> None:
+        """Write the index into a folder: `.npy` arrays and a JSON manifest.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that is new, empty or holds a saved index, which is replaced as a whole: by
+            the time that the call returns the new one is on the disk, and if it fails or the
+            process is killed, the old one is there.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be made or written.
+        ValueError
+            If there is something else in the folder.
+
+        Notes
+        -----
+        What is written is the index of one moment, without removed rows; where there are such, or
+        items were added, it is first made anew as `compact` does, beside the index in memory.
+        Updates go on meanwhile. A second save to the same path waits for the first.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32), ids=[5, 6, 7])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(folder)
+        ...     vr.FlatIndex.load(folder).search([[0, 2, 1]], 1).ids.tolist()
+        [[6]]
+        """
+        whole = self._now().compacted(_coerce.threads(threads))
+        arrays = {**whole.parts(), "skipped": self.skipped}
+        _folders.save(Path(path), _KIND, {"metric": self._metric}, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "FlatIndex":
+        """Open an index that `save` wrote; its answers have the same bits.
+
+        Parameters
+        ----------
+        path : str or Path
+        mmap : bool
+            Map the files instead of reading them: the index is there in milliseconds, and all
+            processes that map it share one copy in memory. The files are never written to; they
+            may be replaced by `save`, but must not be changed in place. Updates are kept in memory
+            as with ``copy=False``.
+        verify : bool
+            Read everything and compare checksums, which finds every changed bit. Without it what
+            is checked makes searches safe whatever is in the files; a changed value may change
+            answers.
+
+        Returns
+        -------
+        FlatIndex
+
+        Raises
+        ------
+        OSError
+            If a file is missing or cannot be read.
+        ValueError
+            If files are cut short, do not fit together, or are not those of an index of this
+            format; the message names the file or the array. Nothing in them is executed.
+
+        Examples
+        --------
+        See `save`.
+        """
+        mmap, verify = _coerce.flag(mmap, "mmap"), _coerce.flag(verify, "verify")
+        about, arrays = _folders.load(Path(path), _KIND, mmap=mmap, verify=verify)
+        metric = about.get("metric")
+        if not isinstance(metric, str) or metric not in METRICS:
+            raise ValueError(f"path: expected one of {list(METRICS)}, got {metric!r} in {path}")
+        skipped = arrays.pop("skipped", None)
+        if skipped is None or skipped.dtype != np.int64 or skipped.ndim != 1:
+            raise ValueError(f"path: expected a vector of skipped ids in {path}")
+        index = cls.__new__(cls)
+        index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
+        try:
+            index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
+        except ValueError as error:
+            raise ValueError(f"path: expected a whole index in {path}, got {error}") from error
+        if verify:
+            _core.check_ids(index.ids)
+        return index
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:

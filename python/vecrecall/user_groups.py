@@ -326,7 +326,7 @@ class UserGroups:
         ValueError
             If something else is in it.
         """
-        about, arrays = _folders.load(Path(path), _KIND)
+        about, arrays = _folders.load(Path(path), _KIND, verify=True)
         missing = [n for n in ("metric", "version", "kmeans") if n not in about]
         missing += [n for n in ("centers", "labels") if n not in arrays]
         if missing:

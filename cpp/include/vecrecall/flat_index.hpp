@@ -30,6 +30,8 @@ struct BuildOptions {
     std::shared_ptr<const void> owner = nullptr;  // of borrowed rows, let go once they are not used
 };
 
+struct IndexParts;
+
 namespace scan {
 class Items;
 }
@@ -88,6 +90,11 @@ class Snapshot {
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
     const float* row(std::size_t i) const;
 
+    // The same items as one piece, without those removed; copies the rows where any were.
+    Snapshot compacted(int threads = 0) const;
+    // What it is made of, as long as the snapshot lives; only of one that is compacted.
+    IndexParts parts() const;
+
   private:
     friend class FlatIndex;
     explicit Snapshot(std::shared_ptr<const scan::Items> items) : items_(std::move(items)) {}
@@ -98,6 +105,10 @@ class Snapshot {
 // Reads see one moment each and wait for no update; updates wait for each other.
 class FlatIndex {
   public:
+    // From the parts of another, which are borrowed as BuildOptions says of rows. Ready at once: no
+    // row is read. Throws std::invalid_argument where parts do not fit together; other damage in
+    // them makes wrong answers, or exceptions later, but no wrong reads.
+    explicit FlatIndex(const IndexParts& parts, std::shared_ptr<const void> owner = nullptr);
     // Throws std::invalid_argument for ids that repeat or are negative.
     FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options = {});
     ~FlatIndex();

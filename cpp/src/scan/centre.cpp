@@ -44,13 +44,11 @@ Centre mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metri
         const float* row = rows.row(sample[i]);
         for (std::size_t j = 0; j < rows.dim() && length > 0; ++j) mean[j] += row[j] / length;
     }
-    Centre centre = no_centre(rows.dim());
+    std::vector<float> point(rows.dim());
     for (std::size_t j = 0; j < rows.dim(); ++j) {
-        centre.narrow[j] = static_cast<float>(mean[j] / static_cast<double>(sample.size()));
+        point[j] = static_cast<float>(mean[j] / static_cast<double>(sample.size()));
     }
-    widen_query(centre.narrow.data(), rows.dim(), centre.wide.data());
-    centre.norm = norm(table, centre.wide.data(), centre.narrow.data(), rows.dim()) * kUp;
-    return centre;
+    return centre_at(table, point.data(), rows.dim());
 }
 
 }  // namespace
@@ -59,6 +57,14 @@ Centre no_centre(std::size_t dim) {
     return {.narrow = std::vector<float>(padded_dim(dim), 0.0F),
             .wide = std::vector<double>(exact_width(dim), 0.0),
             .norm = 0};
+}
+
+Centre centre_at(const kernels::KernelTable& table, const float* point, std::size_t dim) {
+    Centre centre = no_centre(dim);
+    std::copy_n(point, dim, centre.narrow.data());
+    widen_query(point, dim, centre.wide.data());
+    centre.norm = norm(table, centre.wide.data(), point, dim) * kUp;
+    return centre;
 }
 
 Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric) {

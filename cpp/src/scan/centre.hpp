@@ -21,6 +21,9 @@ struct Centre {
 
 Centre no_centre(std::size_t dim);
 
+// At a given point, one number a dimension.
+Centre centre_at(const kernels::KernelTable& table, const float* point, std::size_t dim);
+
 // The mean of a sample (under cosine of rows of length one), where that brings the typical row
 // closer; else zero: one huge row can drag the mean away from all the others.
 Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric);

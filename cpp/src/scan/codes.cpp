@@ -17,11 +17,21 @@ constexpr double kCoarse = 3.0;
 
 Codes::Codes(const Segment& items, int threads)
     : quads_((items.dim() + 3) / 4),
-      codes_(checked_product(whole_words(items.size()), quads_ * 4)),
+      own_codes_(bytes(items.size(), items.dim())),
+      codes_(own_codes_.data()),
       stats_(items.blocks()) {
     const kernels::KernelTable& table = kernels::active();
     parallel_for(items.blocks(), threads,
                  [&](std::size_t block) { quantise(table, items, block); });
+    measure();
+}
+
+Codes::Codes(std::size_t dim, const std::uint8_t* codes, std::vector<CodeStats> stats)
+    : quads_((dim + 3) / 4), codes_(codes), stats_(std::move(stats)) {
+    measure();
+}
+
+void Codes::measure() {
     std::vector<double> errors;
     errors.reserve(stats_.size());
     for (const CodeStats& stats : stats_) errors.push_back(stats.error_length);
@@ -41,7 +51,7 @@ void Codes::quantise(const kernels::KernelTable& table, const Segment& items, st
                             .dim = items.dim(),
                             .scales = scales.empty() ? nullptr : scales.data(),
                             .centre = items.centre().wide.data(),
-                            .codes = codes_.data() + first * quads_ * 4,
+                            .codes = own_codes_.data() + first * quads_ * 4,
                             .n_panels = whole_words(n) / kernels::kPanelItems};
     const double largest = table.largest_residual(job);
     job.step = largest > 0 ? largest / 127.0 : 1.0;

@@ -32,6 +32,12 @@ class Codes {
 
     Codes() = default;
     Codes(const Segment& items, int threads);
+    // Made before, for rows of this width; the codes are borrowed.
+    Codes(std::size_t dim, const std::uint8_t* codes, std::vector<CodeStats> stats);
+    // Bytes for so many rows of this width.
+    static std::size_t bytes(std::size_t rows, std::size_t dim) {
+        return checked_product(whole_words(rows), (dim + 3) / 4 * 4);
+    }
 
     bool empty() const { return stats_.empty(); }
     std::size_t quads() const { return quads_; }
@@ -40,13 +46,15 @@ class Codes {
     // huge values.
     double coarse_error() const { return coarse_error_; }
     // The panels from a row on; the row begins a panel.
-    const std::uint8_t* from_row(std::size_t row) const { return codes_.data() + row * quads_ * 4; }
+    const std::uint8_t* from_row(std::size_t row) const { return codes_ + row * quads_ * 4; }
 
   private:
+    void measure();
     void quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block);
 
     std::size_t quads_ = 0;
-    Buffer<std::uint8_t> codes_;
+    Buffer<std::uint8_t> own_codes_;
+    const std::uint8_t* codes_ = nullptr;
     std::vector<CodeStats> stats_;
     double coarse_error_ = 0;
 };

@@ -52,28 +52,61 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
     take_ids(source.ids);
     if (source.places) places_.assign(source.places, source.places + size());
     if (source.bias) {
-        bias_.resize(size());
-        for (std::size_t i = 0; i < size(); ++i) bias_[i] = source.bias[ordered() ? order_[i] : i];
-        scored_.bias = bias_.data();
+        own_bias_.resize(size());
+        for (std::size_t i = 0; i < size(); ++i) {
+            own_bias_[i] = source.bias[ordered() ? order_[i] : i];
+        }
+        scored_.bias = own_bias_.data();
     }
-    if (metric == Metric::kCosine) scales_ = Buffer<float>(size());
-    if (metric == Metric::kL2) offsets_ = Buffer<float>(size());
+    if (metric == Metric::kCosine) own_scales_ = Buffer<float>(size());
+    if (metric == Metric::kL2) own_offsets_ = Buffer<float>(size());
+    scales_ = own_scales_.data();
+    offsets_ = own_offsets_.data();
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
     if (options.codes && Codes::possible(dim())) codes_ = Codes(*this, options.threads);
+}
+
+Segment::Segment(const IndexParts& parts, std::shared_ptr<const Centre> centre,
+                 std::shared_ptr<const void> owner)
+    : centre_(std::move(centre)),
+      block_items_(kBlockItems),
+      owner_(std::move(owner)),
+      borrows_(true),
+      order_(parts.order.data),
+      scored_{.rows = parts.rows, .bias = parts.bias.data, .metric = parts.metric},
+      ids_(std::make_unique<IdMap>(parts.ids.data, parts.rows.rows, false)),
+      stats_(blocks_for(parts.rows.rows)) {
+    if (metric() == Metric::kCosine) scales_ = parts.row_terms.data;
+    if (metric() == Metric::kL2) offsets_ = parts.row_terms.data;
+    for (std::size_t b = 0; b < blocks(); ++b) {
+        const double* bounds = parts.block_bounds.data + b * kBlockBounds;
+        stats_[b] = {.radius = bounds[0], .max_offset = bounds[1], .top_offset = bounds[2]};
+    }
+    if (parts.code_bounds.size == 0) return;
+    std::vector<CodeStats> codes(blocks());
+    for (std::size_t b = 0; b < blocks(); ++b) {
+        const double* bounds = parts.code_bounds.data + b * kCodeBounds;
+        codes[b] = {.step = bounds[0],
+                    .inverse_step = bounds[1],
+                    .code_length = bounds[2],
+                    .error_length = bounds[3]};
+    }
+    codes_ = Codes(dim(), parts.codes.data, std::move(codes));
 }
 
 void Segment::take_rows(const kernels::KernelTable& table, const Rows& rows, int threads) {
     const bool enough = rows.size() > (kFewestOrderedBlocks - 1) * block_items_;
     if (enough && metric() != Metric::kCosine) {  // there all lengths are one
         const bool longest_first = metric() == Metric::kIp;
-        order_ = order_by_length(table, rows, centre_->wide.data(), longest_first, threads);
+        own_order_ = order_by_length(table, rows, centre_->wide.data(), longest_first, threads);
+        if (!own_order_.empty()) order_ = own_order_.data();
     }
-    owned_rows_ = copy_rows(rows, order_, threads);
-    scored_.rows.data = owned_rows_.data();
+    own_rows_ = copy_rows(rows, own_order_, threads);
+    scored_.rows.data = own_rows_.data();
 }
 
 void Segment::take_ids(const std::int64_t* ids) {
-    if (order_.empty()) {
+    if (!ordered()) {
         ids_ = std::make_unique<IdMap>(ids, size());
         return;
     }
@@ -85,7 +118,7 @@ void Segment::take_ids(const std::int64_t* ids) {
 }
 
 std::size_t Segment::place(std::size_t row) const {
-    const std::size_t given = order_.empty() ? row : order_[row];
+    const std::size_t given = ordered() ? order_[row] : row;
     return places_.empty() ? given : places_[given];
 }
 
@@ -121,7 +154,7 @@ void Segment::derive_offsets(std::size_t first, std::size_t n, BlockStats& stats
 
 void Segment::copy_offsets(std::size_t first, std::size_t n, float* to) const {
     if (metric() == Metric::kL2) {
-        std::copy_n(offsets_.data() + first, n, to);
+        std::copy_n(offsets_ + first, n, to);
         return;
     }
     if (!scored_.bias) {  // other segments have one
@@ -145,7 +178,7 @@ void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t first
         const double length = std::sqrt(squares[i]);
         const auto scale = static_cast<float>(1.0 / length);
         const bool normal = scale >= FLT_MIN && scale <= FLT_MAX;
-        scales_[first + i] = normal ? scale : 0.0F;
+        own_scales_[first + i] = normal ? scale : 0.0F;
         if (!normal) square = kInfinity;
         square = std::max(square, 1.0 - 2.0 * products[i] / length + mu2 + slack);
     }
@@ -162,7 +195,7 @@ void Segment::derive_differences(const kernels::KernelTable& table, std::size_t 
         square = std::max(square, squares[i]);
         if (metric() != Metric::kL2) continue;
         const double bias = scored_.bias ? scored_.bias[first + i] : 0.0;
-        offsets_[first + i] = static_cast<float>((bias - squares[i]) / 2);
+        own_offsets_[first + i] = static_cast<float>((bias - squares[i]) / 2);
     }
     stats.radius = std::sqrt(square) * kUp;
 }

@@ -11,6 +11,7 @@
 #include "scan/codes.hpp"
 #include "scan/rows.hpp"
 #include "scoring.hpp"
+#include "vecrecall/index_parts.hpp"
 
 namespace vecrecall::scan {
 
@@ -45,6 +46,9 @@ class Segment {
     // multiple of kWordItems.
     Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
             std::size_t block_items, const BuildOptions& options);
+    // From parts that were checked; everything is borrowed.
+    Segment(const IndexParts& parts, std::shared_ptr<const Centre> centre,
+            std::shared_ptr<const void> owner);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
@@ -63,7 +67,9 @@ class Segment {
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
     bool borrows() const { return borrows_; }
-    bool ordered() const { return !order_.empty(); }
+    bool ordered() const { return order_ != nullptr; }
+    // Row by row the item as given; null: as given.
+    const std::uint32_t* order() const { return order_; }
     // Of a row: the place of its item among all items of the index.
     std::size_t place(std::size_t row) const;
     const Codes& codes() const { return codes_; }
@@ -75,7 +81,9 @@ class Segment {
     std::vector<double> inverse_lengths(const kernels::KernelTable& table, std::size_t first,
                                         std::size_t n) const;
     // Per row 1 / |x| (cosine), or null.
-    const float* scales() const { return scales_.empty() ? nullptr : scales_.data(); }
+    const float* scales() const { return scales_; }
+    // Per row the offset (l2), or null.
+    const float* offsets() const { return offsets_; }
     // Not all offsets are zero.
     bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
     // Those of a run of rows.
@@ -95,14 +103,17 @@ class Segment {
     std::size_t block_items_;
     std::shared_ptr<const void> owner_;  // of borrowed rows
     bool borrows_;
-    std::vector<std::uint32_t> order_;   // row by row the item as given; empty: as given
+    std::vector<std::uint32_t> own_order_;
+    const std::uint32_t* order_ = nullptr;
     std::vector<std::uint32_t> places_;  // of the items as given; empty: 0 .. n-1
-    Buffer<float> owned_rows_;
-    std::vector<double> bias_;
+    Buffer<float> own_rows_;
+    std::vector<double> own_bias_;
     ScoredItems scored_;
     std::unique_ptr<IdMap> ids_;
-    Buffer<float> scales_;
-    Buffer<float> offsets_;  // l2; else the bias is all there is to them
+    Buffer<float> own_scales_;
+    Buffer<float> own_offsets_;
+    const float* scales_ = nullptr;
+    const float* offsets_ = nullptr;  // l2; else the bias is all there is to them
     std::vector<BlockStats> stats_;
     Codes codes_;
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "scan/gathered.hpp"
+#include "vecrecall/values.hpp"
 
 namespace vecrecall::scan {
 namespace {
@@ -116,6 +117,13 @@ bool Update::worth_rebuilding(std::size_t more) const {
 }
 
 std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
+    // Borrowed rows may come from a damaged file, or have changed.
+    const std::int64_t bad =
+        items_.base().borrows() ? first_nonfinite_row(items_.base().scored().rows, threads_) : -1;
+    if (bad >= 0) {
+        throw std::invalid_argument("vectors: expected finite values, got NaN or infinity in row " +
+                                    std::to_string(bad) + " of the borrowed ones");
+    }
     constexpr auto kNone = ~std::uint32_t{0};
     std::vector<std::uint32_t> at(n_places_, kNone);  // a row, or behind all rows a new item
     for (std::size_t row = 0; row < live_.size() * 64; ++row) {
