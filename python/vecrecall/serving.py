@@ -71,9 +71,7 @@ class Served:
             "mmap": _coerce.flag(mmap, "mmap"),
             "verify": _coerce.flag(verify, "verify"),
         }
-        self._loader: Callable[..., FlatIndex] = (
-            FlatIndex.load if load is None else load  # type: ignore[attr-defined]
-        )
+        self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
         self._poller: threading.Thread | None = None
@@ -165,17 +163,12 @@ class Served:
         return (self.path / MANIFEST).read_bytes()
 
     def _newest(self) -> tuple[bytes, FlatIndex]:
-        """Load until no save comes in between, which may delete files that are being opened."""
+        """Load until no save comes in between: what is loaded is then what the manifest names."""
         while True:
             before = self._manifest()
-            try:
-                index = self._loader(self.path, **self._options)
-            except Exception:
-                if self._manifest() == before:
-                    raise
-            else:
-                if self._manifest() == before:
-                    return before, index
+            index = self._loader(self.path, **self._options)
+            if self._manifest() == before:
+                return before, index
 
     def _poll(self, pause: float) -> None:
         while not self._closed.wait(pause):
