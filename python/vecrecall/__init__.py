@@ -29,6 +29,7 @@ from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStat
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 from vecrecall.tuning import Tuning, TuningPoint, TuningWarning, tune
+from vecrecall.serving import Served
 from vecrecall.user_groups import RefreshReport, UserGroups
 
 __version__ = _version("vecrecall")
@@ -59,6 +60,7 @@ __all__ = [
     "Tuning",
     "TuningPoint",
     "TuningWarning",
+    "Served",
     "UserGroups",
     "WrappedIndex",
     "__version__",

@@ -1,0 +1,178 @@
+"""The newest version of a saved index, served while the next one is made."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy.typing as npt
+
+from vecrecall import _coerce
+from vecrecall._files import MANIFEST
+from vecrecall.index import FlatIndex
+from vecrecall.ragged import RaggedLike
+from vecrecall.results import SearchResult
+
+
+class Served:
+    """An index that follows a path: saved anew there, it is served from the next refresh on.
+
+    A search finishes on the version that it began with, and none waits while another version is
+    loaded. A version stays in memory until the last search in it ends.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `FlatIndex.save` writes.
+    mmap, verify : bool
+        As of `FlatIndex.load`.
+    load : callable, optional
+        Called as ``load(path, mmap=mmap, verify=verify)``, returns a `FlatIndex`; default
+        `FlatIndex.load`.
+    poll : float, optional
+        Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
+
+    Attributes
+    ----------
+    path : Path
+    error : Exception, optional
+        Why the last refresh failed; None if it did not.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no index to begin with.
+
+    Notes
+    -----
+    Versions are told apart by the text of the manifest: it names the files of one save, and is
+    replaced as one. Updates of `index` are not written anywhere: the next version is without them.
+    A forked child has no thread that polls, and may wait for a refresh that ended with the fork:
+    make the object in the child. Mapped files take no more memory for that.
+
+    Examples
+    --------
+    >>> with vr.Served("items.index", poll=5.0) as items:  # doctest: +SKIP
+    ...     items.search(queries, 100)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        mmap: bool = True,
+        verify: bool = False,
+        load: Callable[..., FlatIndex] | None = None,
+        poll: float | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.error: Exception | None = None
+        self._options = {
+            "mmap": _coerce.flag(mmap, "mmap"),
+            "verify": _coerce.flag(verify, "verify"),
+        }
+        self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
+        self._one_refresh = threading.Lock()
+        self._closed = threading.Event()
+        self._poller: threading.Thread | None = None
+        pause = None if poll is None else _coerce.duration(poll, "poll")
+        self._current = self._newest()
+        if pause is not None:
+            self._poller = threading.Thread(
+                target=self._poll, args=(pause,), name="vecrecall-served", daemon=True
+            )
+            self._poller.start()
+
+    @property
+    def index(self) -> FlatIndex:
+        """The version of this moment, for calls that belong together, as of a mask and a search."""
+        return self._current[1]
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = None,
+        allow: npt.ArrayLike | None = None,
+        min_score: float | None = None,
+        threads: int | None = None,
+    ) -> SearchResult:
+        """Search the version of this moment, so that the object stands in for it in a channel.
+
+        Parameters
+        ----------
+        queries, k, exclude, min_score, threads
+            As of `FlatIndex.search`.
+        allow : array_like of int, optional
+            Ids. A mask belongs to one version: make it of `index`, and search that.
+
+        Returns
+        -------
+        SearchResult
+        """
+        return self.index.search(
+            queries, k, exclude=exclude, allow=allow, min_score=min_score, threads=threads
+        )
+
+    def refresh(self) -> bool:
+        """Load the newest version, if it is not the one that is served.
+
+        Returns
+        -------
+        bool
+            Whether there was another.
+
+        Raises
+        ------
+        OSError, ValueError
+            If it cannot be loaded; the version that was served still is.
+        """
+        with self._one_refresh:
+            try:
+                changed = self._manifest() != self._current[0]
+                if changed:
+                    self._current = self._newest()
+            except Exception as error:
+                self.error = error
+                raise
+            self.error = None
+            return changed
+
+    def close(self) -> None:
+        """End the polling; the index is served as it is."""
+        self._closed.set()
+        if self._poller is not None:
+            self._poller.join()
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Served({str(self.path)!r}, {self.index!r})"
+
+    def _manifest(self) -> bytes:
+        return (self.path / MANIFEST).read_bytes()
+
+    def _newest(self) -> tuple[bytes, FlatIndex]:
+        """Load until no save comes in between: what is loaded is then what the manifest names."""
+        while True:
+            before = self._manifest()
+            index = self._loader(self.path, **self._options)
+            if self._manifest() == before:
+                return before, index
+
+    def _poll(self, pause: float) -> None:
+        while not self._closed.wait(pause):
+            try:
+                self.refresh()
+            except Exception:  # whatever it is: `error` has it, and the next version may be well
+                continue
