@@ -196,6 +196,14 @@ def test_labels_of_any_order() -> None:
             vr.wrap(library, labels + 1)
 
 
+@pytest.mark.parametrize("make", [graph, scan])
+def test_ids_that_are_the_labels_in_order(make: Any) -> None:
+    x, q = items(), queries()
+    labels = 2**63 - 1200 + 3 * np.arange(400)
+    index = vr.wrap(make("l2", x, labels), labels, vectors=x)
+    check_lists(index, vr.FlatIndex(x, labels, metric="l2"), q, 0.0)
+
+
 def test_labels_up_to_n_stand_for_ids() -> None:
     x, q = items(), queries()
     ids = np.random.default_rng(6).permutation(10**6)[:400]
