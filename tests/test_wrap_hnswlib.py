@@ -63,6 +63,16 @@ def test_a_scan_with_vectors_gives_the_lists_of_a_flat_index(metric: str) -> Non
     check_queries(index, q)
 
 
+def test_a_direction_whose_squared_length_overflows() -> None:
+    # The library makes zeros of such a row, so that its scores bound nothing.
+    x, q = items(), queries()
+    x[18] *= np.float32(1e19)
+    flat = vr.FlatIndex(x, metric="cosine")
+    assert (flat.search(q, 1).ids == 18).any()
+    index = vr.wrap(scan("cosine", x), metric="cosine", vectors=x)
+    check_exact(index, flat, q)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_scan_without_vectors(metric: str) -> None:
     # The library leaves queries under cosine as they are; the wrapper does not.
