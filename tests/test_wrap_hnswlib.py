@@ -63,6 +63,16 @@ def test_a_scan_with_vectors_gives_the_lists_of_a_flat_index(metric: str) -> Non
     check_queries(index, q)
 
 
+def test_a_direction_whose_squared_length_overflows() -> None:
+    # The library makes zeros of such a row, so that its scores bound nothing.
+    x, q = items(), queries()
+    x[18] *= np.float32(1e19)
+    flat = vr.FlatIndex(x, metric="cosine")
+    assert (flat.search(q, 1).ids == 18).any()
+    index = vr.wrap(scan("cosine", x), metric="cosine", vectors=x)
+    check_exact(index, flat, q)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_scan_without_vectors(metric: str) -> None:
     # The library leaves queries under cosine as they are; the wrapper does not.
@@ -194,6 +204,14 @@ def test_labels_of_any_order() -> None:
             vr.wrap(library, vectors=x)
         with pytest.raises(ValueError, match="ids: expected the 400 labels"):
             vr.wrap(library, labels + 1)
+
+
+@pytest.mark.parametrize("make", [graph, scan])
+def test_ids_that_are_the_labels_in_order(make: Any) -> None:
+    x, q = items(), queries()
+    labels = 2**63 - 1200 + 3 * np.arange(400)
+    index = vr.wrap(make("l2", x, labels), labels, vectors=x)
+    check_lists(index, vr.FlatIndex(x, labels, metric="l2"), q, 0.0)
 
 
 def test_labels_up_to_n_stand_for_ids() -> None:

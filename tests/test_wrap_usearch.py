@@ -63,6 +63,16 @@ def test_a_scan_with_vectors_gives_the_lists_of_a_flat_index(metric: str) -> Non
     check_exact(index, vr.FlatIndex(x, metric=metric), q)
 
 
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_scores_that_overflow_prove_nothing(metric: str) -> None:
+    x, q = items(), queries()
+    x[18] *= np.float32(1e19)
+    q[:5] *= np.float32(-1e19)
+    index = vr.wrap(graph(metric, x), vectors=x).at(exact=1)
+    assert np.isneginf(index._backend.search(q, len(x), {"exact": 1}, None, 1).scores).any()
+    check_exact(index, vr.FlatIndex(x, metric=metric), q)
+
+
 def test_a_scan_of_rounded_vectors_proves_nothing() -> None:
     # 300 items whose products differ by less than bfloat16 shows.
     x = np.ones((300, 4), np.float32)

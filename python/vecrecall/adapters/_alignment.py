@@ -58,7 +58,8 @@ def _ways(labels: I64, ids: I64 | None, ordered: bool) -> list[Items]:
     ways = []
     if np.array_equal(labels, np.arange(n)):
         ways.append(Items(labels, ids))
-    if not np.array_equal(labels, ids) and np.array_equal(labels, np.sort(ids)):
+    twice = bool(ways) and np.array_equal(labels, ids)  # the same either way
+    if not twice and np.array_equal(labels, np.sort(ids)):
         ways.append(Items(ids, None))
     if not ways:
         raise ValueError(

@@ -86,7 +86,9 @@ class Filler:
         self._exact = exact
         self._divides = metric != backend.metric
         self._proves = exact is not None and backend.exact(setting)
-        self._longest = _longest(exact) if exact is not None and self._proves else 0.0
+        self._shortest, self._longest = (
+            _extreme_lengths(exact) if exact is not None and self._proves else (0.0, 0.0)
+        )
 
     def fill(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
@@ -203,7 +205,8 @@ class Filler:
         """Tell which lists of an exact library cannot be changed by what was not fetched."""
         full = lists.counts == lists.ids.shape[1]
         end = np.where(full, lists.scores[:, -1], -np.inf).astype(np.float64)
-        proved: Bools = np.maximum(end, floor) > own[:, -1] + self._error(q)
+        with np.errstate(invalid="ignore"):  # an infinite score with no bound proves nothing
+            proved: Bools = np.maximum(end, floor) > own[:, -1] + self._error(q)
         return proved
 
     def _error(self, q: F32) -> F64:
@@ -213,14 +216,16 @@ class Filler:
         or ``1.01 (d + 3) u (|q| + |x|)**2`` for squared distances from norms and products; lengths
         divided out before, and a score stored as ``1 - s``, add less than that again. Numbers below
         2**-126 may become zero, which changes no term by more than ``(|q| + |x| + 1) 2**-123``.
-        Where a term can overflow, the score may be anything.
+        Where a term can overflow, or a length to divide by can leave float32's range when it is
+        squared and multiplied by another, the score may be anything.
         """
         assert self._exact is not None
         wide = q.astype(np.float64)
         lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
         factor = (2 * q.shape[1] + 16) * ROUNDING
         if self._exact.metric == "cosine":
-            return np.full(len(q), 2 * factor)
+            low, high = np.minimum(lengths, self._shortest), np.maximum(lengths, self._longest)
+            return np.where((low > 2.0**-31) & (high < 2.0**31), 2 * factor, np.inf)
         both = lengths + self._longest
         l2 = self._exact.metric == "l2"
         largest = np.square(both) if l2 else lengths * self._longest
@@ -246,11 +251,12 @@ def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -
     found.ids[rows], found.scores[rows], found.counts[rows] = part
 
 
-def _longest(index: FlatIndex) -> float:
-    """Find the length of the longest row."""
-    longest = 0.0
+def _extreme_lengths(index: FlatIndex) -> tuple[float, float]:
+    """Find the lengths of the shortest and the longest row."""
+    shortest, longest = np.inf, 0.0
     ids = index.ids
     for start in range(0, len(ids), 2**16):
         rows = index.vectors(ids[start : start + 2**16]).astype(np.float64)
-        longest = max(longest, float(np.einsum("ij,ij->i", rows, rows).max(initial=0)))
-    return float(np.sqrt(longest))
+        squares = np.einsum("ij,ij->i", rows, rows)
+        shortest, longest = min(shortest, squares.min()), max(longest, squares.max())
+    return float(np.sqrt(shortest)), float(np.sqrt(longest))
