@@ -28,8 +28,8 @@ from vecrecall.requests import RequestBatch
 from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
-from vecrecall.tuning import Tuning, TuningPoint, TuningWarning, tune
 from vecrecall.serving import Served
+from vecrecall.tuning import Tuning, TuningPoint, TuningWarning, tune
 from vecrecall.user_groups import RefreshReport, UserGroups
 
 __version__ = _version("vecrecall")
@@ -57,10 +57,10 @@ __all__ = [
     "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "Served",
     "Tuning",
     "TuningPoint",
     "TuningWarning",
-    "Served",
     "UserGroups",
     "WrappedIndex",
     "__version__",
