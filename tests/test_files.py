@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -541,3 +542,30 @@ def test_a_load_while_files_are_replaced(
 
     monkeypatch.setattr(_array_files, "read", read_late)
     assert_same_index(vr.FlatIndex.load(tmp_path), new, rng)
+
+
+def grown(path: Path, n: int) -> int:
+    """Return what so many processes need in all for an index that they have at the same time."""
+    worker = Path(__file__).with_name("sharing_worker.py")
+    command = [sys.executable, str(worker), str(path)]
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            )
+            for _ in range(n)
+        ]
+        pipes = [(w.stdin, w.stdout) for w in workers if w.stdin and w.stdout]
+        assert [out.readline() for _, out in pipes] == [b"ready\n"] * n
+        for go, _ in pipes:
+            go.write(b"\n")
+        return sum(int(out.readline()) for _, out in pipes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system has no PSS")
+def test_processes_share_a_mapped_index(rng: Rng, tmp_path: Path) -> None:
+    ids = rng.permutation(250_000)
+    vr.FlatIndex(normal(rng, ids.size, 128), ids).save(tmp_path)  # 160 MB of rows and codes
+    one, four = grown(tmp_path, 1), grown(tmp_path, 4)
+    assert one > 150 << 20
+    assert four < 1.3 * one

@@ -584,7 +584,6 @@ def test_a_flat_index_as_vectors(rng: Rng) -> None:
     assert_same_bits(wrapped.search(pair.queries, 20), *exact)
     flat.update(100 * pair.items[:3], pair.ids[:3])  # which the library does not know of
     assert_same_bits(wrapped.search(pair.queries, 20), *exact)
-    flat = vr.FlatIndex(pair.items[order], pair.ids[order])
     with pytest.raises(ValueError, match="vectors: expected an index of the same ids"):
         vr.wrap(pair.library, vectors=vr.FlatIndex(pair.items))
     with pytest.raises(ValueError, match="vectors: expected an index of metric 'ip'"):

@@ -498,7 +498,7 @@ class FlatIndex:
         >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32), ids=[5, 6, 7])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     index.save(folder)
-        ...     vr.FlatIndex.load(folder).search([[0, 2, 1]], 1).ids.tolist()
+        ...     vr.FlatIndex.load(folder).search([[0.0, 2.0, 1.0]], 1).ids.tolist()
         [[6]]
         """
         whole = self._now().compacted(_coerce.threads(threads))
