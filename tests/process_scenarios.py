@@ -254,7 +254,7 @@ def fork_while_observing() -> None:
 
     observe()
     with beside(observe, read):
-        for _ in range(60):
+        for _ in range(30):
             forked(use)
     read()
 
