@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ N, DIM = 500, 8
 ITEMS = np.random.default_rng(0).standard_normal((N, DIM), dtype=np.float32)
 USERS = np.random.default_rng(1).standard_normal((20, DIM), dtype=np.float32)
 
+T = TypeVar("T")
 Send = Callable[[httpx.AsyncClient], Awaitable[Any]]
 
 
@@ -46,6 +47,11 @@ def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
     with TestClient(app.create(make, gather=request.param)) as client:
         until_ready(client)
         yield client
+
+
+def within_time(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a request that is never answered is a failure."""
+    return asyncio.run(asyncio.wait_for(work, 120))
 
 
 def until_ready(client: TestClient) -> None:
@@ -274,7 +280,7 @@ def beside_a_search(index: Held, gather: bool, send: Send) -> Any:
             assert (await first).json() == expected(make(), USERS[:1], 10)
             return await others
 
-    return asyncio.run(asyncio.wait_for(run(), 600))
+    return within_time(run())
 
 
 async def all_of(client: httpx.AsyncClient, requests: list[dict[str, Any]]) -> list[Any]:
@@ -333,7 +339,7 @@ def test_gather_bounds_a_call() -> None:
         gather = Gather(call, 4)
         return await asyncio.gather(*(gather(i) for i in range(10)))
 
-    assert asyncio.run(run()) == [2 * i for i in range(10)]
+    assert within_time(run()) == [2 * i for i in range(10)]
     assert sizes == [4, 4, 2]
 
 
@@ -348,7 +354,7 @@ def test_gather_goes_on_after_a_call_that_fails() -> None:
         first = await asyncio.gather(*(gather(i) for i in range(6)), return_exceptions=True)
         return [*first, await gather(7)]
 
-    outcomes = asyncio.run(run())
+    outcomes = within_time(run())
     assert [type(outcome) for outcome in outcomes[:4]] == [MemoryError] * 4
     assert outcomes[4:] == [4, 5, 7]
 
@@ -369,7 +375,7 @@ def test_gather_and_a_client_that_goes() -> None:
         go.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    outcomes = asyncio.run(run())
+    outcomes = within_time(run())
     assert isinstance(outcomes.pop(1), asyncio.CancelledError)
     assert outcomes == [0, 2, 3, 4, 5]
 
