@@ -183,6 +183,10 @@ def test_where_the_true_lists_come_from(data: tuple[F32, F32]) -> None:
         assert found.setting == read_back.setting
         assert [p.recall for p in found.curve] == [p.recall for p in read_back.curve]
     lists = build("IVF64,Flat", items)
+    assert vr.tune(lists, queries, K, 0.9, vectors=exact).setting == (
+        vr.tune(lists, queries, K, 0.9).setting
+    )
+    lists = build("IVF64,SQ8", items)
     with pytest.raises(ValueError, match=r"^vectors: expected the items' vectors, since this"):
         vr.tune(lists, queries, K, 0.9)
     with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one an item, got 3999"):
