@@ -50,12 +50,12 @@ def wrap(
         ``"cosine"``. ``"cosine"`` is also possible over an index by inner product
         whose rows have length one: queries are then divided by their lengths.
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
-        The items' own vectors, in the order of the ids, or of the ascending labels where no ids
-        are given and the library keeps no order (a `FlatIndex` has its own ids). C-contiguous float32 is
-        borrowed, and must not change. Some are
-        compared with what the index holds, where it gives that back. With them what the library
-        finds gets exact scores, the order of ties is by id, and a list that filters
-        leave short, after the library was asked twice for more, comes from an exact scan.
+        The items' own vectors, in the order of the ids, or of the ascending labels where no ids are
+        given and the library keeps no order (a `FlatIndex` has its own ids). C-contiguous float32
+        is borrowed, and must not change. Some are compared with what the index holds, where it
+        gives that back. With them what the library finds gets exact scores, the order of ties is by
+        id, and a list that filters leave short, after the library was asked twice for more, comes
+        from an exact scan.
 
     Returns
     -------
