@@ -183,6 +183,10 @@ def test_where_the_true_lists_come_from(data: tuple[F32, F32]) -> None:
         assert found.setting == read_back.setting
         assert [p.recall for p in found.curve] == [p.recall for p in read_back.curve]
     lists = build("IVF64,Flat", items)
+    assert vr.tune(lists, queries, K, 0.9, vectors=exact).setting == (
+        vr.tune(lists, queries, K, 0.9).setting
+    )
+    lists = build("IVF64,SQ8", items)
     with pytest.raises(ValueError, match=r"^vectors: expected the items' vectors, since this"):
         vr.tune(lists, queries, K, 0.9)
     with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one an item, got 3999"):
@@ -236,10 +240,11 @@ def test_what_cannot_be_tuned(data: tuple[F32, F32]) -> None:
     library.add(items[50:60])
     with pytest.raises(ValueError, match=r"^index: expected the 50 items that it had"):
         vr.tune(index, queries, K, 0.9)
-    directions = build("IVF4,Flat", items[:200], INNER)
+    units = items[:200] / np.linalg.norm(items[:200], axis=1, keepdims=True)
+    directions = build("IVF4,Flat", units, INNER)
     queries = np.concatenate([queries, np.zeros((1, 16), np.float32)])
     with pytest.raises(ValueError, match=r"^queries: expected rows with a direction .* row 80"):
-        vr.tune(directions, queries, K, 0.9, vectors=items[:200], metric="cosine")
+        vr.tune(directions, queries, K, 0.9, vectors=units, metric="cosine")
 
 
 @pytest.mark.parametrize("recipe", ["IVF32,PQ8x4,RFlat", "IVF32,Flat", "Flat"])

@@ -726,3 +726,21 @@ def test_the_example() -> None:
     failed, tried = doctest.testmod(module)
     assert tried > 0
     assert failed == 0
+
+
+def test_ids_of_an_ivf_that_are_a_permutation(rng: Rng) -> None:
+    # They can be its own ids, in the order of the vectors, or what these stand for.
+    items, queries = normal(rng, 2000, DIM), normal(rng, 16, DIM)
+    ids = rng.permutation(2000)
+    flat = vr.FlatIndex(items, ids, metric="l2")
+    for labels in (ids, None):
+        index = faiss.deserialize_index(trained("IVF8,Flat", DIM, True))
+        if labels is None:
+            index.add(items)
+        else:
+            index.add_with_ids(items, labels)
+        index.nprobe = 8
+        wrapped = vr.wrap(index, ids, vectors=items)
+        assert_same_bits(wrapped.search(queries, 10), *flat.search(queries, 10))
+        with pytest.raises(ValueError, match="vectors: expected those that the index holds"):
+            vr.wrap(index, ids, vectors=items[::-1])

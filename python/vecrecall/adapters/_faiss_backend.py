@@ -110,8 +110,10 @@ class FaissBackend:
         return Answer(labels, scores)
 
     def read(self, labels: I64) -> F32 | None:
-        """Copy out rows of a Flat, also of one within an HNSW, or None."""
+        """Copy out rows of a Flat, also of one within an HNSW, or of an IVF of them, or None."""
         store = self._chain[-1]
+        if type(store) is self._faiss.IndexIVFFlat and store is self._chain[0]:
+            return self._from_lists(store, labels)
         if isinstance(store, self._faiss.IndexHNSWFlat):
             store = self._faiss.downcast_index(store.storage)
         others = (self._faiss.IndexPreTransform, self._faiss.IndexRefine)
@@ -212,16 +214,31 @@ class FaissBackend:
         return faiss.SearchParameters(**given) if given else None
 
     def _in_lists(self, ivf: Any) -> I64:
-        """Read the ids of all lists; whether they tell the rows depends on what was added."""
+        """Read the ids of all lists; whether these are row numbers or others nothing tells."""
+        self.ordered = False
         lists = ivf.invlists
         parts = [np.empty(0, np.int64)]
         for number in range(ivf.nlist):
             size = lists.list_size(number)
             if size:
                 parts.append(self._faiss.rev_swig_ptr(lists.get_ids(number), size).copy())
-        labels = np.sort(np.concatenate(parts))
-        self.ordered = np.array_equal(labels, np.arange(self.size()))
-        return labels
+        return np.sort(np.concatenate(parts))
+
+    def _from_lists(self, ivf: Any, labels: I64) -> F32:
+        """Copy vectors out of the lists, where they are in any order."""
+        lists = ivf.invlists
+        rows = np.empty((labels.size, self.dim), np.float32)
+        order = np.argsort(labels)
+        for number in range(ivf.nlist):
+            size = lists.list_size(number)
+            if size:
+                ids = self._faiss.rev_swig_ptr(lists.get_ids(number), size)
+                codes = self._faiss.rev_swig_ptr(lists.get_codes(number), size * ivf.code_size)
+                places = np.searchsorted(labels, ids, sorter=order)
+                places = order[np.minimum(places, labels.size - 1)]
+                wanted = labels[places] == ids
+                rows[places[wanted]] = codes.view(np.float32).reshape(size, self.dim)[wanted]
+        return rows
 
     def _checked(self, labels: I64) -> I64:
         if labels.size and labels.min() < 0:

@@ -42,7 +42,7 @@ def wrap(
         number of items does, searches raise.
     ids : array_like of int, shape (n,), optional
         The item ids of its rows; default the index's own labels. Where a library does not keep
-        the order of rows (hnswlib, usearch, FAISS IVF with ids of its own), these are either its
+        the order of rows (hnswlib, usearch, FAISS IVF without an IDMap), these are either its
         labels, in the order of `vectors`, or the labels are 0 to n - 1, and label j stands for
         ``ids[j]``. Where it could be both, the vectors decide, else it is the latter.
     metric : {"ip", "cosine", "l2"}, optional
@@ -52,10 +52,10 @@ def wrap(
     vectors : array_like of float, shape (n, d), or FlatIndex, optional
         The items' own vectors, in the order of the ids, or of the ascending labels where no ids
         are given and the library keeps no order (a `FlatIndex` has its own ids, and is taken as it
-        is now, whatever updates it later). Some are compared with what the index holds, where it
-        gives that back. With them what the library finds gets exact scores, the order of ties is
-        by id, and a list that filters leave short, after the library was asked twice for more,
-        comes from an exact scan.
+        is now, whatever updates it later). C-contiguous float32 is borrowed, and must not change.
+        Some are compared with what the index holds, where it gives that back. With them what the
+        library finds gets exact scores, the order of ties is by id, and a list that filters leave
+        short, after the library was asked twice for more, comes from an exact scan.
 
     Returns
     -------
