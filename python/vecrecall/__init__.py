@@ -9,7 +9,7 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 
 from importlib.metadata import version as _version
 
-from vecrecall import channels, policies
+from vecrecall import adapters, channels, policies
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
@@ -64,6 +64,7 @@ __all__ = [
     "UserGroups",
     "WrappedIndex",
     "__version__",
+    "adapters",
     "assign",
     "available_isas",
     "channels",

@@ -25,7 +25,8 @@ def aligned(
 
     `ids` name the rows of an index that keeps their order. Of another one they are its labels, in
     the order of the rows of `vectors`; or its labels are 0 to n - 1, and label j stands for
-    ``ids[j]``. Where both are possible, the vectors decide, else it is the latter.
+    ``ids[j]``. Where both are possible, the vectors decide: those that the index holds, or which of
+    the items searches for them find. Without vectors it is the latter.
 
     Raises
     ------
@@ -41,6 +42,9 @@ def aligned(
         return ways[0]
     wrong = [_other(backend, metric, sample, _lookup(items, vectors)) for items in ways]
     chosen = wrong.index(None) if None in wrong else 0
+    if wrong.count(None) > 1:
+        found = [_found(backend, metric, sample, _lookup(items, vectors)) for items in ways]
+        chosen = int(np.argmax(found))
     _refuse(ways[chosen], wrong[chosen])
     return ways[chosen]
 
@@ -120,6 +124,15 @@ def _differs(own: F32, given: F32, metric: Metric) -> Bools:
         return other
     apart: F64 = np.abs(_unit(own) - _unit(given)).max(axis=1)
     return apart > 4 * ROUNDING
+
+
+def _found(backend: Backend, metric: Metric, sample: I64, given: Lookup) -> int:
+    """Count the items that a search for their own vectors finds."""
+    queries = given(sample)
+    if metric != backend.metric:
+        queries = _unit(queries).astype(np.float32)
+    labels, _ = backend.search(queries, min(NEAREST, backend.size()), {}, None, 1)
+    return int(np.count_nonzero((labels == sample[:, None]).any(axis=1)))
 
 
 def _scored_otherwise(

@@ -25,7 +25,7 @@ class Items:
 
     def __init__(self, labels: I64, ids: I64 | None) -> None:
         self.ids = labels if ids is None else ids
-        self._by_id = Keys(self.ids, "ids")
+        self._by_id = Keys(self.ids, "index" if ids is None else "ids")
         self.labels = labels
         self._table: I64 | None = None
         self._rows: Keys | None = None

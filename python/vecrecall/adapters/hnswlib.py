@@ -10,6 +10,9 @@ from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.index import FlatIndex
 
+MOST_LINKS = 10_000  # hnswlib takes no more
+LARGEST = 2**31 - 1
+
 
 def to_hnswlib(
     index: FlatIndex,
@@ -26,7 +29,7 @@ def to_hnswlib(
     index : FlatIndex
         Without a bias, which hnswlib cannot express.
     M : int
-        Links an item, at least 2.
+        Links an item, 2 to 10,000.
     ef_construction : int
         How widely links are searched for.
     seed : int
@@ -60,9 +63,9 @@ def to_hnswlib(
     """
     hnswlib = needed("hnswlib", "hnswlib", "to_hnswlib")
     ids, rows = items_of(index)
-    links = _coerce.whole(M, "M", 2)
-    width = _coerce.positive_int(ef_construction, "ef_construction")
-    first = _coerce.whole(seed, "seed", 0)
+    links = _coerce.at_most(M, "M", 2, MOST_LINKS)
+    width = _coerce.at_most(ef_construction, "ef_construction", 1, LARGEST)
+    first = _coerce.at_most(seed, "seed", 0, LARGEST)
     n_threads = _coerce.threads(threads)
     graph = hnswlib.Index(space=index.metric, dim=index.dim)
     graph.init_index(max(len(ids), 1), M=links, ef_construction=width, random_seed=first)
