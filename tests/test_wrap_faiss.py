@@ -660,7 +660,7 @@ EYE = np.eye(2, dtype=np.float32)
         (lambda: vr.wrap(faiss.IndexBinaryFlat(8)), TypeError, "index: .* binary"),
         (lambda: vr.wrap(of_metric(faiss.METRIC_L1)), ValueError, "index: expected METRIC_INNER"),
         (lambda: vr.wrap(of_metric(faiss.METRIC_Linf)), ValueError, "index: expected METRIC_INNER"),
-        (lambda: vr.wrap(repeated()), ValueError, "ids: expected each once, got 7 twice"),
+        (lambda: vr.wrap(repeated()), ValueError, "index: expected each once, got 7 twice"),
         (lambda: vr.wrap(negative()), ValueError, "index: expected ids >= 0, got -7"),
         (lambda: vr.wrap(EYE), TypeError, "index: expected one of faiss.*got numpy.ndarray"),
         (lambda: vr.wrap(None), TypeError, "index: expected one of faiss.*NoneType"),

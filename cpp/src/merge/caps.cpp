@@ -16,6 +16,7 @@ struct Caps::Table {
 
 Caps::Caps(const std::int64_t* ids, const std::int64_t* groups, std::size_t n, std::int64_t limit)
     : limit_(limit) {
+    check_ids(ids, n);
     auto table = std::make_unique<Table>(ids, n);
     std::unordered_map<std::int64_t, std::uint32_t> numbers;
     for (std::size_t i = 0; i < n; ++i) {
