@@ -1,5 +1,6 @@
 #include "id_map.hpp"
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -46,10 +47,20 @@ IdMap::IdMap(const std::int64_t* ids, std::size_t n, bool copy)
     ids_ = own_ids_.data();
 }
 
+// What escapes from call_once leaves it locked for ever under ThreadSanitizer.
+void IdMap::build() const {
+    try {
+        slots_ = table_of(ids_, n_);
+    } catch (const std::invalid_argument&) {
+        repeats_ = std::current_exception();
+    }
+}
+
 std::int64_t IdMap::row(std::int64_t id) const {
     if (id < 0) return -1;
     if (ids_ == nullptr) return id < static_cast<std::int64_t>(n_) ? id : -1;
-    std::call_once(built_, [this] { slots_ = table_of(ids_, n_); });
+    std::call_once(built_, [this] { build(); });
+    if (repeats_) std::rethrow_exception(repeats_);
     const HashShape shape(n_);
     for (std::size_t s = hash_id(id) >> shape.shift; slots_[s] != 0;
          s = (s + 1) & (shape.slots - 1)) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <vector>
 
@@ -28,12 +29,15 @@ class IdMap {
     const std::int64_t* ids() const { return ids_; }
 
   private:
+    void build() const;
+
     std::size_t n_;
     std::vector<std::int64_t> own_ids_;
     const std::int64_t* ids_ = nullptr;
     // Open addressing over row + 1, 0 for a free slot; made at the first look-up.
     mutable std::once_flag built_;
     mutable std::vector<std::uint32_t> slots_;
+    mutable std::exception_ptr repeats_;  // what a look-up throws where borrowed ids repeat
 };
 
 }  // namespace vecrecall
