@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall._kmeans_run import lengths
 from vecrecall.adapters._backend import F32, I64, Backend
+from vecrecall.adapters._filling import ROUNDING
 from vecrecall.adapters._items import Items
+from vecrecall.adapters._spherical import unit_rows
 from vecrecall.index import FlatIndex, Metric
 
 SAMPLE = 16  # items that are compared, spread over all
 NEAREST = 8  # of each, where only scores can be compared
-ROUNDING = 2.0**-24  # of float32, relative
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -130,7 +132,7 @@ def _found(backend: Backend, metric: Metric, sample: I64, given: Lookup) -> int:
     """Count the items that a search for their own vectors finds."""
     queries = given(sample)
     if metric != backend.metric:
-        queries = _unit(queries).astype(np.float32)
+        queries = unit_rows(queries)
     labels, _ = backend.search(queries, min(NEAREST, backend.size()), {}, None, 1)
     return int(np.count_nonzero((labels == sample[:, None]).any(axis=1)))
 
@@ -143,19 +145,19 @@ def _scored_otherwise(
     The sums of float32 products are off by what `Filler` bounds them by.
     """
     if metric != backend.metric:
-        queries = _unit(queries).astype(np.float32)
+        queries = unit_rows(queries)
     labels, scores = backend.search(queries, min(NEAREST, backend.size()), {}, None, 1)
     q = np.repeat(queries, labels.shape[1], axis=0).astype(np.float64)
     x = given(labels.ravel()).astype(np.float64)
-    lengths = _lengths(q) * _lengths(x)
+    size = lengths(q) * lengths(x)
     if metric == "l2":
         exact = -np.square(q - x).sum(axis=1)
-        lengths = np.square(_lengths(q) + _lengths(x))
+        size = np.square(lengths(q) + lengths(x))
     else:
         exact = (q * x).sum(axis=1)
         if metric == "cosine":
-            exact, lengths = exact / lengths, np.full(len(q), 2.0)
-    bound = (2 * q.shape[1] + 16) * ROUNDING * (lengths + 1)
+            exact, size = exact / size, np.full(len(q), 2.0)
+    bound = (2 * q.shape[1] + 16) * ROUNDING * (size + 1)
     return labels.ravel(), ~(np.abs(scores.ravel() - exact) <= bound)
 
 
@@ -164,21 +166,16 @@ def _check_lengths(backend: Backend, sample: I64) -> None:
     own = backend.read(sample) if sample.size else None
     if own is None:
         return
-    lengths = _lengths(own.astype(np.float64))
-    off = np.abs(lengths - 1) > (own.shape[1] + 8) * ROUNDING
+    found = lengths(own.astype(np.float64))
+    off = np.abs(found - 1) > (own.shape[1] + 8) * ROUNDING
     if off.any():
         raise ValueError(
             "metric: expected rows of length one for 'cosine' over an index by inner product, "
-            f"got length {lengths[off][0]:.6g} under label {sample[off][0]}"
+            f"got length {found[off][0]:.6g} under label {sample[off][0]}"
         )
-
-
-def _lengths(a: F64) -> F64:
-    lengths: F64 = np.sqrt(np.einsum("ij,ij->i", a, a))
-    return lengths
 
 
 def _unit(a: F32) -> F64:
     wide = a.astype(np.float64)
-    wide /= _lengths(wide)[:, None]
+    wide /= lengths(wide)[:, None]
     return wide

@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall._kmeans_run import lengths
 from vecrecall._lists import empty_lists
 from vecrecall.adapters._backend import F32, I64, Backend, Setting
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
+from vecrecall.adapters._spherical import unit_rows
 from vecrecall.index import FlatIndex, Metric
 from vecrecall.results import SearchResult
 
@@ -168,7 +170,7 @@ class Filler:
     def _ask_block(
         self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
     ) -> Asked:
-        asked = _directions(q) if self._divides else q
+        asked = unit_rows(q) if self._divides else q
         labels, own = self._backend.search(
             asked, effort.fetch, effort.setting, filters.selector, threads
         )
@@ -220,15 +222,14 @@ class Filler:
         squared and multiplied by another, the score may be anything.
         """
         assert self._exact is not None
-        wide = q.astype(np.float64)
-        lengths: F64 = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        own = lengths(q.astype(np.float64))
         factor = (2 * q.shape[1] + 16) * ROUNDING
         if self._exact.metric == "cosine":
-            low, high = np.minimum(lengths, self._shortest), np.maximum(lengths, self._longest)
+            low, high = np.minimum(own, self._shortest), np.maximum(own, self._longest)
             return np.where((low > 2.0**-31) & (high < 2.0**31), 2 * factor, np.inf)
-        both = lengths + self._longest
+        both = own + self._longest
         l2 = self._exact.metric == "l2"
-        largest = np.square(both) if l2 else lengths * self._longest
+        largest = np.square(both) if l2 else own * self._longest
         error = (largest if l2 else largest + 1) * factor + q.shape[1] * (both + 1) * 2.0**-123
         return np.where(largest < 2.0**126, error, np.inf)
 
@@ -238,13 +239,6 @@ class Filler:
         exclude, sets = filters.core()
         bits = [_core.IdMask(ids, complement) for ids, complement in sets] or None
         return SearchResult(*self._exact._now().search(q, k, exclude, bits, -np.inf, threads)[:3])
-
-
-def _directions(q: F32) -> F32:
-    """Divide queries by their lengths, for a library whose inner product is to be a cosine."""
-    wide = q.astype(np.float64)
-    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    return wide.astype(np.float32)
 
 
 def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -> None:
