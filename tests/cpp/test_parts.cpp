@@ -192,6 +192,26 @@ void check_refusals(const Copied& whole) {
     check_refused(whole, [](Copied& c) { c.code_bounds[0] = 0; });
 }
 
+// What is missing may have a pointer all the same, as empty arrays have.
+void check_empty_parts(const Copied& whole) {
+    IndexParts missing = whole.parts();
+    missing.ids = {};
+    missing.bias = {};
+    missing.order = {};
+    IndexParts empty = missing;
+    empty.ids.data = whole.ids.data() + whole.ids.size();
+    empty.bias.data = whole.bias.data() + whole.bias.size();
+    empty.order.data = whole.order.data() + whole.order.size();
+    const FlatIndex a(missing);
+    const FlatIndex b(empty);
+    check_same(a, b);
+    std::vector<std::int64_t> x(a.size());
+    std::vector<std::int64_t> y(b.size());
+    a.snapshot().ids(x.data());
+    b.snapshot().ids(y.data());
+    CHECK(x == y);
+}
+
 }  // namespace
 
 int main() {
@@ -206,6 +226,7 @@ int main() {
             CHECK(!whole.codes.empty());
             check_same(FlatIndex(whole.parts()), index);
             check_refusals(whole);
+            check_empty_parts(whole);
             check_damaged(whole);
         }
     }

@@ -73,6 +73,14 @@ void check_each(const char* part, const ArrayView<T>& array, const char* expecte
     }
 }
 
+// What is missing is known by a null pointer from here on, not by its size.
+IndexParts without_empty(IndexParts parts) {
+    if (parts.ids.size == 0) parts.ids = {};
+    if (parts.bias.size == 0) parts.bias = {};
+    if (parts.order.size == 0) parts.order = {};
+    return parts;
+}
+
 // The bounds that certificates are made of. Those of a block may be infinite, where it has none.
 void check_bounds(const IndexParts& parts) {
     check_each("centre", parts.centre, "finite values",
@@ -119,7 +127,8 @@ Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
     auto centre = std::make_shared<const Centre>(
         centre_at(kernels::active(), parts.centre.data, parts.rows.dim));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
-    return Items(std::make_shared<const Segment>(parts, std::move(centre), std::move(owner)),
+    return Items(std::make_shared<const Segment>(without_empty(parts), std::move(centre),
+                                                 std::move(owner)),
                  coded);
 }
 
