@@ -172,6 +172,9 @@ void check_refusals(const Copied& whole) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     check_refused(whole, [](Copied& c) { c.rows.resize(c.rows.size() - kDim); });
     check_refused(whole, [](Copied& c) { c.centre.pop_back(); });
+    IndexParts flat = whole.parts();
+    flat.rows.dim = flat.centre.size = flat.codes.size = flat.code_bounds.size = 0;
+    CHECK_THROWS(FlatIndex{flat}, std::invalid_argument);
     check_refused(whole, [](Copied& c) { c.row_terms.push_back(0); });
     check_refused(whole, [](Copied& c) { c.ids.pop_back(); });
     check_refused(whole, [](Copied& c) { c.bias.pop_back(); });

@@ -34,6 +34,7 @@ void check_sizes(const IndexParts& parts) {
     if (n > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         refuse("rows", "fewer than 2^31", std::to_string(n));
     }
+    if (parts.rows.dim == 0) refuse("rows", "at least one column", "none");
     check_size("centre", parts.centre.size, parts.rows.dim);
     check_size_if_there("ids", parts.ids, n);
     check_size_if_there("bias", parts.bias, n);
@@ -127,9 +128,9 @@ Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
     auto centre = std::make_shared<const Centre>(
         centre_at(kernels::active(), parts.centre.data, parts.rows.dim));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
-    return Items(std::make_shared<const Segment>(without_empty(parts), std::move(centre),
-                                                 std::move(owner)),
-                 coded);
+    return Items(
+        std::make_shared<const Segment>(without_empty(parts), std::move(centre), std::move(owner)),
+        coded);
 }
 
 }  // namespace vecrecall::scan
