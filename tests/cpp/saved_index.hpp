@@ -39,7 +39,9 @@ inline std::string read_file(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// A new file: some file systems wait for the disk where one is overwritten.
 inline void write_file(const std::filesystem::path& path, const std::string& content) {
+    std::filesystem::remove(path);
     std::ofstream(path, std::ios::binary) << content;
 }
 
