@@ -13,6 +13,14 @@ constexpr std::size_t kLongest = std::size_t{1} << 20;
 constexpr std::int64_t kFormat = 2;
 constexpr std::size_t kLongestQuote = 80;
 
+struct KnownArray {
+    std::string_view name;
+    std::string_view dtype;
+    std::size_t axes = 1;
+    bool needed = false;
+};
+
+// The arrays that an index may have. Python's list is in `index.py`.
 constexpr std::array kArrays{
     KnownArray{"rows", "<f4", 2, true},
     KnownArray{"centre", "<f4", 1, true},
@@ -25,6 +33,10 @@ constexpr std::array kArrays{
     KnownArray{"codes", "|u1"},
     KnownArray{"code_bounds", "<f8"},
 };
+
+std::filesystem::path manifest_path(const std::filesystem::path& folder) {
+    return folder / "manifest.json";
+}
 
 // Throws the errors of one manifest.
 class Reader {
@@ -152,10 +164,6 @@ class Reader {
 };
 
 }  // namespace
-
-std::filesystem::path manifest_path(const std::filesystem::path& folder) {
-    return folder / "manifest.json";
-}
 
 std::string read_manifest(const std::filesystem::path& folder) {
     const File file(manifest_path(folder));

@@ -17,16 +17,6 @@ struct Manifest {
     std::map<std::string, Stored, std::less<>> arrays;
 };
 
-// The arrays that an index may have.
-struct KnownArray {
-    std::string_view name;
-    std::string_view dtype;
-    std::size_t axes = 1;
-    bool needed = false;
-};
-
-std::filesystem::path manifest_path(const std::filesystem::path& folder);
-
 std::string read_manifest(const std::filesystem::path& folder);
 
 // All arrays are known ones, with the dtype and as many axes as they must have, and none that is
