@@ -15,8 +15,8 @@ std::string tuple(const std::vector<std::size_t>& shape) {
     return text + ")";
 }
 
-// As NumPy writes it, format 1.0. Since 1.24 or so it leaves room for a first axis that grows,
-// which is within the same two lines.
+// As NumPy writes it, format 1.0: two lines, with and without the room that it may leave for a
+// first axis that grows.
 std::string header_of(const Stored& stored) {
     const std::string about = "{'descr': '" + stored.dtype +
                               "', 'fortran_order': False, 'shape': " + tuple(stored.shape) + ", }";

@@ -1,9 +1,12 @@
 #include <bit>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "files/manifest.hpp"
 #include "vecrecall/files.hpp"
@@ -13,7 +16,6 @@ namespace vecrecall {
 namespace {
 
 using files::Manifest;
-using files::Stored;
 
 // The arrays of one save, as long as an index borrows them.
 class Arrays {
