@@ -84,11 +84,12 @@ def engines_of(test: pytest.Item) -> set[str]:
 
 
 def group_of(test: pytest.Item, engine: str) -> str:
-    """Name a group by file, test and parameters."""
+    """Name a group by file, test (where it is called otherwise) and parameters."""
     parts = test.callspec.id.split("-")  # type: ignore[attr-defined]  # it has parameters
     parts.remove(engine)
-    name = f"{test.path.stem.removeprefix('bench_')}: {test.originalname.removeprefix('test_')}"  # type: ignore[attr-defined]
-    return " ".join([name, *parts])
+    file = test.path.stem.removeprefix("bench_")
+    name = test.originalname.removeprefix("test_")  # type: ignore[attr-defined]
+    return " ".join([f"{file}:", *[name] * (name != file), *parts])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
