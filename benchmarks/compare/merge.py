@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.bench_merge import USERS, Lists, channel_lists, rrf_with_numpy
+from benchmarks import numpy_merge
+from benchmarks.bench_merge import USERS, Channels, channel_lists
 
 Ids = npt.NDArray[np.int64]
-Fuse = Callable[[Lists, int], Ids]
+Fuse = Callable[[Channels, int], Ids]
 ONE_THREAD = ["POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"]
 
 
@@ -32,12 +33,12 @@ def ours(provenance: bool) -> Fuse:
     return lambda lists, k: vr.merge(lists, k, policy, provenance=provenance, threads=1).ids
 
 
-def with_numpy(lists: Lists, k: int) -> Ids:
+def with_numpy(lists: Channels, k: int) -> Ids:
     """Sort all users' items at once."""
-    return rrf_with_numpy(lists, k)[0]
+    return numpy_merge.rrf(lists, k).ids
 
 
-def with_dict(lists: Lists, k: int) -> Ids:
+def with_dict(lists: Channels, k: int) -> Ids:
     """Sum in a dictionary, user by user: what recall services are written with."""
     fused = np.empty((USERS, k), np.int64)
     columns = [found.ids.tolist() for found in lists.values()]
@@ -51,7 +52,7 @@ def with_dict(lists: Lists, k: int) -> Ids:
     return fused
 
 
-def with_polars(lists: Lists, k: int) -> Ids:
+def with_polars(lists: Channels, k: int) -> Ids:
     """Group by user and item."""
     import polars as pl
 
@@ -77,7 +78,7 @@ def with_polars(lists: Lists, k: int) -> Ids:
     return best["item"].to_numpy().reshape(USERS, k)
 
 
-def with_ranx(lists: Lists, k: int) -> Ids:
+def with_ranx(lists: Channels, k: int) -> Ids:
     """Fuse runs, which ranx keeps as dictionaries by name."""
     import ranx
 
