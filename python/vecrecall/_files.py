@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 MANIFEST = "manifest.json"
 LONGEST_MANIFEST = 1 << 20
+DEEPEST_MANIFEST = 8
 
 
 def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
@@ -38,6 +39,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             manifest = json.loads(file.read(LONGEST_MANIFEST))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"path: expected a JSON manifest, got other text in {folder}") from error
+    if _levels(manifest) > DEEPEST_MANIFEST:  # Python's own limit may be met later on
+        raise ValueError(f"path: expected a JSON manifest, got one nested too deep in {folder}")
     if not isinstance(manifest, dict):
         raise ValueError(f"path: expected a manifest with names, got {manifest!r} in {folder}")
     return manifest
+
+
+def _levels(value: object) -> int:
+    """Count how deep lists and dicts lie in each other."""
+    levels, inside = 0, [value]
+    while inside:
+        levels += 1
+        inside = [
+            inner
+            for outer in inside
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return levels
