@@ -1,4 +1,4 @@
-"""What a thread of root's may do on Linux: rights that it can give up for a while, and take again."""
+"""What a thread of root may do on Linux: rights that it can give up and take again."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def ptrace(request: int, process: int, data: int = 0) -> None:
 
 
 def killed_at_system_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
-    """The same for a stop before or after a system call, and the manifest must be put in place once."""
+    """The same for a stop before or after a system call; the manifest is replaced once."""
     child = os.fork()
     if child == 0:
         try:

@@ -6,6 +6,7 @@ Checksums are right, so that what is damaged is read. `VECRECALL_FUZZ_ROUNDS` an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -64,10 +65,8 @@ def commit(folder: Path, text: str) -> None:
     except (ValueError, RecursionError):
         parsed = None
     if isinstance(parsed, dict) and text.startswith("{"):
-        try:
+        with contextlib.suppress(RecursionError):
             text = f'{{"checksum": "{_folders._sum(parsed)}", {text[1:]}'
-        except RecursionError:
-            pass
     (folder / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
