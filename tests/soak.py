@@ -175,21 +175,21 @@ class Life:
 
     def mask(self) -> Allowed:
         """Take an old mask, a new one, or join some."""
-        if not self.masks or (len(self.masks) < 6 and self.chance(0.3)):
+        if len(self.masks) < 2 or self.chance(0.2):
             ids = self.rng.integers(0, self.next_id + 5, int(self.rng.integers(0, 500)))
             if self.chance(0.5) and len(self.model.items):
                 ids = self.some_ids(len(self.model.items))
             self.masks.append(Allowed(self.index.mask(ids), lambda x: np.isin(x, ids)))
         a, b = (self.masks[i] for i in self.rng.integers(0, len(self.masks), 2))
-        match int(self.rng.integers(4)):
-            case 0:
-                return Allowed(~a.mask, lambda x: ~a.holds(x))
-            case 1:
-                return Allowed(a.mask & ~b.mask, lambda x: a.holds(x) & ~b.holds(x))
-            case 2:
-                return Allowed(a.mask | b.mask, lambda x: a.holds(x) | b.holds(x))
-            case _:
-                return a
+        joined = (
+            a,
+            Allowed(~a.mask, lambda x: ~a.holds(x)),
+            Allowed(a.mask & b.mask, lambda x: a.holds(x) & b.holds(x)),
+            Allowed(a.mask | ~b.mask, lambda x: a.holds(x) | ~b.holds(x)),
+        )[int(self.rng.integers(4))]
+        if len(self.masks) < 15:
+            self.masks.append(joined)
+        return joined
 
     def score(self) -> None:
         ids, queries = self.model.ids, self.queries(2)
