@@ -549,6 +549,26 @@ def test_a_file_that_may_not_grow(rng: Rng, tmp_path: Path) -> None:
     assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
 
 
+def test_too_many_open_files(rng: Rng, tmp_path: Path) -> None:
+    """A save needs two descriptors, a load one; with fewer all stays as it was."""
+    index, other = make(rng, "bias", "l2"), make(rng, "plain", "l2")
+    index.save(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(tmp_path, os.O_RDONLY)
+    os.close(lowest)
+    for free, call in ((0, vr.FlatIndex.load), (0, other.save), (1, other.save)):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                call(tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        left = sorted(tmp_path.iterdir())
+        assert left == before
+        assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
+
+
 def test_a_full_disk(rng: Rng, tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     try:
@@ -562,6 +582,9 @@ def test_a_full_disk(rng: Rng, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No space left on device"):
             large.save(tmp_path)
         assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
+        with pytest.raises(OSError, match="No space left on device"):
+            large.save(tmp_path / "new" / "index")
+        assert not (tmp_path / "new").exists()
         index.save(tmp_path)
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
