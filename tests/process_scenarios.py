@@ -259,6 +259,81 @@ def fork_while_observing() -> None:
     read()
 
 
+def fork_while_saving() -> None:
+    """A child has no part in it: not even the lock that lets other saves wait."""
+    index = index_of_batches(2)
+    waiting, open_end = os.pipe()
+
+    def save_and_die(folder: str) -> None:
+        def interrupted(*given: object, **how: object) -> None:
+            if os.fork() == 0:
+                os.close(open_end)
+                os.read(waiting, 1)  # until the last process that could write is gone
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        np.save = interrupted
+        index.save(folder)
+
+    with tempfile.TemporaryDirectory() as folder:
+        assert os.waitpid(start(lambda: save_and_die(folder)), 0)[1] == signal.SIGKILL
+        index.save(folder)
+        check_whole(vr.FlatIndex.load(folder, verify=True))
+    os.close(open_end)
+
+
+def fork_while_refreshing() -> None:
+    """A child follows the path by itself, from the version that it was forked with."""
+    n = 50
+    numbers = count(1)
+
+    def save(number: int = 0) -> None:
+        version = number or next(numbers)
+        vr.FlatIndex(vectors(n, version), version * n + np.arange(n)).save(folder)
+
+    def version(served: vr.Served) -> int:
+        found = served.search(queries, K)
+        number = int(found.ids[0, 0]) // n
+        assert same(
+            found, vr.FlatIndex(vectors(n, number), number * n + np.arange(n)).search(queries, K)
+        )
+        return number
+
+    def newer(served: vr.Served, than: int) -> int:
+        while version(served) <= than:
+            time.sleep(0.001)
+        return version(served)
+
+    def pollers() -> int:
+        return sum(thread.name == "vecrecall-served" for thread in threading.enumerate())
+
+    def follow() -> None:
+        old = version(by_hand)
+        by_hand.refresh()
+        assert version(by_hand) >= old
+        assert pollers() == 1
+        last = newer(polled, version(polled))
+        forked(lambda: newer(polled, last))
+        polled.close()
+        assert pollers() == 0
+        forked(lambda: (version(polled), pollers() == 0 or os._exit(1)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        save()
+        by_hand, polled = vr.Served(folder), vr.Served(folder, poll=0.001)
+        closed = vr.Served(folder, poll=0.001)
+        closed.close()
+        with beside(save, by_hand.refresh, polled.refresh):
+            for _ in range(30):
+                forked(follow)
+        assert pollers() == 1
+        old = version(polled)
+        save()
+        newer(polled, old)
+        assert version(closed) == 1
+        polled.close()
+
+
 def preload() -> None:
     """What a server does that loads before it forks its workers: each has a copy of its own."""
     index = index_of_batches(100)

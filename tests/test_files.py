@@ -10,19 +10,22 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rights
+import save_killer
 from conftest import METRICS, Metric, assert_same_bits, assert_same_float32
+from hostile_files import opened, use_everything, write_manifest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import vecrecall as vr
-from vecrecall import _array_files, _folders
+from vecrecall import _array_files
 
 F32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -230,47 +233,6 @@ def test_every_changed_bit_is_found(rng: Rng, saved: Path) -> None:
     vr.FlatIndex.load(saved, verify=True)
 
 
-def write_manifest(folder: Path, manifest: Any) -> None:
-    """Write a manifest whose checksum is right, so that what else is wrong in it counts."""
-    if isinstance(manifest, dict):
-        manifest = {k: v for k, v in manifest.items() if k != "checksum"}
-        manifest["checksum"] = _folders._sum(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
-def opened(folder: Path) -> vr.FlatIndex | None:
-    """Open an index, or see that the message says where the damage is."""
-    try:
-        return vr.FlatIndex.load(folder)
-    except (OSError, ValueError) as error:
-        message = str(error)
-    assert "path: expected" in message or str(folder) in message
-    return None
-
-
-def use_everything(index: vr.FlatIndex, rng: Rng) -> None:
-    """Do what may read wrong places, or refuse."""
-    ids = index.ids
-    queries = normal(rng, 40, index.dim)
-    for n, k in ((1, 3), (40, 100), (3, 10**6)):
-        index.search(queries[:n], k)
-        index.search(queries[:n], k, exclude=[ids[:3]] * n)
-    steps: list[Callable[[], object]] = [
-        lambda: index.search(queries, 5, allow=index.mask(ids[:9])),
-        lambda: index.score(queries, [ids[:50]] * 40),
-        lambda: index.vectors(ids[-5:]),
-        lambda: index.update(normal(rng, 60, index.dim), np.arange(60) * 7),
-        lambda: index.remove(ids[: len(ids) // 20], missing="ignore"),
-        lambda: index.compact(),
-        lambda: index.search(queries, 5),
-    ]
-    for step in steps:
-        try:
-            step()
-        except (KeyError, ValueError):  # of ids that repeat, of rows that are not finite
-            continue
-
-
 HOSTILE: dict[str, Callable[[int], bytes]] = {
     "zeros": lambda size: bytes(size),
     "ones": lambda size: b"\xff" * size,
@@ -292,13 +254,13 @@ def test_no_bytes_lead_astray(rng: Rng, tmp_path: Path, metric: Metric, content:
         index = opened(tmp_path)
         if index is not None:
             assert len(index) == ORDERED
-            use_everything(index, rng)
+            use_everything(index, rng, tmp_path / "again")
         file.write_bytes(kept)
     for name in ("rows", "codes", "row_terms"):  # all that is not looked at
         for file in tmp_path.glob(f"{name}-*.npy"):
             kept = file.read_bytes()
             file.write_bytes(kept[:128] + HOSTILE[content](len(kept) - 128))
-    use_everything(vr.FlatIndex.load(tmp_path), rng)
+    use_everything(vr.FlatIndex.load(tmp_path), rng, tmp_path / "again")
 
 
 @pytest.mark.parametrize(
@@ -365,6 +327,19 @@ def test_ids_that_repeat(saved: Path) -> None:
         loaded.vectors([1])
 
 
+def test_ids_that_repeat_are_found_by_verify(tmp_path: Path) -> None:
+    """Though every checksum is right."""
+    vr.FlatIndex(np.eye(3, dtype=np.float32), [5, 6, 7]).save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    file = file_of(tmp_path, "ids")
+    file.unlink()
+    manifest["arrays"]["ids"] = _array_files.write(file, np.array([5, 6, 5]))._asdict()
+    write_manifest(tmp_path, manifest)
+    message = "path: expected a whole index in .*, got ids: expected unique ids"
+    with pytest.raises(ValueError, match=message):
+        vr.FlatIndex.load(tmp_path, verify=True)
+
+
 SMALL: dict[str, Any] = {}
 
 
@@ -405,7 +380,7 @@ def test_hostile_manifests(small: Path, data: st.DataObject) -> None:
     write_manifest(small, manifest)
     index = opened(small)
     if index is not None:
-        use_everything(index, np.random.default_rng(0))
+        use_everything(index, np.random.default_rng(0), small.parent / "again")
 
 
 @given(shape=st.lists(st.integers(0, 2**70) | st.integers(-3, 9), max_size=4))
@@ -449,6 +424,17 @@ def test_a_manifest_beyond_reason(small: Path) -> None:
         file.write(" " * (1 << 20))
     with pytest.raises(ValueError, match="path: expected a manifest of at most 1048576 bytes"):
         vr.FlatIndex.load(small)
+
+
+@pytest.mark.parametrize("place", ["beside", "kind", "arrays"])
+def test_manifests_that_are_nested(small: Path, place: str) -> None:
+    """Up to what Python can read, and so deep that it can read but not write it."""
+    limit = sys.getrecursionlimit()
+    for depth in (8, 100, *range(limit - 80, limit + 2)):
+        text = json.dumps({**SMALL, place: "here"}).replace('"here"', "[" * depth + "]" * depth)
+        (small / "manifest.json").write_text(text)
+        with pytest.raises(ValueError, match="path: expected a JSON manifest"):
+            vr.FlatIndex.load(small)
 
 
 def test_newer_and_older_formats(small: Path) -> None:
@@ -497,18 +483,81 @@ def test_paths_that_are_files(tmp_path: Path) -> None:
         vr.FlatIndex.load(tmp_path, verify="yes")  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.fixture
+def mortal() -> Iterator[None]:
+    """Root reads and writes everywhere by two of its rights, which this thread gives up."""
+    if os.geteuid() != 0:
+        yield
+        return
+    if not sys.platform.startswith("linux"):
+        pytest.skip("root may write everywhere")
+    before = rights.effective()
+    rights.use(before & ~rights.OF_ACCESS)
+    try:
+        yield
+    finally:
+        rights.use(before)
+
+
+@pytest.mark.usefixtures("mortal")
 def test_folders_without_permission(tmp_path: Path) -> None:
     index = vr.FlatIndex(np.eye(2, dtype=np.float32))
-    index.save(tmp_path / "index")
-    (tmp_path / "index").chmod(0o500)
+    path = tmp_path / "index"
+    index.save(path)
+    before = {file: file.read_bytes() for file in path.iterdir()}
+    path.chmod(0o500)
     with pytest.raises(PermissionError):
-        index.save(tmp_path / "index")
-    (tmp_path / "index").chmod(0)
+        index.save(path)
     with pytest.raises(PermissionError):
-        vr.FlatIndex.load(tmp_path / "index")
-    (tmp_path / "index").chmod(0o700)
-    assert len(vr.FlatIndex.load(tmp_path / "index", verify=True)) == 2
+        index.save(path / "deeper" / "new")
+    assert len(vr.FlatIndex.load(path)) == 2
+    path.chmod(0)
+    for call in (index.save, vr.FlatIndex.load, vr.Served):
+        with pytest.raises(PermissionError):
+            call(path)
+    path.chmod(0o700)
+    assert {file: file.read_bytes() for file in path.iterdir()} == before
+    index.save(path)
+
+
+@pytest.mark.usefixtures("mortal")
+def test_files_without_permission(rng: Rng, saved: Path) -> None:
+    for name in [*names_of(saved), "manifest"]:
+        file = saved / "manifest.json" if name == "manifest" else file_of(saved, name)
+        file.chmod(0)
+        for mmap in (True, False):
+            with pytest.raises(PermissionError, match=name):
+                vr.FlatIndex.load(saved, mmap=mmap)
+        file.chmod(0o600)
+    saved.joinpath("manifest.json").chmod(0)
+    before = sorted(saved.iterdir())
+    with pytest.raises(PermissionError, match="manifest"):  # whose it is cannot be told
+        make(rng, "plain", "ip").save(saved)
+    assert sorted(saved.iterdir()) == before
+
+
+def test_folders_that_are_made_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are there when the save has ended well, and none when it has not."""
+    index = vr.FlatIndex(np.eye(2, dtype=np.float32))
+    path = tmp_path / "new" / "newer" / "index"
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", lambda *given, **how: (path / "nothing").stat())
+        with pytest.raises(FileNotFoundError):
+            index.save(path)
+    assert list(tmp_path.iterdir()) == []
+    flushed = []
+    fsync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    index.save(path)
+    folders = [path, *path.parents[:3]]
+    assert path.parents[2] == tmp_path
+    assert {folder.stat().st_ino for folder in folders} <= set(flushed)
+    assert len(vr.FlatIndex.load(path, verify=True)) == 2
 
 
 @pytest.mark.parametrize("new", [True, False])
@@ -565,6 +614,26 @@ def test_a_file_that_may_not_grow(rng: Rng, tmp_path: Path) -> None:
     assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
 
 
+def test_too_many_open_files(rng: Rng, tmp_path: Path) -> None:
+    """A save needs two descriptors, a load one; with fewer all stays as it was."""
+    index, other = make(rng, "bias", "l2"), make(rng, "plain", "l2")
+    index.save(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(tmp_path, os.O_RDONLY)
+    os.close(lowest)
+    for free, call in ((0, vr.FlatIndex.load), (0, other.save), (1, other.save)):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                call(tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        left = sorted(tmp_path.iterdir())
+        assert left == before
+        assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
+
+
 def test_a_full_disk(rng: Rng, tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     try:
@@ -578,19 +647,40 @@ def test_a_full_disk(rng: Rng, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="No space left on device"):
             large.save(tmp_path)
         assert_same_index(vr.FlatIndex.load(tmp_path, verify=True), index, rng)
+        with pytest.raises(OSError, match="No space left on device"):
+            large.save(tmp_path / "new" / "index")
+        assert not (tmp_path / "new").exists()
         index.save(tmp_path)
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
-def test_a_save_that_is_killed_at_any_call(tmp_path: Path) -> None:
+def killed_saves(tmp_path: Path, moments: str) -> tuple[int, int]:
+    """Say how many moments a save has, and at which the new index is in place."""
     killer = Path(__file__).with_name("save_killer.py")
     done = subprocess.run(
-        [sys.executable, str(killer), str(tmp_path)], capture_output=True, text=True, timeout=300
+        [sys.executable, str(killer), moments, str(tmp_path)],
+        env={**os.environ, "VECRECALL_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
+    if done.returncode == save_killer.REFUSED:
+        pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stderr
-    calls, first_new = map(int, done.stdout.split())
+    moments_in_all, first_new = map(int, done.stdout.split())
+    return moments_in_all, first_new
+
+
+def test_a_save_that_is_killed_at_any_call(tmp_path: Path) -> None:
+    calls, first_new = killed_saves(tmp_path, "calls")
     assert 50 < first_new < calls
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the ptrace of Linux")
+def test_a_save_that_is_killed_at_any_system_call(tmp_path: Path) -> None:
+    stops, first_new = killed_saves(tmp_path, "system_calls")
+    assert 100 < first_new < stops
 
 
 def test_a_load_while_files_are_replaced(

@@ -62,6 +62,8 @@ def test_fork(scenario: str) -> None:
         "fork_while_searching",
         "fork_while_updating",
         "fork_while_observing",
+        "fork_while_saving",
+        "fork_while_refreshing",
     ],
 )
 def test_fork_beside_other_threads(scenario: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import reference
 from conftest import METRICS, Metric, assert_same_bits, assert_same_float32
 from datasets import HARD
+from index_model import Model
 
 import vecrecall as vr
 
@@ -23,53 +23,12 @@ Rng = np.random.Generator
 D = 7
 
 
-class Model:
-    """The items of an index as a dict: a replaced one keeps its place, a removed one loses it."""
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        self.items: dict[int, tuple[F32, np.float32]] = {}
-
-    def put(self, vectors: F32, ids: I64, bias: F32 | None) -> None:
-        extra = np.zeros(len(ids), np.float32) if bias is None else bias
-        self.items.update(zip(ids.tolist(), zip(vectors, extra, strict=True), strict=True))
-
-    def remove(self, ids: I64) -> None:
-        for i in ids.tolist():
-            self.items.pop(i, None)
-
-    @property
-    def ids(self) -> I64:
-        return np.array(list(self.items), np.int64)
-
-    @property
-    def vectors(self) -> F32:
-        return np.array([v for v, _ in self.items.values()], np.float32).reshape(-1, D)
-
-    @property
-    def bias(self) -> F32:
-        return np.array([b for _, b in self.items.values()], np.float32)
-
-    def search(self, queries: F32, k: int, **filters: Any) -> reference.Lists:
-        if not self.items:
-            return reference.padded(len(queries), k)
-        return reference.search(
-            queries,
-            self.vectors,
-            k,
-            ids=self.ids,
-            metric=self.metric,
-            bias=self.bias,
-            **filters,
-        )
-
-
 class Pair:
     """An index and its model, changed together."""
 
     def __init__(self, rng: Rng, metric: Metric, kind: str = "gaussian", **options: Any) -> None:
         self.rng, self.kind = rng, kind
-        self.model = Model(metric)
+        self.model = Model(metric, D)
         n = options.pop("n", 0)
         vectors, ids = self.draw(n), np.arange(n)
         self.index = vr.FlatIndex(vectors, metric=metric, **options)

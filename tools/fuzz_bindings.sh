@@ -19,4 +19,4 @@ python3 -m venv "$venv"
 LD_PRELOAD="$runtime $("${CXX:-g++}" -print-file-name=libstdc++.so)" \
     ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/test_fuzz.py
+    "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/test_fuzz.py tests/test_fuzz_files.py

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 MANIFEST = "manifest.json"
 LONGEST_MANIFEST = 1 << 20
+DEEPEST_MANIFEST = 8
 
 
 def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
@@ -55,6 +56,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(text.decode("ascii"), object_pairs_hook=_named)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"path: expected a JSON manifest, got other text in {folder}") from error
+    if _levels(manifest) > DEEPEST_MANIFEST:  # Python's own limit may be met later on
+        raise ValueError(f"path: expected a JSON manifest, got one nested too deep in {folder}")
     if not isinstance(manifest, dict):
         raise ValueError(f"path: expected a manifest with names, got {manifest!r} in {folder}")
     return manifest
@@ -66,3 +69,17 @@ def _named(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(named) < len(pairs):
         raise ValueError("expected names that differ")
     return named
+
+
+def _levels(value: object) -> int:
+    """Count how deep lists and dicts lie in each other."""
+    levels, inside = 0, [value]
+    while inside:
+        levels += 1
+        inside = [
+            inner
+            for outer in inside
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return levels

@@ -36,21 +36,21 @@ def save(
     path: Path, kind: str, about: Mapping[str, object], arrays: Mapping[str, npt.NDArray[Any]]
 ) -> None:
     """Write arrays and what is to be known about them; a folder of another kind is an error."""
-    made = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
+        path.mkdir(parents=True, exist_ok=True)
         with _alone(path):
             _check_ours(path, kind)
             try:
                 _commit(path, {"kind": kind, "format": FORMAT, **about}, arrays)
             finally:
                 _sweep(path)
-        if made:
-            _flush_folder(path.parent)
+        for folder in made:
+            _flush_folder(folder.parent)
     except BaseException:
-        if made:
+        for folder in made:
             with contextlib.suppress(OSError):
-                path.rmdir()  # which goes only where nothing is in it
+                folder.rmdir()  # which goes only where nothing is in it
         raise
 
 
@@ -60,10 +60,10 @@ def load(
     """Read what `save` wrote: the manifest and the arrays, or maps of them."""
     while True:
         manifest = _manifest(path, kind)
-        stored = {name: _stored(path, name, of) for name, of in manifest["arrays"].items()}
         try:
             return manifest, {
-                name: _array_files.read(path, of, mmap, verify) for name, of in stored.items()
+                name: _array_files.read(path, of, mmap, verify)
+                for name, of in _named(path, manifest).items()
             }
         except FileNotFoundError:
             if _manifest(path, kind) == manifest:
@@ -92,8 +92,7 @@ def _sweep(path: Path) -> None:
     """Remove the files of other saves than the one that counts, also of interrupted ones."""
     kept = set()
     if (path / MANIFEST).exists():
-        arrays = read_manifest(path).get("arrays", {})
-        kept = {of["file"] for of in arrays.values()}
+        kept = {of.file for of in _named(path, read_manifest(path)).values()}
     for file in path.iterdir():
         if _OURS.fullmatch(file.name) and file.name not in kept:
             file.unlink(missing_ok=True)
@@ -102,7 +101,7 @@ def _sweep(path: Path) -> None:
 def _check_ours(path: Path, kind: str) -> None:
     """Refuse to write among the files of others."""
     if (path / MANIFEST).exists():
-        _manifest(path, kind)
+        _named(path, _manifest(path, kind))
     elif not all(_OURS.fullmatch(file.name) for file in path.iterdir()):
         raise ValueError(f"path: expected a saved {kind} or an empty folder, got {path}")
 
@@ -119,9 +118,6 @@ def _manifest(path: Path, kind: str) -> Manifest:
         raise ValueError(
             f"path: expected the checksum {_sum(manifest)}, got {checksum!r} in {path / MANIFEST}"
         )
-    arrays = manifest.get("arrays")
-    if not isinstance(arrays, dict):
-        raise ValueError(f"path: expected a manifest with arrays, got {arrays!r} in {path}")
     return manifest
 
 
@@ -129,6 +125,14 @@ def _sum(manifest: Manifest) -> str:
     """Add up a manifest, without its own checksum."""
     text = json.dumps(manifest, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=_array_files.DIGEST_BYTES).hexdigest()
+
+
+def _named(path: Path, manifest: Manifest) -> dict[str, Stored]:
+    """Read what a manifest says of the arrays."""
+    arrays = manifest.get("arrays")
+    if not isinstance(arrays, dict):
+        raise ValueError(f"path: expected a manifest with arrays, got {arrays!r} in {path}")
+    return {name: _stored(path, name, of) for name, of in arrays.items()}
 
 
 def _stored(path: Path, name: str, of: object) -> Stored:
@@ -155,14 +159,29 @@ def _alone(path: Path) -> Iterator[None]:
         yield
         return
     descriptor = os.open(path, os.O_RDONLY)
+    _locks.add(descriptor)
     try:
         with contextlib.suppress(OSError):  # not every network file system can
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        with contextlib.suppress(OSError):  # said, as a forked process has the descriptor too
+        with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+        _locks.discard(descriptor)
         os.close(descriptor)
+
+
+# Of saves under way. A forked child would hold the lock too, for its life if its parent is killed.
+_locks: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    while _locks:
+        os.close(_locks.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _flush_folder(path: Path) -> None:

@@ -557,10 +557,10 @@ class FlatIndex:
         index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
         try:
             index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
+            if verify:
+                _core.check_ids(index.ids)
         except ValueError as error:
             raise ValueError(f"path: expected a whole index in {path}, got {error}") from error
-        if verify:
-            _core.check_ids(index.ids)
         return index
 
     @property

@@ -1,9 +1,11 @@
 """The newest version of a saved index, served while the next one is made."""
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from weakref import WeakSet
 
 import numpy.typing as npt
 
@@ -47,8 +49,8 @@ class Served:
     -----
     Versions are told apart by the text of the manifest: it names the files of one save, and is
     replaced as one. Updates of `index` are not written anywhere: the next version is without them.
-    A forked child has no thread that polls, and may wait for a refresh that ended with the fork:
-    make the object in the child. Mapped files take no more memory for that.
+    A forked child has the object with the version of that moment, and follows the path by itself:
+    with `poll` in a thread of its own. `close` ends the polling of the process that calls it.
 
     Examples
     --------
@@ -72,16 +74,13 @@ class Served:
             "verify": _coerce.flag(verify, "verify"),
         }
         self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
+        self._pause = None if poll is None else _coerce.duration(poll, "poll")
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
         self._poller: threading.Thread | None = None
-        pause = None if poll is None else _coerce.duration(poll, "poll")
         self._current = self._newest()
-        if pause is not None:
-            self._poller = threading.Thread(
-                target=self._poll, args=(pause,), name="vecrecall-served", daemon=True
-            )
-            self._poller.start()
+        self._start_polling()
+        _ALL.add(self)
 
     @property
     def index(self) -> FlatIndex:
@@ -171,9 +170,38 @@ class Served:
             if self._manifest() == before:
                 return before, index
 
+    def _start_polling(self) -> None:
+        if self._pause is None:
+            return
+        self._poller = threading.Thread(
+            target=self._poll, args=(self._pause,), name="vecrecall-served", daemon=True
+        )
+        self._poller.start()
+
+    def _begin_in_child(self) -> None:
+        """Replace what threads of the parent may have held when they were left behind."""
+        self._one_refresh = threading.Lock()
+        was_closed, self._closed = self._closed.is_set(), threading.Event()
+        if was_closed:
+            self._closed.set()
+        else:
+            self._start_polling()
+
     def _poll(self, pause: float) -> None:
         while not self._closed.wait(pause):
             try:
                 self.refresh()
             except Exception:  # whatever it is: `error` has it, and the next version may be well
                 continue
+
+
+_ALL: WeakSet[Served] = WeakSet()
+
+
+def _begin_all_in_child() -> None:
+    for served in list(_ALL):
+        served._begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_all_in_child)

@@ -7,7 +7,7 @@
 namespace vecrecall::files {
 namespace {
 
-constexpr int kDeepest = 32;  // values within values; a manifest has four
+constexpr int kDeepest = 8;  // values within values, as in Python; a manifest has five
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
