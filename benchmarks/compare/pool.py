@@ -67,7 +67,8 @@ def with_torch(table: F32, rows: vr.Ragged, threads: int) -> Sum:
 
     torch.set_num_threads(threads)
     bag = torch.nn.EmbeddingBag.from_pretrained(torch.from_numpy(table), mode="sum")
-    values, starts = torch.from_numpy(rows.values), torch.from_numpy(rows.offsets[:-1])
+    # Copied: torch warns of arrays that it must not write.
+    values, starts = torch.tensor(rows.values), torch.tensor(rows.offsets[:-1])
 
     def call() -> F32:
         with torch.inference_mode():
