@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,13 @@ def figure(records: list[Record], axes: list[str], path: Path) -> None:
             shares.set_ylim(bottom=0)
         else:
             shares.text(0.5, 0.5, "no limit applies", ha="center", transform=shares.transAxes)
-        memory.plot(values, [max(r["memory"], 1) / 1e6 for r in found], marker="o", markersize=3)
-        memory.set_yscale("log")
+        megabytes = [r["memory"] / 1e6 for r in found]
+        memory.plot(values, megabytes, marker="o", markersize=3)
+        scale_y(memory, megabytes)
         for panel in panels[:, column]:
-            panel.set_xscale("log")
+            scale_x(panel, values)
             panel.grid(visible=True, alpha=0.3)
-        memory.set_xlabel(f"{AXES[axis].field} ({axis})")
+        memory.set_xlabel(axis.replace("-", ", ", 1).replace("-", " "))
     for row, label in enumerate(("milliseconds", "share of the limit", "MB beyond the data")):
         panels[row][0].set_ylabel(label)
     fig.savefig(path, dpi=130)
@@ -67,7 +69,27 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
     if beside:
         x = [r["value"] for r in beside]
         panel.plot(x, [median(r) * 1e3 for r in beside], marker=".", alpha=0.6, label="NumPy")
-    panel.set_yscale("log")
+    scale_y(panel, times)
     slope = growth(values, times).whole
     panel.set_title(f"{AXES[axis].base.work}, by {axis}: exponent {slope:.2f}", fontsize=9)
     panel.legend(fontsize=7)
+
+
+def scale_x(panel: Any, values: Sequence[float]) -> None:
+    """Logarithmic; over a short range at powers of two."""
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    if max(values) >= 200 * min(values):
+        panel.set_xscale("log")
+        return
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+
+
+def scale_y(panel: Any, values: Sequence[float]) -> None:
+    """Logarithmic over decades, else from zero."""
+    if max(values) < 8 * min(values):
+        panel.set_ylim(bottom=0)
+    else:
+        panel.set_yscale("log")
