@@ -271,8 +271,7 @@ def main() -> int:
         os.environ[variable] = str(args.threads)
     limits = report.machine_limits(args.threads)
     print(report.describe_machine(limits, args.threads))
-    slow = args.slow or args.quick
-    packages = {name: peer.package for name, peer in PEERS.items() if slow or peer.exact}
+    packages = {name: peer.package for name, peer in PEERS.items() if args.slow or peer.exact}
     cases = []
     for case in [CASES[name].quick() if args.quick else CASES[name] for name in args.case]:
         times: dict[str, dict[str, list[float]]] = {}
