@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,8 @@ def fits(point: Point) -> bool:
     return False
 
 
-def run(name: str, axis: Axis, repeats: int) -> list[Record]:
+def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
     """Measure the points of an axis."""
-    records = []
     for place, (value, point) in enumerate(axis.points().items(), 1):
         print(
             f"  {name}, point {place} of {len(axis.values)}: {axis.field} {value:,} ...",
@@ -61,8 +61,8 @@ def run(name: str, axis: Axis, repeats: int) -> list[Record]:
         measured = measure(point, repeats)
         about = {"axis": name, "value": value, "point": point._asdict()}
         about["limits"] = limits_now(point.threads)
-        records += [{**about, "name": who, **figures} for who, figures in measured.items()]
-    return records
+        for who, figures in measured.items():
+            yield {**about, "name": who, **figures}
 
 
 def limits_now(threads: int) -> dict[str, float]:
@@ -96,9 +96,10 @@ def main() -> int:
     for name in args.axes:
         axis = AXES[name].quick() if args.quick else AXES[name]
         records = [r for r in records if r["axis"] != name]
-        records += run(name, axis, args.repeats)
-        if args.json:
-            args.json.write_text(json.dumps({"records": records}, indent=1))
+        for record in run(name, axis, args.repeats):
+            records.append(record)
+            if args.json:  # after each point: a long run may be ended
+                args.json.write_text(json.dumps({"records": records}, indent=1))
         print(points_table(records, name), flush=True)
     print(growth_table(records))
     if args.plot:
