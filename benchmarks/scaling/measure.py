@@ -22,6 +22,7 @@ F32 = npt.NDArray[np.float32]
 QUERIES = 256  # at least, so that calls with one query differ
 TIMING = 0.02  # seconds: shorter calls are repeated within a timing
 LONG = 8.0
+BAGS = 100_000  # at least, in all batches that are pooled in turn
 NUMPY_MOST = 100_000  # items that NumPy is timed with
 
 
@@ -133,19 +134,28 @@ def lists_of(point: Point) -> dict[str, Any]:
     }
 
 
-def pool(point: Point, table: F32) -> Ready:
-    rng = np.random.default_rng(1)
-    size = point.batch * BAG
-    rows = vr.Ragged(rng.integers(0, point.n, size), np.arange(point.batch + 1) * BAG)
+def pool(point: Point, data: tuple[F32, list[vr.Ragged]]) -> Ready:
+    table, parts = data
 
     def check(sums: Any) -> bool:
-        taken = table[rows[0]].astype(np.float64)
+        taken = table[parts[0][0]].astype(np.float64)
         exact = np.zeros(point.d)
         for row in taken:  # in entry order, as pool promises
             exact += row
         return bool((sums[0] == exact.astype(np.float32)).all())
 
-    return Ready(lambda turn: vr.pool(table, rows), check)
+    return Ready(lambda turn: vr.pool(table, parts[turn % len(parts)]), check)
+
+
+def table_and_bags(point: Point) -> tuple[F32, list[vr.Ragged]]:
+    """Make many small batches, so that their rows are not all in a cache."""
+    rng = np.random.default_rng(1)
+    size, offsets = point.batch * BAG, np.arange(point.batch + 1) * BAG
+    parts = [
+        vr.Ragged(rng.integers(0, point.n, size), offsets)
+        for _ in range(max(1, BAGS // point.batch))
+    ]
+    return gaussian(point.n, point.d, 0), parts
 
 
 def build(point: Point, items: F32) -> Ready:
@@ -175,7 +185,8 @@ def forget_peak() -> None:
 def work(name: str, point: Point, pipe: Connection) -> None:
     """Set up, call once, check, and then time whenever asked; memory goes with the time."""
     vr.set_num_threads(point.threads)
-    data = lists_of(point) if point.work == "merge" else gaussian(point.n, point.d, 0)
+    make: dict[str, Callable[[Point], Any]] = {"merge": lists_of, "pool": table_and_bags}
+    data = make.get(point.work, lambda p: gaussian(p.n, p.d, 0))(point)
     forget_peak()
     before = resident("VmRSS")
     ready = (WORKS[point.work] if name == "vecrecall" else search_with_numpy)(point, data)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling.points import AXES, Point
-from benchmarks.scaling.report import Record, growth, median, of_axis, share, steady
+from benchmarks.scaling.report import Record, growth, median, of_axis, share
 
 
 def plot(records: list[Record], folder: Path) -> list[Path]:
@@ -70,7 +70,7 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
         x = [r["value"] for r in beside]
         panel.plot(x, [median(r) * 1e3 for r in beside], marker=".", alpha=0.6, label="NumPy")
     scale_y(panel, times)
-    slope = growth(values, [steady(r) for r in found]).whole
+    slope = growth(values, times).whole
     panel.set_title(f"{AXES[axis].base.work}, by {axis}: exponent {slope:.2f}", fontsize=9)
     panel.legend(fontsize=7)
 
