@@ -50,7 +50,7 @@ def figure(records: list[Record], axes: list[str], path: Path) -> None:
         for panel in panels[:, column]:
             scale_x(panel, values)
             panel.grid(visible=True, alpha=0.3)
-        memory.set_xlabel(axis.replace("-", ", ", 1).replace("-", " "))
+        memory.set_xlabel(label_of(axis))
     for row, label in enumerate(("milliseconds", "share of the limit", "MB beyond the data")):
         panels[row][0].set_ylabel(label)
     fig.savefig(path, dpi=130)
@@ -71,15 +71,22 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
         panel.plot(x, [median(r) * 1e3 for r in beside], marker=".", alpha=0.6, label="NumPy")
     scale_y(panel, times)
     slope = growth(values, times).whole
-    panel.set_title(f"{AXES[axis].base.work}, by {axis}: exponent {slope:.2f}", fontsize=9)
+    panel.set_title(
+        f"{AXES[axis].base.work}, by {label_of(axis)}: exponent {slope:.2f}", fontsize=9
+    )
     panel.legend(fontsize=7)
+
+
+def label_of(axis: str) -> str:
+    about = AXES[axis]
+    return about.field + (", batch 1" if about.base.batch == 1 else "")
 
 
 def scale_x(panel: Any, values: Sequence[float]) -> None:
     """Logarithmic; over a short range at powers of two."""
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-    if max(values) >= 200 * min(values):
+    if max(values) >= 50 * min(values):
         panel.set_xscale("log")
         return
     panel.set_xscale("log", base=2)
