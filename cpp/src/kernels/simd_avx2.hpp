@@ -42,7 +42,6 @@ struct Avx2 {
     VR_INLINE F32 max(F32 a, F32 b) { return (F32)_mm256_max_ps((__m256)a, (__m256)b); }
     // (a & mask) | b
     VR_INLINE F32 blend_bits(F32 a, I32 mask, I32 b) { return (F32)(((I32)a & mask) | b); }
-    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
         const __m256i less = _mm256_cmpgt_epi32((__m256i)b, (__m256i)a);
         return 0xFFU ^ static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(less)));

@@ -39,7 +39,6 @@ struct Avx512 {
     VR_INLINE F32 blend_bits(F32 a, I32 mask, I32 b) {
         return (F32)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)mask, (__m512i)b, 0xEA);
     }
-    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
         return _mm512_cmpge_epi32_mask((__m512i)a, (__m512i)b);
     }

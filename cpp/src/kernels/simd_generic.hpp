@@ -39,7 +39,6 @@ struct Generic {
     VR_INLINE F32 max(F32 a, F32 b) { return a > b ? a : b; }
     // (a & mask) | b
     VR_INLINE F32 blend_bits(F32 a, I32 mask, I32 b) { return (F32)(((I32)a & mask) | b); }
-    VR_INLINE I32 max(I32 a, I32 b) { return a > b ? a : b; }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
         const i32x4 bit = (a >= b) & i32x4{1, 2, 4, 8};
         return static_cast<std::uint64_t>(bit[0] | bit[1] | bit[2] | bit[3]);

@@ -40,7 +40,6 @@ struct Neon {
     VR_INLINE F32 max(F32 a, F32 b) { return (F32)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
     // (a & mask) | b
     VR_INLINE F32 blend_bits(F32 a, I32 mask, I32 b) { return (F32)(((I32)a & mask) | b); }
-    VR_INLINE I32 max(I32 a, I32 b) { return (I32)vmaxq_s32((int32x4_t)a, (int32x4_t)b); }
     VR_INLINE std::uint64_t at_least(I32 a, I32 b) {
         const uint32x4_t bits = {1, 2, 4, 8};
         return vaddvq_u32(vandq_u32(bits, vcgeq_s32((int32x4_t)a, (int32x4_t)b)));

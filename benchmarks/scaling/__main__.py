@@ -1,0 +1,114 @@
+"""python -m benchmarks.scaling: how time and memory grow with the size of the work.
+
+One axis at a time around a base point (1,000,000 gaussian items of width 64, 100 of them for each
+of 256 queries, 2 threads), each point in a fresh process. Growth is told as an exponent, the slope
+of time over size in logarithms; each time as a share of what the machine's measured int8 or read
+rate allows, whichever binds; it exceeds 1 where codes stay in a cache. What does not fit into the
+memory that is free is left out, and said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.compare import report as machine
+from benchmarks.scaling.measure import measure
+from benchmarks.scaling.points import AXES, Axis, Point
+from benchmarks.scaling.report import Record, growth_table, points_table
+from vecrecall import _core
+
+
+def free_bytes() -> int:
+    """Memory that may be taken."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) << 10
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def fits(point: Point) -> bool:
+    """Tell whether a point fits into free memory with a tenth to spare; say when it does not."""
+    need, free = point.need_bytes(), free_bytes()
+    if need <= 0.9 * free:
+        return True
+    print(
+        f"  left out: {point} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+        file=sys.stderr,
+        flush=True,
+    )
+    return False
+
+
+def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
+    """Measure the points of an axis."""
+    for place, (value, point) in enumerate(axis.points().items(), 1):
+        print(
+            f"  {name}, point {place} of {len(axis.values)}: {axis.field} {value:,} ...",
+            file=sys.stderr,
+            flush=True,
+        )
+        if not fits(point):
+            continue
+        measured = measure(point, repeats)
+        about = {"axis": name, "value": value, "point": point._asdict()}
+        about["limits"] = limits_now(point.threads)
+        for who, figures in measured.items():
+            yield {**about, "name": who, **figures}
+
+
+def limits_now(threads: int) -> dict[str, float]:
+    """Measure the rates beside each point: shared machines change their speed within minutes."""
+    best = np.max([_core.machine_limits(threads) for _ in range(2)], axis=0)
+    return dict(zip(("float32", "int8", "read"), best.tolist(), strict=True))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("--axes", nargs="*", default=list(AXES), choices=list(AXES))
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="few small points, 2 repeats")
+    parser.add_argument(
+        "--json", type=Path, help="write the figures here; axes that are there and not run now stay"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="write PNG figures here")
+    args = parser.parse_args()
+    if args.quick:
+        args.repeats = min(args.repeats, 2)
+    return args
+
+
+def main() -> int:
+    """Print a table for each axis, then the exponents."""
+    args = parse()
+    print(machine.describe_machine(machine.machine_limits(2), 2))
+    records: list[Record] = []
+    if args.json and args.json.exists():
+        records = json.loads(args.json.read_text())["records"]
+    for name in args.axes:
+        axis = AXES[name].quick() if args.quick else AXES[name]
+        records = [r for r in records if r["axis"] != name]
+        for record in run(name, axis, args.repeats):
+            records.append(record)
+            if args.json:  # after each point: a long run may be ended
+                args.json.write_text(json.dumps({"records": records}, indent=1))
+        print(points_table(records, name), flush=True)
+    print(growth_table(records))
+    if args.plot:
+        from benchmarks.scaling.plot import plot
+
+        for path in plot(records, args.plot):
+            print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

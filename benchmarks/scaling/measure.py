@@ -1,0 +1,228 @@
+"""One point in a process of its own: its time, and the memory that it takes beyond its data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall as vr
+from benchmarks.compare.turns import THREADS, Turns
+from benchmarks.scaling.points import BAG, CENTROIDS, LISTS, Point
+
+F32 = npt.NDArray[np.float32]
+QUERIES = 256  # at least, so that calls with one query differ
+TIMING = 0.02  # seconds: shorter calls are repeated within a timing
+LONG = 8.0
+BAGS = 100_000  # at least, in all batches that are pooled in turn
+NUMPY_MOST = 100_000  # items that NumPy is timed with
+
+
+class Ready(NamedTuple):
+    """A call, given its turn, and a check of its answer."""
+
+    call: Callable[[int], Any]
+    check: Callable[[Any], bool]
+
+
+def gaussian(n: int, d: int, seed: int) -> F32:
+    """Fill the rows in two threads, in blocks whose streams depend on nothing but the seed."""
+    rows = np.empty((n, d), np.float32)
+    blocks = np.array_split(rows, max(1, n * d >> 22))
+    streams = np.random.default_rng(seed).spawn(len(blocks))
+
+    def fill(block: F32, stream: np.random.Generator) -> None:
+        stream.standard_normal(out=block, dtype=np.float32)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill, blocks, streams))
+    return rows
+
+
+def queries_of(point: Point) -> list[F32]:
+    rows = gaussian(max(QUERIES, point.batch), point.d, 1)
+    return [
+        rows[first : first + point.batch]
+        for first in range(0, len(rows) - point.batch + 1, point.batch)
+    ]
+
+
+def search(point: Point, items: F32) -> Ready:
+    parts = queries_of(point)
+    index = vr.FlatIndex(items, copy=False)
+    return Ready(
+        lambda turn: index.search(parts[turn % len(parts)], point.k).ids,
+        lambda ids: are_best(items, parts[0][0], ids[0], point.k),
+    )
+
+
+def are_best(items: F32, query: F32, ids: npt.NDArray[np.int64], k: int) -> bool:
+    """Tell whether the items score as the best do, to what float32 products may err.
+
+    A sum of d products errs by at most d u |q| |x| + O(u^2), with u = 2^-24; so does the k-th
+    best, and both are compared: four times that is more than enough.
+    """
+    scores = items @ query
+    longest = float(np.sqrt(max(np.einsum("ij,ij->i", b, b).max() for b in blocks_of(items))))
+    error = 4 * len(query) * 2.0**-24 * float(np.linalg.norm(query)) * longest
+    least = np.partition(scores, -k)[-k] if k < len(scores) else scores.min()
+    return len(set(ids.tolist())) == min(k, len(items)) and bool(
+        (scores[ids[ids >= 0]] >= least - error).all()
+    )
+
+
+def blocks_of(rows: F32) -> list[F32]:
+    return np.array_split(rows, max(1, len(rows) // 100_000))
+
+
+def search_with_numpy(point: Point, items: F32) -> Ready:
+    parts = queries_of(point)
+
+    def call(turn: int) -> Any:
+        scores = parts[turn % len(parts)] @ items.T
+        best = np.argpartition(scores, -point.k, axis=1)[:, -point.k :]
+        order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
+        return np.take_along_axis(best, order, 1)
+
+    return Ready(call, lambda ids: are_best(items, parts[0][0], ids[0], point.k))
+
+
+def assign(point: Point, points: F32) -> Ready:
+    centroids = gaussian(CENTROIDS, point.d, 1)
+
+    def check(labels: Any) -> bool:
+        some = points[:100].astype(np.float64)
+        away = ((some[:, None] - centroids) ** 2).sum(-1)  # float64: no near ties in a hundred
+        return bool((away.argmin(1) == labels[:100, 0]).all())
+
+    return Ready(lambda turn: vr.assign(points, centroids).labels, check)
+
+
+def merge(point: Point, lists: Any) -> Ready:
+    policy = vr.policies.RRF()
+
+    def check(ids: Any) -> bool:
+        sums: dict[int, float] = {}
+        for found, _ in lists.values():
+            for place, item in enumerate(found[0].tolist()):
+                sums[item] = sums.get(item, 0.0) + 1 / (61 + place)
+        best = sorted(sums, key=lambda item: (-np.float32(sums[item]), item))[: point.k]
+        return bool(ids[0].tolist() == best)
+
+    return Ready(lambda turn: vr.merge(lists, point.k, policy).ids, check)
+
+
+def lists_of(point: Point) -> dict[str, Any]:
+    """Lists in which users find half of a channel's items in others, too."""
+    rng = np.random.default_rng(0)
+    scores = -np.sort(-rng.random((point.batch, point.k), dtype=np.float32))
+    high = 8 * point.k
+    return {
+        f"channel {c}": (
+            np.array([rng.choice(high, point.k, replace=False) for _ in range(point.batch)]),
+            scores,
+        )
+        for c in range(LISTS)
+    }
+
+
+def pool(point: Point, data: tuple[F32, list[vr.Ragged]]) -> Ready:
+    table, parts = data
+
+    def check(sums: Any) -> bool:
+        taken = table[parts[0][0]].astype(np.float64)
+        exact = np.zeros(point.d)
+        for row in taken:  # in entry order, as pool promises
+            exact += row
+        return bool((sums[0] == exact.astype(np.float32)).all())
+
+    return Ready(lambda turn: vr.pool(table, parts[turn % len(parts)]), check)
+
+
+def table_and_bags(point: Point) -> tuple[F32, list[vr.Ragged]]:
+    """Make many small batches, so that their rows are not all in a cache."""
+    rng = np.random.default_rng(1)
+    size, offsets = point.batch * BAG, np.arange(point.batch + 1) * BAG
+    parts = [
+        vr.Ragged(rng.integers(0, point.n, size), offsets)
+        for _ in range(max(1, BAGS // point.batch))
+    ]
+    return gaussian(point.n, point.d, 0), parts
+
+
+def build(point: Point, items: F32) -> Ready:
+    return Ready(
+        lambda turn: vr.FlatIndex(items),
+        lambda index: are_best(items, items[0], index.search(items[:1], 10).ids[0], 10),
+    )
+
+
+WORKS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
+
+
+def resident(field: str) -> int:
+    """Bytes of this process: VmRSS now, VmHWM at most so far; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) << 10
+    return 0
+
+
+def forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def work(name: str, point: Point, pipe: Connection) -> None:
+    """Set up, call once, check, and then time whenever asked; memory goes with the time."""
+    vr.set_num_threads(point.threads)
+    make: dict[str, Callable[[Point], Any]] = {"merge": lists_of, "pool": table_and_bags}
+    data = make.get(point.work, lambda p: gaussian(p.n, p.d, 0))(point)
+    forget_peak()
+    before = resident("VmRSS")
+    ready = (WORKS[point.work] if name == "vecrecall" else search_with_numpy)(point, data)
+    answer = ready.call(0)
+    peak = resident("VmHWM") - before
+    if not ready.check(answer):
+        raise AssertionError(f"{name}, {point}: expected the exact answer, got another")
+    del answer
+    start = time.perf_counter()
+    ready.call(0)
+    calls = int(np.ceil(TIMING / (time.perf_counter() - start)))
+    pipe.send(None)
+    turn = 1
+    while pipe.recv():
+        seconds = 0.0
+        for _ in range(calls):
+            start = time.perf_counter()
+            answer = ready.call(turn)
+            seconds += time.perf_counter() - start
+            del answer  # what was built is not given back in the time of the next
+            turn += 1
+        pipe.send((seconds / calls, peak))
+
+
+def measure(point: Point, repeats: int) -> dict[str, dict[str, Any]]:
+    """Seconds of each timing and bytes beyond the data, of the package and perhaps of NumPy."""
+    for variable in THREADS:  # before the processes start, which inherit them
+        os.environ[variable] = str(point.threads)
+    packages = {"vecrecall": "vecrecall"}
+    if point.work == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
+        packages["numpy"] = "numpy"
+    turns = Turns(work, packages, (point,))
+    turns.measure(repeats, LONG)
+    if "vecrecall" not in turns.times:
+        raise SystemExit(f"{point}: expected times, its process ended")
+    return {
+        name: {"seconds": seconds, "memory": turns.answers[name]}
+        for name, seconds in turns.times.items()
+    }

@@ -1,0 +1,99 @@
+"""What is measured: one axis at a time, around a base point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CENTROIDS, LISTS, BAG = 500, 8, 20
+
+
+class Point(NamedTuple):
+    """The size of one piece of work.
+
+    `n` is the number of items, points, or rows of the table; `batch` of queries, users or bags.
+    """
+
+    work: str
+    n: int = 1_000_000
+    d: int = 64
+    k: int = 100
+    batch: int = 256
+    threads: int = 2
+
+    def data_bytes(self) -> int:
+        """How much memory the data takes, in float32 or as int64."""
+        if self.work == "merge":
+            return self.batch * LISTS * self.k * 12
+        return 4 * self.n * self.d + (8 * BAG * self.batch if self.work == "pool" else 0)
+
+    def need_bytes(self) -> int:
+        """How much memory the work takes in all, roughly: the data, codes, perhaps a copy."""
+        indexed = {"search": self.n * (self.d + 32), "build": self.n * (5 * self.d + 32)}
+        results = 16 * self.batch * (self.k if self.work != "pool" else self.d)
+        return self.data_bytes() + indexed.get(self.work, 0) + results + (256 << 20)
+
+    def limit_seconds(self, limits: Mapping[str, float]) -> float:
+        """The least time that the machine's measured rates allow; 0 if none of them binds."""
+        products, reads = self._least()
+        return max(products / limits["int8"], reads / limits["read"]) / 1e9
+
+    def binds(self, limits: Mapping[str, float]) -> str:
+        """Tell which of the rates it is."""
+        products, reads = self._least()
+        if products / limits["int8"] >= reads / limits["read"]:
+            return "int8" if products else ""
+        return "read"
+
+    def _least(self) -> tuple[int, int]:
+        """Multiply-adds in int8, and bytes read: codes, floats or rows, each once."""
+        work = {
+            "search": (self.n * self.d * self.batch, self.n * self.d),
+            "assign": (self.n * self.d * CENTROIDS, 4 * self.n * self.d),
+            "pool": (0, 4 * self.batch * BAG * self.d),
+            "build": (0, 4 * self.n * self.d),
+        }
+        return work.get(self.work, (0, 0))
+
+
+class Axis(NamedTuple):
+    """A field of a point, the values that it takes, and how time should grow at most."""
+
+    base: Point
+    field: str
+    values: tuple[int, ...]
+    exponent: float
+    sizes: bool = True  # values that a quick run divides
+
+    def points(self) -> dict[int, Point]:
+        return {value: self.base._replace(**{self.field: value}) for value in self.values}
+
+    def quick(self) -> Axis:
+        base = self.base._replace(n=self.base.n // 50)
+        values = self.values[::3] if len(self.values) > 2 else self.values
+        if self.sizes:
+            values = tuple(max(1, value // 100) for value in values)
+        return self._replace(base=base, values=values)
+
+
+def powers(first: int, last: int) -> tuple[int, ...]:
+    """Powers of ten and half powers between."""
+    return tuple(round(10 ** (half / 2)) for half in range(2 * first, 2 * last + 1))
+
+
+SEARCH = Point("search")
+WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+BATCHES = tuple(2**power for power in range(13))
+
+AXES = {
+    "n": Axis(SEARCH, "n", powers(4, 7), 1),
+    "n-batch-1": Axis(SEARCH._replace(batch=1), "n", powers(4, 7), 1),
+    "d": Axis(SEARCH, "d", WIDTHS, 1, sizes=False),
+    "k": Axis(SEARCH, "k", powers(0, 3), 1, sizes=False),
+    "batch": Axis(SEARCH, "batch", BATCHES, 1, sizes=False),
+    "threads": Axis(SEARCH, "threads", (1, 2), -1, sizes=False),
+    "assign": Axis(Point("assign"), "n", powers(4, 6), 1),
+    "merge": Axis(Point("merge", n=0, k=200), "batch", BATCHES, 1, sizes=False),
+    "pool": Axis(Point("pool"), "batch", powers(3, 6), 1),
+    "build": Axis(Point("build"), "n", powers(4, 7), 1),
+}
