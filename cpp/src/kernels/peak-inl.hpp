@@ -35,8 +35,11 @@ std::uint64_t peak_i8(std::size_t rounds, const void* seed) {
     VR_UNROLL
     for (int c = 0; c < kPeakChains; ++c) acc[c] = S::set(c);
     for (std::size_t r = 0; r < rounds; ++r) {
+        // What does not change would be multiplied once for all rounds, where a product and its sum
+        // are different instructions.
+        const V other = acc[0];
         VR_UNROLL
-        for (int c = 0; c < kPeakChains; ++c) acc[c] = S::dot(acc[c], a, a);
+        for (int c = 0; c < kPeakChains; ++c) acc[c] = S::dot(acc[c], a, other);
     }
     VR_UNROLL
     for (int c = 1; c < kPeakChains; ++c) acc[0] = acc[0] + acc[c];

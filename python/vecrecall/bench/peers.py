@@ -52,6 +52,8 @@ class Peer(NamedTuple):
         Values of the knob, the default first.
     slow : bool
         Whether building takes minutes for a million items.
+    width : int
+        Bytes a number of what a search reads, where it reads all items; else 0.
     environment : dict
         Variables of its process.
     """
@@ -63,6 +65,7 @@ class Peer(NamedTuple):
     knob: str = ""
     settings: tuple[int, ...] = ()
     slow: bool = False
+    width: int = 4
     environment: dict[str, str] = {}  # noqa: RUF012  # never changed
 
 
@@ -104,7 +107,7 @@ def _numpy(items: F32, metric: Metric, threads: int) -> Ready:
     def k_best(q: F32, k: int) -> npt.NDArray[np.int64]:
         if lengths is None:
             return _largest(q @ transposed, k)
-        scores: F32 = (q + q) @ transposed
+        scores: F32 = np.matmul(np.add(q, q), transposed)
         scores -= lengths
         return _largest(scores, k)
 
@@ -288,8 +291,8 @@ def _lists(n: int) -> str:
 _AVX2 = {"FAISS_SIMD_LEVEL": "AVX2", "FAISS_OPT_LEVEL": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 
 PEERS = {
-    OURS: Peer("vecrecall", "vecrecall", True, _ours),
-    "vecrecall-avx2": Peer("vecrecall", "vecrecall", True, _ours_avx2),
+    OURS: Peer("vecrecall", "vecrecall", True, _ours, width=1),
+    "vecrecall-avx2": Peer("vecrecall", "vecrecall", True, _ours_avx2, width=1),
     "numpy": Peer("numpy", "numpy", True, _numpy),
     "faiss-flat": Peer("faiss-cpu", "faiss", True, _faiss_flat),
     "faiss-flat-avx2": Peer("faiss-cpu", "faiss", True, _faiss_flat, environment=_AVX2),
@@ -299,18 +302,19 @@ PEERS = {
     "scann-brute": Peer("scann", "scann", True, _scann_brute),
     "torch-float32": Peer("torch", "torch", True, _torch("float32")),
     "scikit-learn": Peer("scikit-learn", "sklearn.metrics.pairwise", True, _scikit_learn),
-    "torch-bfloat16": Peer("torch", "torch", False, _torch("bfloat16")),
-    "faiss-sq8": Peer("faiss-cpu", "faiss", False, _faiss(lambda n: "SQ8")),
+    "torch-bfloat16": Peer("torch", "torch", False, _torch("bfloat16"), width=2),
+    "faiss-sq8": Peer("faiss-cpu", "faiss", False, _faiss(lambda n: "SQ8"), width=1),
     "faiss-ivf": Peer(
         "faiss-cpu", "faiss", False, _faiss(_lists, "nprobe"), "nprobe",
-        (64, 16, 32, 128, 256, 512), slow=True,
+        (64, 16, 32, 128, 256, 512), slow=True, width=0,
     ),
     "hnswlib-graph": Peer(
         "hnswlib", "hnswlib", False, _hnswlib_graph, "ef", (300, 100, 200, 500, 800, 1200),
-        slow=True,
+        slow=True, width=0,
     ),
     "scann-tree": Peer(
-        "scann", "scann", False, _scann_tree, "leaves %", (10, 2, 5, 20, 40), slow=True
+        "scann", "scann", False, _scann_tree, "leaves %", (10, 2, 5, 20, 40), slow=True,
+        width=0,
     ),
 }  # fmt: skip
 """By name; the first is what the others are compared with."""
