@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.bench_merge import USERS, Lists, channel_lists, rrf_with_numpy
 from benchmarks.compare.works import Case, chosen, complain, middle, needed
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS
@@ -22,12 +21,29 @@ from vecrecall.bench.report import figure, table
 from vecrecall.bench.turns import Turns
 
 Ids = npt.NDArray[np.int64]
+Lists = dict[str, vr.SearchResult]
 Fuse = Callable[[Lists, int], Ids]
 
-CHANNELS = 8
+ITEMS, CHANNELS, USERS = 1_000_000, 8, 1024
 SIZES = [(200, 200), (500, 500)]  # how long each channel's list is, and the merge's
 SAME = 0.99  # sums in another order differ in their last bits, and so may the order of near ties
 WITH_PROVENANCE = "vecrecall with provenance"
+
+
+def channel_lists(users: int, width: int, seed: int) -> Lists:
+    """Half of a list from what all channels may find for the user, half the channel's own."""
+    rng = np.random.default_rng(seed)
+    ids = np.empty((CHANNELS, users, width), np.int64)
+    half = width // 2
+    for user in range(users):
+        pool = rng.choice(ITEMS, 2 * width + CHANNELS * (width - half), replace=False)
+        own = pool[2 * width :].reshape(CHANNELS, -1)
+        for channel in range(CHANNELS):
+            common = rng.choice(pool[: 2 * width], half, replace=False)
+            ids[channel, user] = rng.permutation(np.concatenate([common, own[channel]]))
+    scores = -np.sort(-rng.standard_normal(ids.shape).astype(np.float32))
+    counts = np.full(users, width, np.int32)
+    return {f"c{c}": vr.SearchResult(ids[c], scores[c], counts) for c in range(CHANNELS)}
 
 
 def ours(provenance: bool) -> Fuse:
@@ -37,15 +53,26 @@ def ours(provenance: bool) -> Fuse:
 
 
 def with_numpy(lists: Lists, k: int) -> Ids:
-    """Sort all users' items at once."""
-    return rrf_with_numpy(lists, k)[0]
+    """Sort all users' items at once; a stable sort keeps the channels' order in the sums."""
+    ids = np.concatenate([found.ids for found in lists.values()], axis=1)
+    users, places = ids.shape
+    terms = 1 / (60 + np.arange(1.0, places // len(lists) + 1))
+    keys = (np.arange(users)[:, None] * ITEMS + ids).ravel()
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    new = np.r_[True, keys[1:] != keys[:-1]]
+    sums = np.bincount(np.cumsum(new) - 1, np.tile(terms, users * len(lists))[order])
+    user, item = np.divmod(keys[new], ITEMS)
+    best = np.lexsort((item, -sums.astype(np.float32), user))
+    first = np.searchsorted(user, np.arange(users))
+    return item[best[first[:, None] + np.arange(k)]]
 
 
 def with_dict(lists: Lists, k: int) -> Ids:
     """Sum in a dictionary, user by user: what recall services are written with."""
-    fused = np.empty((USERS, k), np.int64)
     columns = [found.ids.tolist() for found in lists.values()]
-    for user in range(USERS):
+    fused = np.empty((len(columns[0]), k), np.int64)
+    for user in range(len(fused)):
         sums: dict[int, float] = {}
         for rows in columns:
             for rank, item in enumerate(rows[user], 1):
@@ -60,11 +87,11 @@ def with_polars(lists: Lists, k: int) -> Ids:
     import polars as pl
 
     ids = np.concatenate([found.ids for found in lists.values()], axis=1)
-    width = ids.shape[1] // len(lists)
-    terms = np.tile(1 / (60 + np.arange(1.0, width + 1)), (USERS, len(lists)))
+    users, width = len(ids), ids.shape[1] // len(lists)
+    terms = np.tile(1 / (60 + np.arange(1.0, width + 1)), (users, len(lists)))
     frame = pl.DataFrame(
         {
-            "user": np.repeat(np.arange(USERS), ids.shape[1]),
+            "user": np.repeat(np.arange(users), ids.shape[1]),
             "item": ids.ravel(),
             "term": terms.ravel(),
         }
@@ -78,7 +105,7 @@ def with_polars(lists: Lists, k: int) -> Ids:
         .head(k)
         .collect()
     )
-    return best["item"].to_numpy().reshape(USERS, k)
+    return best["item"].to_numpy().reshape(users, k)
 
 
 def with_ranx(lists: Lists, k: int) -> Ids:
@@ -97,7 +124,7 @@ def with_ranx(lists: Lists, k: int) -> Ids:
             )
         )
     fused = ranx.fuse(runs=runs, method="rrf", params={"k": 60}).to_dict()
-    rows = [fused[f"u{user:04}"] for user in range(USERS)]
+    rows = [fused[name] for name in sorted(fused)]
     return np.array([sorted(map(int, sorted(r, key=lambda i: -r[i])[:k])) for r in rows])
 
 
@@ -111,10 +138,10 @@ PEERS: dict[str, tuple[str, Fuse]] = {
 }
 
 
-def work(name: str, width: int, k: int, pipe: Connection) -> None:
+def work(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
     """Warm up, then time one call whenever asked; the ids go with the time."""
     fuse = PEERS[name][1]
-    lists = channel_lists(width)
+    lists = channel_lists(users, width, seed)
     fuse(lists, k)
     pipe.send(None)
     while pipe.recv():
@@ -125,17 +152,18 @@ def work(name: str, width: int, k: int, pipe: Connection) -> None:
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
     """Print a table for each size."""
-    return [measured(width, k, args) for width, k in SIZES[: 1 if args.quick else None]]
+    sizes = [(USERS // 16, *SIZES[0])] if args.quick else [(USERS, *size) for size in SIZES]
+    return [measured(*size, args) for size in sizes]
 
 
-def measured(width: int, k: int, args: argparse.Namespace) -> Case:
+def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Case:
     """Time the peers in turn, compare their lists, print a table."""
     names = chosen(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
     packages = {name: PEERS[name][0] for name in names}
-    with Turns(work, packages, (width, k), threads=1, limit=args.limit) as turns:
+    with Turns(work, packages, (users, width, k, args.seed), threads=1, limit=args.limit) as turns:
         turns.measure(args.repeats)
     same = shared(turns, k)
-    case = {"work": "merge", "channels": CHANNELS, "width": width, "k": k, "users": USERS}
+    case = {"work": "merge", "channels": CHANNELS, "width": width, "k": k, "users": users}
     case["peers"] = {n: {"seconds": t, "same ids": same[n]} for n, t in turns.times.items()}
     case["absent"] = turns.absent
     needed(case, OURS)

@@ -19,7 +19,7 @@ HEAD = (
     *("peer", "version", "ms a query", "spread", "times ours", "G products/s"),
     *("of float32 limit", "of int8 limit", "of read rate", "recall"),
 )
-QUICK = 50_000  # items
+QUICK = 20_000  # items
 
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Case]:

@@ -159,8 +159,8 @@ def assign(points: int, dim: int, clusters: int) -> dict[str, Any]:
 
 
 KMEANS = {"work": "kmeans", "points": 1_000_000, "dim": 64, "clusters": 500, "rounds": 20}
-MERGE = {"work": "merge", "channels": 8, "width": 200, "k": 200}
-LONG_MERGE = {"work": "merge", "channels": 8, "width": 500, "k": 500}
+MERGE = {"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1024}
+LONG_MERGE = {"work": "merge", "channels": 8, "width": 500, "k": 500, "users": 1024}
 POOL = {"work": "pool", "rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
 BUILD = {"work": "build", "data": "gaussian-64", "items": 1_000_000}
 RECALL = {"work": "recall", "batch": 1, "items": 1_000_000}
