@@ -50,10 +50,10 @@ def by_batch(cases: list[Case], machine: Machine) -> Any:
         for label, _, seconds in entries(case, defaults=True):
             lines.setdefault(label, []).append((case["batch"], case["batch"] / seconds))
     for label, points in sorted(lines.items(), key=lambda line: -line[1][-1][1]):
-        exact = PEERS[label.split(",")[0]].exact
+        peer = label.split(",")[0]
         axes.plot(
-            *zip(*points, strict=True), marker="o", label=label, linestyle="-" if exact else ":",
-            linewidth=3 if label == OURS else 1.2,
+            *zip(*points, strict=True), marker="o", label=label, color=color(peer),
+            linestyle="-" if PEERS[peer].exact else ":", linewidth=3 if label == OURS else 1.2,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="queries a call", ylabel="queries a second")
     axes.set_xticks(batches := [case["batch"] for case in cases], [str(b) for b in batches])
@@ -66,18 +66,24 @@ def limits(cases: list[Case], machine: Machine) -> Any:
     """How much of what the machine can do at most the peers do that look at all items."""
     import matplotlib.pyplot as plt
 
-    figure, parts = plt.subplots(1, len(cases), figsize=(5 * len(cases), 6), sharey=True)
-    for case, axes in zip(cases, [parts] if len(cases) == 1 else parts, strict=True):
-        found = [e for e in entries(case, defaults=True) if PEERS[e[1]["peer"]].width]
-        found.sort(key=lambda entry: -entry[2])
+    figure, parts = plt.subplots(
+        1, len(cases), figsize=(5 * len(cases), 6), sharey=True, squeeze=False
+    )
+    fastest = sorted(entries(cases[-1], defaults=True), key=lambda entry: -entry[2])
+    order = [label for label, entry, _ in fastest if PEERS[entry["peer"]].width]
+    for case, axes in zip(cases, parts[0], strict=True):
+        found = {label: (entry, time) for label, entry, time in entries(case, defaults=True)}
         for place, limit in enumerate(LIMITS):
-            shares = [share(case, entry, seconds, limit, machine) for _, entry, seconds in found]
-            rows = [row + 0.27 * (1 - place) for row in range(len(found))]
+            shares = [
+                share(case, *found[label], limit, machine) if label in found else 0
+                for label in order
+            ]
+            rows = [row + 0.27 * (1 - place) for row in range(len(order))]
             axes.barh(rows, shares, height=0.25, label=limit)
-        axes.set_yticks(range(len(found)), [label for label, _, _ in found])
+        axes.set_yticks(range(len(order)), order)
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set(xlabel="share of the limit", title=f"batch {case['batch']}")
-        axes.legend()
+    parts[0][-1].legend(bbox_to_anchor=(1, 1), loc="upper left")
     return figure
 
 
@@ -92,19 +98,28 @@ def recall(cases: list[Case], machine: Machine) -> Any:
     """Time against recall: approximate peers at their settings, exact ones at recall 1."""
     import matplotlib.pyplot as plt
 
-    figure, parts = plt.subplots(1, len(cases), figsize=(5 * len(cases), 6))
-    for case, axes in zip(cases, [parts] if len(cases) == 1 else parts, strict=True):
+    figure, parts = plt.subplots(1, len(cases), figsize=(5 * len(cases), 6), squeeze=False)
+    for case, axes in zip(cases, parts[0], strict=True):
         curves: dict[str, list[tuple[float, float]]] = {}
         for _, entry, seconds in entries(case, defaults=False):
             ms = seconds / case["batch"] * 1e3
             curves.setdefault(entry["peer"], []).append((entry["recall"], ms))
         for peer, points in curves.items():
             axes.plot(
-                *zip(*sorted(points), strict=True), marker="*" if peer == OURS else "o", label=peer,
-                markersize=14 if peer == OURS else 5, zorder=3 if peer == OURS else 2,
+                *zip(*sorted(points), strict=True), marker="*" if peer == OURS else "o",
+                label=peer, markersize=14 if peer == OURS else 5, zorder=3 if peer == OURS else 2,
+                color=color(peer),
             )  # fmt: skip
         axes.set(yscale="log", xlabel="recall", title=f"batch {case['batch']}")
         axes.grid(alpha=0.3)
-    axes.set_ylabel("milliseconds a query")
+    parts[0][0].set_ylabel("milliseconds a query")
     axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
     return figure
+
+
+def color(peer: str) -> Any:
+    """A color of its own for each peer."""
+    import matplotlib as mpl
+
+    names = [name for name in PEERS if name != OURS]
+    return "black" if peer == OURS else mpl.colormaps["tab20"](names.index(peer) % 20)

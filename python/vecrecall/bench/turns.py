@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -28,6 +29,7 @@ THREADS = (
 )
 LONG = 30.0  # seconds: one timing of what takes so long says enough
 LIMIT = 600.0  # seconds that a peer has for one answer
+PAUSE = 0.1  # seconds before a timing: threads of OpenBLAS spin for 0.07 s after a call
 NOT_INSTALLED = "not installed"
 
 
@@ -69,6 +71,7 @@ class Turns:
         Why a peer is missing.
     pipes : dict
         To the processes that are still there.
+    limit : float
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Turns:
         self.absent: dict[str, str] = {}
         self.pipes: dict[str, Connection] = {}
         self._processes: dict[str, SpawnProcess] = {}
-        self._limit = limit
+        self.limit = limit
         self._progress = progress or Progress()
         self._folder = tempfile.TemporaryDirectory(prefix="vecrecall-bench-")
         for place, (name, package) in enumerate(packages.items(), 1):
@@ -169,6 +172,7 @@ class Turns:
             Under which time and answer are kept; default the name.
         """
         label = label or name
+        time.sleep(PAUSE)
         with contextlib.suppress(OSError):  # its process has ended: what follows says why
             self.pipes[name].send(task)
         timed = self._receive(name, label)
@@ -206,10 +210,10 @@ class Turns:
     def _receive(self, name: str, doing: str) -> Any:
         """Wait for a peer, which may end or fail meanwhile: then None."""
         try:
-            if self.pipes[name].poll(self._limit):
+            if self.pipes[name].poll(self.limit):
                 answer = self.pipes[name].recv()
             else:
-                answer = _Failed(f"took longer than {self._limit:.0f} s")
+                answer = _Failed(f"took longer than {self.limit:g} s")
         except (EOFError, OSError):
             answer = _Failed(self._death(name))
         if not isinstance(answer, _Failed):
