@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import vecrecall as vr
 from vecrecall import _coerce
 from vecrecall.bench import machine, vectors
 from vecrecall.bench.peers import F32, FORCED, OURS, PEERS, Metric
@@ -105,6 +106,7 @@ def run(options: Options) -> Report:
         If an option, a file or an environment variable of the library cannot be used.
     """
     try:
+        vr.isa()  # which an environment variable may have set to what there is not
         threads = _coerce.threads(options.threads)
         items, queries = _read(options)
     except (ValueError, TypeError) as error:

@@ -14,6 +14,7 @@ from vecrecall.bench.search import SLOW
 
 Report = dict[str, Any]
 
+UNSTEADY = 2
 SAMPLED = "a sample of the vectors"
 
 
@@ -107,6 +108,12 @@ def _about_queries(data: Report) -> str:
 def _notes(report: Report) -> Iterator[str]:
     if any(not peer["exact"] for peer in report["peers"].values()):
         yield "~ approximate. recall: the share of the exact lists, near ties counted as found"
+    unsteady = [name for name, peer in report["peers"].items() if _spread(peer) > UNSTEADY]
+    if unsteady:
+        yield (
+            f"some turns took {UNSTEADY} times as long as others, is the machine busy? "
+            f"{', '.join(unsteady)}"
+        )
     if not report["together"]:
         yield "one peer after the other, since memory would not hold all: ratios are less certain"
     if report["not_installed"]:
@@ -121,3 +128,8 @@ def _notes(report: Report) -> Iterator[str]:
         f"medians of {report['repeats']} turns, one where a call takes over {SLOW:.0f} s; at most "
         f"{report['limit_s']:.0f} s for an answer"
     )
+
+
+def _spread(peer: dict[str, Any]) -> float:
+    """Compare the slowest turn with the fastest, at the batch where they differ most."""
+    return max((max(times) / min(times) for times in peer["ms"].values()), default=1.0)
