@@ -23,7 +23,8 @@ from vecrecall.bench.turns import NOT_INSTALLED
 Report = dict[str, Any]
 
 BATCHES = (1, 16, 256)
-SAMPLE = 512  # rows that stand for queries where there are none
+SAMPLE = 512  # queries: a sample of those that there are, or of the vectors
+LISTS = 1 << 25  # ids in the lists of all queries
 SMALL = 100_000  # items: an index that is slow to build takes seconds then
 SHORT, PATIENT = 60.0, 3600.0  # seconds for an answer, without and with slow indexes
 COPIES = 2  # of the items in a peer's process while it builds
@@ -63,7 +64,7 @@ class Options:
     vectors : Path
         A ``.npy`` file of rows.
     queries : Path, optional
-        Another; default a sample of the rows.
+        Another, of which a sample is taken; default a sample of the rows.
     k : int
     metric : str
     threads : int, optional
@@ -132,9 +133,10 @@ def _read(options: Options) -> tuple[F32, F32]:
         raise ValueError(f"json: expected a file in a directory that exists, got {options.json}")
     items = vectors.read(options.vectors, "vectors", options.metric)
     _coerce.at_most(options.k, "k", 1, len(items))
-    if options.queries is None:
-        return items, vectors.sample(items, SAMPLE, options.seed)
-    return items, vectors.read(options.queries, "queries", options.metric, items.shape[1])
+    queries = items
+    if options.queries:
+        queries = vectors.read(options.queries, "queries", options.metric, items.shape[1])
+    return items, vectors.sample(queries, min(SAMPLE, max(1, LISTS // options.k)), options.seed)
 
 
 def _report(options: Options, items: F32, queries: F32, measured: machine.Machine) -> Report:
@@ -201,7 +203,7 @@ def _add(report: Report, batch: int, found: dict[str, dict[str, Any]]) -> None:
         peer = report["peers"][entry["peer"]]
         peer["ms"][str(batch)] = [seconds / batch * 1e3 for seconds in entry["seconds"]]
         peer["recall"] = entry["recall"]  # the last, of the largest batch, has the most queries
-        ours = report["peers"][OURS]["ms"].get(str(batch))
+        ours = report["peers"].get(OURS, {"ms": {}})["ms"].get(str(batch))
         if ours:
             peer["times_ours"][str(batch)] = middle(peer, batch) / float(np.median(ours))
 

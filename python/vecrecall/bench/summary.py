@@ -98,7 +98,7 @@ def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
 
 def _about_queries(data: Report) -> str:
     if data["queries_from"] != SAMPLED:
-        return f"{data['queries']} queries from {data['queries_from']}"
+        return f"{data['queries']} queries from {data['queries_from']} (a sample, if it has more)"
     return (
         f"{data['queries']} queries are {SAMPLED}, as they are: most find themselves first, "
         "which is easy for approximate searches"

@@ -70,7 +70,7 @@ def write(rows: F32, path: Path, metric: Metric) -> None:
 
 
 def sample(rows: F32, count: int, seed: int) -> F32:
-    """Take rows as queries.
+    """Take rows as queries: all in their order, if they are not too many.
 
     Parameters
     ----------
@@ -83,5 +83,6 @@ def sample(rows: F32, count: int, seed: int) -> F32:
     -------
     ndarray of float32, shape (min(n, count), d)
     """
-    rng = np.random.default_rng(seed)
-    return rows[rng.choice(len(rows), min(len(rows), count), replace=False)]
+    if len(rows) <= count:
+        return rows
+    return rows[np.random.default_rng(seed).choice(len(rows), count, replace=False)]
