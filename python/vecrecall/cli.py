@@ -157,10 +157,13 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     parser.add_argument(
         "--queries", type=Path, metavar="FILE",
-        help=f"another, of the same width, of which {bench.SAMPLE} rows are taken; default: so many of "
-        "the vectors as they are, most of which then find themselves first",
+        help=f"another, of the same width, of which {bench.SAMPLE} rows are taken; default: so "
+        "many of the vectors as they are, most of which then find themselves first",
     )  # fmt: skip
-    parser.add_argument("-k", type=whole, default=100, metavar="K", help="(default: %(default)s)")
+    parser.add_argument(
+        "-k", type=whole, default=100, metavar="K",
+        help="items a query (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
     parser.add_argument(
         "--threads", type=whole, metavar="N", help="of each peer (default: as vecrecall info says)"

@@ -37,7 +37,7 @@ KEYS = {
     "limit_s": "seconds that a peer had to build, and for an answer",
     "repeats": "how many turns there were",
     "together": "whether all peers were there at a time, so that they were timed in turn",
-    "peers.<name>.exact": "whether it looks at every item in float32",
+    "peers.<name>.exact": "whether its lists are exact, near ties in float32 aside",
     "peers.<name>.setting": "of an approximate search, its default here; null for others",
     "peers.<name>.build_s": "seconds that building the index took",
     "peers.<name>.megabytes": "by how much its process grew; null where the system does not say",

@@ -43,7 +43,7 @@ class Peer(NamedTuple):
     package, module : str
         What is installed, and what is imported.
     exact : bool
-        Whether it looks at every item in float32.
+        Whether its lists are exact, near ties in float32 aside.
     build : callable
         From items, metric and threads to a `Ready`.
     knob : str
