@@ -182,6 +182,15 @@ def _faiss_flat(items: F32, metric: Metric, threads: int) -> Ready:
     return _faiss(lambda n: "Flat")(items, metric, threads)
 
 
+def _faiss_flat_avx2(items: F32, metric: Metric, threads: int) -> Ready:
+    import faiss
+
+    config = getattr(faiss, "SIMDConfig", None)  # not in older versions
+    if config is not None and config.get_level_name() != "AVX2":
+        raise RuntimeError(f"expected AVX2, FAISS runs on {config.get_level_name()}")
+    return _faiss_flat(items, metric, threads)
+
+
 def _faiss_panorama(items: F32, metric: Metric, threads: int) -> Ready:
     import faiss
 
@@ -295,7 +304,7 @@ PEERS = {
     "vecrecall-avx2": Peer("vecrecall", "vecrecall", True, _ours_avx2, width=1),
     "numpy": Peer("numpy", "numpy", True, _numpy),
     "faiss-flat": Peer("faiss-cpu", "faiss", True, _faiss_flat),
-    "faiss-flat-avx2": Peer("faiss-cpu", "faiss", True, _faiss_flat, environment=_AVX2),
+    "faiss-flat-avx2": Peer("faiss-cpu", "faiss", True, _faiss_flat_avx2, environment=_AVX2),
     "faiss-panorama": Peer("faiss-cpu", "faiss", True, _faiss_panorama),
     "hnswlib-brute": Peer("hnswlib", "hnswlib", True, _hnswlib_brute),
     "usearch-exact": Peer("usearch", "usearch.index", True, _usearch_exact),
