@@ -17,7 +17,7 @@ SCORES = 1 << 27  # of a matrix that a peer keeps at a time: 512 MB in float32
 
 
 def _keep(value: int) -> None:
-    """Nothing can be set."""
+    """Set nothing: there is no knob."""
 
 
 class Ready(NamedTuple):
@@ -234,13 +234,12 @@ def _usearch_exact(items: F32, metric: Metric, threads: int) -> Ready:
     from usearch.index import search
 
     name = "l2sq" if metric == "l2" else "ip"
-    return Ready(lambda q, k: np.atleast_2d(_usearch(search, items, q, k, name, threads)))
 
+    def k_best(q: F32, k: int) -> npt.NDArray[Any]:
+        # One list of keys where there is one query.
+        return np.atleast_2d(search(items, q, k, name, exact=True, threads=threads).keys)
 
-def _usearch(
-    search: Callable[..., Any], items: F32, q: F32, k: int, metric: str, threads: int
-) -> Any:
-    return search(items, q, k, metric, exact=True, threads=threads).keys
+    return Ready(k_best)
 
 
 def _scann_searcher(builder: Any, threads: int) -> Any:

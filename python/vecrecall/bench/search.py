@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.bench.machine import resident
-from vecrecall.bench.peers import F32, OURS, PEERS, Metric, Ready
+from vecrecall.bench.peers import F32, PEERS, Metric, Ready
 from vecrecall.bench.progress import Progress
 from vecrecall.bench.truth import Truth
 from vecrecall.bench.turns import LIMIT, Turns
@@ -209,7 +209,7 @@ class Searches:
         -------
         dict
             By label, which is the peer's name and its setting, if it has any: `peer`, `setting`,
-            `exact`, `version`, `seconds` a call in each turn, and `recall`.
+            `exact`, `seconds` a call in each turn, and `recall`.
         """
         tasks = {
             label(name, setting): (name, Task(*regime, setting))
@@ -267,20 +267,3 @@ def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for entry, values in found.items()
         if values["exact"] and values["recall"] < 1
     ]
-
-
-def median(found: Mapping[str, Mapping[str, Any]], entry: str = OURS) -> float:
-    """Tell the middle time of an entry.
-
-    Parameters
-    ----------
-    found : dict
-        As `Searches.measure` gives it.
-    entry : str, default: "vecrecall"
-
-    Returns
-    -------
-    float
-        Seconds a call.
-    """
-    return float(np.median(found[entry]["seconds"]))
