@@ -1,81 +1,90 @@
-"""Assignment against pure NumPy: a matrix product, the squared lengths, argmin."""
+"""Nearest centroids against pure NumPy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from benchmarks import numpy_clusters
+from benchmarks.numpy_clusters import wide
+from benchmarks.numpy_lists import F32, I64, Floats
 
-F32 = npt.NDArray[np.float32]
 SIZES = [(50_000, 64, 100), (20_000, 64, 1024), (10_000, 384, 256)]
 CHECKED = 2000
-BLOCK = 4096  # points a product, so that the scores stay near
-
-engines = pytest.mark.parametrize("engine", ["vecrecall", "numpy"])
 
 
-def points_and_rows(n: int, d: int, k: int) -> tuple[F32, F32]:
+@pytest.fixture(scope="module", params=SIZES, ids="{0[0]}x{0[1]}to{0[2]}".format)
+def case(request: pytest.FixtureRequest) -> tuple[F32, F32]:
     """Gaussian points, and some of them as centroids."""
+    n, d, k = request.param
     rng = np.random.default_rng(1)
     points = rng.standard_normal((n, d), dtype=np.float32)
     return points, points[rng.choice(n, k, replace=False)]
 
 
-@pytest.fixture(scope="module", params=SIZES, ids=["x".join(map(str, size)) for size in SIZES])
-def case(request: pytest.FixtureRequest) -> tuple[F32, F32]:
-    return points_and_rows(*request.param)
+def size(case: tuple[F32, F32]) -> dict[str, int]:
+    (n, d), k = case[0].shape, len(case[1])
+    return {"points": n, "dims": d, "centroids": k, "products": n * d * k}
 
 
-def numpy_assign(points: F32, centroids: F32, m: int = 1) -> npt.NDArray[np.int64]:
-    """The m nearest by |c|^2 - 2 xc, in the type of the points."""
-    half = (centroids * centroids).sum(axis=1) / 2
-    labels = np.empty((len(points), m), np.int64)
-    for start in range(0, len(points), BLOCK):
-        far = half - points[start : start + BLOCK] @ centroids.T
-        if m == 1:
-            labels[start : start + BLOCK, 0] = far.argmin(axis=1)
-            continue
-        near = np.argpartition(far, m, axis=1)[:, :m]
-        order = np.argsort(np.take_along_axis(far, near, 1), axis=1, kind="stable")
-        labels[start : start + BLOCK] = np.take_along_axis(near, order, 1)
-    return labels
+def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", "cosine"]) -> None:
+    points, centroids = case
+
+    def check() -> None:
+        # In float64 random distances lie apart: the same labels.
+        some = points[:CHECKED]
+        found = vr.assign(some, centroids, m=m, metric=metric).labels
+        expected = numpy_clusters.assign(wide(some), wide(centroids), m, metric)
+        np.testing.assert_array_equal(found, expected)
+
+    race(
+        {
+            "vecrecall": lambda: vr.assign(points, centroids, m=m, metric=metric),
+            "numpy": lambda: numpy_clusters.assign(points, centroids, m, metric),
+        },
+        check,
+        m=m,
+        metric=metric,
+        **size(case),
+    )
 
 
-def numpy_sums(
-    points: F32, centroids: F32
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """The sums of each cluster's points in float64, added in row order, and their counts."""
-    labels = numpy_assign(points, centroids)[:, 0]
+@pytest.mark.parametrize("m", [1, 4], ids="m{}".format)
+def test_l2(race: Any, case: tuple[F32, F32], m: int) -> None:
+    race_assign(race, case, m, "l2")
+
+
+def test_cosine(race: Any, case: tuple[F32, F32]) -> None:
+    race_assign(race, case, 1, "cosine")
+
+
+def numpy_sums(points: Floats, centroids: Floats) -> tuple[Floats, I64]:
+    labels = numpy_clusters.assign(points, centroids)[:, 0]
     k = len(centroids)
-    sums = [np.bincount(labels, column, minlength=k) for column in points.T]
-    return np.stack(sums, axis=1), np.bincount(labels, minlength=k)
+    return numpy_clusters.cluster_sums(points, labels, k), np.bincount(labels, minlength=k)
 
 
-@pytest.mark.parametrize("m", [1, 4])
-@engines
-def test_assign(benchmark, case: tuple[F32, F32], m: int, engine: str) -> None:
+def test_sums(race: Any, case: tuple[F32, F32]) -> None:
+    """The nearest centroids, and what the points of each add up to."""
     points, centroids = case
-    benchmark.group = f"{m} of {len(centroids)} centroids, {len(points)} x {points.shape[1]}"
-    # Random distances lie further apart than their rounding to float32 moves them.
-    found = vr.assign(points[:CHECKED], centroids, m=m).labels
-    expected = numpy_assign(points[:CHECKED].astype(np.float64), centroids.astype(np.float64), m)
-    assert np.array_equal(found, expected)
-    if engine == "vecrecall":
-        benchmark(vr.assign, points, centroids, m=m)
-    else:
-        benchmark(numpy_assign, points, centroids, m)
 
+    def check() -> None:
+        some = points[:CHECKED]
+        _, found = vr.assign(some, centroids, sums=True)
+        sums, counts = numpy_sums(wide(some), wide(centroids))
+        np.testing.assert_array_equal(found.counts, counts)
+        # Two orders of n float64 additions differ by at most 2 n u of the sum of sizes.
+        most = CHECKED * 2.0**-52 * CHECKED * float(np.abs(some).max())
+        np.testing.assert_allclose(found.sums, sums, rtol=0, atol=most)
 
-@engines
-def test_sums(benchmark, case: tuple[F32, F32], engine: str) -> None:
-    points, centroids = case
-    benchmark.group = f"sums of {len(centroids)} clusters, {len(points)} x {points.shape[1]}"
-    _, found = vr.assign(points[:CHECKED], centroids, sums=True)
-    some = points[:CHECKED].astype(np.float64)
-    sums, counts = numpy_sums(some, centroids.astype(np.float64))
-    assert np.array_equal(found.counts, counts)
-    assert np.array_equal(found.sums, sums)  # the same order of float64 additions
-    if engine == "vecrecall":
-        benchmark(vr.assign, points, centroids, sums=True)
-    else:
-        benchmark(numpy_sums, points, centroids)
+    race(
+        {
+            "vecrecall": lambda: vr.assign(points, centroids, sums=True),
+            "numpy": lambda: numpy_sums(points, centroids),
+        },
+        check,
+        **size(case),
+    )

@@ -1,13 +1,19 @@
-"""Data on which int8 codes do not select: a search must cost little more than one without."""
+"""Data on which int8 codes do not select: a search must cost little more than one without codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from benchmarks.numpy_lists import F32, Lists, NumpyIndex, assert_same_lists, exact_search
 from vecrecall import _core
+from vecrecall.runtime import get_num_threads
 
-F32 = npt.NDArray[np.float32]
-N, DIM, K, BATCH = 100_000, 64, 100, 64
+N, DIM, K, BATCH = 50_000, 64, 100, 64
+CHECKED = 8
 
 
 def tiny_spread(rng: np.random.Generator) -> F32:
@@ -27,19 +33,36 @@ def equal_rows(rng: np.random.Generator) -> F32:
     return np.repeat(rng.standard_normal((1, DIM), dtype=np.float32), N, axis=0)
 
 
-@pytest.mark.parametrize("codes", [True, False], ids=["int8", "float32"])
+@pytest.mark.parametrize("race", ["vecrecall", "float32", "numpy"], indirect=True)
 @pytest.mark.parametrize("make", [tiny_spread, one_huge_dimension, equal_rows])
-def test_fallback(benchmark, make, codes: bool) -> None:
-    benchmark.group = f"top-{K} of {N} x {DIM}, batch {BATCH}, {make.__name__}"
+def test_fallback(race: Any, make: Callable[[np.random.Generator], F32]) -> None:
     rng = np.random.default_rng(1)
     items = make(rng)
     queries = rng.standard_normal((BATCH, DIM), dtype=np.float32)
-    indexes = [
-        _core.FlatIndex(items, None, _core.Metric.ip, None, False, with_codes, 2).snapshot()
-        for with_codes in (True, False)
-    ]
-    answers = [index.search(queries, K, None, None, -np.inf, 2) for index in indexes]
-    for a, b in zip(answers[0][:3], answers[1][:3], strict=True):
-        assert np.array_equal(a, b)
-    index = indexes[0 if codes else 1]
-    benchmark(index.search, queries, K, None, None, -np.inf, 2)
+    threads = get_num_threads()
+
+    def search(codes: bool) -> Callable[[], Lists]:
+        index = _core.FlatIndex(items, None, _core.Metric.ip, None, False, codes, threads)
+        now = index.snapshot()
+        return lambda: Lists(*now.search(queries, K, None, None, -np.inf, threads)[:2])
+
+    with_codes, without, theirs = search(True), search(False), NumpyIndex(items)
+
+    def check() -> None:
+        expected = exact_search(queries[:CHECKED], items, K)
+        for found in (with_codes(), without()):
+            assert_same_lists(Lists(*(a[:CHECKED] for a in found)), expected)
+
+    race(
+        {
+            "vecrecall": with_codes,
+            "float32": without,
+            "numpy": lambda: theirs.search(queries, K),
+        },
+        check,
+        items=N,
+        dims=DIM,
+        k=K,
+        queries=BATCH,
+        products=BATCH * N * DIM,
+    )

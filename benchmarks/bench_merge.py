@@ -1,30 +1,26 @@
-"""Merging against vectorised NumPy: one sort by user and id for the whole batch."""
+"""Merging the lists of channels against vectorised NumPy, by every policy."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from benchmarks import numpy_merge
+from benchmarks.numpy_lists import Lists, assert_same_lists
 from vecrecall.policies import RRF, Interleave, Maximum, Policy, Priority, Quota, WeightedSum
 
 ITEMS, USERS, CHANNELS = 1_000_000, 256, 8
+WIDTH, K = 200, 200
+AUTHORS, LIMIT = 2000, 2
 NAMES = [f"c{c}" for c in range(CHANNELS)]
-SIZES = [(200, 200), (500, 500)]
-POLICIES: dict[str, Policy] = {
-    "WeightedSum": WeightedSum(normalize="minmax"),
-    "Maximum": Maximum(normalize="max"),
-    "Interleave": Interleave(),
-    "Priority": Priority(dict.fromkeys(NAMES, 30)),
-    "Quota": Quota(None),
-}
-
-Lists = dict[str, vr.SearchResult]
-Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+NORMALIZE = ["none", "minmax", "zscore", "max", "l2"]
+Channels = dict[str, vr.SearchResult]
 
 
-def channel_lists(width: int) -> Lists:
+def channel_lists(width: int) -> Channels:
     """Half of a list from what all channels may find for the user, half from all items."""
     rng = np.random.default_rng(1)
     common = rng.integers(0, ITEMS, (USERS, 2 * width))
@@ -42,53 +38,103 @@ def channel_lists(width: int) -> Lists:
     return lists
 
 
-def rrf_with_numpy(lists: Lists, k: int) -> Found:
-    """Reciprocal rank fusion of full lists; a stable sort keeps the channels' order in the sums."""
-    ids = np.concatenate([found.ids for found in lists.values()], axis=1)
-    users, places = ids.shape
-    width = places // len(lists)
-    terms = np.tile(1 / (60 + np.arange(1.0, width + 1)), (users, len(lists))).ravel()
-    keys = (np.arange(users)[:, None] * ITEMS + ids).ravel()
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    # bincount adds in order, where reduceat may add in pairs
-    owner = np.cumsum(np.r_[False, keys[1:] != keys[:-1]])
-    sums = np.bincount(owner, terms[order]).astype(np.float32)
-    user, item = np.divmod(keys[starts], ITEMS)
-    best = np.lexsort((item, -sums, user))
-    first = np.searchsorted(user, np.arange(users))
-    chosen = best[first[:, None] + np.arange(k)]
-    return item[chosen], sums[chosen]
+@pytest.fixture(scope="module")
+def lists() -> Channels:
+    return channel_lists(WIDTH)
 
 
-@pytest.fixture(scope="module", params=SIZES, ids=[f"{w}to{k}" for w, k in SIZES])
-def case(request: pytest.FixtureRequest) -> tuple[Lists, int]:
-    width, k = request.param
-    return channel_lists(width), k
+def size(width: int = WIDTH, k: int = K) -> dict[str, int]:
+    return {"users": USERS, "channels": CHANNELS, "width": width, "k": k}
 
 
-@pytest.mark.parametrize("engine", ["vecrecall", "provenance", "numpy"])
-def test_rrf(benchmark, case: tuple[Lists, int], engine: str) -> None:
-    lists, k = case
-    width = lists["c0"].ids.shape[1]
-    benchmark.group = f"RRF of {CHANNELS} x {width} to {k}, {USERS} users, one thread"
-    found = vr.merge(lists, k, RRF(), provenance=False, threads=1)
-    ids, scores = rrf_with_numpy(lists, k)
-    assert np.array_equal(found.ids, ids)
-    assert np.array_equal(found.scores, scores)
-    if engine == "numpy":
-        benchmark(rrf_with_numpy, lists, k)
-    else:
-        benchmark(vr.merge, lists, k, RRF(), provenance=engine == "provenance", threads=1)
+def race_policy(race: Any, lists: Channels, policy: Policy, with_numpy: Any) -> None:
+    def ours() -> vr.MergeResult:
+        return vr.merge(lists, K, policy, provenance=False)
+
+    race(
+        {"vecrecall": ours, "numpy": with_numpy},
+        lambda: assert_same_lists(ours(), with_numpy()),
+        policy=repr(policy),
+        **size(),
+    )
 
 
-@pytest.mark.parametrize("provenance", [True, False], ids=["provenance", "plain"])
-@pytest.mark.parametrize("name", POLICIES)
-def test_policy(benchmark, case: tuple[Lists, int], name: str, provenance: bool) -> None:
-    lists, k = case
-    width = lists["c0"].ids.shape[1]
-    benchmark.group = f"{name} of {CHANNELS} x {width} to {k}, {USERS} users, one thread"
-    found = benchmark(vr.merge, lists, k, POLICIES[name], provenance=provenance, threads=1)
-    assert (found.counts == k).all()
-    assert all(len(set(row)) == k for row in found.ids.tolist())
+@pytest.mark.parametrize("width", [200, 500], ids="{0}to{0}".format)
+def test_rrf(race: Any, width: int) -> None:
+    lists = channel_lists(width)
+
+    def ours() -> vr.MergeResult:
+        return vr.merge(lists, width, RRF(), provenance=False)
+
+    def with_numpy() -> Lists:
+        return numpy_merge.rrf(lists, width)
+
+    race(
+        {"vecrecall": ours, "numpy": with_numpy},
+        lambda: assert_same_lists(ours(), with_numpy()),
+        **size(width, width),
+    )
+
+
+def test_provenance(race: Any, lists: Channels) -> None:
+    """RRF, with each item's ranks and scores in all channels."""
+
+    def check() -> None:
+        found = vr.merge(lists, K, RRF())
+        expected = numpy_merge.rrf_with_provenance(lists, K)
+        assert_same_lists(found, expected)
+        np.testing.assert_array_equal(found.channels, expected.channels)
+        np.testing.assert_array_equal(found.ranks, expected.ranks)
+        np.testing.assert_array_equal(found.channel_scores, expected.channel_scores)
+
+    race(
+        {
+            "vecrecall": lambda: vr.merge(lists, K, RRF()),
+            "numpy": lambda: numpy_merge.rrf_with_provenance(lists, K),
+        },
+        check,
+        **size(),
+    )
+
+
+def test_caps(race: Any, lists: Channels) -> None:
+    """RRF, at most two items of an author."""
+    authors = np.random.default_rng(2).integers(0, AUTHORS, ITEMS)
+    caps = vr.Caps(np.arange(ITEMS), authors, LIMIT)
+
+    def ours() -> vr.MergeResult:
+        return vr.merge(lists, K, RRF(), caps=caps, provenance=False)
+
+    def with_numpy() -> Lists:
+        return numpy_merge.rrf_with_caps(lists, K, authors, LIMIT)
+
+    def check() -> None:
+        found = ours()
+        assert (found.ids != numpy_merge.rrf(lists, K).ids).any()  # some item is over its cap
+        assert_same_lists(found, with_numpy())
+
+    race({"vecrecall": ours, "numpy": with_numpy}, check, authors=AUTHORS, limit=LIMIT, **size())
+
+
+@pytest.mark.parametrize("normalize", NORMALIZE)
+def test_weighted_sum(race: Any, lists: Channels, normalize: Any) -> None:
+    policy = WeightedSum(normalize=normalize)
+    race_policy(race, lists, policy, lambda: numpy_merge.by_score(lists, K, normalize))
+
+
+def test_maximum(race: Any, lists: Channels) -> None:
+    policy = Maximum(normalize="max")
+    race_policy(race, lists, policy, lambda: numpy_merge.by_score(lists, K, "max", largest=True))
+
+
+def test_interleave(race: Any, lists: Channels) -> None:
+    race_policy(race, lists, Interleave(), lambda: numpy_merge.interleave(lists, K))
+
+
+def test_priority(race: Any, lists: Channels) -> None:
+    policy = Priority(dict.fromkeys(NAMES, 20))
+    race_policy(race, lists, policy, lambda: numpy_merge.priority(lists, K, 20))
+
+
+def test_quota(race: Any, lists: Channels) -> None:
+    race_policy(race, lists, Quota(None), lambda: numpy_merge.quota(lists, K))

@@ -1,37 +1,90 @@
-"""Pooling against pure NumPy: a gather and add.reduceat."""
+"""Pooling of bags of different lengths against pure NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from benchmarks.numpy_lists import F32, I64, Floats
 
-ROWS, DIM, BAGS, LENGTH = 200_000, 64, 20_000, 20
+ROWS, DIM, BAGS, LONGEST, FIRST = 100_000, 64, 10_000, 39, 5
+MODES = ["sum", "mean", "max", "weighted", "first"]
+
+
+def numpy_pool(table: Floats, values: I64, offsets: I64, weights: Any, mode: str) -> Floats:
+    """The j-th rows of all bags at once, the longest bags first, so that they are a prefix.
+
+    Five times as fast as np.add.reduceat over all rows gathered, and as fast as gathering
+    them alone: what is added to stays in the cache. It adds in the order of entries.
+    """
+    if mode == "first":
+        values, offsets = first_valid(values, offsets)
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    starts, left = offsets[:-1][order], -lengths[order]
+    sums = np.zeros((len(lengths), table.shape[1]), table.dtype)
+    for j in range(-left[0]):
+        bags = np.searchsorted(left, -j)
+        places = starts[:bags] + j
+        rows = table[values[places]]
+        if mode == "max":
+            np.maximum(sums[:bags], rows, out=sums[:bags]) if j else np.copyto(sums[:bags], rows)
+            continue
+        if weights is not None:
+            rows *= weights[places, None]
+        sums[:bags] += rows
+    if mode == "mean":
+        sums /= np.maximum(-left, 1)[:, None]
+    pooled = np.empty_like(sums)
+    pooled[order] = sums
+    return pooled
+
+
+def first_valid(values: I64, offsets: I64) -> tuple[I64, I64]:
+    """The first few entries of every bag that are not -1, as bags of their own."""
+    valid = np.r_[0, np.cumsum(values >= 0)]  # how many valid ones are before each place
+    before = np.repeat(valid[offsets[:-1]], np.diff(offsets))
+    used = (values >= 0) & (valid[:-1] - before < FIRST)
+    counted = np.r_[0, np.cumsum(used)]
+    return values[used], counted[offsets]
 
 
 @pytest.fixture(scope="module")
-def table() -> npt.NDArray[np.float32]:
+def table() -> F32:
     return np.random.default_rng(1).standard_normal((ROWS, DIM), dtype=np.float32)
 
 
-@pytest.mark.parametrize("mode", ["sum", "weighted"])
-@pytest.mark.parametrize("engine", ["vecrecall", "numpy"])
-def test_pool(benchmark, table, mode: str, engine: str) -> None:
-    benchmark.group = f"{mode} of {BAGS} bags of {LENGTH} rows, table {ROWS} x {DIM}"
+@pytest.mark.parametrize("mode", MODES)
+def test_pool(race: Any, table: F32, mode: str) -> None:
     rng = np.random.default_rng(2)
-    rows = vr.Ragged(rng.integers(0, ROWS, BAGS * LENGTH), np.arange(BAGS + 1) * LENGTH)
-    weights = rng.random(BAGS * LENGTH) if mode == "weighted" else None
+    offsets = np.r_[0, np.cumsum(rng.integers(0, LONGEST + 1, BAGS))]
+    values = rng.integers(0, ROWS, offsets[-1])
+    if mode == "first":
+        values[rng.random(len(values)) < 0.1] = -1
+    weights = rng.random(len(values)) if mode == "weighted" else None
+    narrow = None if weights is None else weights.astype(np.float32)
+    bags = vr.Ragged(values, offsets)
+    options: dict[str, Any] = {"mode": mode} if mode in ("sum", "mean", "max") else {}
+    if mode == "first":
+        options["first"] = FIRST
 
-    def with_numpy(dtype: npt.DTypeLike = np.float32) -> npt.NDArray[np.floating]:
-        gathered = table[rows.values].astype(dtype, copy=False)
-        if weights is not None:
-            gathered = gathered * weights.astype(dtype)[:, None]
-        return np.add.reduceat(gathered, rows.offsets[:-1], axis=0)
+    def check() -> None:
+        # The same order of float64 operations, then one rounding: the same bits.
+        wide = numpy_pool(table.astype(np.float64), values, offsets, weights, mode)
+        found = vr.pool(table, bags, weights, **options)
+        np.testing.assert_array_equal(found, wide.astype(np.float32))
 
-    # The same order of float64 additions, then one rounding: the same bits.
-    expected = with_numpy(np.float64).astype(np.float32)
-    assert np.array_equal(vr.pool(table, rows, weights), expected)
-    if engine == "vecrecall":
-        benchmark(vr.pool, table, rows, weights)
-    else:
-        benchmark(with_numpy)
+    race(
+        {
+            "vecrecall": lambda: vr.pool(table, bags, weights, **options),
+            "numpy": lambda: numpy_pool(table, values, offsets, narrow, mode),
+        },
+        check,
+        bags=BAGS,
+        entries=len(values),
+        rows=ROWS,
+        dims=DIM,
+    )

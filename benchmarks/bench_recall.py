@@ -1,4 +1,6 @@
-"""Recall by many channels, beside their searches alone; the self-join, beside a batch search."""
+"""Recall by many channels against pure NumPy: searches without what was seen, then a merge."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -6,49 +8,46 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
+from benchmarks import numpy_merge
+from benchmarks.numpy_lists import F32, Lists, NumpyIndex, assert_same_lists
 
-ITEMS, DIM, K, CHANNELS = 200_000, 64, 200, 8
+ITEMS, DIM, K, CHANNELS, SEEN = 50_000, 64, 200, 8, 200
 
 
 @pytest.fixture(scope="module")
-def index() -> vr.FlatIndex:
-    vectors = np.random.default_rng(1).standard_normal((ITEMS, DIM), dtype=np.float32)
-    return vr.FlatIndex(vectors, metric="cosine")
+def items() -> F32:
+    return np.random.default_rng(1).standard_normal((ITEMS, DIM), dtype=np.float32)
 
 
-@pytest.mark.parametrize("part", ["searches alone", "recall"])
-@pytest.mark.parametrize("users", [1, 64])
-def test_recall(benchmark: Any, index: vr.FlatIndex, users: int, part: str) -> None:
-    benchmark.group = f"{CHANNELS} channels over {ITEMS} x {DIM}, {users} users"
+@pytest.mark.parametrize("users", [1, 64], ids="users{}".format)
+def test_recall(race: Any, items: F32, users: int) -> None:
     rng = np.random.default_rng(2)
     names = [f"tower {c}" for c in range(CHANNELS)]
     vectors = {name: rng.standard_normal((users, DIM), dtype=np.float32) for name in names}
-    seen = vr.Ragged(rng.integers(0, ITEMS, users * 200), np.arange(users + 1) * 200)
-    batch = vr.RequestBatch(vectors=vectors, seen=seen)
+    seen = rng.integers(0, ITEMS, (users, SEEN))
+    batch = vr.RequestBatch(
+        vectors=vectors, seen=vr.Ragged(seen.ravel(), np.arange(users + 1) * SEEN)
+    )
+    index = vr.FlatIndex(items, metric="cosine")
     channels = {name: vr.channels.UserToItem(index, vector=name) for name in names}
     recaller = vr.Recaller(channels, vr.policies.RRF())
+    theirs = NumpyIndex(items, "cosine")
+    exactly = NumpyIndex(items.astype(np.float64), "cosine")
 
-    def searches() -> dict[str, vr.SearchResult]:
-        return {name: index.search(vectors[name], K, exclude=seen) for name in names}
+    def with_numpy(index: NumpyIndex = theirs, exact: bool = False) -> Lists:
+        lists = {
+            name: index.search(queries.astype(index.items.dtype, copy=False), K, seen, exact=exact)
+            for name, queries in vectors.items()
+        }
+        return numpy_merge.rrf(lists, K)
 
-    expected = vr.merge(searches(), K, vr.policies.RRF())
-    assert np.array_equal(recaller.recall(batch, K).ids, expected.ids)
-    if part == "recall":
-        benchmark(recaller.recall, batch, K)
-    else:
-        benchmark(searches)
-
-
-@pytest.mark.parametrize("part", ["batch search", "self-join"])
-def test_neighbors(benchmark: Any, part: str) -> None:
-    n, k = 40_000, 100
-    benchmark.group = f"each of {n} x {DIM} against all, k = {k}"
-    vectors = np.random.default_rng(3).standard_normal((n, DIM), dtype=np.float32)
-    index = vr.FlatIndex(vectors, metric="cosine")
-    own = vr.Ragged(np.arange(n), np.arange(n + 1))
-    expected = index.search(vectors, k, exclude=own)
-    assert np.array_equal(index.neighbors(k).ids.values, expected.ids.ravel())
-    if part == "self-join":
-        benchmark.pedantic(index.neighbors, (k,), rounds=5)
-    else:
-        benchmark.pedantic(index.search, (vectors, k), rounds=5)
+    race(
+        {"vecrecall": lambda: recaller.recall(batch, K), "numpy": with_numpy},
+        lambda: assert_same_lists(recaller.recall(batch, K), with_numpy(exactly, exact=True)),
+        items=ITEMS,
+        dims=DIM,
+        users=users,
+        channels=CHANNELS,
+        k=K,
+        products=CHANNELS * users * ITEMS * DIM,
+    )

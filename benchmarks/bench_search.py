@@ -1,60 +1,206 @@
 """Top-K against pure NumPy: matrix product, argpartition, sort of the k best."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from benchmarks.numpy_lists import (
+    F32,
+    I64,
+    Lists,
+    NumpyIndex,
+    assert_same_lists,
+    assert_scores_near,
+    exact_search,
+    packed,
+    unpacked,
+)
 
 N, DIM, K = 100_000, 64, 100
+CHECKED = 16  # queries whose lists are compared: float64 takes its time
+FILTERED = 64  # queries of a search with a filter
+
+
+def vectors(n: int, seed: int) -> F32:
+    return np.random.default_rng(seed).standard_normal((n, DIM), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
-def items() -> npt.NDArray[np.float32]:
-    return np.random.default_rng(1).standard_normal((N, DIM), dtype=np.float32)
+def items() -> F32:
+    return vectors(N, 1)
 
 
-def numpy_topk(q: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    scores = q @ x.T
-    best = np.argpartition(-scores, K, axis=1)[:, :K]
-    order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable")
-    return np.take_along_axis(best, order, 1)
+@pytest.fixture(scope="module", params=["ip", "l2", "cosine"])
+def both(request: pytest.FixtureRequest, items: F32) -> tuple[vr.FlatIndex, NumpyIndex]:
+    metric = request.param
+    return vr.FlatIndex(items, metric=metric, copy=False), NumpyIndex(items, metric)
 
 
-def numpy_topk_float64(q: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> list[set[int]]:
-    return [set(row) for row in numpy_topk(q.astype(np.float64), x.astype(np.float64)).tolist()]
+@pytest.fixture(scope="module")
+def by_ip(items: F32) -> tuple[vr.FlatIndex, NumpyIndex]:
+    return vr.FlatIndex(items, copy=False), NumpyIndex(items)
 
 
-@pytest.mark.parametrize("batch", [1, 16, 256])
-@pytest.mark.parametrize("engine", ["vecrecall", "numpy"])
-def test_topk(benchmark, items, batch: int, engine: str) -> None:
-    benchmark.group = f"top-{K} of {N} x {DIM}, batch {batch}"
-    queries = np.random.default_rng(2).standard_normal((batch, DIM), dtype=np.float32)
-    index = vr.FlatIndex(items, copy=False)
-    # Random scores lie further apart than float32 rounding: both must find the same items.
-    found = [set(row) for row in index.search(queries[:16], K).ids.tolist()]
-    assert found == numpy_topk_float64(queries[:16], items)
-    if engine == "vecrecall":
-        benchmark(index.search, queries, K)
-    else:
-        benchmark(numpy_topk, queries, items)
+def size(queries: int, scored: int = N) -> dict[str, Any]:
+    return {
+        "items": N,
+        "dims": DIM,
+        "k": K,
+        "queries": queries,
+        "products": queries * scored * DIM,
+    }
 
 
-@pytest.mark.parametrize("engine", ["vecrecall", "numpy"])
-def test_exclude(benchmark, items, engine: str) -> None:
-    benchmark.group = f"top-{K} of {N} x {DIM}, batch 64, 500 best ids excluded"
-    queries = np.random.default_rng(3).standard_normal((64, DIM), dtype=np.float32)
-    index = vr.FlatIndex(items, copy=False)
-    seen = index.search(queries, 500).ids
+@pytest.mark.parametrize("batch", [1, 16, 256], ids="batch{}".format)
+def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batch: int) -> None:
+    ours, theirs = both
+    queries = vectors(batch, 2)
 
-    def with_numpy() -> npt.NDArray[np.int64]:
-        scores = queries @ items.T
-        np.put_along_axis(scores, seen, -np.inf, 1)
-        return np.argpartition(-scores, K, axis=1)[:, :K]
+    def check() -> None:
+        some = queries[:CHECKED]
+        expected = exact_search(some, items, K, theirs.metric)
+        assert_same_lists(ours.search(some, K), expected)
+        assert_scores_near(theirs.search(some, K), expected, some, items, theirs.metric)
 
-    found = index.search(queries, K, exclude=seen).ids
-    assert [set(row) for row in found.tolist()] == [set(row) for row in with_numpy().tolist()]
-    if engine == "vecrecall":
-        benchmark(index.search, queries, K, exclude=seen)
-    else:
-        benchmark(with_numpy)
+    race(
+        {
+            "vecrecall": lambda: ours.search(queries, K),
+            "numpy": lambda: theirs.search(queries, K),
+        },
+        check,
+        metric=theirs.metric,
+        **size(batch),
+    )
+
+
+def test_no_index(race: Any, items: F32) -> None:
+    """`topk`, which prepares the items for one call."""
+    queries = vectors(16, 3)
+
+    def check() -> None:
+        expected = exact_search(queries, items, K)
+        assert_same_lists(vr.topk(queries, items, K), expected)
+
+    race(
+        {
+            "vecrecall": lambda: vr.topk(queries, items, K),
+            "numpy": lambda: NumpyIndex(items).search(queries, K),
+        },
+        check,
+        **size(16),
+    )
+
+
+def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """The 500 best of every query are not wanted."""
+    ours, theirs = by_ip
+    queries = vectors(FILTERED, 3)
+    seen = ours.search(queries, 500).ids
+
+    def check() -> None:
+        some, own = queries[:CHECKED], seen[:CHECKED]
+        expected = exact_search(some, items, K, exclude=own)
+        assert_same_lists(ours.search(some, K, exclude=own), expected)
+        assert_scores_near(theirs.search(some, K, own), expected, some, items, "ip")
+
+    race(
+        {
+            "vecrecall": lambda: ours.search(queries, K, exclude=seen),
+            "numpy": lambda: theirs.search(queries, K, exclude=seen),
+        },
+        check,
+        excluded=seen.shape[1],
+        **size(FILTERED),
+    )
+
+
+def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """A tenth of the items may be found; NumPy multiplies by these rows alone."""
+    ours, theirs = by_ip
+    queries = vectors(FILTERED, 4)
+    allowed = np.flatnonzero(np.random.default_rng(5).random(N) < 0.1)
+    mask = ours.mask(allowed)
+
+    def check() -> None:
+        some = queries[:CHECKED]
+        expected = exact_search(some, items, K, allow=allowed)
+        assert_same_lists(ours.search(some, K, allow=mask), expected)
+        assert_scores_near(theirs.search(some, K, allow=allowed), expected, some, items, "ip")
+
+    race(
+        {
+            "vecrecall": lambda: ours.search(queries, K, allow=mask),
+            "numpy": lambda: theirs.search(queries, K, allow=allowed),
+        },
+        check,
+        allowed=len(allowed),
+        **size(FILTERED, len(allowed)),
+    )
+
+
+def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
+    """What reaches a score: few enough that sorting them all is cheaper than a selection."""
+    ids = np.full((len(queries), K), -1)
+    scores = np.full((len(queries), K), -np.inf, np.float32)
+    for q in range(len(queries)):  # a row of scores at a time stays in the cache
+        row = index.scores(queries[q : q + 1])[0].astype(np.float32, copy=False)
+        columns = np.flatnonzero(row >= floor)
+        found, own = unpacked(np.sort(packed(row[columns], columns))[:K])
+        ids[q, : len(found)], scores[q, : len(found)] = found, own
+    return Lists(ids, scores)
+
+
+def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """A floor that some fifty items of a query reach."""
+    ours, theirs = by_ip
+    queries = vectors(FILTERED, 6)
+    floor = float(np.median(ours.search(queries, 50).scores[:, -1]))
+
+    def check() -> None:
+        some = queries[:CHECKED]
+        wide = NumpyIndex(items.astype(np.float64))
+        expected = numpy_above(wide, some.astype(np.float64), floor)
+        assert (expected.ids < 0).any()
+        assert (expected.ids[:, 0] >= 0).all()
+        assert_same_lists(ours.search(some, K, min_score=floor), expected)
+
+    race(
+        {
+            "vecrecall": lambda: ours.search(queries, K, min_score=floor),
+            "numpy": lambda: numpy_above(theirs, queries, floor),
+        },
+        check,
+        **size(FILTERED),
+    )
+
+
+def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """Given candidates, 500 a query; of equal number, so that NumPy needs no loop over queries."""
+    ours, theirs = by_ip
+    queries, wanted = vectors(FILTERED, 7), 500
+    candidates = np.random.default_rng(8).integers(0, N, (FILTERED, wanted))
+    rows = vr.Ragged(candidates.ravel(), np.arange(FILTERED + 1) * wanted)
+
+    def numpy_score(x: Any, q: Any, numbers: I64) -> Any:
+        return np.matmul(x[numbers], q[:, :, None])[:, :, 0]
+
+    def check() -> None:
+        exact = numpy_score(items.astype(np.float64), queries.astype(np.float64), candidates)
+        found = ours.score(queries, rows).values.reshape(exact.shape)
+        # Sums may cancel: d units of float64 of their terms, beside one unit of float32.
+        terms = DIM * np.abs(queries).max() * np.abs(items).max()
+        atol = DIM * 2.0**-53 * terms
+        np.testing.assert_allclose(found, exact, rtol=2**-23, atol=atol)
+
+    race(
+        {
+            "vecrecall": lambda: ours.score(queries, rows),
+            "numpy": lambda: numpy_score(theirs.items, queries, candidates),
+        },
+        check,
+        **size(FILTERED, wanted),
+    )

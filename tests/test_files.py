@@ -165,6 +165,21 @@ def test_a_missing_file(saved: Path) -> None:
     vr.FlatIndex.load(saved)
 
 
+def test_pipes_in_place_of_files(saved: Path) -> None:
+    for name in [*names_of(saved), "manifest"]:
+        file = saved / "manifest.json" if name == "manifest" else file_of(saved, name)
+        content = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(ValueError, match=f"path: expected a regular file, got .*{name}"):
+            vr.FlatIndex.load(saved)
+        with pytest.raises(ValueError, match=f"path: expected a regular file, got .*{name}"):
+            vr.Served(saved)
+        file.unlink()
+        file.write_bytes(content)
+    vr.FlatIndex.load(saved)
+
+
 @pytest.mark.parametrize("mmap", [True, False])
 def test_files_of_another_length(saved: Path, mmap: bool) -> None:
     for name in names_of(saved):
@@ -309,6 +324,28 @@ def test_numbers_that_cannot_be(
         vr.FlatIndex.load(saved)
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("ids", "i8"), ("bias", "f8"), ("order", "u4")])
+def test_arrays_of_no_values(rng: Rng, tmp_path: Path, name: str, dtype: str) -> None:
+    index = make(rng, "plain", "l2")
+    index.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    empty = _array_files.write(tmp_path / f"{name}-000000000000.npy", np.empty(0, dtype))
+    manifest["arrays"][name] = empty._asdict()
+    write_manifest(tmp_path, manifest)
+    assert_same_index(vr.FlatIndex.load(tmp_path), index, rng)  # they count as missing
+
+
+def test_rows_of_no_values(small: Path) -> None:
+    manifest = json.loads(json.dumps(SMALL))
+    for name, shape in (("rows", (4, 0)), ("centre", (0,))):
+        file = small / f"{name}-000000000000.npy"
+        file.unlink(missing_ok=True)
+        manifest["arrays"][name] = _array_files.write(file, np.empty(shape, "f4"))._asdict()
+    write_manifest(small, manifest)
+    with pytest.raises(ValueError, match="rows: expected at least one column, got none"):
+        vr.FlatIndex.load(small)
+
+
 def test_two_rows_with_one_place(saved: Path) -> None:
     file = file_of(saved, "order")
     array = np.load(file)
@@ -385,7 +422,20 @@ def test_hostile_shapes(small: Path, shape: list[int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "7", "null", '"x"', "[" * 100_000, '{"a":' * 100_000, "{", "\ud800", "9" * 9999],
+    [
+        "",
+        "[]",
+        "7",
+        '{"a": 1, "a": 1}',
+        '{"a": "\xe9"}',
+        "null",
+        '"x"',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "{",
+        "\ud800",
+        "9" * 9999,
+    ],
 )
 def test_manifests_that_are_none(small: Path, text: str) -> None:
     (small / "manifest.json").write_bytes(text.encode(errors="surrogatepass"))
@@ -393,8 +443,16 @@ def test_manifests_that_are_none(small: Path, text: str) -> None:
         vr.FlatIndex.load(small)
 
 
+def test_a_manifest_beyond_reason(small: Path) -> None:
+    write_manifest(small, SMALL)
+    with (small / "manifest.json").open("a") as file:
+        file.write(" " * (1 << 20))
+    with pytest.raises(ValueError, match="path: expected a manifest of at most 1048576 bytes"):
+        vr.FlatIndex.load(small)
+
+
 def test_newer_and_older_formats(small: Path) -> None:
-    for form in (1, 3, "2", None):
+    for form in (1, 3, 2.0, "2", None):
         write_manifest(small, {**SMALL, "format": form})
         with pytest.raises(ValueError, match=f"path: expected format 2, got {form!r}"):
             vr.FlatIndex.load(small)
@@ -408,6 +466,13 @@ def test_arrays_that_are_not_named(small: Path, left_out: str) -> None:
     arrays = {name: of for name, of in SMALL["arrays"].items() if name != left_out}
     write_manifest(small, {**SMALL, "arrays": arrays})
     with pytest.raises(ValueError, match=f"path: expected .*{left_out}"):
+        vr.FlatIndex.load(small)
+
+
+def test_arrays_that_no_index_has(small: Path) -> None:
+    arrays = {("cows" if name == "ids" else name): of for name, of in SMALL["arrays"].items()}
+    write_manifest(small, {**SMALL, "arrays": arrays})
+    with pytest.raises(ValueError, match="path: expected arrays of an index, got 'cows' in "):
         vr.FlatIndex.load(small)
 
 

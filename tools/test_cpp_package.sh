@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the C++ library into the folder given, and builds and runs a program that finds it there.
+# Installs the C++ library into the folder given, builds the examples with what is there and runs them:
+# one on indexes that Python saves, so `python` must have the package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,3 +10,4 @@ cmake --build "$folder/build" --target install >/dev/null
 cmake -S examples/cpp -B "$folder/example" -G Ninja -DCMAKE_PREFIX_PATH="$folder/installed" >/dev/null
 cmake --build "$folder/example" >/dev/null
 "$folder/example/nearest"
+python tools/check_saved_example.py "$folder/example/saved"

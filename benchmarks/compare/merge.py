@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from benchmarks import numpy_merge
 from benchmarks.compare.works import Case, chosen, complain, middle, needed
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS
@@ -53,38 +54,8 @@ def ours(provenance: bool) -> Fuse:
 
 
 def with_numpy(lists: Lists, k: int) -> Ids:
-    """Sort all users' items at once; a stable sort keeps the channels' order in the sums."""
-    ids = np.concatenate([found.ids for found in lists.values()], axis=1)
-    users, places = ids.shape
-    terms = 1 / (60 + np.arange(1.0, places // len(lists) + 1))
-    keys = (np.arange(users)[:, None] * ITEMS + ids).ravel()
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    new = np.r_[True, keys[1:] != keys[:-1]]
-    sums = np.bincount(np.cumsum(new) - 1, np.tile(terms, users * len(lists))[order])
-    user, item = np.divmod(keys[new], ITEMS)
-    best = np.lexsort((item, -sums.astype(np.float32), user))
-    first = np.searchsorted(user, np.arange(users))
-    return item[best[first[:, None] + np.arange(k)]]
-
-
-def with_numpy_by_rows(lists: Lists, k: int) -> Ids:
-    """Sort each user's items alone, as one number with their places; of equal sums any may stay."""
-    ids = np.concatenate([found.ids for found in lists.values()], axis=1)
-    places = ids.shape[1]
-    bits = (places - 1).bit_length()
-    keys = (ids << bits) | np.arange(places)
-    keys.sort(axis=1)
-    terms = np.tile(1 / (60 + np.arange(1.0, places // len(lists) + 1)), len(lists))
-    found = terms[keys & ((1 << bits) - 1)]
-    keys >>= bits
-    new = np.ones(keys.shape, bool)
-    np.not_equal(keys[:, 1:], keys[:, :-1], out=new[:, 1:])
-    below = np.zeros(keys.shape, np.float32)  # minus the sums, at an item's first place
-    below[new] = -np.add.reduceat(found.ravel(), np.flatnonzero(new))
-    best = np.sort(np.argpartition(below, k - 1, axis=1)[:, :k], axis=1)
-    order = np.argsort(np.take_along_axis(below, best, 1), axis=1, kind="stable")
-    return np.take_along_axis(keys, np.take_along_axis(best, order, 1), 1)
+    """Sort all users' items at once."""
+    return numpy_merge.rrf(lists, k).ids
 
 
 def with_dict(lists: Lists, k: int) -> Ids:
@@ -151,7 +122,6 @@ PEERS: dict[str, tuple[str, Fuse]] = {
     OURS: ("vecrecall", ours(False)),
     WITH_PROVENANCE: ("vecrecall", ours(True)),
     "numpy": ("numpy", with_numpy),
-    "numpy by rows": ("numpy", with_numpy_by_rows),
     "dict": ("", with_dict),
     "polars": ("polars", with_polars),
     "ranx": ("ranx", with_ranx),

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall._files import open_regular
+
 # What can be in a file: numbers, never objects.
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1")
 MOST_AXES = 2
@@ -54,10 +56,7 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
     The header is compared with the one that it should be, not read: nothing in it can do harm.
     """
     path = folder / stored.file
-    if not path.is_file():
-        path.stat()  # says that there is none, if so
-        raise ValueError(f"path: expected a regular file, got something else: {path}")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = _header(stored)
         count = math.prod(stored.shape)
         expected = len(header) + count * np.dtype(stored.dtype).itemsize

@@ -26,7 +26,8 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT = 2
-_OURS = re.compile(rf"[a-z_]+-[0-9a-f]{{12}}\.npy|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
+_ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
+_OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 
 Manifest = dict[str, Any]
 
@@ -111,7 +112,7 @@ def _manifest(path: Path, kind: str) -> Manifest:
     found, form = manifest.get("kind"), manifest.get("format")
     if found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
-    if form != FORMAT:
+    if type(form) is not int or form != FORMAT:
         raise ValueError(f"path: expected format {FORMAT}, got {form!r} in {path}")
     checksum = manifest.pop("checksum", None)
     if checksum != _sum(manifest):
@@ -135,7 +136,7 @@ def _stored(path: Path, name: str, of: object) -> Stored:
     if not isinstance(of, dict) or set(of) != set(Stored._fields):
         raise ValueError(f"path: expected {Stored._fields} of {name}, got {of!r} in {path}")
     file, dtype, shape, checksum = (of[field] for field in Stored._fields)
-    if not isinstance(file, str) or not _OURS.fullmatch(file):
+    if not isinstance(file, str) or not _ARRAY.fullmatch(file):
         raise ValueError(f"path: expected the name of a file for {name}, got {file!r} in {path}")
     if dtype not in _array_files.DTYPES:
         raise ValueError(f"path: expected a dtype of numbers for {name}, got {dtype!r} in {path}")

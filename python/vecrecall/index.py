@@ -25,6 +25,10 @@ METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Met
 INVALID = {"raise": False, "empty": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
+# What may be in a saved one; the C++ loader (`cpp/src/files`) has the same list.
+_PARTS = frozenset(
+    ("rows", "centre", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
+)
 
 
 class FlatIndex:
@@ -546,6 +550,9 @@ class FlatIndex:
         skipped = arrays.pop("skipped", None)
         if skipped is None or skipped.dtype != np.int64 or skipped.ndim != 1:
             raise ValueError(f"path: expected a vector of skipped ids in {path}")
+        unknown = set(arrays) - _PARTS
+        if unknown:
+            raise ValueError(f"path: expected arrays of an index, got {min(unknown)!r} in {path}")
         index = cls.__new__(cls)
         index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
         try:

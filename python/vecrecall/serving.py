@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall._files import MANIFEST
+from vecrecall._files import MANIFEST, open_regular
 from vecrecall.index import FlatIndex
 from vecrecall.ragged import RaggedLike
 from vecrecall.results import SearchResult
@@ -160,7 +160,8 @@ class Served:
         return f"Served({str(self.path)!r}, {self.index!r})"
 
     def _manifest(self) -> bytes:
-        return (self.path / MANIFEST).read_bytes()
+        with open_regular(self.path / MANIFEST) as file:
+            return file.read()
 
     def _newest(self) -> tuple[bytes, FlatIndex]:
         """Load until no save comes in between: what is loaded is then what the manifest names."""

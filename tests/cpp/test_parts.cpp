@@ -172,6 +172,9 @@ void check_refusals(const Copied& whole) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     check_refused(whole, [](Copied& c) { c.rows.resize(c.rows.size() - kDim); });
     check_refused(whole, [](Copied& c) { c.centre.pop_back(); });
+    IndexParts flat = whole.parts();
+    flat.rows.dim = flat.centre.size = flat.codes.size = flat.code_bounds.size = 0;
+    CHECK_THROWS(FlatIndex{flat}, std::invalid_argument);
     check_refused(whole, [](Copied& c) { c.row_terms.push_back(0); });
     check_refused(whole, [](Copied& c) { c.ids.pop_back(); });
     check_refused(whole, [](Copied& c) { c.bias.pop_back(); });
@@ -192,6 +195,26 @@ void check_refusals(const Copied& whole) {
     check_refused(whole, [](Copied& c) { c.code_bounds[0] = 0; });
 }
 
+// What is missing may have a pointer all the same, as empty arrays have.
+void check_empty_parts(const Copied& whole) {
+    IndexParts missing = whole.parts();
+    missing.ids = {};
+    missing.bias = {};
+    missing.order = {};
+    IndexParts empty = missing;
+    empty.ids.data = whole.ids.data() + whole.ids.size();
+    empty.bias.data = whole.bias.data() + whole.bias.size();
+    empty.order.data = whole.order.data() + whole.order.size();
+    const FlatIndex a(missing);
+    const FlatIndex b(empty);
+    check_same(a, b);
+    std::vector<std::int64_t> x(a.size());
+    std::vector<std::int64_t> y(b.size());
+    a.snapshot().ids(x.data());
+    b.snapshot().ids(y.data());
+    CHECK(x == y);
+}
+
 }  // namespace
 
 int main() {
@@ -206,6 +229,7 @@ int main() {
             CHECK(!whole.codes.empty());
             check_same(FlatIndex(whole.parts()), index);
             check_refusals(whole);
+            check_empty_parts(whole);
             check_damaged(whole);
         }
     }

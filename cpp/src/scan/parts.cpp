@@ -34,6 +34,7 @@ void check_sizes(const IndexParts& parts) {
     if (n > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         refuse("rows", "fewer than 2^31", std::to_string(n));
     }
+    if (parts.rows.dim == 0) refuse("rows", "at least one column", "none");
     check_size("centre", parts.centre.size, parts.rows.dim);
     check_size_if_there("ids", parts.ids, n);
     check_size_if_there("bias", parts.bias, n);
@@ -71,6 +72,14 @@ void check_each(const char* part, const ArrayView<T>& array, const char* expecte
     for (std::size_t i = 0; i < array.size; ++i) {
         if (!good(i)) refuse(part, expected, std::to_string(array.data[i]));
     }
+}
+
+// What is missing is known by a null pointer from here on, not by its size.
+IndexParts without_empty(IndexParts parts) {
+    if (parts.ids.size == 0) parts.ids = {};
+    if (parts.bias.size == 0) parts.bias = {};
+    if (parts.order.size == 0) parts.order = {};
+    return parts;
 }
 
 // The bounds that certificates are made of. Those of a block may be infinite, where it has none.
@@ -119,8 +128,9 @@ Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
     auto centre = std::make_shared<const Centre>(
         centre_at(kernels::active(), parts.centre.data, parts.rows.dim));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
-    return Items(std::make_shared<const Segment>(parts, std::move(centre), std::move(owner)),
-                 coded);
+    return Items(
+        std::make_shared<const Segment>(without_empty(parts), std::move(centre), std::move(owner)),
+        coded);
 }
 
 }  // namespace vecrecall::scan

@@ -1,0 +1,64 @@
+"""Joining the lists of shards, and those of a user's several vectors, against vectorised NumPy."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+import vecrecall as vr
+from benchmarks import numpy_merge
+from benchmarks.numpy_lists import assert_same_lists
+
+ROWS, WIDTH, K = 1024, 200, 200
+SHARDS, GROUP = 8, 4
+
+
+def result(rng: np.random.Generator, low: int, high: int) -> vr.SearchResult:
+    """Full lists of random scores; every id once in a list."""
+    ids = np.stack([rng.choice(high - low, WIDTH, replace=False) for _ in range(ROWS)]) + low
+    scores = -np.sort(-rng.standard_normal((ROWS, WIDTH), dtype=np.float32))
+    return vr.SearchResult(ids, scores, np.full(ROWS, WIDTH, np.int32))
+
+
+def test_shards(race: Any) -> None:
+    rng = np.random.default_rng(1)
+    results = [result(rng, 10_000 * s, 10_000 * (s + 1)) for s in range(SHARDS)]
+    race(
+        {
+            "vecrecall": lambda: vr.merge_shards(results, K),
+            "numpy": lambda: numpy_merge.shards(results, K),
+        },
+        lambda: assert_same_lists(vr.merge_shards(results, K), numpy_merge.shards(results, K)),
+        rows=ROWS,
+        shards=SHARDS,
+        width=WIDTH,
+        k=K,
+    )
+
+
+@pytest.mark.parametrize("how", ["max", "sum"])
+def test_groups(race: Any, how: Literal["max", "sum"]) -> None:
+    """Groups of equal size, so that NumPy needs no padding; half the items are in two rows."""
+    rows = result(np.random.default_rng(2), 0, 500)
+    offsets = np.arange(0, ROWS + 1, GROUP)
+
+    def check() -> None:
+        found = vr.merge_groups(rows, offsets, K, how=how)
+        expected = numpy_merge.groups(rows, GROUP, K, how)
+        assert_same_lists(found, expected)
+        np.testing.assert_array_equal(found.hits, expected.hits)
+        np.testing.assert_array_equal(found.winner, expected.winner)
+
+    race(
+        {
+            "vecrecall": lambda: vr.merge_groups(rows, offsets, K, how=how),
+            "numpy": lambda: numpy_merge.groups(rows, GROUP, K, how),
+        },
+        check,
+        rows=ROWS,
+        group=GROUP,
+        width=WIDTH,
+        k=K,
+    )

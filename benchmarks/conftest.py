@@ -1,0 +1,108 @@
+"""Races: what the package does and what NumPy does, in one group, with the same answer.
+
+A benchmark takes the fixture `race` and calls it once. It runs once for each engine, `vecrecall`
+and `numpy`; `pytest.mark.parametrize("race", [...], indirect=True)` names others. A group is a test
+with its parameters but without the engine: its name stays the same as long as the test's does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+NUMPY, OURS = "numpy", "vecrecall"
+# Seconds for each benchmark that is done with five runs by then. pytest-benchmark's own default, 1,
+# would make the whole take minutes more.
+MAX_TIME = "0.2"
+ROUNDS = 7  # where each needs something fresh
+
+
+class Race:
+    """One engine's turn in a group."""
+
+    def __init__(self, benchmark: Any, engine: str, engines: set[str], checked: set[str]) -> None:
+        self.benchmark = benchmark
+        self.engine = engine
+        self.engines = engines
+        self.checked = checked
+
+    def __call__(
+        self,
+        runs: Mapping[str, Callable[..., Any]],
+        check: Callable[[], None],
+        *,
+        fresh: Mapping[str, Callable[[], Any]] | None = None,
+        **about: int | str,
+    ) -> None:
+        """Check the answers, then time this turn's engine.
+
+        `fresh` makes what a run changes: it is called before every round, and the run gets what it
+        made. `about` says what is timed, for runs that are saved.
+        """
+        assert set(runs) == self.engines, "a run for each engine of the test"
+        group = self.benchmark.group
+        if group not in self.checked:  # once a group, unless it fails: then for every engine
+            check()
+            self.checked.add(group)
+        self.benchmark.extra_info.update(about)
+        run = runs[self.engine]
+        if fresh is None:
+            self.benchmark(run)
+            return
+        make = fresh[self.engine]
+        self.benchmark.pedantic(run, setup=lambda: ((make(),), {}), rounds=ROUNDS)
+
+
+@pytest.fixture(scope="session")
+def checked_groups() -> set[str]:
+    """Groups whose answers are known to be the same."""
+    return set()
+
+
+@pytest.fixture(params=[OURS, NUMPY])
+def race(request: pytest.FixtureRequest, benchmark: Any, checked_groups: set[str]) -> Race:
+    engines = engines_of(request.node)
+    benchmark.group = group_of(request.node, request.param)
+    return Race(benchmark, request.param, engines, checked_groups)
+
+
+def engines_of(test: pytest.Item) -> set[str]:
+    """Name what a test compares; whoever does not compare with NumPy is told so."""
+    engines = [OURS, NUMPY]
+    for mark in test.iter_markers("parametrize"):
+        if mark.args[0] == "race":
+            engines = [*mark.args[1]]
+    if engines.count(NUMPY) != 1 or engines.count(OURS) != 1 or len(set(engines)) < len(engines):
+        pytest.fail(
+            f"{test.name}: expected {OURS!r}, {NUMPY!r} and others, each once, got {engines}",
+            pytrace=False,
+        )
+    return set(engines)
+
+
+def group_of(test: pytest.Item, engine: str) -> str:
+    """Name a group by file, test (where it is called otherwise) and parameters."""
+    parts = test.callspec.id.split("-")  # type: ignore[attr-defined]  # it has parameters
+    parts.remove(engine)
+    file = test.path.stem.removeprefix("bench_")
+    name = test.originalname.removeprefix("test_")  # type: ignore[attr-defined]
+    return " ".join([f"{file}:", *[name] * (name != file), *parts])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse a benchmark without a baseline, as soon as it is collected."""
+    if "race" not in inspect.signature(metafunc.function).parameters:
+        pytest.fail(
+            f"{metafunc.function.__name__}: expected the fixture race, which compares with NumPy",
+            pytrace=False,
+        )
+    engines_of(metafunc.definition)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Shorten the default, but not what somebody asks for."""
+    if config.getoption("benchmark_max_time", None) == "1.0":
+        config.option.benchmark_max_time = MAX_TIME
