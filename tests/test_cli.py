@@ -52,7 +52,7 @@ def test_info_names_what_is_not_installed(
     assert "no-such-package not installed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["info", "demo"])
+@pytest.mark.parametrize("command", ["info", "demo", "bench --vectors none.npy"])
 @pytest.mark.parametrize(
     ("variable", "value"), [("VECRECALL_ISA", "sse"), ("VECRECALL_NUM_THREADS", "many")]
 )
@@ -60,7 +60,7 @@ def test_a_bad_environment_is_one_line(
     command: str, variable: str, value: str, demo_packages: None
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "vecrecall", command],
+        [sys.executable, "-m", "vecrecall", *command.split()],
         capture_output=True,
         text=True,
         env={**os.environ, variable: value},
@@ -77,6 +77,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "demo" in shown
     assert "info" in shown
+    assert "bench" in shown
     assert main(["demo", "--help"]) == 0
     shown = capsys.readouterr().out
     assert [

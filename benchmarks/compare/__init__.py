@@ -1,1 +1,1 @@
-"""vecrecall beside its peers: each in a process of its own, timed in turn."""
+"""vecrecall beside its peers: each in a process of its own, timed in turn (`vecrecall.bench`)."""

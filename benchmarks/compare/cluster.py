@@ -1,27 +1,24 @@
-"""python -m benchmarks.compare.cluster: assignment and k-means beside the peers, in one run.
-
-Each peer has a process of its own; they are timed in turn, several times over, and their answers
-compared with ours: labels one by one, centres by the inertia that the same exact code finds.
-"""
+"""Assignment and k-means: labels are compared one by one, centres by the inertia that the same
+exact code finds."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.turns import THREADS, Turns, version
+from benchmarks.compare import works
+from benchmarks.compare.works import chosen, complain, middle, needed
+from vecrecall.bench.machine import Machine, version
+from vecrecall.bench.peers import OURS
+from vecrecall.bench.report import figure, table
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 Answer = npt.NDArray[Any]
@@ -30,7 +27,7 @@ SAME = 0.99  # float32 distances err at near ties, not more often than that
 
 
 class Case(NamedTuple):
-    """A row of the targets; `rounds` is 0 for an assignment."""
+    """What is measured; `rounds` is 0 for an assignment."""
 
     points: int
     dim: int
@@ -53,12 +50,8 @@ class Case(NamedTuple):
         return points, points[rng.choice(self.points, self.clusters, replace=False)]
 
 
-CASES = {
-    "assign-500": Case(500_000, 64, 500),
-    "assign-4096": Case(200_000, 64, 4096),
-    "assign-384": Case(200_000, 384, 1000),
-    "kmeans": Case(1_000_000, 64, 500, 20),
-}
+ASSIGNMENTS = [Case(500_000, 64, 500), Case(200_000, 64, 4096), Case(200_000, 384, 1000)]
+FITS = [Case(1_000_000, 64, 500, 20)]
 
 
 # Assignment: points, centroids, threads to labels
@@ -148,10 +141,7 @@ class Peer(NamedTuple):
     package: str
     assign: Callable[[F32, F32, int], Answer]
     fit: Callable[[F32, Case, int], Answer] | None
-    slow: bool = False  # a fit takes minutes
-
-    def does(self, case: Case, slow: bool) -> bool:
-        return not case.rounds or (self.fit is not None and (slow or not self.slow))
+    slow: bool = False  # a fit takes minutes: only where it is asked for by name, or quick
 
 
 PEERS = {
@@ -165,7 +155,6 @@ PEERS = {
 
 def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> None:
     """Warm up, then time one call whenever asked; the answer goes with the time."""
-    os.dup2(2, 1)  # what libraries print is not part of the tables
     points, centroids = case.data(seed)
     assign, fit = PEERS[name].assign, PEERS[name].fit
 
@@ -184,104 +173,90 @@ def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> No
         pipe.send((time.perf_counter() - start, np.asarray(answer)))
 
 
-class Run(Turns):
-    """One case: the peers' processes, their times and answers."""
-
-    def __init__(self, case: Case, names: list[str], seed: int, threads: int) -> None:
-        super().__init__(work, {n: PEERS[n].package for n in names}, (case, seed, threads))
-        self.case = case
-
-    def judge(self, seed: int, threads: int) -> dict[str, float]:
-        """The share of labels that are ours, or the inertia of the centres."""
-        ours = self.answers["vecrecall"]
-        if not self.case.rounds:
-            return {n: float(np.mean(labels == ours)) for n, labels in self.answers.items()}
-        points = self.case.data(seed)[0]
-        return {
-            name: -float(vr.assign(points, centers, threads=threads).scores.sum(dtype=np.float64))
-            for name, centers in self.answers.items()
-        }
-
-
-def table(run: Run, quality: dict[str, float], limits: dict[str, float]) -> str:
-    """Every peer's line; a k-means counts as if it had measured every distance."""
-    case = run.case
-    lines = [
-        f"\n{case.title()}\n",
-        "| peer | version | seconds | spread | times ours | G products/s | of float32 limit "
-        f"| of int8 limit | {'inertia (times ours)' if case.rounds else 'same labels'} |",
-        "|---|---|---|---|---|---|---|---|---|",
+def assignments(args: argparse.Namespace, machine: Machine) -> list[works.Case]:
+    """Print a table for each assignment."""
+    return [
+        measured("assign", case, list(PEERS), args, machine) for case in sized(ASSIGNMENTS, args)
     ]
-    ours = float(np.median(run.times["vecrecall"]))
-    for name, times in run.times.items():
-        middle = float(np.median(times))
-        rate = case.points * case.dim * case.clusters * max(1, case.rounds) / middle / 1e9
-        good = f"{quality[name]:.6f}"
-        if case.rounds:
-            good = f"{quality[name]:.8g} ({quality[name] / quality['vecrecall']:.5f})"
-        lines.append(
-            f"| {name} | {version(PEERS[name].package)} | {middle:.4f} "
-            f"| {min(times):.4f} to {max(times):.4f} | {middle / ours:.2f} | {rate:.0f} "
-            f"| {rate / limits['float32']:.2f} | {rate / limits['int8']:.2f} | {good} |"
+
+
+def fits(args: argparse.Namespace, machine: Machine) -> list[works.Case]:
+    """Print a table for k-means."""
+    wanted = args.only or ()
+    names = [
+        name
+        for name, peer in PEERS.items()
+        if peer.fit is not None and (args.quick or not peer.slow or name in wanted)
+    ]
+    return [measured("kmeans", case, names, args, machine) for case in sized(FITS, args)]
+
+
+def sized(cases: list[Case], args: argparse.Namespace) -> list[Case]:
+    return [case.quick() if args.quick else case for case in cases]
+
+
+def measured(
+    work_name: str, case: Case, names: list[str], args: argparse.Namespace, machine: Machine
+) -> works.Case:
+    """Time the peers in turn, compare their answers, print a table."""
+    packages = {name: PEERS[name].package for name in chosen(names, args.only)}
+    given = (case, args.seed, args.threads)
+    with Turns(work, packages, given, threads=args.threads, limit=args.limit) as turns:
+        turns.measure(args.repeats)
+        quality = judge(case, turns, args)
+    found = {"work": work_name, **case._asdict(), "absent": turns.absent}
+    measure = "inertia" if case.rounds else "same labels"
+    found["peers"] = {n: {"seconds": t, measure: quality[n]} for n, t in turns.times.items()}
+    needed(found, OURS)
+    print(tables(case, found, measure, machine), flush=True)
+    complain(problems(case, quality))
+    return found
+
+
+def judge(case: Case, turns: Turns, args: argparse.Namespace) -> dict[str, float]:
+    """The share of labels that are ours, or the inertia of the centres."""
+    if not case.rounds:
+        ours = turns.answers.get(OURS)
+        return {n: float(np.mean(labels == ours)) for n, labels in turns.answers.items()}
+    points = case.data(args.seed)[0]
+    return {
+        name: -float(vr.assign(points, centers, threads=args.threads).scores.sum(dtype=np.float64))
+        for name, centers in turns.answers.items()
+    }
+
+
+def problems(case: Case, quality: dict[str, float]) -> list[str]:
+    """Assignments that are not ours."""
+    return [
+        f"{name}: expected the same labels, {same:.1%} of them are"
+        for name, same in quality.items()
+        if not case.rounds and same < SAME
+    ]
+
+
+def tables(case: Case, found: works.Case, measure: str, machine: Machine) -> str:
+    """Every peer's line; a k-means counts as if it had measured every distance."""
+    head = ["peer", "version", "seconds", "spread", "times ours", "G products/s"]
+    head += ["of float32 limit", "of int8 limit", measure]
+    ours, best = middle(found, OURS), found["peers"][OURS][measure]
+    assert ours is not None
+    rows = []
+    for name, entry in found["peers"].items():
+        times, good = entry["seconds"], entry[measure]
+        seconds = float(np.median(times))
+        rate = case.points * case.dim * case.clusters * max(1, case.rounds) / seconds / 1e9
+        rows.append(
+            [
+                name,
+                version(PEERS[name].package) or "",
+                figure(seconds),
+                f"{figure(min(times))} to {figure(max(times))}",
+                figure(seconds / ours),
+                f"{rate:.0f}",
+                f"{rate / machine.limits.float32:.2f}",
+                f"{rate / machine.limits.int8:.2f}",
+                f"{good:.8g} ({good / best:.5f} of ours)" if case.rounds else f"{good:.6f}",
+            ]
         )
-    lines += [f"| {name} | | {why} | | | | | | |" for name, why in run.absent.items()]
-    return "\n".join(lines)
-
-
-def check(run: Run, quality: dict[str, float]) -> None:
-    """Times of other answers than ours would say nothing."""
-    if run.case.rounds:
-        return
-    for name, same in quality.items():
-        if same < SAME:
-            raise SystemExit(f"{name}: expected the same labels, {same:.1%} of them are")
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.cluster", description=__doc__
-    )
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--only", nargs="+", choices=sorted(PEERS), help="these peers")
-    parser.add_argument("--slow", action="store_true", help="scikit-learn's KMeans, too")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="small sizes, 2 repeats")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    args = parser.parse_args()
-    if args.quick:
-        args.repeats = min(args.repeats, 2)
-    return args
-
-
-def main() -> int:
-    """Print a table for each case."""
-    args = parse()
-    for variable in THREADS:  # before the peers' processes start, which inherit them
-        os.environ[variable] = str(args.threads)
-    names = ["vecrecall", *[n for n in args.only or PEERS if n != "vecrecall"]]
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
-    cases = []
-    for case in [CASES[name].quick() if args.quick else CASES[name] for name in args.case]:
-        who = [n for n in names if PEERS[n].does(case, args.slow or args.quick)]
-        run = Run(case, who, args.seed, args.threads)
-        run.measure(args.repeats)
-        if "vecrecall" in run.absent:
-            raise SystemExit("vecrecall: expected times, its process ended")
-        quality = run.judge(args.seed, args.threads)
-        check(run, quality)
-        print(table(run, quality, limits), flush=True)
-        measure = "inertia" if case.rounds else "same labels"
-        cases.append(
-            {**case._asdict(), "seconds": run.times, measure: quality, "absent": run.absent}
-        )
-    if args.json:
-        found = {"limits": limits, "threads": args.threads, "cases": cases}
-        args.json.write_text(json.dumps(found, indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    rows += [[name, "", why, *[""] * 6] for name, why in found["absent"].items()]
+    return f"\n{case.title()}\n\n{table(head, rows)}"

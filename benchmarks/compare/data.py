@@ -1,12 +1,15 @@
 """The data sets, made or read from installed packages; nothing is downloaded."""
 
-import json
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from vecrecall.bench import vectors
+from vecrecall.bench.search import ITEMS
+from vecrecall.bench.search import QUERIES as QUERY_FILE
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 512
@@ -73,12 +76,16 @@ DATA: dict[str, tuple[Maker, int, int]] = {
 }
 
 
+def make(name: str, n: int | None, seed: int) -> tuple[F32, F32]:
+    """Make or read a data set, or its first `n` items; the same in every process."""
+    maker, rows, d = DATA[name]
+    items, queries = maker(min(rows, n or rows), d, np.random.default_rng(seed))
+    return np.ascontiguousarray(items[:n]), queries
+
+
 def write(name: str, folder: Path, n: int | None, seed: int) -> dict[str, object]:
-    """Write items and queries of a data set as .npy files, and say what they are."""
-    make, rows, d = DATA[name]
-    items, queries = make(min(rows, n or rows), d, np.random.default_rng(seed))
-    np.save(folder / "items.npy", items)
-    np.save(folder / "queries.npy", queries)
-    about = {"name": name, "items": len(items), "dim": items.shape[1]}
-    (folder / "about.json").write_text(json.dumps(about))
-    return about
+    """Write items and queries of a data set where the peers read them, and say what they are."""
+    items, queries = make(name, n, seed)
+    vectors.write(items, folder / ITEMS, "ip")
+    vectors.write(queries, folder / QUERY_FILE, "ip")
+    return {"data": name, "items": len(items), "dim": items.shape[1]}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.cluster import THREADS
-from benchmarks.compare.data import DATA
+from benchmarks.compare.data import make
 from vecrecall.adapters.faiss import train_ivf
+from vecrecall.bench import machine
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 K = 10
@@ -43,9 +41,7 @@ class Case(NamedTuple):
         return f"{self.data}, {self.items:,} items"
 
     def load(self, seed: int) -> tuple[F32, F32]:
-        make, rows, dim = DATA[self.data]
-        items, queries = make(min(rows, self.items), dim, np.random.default_rng(seed))
-        return items[: self.items].copy(), queries
+        return make(self.data, self.items, seed)
 
 
 CASES = {
@@ -98,13 +94,14 @@ def scann_tree(items: F32, threads: int) -> Any:
 
 Build = Callable[[F32, int], Any]
 EXACT = "vecrecall"
-APPROXIMATE: dict[str, Build] = {
-    "faiss-ivf": faiss_ivf,
-    "faiss-hnsw": faiss_hnsw,
-    "hnswlib": hnswlib_graph,
-    "usearch": usearch_graph,
-    "scann": scann_tree,
+APPROXIMATE: dict[str, tuple[str, Build]] = {
+    "faiss-ivf": ("faiss-cpu", faiss_ivf),
+    "faiss-hnsw": ("faiss-cpu", faiss_hnsw),
+    "hnswlib": ("hnswlib", hnswlib_graph),
+    "usearch": ("usearch", usearch_graph),
+    "scann": ("scann", scann_tree),
 }
+BUILD_LIMIT = 3600.0  # seconds: graphs are built, then tuned to each target
 
 
 class Ready(NamedTuple):
@@ -125,7 +122,7 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
         seconds = time.perf_counter() - start
         n = len(targets)
         return [exact] * n, Ready(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
-    index = vr.wrap(APPROXIMATE[name](items, threads))
+    index = vr.wrap(APPROXIMATE[name][1](items, threads))
     built = time.perf_counter() - start
     tuned = []
     seconds_each = []
@@ -147,12 +144,11 @@ def work(
     name: str, case: Case, targets: list[float], seed: int, threads: int, pipe: Connection
 ) -> None:
     """Build and tune, then time one target and batch whenever asked, in ms a query."""
-    os.dup2(2, 1)  # what libraries print is not part of the tables
     vr.set_num_threads(threads)
     items, queries = case.load(seed)
     indexes, ready = prepare(name, items, queries, targets, threads)
     pipe.send(ready)
-    while (task := pipe.recv()) is not None:
+    while task := pipe.recv():
         place, batch = task
         rows = queries[: SINGLE if batch == 1 else batch]
         indexes[place].search(rows[:batch], K)
@@ -162,52 +158,38 @@ def work(
             for first in range(0, len(rows), batch):
                 indexes[place].search(rows[first : first + batch], K)
             asked += len(rows)
-        pipe.send(seconds * 1e3 / asked)
+        pipe.send((seconds / asked, None))
 
 
 class Run:
-    """One case: its processes, what they built, and the times at each target and batch."""
+    """One case: what the processes built, and the times at each target and batch."""
 
     def __init__(self, case: Case, names: list[str], args: argparse.Namespace) -> None:
         self.targets: list[float] = args.target
-        self.ready: dict[str, Ready] = {}
-        self.times: dict[tuple[str, int, int], list[float]] = {}
-        self.absent: list[str] = []
-        self.pipes: dict[str, Connection] = {}
-        context = multiprocessing.get_context("spawn")
-        for name in names:
-            print(f"  building {name} ...", file=sys.stderr, flush=True)
-            here, there = context.Pipe()
-            context.Process(
-                target=work,
-                args=(name, case, self.targets, args.seed, args.threads, there),
-                daemon=True,
-            ).start()
-            there.close()  # so that the end of the process is the end of the pipe
-            try:
-                self.ready[name] = here.recv()
-            except EOFError:
-                self.absent.append(name)
-                continue
-            self.pipes[name] = here
-
-    def measure(self, repeats: int) -> None:
-        """Time all in turn, then let the processes end."""
-        for _ in range(repeats):
-            for place in range(len(self.targets)):
-                for batch in BATCHES:
-                    for name, pipe in self.pipes.items():
-                        pipe.send((place, batch))
-                        self.times.setdefault((name, place, batch), []).append(pipe.recv())
-        for pipe in self.pipes.values():
-            pipe.send(None)
+        packages = {n: APPROXIMATE[n][0] if n != EXACT else "vecrecall" for n in names}
+        given = (case, self.targets, args.seed, args.threads)
+        with Turns(work, packages, given, threads=args.threads, limit=BUILD_LIMIT) as turns:
+            self.ready: dict[str, Ready] = dict(turns.ready)
+            tasks = {
+                (name, place, batch): (name, (place, batch))
+                for place in range(len(self.targets))
+                for batch in BATCHES
+                for name in self.ready
+            }
+            turns.run({str(key): task for key, task in tasks.items()}, args.repeats)
+            self.times = {key: turns.times[str(key)] for key in tasks if str(key) in turns.times}
+            self.absent = dict(turns.absent)
 
     def rows(self) -> list[dict[str, Any]]:
         """List what was measured, a row for each index and target."""
         rows = []
         for name, ready in self.ready.items():
+            if name in self.absent:
+                continue
             for place, target in enumerate(self.targets if name != EXACT else [1.0]):
-                times = {b: self.times[name, place, b] for b in BATCHES}
+                times = {
+                    b: [seconds * 1e3 for seconds in self.times[name, place, b]] for b in BATCHES
+                }
                 rows.append(
                     {
                         "index": name,
@@ -223,7 +205,7 @@ class Run:
         return rows
 
 
-def table(case: Case, rows: list[dict[str, Any]], absent: list[str]) -> str:
+def table(case: Case, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
     """Every index's line at every target."""
     lines = [
         f"\ntop-{K} of {case.title()}\n",
@@ -238,7 +220,7 @@ def table(case: Case, rows: list[dict[str, Any]], absent: list[str]) -> str:
             f"| {row['index']} | {row['target']}{missed} | {row['recall']:.4f} | {setting} "
             f"| {row['build']:.2f} | {row['tune']:.1f} | {one:.3f} | {many:.4f} |"
         )
-    lines += [f"| {name} | | failed | | | | | |" for name in absent]
+    lines += [f"| {name} | | {reason} | | | | | |" for name, reason in absent.items()]
     return "\n".join(lines)
 
 
@@ -264,20 +246,17 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Print a table for each case."""
     args = parse()
-    for variable in THREADS:  # before the processes start, which inherit them
-        os.environ[variable] = str(args.threads)
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
+    measured = machine.measure(args.threads)
+    print(measured.describe())
     cases = []
     for name in args.case:
         case = CASES[name]._replace(items=10_000) if args.quick else CASES[name]
         run = Run(case, args.only, args)
-        run.measure(args.repeats)
         rows = run.rows()
         print(table(case, rows, run.absent), flush=True)
         cases.append({**case._asdict(), "k": K, "rows": rows, "absent": run.absent})
     if args.json:
-        found = {"limits": limits, "threads": args.threads, "cases": cases}
+        found = {"machine": measured.as_json(), "cases": cases}
         args.json.write_text(json.dumps(found, indent=1))
     return 0
 

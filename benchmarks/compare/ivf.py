@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -19,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.data import DATA
-from benchmarks.compare.turns import THREADS, Turns, version
+from benchmarks.compare.data import make
 from vecrecall.adapters.faiss import train_ivf
+from vecrecall.bench import machine
+from vecrecall.bench.machine import version
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 PACKAGES = {"vecrecall": "vecrecall", "faiss": "faiss-cpu"}
@@ -43,8 +43,7 @@ class Case(NamedTuple):
 
     def rows(self, seed: int) -> tuple[F32, F32]:
         """Items and queries, the same in every process."""
-        make, most, dim = DATA[self.data]
-        return make(min(self.items, most), dim, np.random.default_rng(seed))
+        return make(self.data, self.items, seed)
 
     def title(self) -> str:
         return f"IVF{self.lists},Flat over {self.items:,} items ({self.data}), {self.metric}"
@@ -78,7 +77,6 @@ def build(name: str, items: F32, case: Case, lists: int, threads: int) -> Any:
 
 def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> None:
     """Warm up, then time one build whenever asked; what its index finds goes with the time."""
-    os.dup2(2, 1)  # what libraries print is not part of the tables
     items, queries = case.rows(seed)
     build(name, items[:10_000], case, 64, threads)
     pipe.send(None)
@@ -146,14 +144,12 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Print a table for each case."""
     args = parse()
-    for variable in THREADS:
-        os.environ[variable] = str(args.threads)
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
+    print(machine.measure(args.threads).describe())
     cases = []
     for case in [CASES[name].quick() if args.quick else CASES[name] for name in args.case]:
-        turns = Turns(work, PACKAGES, (case, args.seed, args.threads))
-        turns.measure(args.repeats, long=np.inf)
+        given = (case, args.seed, args.threads)
+        with Turns(work, PACKAGES, given, threads=args.threads) as turns:
+            turns.measure(args.repeats, long=np.inf)
         if "vecrecall" not in turns.times:
             raise SystemExit("vecrecall: expected times, its process ended")
         text, recalls = table(case, turns, args.seed)

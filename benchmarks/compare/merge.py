@@ -1,16 +1,11 @@
-"""python -m benchmarks.compare.merge: reciprocal rank fusion beside what else can do it.
+"""Merging: reciprocal rank fusion beside what else can do it, on one thread.
 
-Each peer has a process of its own and one thread; they are timed in turn, several times over, and
-their lists compared with ours before. Times include what a peer needs to take the same arrays in.
+Lists are compared with ours. Times include what a peer needs to take the same arrays in.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import multiprocessing
-import os
-import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -20,11 +15,36 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks import numpy_merge
-from benchmarks.bench_merge import USERS, Channels, channel_lists
+from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from vecrecall.bench.machine import Machine, version
+from vecrecall.bench.peers import OURS
+from vecrecall.bench.report import figure, table
+from vecrecall.bench.turns import Turns
 
 Ids = npt.NDArray[np.int64]
-Fuse = Callable[[Channels, int], Ids]
-ONE_THREAD = ["POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"]
+Lists = dict[str, vr.SearchResult]
+Fuse = Callable[[Lists, int], Ids]
+
+ITEMS, CHANNELS, USERS = 1_000_000, 8, 1024
+SIZES = [(200, 200), (500, 500)]  # how long each channel's list is, and the merge's
+SAME = 0.99  # sums in another order differ in their last bits, and so may the order of near ties
+WITH_PROVENANCE = "vecrecall with provenance"
+
+
+def channel_lists(users: int, width: int, seed: int) -> Lists:
+    """Half of a list from what all channels may find for the user, half the channel's own."""
+    rng = np.random.default_rng(seed)
+    ids = np.empty((CHANNELS, users, width), np.int64)
+    half = width // 2
+    for user in range(users):
+        pool = rng.choice(ITEMS, 2 * width + CHANNELS * (width - half), replace=False)
+        own = pool[2 * width :].reshape(CHANNELS, -1)
+        for channel in range(CHANNELS):
+            common = rng.choice(pool[: 2 * width], half, replace=False)
+            ids[channel, user] = rng.permutation(np.concatenate([common, own[channel]]))
+    scores = -np.sort(-rng.standard_normal(ids.shape).astype(np.float32))
+    counts = np.full(users, width, np.int32)
+    return {f"c{c}": vr.SearchResult(ids[c], scores[c], counts) for c in range(CHANNELS)}
 
 
 def ours(provenance: bool) -> Fuse:
@@ -33,16 +53,16 @@ def ours(provenance: bool) -> Fuse:
     return lambda lists, k: vr.merge(lists, k, policy, provenance=provenance, threads=1).ids
 
 
-def with_numpy(lists: Channels, k: int) -> Ids:
+def with_numpy(lists: Lists, k: int) -> Ids:
     """Sort all users' items at once."""
     return numpy_merge.rrf(lists, k).ids
 
 
-def with_dict(lists: Channels, k: int) -> Ids:
+def with_dict(lists: Lists, k: int) -> Ids:
     """Sum in a dictionary, user by user: what recall services are written with."""
-    fused = np.empty((USERS, k), np.int64)
     columns = [found.ids.tolist() for found in lists.values()]
-    for user in range(USERS):
+    fused = np.empty((len(columns[0]), k), np.int64)
+    for user in range(len(fused)):
         sums: dict[int, float] = {}
         for rows in columns:
             for rank, item in enumerate(rows[user], 1):
@@ -52,16 +72,16 @@ def with_dict(lists: Channels, k: int) -> Ids:
     return fused
 
 
-def with_polars(lists: Channels, k: int) -> Ids:
+def with_polars(lists: Lists, k: int) -> Ids:
     """Group by user and item."""
     import polars as pl
 
     ids = np.concatenate([found.ids for found in lists.values()], axis=1)
-    width = ids.shape[1] // len(lists)
-    terms = np.tile(1 / (60 + np.arange(1.0, width + 1)), (USERS, len(lists)))
+    users, width = len(ids), ids.shape[1] // len(lists)
+    terms = np.tile(1 / (60 + np.arange(1.0, width + 1)), (users, len(lists)))
     frame = pl.DataFrame(
         {
-            "user": np.repeat(np.arange(USERS), ids.shape[1]),
+            "user": np.repeat(np.arange(users), ids.shape[1]),
             "item": ids.ravel(),
             "term": terms.ravel(),
         }
@@ -75,10 +95,10 @@ def with_polars(lists: Channels, k: int) -> Ids:
         .head(k)
         .collect()
     )
-    return best["item"].to_numpy().reshape(USERS, k)
+    return best["item"].to_numpy().reshape(users, k)
 
 
-def with_ranx(lists: Channels, k: int) -> Ids:
+def with_ranx(lists: Lists, k: int) -> Ids:
     """Fuse runs, which ranx keeps as dictionaries by name."""
     import ranx
 
@@ -94,13 +114,13 @@ def with_ranx(lists: Channels, k: int) -> Ids:
             )
         )
     fused = ranx.fuse(runs=runs, method="rrf", params={"k": 60}).to_dict()
-    rows = [fused[f"u{user:04}"] for user in range(USERS)]
+    rows = [fused[name] for name in sorted(fused)]
     return np.array([sorted(map(int, sorted(r, key=lambda i: -r[i])[:k])) for r in rows])
 
 
 PEERS: dict[str, tuple[str, Fuse]] = {
-    "vecrecall": ("vecrecall", ours(False)),
-    "vecrecall with provenance": ("vecrecall", ours(True)),
+    OURS: ("vecrecall", ours(False)),
+    WITH_PROVENANCE: ("vecrecall", ours(True)),
     "numpy": ("numpy", with_numpy),
     "dict": ("", with_dict),
     "polars": ("polars", with_polars),
@@ -108,69 +128,76 @@ PEERS: dict[str, tuple[str, Fuse]] = {
 }
 
 
-def work(name: str, width: int, k: int, pipe: Connection) -> None:
-    """Time one call whenever asked."""
-    for variable in ONE_THREAD:
-        os.environ[variable] = "1"
+def work(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
+    """Warm up, then time one call whenever asked; the ids go with the time."""
     fuse = PEERS[name][1]
-    lists = channel_lists(width)
-    expected = vr.merge(lists, k, vr.policies.RRF(), threads=1).ids
-    found = fuse(lists, k)
-    # Sums in another order differ in their last bits, and so may the order of near ties.
-    same = np.mean([len(set(a) & set(b)) / k for a, b in zip(found, expected, strict=True)])
-    pipe.send(float(same))
+    lists = channel_lists(users, width, seed)
+    fuse(lists, k)
+    pipe.send(None)
     while pipe.recv():
         start = time.perf_counter()
-        fuse(lists, k)
-        pipe.send((time.perf_counter() - start) / USERS * 1e6)
+        ids = fuse(lists, k)
+        pipe.send((time.perf_counter() - start, ids))
 
 
-def measure(names: list[str], width: int, k: int, repeats: int) -> dict[str, list[float]]:
-    """Microseconds a user, all peers in turn."""
-    context = multiprocessing.get_context("spawn")
-    pipes = {}
-    for name in names:
-        here, there = context.Pipe()
-        context.Process(target=work, args=(name, width, k, there), daemon=True).start()
-        same = here.recv()
-        if same < 0.99:
-            raise SystemExit(f"{name}: expected the same items, {same:.1%} of them are")
-        pipes[name] = here
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(repeats):
-        for name, pipe in pipes.items():
-            pipe.send(True)
-            times[name].append(pipe.recv())
-    for pipe in pipes.values():
-        pipe.send(False)
-    return times
-
-
-def installed(package: str) -> bool:
-    """Tell whether a peer can be imported."""
-    try:
-        importlib.metadata.version(package or "numpy")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def main() -> None:
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
     """Print a table for each size."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.merge", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    repeats = parser.parse_args().repeats
-    missing = [name for name, (package, _) in PEERS.items() if not installed(package)]
-    if missing:
-        print("not installed:", ", ".join(missing))
-    for width, k in [(200, 200), (500, 500)]:
-        names = [name for name in PEERS if name not in missing]
-        times = {n: statistics.median(t) for n, t in measure(names, width, k, repeats).items()}
-        print(f"\nRRF of 8 x {width} to {k}, {USERS} users, one thread\n")
-        print("| peer | microseconds a user | times ours |\n|---|---|---|")
-        for name, t in times.items():
-            print(f"| {name} | {t:.1f} | {t / times['vecrecall']:.1f} |")
+    sizes = [(USERS // 16, *SIZES[0])] if args.quick else [(USERS, *size) for size in SIZES]
+    return [measured(*size, args) for size in sizes]
 
 
-if __name__ == "__main__":
-    main()
+def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Case:
+    """Time the peers in turn, compare their lists, print a table."""
+    names = chosen(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
+    packages = {name: PEERS[name][0] for name in names}
+    with Turns(work, packages, (users, width, k, args.seed), threads=1, limit=args.limit) as turns:
+        turns.measure(args.repeats)
+    same = shared(turns, k)
+    case = {"work": "merge", "channels": CHANNELS, "width": width, "k": k, "users": users}
+    case["peers"] = {n: {"seconds": t, "same ids": same[n]} for n, t in turns.times.items()}
+    case["absent"] = turns.absent
+    needed(case, OURS)
+    print(tables(case), flush=True)
+    complain(
+        [
+            f"{name}: expected the same items, {share:.1%} of them are"
+            for name, share in same.items()
+            if share < SAME
+        ]
+    )
+    return case
+
+
+def shared(turns: Turns, k: int) -> dict[str, float]:
+    """The share of our items that is in each peer's lists."""
+    expected = [set(row) for row in turns.answers.get(OURS, np.empty((0, k))).tolist()]
+    return {
+        name: float(np.mean([len(a & set(b)) / k for a, b in zip(expected, ids, strict=True)]))
+        for name, ids in ((name, ids.tolist()) for name, ids in turns.answers.items())
+    }
+
+
+def tables(case: Case) -> str:
+    """Every peer's line."""
+    ours = middle(case, OURS)
+    assert ours is not None
+    head = ["peer", "version", "microseconds a user", "spread", "times ours", "same ids"]
+    rows = []
+    for name, entry in case["peers"].items():
+        each = [seconds / case["users"] * 1e6 for seconds in entry["seconds"]]
+        middle_one = float(np.median(each))
+        rows.append(
+            [
+                name,
+                version(PEERS[name][0]) or "",
+                figure(middle_one),
+                f"{figure(min(each))} to {figure(max(each))}",
+                figure(middle_one / (ours / case["users"] * 1e6)),
+                f"{entry['same ids']:.4f}",
+            ]
+        )
+    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
+    return (
+        f"\nRRF of {case['channels']} x {case['width']} to {case['k']}, {case['users']} users, "
+        f"one thread\n\n{table(head, rows)}"
+    )

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.data import glove
+from benchmarks.compare.data import make
 from benchmarks.compare.indexes import hnswlib_graph
+from vecrecall.bench import machine
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 1000
@@ -74,8 +74,8 @@ def main() -> int:
     """Build each index, tune it to each target."""
     args = parse()
     vr.set_num_threads(args.threads)
-    print(report.describe_machine(report.machine_limits(args.threads), args.threads))
-    items, more = glove(0, 0, np.random.default_rng(args.seed))
+    print(machine.measure(args.threads).describe())
+    items, more = make("glove-50", None, args.seed)
     rows = np.concatenate([more, items])
     queries, items = rows[:QUERIES].copy(), rows[QUERIES:].copy()
     if args.quick:

@@ -5,12 +5,13 @@ import io
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
 import vecrecall as vr
+from vecrecall.bench import command as bench
 from vecrecall.demo import DemoError
 from vecrecall.demo.keys import KEYS
 from vecrecall.demo.run import Options, run
@@ -35,6 +36,14 @@ of: pip install "vecrecall[demo]"
 _DATA = """\
 a CSV or Parquet file (.csv, .parquet, .pq) with the columns user, item, time (a number or an ISO
 8601 date) and perhaps title and tags (separated by |); default: MovieLens latest-small
+"""
+
+_BENCH = """\
+What would I gain? Searches your vectors by this library and by those others that are installed,
+each in a process of its own, timed in turn: single queries, batches of 16 and of 256. Prints for
+each the time a query, its ratio to ours, how much of the exact lists was found, and what building
+took. Only NumPy is needed; more peers come with: pip install "vecrecall[bench]". A minute or two
+for a million vectors of 64 numbers.
 """
 
 _MAX_SEED = 2**32 - 1  # gensim's
@@ -67,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and errors
         return int(stop.code or 0)
     try:
-        return _demo(arguments) if arguments.command == "demo" else _info()
+        return {"demo": _demo, "bench": _bench, "info": _info}[arguments.command](arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -82,13 +91,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Show versions, instruction sets, threads and which optional packages are "
         "installed.",
     )
-    width = max(map(len, KEYS))
+    _add_demo(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _keys_of_json(keys: Mapping[str, str]) -> str:
+    width = max(map(len, keys))
+    return "keys of the JSON ([] is a list, <...> stands for several names):\n" + "\n".join(
+        f"  {key:<{width}}  {meaning}" for key, meaning in keys.items()
+    )
+
+
+def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo = commands.add_parser(
         "demo",
         help="recall for real users: channels, merges, hit rates, latency",
         description=_DEMO,
-        epilog="keys of the JSON ([] is a list, <...> stands for several names):\n"
-        + "\n".join(f"  {key:<{width}}  {meaning}" for key, meaning in KEYS.items()),
+        epilog=_keys_of_json(KEYS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the report as data, too")
@@ -120,16 +140,55 @@ def _parser() -> argparse.ArgumentParser:
         help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, those "
         "that are installed, and compare the lists",
     )
-    return parser
 
 
-def _whole_number(limit: int = sys.maxsize) -> Callable[[str], int]:
-    """Make a converter of arguments to an int from 0 to a limit."""
+def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="this library beside others on your own vectors",
+        description=_BENCH,
+        epilog=_keys_of_json(bench.KEYS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole = _whole_number()
+    parser.add_argument(
+        "--vectors", type=Path, metavar="FILE", required=True,
+        help=".npy file of floating-point numbers, shape (n, d)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--queries", type=Path, metavar="FILE",
+        help=f"another, of the same width, of which {bench.SAMPLE} rows are taken; default: so "
+        "many of the vectors as they are, most of which then find themselves first",
+    )  # fmt: skip
+    parser.add_argument(
+        "-k", type=whole, default=100, metavar="K",
+        help="items a query (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
+    parser.add_argument(
+        "--threads", type=whole, metavar="N", help="of each peer (default: as vecrecall info says)"
+    )
+    parser.add_argument(
+        "--repeats", type=_whole_number(low=1), default=3, metavar="N",
+        help="turns; medians are shown (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=whole, default=0, metavar="N", help="of the sample (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--approximate", action="store_true",
+        help="build approximate indexes that take long, too: minutes at a million rows",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as data, too")
+
+
+def _whole_number(limit: int = sys.maxsize, low: int = 0) -> Callable[[str], int]:
+    """Make a converter of arguments to an int from a lower to an upper limit."""
 
     def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) <= limit):
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= limit):
             raise argparse.ArgumentTypeError(
-                f"expected a whole number from 0 to {limit}, got {text!r}"
+                f"expected a whole number from {low} to {limit}, got {text!r}"
             )
         return int(text)
 
@@ -153,7 +212,16 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _info() -> int:
+def _bench(arguments: argparse.Namespace) -> int:
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    try:
+        bench.run(bench.Options(**options))
+    except bench.BenchError as error:
+        return _bad_input(error)
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
     try:
         isa, sets, threads = vr.isa(), vr.available_isas(), vr.get_num_threads()
     except ValueError as error:  # an environment variable of the library

@@ -1,0 +1,50 @@
+"""What a work is: something that is measured beside peers."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vecrecall.bench.machine import Machine
+
+Case = dict[str, Any]
+"""What was measured at one size. `work` and what else tells it from others, `peers` with what is
+known of each (`seconds`: a list, a call each), and `absent` with the reasons of those that are
+missing. This is what the JSON file and the targets hold."""
+
+Run = Callable[[argparse.Namespace, Machine], list[Case]]
+
+
+class Work(NamedTuple):
+    """`run` takes the options, prints its tables and gives its cases."""
+
+    about: str
+    run: Run
+    peers: Sequence[str]
+
+
+def middle(case: Case, name: str) -> float | None:
+    """The median of a peer's seconds, if it has any."""
+    entry = case["peers"].get(name)
+    return float(np.median(entry["seconds"])) if entry and entry["seconds"] else None
+
+
+def chosen(names: Sequence[str], only: Sequence[str] | None) -> list[str]:
+    """Those that were asked for, ours first."""
+    ours, *others = names
+    return [ours, *[name for name in others if not only or name in only]]
+
+
+def needed(case: Case, name: str) -> None:
+    """Without our own time there is nothing to compare with."""
+    if middle(case, name) is None:
+        raise SystemExit(f"{name}: expected times, {case['absent'].get(name, 'got none')}")
+
+
+def complain(problems: Sequence[str]) -> None:
+    """Times of other answers than ours would say nothing."""
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
+        raise SystemExit(1)

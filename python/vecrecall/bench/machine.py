@@ -1,0 +1,181 @@
+"""What a measurement was made on: limits, processor, versions, memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import vecrecall as vr
+from vecrecall import _core
+
+ROUNDS = 5  # the best of them: other work on the machine only ever takes away
+
+
+class Limits(NamedTuple):
+    """What all threads together can do at most, in billions a second.
+
+    Attributes
+    ----------
+    float32, int8 : float
+        Multiply-adds, by loops that touch registers only.
+    read : float
+        Bytes, by a loop that only reads memory.
+    """
+
+    float32: float
+    int8: float
+    read: float
+
+
+class Machine(NamedTuple):
+    """A machine, and how much of it is used.
+
+    Attributes
+    ----------
+    model : str
+        Of the processor.
+    cpus : int
+    isa : str
+        The instruction set that this package uses.
+    threads : int
+        So many are measured.
+    limits : Limits
+    """
+
+    model: str
+    cpus: int
+    isa: str
+    threads: int
+    limits: Limits
+
+    def describe(self) -> str:
+        """Say it in a sentence or two.
+
+        Returns
+        -------
+        str
+        """
+        return (
+            f"{self.model}, {self.cpus} CPUs, {self.isa}, {self.threads} threads. Limits, measured "
+            f"now: {self.limits.float32:.0f} float32 and {self.limits.int8:.0f} int8 billion "
+            f"multiply-adds a second, {self.limits.read:.0f} GB/s read."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the same as data.
+
+        Returns
+        -------
+        dict
+        """
+        return {**self._asdict(), "limits": self.limits._asdict()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Machine:
+        """Take it back from data.
+
+        Parameters
+        ----------
+        data : dict
+            As `as_json` gave it.
+
+        Returns
+        -------
+        Machine
+        """
+        return cls(**{**data, "limits": Limits(**data["limits"])})
+
+
+def measure(threads: int) -> Machine:
+    """Measure the limits, which takes a few seconds.
+
+    Parameters
+    ----------
+    threads : int
+
+    Returns
+    -------
+    Machine
+    """
+    rounds = [_core.machine_limits(threads) for _ in range(ROUNDS)]
+    limits = Limits(*(max(found) for found in zip(*rounds, strict=True)))
+    return Machine(_model(), os.cpu_count() or 1, vr.isa(), threads, limits)
+
+
+def _model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    return platform.processor() or platform.machine()
+
+
+def version(package: str) -> str | None:
+    """Tell the version of an installed package.
+
+    Parameters
+    ----------
+    package : str
+        Its name; "" stands for Python itself.
+
+    Returns
+    -------
+    str, optional
+        None if it is not installed.
+    """
+    if not package:
+        return platform.python_version()
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Tell the versions of those packages that are installed.
+
+    Parameters
+    ----------
+    packages : iterable of str
+
+    Returns
+    -------
+    dict
+    """
+    found = {name: version(name) for name in dict.fromkeys(packages) if name}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def resident() -> int | None:
+    """Tell how much memory this process holds.
+
+    Returns
+    -------
+    int, optional
+        Bytes; None where the system does not say.
+    """
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return None
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def available() -> int | None:
+    """Tell how much memory can still be had.
+
+    Returns
+    -------
+    int, optional
+        Bytes; None where the system does not say.
+    """
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None

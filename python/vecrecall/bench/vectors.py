@@ -1,0 +1,88 @@
+"""Reads vectors from a file that nobody vouches for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vecrecall import _coerce
+from vecrecall.bench.peers import F32, Metric
+
+BLOCK = 65_536
+
+
+def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
+    """Map a ``.npy`` file of floating-point rows into memory, and check it.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Of the argument, for messages.
+    metric : str
+        Under ``"cosine"`` rows need a direction.
+    dim : int, optional
+        How wide the rows must be.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such file, it is not a ``.npy`` file, or it does not hold finite
+        floating-point rows. Objects are never unpickled.
+    """
+    if not path.is_file():
+        raise ValueError(f"{name}: expected a .npy file, got no file {path}")
+    try:
+        mapped = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name}: expected a .npy file of numbers, got {path}: {reason}") from None
+    rows = _coerce.vectors(np.asarray(mapped), name, dim)
+    if not len(rows):
+        raise ValueError(f"{name}: expected at least one row, got shape {rows.shape}")
+    if metric == "cosine":
+        _coerce.directions(rows, name)
+    return rows
+
+
+def write(rows: F32, path: Path, metric: Metric) -> None:
+    """Write rows as the peers take them: of length one under ``"cosine"``.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (n, d)
+    path : Path
+    metric : str
+    """
+    if metric != "cosine":
+        np.save(path, rows)
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=rows.shape)
+    for at in range(0, len(rows), BLOCK):
+        part = rows[at : at + BLOCK].astype(np.float64)  # squares of float32 may overflow there
+        out[at : at + BLOCK] = part / np.linalg.norm(part, axis=1, keepdims=True)
+    out.flush()
+
+
+def sample(rows: F32, count: int, seed: int) -> F32:
+    """Take rows as queries: all in their order, if they are not too many.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (n, d)
+    count : int
+        At most so many.
+    seed : int
+
+    Returns
+    -------
+    ndarray of float32, shape (min(n, count), d)
+    """
+    if len(rows) <= count:
+        return rows
+    return rows[np.random.default_rng(seed).choice(len(rows), count, replace=False)]

@@ -1,0 +1,275 @@
+"""The command ``vecrecall bench``: what it measures, what it refuses, peers that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecrecall as vr
+from vecrecall.bench import command, peers, search, turns
+from vecrecall.bench.machine import Limits, Machine
+from vecrecall.bench.report import figure, table
+from vecrecall.bench.truth import Truth
+from vecrecall.cli import main
+
+PEERS = ("vecrecall", "numpy")
+N, DIM, K = 300, 8, 5
+
+
+@pytest.fixture(autouse=True)
+def few_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy is always there; limits that take no seconds to measure, timings that are short."""
+    monkeypatch.setattr(command, "PEERS", {name: peers.PEERS[name] for name in PEERS})
+    monkeypatch.setattr(
+        command.machine,
+        "measure",
+        lambda threads: Machine("a model", 2, vr.isa(), threads, Limits(1.0, 4.0, 1.0)),
+    )
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    path = tmp_path / "vectors.npy"
+    np.save(path, np.random.default_rng(0).standard_normal((N, DIM)))
+    return path
+
+
+def measured(path: Path, *arguments: str) -> dict[str, Any]:
+    target = path.with_suffix(".json")
+    options = ["--vectors", str(path), "-k", str(K), "--repeats", "1", "--json", str(target)]
+    assert main(["bench", *options, *arguments]) == 0
+    report: dict[str, Any] = json.loads(target.read_text())
+    return report
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    assert main(["bench", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("vecrecall")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_report(vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = measured(vectors, "--threads", "1")
+    assert {key.partition(".")[0].removesuffix("[]") for key in command.KEYS} == set(report)
+    assert report["data"] == {
+        "vectors": str(vectors),
+        "items": N,
+        "dim": DIM,
+        "queries": N,
+        "queries_from": "a sample of the vectors",
+        "metric": "ip",
+        "k": K,
+    }
+    assert set(report["peers"]) == set(PEERS)
+    for peer in report["peers"].values():
+        own = {key.split(".")[2].removesuffix("[]") for key in command.KEYS if "<name>." in key}
+        assert own == set(peer)
+        assert set(peer["ms"]) == set(peer["times_ours"]) == {"1", "16", "256"}
+        assert all(len(times) == 1 and times[0] > 0 for times in peer["ms"].values())
+        assert peer["recall"] == 1
+    assert set(report["peers"]["vecrecall"]["times_ours"].values()) == {1.0}
+    assert report["failed"] == {}
+    shown, progress = capsys.readouterr()
+    assert all(name in shown for name in PEERS)
+    assert "a sample of the vectors" in shown
+    assert "building numpy" in progress
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_metrics_and_queries(vectors: Path, metric: str) -> None:
+    queries = vectors.with_name("queries.npy")
+    np.save(queries, np.random.default_rng(1).standard_normal((20, DIM), dtype=np.float32))
+    report = measured(vectors, "--metric", metric, "--queries", str(queries))
+    assert report["data"]["queries_from"] == str(queries)
+    assert set(report["peers"]["numpy"]["ms"]) == {"1", "16", "20"}
+    assert report["peers"]["numpy"]["recall"] == 1
+
+
+def test_what_is_not_installed_is_named(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = peers.Peer("no-such-package", "no_such_package", True, peers.PEERS["numpy"].build)
+    known = {**command.PEERS, "missing": missing}
+    monkeypatch.setattr(command, "PEERS", known)
+    monkeypatch.setattr(search, "PEERS", known)
+    assert measured(vectors)["not_installed"] == ["missing"]
+    assert "not installed: missing (pip install 'vecrecall[bench]')" in capsys.readouterr().out
+
+
+def test_slow_indexes_are_left_out_of_many_items(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = {**command.PEERS, "graph": peers.PEERS["numpy"]._replace(slow=True)}
+    monkeypatch.setattr(command, "PEERS", slow)
+    monkeypatch.setattr(command, "SMALL", N - 1)
+    assert measured(vectors)["left_out"] == ["graph"]
+    assert "left out, since building takes long: graph (--approximate)" in capsys.readouterr().out
+
+
+def test_one_by_one_where_memory_is_short(vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command.machine, "available", lambda: 1)
+    report = measured(vectors)
+    assert not report["together"]
+    assert set(report["peers"]) == set(PEERS)
+    assert all(set(peer["times_ours"]) == {"1", "16", "256"} for peer in report["peers"].values())
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 2), np.int64), "got dtype int64"),
+        (np.zeros(3), "got shape (3,)"),
+        (np.zeros((2, 3, 4)), "got shape (2, 3, 4)"),
+        (np.zeros((0, 4)), "expected at least one row"),
+        (np.zeros((4, 0)), "expected at least one column"),
+        (np.array([[1.0], [np.nan]]), "got NaN or infinity in row 1"),
+        (np.array([[1e300], [1.0]]), "got an overflow in row 0"),
+        (np.array([[1, None]]), "expected a .npy file of numbers"),
+        (np.array([["a"]]), "expected floating-point numbers"),
+    ],
+    ids=["int", "1d", "3d", "empty", "no columns", "nan", "overflow", "objects", "text"],
+)
+def test_bad_vectors(
+    array: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.npy"
+    np.save(path, array)
+    err = refused(capsys, ["--vectors", str(path), "-k", "1"])
+    assert "vectors: expected" in err
+    assert message in err
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"1,2\n3,4\n", b"PK\x03\x04"])
+def test_files_that_are_none(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "vectors.npy"
+    path.write_bytes(content)
+    assert "vectors: expected a .npy file" in refused(capsys, ["--vectors", str(path)])
+
+
+def test_a_truncated_file(vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vectors.write_bytes(vectors.read_bytes()[:-100])
+    assert "vectors: expected a .npy file" in refused(capsys, ["--vectors", str(vectors)])
+
+
+def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--vectors", str(vectors)]
+    wide, flat = tmp_path / "wide.npy", tmp_path / "zeros.npy"
+    np.save(wide, np.ones((3, DIM + 1)))
+    np.save(flat, np.zeros((3, DIM)))
+    assert "got no file" in refused(capsys, ["--vectors", str(tmp_path / "none.npy")])
+    assert "got no file" in refused(capsys, ["--vectors", str(tmp_path)])
+    assert "k: expected" in refused(capsys, [*given, "-k", "0"])
+    assert f"to {N}, got {N + 1}" in refused(capsys, [*given, "-k", str(N + 1)])
+    assert "-k" in refused(capsys, [*given, "-k", "-1"])
+    assert "--repeats" in refused(capsys, [*given, "--repeats", "0"])
+    assert "threads: expected" in refused(capsys, [*given, "--threads", "0"])
+    assert "--metric" in refused(capsys, [*given, "--metric", "dot"])
+    assert "--vectors" in refused(capsys, [])
+    assert f"queries: expected shape (n, {DIM})" in refused(
+        capsys, [*given, "--queries", str(wide)]
+    )
+    assert "queries: expected rows with a direction" in refused(
+        capsys, [*given, "--queries", str(flat), "--metric", "cosine"]
+    )
+    assert "json: expected a file" in refused(capsys, [*given, "--json", str(tmp_path)])
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    shown = capsys.readouterr().out
+    options = ("--vectors", "--queries", "-k", "--metric", "--threads", "--repeats", "--json")
+    assert [word for word in options if word not in shown] == []
+    assert [key for key in command.KEYS if key not in shown] == []
+
+
+def work(name: str, pipe: Connection) -> None:
+    """Fail as the name says, else answer."""
+    if name == "never ready":
+        raise ValueError("expected\nmore")
+    pipe.send(name)
+    while (task := pipe.recv()) is not False:
+        if name == "raises":
+            raise MemoryError
+        if name == "dies":
+            print("the last words", file=sys.stderr, flush=True)
+            os.abort()
+        if task == "hang":
+            time.sleep(60)
+        pipe.send((0.5, task))
+
+
+def test_peers_that_fail() -> None:
+    names = ("good", "never ready", "raises", "dies")
+    packages = {**dict.fromkeys(names, ""), "missing": "no-such-package"}
+    with turns.Turns(work, packages, (), threads=1) as run:
+        assert run.ready == {name: name for name in names if name != "never ready"}
+        run.run({f"{name}, {task}": (name, task) for task in "ab" for name in names}, repeats=2)
+        assert run.times == {"good, a": [0.5, 0.5], "good, b": [0.5, 0.5]}
+        assert run.answers == {"good, a": "a", "good, b": "b"}
+        assert run.absent == {
+            "missing": turns.NOT_INSTALLED,
+            "never ready": "failed (getting ready): ValueError: expected more",
+            "raises": "failed (raises, a): MemoryError",
+            "dies": "failed (dies, a): its process was ended by SIGABRT: the last words",
+        }
+
+
+def test_a_peer_that_hangs() -> None:
+    with turns.Turns(work, {"good": ""}, ()) as run:
+        run.limit = 0.2  # a process needs longer to start
+        run.run({"good": ("good", "hang")}, repeats=2)
+        assert run.times == {}
+        assert run.absent == {"good": "failed (good): took longer than 0.2 s"}
+
+
+def test_one_timing_of_what_takes_long() -> None:
+    with turns.Turns(work, {"good": ""}, ()) as run:
+        run.measure(3, long=0.4)
+    assert run.times == {"good": [0.5]}
+
+
+def test_truth_counts_near_ties_as_found() -> None:
+    # Rows 2 and 3 differ by less than float32 sums can tell, row 4 by more.
+    items = np.array([[3, 0], [2, 0], [1, 0], [1 - 2.0**-23, 0], [0.5, 0]], np.float32)
+    queries = np.array([[1, 0], [1, 0]], np.float32)
+    truth = Truth(items, queries, 3, "ip", 1)
+    assert truth.recall(np.array([[2, 1, 0], [0, 1, 3]]), 3) == 1
+    assert truth.recall(np.array([[0, 1, 4]]), 3) == pytest.approx(2 / 3)
+    assert truth.recall(np.array([[0, 0, -1]]), 3) == pytest.approx(1 / 3)
+    assert truth.recall(np.array([[0, 5]]), 2) == pytest.approx(1 / 2)
+
+
+def test_disagreements_are_of_exact_peers() -> None:
+    found = {
+        "good": {"exact": True, "recall": 1.0},
+        "bad": {"exact": True, "recall": 0.9},
+        "approximate": {"exact": False, "recall": 0.5},
+    }
+    assert search.disagreements(found) == ["bad: expected the exact lists, found 90.0000% of them"]
+
+
+def test_table() -> None:
+    assert table(["a", "b"], [["x", "12"], ["long", "3"]]) == (
+        "| a    |  b |\n|------|---:|\n| x    | 12 |\n| long |  3 |"
+    )
+    assert [figure(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.01234)] == [
+        "1234",
+        "12.3",
+        "1.23",
+        "0.123",
+        "0.0123",
+    ]
