@@ -65,7 +65,7 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
     }
     blocks_f32_ = Buffer<float>(checked_product(padded_, rows.dim));
     std::fill_n(blocks_f32_.data(), blocks_f32_.size(), 0.0F);
-    code_sums_.assign(read, 0);
+    starts_.assign(read, 0);
     steps_.assign(read, 0.0F);
     offsets_.assign(read, 0.0F);
     errors_i8_.assign(read);
@@ -135,7 +135,7 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
         to[j / 4 * block * 4 + j % 4] = code;
         columns[j / 4 * kernels::kColumns * 4 + j % 4] = code;
     }
-    code_sums_[c] = 128 * sum;
+    starts_[c] = -table.i8_code_offset * sum;
     steps_[c] = step;
     const double code_length = std::sqrt(coded) * kUp;
     const double unsure = scored_.metric == Metric::kCosine
@@ -160,7 +160,7 @@ void Centroids::gather_groups(const kernels::KernelTable& table) {
 void Centroids::fill(kernels::NearestI8& scan) const {
     scan.n_quads = quads_;
     scan.centroids = blocks_i8_.data();
-    scan.code_sums = code_sums_.data();
+    scan.starts = starts_.data();
     scan.steps = steps_.data();
     scan.offsets = offsets_.data();
     scan.n_groups = groups_i8_;

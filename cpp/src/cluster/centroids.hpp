@@ -76,7 +76,7 @@ class Centroids {
     std::vector<double> radii_;  // |s|
     Buffer<std::int8_t> blocks_i8_;
     Buffer<std::int8_t> columns_;
-    std::vector<std::int32_t> code_sums_;
+    std::vector<std::int32_t> starts_;
     std::vector<float> steps_;
     std::vector<float> offsets_;
     Errors errors_i8_;

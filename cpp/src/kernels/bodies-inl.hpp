@@ -29,6 +29,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .scan_panels_f32 = scan_panels_f32<S>,
         .scan_rows_f32 = scan_rows_f32<S>,
         .i8_query_limit = S::kQueryLimit,
+        .i8_code_offset = S::kUnsignedCodes ? 128 : 0,
         .i8_query_block = S::kQueriesI8,
         .scan_i8 = scan_i8<S>,
         .scan_i8_few = scan_i8_few<S>,

@@ -58,7 +58,7 @@ VR_INLINE void nearest_block(const NearestI8& a, std::size_t first, std::size_t 
     constexpr int Q = S::kQueriesI8;
     typename S::I32 acc[kVecs<S>][Q];
     dot_block_i8<S, Q>(a.codes + first / kPanelItems * a.n_quads * kQuadBytes, a.n_quads,
-                       a.centroids + c0 * a.n_quads * 4, a.code_sums + c0, acc);
+                       a.centroids + c0 * a.n_quads * 4, a.starts + c0, acc);
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
         const auto unit = load<F>(a.points.units + first + v * S::kLanes);
@@ -141,7 +141,7 @@ VR_INLINE void reaching(const SelectI8& a, const std::uint32_t* points,
     }
     VR_UNROLL
     for (int r = 0; r < R; ++r) {
-        if constexpr (S::kUnsignedCodes) sums[r] = sums[r] - load<V>(scan.code_sums + c0);
+        sums[r] = sums[r] + load<V>(scan.starts + c0);
         const F unit = S::set(scan.points.units[points[r]]);
         const F value =
             S::multiply_add(__builtin_convertvector(sums[r], F), load<F>(scan.steps + c0),

@@ -8,16 +8,18 @@ namespace {
 
 constexpr std::size_t kQuadBytes = kPanelItems * 4;  // of one panel and four dimensions
 
-template <class S>
-VR_INLINE typename S::I32 start(std::int32_t code_sum) {
-    return S::set(S::kUnsignedCodes ? -code_sum : 0);
-}
+// What the threshold test looks at.
+enum class Test {
+    kSums,     // against the thresholds
+    kShifted,  // sums less thresholds: where any of a register block may pass, each of them
+    kOffsets,  // scale * sum + offset
+};
 
-// Integer sums to hits, by the sums themselves or by scale * sum + offset.
-template <class S, int kStride, bool kOffsets, bool kMasked>
+// Integer sums to hits.
+template <class S, int kStride, Test kTest>
 VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size_t first,
                          std::size_t query) {
-    if constexpr (kOffsets) {
+    if constexpr (kTest == Test::kOffsets) {
         typename S::F32 values[kVecs<S>];
         const auto scale = S::set(a.scales[query]);
         VR_UNROLL
@@ -28,7 +30,35 @@ VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size
         }
         sift<S, 1>(a.sieve, values, first, query);
     } else {
-        sift<S, kStride, kMasked>(a.sieve, sums, first, query);
+        sift<S, kStride>(a.sieve, sums, first, query);
+    }
+}
+
+// The sums of a register block that began lower by their thresholds. A hit is rare, so one branch
+// looks for a sign bit that is clear in any of them.
+template <class S, int Q>
+VR_INLINE void sift_shifted(const ScanI8& a, typename S::I32 (&acc)[kVecs<S>][Q], std::size_t first,
+                            std::size_t q0) {
+    using V = typename S::I32;
+    V below[Q];  // the sign is set where all vectors of the query are below
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        below[q] = acc[0][q];
+        VR_UNROLL
+        for (int v = 1; v < kVecs<S>; ++v) below[q] &= acc[v][q];
+    }
+    V all = below[0];
+    VR_UNROLL
+    for (int q = 1; q < Q; ++q) all &= below[q];
+    if (__builtin_expect(S::at_least(all, S::set(0)) == 0, 1)) return;
+    VR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+        if (S::at_least(below[q], S::set(0)) == 0) continue;
+        const V threshold = S::set(a.sieve.int_thresholds[q0 + q]);
+        V sums[kVecs<S>];
+        VR_UNROLL
+        for (int v = 0; v < kVecs<S>; ++v) sums[v] = acc[v][q] + threshold;
+        sift<S, 1>(a.sieve, sums, first, q0 + q);
     }
 }
 
@@ -36,14 +66,14 @@ VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size
 // accumulator must stay in a register: check_kernel_objects.py looks.
 template <class S, int Q>
 VR_INLINE void dot_block_i8(const std::uint8_t* codes, std::size_t n_quads,
-                            const std::int8_t* queries, const std::int32_t* code_sums,
+                            const std::int8_t* queries, const std::int32_t* starts,
                             typename S::I32 (&acc)[kVecs<S>][Q]) {
     using V = typename S::I32;
     constexpr std::size_t kPerPanel = kPanelItems / S::kLanes;
     const std::size_t panel_stride = n_quads * kQuadBytes;
     VR_UNROLL
     for (int q = 0; q < Q; ++q) {
-        const V begin = start<S>(code_sums[q]);
+        const V begin = S::set(starts[q]);
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) acc[v][q] = begin;
     }
@@ -63,24 +93,26 @@ VR_INLINE void dot_block_i8(const std::uint8_t* codes, std::size_t n_quads,
     }
 }
 
-template <class S, int Q, bool kOffsets, bool kMasked>
+template <class S, int Q, Test kTest>
 VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0) {
     const std::size_t first = group * S::kGroup;
     typename S::I32 acc[kVecs<S>][Q];
     dot_block_i8<S, Q>(a.codes + first / kPanelItems * a.n_quads * kQuadBytes, a.n_quads,
-                       a.queries + q0 * a.n_quads * 4, a.code_sums + q0, acc);
-    VR_UNROLL
-    for (int q = 0; q < Q; ++q) {
-        sift_sums<S, Q, kOffsets, kMasked>(a, &acc[0][q], first, q0 + q);
+                       a.queries + q0 * a.n_quads * 4, a.starts + q0, acc);
+    if constexpr (kTest == Test::kShifted) {
+        sift_shifted<S, Q>(a, acc, first, q0);
+    } else {
+        VR_UNROLL
+        for (int q = 0; q < Q; ++q) sift_sums<S, Q, kTest>(a, &acc[0][q], first, q0 + q);
     }
 }
 
-template <class S, int Q, bool kOffsets, bool kMasked>
+template <class S, int Q, Test kTest>
 VR_INLINE void scan_remainder_i8(const ScanI8& a, std::size_t group, std::size_t q0,
                                  std::size_t queries) {
     if constexpr (Q > 0) {
-        if (queries == Q) scan_group_i8<S, Q, kOffsets, kMasked>(a, group, q0);
-        else scan_remainder_i8<S, Q - 1, kOffsets, kMasked>(a, group, q0, queries);
+        if (queries == Q) scan_group_i8<S, Q, kTest>(a, group, q0);
+        else scan_remainder_i8<S, Q - 1, kTest>(a, group, q0, queries);
     }
 }
 
@@ -110,7 +142,7 @@ class FetchAhead {
     std::size_t at_;
 };
 
-template <class S, bool kOffsets, bool kMasked>
+template <class S, Test kTest>
 __attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
     constexpr int Q = S::kQueriesI8;
     const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
@@ -120,23 +152,23 @@ __attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
         ahead.enter_group();
         for (std::size_t q0 = 0; q0 < whole; q0 += Q) {
             ahead.fetch_share();
-            scan_group_i8<S, Q, kOffsets, kMasked>(a, g, q0);
+            scan_group_i8<S, Q, kTest>(a, g, q0);
         }
         ahead.fetch_share();
-        scan_remainder_i8<S, Q - 1, kOffsets, kMasked>(a, g, whole, a.n_queries - whole);
+        scan_remainder_i8<S, Q - 1, kTest>(a, g, whole, a.n_queries - whole);
     }
 }
 
 template <class S>
 void scan_i8(const ScanI8& a) {
-    if (a.scales) scan_all_i8<S, true, true>(a);
-    else if (a.masked) scan_all_i8<S, false, true>(a);
-    else scan_all_i8<S, false, false>(a);
+    if (a.scales) scan_all_i8<S, Test::kOffsets>(a);
+    else if (a.shifted) scan_all_i8<S, Test::kShifted>(a);
+    else scan_all_i8<S, Test::kSums>(a);
 }
 
 // Few queries: memory is the limit, so panels are walked one after the other, as they lie, and
 // fetched ahead.
-template <class S, bool kOffsets>
+template <class S, Test kTest>
 VR_INLINE void scan_few_i8(const ScanI8& a) {
     using V = typename S::I32;
     constexpr std::size_t kAhead = 2048;  // bytes
@@ -155,7 +187,7 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 V acc[2][kPerPanel];  // two chains hide the latency of a dot product
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) {
-                    acc[0][l] = start<S>(a.code_sums[q]);
+                    acc[0][l] = S::set(a.starts[q]);
                     acc[1][l] = S::set(0);
                 }
                 for (std::size_t j = 0; j < a.n_quads; ++j) {
@@ -176,15 +208,15 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) sums[v + l] = acc[0][l] + acc[1][l];
             }
-            sift_sums<S, 1, kOffsets, true>(a, sums, first, q);
+            sift_sums<S, 1, kTest>(a, sums, first, q);
         }
     }
 }
 
 template <class S>
 void scan_i8_few(const ScanI8& a) {
-    if (a.scales) scan_few_i8<S, true>(a);
-    else scan_few_i8<S, false>(a);
+    if (a.scales) scan_few_i8<S, Test::kOffsets>(a);
+    else scan_few_i8<S, Test::kSums>(a);
 }
 
 }  // namespace

@@ -52,18 +52,10 @@ VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size
     keep<S, kStride>(sieve, values, mask, first, query);
 }
 
-// Where nearly all items are live, one compare of the group's maximum comes first: a quarter of the
-// work of a full mask.
-template <class S, int kStride, bool kMasked>
+template <class S, int kStride>
 VR_INLINE void sift(const Sieve& sieve, const typename S::I32* values, std::size_t first,
                     std::size_t query) {
     const auto threshold = S::set(sieve.int_thresholds[query]);
-    if constexpr (!kMasked && kVecs<S> > 1) {
-        auto largest = S::max(values[0], values[kStride]);
-        VR_UNROLL
-        for (int v = 2; v < kVecs<S>; ++v) largest = S::max(largest, values[v * kStride]);
-        if (__builtin_expect(S::at_least(largest, threshold) == 0, 1)) return;
-    }
     std::uint64_t mask = 0;
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {

@@ -63,10 +63,10 @@ struct ScanI8 {
         queries;  // for scan_i8 blocks of i8_query_block queries, each block
                   // [n_quads][queries in block][4]; for scan_i8_few [query][n_quads][4]
     std::size_t n_queries;
-    const std::int32_t* code_sums;  // per query 128 * sum of g, which the codes' offset adds
+    const std::int32_t* starts;  // per query what its sums begin with: what the codes' offset adds
     const float*
-        scales;   // per query: value = scale * sum + offset; null: the sum itself, no offset
-    bool masked;  // many items are dead: look at `live` before branching
+        scales;    // per query: value = scale * sum + offset; null: the sum itself, no offset
+    bool shifted;  // sums start lower by their thresholds, and pass where they are not negative
     Sieve sieve;
 };
 
@@ -138,10 +138,10 @@ struct Reach {
 struct NearestI8 {
     const std::uint8_t* codes;  // [panels][n_quads][16 points][4 dimensions], c + 128
     std::size_t n_quads;
-    const std::int8_t* centroids;   // g: [register blocks][n_quads][centroids of a block][4]
-    const std::int32_t* code_sums;  // per centroid 128 * sum of g
-    const float* steps;             // per centroid
-    const float* offsets;           // per centroid
+    const std::int8_t* centroids;  // g: [register blocks][n_quads][centroids of a block][4]
+    const std::int32_t* starts;    // per centroid what its sums begin with
+    const float* steps;            // per centroid
+    const float* offsets;          // per centroid
     std::size_t n_groups;
     PointTerms points;
     ErrorTerms groups;
@@ -219,6 +219,8 @@ struct KernelTable {
     void (*scan_rows_f32)(const ScanRowsF32&);
 
     std::int32_t i8_query_limit;  // query codes lie in -limit .. limit
+    std::int32_t i8_code_offset;  // what codes are taken for: c + 128, or c; sums begin with
+                                  // -i8_code_offset * sum of g
     std::size_t i8_query_block;
     void (*scan_i8)(const ScanI8&);
     void (*scan_i8_few)(const ScanI8&);

@@ -10,14 +10,22 @@ namespace {
 // Up to so many queries memory is the limit, and the panels are read as they lie.
 constexpr std::size_t kFewQueries = 2;
 
+// Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
+// which thresholds are clamped.
+constexpr std::size_t kMostQuadsToShift = 4096;
+constexpr std::int32_t kMostToShift = 1 << 30;
+
 class I8 : public Stepper {
   public:
     I8(const Job& job, std::size_t first_query, std::size_t n)
         : Stepper(job, first_query, n),
           few_(n <= kFewQueries),
           quads_((job.items.dim() + 3) / 4),
+          // With a mask most hits are dead items, and a block's one test would seldom be the last.
+          shifted_(!few_ && !job.items.has_offsets() && !job.allow && quads_ <= kMostQuadsToShift),
           queries_(checked_product(n, quads_ * 4)),
-          code_sums_(n),
+          starts_(n),
+          shifted_starts_(shifted_ ? n : 0),
           scales_(job.items.has_offsets() ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
@@ -43,15 +51,16 @@ class I8 : public Stepper {
                 thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
             }
         }
+        if (shifted_) shift();
         if (job_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{.codes = block_.segment->codes().from_row(segment_row(first)),
                                    .n_panels = whole_words(n) / kernels::kPanelItems,
                                    .n_quads = quads_,
                                    .queries = queries_.data(),
                                    .n_queries = n_queries(),
-                                   .code_sums = code_sums_.data(),
+                                   .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
                                    .scales = scales_.empty() ? nullptr : scales_.data(),
-                                   .masked = job_.allow != nullptr,
+                                   .shifted = shifted_,
                                    .sieve = {.offsets = offsets_.data(),
                                              .thresholds = thresholds_.data(),
                                              .int_thresholds = int_thresholds_.data(),
@@ -63,6 +72,13 @@ class I8 : public Stepper {
     }
 
   private:
+    void shift() {
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            int_thresholds_[q] = std::clamp(int_thresholds_[q], -kMostToShift, kMostToShift);
+            shifted_starts_[q] = starts_[q] - int_thresholds_[q];
+        }
+    }
+
     // p = step * g + f with g in -limit .. limit.
     void quantise_query(std::size_t q) {
         const std::size_t dim = job_.items.dim();
@@ -85,7 +101,7 @@ class I8 : public Stepper {
             sum += static_cast<std::int32_t>(g);
             *place(q, j) = static_cast<std::int8_t>(g);
         }
-        code_sums_[q] = 128 * sum;
+        starts_[q] = -job_.table.i8_code_offset * sum;
         const Query& query = job_.queries[first_query_ + q];
         // f's own rounding: 2^-52 of the query at most.
         const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
@@ -102,9 +118,11 @@ class I8 : public Stepper {
 
     bool few_;
     std::size_t quads_;
+    bool shifted_;
     Buffer<std::int8_t> queries_;
     std::vector<CodeBound> bounds_;
-    std::vector<std::int32_t> code_sums_;
+    std::vector<std::int32_t> starts_;
+    std::vector<std::int32_t> shifted_starts_;
     std::vector<float> scales_;  // with offsets
     std::vector<float> thresholds_;
     std::vector<std::int32_t> int_thresholds_;
