@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.compare import cluster, merge, search, targets
+from benchmarks.compare import build, cluster, filters, merge, pool, recall, search, targets
 from benchmarks.compare.data import DATA
 from benchmarks.compare.works import Work
 from vecrecall.bench import machine
@@ -24,6 +24,10 @@ WORKS = {
     "assign": Work("nearest centroids", cluster.assignments, list(cluster.PEERS)),
     "kmeans": Work("k-means", cluster.fits, list(cluster.PEERS)),
     "merge": Work("reciprocal rank fusion", merge.run, list(merge.PEERS)),
+    "pool": Work("sums of bags of rows", pool.run, list(pool.PEERS)),
+    "build": Work("making an index, saving, loading", build.run, list(build.PEERS)),
+    "filters": Work("what a filter adds to a search", filters.run, []),
+    "recall": Work("what a whole recall adds to its searches", recall.run, []),
 }
 
 TOO_LONG = "a peer that takes longer to build, or for an answer, has failed (default: %(default)s)"
@@ -51,7 +55,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add = options.add_argument
     add("works", nargs="*", metavar="WORK", help="default: search; with --quick, all of them")
-    add("--data", nargs="+", default=["gaussian-64"], choices=list(DATA), help="for search")
+    add(
+        "--data",
+        nargs="+",
+        default=["gaussian-64"],
+        choices=list(DATA),
+        help="for search and filters",
+    )
     add("--only", nargs="+", metavar="PEER", help="these peers, and ours")
     add("--exact", action="store_true", help="leave approximate peers out")
     add("--batch", nargs="+", type=int, default=[1, 16, 256])

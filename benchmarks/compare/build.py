@@ -1,17 +1,13 @@
-"""python -m benchmarks.compare.build: making an index, saving and loading it, beside the peers.
+"""Building: making an index, saving and loading it, beside the peers.
 
-Each peer has a process of its own; they are timed in turn, several times over. What they load must
-find what they found before. Files that were just written are in memory: times of a disk are not
-in these.
+What they load must find what they found before. Files that were just written are in memory: the
+times of a disk are not in these.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,21 +19,24 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.turns import THREADS, Turns, version
+from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from vecrecall.bench.machine import Machine, version
+from vecrecall.bench.peers import OURS
+from vecrecall.bench.report import figure, table
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 K, QUERIES = 10, 16
 STEPS = ("build", "save", "load", "load, then a search")
 
 
-class Case(NamedTuple):
+class Items(NamedTuple):
     """Gaussian items."""
 
     items: int
     dim: int
 
-    def quick(self) -> Case:
+    def quick(self) -> Items:
         return self._replace(items=self.items // 50)
 
     def data(self, seed: int) -> tuple[F32, F32]:
@@ -47,7 +46,7 @@ class Case(NamedTuple):
         return items, rng.standard_normal((QUERIES, self.dim), dtype=np.float32)
 
 
-CASES = {"64": Case(1_000_000, 64), "128": Case(1_000_000, 128)}
+SIZES = {"gaussian-64": Items(1_000_000, 64), "gaussian-128": Items(1_000_000, 128)}
 
 
 class Vecrecall:
@@ -131,51 +130,23 @@ class Hnswlib:
         return index.knn_query(queries, k=K, num_threads=self.threads)[0]
 
 
-class Usearch:
-    """`Index`, a graph: approximate, and minutes to build."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def build(self, items: F32) -> Any:
-        from usearch.index import Index
-
-        index = Index(ndim=items.shape[1], metric="ip", dtype="f32")
-        index.add(np.arange(len(items)), items, threads=self.threads)
-        return index
-
-    def save(self, index: Any, path: Path) -> None:
-        index.save(str(path))
-
-    def load(self, path: Path, dim: int) -> Any:
-        from usearch.index import Index
-
-        return Index.restore(str(path), view=True)
-
-    def search(self, index: Any, queries: F32) -> Any:
-        return index.search(queries, K, threads=self.threads).keys
-
-
 class Peer(NamedTuple):
     """What a package is called, and its calls."""
 
     package: str
     calls: Callable[[int], Any]
-    exact: bool = True
 
 
 PEERS = {
-    "vecrecall": Peer("vecrecall", Vecrecall),
+    OURS: Peer("vecrecall", Vecrecall),
     "faiss-flat": Peer("faiss-cpu", Faiss),
     "faiss-flat, mapped": Peer("faiss-cpu", FaissMapped),
     "hnswlib-brute": Peer("hnswlib", Hnswlib),
-    "usearch-graph": Peer("usearch", Usearch, exact=False),
 }
 
 
-def work(name: str, step: str, case: Case, seed: int, threads: int, pipe: Connection) -> None:
+def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Connection) -> None:
     """Time one step whenever asked; what the index finds goes with the time."""
-    os.dup2(2, 1)  # what libraries print is not part of the tables
     calls = PEERS[name].calls(threads)
     items, queries = case.data(seed)
     calls.search(calls.build(items[:1000]), queries)
@@ -212,86 +183,56 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def check(found: dict[str, Any], case: Case) -> None:
+def wrong(found: dict[str, Any]) -> list[str]:
     """Exact peers find our items, but where scores are nearly equal.
 
     The two next of a million gaussian scores are some 1e-3 of a score apart at the K-th, float32
     sums err by 1e-6 of it: one list in a thousand may differ in an item.
     """
+    problems = []
     for name, ids in found.items():
-        if not PEERS[name].exact:
-            continue
-        pairs = zip(ids.tolist(), found["vecrecall"].tolist(), strict=True)
+        pairs = zip(ids.tolist(), found[OURS].tolist(), strict=True)
         different = sum(len(set(a) - set(b)) for a, b in pairs)
         if different > 1:
-            raise SystemExit(f"{name}: expected the same items, {different} of them are not")
+            problems.append(f"{name}: expected the same items, {different} of them are not")
+    return problems
 
 
-def table(case: Case, times: dict[str, dict[str, list[float]]], absent: dict[str, str]) -> str:
-    lines = [
-        f"\n{case.items:,} x {case.dim}, milliseconds (times ours)\n",
-        f"| peer | version | {' | '.join(STEPS)} |",
-        "|---" * (2 + len(STEPS)) + "|",
-    ]
-    for name, peer in PEERS.items():
-        if name in absent:
-            lines.append(f"| {name} | | {absent[name]} {'| ' * (len(STEPS) - 1)}|")
-        if name not in times["build"]:
-            continue
-        cells = []
-        for step in STEPS:
-            if name not in times[step]:
-                cells.append("failed")
-                continue
-            median, ours = (float(np.median(times[step][n])) for n in (name, "vecrecall"))
-            cells.append(f"{median * 1e3:.1f} ({median / ours:.2f})")
-        lines.append(f"| {name} | {version(peer.package)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.build", description=__doc__)
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--slow", action="store_true", help="usearch's graph, too")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="small sizes, 2 repeats")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    args = parser.parse_args()
-    if args.quick:
-        args.repeats = min(args.repeats, 2)
-    return args
-
-
-def main() -> int:
-    """Print a table for each case."""
-    args = parse()
-    for variable in THREADS:  # before the peers' processes start, which inherit them
-        os.environ[variable] = str(args.threads)
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
-    packages = {name: peer.package for name, peer in PEERS.items() if args.slow or peer.exact}
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+    """Print a table for each size; a case for each step of it."""
     cases = []
-    for case in [CASES[name].quick() if args.quick else CASES[name] for name in args.case]:
-        times: dict[str, dict[str, list[float]]] = {}
-        absent: dict[str, str] = {}
-        for step in STEPS:
-            print(f"  {case.items:,} x {case.dim}: {step} ...", file=sys.stderr, flush=True)
-            turns = Turns(work, packages, (step, case, args.seed, args.threads))
-            turns.measure(args.repeats)
-            if "vecrecall" not in turns.times:
-                raise SystemExit("vecrecall: expected times, its process ended")
-            check(turns.answers, case)
-            times[step] = turns.times
-            absent.update(turns.absent)
-        print(table(case, times, absent), flush=True)
-        cases.append({**case._asdict(), "seconds": times, "absent": absent})
-    if args.json:
-        found = {"limits": limits, "threads": args.threads, "cases": cases}
-        args.json.write_text(json.dumps(found, indent=1))
-    return 0
+    for name, size in SIZES.items():
+        steps = [measured(name, size.quick() if args.quick else size, s, args) for s in STEPS]
+        print(f"\n{steps[0]['items']:,} x {size.dim}, milliseconds (times ours)\n")
+        print(lines(steps), flush=True)
+        cases += steps
+    return cases
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measured(name: str, size: Items, step: str, args: argparse.Namespace) -> Case:
+    """Time the peers in turn, and compare what they find."""
+    packages = {peer: PEERS[peer].package for peer in chosen(list(PEERS), args.only)}
+    work_args = (step, size, args.seed, args.threads)
+    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
+        turns.measure(args.repeats)
+    case: Case = {"work": "build", "data": name, "step": step, **size._asdict()}
+    case["peers"] = {peer: {"seconds": seconds} for peer, seconds in turns.times.items()}
+    case["absent"] = turns.absent
+    needed(case, OURS)
+    complain(wrong(turns.answers))
+    return case
+
+
+def lines(steps: list[Case]) -> str:
+    """Every peer's line, a column for each step."""
+    absent = {name: why for case in steps for name, why in case["absent"].items()}
+    rows = []
+    for name in dict.fromkeys(name for case in steps for name in case["peers"]):
+        row = [name, version(PEERS[name].package) or ""]
+        for case in steps:
+            seconds, ours = middle(case, name), middle(case, OURS)
+            failed = seconds is None or ours is None
+            row.append("" if failed else f"{figure(seconds * 1e3)} ({figure(seconds / ours)})")
+        rows.append(row)
+    rows += [[name, "", why, *[""] * (len(steps) - 1)] for name, why in absent.items()]
+    return table(["peer", "version", *(case["step"] for case in steps)], rows)

@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.filters: what a filter adds to a search.
+"""Filters: what one adds to a search.
 
 Searches with and without are timed alternately in one process, on the same queries. The lists of
 excluded ids are those that hurt most, each query's own best; the mask allows a random tenth. What
@@ -8,24 +8,23 @@ else a user could do, search for as many items more as are excluded, is timed be
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.alternate import F64, alternately, middle
+from benchmarks.compare.alternate import alternately, middle
 from benchmarks.compare.data import DATA
+from benchmarks.compare.works import Case
+from vecrecall.bench.machine import Machine
+from vecrecall.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 Search = Callable[[int], vr.SearchResult]
 EXCLUDED, SHARE = 500, 0.1
-BATCHES = (1, 16, 256)
+SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing, for each table
 
 
 class Data(NamedTuple):
@@ -87,67 +86,34 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
                 raise SystemExit(f"{TITLES[name]}: expected the best of what is left, got others")
 
 
-def table(title: str, batch: int, times: dict[str, F64]) -> str:
-    lines = [
-        f"\n{title}, batch {batch}, {len(times['none'])} rounds\n",
-        "| filter | ms a query | fastest | times without, in the same round (95 %) |",
-        "|---|---|---|---|",
-    ]
-    for name, seconds in times.items():
-        each = seconds / batch * 1e3
-        lines.append(
-            f"| {TITLES[name]} | {np.median(each):.4f} | {each.min():.4f} "
-            f"| {middle(seconds / times['none']).told(3)} |"
-        )
-    return "\n".join(lines)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.filters", description=__doc__
-    )
-    parser.add_argument(
-        "--data", nargs="+", default=["glove-50", "gaussian-64"], choices=sorted(DATA)
-    )
-    parser.add_argument("--batch", nargs="+", type=int, default=list(BATCHES))
-    parser.add_argument("-k", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of timing, for each table")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--quick", action="store_true", help="20,000 gaussian items, half a second a table"
-    )
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    args = parser.parse_args()
-    if args.quick:
-        args.data, args.seconds = ["gaussian-64"], min(args.seconds, 0.5)
-    return args
-
-
-def main() -> int:
-    """Print a table for each data set and batch."""
-    args = parse()
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
-    cases: list[dict[str, Any]] = []
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+    """Print a table for each data set, k and batch."""
+    cases = []
     for name in args.data:
-        data = prepare(name, args.k, 20_000 if args.quick else None, args.seed)
-        title = f"top-{args.k} of {len(data.index):,} x {data.index.dim} ({name})"
-        for batch in args.batch:
-            ways = searches(data, batch, args.k, args.threads)
-            check(data, ways, batch, args.k)
-            times = alternately(ways, args.seconds)
-            print(table(title, batch, times), flush=True)
-            ratios = {n: middle(t / times["none"])._asdict() for n, t in times.items()}
-            seconds = {n: float(np.median(t)) for n, t in times.items()}
-            cases.append(
-                {"data": name, "k": args.k, "batch": batch, "seconds": seconds, "ratio": ratios}
-            )
-    if args.json:
-        found = {"limits": limits, "threads": args.threads, "cases": cases}
-        args.json.write_text(json.dumps(found, indent=1))
-    return 0
+        for k in args.k:
+            data = prepare(name, k, 20_000 if args.quick else args.items, args.seed)
+            for batch in args.batch:
+                cases.append(measured(name, data, batch, k, args))
+    return cases
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Case:
+    """Time searches with and without filters in turn, and print their table."""
+    ways = searches(data, batch, k, args.threads)
+    check(data, ways, batch, k)
+    times = alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
+    case: Case = {"work": "filters", "data": name, "items": len(data.index), "k": k, "batch": batch}
+    case["absent"] = {}
+    case["peers"] = {
+        way: {"seconds": seconds.tolist(), "of none": middle(seconds / times["none"])._asdict()}
+        for way, seconds in times.items()
+    }
+    head = ["filter", "ms a query", "fastest", "times without, in the same round (95 %)"]
+    rows = []
+    for way, seconds in times.items():
+        each = seconds / batch * 1e3
+        ratio = middle(seconds / times["none"]).told(3)
+        rows.append([TITLES[way], figure(float(np.median(each))), figure(each.min()), ratio])
+    size = f"top-{k} of {len(data.index):,} x {data.index.dim} ({name}), batch {batch}"
+    print(f"\n{size}, {len(times['none'])} rounds\n\n{table(head, rows)}", flush=True)
+    return case

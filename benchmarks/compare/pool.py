@@ -1,27 +1,22 @@
-"""python -m benchmarks.compare.pool: sums of bags of rows beside the peers, in one run.
-
-Each peer has a process of its own; they are timed in turn, several times over, and their sums
-compared with sums in float64.
-"""
+"""Pooling: sums of bags of rows beside the peers, compared with sums in float64."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
-from benchmarks.compare.turns import THREADS, Turns, version
+from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from vecrecall.bench.machine import Machine, version
+from vecrecall.bench.peers import OURS
+from vecrecall.bench.report import figure, table
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -29,7 +24,7 @@ Sum = Callable[[], F32]
 BLOCK = 5_000  # bags whose rows are copied at a time to check the sums
 
 
-class Case(NamedTuple):
+class Bags(NamedTuple):
     """A table of vectors, and bags of its rows."""
 
     rows: int
@@ -40,7 +35,7 @@ class Case(NamedTuple):
     def title(self) -> str:
         return f"sums of {self.bags:,} bags of {self.length} rows, table {self.rows:,} x {self.dim}"
 
-    def quick(self) -> Case:
+    def quick(self) -> Bags:
         return self._replace(rows=self.rows // 25, bags=self.bags // 25)
 
     def data(self, seed: int) -> tuple[F32, vr.Ragged]:
@@ -51,7 +46,7 @@ class Case(NamedTuple):
         return table, vr.Ragged(rows, np.arange(self.bags + 1) * self.length)
 
 
-CASE = Case(1_000_000, 64, 100_000, 20)
+BAGS = Bags(1_000_000, 64, 100_000, 20)
 
 
 def with_vecrecall(table: F32, rows: vr.Ragged, threads: int) -> Sum:
@@ -86,13 +81,13 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    "vecrecall": Peer("vecrecall", with_vecrecall),
+    OURS: Peer("vecrecall", with_vecrecall),
     "torch EmbeddingBag": Peer("torch", with_torch),
     "NumPy take, add.reduceat": Peer("numpy", with_numpy),
 }
 
 
-def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> None:
+def work(name: str, case: Bags, seed: int, threads: int, pipe: Connection) -> None:
     """Warm up, then time one call whenever asked; the sums go with the time."""
     call = PEERS[name].ready(*case.data(seed), threads)
     call()
@@ -103,7 +98,7 @@ def work(name: str, case: Case, seed: int, threads: int, pipe: Connection) -> No
         pipe.send((time.perf_counter() - start, sums))
 
 
-def check(case: Case, seed: int, answers: dict[str, F32]) -> None:
+def wrong(case: Bags, seed: int, answers: dict[str, F32]) -> list[str]:
     """Compare with sums in float64: ours in bits, the others to what float32 sums may err.
 
     A float32 sum of m terms in any order errs by at most (m - 1) u S + O(u^2), with u = 2^-24 and
@@ -112,6 +107,7 @@ def check(case: Case, seed: int, answers: dict[str, F32]) -> None:
     """
     table, rows = case.data(seed)
     unit = 2.0**-24
+    failed: set[str] = set()
     for first in range(0, case.bags, BLOCK):
         bags = slice(first, first + BLOCK)
         flat = rows.values[first * case.length : (first + BLOCK) * case.length]
@@ -122,67 +118,38 @@ def check(case: Case, seed: int, answers: dict[str, F32]) -> None:
         allowed: F64 = (case.length + 1) * unit * np.abs(taken).sum(axis=1)
         for name, sums in answers.items():
             error = np.abs(sums[bags] - exact.astype(np.float32).astype(np.float64))
-            if (error > (0 if name == "vecrecall" else allowed)).any():
-                raise SystemExit(f"{name}: expected the sums of the rows, got others")
+            if (error > (0 if name == OURS else allowed)).any():
+                failed.add(name)
+    return [f"{name}: expected the sums of the rows, got others" for name in sorted(failed)]
 
 
-def table(case: Case, turns: Turns, limits: dict[str, float]) -> str:
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+    """Time the peers in turn, compare their sums, print a table."""
+    bags = BAGS.quick() if args.quick else BAGS
+    packages = {name: PEERS[name].package for name in chosen(list(PEERS), args.only)}
+    work_args = (bags, args.seed, args.threads)
+    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
+        turns.measure(args.repeats)
+    case: Case = {"work": "pool", **bags._asdict(), "absent": turns.absent}
+    case["peers"] = {name: {"seconds": seconds} for name, seconds in turns.times.items()}
+    needed(case, OURS)
+    print(f"\n{bags.title()}\n\n{lines(case, machine)}", flush=True)
+    complain(wrong(bags, args.seed, turns.answers))
+    return [case]
+
+
+def lines(case: Case, machine: Machine) -> str:
     """Every peer's line; the rows are what a peer reads at least."""
-    lines = [
-        f"\n{case.title()}\n",
-        "| peer | version | milliseconds | spread | times ours | GB/s of rows | of read rate |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    ours = float(np.median(turns.times["vecrecall"]))
-    for name, times in turns.times.items():
-        median = float(np.median(times))
-        rate = 4 * case.bags * case.length * case.dim / median / 1e9
-        lines.append(
-            f"| {name} | {version(PEERS[name].package)} | {median * 1e3:.2f} "
-            f"| {min(times) * 1e3:.2f} to {max(times) * 1e3:.2f} | {median / ours:.2f} "
-            f"| {rate:.1f} | {rate / limits['read']:.2f} |"
-        )
-    lines += [f"| {name} | | {why} | | | | |" for name, why in turns.absent.items()]
-    return "\n".join(lines)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.pool", description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="small sizes, 2 repeats")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    args = parser.parse_args()
-    if args.quick:
-        args.repeats = min(args.repeats, 2)
-    return args
-
-
-def main() -> int:
-    """Print the table."""
-    args = parse()
-    for variable in THREADS:  # before the peers' processes start, which inherit them
-        os.environ[variable] = str(args.threads)
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
-    case = CASE.quick() if args.quick else CASE
-    packages = {name: peer.package for name, peer in PEERS.items()}
-    turns = Turns(work, packages, (case, args.seed, args.threads))
-    turns.measure(args.repeats)
-    if "vecrecall" not in turns.times:
-        raise SystemExit("vecrecall: expected times, its process ended")
-    check(case, args.seed, turns.answers)
-    print(table(case, turns, limits), flush=True)
-    if args.json:
-        found = {
-            "limits": limits,
-            "threads": args.threads,
-            "cases": [{**case._asdict(), "seconds": turns.times, "absent": turns.absent}],
-        }
-        args.json.write_text(json.dumps(found, indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    head = ["peer", "version", "milliseconds", "spread", "times ours", "GB/s of rows"]
+    ours = middle(case, OURS) or 0.0
+    rows = []
+    for name, entry in case["peers"].items():
+        each = [seconds * 1e3 for seconds in entry["seconds"]]
+        median = float(np.median(each))
+        rate = 4e-6 * case["bags"] * case["length"] * case["dim"] / median
+        share = f"{figure(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
+        spread = f"{figure(min(each))} to {figure(max(each))}"
+        known = version(PEERS[name].package) or ""
+        rows.append([name, known, figure(median), spread, figure(median / ours / 1e3), share])
+    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
+    return table(head, rows)

@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.recall: what a whole recall adds to its channels' searches.
+"""Recall: what a whole one adds to its channels' searches.
 
 A recall of eight channels and the searches that these channels make, call by call with the same
 arguments, are timed alternately in one process. The difference is all else: pooling, looking up
@@ -8,21 +8,21 @@ vectors and lists, joining a channel's lists, merging.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare import report
 from benchmarks.compare.alternate import F64, alternately, middle
+from benchmarks.compare.works import Case
+from vecrecall.bench.machine import Machine
+from vecrecall.bench.report import table
 
 F32 = npt.NDArray[np.float32]
 DIM, TAGS, HISTORY, SEEN = 64, 5_000, 50, 200
-BATCHES = (1, 16, 256)
+ITEMS, QUICK_ITEMS, LENGTH = 1_000_000, 20_000, 200
+SECONDS, QUICK_SECONDS = 10.0, 0.5  # of timing, for each line
 TOWERS = [f"tower {number}" for number in range(1, 9)]
 
 
@@ -83,7 +83,7 @@ def users(n: int, items: int, rng: np.random.Generator) -> vr.RequestBatch:
 
 
 def measure(
-    index: vr.FlatIndex, vectors: F32, case: str, batch: int, args: argparse.Namespace
+    index: vr.FlatIndex, vectors: F32, case: str, batch: int, seconds: float
 ) -> tuple[dict[str, F64], int]:
     """Seconds of both in each round, and how many queries the searches have."""
     noted = Noted(index)
@@ -96,9 +96,9 @@ def measure(
     asked = []
     for some in batches:
         noted.asked = []
-        expected = recallers[0].recall(some, args.k)
+        expected = recallers[0].recall(some, LENGTH)
         asked.append(noted.asked)
-        if not np.array_equal(recallers[1].recall(some, args.k).ids, expected.ids):
+        if not np.array_equal(recallers[1].recall(some, LENGTH).ids, expected.ids):
             raise SystemExit(f"{case}: expected the same lists from both recallers, got others")
 
     def searches(turn: int) -> None:
@@ -106,72 +106,54 @@ def measure(
             index.search(queries, k, exclude=exclude)
 
     def recall(turn: int) -> None:
-        recallers[1].recall(batches[turn % len(batches)], args.k)
+        recallers[1].recall(batches[turn % len(batches)], LENGTH)
 
-    times = alternately({"searches": searches, "recall": recall}, args.seconds)
+    times = alternately({"searches": searches, "recall": recall}, seconds)
     return times, sum(len(queries) for queries, _, _ in asked[0])
 
 
-def row(case: str, batch: int, queries: int, times: dict[str, F64]) -> str:
-    more = (times["recall"] - times["searches"]) / batch * 1e6
-    ratio = middle(times["recall"] / times["searches"])
-    alone, whole = (np.median(t) / batch * 1e6 for t in times.values())
-    return (
-        f"| {case} | {batch} | {queries / batch:.0f} | {alone:.0f} | {whole:.0f} "
-        f"| {middle(more).told(0)} | {ratio.told(3)} | {len(more)} |"
-    )
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.recall", description=__doc__
-    )
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--batch", nargs="+", type=int, default=list(BATCHES))
-    parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("-k", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of timing, for each line")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="20,000 items, half a second a line")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    args = parser.parse_args()
-    if args.quick:
-        args.items, args.seconds = min(args.items, 20_000), min(args.seconds, 0.5)
-    return args
-
-
-def main() -> int:
-    """Print a line for each case and batch."""
-    args = parse()
-    vr.set_num_threads(args.threads)
-    limits = report.machine_limits(args.threads)
-    print(report.describe_machine(limits, args.threads))
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+    """Print a table with a line for each case and batch."""
+    items = QUICK_ITEMS if args.quick else args.items or ITEMS
     rng = np.random.default_rng(args.seed)
-    vectors = rng.standard_normal((args.items, DIM), dtype=np.float32)
-    index = vr.FlatIndex(vectors, metric="cosine")
+    vectors = rng.standard_normal((items, DIM), dtype=np.float32)
+    index = vr.FlatIndex(vectors, metric="cosine", threads=args.threads)
+    before = vr.get_num_threads()
+    vr.set_num_threads(args.threads)
+    try:
+        cases = [measured(index, vectors, n, b, args) for n in CASES for b in args.batch]
+    finally:
+        vr.set_num_threads(before)
     print(
-        f"\n8 channels over {args.items:,} x {DIM}, {args.k} items each, merged to {args.k}; "
-        "microseconds a user\n\n"
-        "| channels | batch | queries a user | searches | recall "
-        "| recall minus searches, in the same round (95 %) | as a ratio | rounds |\n"
-        "|---|---|---|---|---|---|---|---|"
+        f"\n8 channels over {items:,} x {DIM}, {LENGTH} items each, merged to {LENGTH}; "
+        f"microseconds a user\n\n{lines(cases)}",
+        flush=True,
     )
-    cases = []
-    for case in args.case:
-        for batch in args.batch:
-            times, queries = measure(index, vectors, case, batch, args)
-            print(row(case, batch, queries, times), flush=True)
-            more = middle((times["recall"] - times["searches"]) / batch * 1e6)
-            seconds = {name: float(np.median(t)) for name, t in times.items()}
-            cases.append(
-                {"case": case, "batch": batch, "seconds": seconds, "microseconds": more._asdict()}
-            )
-    if args.json:
-        found = {"limits": limits, "threads": args.threads, "cases": cases}
-        args.json.write_text(json.dumps(found, indent=1))
-    return 0
+    return cases
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measured(
+    index: vr.FlatIndex, vectors: F32, name: str, batch: int, args: argparse.Namespace
+) -> Case:
+    seconds = QUICK_SECONDS if args.quick else SECONDS
+    times, queries = measure(index, vectors, name, batch, seconds)
+    case: Case = {"work": "recall", "channels": name, "items": len(vectors), "batch": batch}
+    peers = {way: {"seconds": each.tolist()} for way, each in times.items()}
+    return {**case, "queries": queries, "peers": peers, "absent": {}}
+
+
+def lines(cases: list[Case]) -> str:
+    head = [
+        *("channels", "batch", "queries a user", "searches", "recall"),
+        *("recall minus searches, in the same round (95 %)", "as a ratio", "rounds"),
+    ]
+    rows = []
+    for case in cases:
+        searches, recall = (np.array(entry["seconds"]) for entry in case["peers"].values())
+        batch = case["batch"]
+        each = (np.median(way) / batch * 1e6 for way in (searches, recall))
+        more = middle((recall - searches) / batch * 1e6).told(0)
+        row = [case["channels"], str(batch), f"{case['queries'] / batch:.0f}"]
+        row += [f"{time:.0f}" for time in each]
+        rows.append([*row, more, middle(recall / searches).told(3), str(len(recall))])
+    return table(head, rows)

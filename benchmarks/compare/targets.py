@@ -162,8 +162,8 @@ KMEANS = {"work": "kmeans", "points": 1_000_000, "dim": 64, "clusters": 500, "ro
 MERGE = {"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1024}
 LONG_MERGE = {"work": "merge", "channels": 8, "width": 500, "k": 500, "users": 1024}
 POOL = {"work": "pool", "rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
-BUILD = {"work": "build", "data": "gaussian-64", "items": 1_000_000}
-RECALL = {"work": "recall", "batch": 1, "items": 1_000_000}
+BUILD = {"work": "build", "data": "gaussian-64", "items": 1_000_000, "step": "build"}
+RECALL = {"work": "recall", "channels": "eight towers", "batch": 1, "items": 1_000_000}
 
 TARGETS = [
     Target(gaussian(256), "times FAISS flat", times("faiss-flat"), 22),
@@ -205,7 +205,7 @@ TARGETS = [
         for peer, bound in (("numpy", 8), ("polars", 18), ("dict", 35), ("ranx", 100))
     ),
     *(
-        Target({**gaussian(batch), "work": "filters"}, f"of the time without: {filtered}",
+        Target({**glove(batch), "work": "filters"}, f"of the time without: {filtered}",
                times(filtered, ours="none"), 1.15, False)
         for batch in (1, 16, 256) for filtered in ("exclude", "allow")
     ),

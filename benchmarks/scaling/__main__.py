@@ -11,34 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compare import report as machine
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
 from vecrecall import _core
-
-
-def free_bytes() -> int:
-    """Memory that may be taken."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) << 10
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+from vecrecall.bench import machine
 
 
 def fits(point: Point) -> bool:
     """Tell whether a point fits into free memory with a tenth to spare; say when it does not."""
-    need, free = point.need_bytes(), free_bytes()
-    if need <= 0.9 * free:
+    need, free = point.need_bytes(), machine.available()
+    if free is None or need <= 0.9 * free:
         return True
     print(
         f"  left out: {point} needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
@@ -89,7 +78,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     """Print a table for each axis, then the exponents."""
     args = parse()
-    print(machine.describe_machine(machine.machine_limits(2), 2))
+    print(machine.measure(2).describe())
     records: list[Record] = []
     if args.json and args.json.exists():
         records = json.loads(args.json.read_text())["records"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.turns import THREADS, Turns
 from benchmarks.scaling.points import BAG, CENTROIDS, LISTS, Point
+from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 256  # at least, so that calls with one query differ
@@ -213,15 +212,13 @@ def work(name: str, point: Point, pipe: Connection) -> None:
 
 def measure(point: Point, repeats: int) -> dict[str, dict[str, Any]]:
     """Seconds of each timing and bytes beyond the data, of the package and perhaps of NumPy."""
-    for variable in THREADS:  # before the processes start, which inherit them
-        os.environ[variable] = str(point.threads)
     packages = {"vecrecall": "vecrecall"}
     if point.work == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
         packages["numpy"] = "numpy"
-    turns = Turns(work, packages, (point,))
-    turns.measure(repeats, LONG)
+    with Turns(work, packages, (point,), threads=point.threads) as turns:
+        turns.measure(repeats, LONG)
     if "vecrecall" not in turns.times:
-        raise SystemExit(f"{point}: expected times, its process ended")
+        raise SystemExit(f"{point}: expected times, {turns.absent['vecrecall']}")
     return {
         name: {"seconds": seconds, "memory": turns.answers[name]}
         for name, seconds in turns.times.items()
