@@ -267,4 +267,5 @@ def test_random_damage(
         folder.rmdir()
         capsys.readouterr()  # keep the last round only
     assert refused >= ROUNDS // 10
-    assert used >= ROUNDS // 100 or damage is damage_headers  # of which no byte is free
+    # No byte of a header is free, and of a manifest's next to none.
+    assert used > 0 or damage in (damage_headers, damage_manifest_bytes)
