@@ -63,6 +63,32 @@ def test_merge_shards(seed: int, nq: int, widths: list[int], k: int) -> None:
     assert_same_bits(vr.merge_shards(tuple(results), k), *expected)
 
 
+def test_repeats_below_what_is_taken_are_found() -> None:
+    """The id that two lists hold is the last of both, far below the best."""
+    best = np.arange(40, dtype=np.int64).reshape(4, 1, 10)
+    best[1, 0, -1] = best[3, 0, -1]
+    scores = np.broadcast_to(np.arange(10, 0, -1, dtype=np.float32), (1, 10))
+    results = [vr.SearchResult(ids, scores, np.array([10], np.int32)) for ids in best]
+    with pytest.raises(ValueError, match="id 39 twice in row 0"):
+        vr.merge_shards(results, 2)
+
+
+@pytest.mark.parametrize("k", [1, 7, 8, 9, 40, 200])
+def test_the_best_in_one_shard(k: int) -> None:
+    """All of the list may come from one shard, and lists need not be in order."""
+    rng = np.random.default_rng(5)
+    shards = [random_lists(rng, 6, 30, 30) for _ in range(5)]
+    for number, shard in enumerate(shards):
+        shard.ids[shard.ids >= 0] += number
+        shard.scores[:] += np.float32(10 * (number == 3))
+        for i, count in enumerate(shard.counts):
+            turned = rng.permutation(count)
+            shard.ids[i, :count] = shard.ids[i, turned]
+            shard.scores[i, :count] = shard.scores[i, turned]
+    found = vr.merge_shards([vr.SearchResult(*shard) for shard in shards], k)
+    assert_same_bits(found, *reference.merge_shards(shards, k))
+
+
 def test_items_of_minus_infinity_are_not_padding() -> None:
     queries = np.array([[-1e30], [1e30]], np.float32)
     items = np.array([[1e30], [2e30], [3e30], [-1e30]], np.float32)

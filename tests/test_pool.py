@@ -50,7 +50,7 @@ def check_normalized(found: Any, expected: F32) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 100])
+@pytest.mark.parametrize("d", [*range(1, 21), 31, 32, 33, 50, 64, 65, 68, 72, 100, 136])
 def test_modes_and_widths(d: int, mode: Mode, isa: str, rng: np.random.Generator) -> None:
     table = normal(rng, 50, d)
     rows = random_rows(rng, 40, 9, 50)
@@ -178,6 +178,39 @@ def test_entry_order_and_one_rounding(isa: str) -> None:
     rows = [[0, 1, 2], [1, 2, 0], [0, 3, 3, 3], [1, 0, 2]]
     found = vr.pool(table, rows)
     assert found[:, 0].tolist() == [0, 1, 1 + 2.0**-22, 0]
+
+
+@pytest.mark.parametrize("offset", range(16))
+@pytest.mark.parametrize("d", [5, 16, 50, 1030])
+def test_tables_that_begin_anywhere(
+    d: int, offset: int, isa: str, rng: np.random.Generator
+) -> None:
+    table = normal(rng, 9, d)
+    moved = np.empty(table.size + offset, np.float32)[offset:].reshape(table.shape)
+    moved[:] = table
+    rows = random_rows(rng, 20, 30, 9)
+    check(vr.pool(moved, rows), reference.pool(table, rows))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("d", [1, 7, 8, 12, 64, 100])
+def test_no_value_hides_one_that_is_not_finite(
+    d: int, mode: Mode, bad: float, isa: str, rng: np.random.Generator
+) -> None:
+    for column in range(d):
+        table = normal(rng, 6, d)
+        table[3, column] = bad
+        with pytest.raises(ValueError, match="infinity in row 3"):
+            vr.pool(table, [[0, 1], [2, 3, 5]], mode=mode)
+        vr.pool(table, [[0, 1], [2, 5]], mode=mode)
+
+
+def test_of_equal_maxima_the_first(isa: str) -> None:
+    """Zeros of both signs are equal; on every instruction set the first one stays."""
+    table = np.array([[0.0] * 12, [-0.0] * 12], np.float32)
+    for rows, negative in (([0, 1], False), ([1, 0], True)):
+        assert np.signbit(vr.pool(table, [rows], mode="max")).tolist() == [[negative] * 12]
 
 
 def test_negative_maxima(isa: str) -> None:

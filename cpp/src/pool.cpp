@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -11,9 +12,6 @@
 
 namespace vecrecall {
 namespace {
-
-// Rows fetched ahead of the sum: enough to hide a memory access, not more than can be under way.
-constexpr std::int64_t kAhead = 24;
 
 constexpr std::size_t kBagsPerTask = 256;
 
@@ -46,80 +44,76 @@ class Bags {
         : kernel_(kernel), table_(table), bags_(bags), options_(options), sums_(table.dim) {}
 
     void pool(std::size_t first, std::size_t end, float* out) {
-        for (std::size_t b = first; b < end; ++b) {
-            gather(b);
-            if (options_.mode == Pooling::kMax) combine_max();
-            else combine_sum(b);
-            check_finite();
-            if (options_.mode == Pooling::kMean) divide_by_weight();
-            finish(out + b * table_.dim);
-        }
+        for (std::size_t b = first; b < end; ++b) pool(b, out + b * table_.dim);
     }
 
   private:
-    void gather(std::size_t bag) {
-        rows_.clear();
-        weights_.clear();
-        const auto limit = static_cast<std::size_t>(options_.first);
-        for (std::int64_t i = bags_.offsets[bag]; i < bags_.offsets[bag + 1]; ++i) {
-            if (options_.first >= 0 && rows_.size() == limit) break;
-            if (bags_.values[i] < 0) continue;
-            rows_.push_back(bags_.values[i]);
-            if (options_.weights) weights_.push_back(options_.weights[i]);
-        }
+    void pool(std::size_t bag, float* out) {
+        gather(bag);
+        if (!combine(bag, out)) throw_not_finite();
+        if (options_.mode == Pooling::kMean) divide_by_weight();
+        if (options_.normalize) normalise();
+        if (wide()) std::copy(sums_.begin(), sums_.end(), out);
     }
 
-    void combine_sum(std::size_t bag) {
-        const std::int64_t ahead = bags_.offsets[bag] + kAhead;
-        const std::int64_t left = bags_.offsets[bags_.rows] - ahead;
-        kernel_.pool_sum({.table = table_.data,
-                          .dim = table_.dim,
-                          .rows = rows_.data(),
-                          .weights = options_.weights ? weights_.data() : nullptr,
-                          .n_rows = rows_.size(),
-                          .ahead = left > 0 ? bags_.values + ahead : nullptr,
-                          .n_ahead = left > 0 ? static_cast<std::size_t>(left) : 0,
-                          .sums = sums_.data()});
+    // Whether something happens to the sums before they are rounded.
+    bool wide() const { return options_.mode == Pooling::kMean || options_.normalize; }
+
+    // The valid entries of a bag: where they are, if they are all.
+    void gather(std::size_t bag) {
+        const std::int64_t begin = bags_.offsets[bag];
+        const auto length = static_cast<std::size_t>(bags_.offsets[bag + 1] - begin);
+        const std::int64_t* const rows = bags_.values + begin;
+        std::int64_t all = 0;
+        for (std::size_t i = 0; i < length; ++i) all |= rows[i];
+        const auto most = static_cast<std::size_t>(options_.first);  // -1: more than any
+        if (all >= 0) {
+            rows_ = {rows, std::min(length, most)};
+            weights_ = options_.weights ? options_.weights + begin : nullptr;
+            return;
+        }
+        valid_rows_.clear();
+        valid_weights_.clear();
+        for (std::size_t i = 0; i < length && valid_rows_.size() < most; ++i) {
+            if (rows[i] < 0) continue;
+            valid_rows_.push_back(rows[i]);
+            if (options_.weights) valid_weights_.push_back(options_.weights[begin + i]);
+        }
+        rows_ = valid_rows_;
+        weights_ = options_.weights ? valid_weights_.data() : nullptr;
+    }
+
+    bool combine(std::size_t bag, float* out) {
+        const std::int64_t* const begin = bags_.begin(bag);
+        const std::int64_t* const end = bags_.values + bags_.offsets[bags_.rows];
+        const auto kernel = options_.mode == Pooling::kMax ? kernel_.pool_max : kernel_.pool_sum;
+        return kernel({.table = table_.data,
+                       .dim = table_.dim,
+                       .rows = rows_.data(),
+                       .weights = weights_,
+                       .n_rows = rows_.size(),
+                       .entries = begin,
+                       .n_entries = static_cast<std::size_t>(end - begin),
+                       .out = wide() ? nullptr : out,
+                       .sums = wide() ? sums_.data() : nullptr});
     }
 
     void divide_by_weight() {
-        double total = options_.weights ? 0.0 : static_cast<double>(rows_.size());
-        for (const double w : weights_) total += w;
+        double total = weights_ ? 0.0 : static_cast<double>(rows_.size());
+        for (std::size_t i = 0; weights_ && i < rows_.size(); ++i) total += weights_[i];
         for (double& sum : sums_) sum = total == 0 ? 0.0 : sum / total;
     }
 
-    void combine_max() {
-        std::fill(sums_.begin(), sums_.end(), 0.0);
-        for (std::size_t i = 0; i < rows_.size(); ++i) {
-            const float* row = table_.row(static_cast<std::size_t>(rows_[i]));
-            for (std::size_t j = 0; j < table_.dim; ++j) {
-                const double x = row[j];
-                sums_[j] = i == 0 || x > sums_[j] || std::isnan(x) ? x : sums_[j];
-            }
-        }
-    }
-
     // Sums of finite floats and weights are finite, so only a bad row or weights beyond all bounds
-    // can fail here: looking at results costs less than looking at rows. A maximum is looked at row
-    // by row, since it may hide an infinity.
-    void check_finite() const {
-        double zero = 0;
-        for (const double sum : sums_) zero += sum * 0.0;  // NaN from NaN or an infinity
-        if (options_.mode != Pooling::kMax && zero == 0) return;
+    // lead here: looking at results costs less than looking at rows.
+    [[noreturn]] void throw_not_finite() const {
         for (const std::int64_t row : rows_) {
             const float* x = table_.row(static_cast<std::size_t>(row));
             if (std::all_of(x, x + table_.dim, [](float v) { return std::isfinite(v); })) continue;
             throw std::invalid_argument(
                 "table: expected finite values, got NaN or infinity in row " + std::to_string(row));
         }
-        if (options_.mode != Pooling::kMax) {
-            throw std::invalid_argument("weights: expected sums within the range of float64");
-        }
-    }
-
-    void finish(float* out) {
-        if (options_.normalize) normalise();
-        for (std::size_t j = 0; j < table_.dim; ++j) out[j] = static_cast<float>(sums_[j]);
+        throw std::invalid_argument("weights: expected sums within the range of float64");
     }
 
     // Scaled by a power of two first, which rounds nothing: squares must not over- or underflow.
@@ -140,8 +134,10 @@ class Bags {
     const RaggedView<std::int64_t>& bags_;
     const PoolOptions& options_;
     std::vector<double> sums_;
-    std::vector<double> weights_;
-    std::vector<std::int64_t> rows_;
+    std::span<const std::int64_t> rows_;  // of the bag at hand
+    const double* weights_ = nullptr;
+    std::vector<std::int64_t> valid_rows_;  // of a bag with others
+    std::vector<double> valid_weights_;
 };
 
 }  // namespace

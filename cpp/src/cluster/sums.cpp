@@ -12,7 +12,6 @@ namespace vecrecall {
 namespace {
 
 constexpr std::size_t kChunk = 32768;
-constexpr std::int64_t kAhead = 24;  // rows, as in pooling
 
 // Row numbers by label, ascending within one: a counting sort, chunk by chunk.
 class Members {
@@ -75,7 +74,6 @@ void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::siz
     parallel_for(k, threads, [&](std::size_t c) {
         const std::int64_t* rows = members.begin(c);
         const auto n = static_cast<std::size_t>(members.count_of(c));
-        const std::int64_t left = members.left_from(c) - kAhead;
         std::vector<double> weights;
         if (metric == Metric::kCosine) weights = cluster::inverse_lengths(table, points, rows, n);
         out.counts[c] = members.count_of(c);
@@ -84,8 +82,9 @@ void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::siz
                         .rows = rows,
                         .weights = weights.empty() ? nullptr : weights.data(),
                         .n_rows = n,
-                        .ahead = left > 0 ? rows + kAhead : nullptr,
-                        .n_ahead = left > 0 ? static_cast<std::size_t>(left) : 0,
+                        .entries = rows,
+                        .n_entries = static_cast<std::size_t>(members.left_from(c)),
+                        .out = nullptr,
                         .sums = out.sums + c * points.dim});
     });
 }

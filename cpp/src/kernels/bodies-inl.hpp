@@ -45,6 +45,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .pair_squared_differences = pair_squared_differences<S>,
         .reached_by = reached_by<S>,
         .pool_sum = pool_sum<S>,
+        .pool_max = pool_max<S>,
         .peak_chains = kPeakChains,
         .peak_f32_lanes = S::kLanes,
         .peak_i8_lanes = 4 * S::kLanes,

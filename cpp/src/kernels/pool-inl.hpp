@@ -1,4 +1,4 @@
-// Sums of table rows with the accumulators kept in registers, 8 * kVectors dimensions at a time.
+// Bags of table rows combined with the accumulators kept in registers, eight dimensions a vector.
 #pragma once
 
 #include "kernels/vectors.hpp"
@@ -6,47 +6,158 @@
 namespace vecrecall::kernels {
 namespace {
 
-VR_INLINE void fetch_ahead(const PoolSum& a, std::size_t i) {
-    if (i >= a.n_ahead || a.ahead[i] < 0) return;
-    prefetch_row(a.table + static_cast<std::size_t>(a.ahead[i]) * a.dim, a.dim);
+// Entries ahead: into the second level, early enough to hide a memory access and the walk to its
+// page, and from there into the first.
+constexpr std::size_t kFar = 48;
+constexpr std::size_t kNear = 8;
+
+// How many lines a row touches at most, as far as they are fetched: no more than a page. Rows begin
+// at multiples of `step` from the first.
+VR_INLINE std::size_t lines_of_row(const float* table, std::size_t dim) {
+    constexpr std::size_t kLine = 64;
+    const std::size_t bytes = dim * sizeof(float);
+    const std::size_t power = bytes & (0 - bytes);
+    const std::size_t step = power < kLine ? power : kLine;
+    const std::size_t start = reinterpret_cast<std::uintptr_t>(table) % step + kLine - step;
+    const std::size_t lines = (start + bytes + kLine - 1) / kLine;
+    return lines < 64 ? lines : 64;
 }
 
-template <class S, int kVectors, bool kWeighted>
-VR_INLINE void pool_strip(const PoolSum& a, std::size_t from) {
-    f64x8 acc[kVectors] = {};
-    for (std::size_t i = 0; i < a.n_rows; ++i) {
-        if (from == 0) fetch_ahead(a, i);
-        const float* row = a.table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
-        for (int v = 0; v < kVectors; ++v) {
-            const f64x8 x = S::widen8(row + 8 * v);
-            if constexpr (kWeighted) acc[v] += a.weights[i] * x;
-            else acc[v] += x;
-        }
-    }
-    for (int v = 0; v < kVectors; ++v) store(a.sums + from + 8 * v, acc[v]);
+// A row touches as many lines as are given, or one less.
+template <int kLevel>
+VR_INLINE void fetch(const PoolBag& a, std::size_t entry, std::size_t lines) {
+    if (entry >= a.n_entries || a.entries[entry] < 0) return;
+    const float* row = a.table + static_cast<std::size_t>(a.entries[entry]) * a.dim;
+    for (std::size_t l = 0; l + 1 < lines; ++l) __builtin_prefetch(row + 16 * l, 0, 4 - kLevel);
+    __builtin_prefetch(row + (16 * lines < a.dim ? 16 * lines : a.dim) - 1, 0, 4 - kLevel);
 }
 
+// Eight floats at p, or as many as there are with zeros behind.
+template <bool kShort>
+VR_INLINE f32x8 load8(const float* p, std::size_t count) {
+    if constexpr (!kShort) return load<f32x8>(p);
+    float padded[8] = {};
+    for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
+    return load<f32x8>(padded);
+}
+
+// In float64. A sum of finite numbers that is not finite is told by its value times 0.
 template <class S, bool kWeighted>
-VR_INLINE void pool_bag(const PoolSum& a) {
-    std::size_t from = 0;
-    for (; from + 8 * S::kPoolVectors <= a.dim; from += 8 * S::kPoolVectors) {
-        pool_strip<S, S::kPoolVectors, kWeighted>(a, from);
+struct Add {
+    using Vector = f64x8;
+    static constexpr int kVectors = S::kPoolVectors;
+
+    template <bool kShort>
+    VR_INLINE Vector first(const PoolBag&, std::size_t) {
+        return Vector{};
     }
-    for (; from + 8 <= a.dim; from += 8) pool_strip<S, 1, kWeighted>(a, from);
-    for (; from < a.dim; ++from) {
-        double sum = 0;
-        for (std::size_t i = 0; i < a.n_rows; ++i) {
-            const double x = a.table[static_cast<std::size_t>(a.rows[i]) * a.dim + from];
-            sum += kWeighted ? a.weights[i] * x : x;
+    template <bool kShort>
+    VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const float* p) {
+        const f64x8 x = kShort ? widen_tail<S>(p, a.dim) : S::widen8(p);
+        if constexpr (kWeighted) sum += a.weights[i] * x;
+        else sum += x;
+    }
+    VR_INLINE Vector check(Vector sum, Vector) { return sum * 0.0; }
+};
+
+// The largest, of equal ones the first. It may hide what is not finite: each value times 0 is kept.
+template <class S>
+struct Largest {
+    using Vector = f32x8;
+    static constexpr int kVectors = S::kPoolVectors;
+
+    template <bool kShort>
+    VR_INLINE Vector first(const PoolBag& a, std::size_t from) {
+        if (a.n_rows == 0) return Vector{};
+        return load8<kShort>(a.table + static_cast<std::size_t>(a.rows[0]) * a.dim + from, a.dim);
+    }
+    template <bool kShort>
+    VR_INLINE void step(Vector& most, Vector& zero, const PoolBag& a, std::size_t, const float* p) {
+        const f32x8 x = load8<kShort>(p, a.dim);
+        most = x > most ? x : most;
+        zero += x * 0.0F;
+    }
+    VR_INLINE Vector check(Vector, Vector zero) { return zero; }
+};
+
+// Rounded, and as they are, where that is wanted.
+template <bool kShort, class V>
+VR_INLINE void store_pooled(const PoolBag& a, std::size_t from, V value) {
+    const f32x8 narrow = __builtin_convertvector(value, f32x8);
+    const f64x8 wide = __builtin_convertvector(value, f64x8);
+    if constexpr (!kShort) {
+        if (a.out) store(a.out + from, narrow);
+        if (a.sums) store(a.sums + from, wide);
+        return;
+    }
+    for (std::size_t j = 0; j < a.dim; ++j) {
+        if (a.out) a.out[j] = narrow[j];
+        if (a.sums) a.sums[j] = wide[j];
+    }
+}
+
+// Some dimensions of all rows. Returns whether all was finite.
+template <class Op, int kVectors, bool kShort>
+VR_INLINE bool pool_strip(const PoolBag& a, std::size_t from) {
+    using V = typename Op::Vector;
+    const std::size_t lines = lines_of_row(a.table, a.dim);
+    V acc[kVectors];
+    V zero[kVectors] = {};
+    VR_UNROLL
+    for (int v = 0; v < kVectors; ++v) acc[v] = Op::template first<kShort>(a, from + 8 * v);
+    for (std::size_t i = 0; i < a.n_rows; ++i) {
+        if (from == 0) {
+            fetch<2>(a, i + kFar, lines);
+            fetch<1>(a, i + kNear, lines);
         }
-        a.sums[from] = sum;
+        const float* row = a.table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
+        VR_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+            Op::template step<kShort>(acc[v], zero[v], a, i, row + 8 * v);
+        }
     }
+    V seen = {};
+    VR_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+        seen += Op::check(acc[v], zero[v]);
+        store_pooled<kShort>(a, from + 8 * v, acc[v]);
+    }
+    return reduce8(__builtin_convertvector(seen, f64x8)) == 0;
+}
+
+template <class Op, int kVectors = Op::kVectors>
+VR_INLINE bool pool_strip_of(const PoolBag& a, std::size_t vectors, std::size_t from) {
+    if constexpr (kVectors > 1) {
+        if (vectors < kVectors) return pool_strip_of<Op, kVectors / 2>(a, vectors, from);
+    }
+    return pool_strip<Op, kVectors, false>(a, from);
+}
+
+// Strips as wide as they can be. The last ends where the row does and may repeat what is before it,
+// so that only rows of less than a vector are taken apart.
+template <class Op>
+VR_INLINE bool pool_bag(const PoolBag& a) {
+    if (a.dim < 8) return pool_strip<Op, 1, true>(a, 0);
+    std::size_t vectors = Op::kVectors;
+    while (8 * vectors > a.dim) vectors /= 2;
+    bool finite = true;
+    std::size_t from = 0;
+    for (; from + 8 * vectors <= a.dim; from += 8 * vectors) {
+        finite &= pool_strip_of<Op>(a, vectors, from);
+    }
+    if (from == a.dim) return finite;
+    while (vectors > 1 && 4 * vectors >= a.dim - from) vectors /= 2;
+    return pool_strip_of<Op>(a, vectors, a.dim - 8 * vectors) && finite;
 }
 
 template <class S>
-void pool_sum(const PoolSum& a) {
-    if (a.weights) pool_bag<S, true>(a);
-    else pool_bag<S, false>(a);
+bool pool_sum(const PoolBag& a) {
+    return a.weights ? pool_bag<Add<S, true>>(a) : pool_bag<Add<S, false>>(a);
+}
+
+template <class S>
+bool pool_max(const PoolBag& a) {
+    return pool_bag<Largest<S>>(a);
 }
 
 }  // namespace

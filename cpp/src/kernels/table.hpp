@@ -94,16 +94,17 @@ struct PackF32 {
     std::size_t n_panels;  // n_rows rounded up to whole panels, or more
 };
 
-// Weighted sums of table rows, accumulated in entry order in float64.
-struct PoolSum {
+// A bag of table rows to be combined.
+struct PoolBag {
     const float* table;
     std::size_t dim;
     const std::int64_t* rows;  // valid row numbers
-    const double* weights;     // per entry, or null for 1
+    const double* weights;     // of sums: per entry, or null for 1
     std::size_t n_rows;
-    const std::int64_t* ahead;  // row numbers needed soon, one fetched with each entry; -1 or valid
-    std::size_t n_ahead;
-    double* sums;  // [dim], overwritten
+    const std::int64_t* entries;  // of this bag and those behind it, to be fetched; -1 or valid
+    std::size_t n_entries;
+    float* out;    // [dim], rounded, or null
+    double* sums;  // [dim], as they are, or null
 };
 
 // Nearest centroids. Points are in lanes, a tile of kWordItems of them; centroids come in groups of
@@ -241,7 +242,10 @@ struct KernelTable {
     // -infinity where fewer than k values are above that. No value is NaN.
     float (*reached_by)(const float* values, std::size_t n, std::size_t k);
 
-    void (*pool_sum)(const PoolSum&);
+    // Sums in float64 in entry order, and maxima. Returns whether the sums, and of maxima all
+    // values of the rows, are finite. Zeros of no rows.
+    bool (*pool_sum)(const PoolBag&);
+    bool (*pool_max)(const PoolBag&);
 
     // Loops at the machine's limit: rounds of peak_chains vector operations, or bytes to read.
     int peak_chains;
