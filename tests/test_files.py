@@ -462,6 +462,27 @@ def test_arrays_that_no_index_has(small: Path) -> None:
         vr.FlatIndex.load(small)
 
 
+@pytest.mark.parametrize("path", [3, None, b"folder", ["folder"], "a\0b"])
+def test_what_is_no_path(path: Any) -> None:
+    index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+    feed = vr.ClusterFeed(1, half_life=1.0, capacity=1)
+    groups = vr.UserGroups.fit(np.eye(3, dtype=np.float32), 2)
+    calls: list[Callable[[Any], object]] = [
+        index.save,
+        vr.FlatIndex.load,
+        vr.Served,
+        feed.save,
+        vr.ClusterFeed.load,
+        groups.save,
+        vr.UserGroups.load,
+        vr.NeighborTable.load,
+    ]
+    kind, message = (ValueError, "no null character") if path == "a\0b" else (TypeError, "a str or")
+    for call in calls:
+        with pytest.raises(kind, match=f"^path: expected {message}.*, got "):
+            call(path)
+
+
 def test_paths_that_are_files(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")

@@ -209,6 +209,45 @@ def test_bodies_that_are_too_large(client: TestClient, monkeypatch: pytest.Monke
     assert error(client, 413, "/recall", b" " * 101) == "body: expected at most 100 bytes"
 
 
+@pytest.mark.parametrize("path", ["/recall", "/items/add", "/items/remove"])
+def test_a_client_that_goes_in_the_middle_of_a_body(path: str) -> None:
+    """Nothing is raised, which a server would log; `uvicorn` drops what is sent to nobody."""
+    messages = iter(
+        [
+            {"type": "http.request", "body": b'{"ids": ', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive() -> Any:
+        return next(messages)
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        service = app.create(make)
+        async with service.router.lifespan_context(service):
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(service), base_url="http://service"
+            ) as client:
+                while (await client.get("/health")).status_code == 503:
+                    await asyncio.sleep(0.01)
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": path,
+                "headers": [],
+                "query_string": b"",
+            }
+            await service(scope, receive, send)
+
+    within_time(run())
+    assert sent[0]["status"] == 400
+
+
 def test_starting() -> None:
     go = threading.Event()
 

@@ -154,6 +154,18 @@ def test_bad_intervals(path: Path, poll: float) -> None:
         vr.Served(path, load=load, poll=poll)
 
 
+def test_an_interval_that_no_thread_can_wait(path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^poll: expected at most .* s, got 1e\+300"):
+        vr.Served(path, load=load, poll=1e300)
+
+
+def test_bad_loaders(path: Path) -> None:
+    with pytest.raises(TypeError, match=r"^load: expected a callable, got int"):
+        vr.Served(path, load=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^load: expected a FlatIndex in return, got NoneType"):
+        vr.Served(path, load=lambda *_, **__: None)  # type: ignore[arg-type,return-value]
+
+
 @pytest.mark.parametrize("option", ["mmap", "verify"])
 def test_bad_flags(path: Path, option: str) -> None:
     with pytest.raises(TypeError, match=f"^{option}: expected "):

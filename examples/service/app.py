@@ -11,7 +11,7 @@ from examples.service.gather import Gather
 from examples.service.recall import answers, json_object, numbers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -149,6 +149,8 @@ def create(load: Callable[[], vr.FlatIndex], *, gather: bool = True) -> Starlett
             TypeError: lambda _, error: _error(400, str(error)),
             ValueError: lambda _, error: _error(400, str(error)),
             KeyError: lambda _, error: _error(404, str(error.args[0])),
+            # Who has gone reads no answer, but the log stays free of tracebacks.
+            ClientDisconnect: lambda *_: _error(400, "body: expected all of it, got a part"),
         },
         lifespan=lifespan,
     )

@@ -4,7 +4,9 @@ A message names the argument, says what was expected and what came.
 """
 
 import operator
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -489,6 +491,16 @@ def flag(x: object, name: str) -> bool:
     if not isinstance(x, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {x!r}")
     return bool(x)
+
+
+def path(x: object, name: str) -> Path:
+    """Coerce what names a file or folder, a str or what stands for one; bytes do not."""
+    text = os.fspath(x) if isinstance(x, os.PathLike) else x
+    if not isinstance(text, str):
+        raise TypeError(f"{name}: expected a str or a path, got {type(x).__name__}")
+    if "\0" in text:
+        raise ValueError(f"{name}: expected no null character, got {text!r}")
+    return Path(text)
 
 
 def choice(x: object, name: str, choices: dict[str, E]) -> E:

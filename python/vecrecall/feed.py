@@ -276,7 +276,7 @@ class ClusterFeed:
             If there is something else in the folder.
         """
         about = {name: getattr(self, name) for name in _OPTIONS}
-        _folders.save(Path(path), _KIND, about, self._core.state())
+        _folders.save(_coerce.path(path, "path"), _KIND, about, self._core.state())
 
     @classmethod
     def load(cls, path: str | Path) -> "ClusterFeed":
@@ -297,7 +297,7 @@ class ClusterFeed:
         ValueError
             If what is there is not a whole feed.
         """
-        manifest, arrays = _folders.load(Path(path), _KIND, verify=True)
+        manifest, arrays = _folders.load(_coerce.path(path, "path"), _KIND, verify=True)
         missing = [name for name in _OPTIONS if name not in manifest]
         if missing:
             raise ValueError(f"path: expected a manifest with {missing[0]}, got none in {path}")

@@ -505,9 +505,10 @@ class FlatIndex:
         ...     vr.FlatIndex.load(folder).search([[0.0, 2.0, 1.0]], 1).ids.tolist()
         [[6]]
         """
+        folder = _coerce.path(path, "path")
         whole = self._now().compacted(_coerce.threads(threads))
         arrays = {**whole.parts(), "skipped": self.skipped}
-        _folders.save(Path(path), _KIND, {"metric": self._metric}, arrays)
+        _folders.save(folder, _KIND, {"metric": self._metric}, arrays)
 
     @classmethod
     def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "FlatIndex":
@@ -543,7 +544,7 @@ class FlatIndex:
         See `save`.
         """
         mmap, verify = _coerce.flag(mmap, "mmap"), _coerce.flag(verify, "verify")
-        about, arrays = _folders.load(Path(path), _KIND, mmap=mmap, verify=verify)
+        about, arrays = _folders.load(_coerce.path(path, "path"), _KIND, mmap=mmap, verify=verify)
         metric = about.get("metric")
         if not isinstance(metric, str) or metric not in METRICS:
             raise ValueError(f"path: expected one of {list(METRICS)}, got {metric!r} in {path}")

@@ -96,7 +96,9 @@ def self_join(
     folder = None
     if path is not None:
         about = {"k": k, "min_score": floor, "metric": index.metric, "n": len(items)}
-        folder = Folder(Path(path), {**about, "rows": step, "of": fingerprint(index)})
+        folder = Folder(
+            _coerce.path(path, "path"), {**about, "rows": step, "of": fingerprint(index)}
+        )
         if folder.complete:
             return Neighbors(*load(folder.path)[1:])
     blocks = []
@@ -230,7 +232,7 @@ class NeighborTable:
         ValueError
             If the table is not complete.
         """
-        return cls(*load(Path(path)))
+        return cls(*load(_coerce.path(path, "path")))
 
     def reweighted(self, factors: Mapping[str, npt.ArrayLike]) -> "NeighborTable":
         """Multiply each score by factors of the similar item, and order the lists anew.

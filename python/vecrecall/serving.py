@@ -67,14 +67,16 @@ class Served:
         load: Callable[..., FlatIndex] | None = None,
         poll: float | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = _coerce.path(path, "path")
         self.error: Exception | None = None
         self._options = {
             "mmap": _coerce.flag(mmap, "mmap"),
             "verify": _coerce.flag(verify, "verify"),
         }
+        if load is not None and not callable(load):
+            raise TypeError(f"load: expected a callable, got {type(load).__name__}")
         self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
-        self._pause = None if poll is None else _coerce.duration(poll, "poll")
+        self._pause = None if poll is None else _interval(poll)
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
         self._poller: threading.Thread | None = None
@@ -167,6 +169,8 @@ class Served:
         while True:
             before = self._manifest()
             index = self._loader(self.path, **self._options)
+            if not isinstance(index, FlatIndex):
+                raise TypeError(f"load: expected a FlatIndex in return, got {type(index).__name__}")
             if self._manifest() == before:
                 return before, index
 
@@ -193,6 +197,14 @@ class Served:
                 self.refresh()
             except Exception:  # whatever it is: `error` has it, and the next version may be well
                 continue
+
+
+def _interval(poll: object) -> float:
+    """Coerce to seconds that a thread can wait: more would end the polling by an error."""
+    pause = _coerce.duration(poll, "poll")
+    if pause > threading.TIMEOUT_MAX:
+        raise ValueError(f"poll: expected at most {threading.TIMEOUT_MAX} s, got {pause}")
+    return pause
 
 
 _ALL: WeakSet[Served] = WeakSet()

@@ -304,7 +304,7 @@ class UserGroups:
         """
         about = {"metric": self.metric, "version": self.version, "kmeans": self._kmeans}
         arrays = {"centers": self.centers, "labels": self.labels}
-        _folders.save(Path(path), _KIND, about, arrays)
+        _folders.save(_coerce.path(path, "path"), _KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "UserGroups":
@@ -326,7 +326,7 @@ class UserGroups:
         ValueError
             If something else is in it.
         """
-        about, arrays = _folders.load(Path(path), _KIND, verify=True)
+        about, arrays = _folders.load(_coerce.path(path, "path"), _KIND, verify=True)
         missing = [n for n in ("metric", "version", "kmeans") if n not in about]
         missing += [n for n in ("centers", "labels") if n not in arrays]
         if missing:
