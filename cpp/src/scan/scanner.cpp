@@ -13,10 +13,14 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 // items: a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
 constexpr double kProductsAHit = 8192;
 
-// An exact score of a row somewhere costs some 40 ns. What they may cost in the end is most of a
-// float32 scan.
+// An exact score of a row somewhere costs some 40 ns at 64 dimensions, and 500 ns at 1536, where it
+// waits for memory. What they may cost in the end is most of a float32 scan.
 constexpr std::uint64_t kHitsAScore = 4;
-constexpr double kProductsAScore = 3000;
+double products_a_score(std::size_t dim) { return 2000 + 18 * static_cast<double>(dim); }
+
+// What may be lost before thresholds have risen, as a share of a float32 scan of everything: many
+// dimensions make wide bounds, which let most hits through at the start and few later on.
+constexpr double kStake = 1.0 / 16;
 
 // Items of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
@@ -188,7 +192,7 @@ bool Scanner::too_many_to_score(std::size_t q) {
     const double undecided = candidates_[q].undecided(1.0, scratch_);
     const double room =
         0.75 * static_cast<double>(limits_.hard) - static_cast<double>(job_.options.k);
-    return undecided > std::min(room, all_products() / kProductsAScore / 8);
+    return undecided > std::min(room, all_products() / products_a_score(job_.items.dim()) / 8);
 }
 
 double Scanner::all_products() const {
@@ -242,8 +246,10 @@ bool Scanner::codes_fail() const {
     if (coded_items_ <= settled) return false;
     const auto n = static_cast<double>(group_.size());
     const auto dim = static_cast<double>(job_.items.dim());
-    if (undecided_ > n * all_products() / kProductsAScore) return true;
-    const double bearable = static_cast<double>(coded_items_ - settled) * dim / kProductsAHit;
+    if (undecided_ > n * all_products() / products_a_score(job_.items.dim())) return true;
+    const double stake = n * kStake * all_products();
+    const double scanned = static_cast<double>(coded_items_ - settled) * dim;
+    const double bearable = (stake + scanned) / kProductsAHit;
     return static_cast<double>(hits_seen_) > n * hits_of_good_codes() + bearable;
 }
 
