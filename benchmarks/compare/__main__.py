@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.compare import build, cluster, filters, merge, pool, recall, search, targets
+from benchmarks.compare import build, churn, cluster, filters, merge, pool, recall, search, targets
 from benchmarks.compare.data import DATA
 from benchmarks.compare.works import Work
 from vecrecall.bench import machine
@@ -27,6 +27,7 @@ WORKS = {
     "pool": Work("sums of bags of rows", pool.run, list(pool.PEERS)),
     "build": Work("making an index, saving, loading", build.run, list(build.PEERS)),
     "filters": Work("what a filter adds to a search", filters.run, []),
+    "churn": Work("what updates leave behind in an index", churn.run, []),
     "recall": Work("what a whole recall adds to its searches", recall.run, []),
 }
 
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["gaussian-64"],
         choices=list(DATA),
-        help="for search and filters",
+        help="for search, filters and churn",
     )
     add("--only", nargs="+", metavar="PEER", help="these peers, and ours")
     add("--exact", action="store_true", help="leave approximate peers out")

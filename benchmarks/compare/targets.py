@@ -130,6 +130,11 @@ def scaled(entry: str, count: str, unit: float) -> Measure:
     return measure
 
 
+def counted(name: str) -> Measure:
+    """What the case itself says."""
+    return lambda case, machine: float(case[name])
+
+
 def inertia(case: Case, machine: Machine) -> float | None:
     """Ours beside the least."""
     found = {name: entry["inertia"] for name, entry in case["peers"].items()}
@@ -208,6 +213,14 @@ TARGETS = [
         Target({**glove(batch), "work": "filters"}, f"of the time without: {filtered}",
                times(filtered, ours="none"), 1.15, False)
         for batch in (1, 16, 256) for filtered in ("exclude", "allow")
+    ),
+    *(
+        Target({**gaussian(batch), "work": "churn"}, what, measure, bound, False)
+        for batch in (1, 16, 256)
+        for what, measure, bound in (
+            ("after updates, of a fresh index's time", times("updated", ours="fresh"), 1.1),
+            ("memory after updates, of that before", counted("memory"), 1.25),
+        )
     ),
     Target(POOL, "times NumPy", times("NumPy take, add.reduceat"), 10),
     Target(POOL, "times torch EmbeddingBag", times("torch EmbeddingBag"), 1.3),

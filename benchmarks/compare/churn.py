@@ -1,0 +1,109 @@
+"""Churn: what updates leave behind in an index, beside one that is built of the same items.
+
+Minutes of a news recommender: each replaces a hundredth of the items, in batches. Searches of both
+are timed alternately in one process and must find the same; memory is what the process holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall as vr
+from benchmarks.compare.alternate import alternately, middle
+from benchmarks.compare.data import DATA
+from benchmarks.compare.works import Case
+from vecrecall.bench.machine import Machine, resident
+from vecrecall.bench.report import figure, table
+
+F32 = npt.NDArray[np.float32]
+MINUTES, BATCHES = 10, 10
+QUICK_ITEMS = 20_000
+SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing, for each line
+
+
+def held() -> int:
+    """Bytes that the process holds, without what is waiting to be given back."""
+    gc.collect()
+    return resident() or 0
+
+
+def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float]:
+    """An index after its minutes, and how much more it holds than at first."""
+    before = held()
+    index = vr.FlatIndex(vectors, threads=threads)
+    at_first = held()
+    each = len(fresh) // (MINUTES * BATCHES)
+    for batch in range(MINUTES * BATCHES):
+        old = np.arange(batch * each, (batch + 1) * each)
+        index.remove(old)
+        index.add(fresh[old], old + len(vectors))
+    return index, (held() - before) / max(1, at_first - before)
+
+
+def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+    """Print a table with a line for each data set, k and batch."""
+    cases = [case for name in args.data for case in over(name, args)]
+    head = [
+        *("data", "k", "batch", "fresh, ms a query", "after updates"),
+        *("times fresh, in the same round (95 %)", "memory, times at first"),
+    ]
+    rows = []
+    for case in cases:
+        fresh, updated = (np.array(entry["seconds"]) for entry in case["peers"].values())
+        each = [figure(float(np.median(way)) / case["batch"] * 1e3) for way in (fresh, updated)]
+        size = [case["data"], str(case["k"]), str(case["batch"])]
+        memory = f"{case['memory']:.2f}"
+        rows.append([*size, *each, middle(updated / fresh).told(3), memory])
+    share = f"{MINUTES} times a hundredth of the items replaced, in {BATCHES} batches each"
+    print(f"\n{share}\n\n{table(head, rows)}", flush=True)
+    return cases
+
+
+def over(name: str, args: argparse.Namespace) -> list[Case]:
+    """Time both indexes over one data set."""
+    make, most, dim = DATA[name]
+    items = min(most, QUICK_ITEMS if args.quick else args.items or most)
+    rng = np.random.default_rng(args.seed)
+    vectors, queries = make(items, dim, rng)
+    gone = len(vectors) // (100 * BATCHES) * MINUTES * BATCHES
+    new = vectors[rng.permutation(len(vectors))[:gone]] * np.float32(1.01)
+    index, memory = churned(vectors, new, args.threads)
+    ids = np.arange(gone, len(vectors) + gone)
+    fresh = vr.FlatIndex(np.concatenate([vectors[gone:], new]), ids=ids, threads=args.threads)
+    about = {"work": "churn", "data": name, "items": len(ids), "memory": memory, "absent": {}}
+    cases = []
+    for k in args.k:
+        for batch in args.batch:
+            times = searched(fresh, index, queries, k, batch, args)
+            peers = {way: {"seconds": seconds} for way, seconds in times.items()}
+            cases.append({**about, "k": k, "batch": batch, "peers": peers})
+    return cases
+
+
+def searched(
+    fresh: vr.FlatIndex,
+    updated: vr.FlatIndex,
+    queries: F32,
+    k: int,
+    batch: int,
+    args: argparse.Namespace,
+) -> dict[str, list[float]]:
+    """Seconds of both in each round, of the same queries."""
+    parts = [queries[i : i + batch] for i in range(0, len(queries) - batch + 1, batch)]
+    for part in parts[:4]:
+        a, b = (index.search(part, k, threads=args.threads) for index in (fresh, updated))
+        if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)):
+            raise SystemExit("updates: expected the lists of a fresh index, got others")
+
+    def search(index: vr.FlatIndex, turn: int) -> None:
+        index.search(parts[turn % len(parts)], k, threads=args.threads)
+
+    times = alternately(
+        {"fresh": lambda t: search(fresh, t), "updated": lambda t: search(updated, t)},
+        QUICK_SECONDS if args.quick else SECONDS,
+    )
+    return {way: seconds.tolist() for way, seconds in times.items()}
