@@ -8,10 +8,11 @@
 namespace vecrecall::python {
 namespace {
 
-std::int64_t first_nonfinite(const Array<float>& a) {
+template <std::int64_t (*Find)(const MatrixView&, int)>
+std::int64_t first_row_that(const Array<float>& a) {
     const MatrixView view = matrix(a);
     const py::gil_scoped_release nogil;
-    return first_nonfinite_row(view);
+    return Find(view, 0);
 }
 
 template <void (*Test)(const MatrixView&, std::uint8_t*, int)>
@@ -52,7 +53,9 @@ py::tuple narrowed(const Array<double>& a) {
 }  // namespace
 
 void register_values(py::module_& m) {
-    m.def("first_nonfinite_row", &first_nonfinite, py::arg("matrix").noconvert());
+    m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>,
+          py::arg("matrix").noconvert());
+    m.def("first_zero_row", &first_row_that<first_zero_row>, py::arg("matrix").noconvert());
     m.def("finite_rows", &rows_that<finite_rows>, py::arg("matrix").noconvert());
     m.def("zero_rows", &rows_that<zero_rows>, py::arg("matrix").noconvert());
     py::class_<FpEnvironment>(m, "FpEnvironment")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, overload
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce
+from vecrecall import _coerce, _core
 from vecrecall._lists import empty_lists
 from vecrecall.caps import Caps
 from vecrecall.merging import core_caps, core_policy, merge, merge_prepared
@@ -224,6 +224,8 @@ def _left_out(name: str, error: Exception, rows: int, told: RecallStats) -> Sear
 def _check(found: object, name: str, rows: int) -> None:
     if not isinstance(found, SearchResult):
         raise TypeError(f"channel {name!r}: expected a SearchResult, got {type(found).__name__}")
+    if _core.are_lists(found.ids, found.scores, found.counts) and len(found.ids) == rows:
+        return
     ids, scores, counts = np.shape(found.ids), np.shape(found.scores), np.shape(found.counts)
     if len(ids) != 2 or ids[0] != rows or scores != ids or counts != ids[:1]:
         raise ValueError(
