@@ -4,7 +4,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -34,14 +33,6 @@ void check_padded(const Ids& ids, const Array<float>& scores) {
         ids.shape(1) != scores.shape(1)) {
         throw std::invalid_argument("expected ids and scores of one shape");
     }
-}
-
-template <class T>
-bool is_ready(const py::object& x, py::ssize_t ndim) {
-    const bool subclass = Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_;
-    if (subclass || !py::isinstance<Array<T>>(x)) return false;
-    const auto a = py::reinterpret_borrow<Array<T>>(x);
-    return a.ndim() == ndim && reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
 }
 
 // Whether these are arrays as a search returns them, with counts that fit: one call, where NumPy

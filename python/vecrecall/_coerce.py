@@ -239,6 +239,8 @@ def labels(x: object, name: str, n: int, k: int) -> I64:
 
 def ragged(x: object, name: str, rows: int | None = None) -> Ragged:
     """Coerce to ragged int64 rows: a `Ragged` or a sequence of sequences."""
+    if type(x) is Ragged and _core.are_id_rows(x.values, x.offsets) and rows in (None, len(x)):
+        return x
     expected = "a Ragged or a sequence of rows of integers"
     if not isinstance(x, Ragged):
         if isinstance(x, (str, bytes)) or not isinstance(x, (Sequence, np.ndarray)):
