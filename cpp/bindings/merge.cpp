@@ -3,6 +3,7 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -32,6 +33,24 @@ void check_padded(const Ids& ids, const Array<float>& scores) {
         ids.shape(1) != scores.shape(1)) {
         throw std::invalid_argument("expected ids and scores of one shape");
     }
+}
+
+// Whether these are arrays as a search returns them, with counts that fit: one call, where NumPy
+// takes ten times as long to find out.
+bool are_lists(const py::object& ids, const py::object& scores, const py::object& counts) {
+    if (!is_ready<std::int64_t>(ids, 2) || !is_ready<float>(scores, 2) ||
+        !is_ready<std::int32_t>(counts, 1)) {
+        return false;
+    }
+    const auto i = py::reinterpret_borrow<Ids>(ids);
+    const auto s = py::reinterpret_borrow<Array<float>>(scores);
+    const auto c = py::reinterpret_borrow<Array<std::int32_t>>(counts);
+    if (s.shape(0) != i.shape(0) || s.shape(1) != i.shape(1) || c.size() != i.shape(0)) {
+        return false;
+    }
+    const std::int32_t* const first = c.data();
+    return std::all_of(first, first + c.size(),
+                       [&](std::int32_t n) { return n >= 0 && n <= i.shape(1); });
 }
 
 ListsView lists_view(const ListArrays& arrays) {
@@ -186,6 +205,7 @@ void register_merge(py::module_& m) {
     register_policies(m);
     register_caps(m);
     m.attr("MAX_CHANNELS") = kMaxChannels;
+    m.def("are_lists", &are_lists, py::arg("ids"), py::arg("scores"), py::arg("counts"));
     m.def("merge_shards", &shards, py::arg("results"), py::arg("k"), py::arg("threads"));
     m.def("merge_groups", &groups, py::arg("result"), py::arg("offsets").noconvert(), py::arg("k"),
           py::arg("sum"), py::arg("threads"));

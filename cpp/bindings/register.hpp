@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -17,6 +18,15 @@ namespace py = pybind11;
 // Exactly this dtype, C-contiguous: the Python layer has converted, nothing is copied here.
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
+
+// Whether this is such an array already: no subclass, aligned.
+template <class T>
+bool is_ready(const py::object& x, py::ssize_t ndim) {
+    const bool subclass = Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_;
+    if (subclass || !py::isinstance<Array<T>>(x)) return false;
+    const auto a = py::reinterpret_borrow<Array<T>>(x);
+    return a.ndim() == ndim && reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
+}
 
 inline MatrixView matrix(const Array<float>& a) {
     if (a.ndim() != 2) throw std::invalid_argument("expected a matrix");

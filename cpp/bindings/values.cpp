@@ -1,5 +1,6 @@
 #include "vecrecall/values.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "fp_env.hpp"
@@ -8,10 +9,11 @@
 namespace vecrecall::python {
 namespace {
 
-std::int64_t first_nonfinite(const Array<float>& a) {
+template <std::int64_t (*Find)(const MatrixView&, int)>
+std::int64_t first_row_that(const Array<float>& a) {
     const MatrixView view = matrix(a);
     const py::gil_scoped_release nogil;
-    return first_nonfinite_row(view);
+    return Find(view, 0);
 }
 
 template <void (*Test)(const MatrixView&, std::uint8_t*, int)>
@@ -22,6 +24,18 @@ Array<std::uint8_t> rows_that(const Array<float>& a) {
     const py::gil_scoped_release nogil;
     Test(view, data, 0);
     return out;
+}
+
+// Whether rows of ids need no conversion, copy or complaint: offsets that nobody writes, from 0 to
+// the number of values, never descending.
+bool are_id_rows(const py::object& values, const py::object& offsets) {
+    using Ids = Array<std::int64_t>;
+    if (!is_ready<std::int64_t>(values, 1) || !is_ready<std::int64_t>(offsets, 1)) return false;
+    const auto o = py::reinterpret_borrow<Ids>(offsets);
+    if (o.writeable() || o.size() == 0) return false;
+    const std::int64_t* const first = o.data();
+    return first[0] == 0 && std::is_sorted(first, first + o.size()) &&
+           first[o.size() - 1] == py::reinterpret_borrow<Ids>(values).size();
 }
 
 // `with FpEnvironment():` - what NumPy converts inside is not at the mercy of the caller's
@@ -52,9 +66,12 @@ py::tuple narrowed(const Array<double>& a) {
 }  // namespace
 
 void register_values(py::module_& m) {
-    m.def("first_nonfinite_row", &first_nonfinite, py::arg("matrix").noconvert());
+    m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>,
+          py::arg("matrix").noconvert());
+    m.def("first_zero_row", &first_row_that<first_zero_row>, py::arg("matrix").noconvert());
     m.def("finite_rows", &rows_that<finite_rows>, py::arg("matrix").noconvert());
     m.def("zero_rows", &rows_that<zero_rows>, py::arg("matrix").noconvert());
+    m.def("are_id_rows", &are_id_rows, py::arg("values"), py::arg("offsets"));
     py::class_<FpEnvironment>(m, "FpEnvironment")
         .def(py::init<>())
         .def("__enter__", &FpEnvironment::enter)

@@ -82,6 +82,12 @@ std::int64_t first_nonfinite_row(const MatrixView& m, int threads) {
         [&](std::size_t r) { return !finite(m.row(r), m.dim); });
 }
 
+std::int64_t first_zero_row(const MatrixView& m, int threads) {
+    return first_row(
+        m.rows, threads, [](std::size_t, std::size_t) { return true; },
+        [&](std::size_t r) { return zero(m.row(r), m.dim); });
+}
+
 void finite_rows(const MatrixView& m, std::uint8_t* out, int threads) {
     test_rows(m, out, threads, finite);
 }

@@ -8,7 +8,7 @@ from typing import Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce
+from vecrecall import _coerce, _core
 from vecrecall._rows import take_rows
 from vecrecall.ragged import Ragged, RaggedLike
 
@@ -82,6 +82,7 @@ class RequestBatch:
     vectors: Mapping[str, F32]
     clusters: Ragged | None
     seen: Ragged | None
+    _zero: frozenset[str]  # names of vectors with a row of zeros
     _rows: int
 
     def __init__(
@@ -112,6 +113,8 @@ class RequestBatch:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        zero = (name for name, v in self.vectors.items() if _core.first_zero_row(v) >= 0)
+        object.__setattr__(self, "_zero", frozenset(zero))
         object.__setattr__(self, "_rows", self._common_length())
 
     def _common_length(self) -> int:

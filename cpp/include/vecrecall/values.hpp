@@ -13,8 +13,10 @@ std::int64_t first_nonfinite_row(const MatrixView& matrix, int threads = 0);
 // Per row 1 where all values are finite, else 0.
 void finite_rows(const MatrixView& matrix, std::uint8_t* finite, int threads = 0);
 
-// Per row 1 where all values are zero, else 0. Looks at bits: no flushing of denormals can mislead
-// it.
+// The first row of zeros, or -1. Looks at bits: no flushing of denormals can mislead it.
+std::int64_t first_zero_row(const MatrixView& matrix, int threads = 0);
+
+// Per row 1 where all values are zero, else 0; looks at bits, too.
 void zero_rows(const MatrixView& matrix, std::uint8_t* zero, int threads = 0);
 
 // Rounds to the nearest float32. Returns the first row where a finite value overflows, or -1.

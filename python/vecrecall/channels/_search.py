@@ -30,9 +30,8 @@ def search(
     index: Index, queries: npt.NDArray[np.float32], k: int, exclude: Ragged | None
 ) -> SearchResult:
     """Search; a query of zeros says nothing about its user, so its list is empty."""
-    zero = _core.zero_rows(queries)
-    if not zero.any():
+    if _core.first_zero_row(queries) < 0:
         return index.search(queries, k, exclude=exclude)
-    rows = np.flatnonzero(zero == 0)
+    rows = np.flatnonzero(_core.zero_rows(queries) == 0)
     exclude = None if exclude is None else take_rows(exclude, rows)
     return spread(index.search(queries[rows], k, exclude=exclude), rows, len(queries))

@@ -76,6 +76,8 @@ class UserToItem:
         """
         if isinstance(self._source, str):
             queries = batch.need_vectors(self._source, self)
+            if self._source not in batch._zero:
+                return self._index.search(queries, k, exclude=batch.seen)
         else:
             tags = batch.need("tags", self)
             queries = pool(self._source, tags, batch.tag_weights, normalize=True)
