@@ -81,7 +81,8 @@ def test_targets_that_must_not_be_exceeded() -> None:
     judged = found(merge)
     assert judged["microseconds a user, without"] == (pytest.approx(10.0), True)
     assert judged["microseconds a user, with provenance"] == (None, None)
-    peers = {"recall": {"seconds": [0.002]}, "searches": {"seconds": [0.0018]}}
+    seconds = {"searches": 0.0018, "recall": 0.0025, "beyond": 0.0002}
+    peers = {way: {"seconds": [each]} for way, each in seconds.items()}
     recall = {**targets.RECALL, "absent": {}, "peers": peers}
     assert found(recall) == {"microseconds beyond the searches": (pytest.approx(200.0), False)}
 
