@@ -31,12 +31,11 @@ TOWERS = [f"tower {number}" for number in range(1, 9)]
 
 
 class Noted:
-    """An index that keeps what it is asked, for the searches alone, and how long it takes."""
+    """An index that keeps what it is asked, for the searches alone."""
 
     def __init__(self, index: vr.FlatIndex) -> None:
         self.index = index
         self.asked: list[tuple[F32, int, vr.Ragged | None]] = []
-        self.seconds = 0.0
 
     def search(self, queries: F32, k: int, *, exclude: vr.Ragged | None = None) -> vr.SearchResult:
         self.asked.append((queries, k, exclude))
