@@ -248,6 +248,18 @@ def test_m_nearest_as_an_index_finds_them(m: int, name: str, metric: Metric, rng
 
 
 @pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("m", [2, 8, 9])
+def test_m_nearest_of_many(m: int, name: str, metric: Metric, isa: str, rng: Rng) -> None:
+    # Many more groups of centroids than m; two tiles of points, the second not full.
+    points, centroids = CASES[name](rng, 90, 300, 20)
+    lists = vr.FlatIndex(centroids, metric=metric).search(points, m)
+    found = vr.assign(points, centroids, m=m, metric=metric)
+    np.testing.assert_array_equal(found.labels, lists.ids)
+    assert_same_float32(found.scores, lists.scores)
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_less_is_the_prefix_of_more(metric: Metric, isa: str, rng: Rng) -> None:
     points, centroids = CASES["integers"](rng, 300, 90, 4)
     most = vr.assign(points, centroids, m=90, metric=metric)

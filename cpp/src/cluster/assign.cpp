@@ -13,20 +13,20 @@ namespace vecrecall {
 namespace {
 
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
-                    std::int32_t* labels, float* scores, int threads) {
+                    std::size_t m, std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
     const scan::Centre centre = scan::choose_centre(table, {centroids}, metric);
     const cluster::Centroids coded(table, centroids, metric, centre, threads);
     parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;
-        cluster::Nearest(table, coded)
-            .find(cluster::rows_of_task(points, task), labels + first, scores + first);
+        cluster::Nearest(table, coded, m)
+            .find(cluster::rows_of_task(points, task), labels + first * m, scores + first * m);
     });
 }
 
-// Several a point: a search over the centroids.
-void assign_several(const MatrixView& points, const MatrixView& centroids, Metric metric,
-                    std::size_t m, std::int32_t* labels, float* scores, int threads) {
+// Many a point: a search over the centroids.
+void assign_many(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                 std::size_t m, std::int32_t* labels, float* scores, int threads) {
     constexpr std::size_t kChunk = 65536;
     const FlatIndex index({.rows = centroids}, metric, {.copy = false, .threads = threads});
     std::vector<std::int64_t> ids(std::min(kChunk, points.rows) * m);
@@ -45,8 +45,11 @@ void assign(const MatrixView& points, const MatrixView& centroids, Metric metric
             std::int32_t* labels, float* scores, int threads) {
     const FpEnvScope env;
     if (points.rows == 0 || m == 0) return;
-    if (m == 1) assign_nearest(points, centroids, metric, labels, scores, threads);
-    else assign_several(points, centroids, metric, m, labels, scores, threads);
+    if (m <= cluster::kMostNearest) {
+        assign_nearest(points, centroids, metric, m, labels, scores, threads);
+    } else {
+        assign_many(points, centroids, metric, m, labels, scores, threads);
+    }
 }
 
 }  // namespace vecrecall

@@ -13,8 +13,8 @@ namespace {
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 // Pairs of a tile that codes may leave to be scored: about what the float32 scan would cost.
-std::size_t room_for(std::size_t centroids) {
-    return kTile * std::max<std::size_t>(8, centroids / 24);
+std::size_t room_for(std::size_t centroids, std::size_t m) {
+    return kTile * std::max<std::size_t>(8 * m, centroids / 24);
 }
 
 // Tiles scanned in float32 before codes are tried again.
@@ -26,12 +26,13 @@ std::uint64_t first_bits(std::size_t n) {
 
 }  // namespace
 
-Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids)
+Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m)
     : table_(table),
       centroids_(centroids),
       metric_(centroids.scored().metric),
+      m_(m),
       highest_(std::max(centroids.groups_i8(), centroids.groups_f32()) * kTile),
-      pairs_(room_for(centroids.size())),
+      pairs_(room_for(centroids.size(), m)),
       sums_(std::max(pairs_.size(), kTile)),
       panels_(kTile * centroids.dim()),
       tile_(centroids.dim()) {}
@@ -40,7 +41,7 @@ void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
         fetch_tile(points, first + kTile);
-        find_tile(points.row(first), n, nullptr, labels + first, scores + first);
+        find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_);
     }
 }
 
@@ -50,20 +51,22 @@ void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* kno
     n_rows_ = n_rows;
     live_ = first_bits(n_rows);
     known_ = known;
-    for (std::size_t i = 0; i < n_rows; ++i) labels_[i] = known ? labels[i] : -1;
-    std::fill_n(scores_, kTile, kNone);
+    for (std::size_t i = 0; i < n_rows * m_; ++i) labels_[i] = known ? labels[i] : -1;
+    std::fill_n(scores_, kTile * m_, kNone);
     if (metric_ == Metric::kCosine) measure_lengths();
     pack();
     tile_.code(table_, panels_.data());
-    const std::uint64_t scanned = centroids_.scannable() ? live_ & ~tile_.wild() : 0;
+    // Every group vouches for one centroid: of fewer groups than m nothing is known.
+    const bool enough = std::min(centroids_.groups_i8(), centroids_.groups_f32()) >= m_;
+    const std::uint64_t scanned = centroids_.scannable() && enough ? live_ & ~tile_.wild() : 0;
     const std::uint64_t left = live_ & ~scanned;
     live_ = scanned;
     if (live_ != 0 && !(centroids_.has_codes() && scan_codes())) scan_floats();
     for (std::uint64_t rest = left; rest != 0; rest &= rest - 1) {
         score_all(static_cast<std::size_t>(std::countr_zero(rest)));
     }
-    std::copy_n(labels_, n_rows, labels);
-    std::copy_n(scores_, n_rows, scores);
+    std::copy_n(labels_, n_rows * m_, labels);
+    std::copy_n(scores_, n_rows * m_, scores);
 }
 
 // Points without a direction are out.
@@ -88,8 +91,7 @@ bool Nearest::scan_codes() {
                             .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
-    set_tops(table_.nearest_i8_group);
-    set_thresholds(scan.points);
+    set_limits(scan, table_.nearest_i8_group);
     kernels::SelectI8 select{.scan = &scan,
                              .thresholds = thresholds_,
                              .live = live_,
@@ -130,9 +132,22 @@ void Nearest::scan_floats() {
                              .reach = {highest_.data(), top_, top_groups_}};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
-    set_tops(table_.nearest_f32_group);
-    set_thresholds(scan.points);
+    set_limits(scan, table_.nearest_f32_group);
     score_groups();
+}
+
+// What a centroid must reach to be scored.
+template <class Scan>
+void Nearest::set_limits(const Scan& scan, std::size_t in_group) {
+    if (m_ == 1) {
+        set_tops(in_group);
+        set_thresholds(scan.points);
+        return;
+    }
+    float floors[kTile];
+    find_floors(scan.points, scan.groups, scan.n_groups, floors);
+    set_thresholds(scan.points, floors);
+    std::fill_n(tops_of_, kTile, ~std::uint32_t{0});  // none has been scored
 }
 
 // One centroid of every point whose exact sum is known: others must reach it.
@@ -200,6 +215,50 @@ void Nearest::set_thresholds(const kernels::PointTerms& points) {
     }
 }
 
+// The highest value of a group lies between what the scan gives as its upper end and twice the
+// error below: the m-th of these lower ends is one that m centroids reach. The error is taken a
+// little larger for its own rounding.
+void Nearest::find_floors(const kernels::PointTerms& points, const kernels::ErrorTerms& groups,
+                          std::size_t n_groups, float* floors) const {
+    float best[kMostNearest][kTile];
+    for (std::size_t r = 0; r < m_; ++r) std::fill_n(best[r], kTile, kNone);
+    for (std::size_t g = 0; g < n_groups; ++g) {
+        const float* const highest = highest_.data() + g * kTile;
+        float low[kTile];
+        for (std::size_t i = 0; i < kTile; ++i) {
+            const float error = groups.per_miss[g] * points.misses[i] +
+                                groups.per_length[g] * points.lengths[i] +
+                                groups.per_unit[g] * points.units[i];
+            low[i] = highest[i] - 2.001F * error;
+        }
+        for (std::size_t r = 0; r < m_; ++r) {
+            for (std::size_t i = 0; i < kTile; ++i) {
+                const float kept = best[r][i];
+                best[r][i] = low[i] > kept ? low[i] : kept;
+                low[i] = low[i] > kept ? kept : low[i];
+            }
+        }
+    }
+    std::copy_n(best[m_ - 1], kTile, floors);
+}
+
+// As above, from a value that m centroids reach. |v| is at most the larger of |r|^2 and |x - y|^2
+// (l2), else |x| (|mu| + |s|); everything is taken at least four times.
+void Nearest::set_thresholds(const kernels::PointTerms& points, const float* floors) {
+    for (std::size_t i = 0; i < kTile; ++i) {
+        const double unit = points.units[i];
+        const double length = points.lengths[i] / unit;
+        const double value = floors[i] / unit;
+        double size = metric_ == Metric::kIp ? length * centroids_.reach() : length;
+        double most = length * centroids_.reach();
+        if (metric_ == Metric::kL2) {
+            size = std::max(0.0, length * length - 2 * value);
+            most = std::max(size, length * length);
+        }
+        thresholds_[i] = static_cast<float>((value - 0x1p-21 * (size + most)) * unit);
+    }
+}
+
 // Pairs beside those of the tops.
 void Nearest::score_others(std::size_t n) {
     std::size_t others = 0;
@@ -242,16 +301,30 @@ void Nearest::score_pairs(const kernels::Pair* pairs, std::size_t n) {
         const auto label = static_cast<std::int32_t>(pairs[i].centroid);
         const float score = round_score(
             score_of(metric_, sums_[i], lengths_[point], centroids_.length(pairs[i].centroid)));
-        const bool better = labels_[point] < 0 || score > scores_[point] ||
-                            (score == scores_[point] && label < labels_[point]);
-        if (!better) continue;
-        labels_[point] = label;
-        scores_[point] = score;
+        take(point, label, score);
     }
 }
 
+// Into its place among the m best.
+void Nearest::take(std::size_t point, std::int32_t label, float score) {
+    std::int32_t* const labels = labels_ + point * m_;
+    float* const scores = scores_ + point * m_;
+    const auto better_than = [&](std::size_t i) {
+        return labels[i] < 0 || score > scores[i] || (score == scores[i] && label < labels[i]);
+    };
+    std::size_t place = m_;
+    for (; place > 0 && better_than(place - 1); --place) {
+        if (place == m_) continue;
+        labels[place] = labels[place - 1];
+        scores[place] = scores[place - 1];
+    }
+    if (place == m_) return;
+    labels[place] = label;
+    scores[place] = score;
+}
+
 void Nearest::score_all(std::size_t point) {
-    labels_[point] = -1;
+    std::fill_n(labels_ + point * m_, m_, -1);
     for (std::size_t first = 0; first < centroids_.size(); first += pairs_.size()) {
         const std::size_t n = std::min(pairs_.size(), centroids_.size() - first);
         for (std::size_t i = 0; i < n; ++i) {

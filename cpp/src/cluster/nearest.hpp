@@ -1,4 +1,4 @@
-// One thread's search for the nearest centroid of every point, a tile at a time.
+// One thread's search for the nearest centroids of every point, a tile at a time.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,9 @@ namespace vecrecall::cluster {
 
 // Points are shared out among threads in runs of so many.
 inline constexpr std::size_t kPointsPerTask = 4096;
+
+// Of one point. More are worth an index over the centroids.
+inline constexpr std::size_t kMostNearest = 8;
 
 inline std::size_t tasks_for(std::size_t points) {
     return (points + kPointsPerTask - 1) / kPointsPerTask;
@@ -36,12 +39,13 @@ inline void fetch_tile(const MatrixView& points, std::size_t first) {
 
 class Nearest {
   public:
-    Nearest(const kernels::KernelTable& table, const Centroids& centroids);
+    Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m = 1);
 
-    // Rows to labels and scores, as `assign` gives them.
+    // Rows to labels and scores, as `assign` gives them: m a row.
     void find(const MatrixView& points, std::int32_t* labels, float* scores);
     // The same for at most kTile rows. Under l2 `known` may hold the exact squared distances from
-    // the centroids that `labels` names, which then count as the nearest unless others are nearer.
+    // the centroids that `labels` names, which then count as the nearest unless others are nearer;
+    // m is 1 then.
     void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
                    float* scores);
 
@@ -52,15 +56,22 @@ class Nearest {
     void scan_floats();
     void set_tops(std::size_t in_group);
     void score_tops(std::size_t in_group);
+    template <class Scan>
+    void set_limits(const Scan& scan, std::size_t in_group);
     void set_thresholds(const kernels::PointTerms& points);
+    void find_floors(const kernels::PointTerms& points, const kernels::ErrorTerms& groups,
+                     std::size_t n_groups, float* floors) const;
+    void set_thresholds(const kernels::PointTerms& points, const float* floors);
     void score_others(std::size_t n);
     void score_groups();
     void score_pairs(const kernels::Pair* pairs, std::size_t n);
     void score_all(std::size_t point);
+    void take(std::size_t point, std::int32_t label, float score);
 
     const kernels::KernelTable& table_;
     const Centroids& centroids_;
     Metric metric_;
+    std::size_t m_;
     std::vector<float> highest_;
     float top_[kTile];
     std::int32_t top_groups_[kTile];
@@ -80,8 +91,8 @@ class Nearest {
     kernels::Pair tops_[kTile];
     std::uint32_t tops_of_[kTile];
     double values_[kTile];  // exact, of the tops; under l2 the squared distance
-    std::int32_t labels_[kTile];
-    float scores_[kTile];
+    std::int32_t labels_[kTile * kMostNearest];  // m a point, best first
+    float scores_[kTile * kMostNearest];
 };
 
 }  // namespace vecrecall::cluster
