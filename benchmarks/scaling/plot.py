@@ -53,7 +53,7 @@ def figure(records: list[Record], axes: list[str], path: Path) -> None:
         memory.set_xlabel(label_of(axis))
     for row, label in enumerate(("milliseconds", "share of the limit", "MB beyond the data")):
         panels[row][0].set_ylabel(label)
-    fig.savefig(path, dpi=130)
+    fig.savefig(path, dpi=80)
     plt.close(fig)
 
 
