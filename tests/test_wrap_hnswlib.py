@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 from wrap_checks import (
     check_exact,
+    check_ids_and_vectors,
     check_lists,
     check_queries,
+    check_views_at_once,
     check_zero_query,
     float32_tolerance,
     items,
@@ -172,20 +173,7 @@ def test_ef_is_an_argument_and_left_as_it_was() -> None:
     library.set_ef(10)
     assert not np.array_equal(expected[10], expected[2000])
     views = {10: index, 40: index.at(ef=40), 2000: index.at(ef=2000)}
-    wrong: list[int] = []
-
-    def search(ef: int) -> None:
-        for _ in range(30):
-            found = views[ef].search(q, 10).ids
-            if [set(r) for r in found.tolist()] != [set(r) for r in expected[ef].tolist()]:
-                wrong.append(ef)
-
-    threads = [threading.Thread(target=search, args=(ef,)) for ef in (10, 40, 2000) * 2]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    check_views_at_once(lambda value, turn: views[value].search(q, 10).ids, expected)
     assert library.ef == 10
 
 
@@ -323,14 +311,7 @@ def test_arguments_that_do_not_suit() -> None:
     library = graph("l2", x)
     with pytest.raises(ValueError, match="metric: expected 'l2'"):
         vr.wrap(library, metric="ip")
-    with pytest.raises(ValueError, match="ids: expected 400 ids"):
-        vr.wrap(library, np.arange(399))
-    with pytest.raises(ValueError, match="ids: expected ids >= 0"):
-        vr.wrap(library, np.arange(400) - 1)
-    with pytest.raises(ValueError, match="ids: expected each once"):
-        vr.wrap(library, np.zeros(400, np.int64))
-    with pytest.raises(ValueError, match="vectors: expected 400 rows"):
-        vr.wrap(library, vectors=x[1:])
+    check_ids_and_vectors(library, x)
     with pytest.raises(ValueError, match=r"vectors: expected shape \(n, 12\)"):
         vr.wrap(library, vectors=x[:, 1:])
     with pytest.raises(ValueError, match="metric: expected rows of length one"):

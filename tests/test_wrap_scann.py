@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from wrap_checks import (
     check_exact,
+    check_ids_and_vectors,
     check_lists,
     check_queries,
     float32_tolerance,
@@ -219,14 +220,7 @@ def test_arguments_that_do_not_suit() -> None:
     library = searcher("tree", "ip", x)
     with pytest.raises(ValueError, match="metric: expected 'ip'"):
         vr.wrap(library, metric="l2")
-    with pytest.raises(ValueError, match="ids: expected 400 ids"):
-        vr.wrap(library, np.arange(399))
-    with pytest.raises(ValueError, match="ids: expected ids >= 0"):
-        vr.wrap(library, np.arange(400) - 1)
-    with pytest.raises(ValueError, match="ids: expected each once"):
-        vr.wrap(library, np.zeros(400, np.int64))
-    with pytest.raises(ValueError, match="vectors: expected 400 rows"):
-        vr.wrap(library, vectors=x[1:])
+    check_ids_and_vectors(library, x)
     with pytest.raises(TypeError, match=r"index: expected one of .* got scann_pybind.ScannNumpy"):
         vr.wrap(library.searcher)
     with pytest.raises(ValueError, match="leaves_to_search"):

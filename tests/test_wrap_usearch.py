@@ -1,6 +1,5 @@
 """usearch's index by our conventions."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,10 @@ import numpy as np
 import pytest
 from wrap_checks import (
     check_exact,
+    check_ids_and_vectors,
     check_lists,
     check_queries,
+    check_views_at_once,
     check_zero_query,
     float32_tolerance,
     items,
@@ -107,20 +108,9 @@ def test_expansion_is_an_argument_and_left_as_it_was() -> None:
     library.expansion_search = 10
     assert not np.array_equal(expected[10], expected[3000])
     views = {10: index, 50: index.at(expansion_search=50), 3000: index.at(expansion_search=3000)}
-    wrong: list[int] = []
-
-    def search(value: int) -> None:
-        for n in range(20):
-            found = views[value].search(q, 10, threads=1 + n % 3).ids
-            if [set(r) for r in found.tolist()] != [set(r) for r in expected[value].tolist()]:
-                wrong.append(value)
-
-    threads = [threading.Thread(target=search, args=(value,)) for value in (10, 50, 3000) * 2]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    check_views_at_once(
+        lambda value, turn: views[value].search(q, 10, threads=1 + turn % 3).ids, expected
+    )
     assert library.expansion_search == 10
 
 
@@ -255,12 +245,7 @@ def test_arguments_that_do_not_suit() -> None:
         vr.wrap(library, metric="l2")
     with pytest.raises(ValueError, match="metric: expected rows of length one"):
         vr.wrap(library, metric="cosine")
-    with pytest.raises(ValueError, match="ids: expected 400 ids"):
-        vr.wrap(library, np.arange(399))
-    with pytest.raises(ValueError, match="ids: expected each once"):
-        vr.wrap(library, np.zeros(400, np.int64))
-    with pytest.raises(ValueError, match="vectors: expected 400 rows"):
-        vr.wrap(library, vectors=x[1:])
+    check_ids_and_vectors(library, x)
     with pytest.raises(ValueError, match=r"queries: expected shape \(n, 12\)"):
         vr.wrap(library).search(queries()[:, 1:], 3)
     with pytest.raises(ValueError, match="exact"):

@@ -1,8 +1,11 @@
 """What every wrapped index has to do, whatever library it is of."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import vecrecall as vr
 
@@ -131,3 +134,36 @@ def float32_tolerance(x: np.ndarray, q: np.ndarray, metric: str) -> float:
     longest = np.linalg.norm(x, axis=1).max() * np.linalg.norm(q, axis=1).max()
     size = {"ip": 1 + longest, "cosine": 2.0, "l2": 4 * max(longest, 1) ** 2}[metric]
     return float((2 * x.shape[1] + 16) * ROUNDING * size)
+
+
+def check_ids_and_vectors(library: Any, x: np.ndarray) -> None:
+    """What cannot belong to an index of these 400 items."""
+    with pytest.raises(ValueError, match="ids: expected 400 ids"):
+        vr.wrap(library, np.arange(399))
+    with pytest.raises(ValueError, match="ids: expected ids >= 0"):
+        vr.wrap(library, np.arange(400) - 1)
+    with pytest.raises(ValueError, match="ids: expected each once"):
+        vr.wrap(library, np.zeros(400, np.int64))
+    with pytest.raises(ValueError, match="vectors: expected 400 rows"):
+        vr.wrap(library, vectors=x[1:])
+
+
+def check_views_at_once(search: Callable[[int, int], np.ndarray], expected: dict[int, Any]) -> None:
+    """Searches with several values of a setting in threads: each finds what its value finds.
+
+    `search(value, turn)` gives ids; each value has two threads.
+    """
+    wrong: list[int] = []
+
+    def search_on(value: int) -> None:
+        truth = [set(row) for row in expected[value].tolist()]
+        for turn in range(30):
+            if [set(row) for row in search(value, turn).tolist()] != truth:
+                wrong.append(value)
+
+    threads = [threading.Thread(target=search_on, args=(value,)) for value in [*expected] * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

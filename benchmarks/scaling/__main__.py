@@ -15,12 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
-from vecrecall import _core
 from vecrecall.bench import machine
 
 
@@ -49,15 +46,10 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
             continue
         measured = measure(point, repeats)
         about = {"axis": name, "value": value, "point": point._asdict()}
-        about["limits"] = limits_now(point.threads)
+        # Beside each point: shared machines change their speed within minutes.
+        about["limits"] = machine.limits(point.threads, rounds=2)._asdict()
         for who, figures in measured.items():
             yield {**about, "name": who, **figures}
-
-
-def limits_now(threads: int) -> dict[str, float]:
-    """Measure the rates beside each point: shared machines change their speed within minutes."""
-    best = np.max([_core.machine_limits(threads) for _ in range(2)], axis=0)
-    return dict(zip(("float32", "int8", "read"), best.tolist(), strict=True))
 
 
 def parse() -> argparse.Namespace:

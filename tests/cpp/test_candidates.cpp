@@ -4,26 +4,15 @@
 #include <limits>
 
 #include "check.hpp"
+#include "expected.hpp"
 
 using namespace vecrecall;
+using test::Answer;
 
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-struct Answer {
-    std::vector<std::int64_t> ids;
-    std::vector<float> scores;
-    std::vector<std::int32_t> counts;
-    ListsOut out;
-
-    Answer(std::size_t rows, std::size_t k)
-        : ids(rows * k),
-          scores(rows * k),
-          counts(rows),
-          out{ids.data(), scores.data(), counts.data(), rows, k} {}
-};
 
 void best_first() {
     const std::vector<std::int64_t> ids{7, -1, 4, 9, 3, 2, 5, 10, -3, 8, 11, 6};

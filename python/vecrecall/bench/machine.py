@@ -101,9 +101,24 @@ def measure(threads: int) -> Machine:
     -------
     Machine
     """
-    rounds = [_core.machine_limits(threads) for _ in range(ROUNDS)]
-    limits = Limits(*(max(found) for found in zip(*rounds, strict=True)))
-    return Machine(_model(), os.cpu_count() or 1, vr.isa(), threads, limits)
+    return Machine(_model(), os.cpu_count() or 1, vr.isa(), threads, limits(threads))
+
+
+def limits(threads: int, rounds: int = ROUNDS) -> Limits:
+    """Measure the limits alone.
+
+    Parameters
+    ----------
+    threads : int
+    rounds : int, default: 5
+        The best of so many counts.
+
+    Returns
+    -------
+    Limits
+    """
+    found = [_core.machine_limits(threads) for _ in range(rounds)]
+    return Limits(*(max(each) for each in zip(*found, strict=True)))
 
 
 def _model() -> str:
