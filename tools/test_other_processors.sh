@@ -14,15 +14,18 @@ quietly() {
 # cannot start threads in a forked child.
 # expect CPU_NAME EXPECTED_BEST_ISA EMULATOR BUILD_FOLDER
 expect() {
-    local cpu=$1 best=$2 emulator=$3 folder=$4 found
+    local cpu=$1 best=$2 emulator=$3 folder=$4 found name pid
     found=$(quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_isa" | sed -n 's/^available: //p' | head -n 1)
     if [ "$found" != "$best" ]; then
         echo "$emulator -cpu $cpu: expected $best first, got '$found'" >&2
         exit 1
     fi
+    local running=()
     for name in search cluster feed pool merge values; do
-        quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_$name" >/dev/null
+        quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_$name" >/dev/null &
+        running+=($!)
     done
+    for pid in "${running[@]}"; do wait "$pid"; done
     echo "$emulator -cpu $cpu: tests passed on $best"
 }
 
