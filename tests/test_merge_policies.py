@@ -18,6 +18,7 @@ from merge_cases import (
     oracle,
     random_arguments,
     random_case,
+    random_row,
     vecrecall,
 )
 from merge_reference import POLICIES, Cap, Merged, Policy, ranked
@@ -313,6 +314,22 @@ def test_threads_and_batches(policy: Policy, rng: np.random.Generator) -> None:
 def test_instruction_sets(policy: Policy, isa: str, rng: np.random.Generator) -> None:
     case = many_rows(rng, policy, 20)
     check(vecrecall(case), oracle(case))
+
+
+@pytest.mark.parametrize("policy", by_score)
+def test_few_of_many(policy: str, isa: str, rng: np.random.Generator) -> None:
+    """Far fewer than there are: equal scores, repeats and gaps; then without the best ones."""
+    names = list("abcde")
+    pool = np.concatenate([rng.integers(0, 2**63, 200), np.arange(200)])
+    for k in (1, 7, 40):
+        channels = {name: [random_row(rng, 300, pool) for _ in range(4)] for name in names}
+        arguments = random_arguments(rng, policy, names, k)
+        case = Case(channels, k, Policy(policy, arguments))
+        whole = vecrecall(case, FORMS)
+        check(whole, oracle(case))
+        best = [[i for i in row[: k // 2 + 1] if i >= 0] for row in whole.ids.tolist()]
+        case = replace(case, exclude=best)
+        check(vecrecall(case, FORMS), oracle(case))
 
 
 def test_sums_that_are_no_number_do_no_harm() -> None:

@@ -10,6 +10,7 @@
 #include "merge/entry_table.hpp"
 #include "merge/ranking.hpp"
 #include "merge/split.hpp"
+#include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
 
@@ -74,7 +75,8 @@ void check_entry_table() {
     }
 }
 
-// Against a plain sort: few scores and many ties, one far away, infinities, all the same.
+// Against a plain sort: few scores and many ties, one far away, infinities, all the same. For the
+// instruction set in use.
 void check_ranking() {
     std::mt19937 engine(1);
     merging::Ranking ranking;
@@ -220,7 +222,10 @@ int main() {
     check_shards();
     check_groups();
     check_entry_table();
-    check_ranking();
+    for (const std::string& name : available_isas()) {
+        set_isa(name);
+        check_ranking();
+    }
     check_split();
     check_policies();
     check_provenance_and_filters();

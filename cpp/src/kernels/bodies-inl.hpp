@@ -44,6 +44,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .pair_products = pair_products<S>,
         .pair_squared_differences = pair_squared_differences<S>,
         .reached_by = reached_by<S>,
+        .reaching = reaching<S>,
         .pool_sum = pool_sum<S>,
         .pool_max = pool_max<S>,
         .peak_chains = kPeakChains,

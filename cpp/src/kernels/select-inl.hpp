@@ -1,4 +1,5 @@
-// Finding about where the k-th largest of some floats lies, without sorting anything.
+// Finding about where the k-th largest of some floats lies, and which ones reach it, without
+// sorting anything.
 #pragma once
 
 #include "kernels/vectors.hpp"
@@ -89,6 +90,24 @@ float reached_by(const float* values, std::size_t n, std::size_t k) {
         if (count - k <= k / 32) break;
     }
     return float_of(low);
+}
+
+// Every value's number is written, and stays if the value reaches the floor.
+template <class S>
+std::size_t reaching(const float* values, std::size_t n, float floor, std::uint32_t* numbers) {
+    std::size_t count = 0;
+    std::size_t i = 0;
+    if constexpr (S::kCompresses) {
+        for (; i + S::kLanes <= n; i += S::kLanes) {
+            const auto v = load<typename S::F32>(values + i);
+            count += S::write_reaching(v, floor, static_cast<std::uint32_t>(i), numbers + count);
+        }
+    }
+    for (; i < n; ++i) {
+        numbers[count] = static_cast<std::uint32_t>(i);
+        count += values[i] >= floor ? 1 : 0;
+    }
+    return count;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ struct Avx512 {
     static constexpr std::size_t kGroup = 64;
     static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
     static constexpr int kPoolVectors = 8;
+    static constexpr bool kCompresses = true;
     using I32 = i32x16;
     static constexpr int kQueriesI8 = 6;
     static constexpr bool kUnsignedCodes = true;
@@ -31,6 +32,17 @@ struct Avx512 {
     }
     VR_INLINE std::uint64_t not_less(F32 a, F32 b) {
         return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
+    }
+    // The numbers of the lanes that reach the floor, from `first`, and rubbish up to a whole
+    // vector. Not compressed by the store itself: some processors take a hundred cycles for that.
+    VR_INLINE std::size_t write_reaching(F32 a, float floor, std::uint32_t first,
+                                         std::uint32_t* to) {
+        const __m512i lanes =
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(first)));
+        const __mmask16 mask = _mm512_cmp_ps_mask((__m512)a, _mm512_set1_ps(floor), _CMP_GE_OQ);
+        _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(mask, numbers));
+        return static_cast<std::size_t>(__builtin_popcount(mask));
     }
     VR_INLINE I32 set(std::int32_t x) { return (I32)_mm512_set1_epi32(x); }
     VR_INLINE F32 sqrt(F32 a) { return (F32)_mm512_maskz_sqrt_ps(0xFFFF, (__m512)a); }

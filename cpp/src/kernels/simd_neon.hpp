@@ -14,6 +14,7 @@ struct Neon {
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 6;  // 24 accumulators, 4 panels, 1 broadcast of 32
     static constexpr int kPoolVectors = 4;
+    static constexpr bool kCompresses = false;
     using I32 = i32x4;
     static constexpr int kQueriesI8 = 6;
     static constexpr bool kUnsignedCodes = false;

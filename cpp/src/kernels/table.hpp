@@ -9,6 +9,7 @@ namespace vecrecall::kernels {
 // Items are scanned in panels of 16, side by side; 64 items share one word of liveness bits.
 inline constexpr std::size_t kPanelItems = 16;
 inline constexpr std::size_t kWordItems = 64;
+inline constexpr std::size_t kReachingRoom = 16;
 
 // One item that passed a query's threshold: its row and the scan's raw value (bits of a float).
 struct Hit {
@@ -241,6 +242,10 @@ struct KernelTable {
     // A value that at least k of the n values reach, and k + k / 32 at most, unless more are equal;
     // -infinity where fewer than k values are above that. No value is NaN.
     float (*reached_by)(const float* values, std::size_t n, std::size_t k);
+    // The numbers of the values that reach the floor, in order; returns how many. There is room for
+    // kReachingRoom more numbers than values.
+    std::size_t (*reaching)(const float* values, std::size_t n, float floor,
+                            std::uint32_t* numbers);
 
     // Sums in float64 in entry order, and maxima. Returns whether the sums, and of maxima all
     // values of the rows, are finite. Zeros of no rows.

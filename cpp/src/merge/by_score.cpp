@@ -108,14 +108,10 @@ void combine(const Terms& terms, Workspace& work) {
 // Takes items by score until the list is full. Caps may refuse any of them.
 void take_best(Workspace& work) {
     const std::size_t n = work.row.n_entries();
-    const std::size_t enough = work.picks.capped() ? n : work.picks.room();
-    const auto is_free = [&](std::size_t e) {
-        return work.picks.is_free(static_cast<std::uint32_t>(e));
-    };
-    const float* const scores = work.scores.data();
+    const std::size_t enough =
+        work.picks.capped() ? n : std::min(n, work.picks.room() + work.picks.n_barred());
     const std::span<const std::uint32_t> order =
-        work.picks.all_free() ? work.ranking.best(scores, n, enough, work.row.ids())
-                              : work.ranking.best(scores, n, enough, work.row.ids(), is_free);
+        work.ranking.best(work.scores.data(), n, enough, work.row.ids());
     for (const std::uint32_t entry : order) {
         if (work.picks.room() == 0) break;
         if (work.picks.usable(entry)) work.picks.take(entry);

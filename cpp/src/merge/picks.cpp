@@ -36,6 +36,7 @@ void CapCounts::count(std::int64_t id) {
 
 void Picks::start(const Row& items, std::size_t row, std::size_t k) {
     items_ = &items;
+    n_barred_ = 0;
     size_ = 0;
     k_ = k;
     if (places_.size() < items.n_entries()) {
@@ -48,7 +49,9 @@ void Picks::start(const Row& items, std::size_t row, std::size_t k) {
     for (const std::int64_t* id = filters_.exclude.begin(row); id != filters_.exclude.end(row);
          ++id) {
         const std::uint32_t entry = *id < 0 ? kNoEntry : items.find(*id);
-        if (entry != kNoEntry) places_[entry] = kBarred;
+        if (entry == kNoEntry || !is_free(entry)) continue;
+        places_[entry] = kBarred;
+        ++n_barred_;
     }
 }
 

@@ -43,8 +43,8 @@ class Picks {
     bool capped() const { return !caps_.empty(); }
     std::span<const std::uint32_t> order() const { return {order_.data(), size_}; }
 
-    // Before the first is taken: whether none is excluded.
-    bool all_free() const { return filters_.exclude.rows == 0; }
+    // How many of the row's items are excluded.
+    std::size_t n_barred() const { return n_barred_; }
     bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
@@ -77,6 +77,7 @@ class Picks {
     const Row* items_ = nullptr;
     std::vector<std::uint32_t> places_;  // by entry
     std::vector<std::uint32_t> order_;
+    std::size_t n_barred_ = 0;
     std::size_t size_ = 0;
     std::size_t k_ = 0;
 };

@@ -1,11 +1,18 @@
 #include "merge/ranking.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace vecrecall::merging {
 namespace {
 
 constexpr std::size_t kCrowd = 32;  // more in a bucket than insertion is good for
+
+// Ascending as an integer where the score descends.
+std::uint32_t descending(float score) {
+    const auto bits = std::bit_cast<std::uint32_t>(score);
+    return (bits >> 31) != 0 ? bits : bits ^ 0x7FFFFFFFU;
+}
 
 struct Before {
     const std::int64_t* ids;
@@ -32,7 +39,21 @@ void Ranking::reserve(std::size_t n) {
     if (keys_.size() > n) return;
     keys_.resize(n + 1);
     spread_.resize(n + 1);
-    order_.resize(n + 1);
+    order_.resize(n + 1 + kernels::kReachingRoom);
+}
+
+// Makes keys of the k best entries and of some more, or of all where that is hardly less. Returns
+// of how many.
+std::size_t Ranking::choose(const float* scores, std::size_t n, std::size_t k) {
+    const auto key = [&](std::size_t e) { return std::uint64_t{descending(scores[e])} << 32 | e; };
+    if (n < 2 * k) {
+        for (std::size_t e = 0; e < n; ++e) keys_[e] = key(e);
+        return n;
+    }
+    const float floor = kernels_.reached_by(scores, n, k);
+    const std::size_t size = kernels_.reaching(scores, n, floor, order_.data());
+    for (std::size_t i = 0; i < size; ++i) keys_[i] = key(order_[i]);
+    return size;
 }
 
 // Distributes the keys over buckets of equal width, one to two for each key, as far as the k-th.
@@ -81,11 +102,12 @@ void Ranking::sort_crowded(const std::int64_t* ids) {
     }
 }
 
-std::span<const std::uint32_t> Ranking::sorted(std::size_t n, std::size_t k,
-                                               const std::int64_t* ids) {
+std::span<const std::uint32_t> Ranking::best(const float* scores, std::size_t n, std::size_t k,
+                                             const std::int64_t* ids) {
     if (n == 0) return {};
+    reserve(n);
     k = std::min(k, n);
-    const std::size_t end = spread(n, k);
+    const std::size_t end = spread(choose(scores, n, k), k);
     sort_crowded(ids);
     insertion_sort(spread_.data(), end, Before{ids});
     for (std::size_t i = 0; i < k; ++i) order_[i] = static_cast<std::uint32_t>(spread_[i]);

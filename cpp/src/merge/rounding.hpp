@@ -8,8 +8,8 @@ namespace vecrecall::merging {
 
 // Rounded once, -0 as +0. Infinities of both signs have no sum; such an item goes last.
 inline float rounded(double value) {
-    return std::isnan(value) ? -std::numeric_limits<float>::infinity()
-                             : static_cast<float>(value) + 0.0F;
+    const float score = static_cast<float>(value) + 0.0F;
+    return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
 }
 
 }  // namespace vecrecall::merging

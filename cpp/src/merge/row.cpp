@@ -8,6 +8,24 @@
 namespace vecrecall::merging {
 namespace {
 
+Places places_of(const Channel& channel, std::size_t row) {
+    const std::size_t begin = channel.begin(row);
+    return {channel.ids + begin, channel.scores + begin, channel.length(row)};
+}
+
+// Lists are short and lie apart: without this, a core waits for the first lines of each.
+void prefetch(const Channel& channel, std::size_t row) {
+    if (row >= channel.rows) return;
+    constexpr std::size_t kLine = 64;  // bytes
+    const Places places = places_of(channel, row);
+    for (std::size_t i = 0; i < places.n; i += kLine / sizeof *places.ids) {
+        __builtin_prefetch(places.ids + i);
+    }
+    for (std::size_t i = 0; i < places.n; i += kLine / sizeof *places.scores) {
+        __builtin_prefetch(places.scores + i);
+    }
+}
+
 bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U; }
 
 // Whether every place has an id and a finite score. Without branches: most rows are.
@@ -36,7 +54,8 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     std::size_t most = 0;
     for (const Channel& channel : channels) most += channel.length(row);
     items_ = table_.start(most);
-    begins_.assign(channels.size() + 1, 0);
+    begins_.assign(1, 0);
+    scores_of_.clear();
     if (entries_.size() <= most) {
         holders_.resize(most + 1);
         entries_.resize(most + 1);
@@ -45,43 +64,70 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     std::fill_n(holders_.data(), most, 0);
 }
 
-// Puts a channel's items behind those of the channels before; returns where the next may begin.
-template <bool kAllInUse, class Bad>
-std::size_t Row::add(const Places& places, Entries& items, std::size_t c, std::size_t at,
-                     const Bad& bad) {
-    const std::uint64_t bit = std::uint64_t{1} << c;
-    std::uint64_t* const holders = holders_.data();
-    std::uint32_t* const entries = entries_.data();
-    float* const scores = scores_.data();
+// The places that hold an item, side by side.
+Places Row::in_use(const Places& places, const Channel& channel, std::size_t row) {
+    used_ids_.resize(std::max(used_ids_.size(), places.n));
+    float* const scores = scores_.data() + begins_.back();
+    std::size_t n = 0;
     for (std::size_t i = 0; i < places.n; ++i) {
         const std::int64_t id = places.ids[i];
-        if (!kAllInUse && id == -1) continue;
-        if (!kAllInUse && (id < 0 || !is_finite(places.scores[i]))) [[unlikely]]
-            bad(i);
-        const std::uint32_t entry = items.insert(id).entry;
-        const std::uint64_t held = holders[entry];
-        holders[entry] = held | bit;
-        entries[at] = entry;
-        scores[at] = places.scores[i];
-        at += (held & bit) == 0 ? 1 : 0;  // a repeat is written over
+        if (id == -1) continue;
+        if (id < 0 || !is_finite(places.scores[i])) {
+            throw_bad_place(channel, row, id, places.scores[i]);
+        }
+        used_ids_[n] = id;
+        scores[n++] = places.scores[i];
     }
-    return at;
+    return {used_ids_.data(), scores, n};
+}
+
+// Puts a channel's items behind those of the channels before. Returns whether any is repeated; it
+// stands there twice then.
+bool Row::add(const Places& places) {
+    const std::uint64_t bit = std::uint64_t{1} << scores_of_.size();
+    std::uint64_t* const holders = holders_.data();
+    std::uint32_t* const entries = entries_.data() + begins_.back();
+    std::uint64_t held_before = 0;
+    Entries items = items_;
+    for (std::size_t i = 0; i < places.n; ++i) {
+        const std::uint32_t entry = items.insert(places.ids[i]).entry;
+        const std::uint64_t held = holders[entry];
+        held_before |= held;
+        holders[entry] = held | bit;
+        entries[i] = entry;
+    }
+    items_ = items;
+    return (held_before & bit) != 0;
+}
+
+// Leaves only the first place of each item.
+Places Row::without_repeats(const Places& places) {
+    std::uint32_t* const entries = entries_.data() + begins_.back();
+    float* const scores = scores_.data() + begins_.back();
+    seen_.assign(items_.size(), 0);
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < places.n; ++i) {
+        const std::uint32_t entry = entries[i];
+        entries[n] = entry;
+        scores[n] = places.scores[i];
+        n += 1 - seen_[entry];
+        seen_[entry] = 1;
+    }
+    return {nullptr, scores, n};
 }
 
 void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
     reserve(channels, row);
-    Entries items = items_;
     for (std::size_t c = 0; c < channels.size(); ++c) {
         const Channel& channel = channels[c];
-        const std::size_t begin = channel.begin(row);
-        const Places places{channel.ids + begin, channel.scores + begin, channel.length(row)};
-        const auto bad = [&](std::size_t i) {
-            throw_bad_place(channel, row, places.ids[i], places.scores[i]);
-        };
-        begins_[c + 1] = all_in_use(places) ? add<true>(places, items, c, begins_[c], bad)
-                                            : add<false>(places, items, c, begins_[c], bad);
+        Places places = places_of(channel, row);
+        const bool last = c + 1 == channels.size();
+        prefetch(channels[last ? 0 : c + 1], last ? row + 1 : row);
+        if (!all_in_use(places)) places = in_use(places, channel, row);
+        if (add(places)) places = without_repeats(places);
+        scores_of_.push_back(places.scores);
+        begins_.push_back(begins_.back() + places.n);
     }
-    items_ = items;
 }
 
 }  // namespace vecrecall::merging

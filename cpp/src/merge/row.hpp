@@ -36,23 +36,24 @@ class Row {
         return {entries_.data() + begins_[c], length(c)};
     }
     // Their scores in the channel.
-    std::span<const float> scores(std::size_t c) const {
-        return {scores_.data() + begins_[c], length(c)};
-    }
+    std::span<const float> scores(std::size_t c) const { return {scores_of_[c], length(c)}; }
 
   private:
     std::size_t length(std::size_t c) const { return begins_[c + 1] - begins_[c]; }
-    template <bool kAllInUse, class Bad>
-    std::size_t add(const Places& places, Entries& items, std::size_t c, std::size_t at,
-                    const Bad& bad);
+    Places in_use(const Places& places, const Channel& channel, std::size_t row);
+    bool add(const Places& places);
+    Places without_repeats(const Places& places);
     void reserve(const std::vector<Channel>& channels, std::size_t row);
 
     EntryTable table_;
     Entries items_;
     std::vector<std::uint64_t> holders_;  // by entry
     std::vector<std::uint32_t> entries_;  // by place: channel after channel, in order of rank
-    std::vector<float> scores_;           // by place
-    std::vector<std::size_t> begins_;
+    std::vector<std::size_t> begins_;     // by channel
+    std::vector<const float*> scores_of_;
+    std::vector<float> scores_;           // by place, of channels whose lists have gaps or repeats
+    std::vector<std::int64_t> used_ids_;  // of a list with gaps
+    std::vector<std::uint8_t> seen_;      // by entry: whether a list with repeats had it already
 };
 
 }  // namespace vecrecall::merging

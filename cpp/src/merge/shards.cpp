@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,7 +15,6 @@ struct Workspace {
     merging::EntryTable table;
     merging::Ranking ranking;
     std::vector<float> scores;
-    float least;  // at least as many entries as are wanted reach it
 };
 
 [[noreturn]] void throw_repeat(std::int64_t id, std::size_t row) {
@@ -25,13 +22,7 @@ struct Workspace {
                                 " twice in row " + std::to_string(row));
 }
 
-// The k best reach the least of any k entries. The first of each list make it a high one, since
-// lists are mostly in order: then few entries are left to be ranked.
-merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, std::size_t k,
-                        Workspace& work) {
-    const std::size_t share = (k + shards.size() - 1) / shards.size();
-    std::size_t seen = 0;
-    work.least = std::numeric_limits<float>::infinity();
+merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, Workspace& work) {
     std::size_t most = 0;
     for (const ListsView& shard : shards) most += static_cast<std::size_t>(shard.counts[row]);
     if (work.scores.size() < most) work.scores.resize(most);
@@ -39,20 +30,13 @@ merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, s
     for (const ListsView& shard : shards) {
         const std::size_t begin = row * shard.width;
         const std::size_t end = begin + static_cast<std::size_t>(shard.counts[row]);
-        const std::uint32_t before = entries.size();
         for (std::size_t at = begin; at < end; ++at) {
             if (shard.ids[at] < 0) continue;
             const auto [entry, fresh] = entries.insert(shard.ids[at]);
             if (!fresh) throw_repeat(shard.ids[at], row);
             work.scores[entry] = shard.scores[at] + 0.0F;
         }
-        const std::size_t few = std::min<std::size_t>(share, entries.size() - before);
-        for (std::size_t e = before; e < before + few; ++e) {
-            work.least = std::min(work.least, work.scores[e]);
-        }
-        seen += few;
     }
-    if (seen < k) work.least = -std::numeric_limits<float>::infinity();
     return entries;
 }
 
@@ -60,10 +44,9 @@ merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, s
 
 void merge_shards(const std::vector<ListsView>& shards, const ListsOut& out, int threads) {
     const auto merge_row = [&](Workspace& work, std::size_t row) {
-        const merging::Entries entries = gather(shards, row, out.width, work);
-        const auto reaches = [&](std::size_t e) { return work.scores[e] >= work.least; };
-        const auto order = work.ranking.best(work.scores.data(), entries.size(), out.width,
-                                             entries.ids(), reaches);
+        const merging::Entries entries = gather(shards, row, work);
+        const auto order =
+            work.ranking.best(work.scores.data(), entries.size(), out.width, entries.ids());
         merging::write_list(
             order, entries.ids(), [&](std::size_t i) { return work.scores[order[i]]; }, row, out);
     };
