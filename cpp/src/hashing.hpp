@@ -25,53 +25,63 @@ struct HashShape {
           shift(64 - std::countr_zero(slots)) {}
 };
 
-// A set of ids >= 0; others are never members.
+// A set of ids >= 0; others are never members. Ids lie in buckets of one cache line each: a look-up
+// reads one line, and has no branch that depends on the answer.
 class IdSet {
   public:
     IdSet() = default;
     IdSet(const std::int64_t* begin, const std::int64_t* end);
 
-    bool empty() const { return slots_.empty(); }
+    bool empty() const { return buckets_.empty(); }
     bool contains(std::int64_t id) const {
-        if (slots_.empty()) return false;
-        const std::uint64_t hash = hash_id(id);
-        const std::size_t bit = hash >> filter_shift_;
-        if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return false;
-        std::size_t s = hash >> shift_;
-        for (; slots_[s] >= 0; s = (s + 1) & (slots_.size() - 1)) {
-            if (slots_[s] == id) return true;
-        }
-        return false;
+        if (buckets_.empty()) return false;
+        std::size_t b = hash_id(id) >> shift_;
+        while (buckets_[b].passed_on(id)) b = (b + 1) & (buckets_.size() - 1);
+        return (static_cast<unsigned>(buckets_[b].holds(id)) & static_cast<unsigned>(id >= 0)) != 0;
     }
 
-    // Before contains() for several ids: their slots lie anywhere.
+    // Before contains() for several ids: their buckets lie anywhere.
     void prefetch(std::int64_t id) const {
-        if (!slots_.empty()) __builtin_prefetch(slots_.data() + (hash_id(id) >> shift_));
+        if (!buckets_.empty()) __builtin_prefetch(buckets_.data() + (hash_id(id) >> shift_));
     }
 
   private:
-    std::vector<std::int64_t> slots_;  // -1: free
-    // Four bits a slot: tells most ids that are not members, from a sixteenth of the memory.
-    std::vector<std::uint64_t> filter_;
+    static constexpr std::size_t kIds = 8;
+
+    struct alignas(64) Bucket {
+        std::int64_t ids[kIds];  // -1: free, behind those that are not
+
+        bool holds(std::int64_t id) const {
+            unsigned found = 0;
+            for (const std::int64_t other : ids) found |= static_cast<unsigned>(other == id);
+            return found != 0;
+        }
+        std::size_t used() const {
+            std::size_t count = 0;
+            for (const std::int64_t other : ids) count += static_cast<std::size_t>(other >= 0);
+            return count;
+        }
+        // What is not in a full bucket may be in the next.
+        bool passed_on(std::int64_t id) const { return ids[kIds - 1] >= 0 && !holds(id); }
+    };
+
+    std::vector<Bucket> buckets_;
     int shift_ = 0;
-    int filter_shift_ = 0;
 };
 
 inline IdSet::IdSet(const std::int64_t* begin, const std::int64_t* end) {
     if (begin == end) return;
-    const HashShape shape(static_cast<std::size_t>(end - begin));
-    slots_.assign(shape.slots, -1);
-    shift_ = shape.shift;
-    filter_shift_ = shape.shift - 2;
-    filter_.assign((4 * shape.slots + 63) / 64, 0);
+    const auto n = static_cast<std::size_t>(end - begin);
+    const HashShape shape(n < kIds ? kIds : n);  // two buckets at least: no shift by 64
+    Bucket none{};
+    for (std::int64_t& id : none.ids) id = -1;
+    buckets_.assign(shape.slots / kIds, none);
+    shift_ = shape.shift + std::countr_zero(kIds);
     for (const std::int64_t* id = begin; id != end; ++id) {
         if (*id < 0) continue;
-        const std::uint64_t hash = hash_id(*id);
-        const std::size_t bit = hash >> filter_shift_;
-        filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
-        std::size_t s = hash >> shift_;
-        while (slots_[s] >= 0 && slots_[s] != *id) s = (s + 1) & (slots_.size() - 1);
-        slots_[s] = *id;
+        std::size_t b = hash_id(*id) >> shift_;
+        while (buckets_[b].passed_on(*id)) b = (b + 1) & (buckets_.size() - 1);
+        if (!buckets_[b].holds(*id)) buckets_[b].ids[buckets_[b].used()] = *id;
     }
 }
 

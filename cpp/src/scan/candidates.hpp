@@ -28,32 +28,19 @@ class Candidates {
 
     kernels::HitList list() const { return {hits_, count_}; }
 
-    // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold.
-    template <class Seen>
-    void take_in(std::uint32_t count, const Certificate& certificate, Seen seen) {
+    // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold
+    // and are wanted. Which are is hard to predict: no branch depends on it.
+    template <class Wanted>
+    void take_in(std::uint32_t count, const Certificate& certificate, Wanted wanted) {
         std::uint32_t kept = count_;
         for (std::uint32_t i = count_; i < count; ++i) {
             const kernels::Hit hit = hits_[i];
             const double value = certificate.value(hit.raw);
             const float highest = certificate.highest(value);
-            if (highest < threshold_) continue;
             hits_[kept] = hit;
             intervals_[kept] = {certificate.lowest(value), highest};
-            ++kept;
-            seen(hit.row);
-        }
-        count_ = kept;
-    }
-
-    // Leaves out candidates from the first-th on.
-    template <class Unwanted>
-    void leave_out(std::uint32_t first, Unwanted unwanted) {
-        std::uint32_t kept = first;
-        for (std::uint32_t i = first; i < count_; ++i) {
-            if (unwanted(hits_[i].row)) continue;
-            hits_[kept] = hits_[i];
-            intervals_[kept] = intervals_[i];
-            ++kept;
+            kept += static_cast<std::uint32_t>(highest >= threshold_) &
+                    static_cast<std::uint32_t>(wanted(hit.row));
         }
         count_ = kept;
     }

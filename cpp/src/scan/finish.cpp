@@ -32,9 +32,13 @@ void Finisher::write(const ListsOut& out) {
                    [&](const std::uint32_t* rows, std::size_t n, float* scores) {
                        job_.score(q_, rows, n, scores);
                    });
+    // Little more than k are looked at further: their ids may lie anywhere.
+    std::vector<float> values(rows_.size());
+    for (std::size_t i = 0; i < rows_.size(); ++i) values[i] = intervals_[i].lowest;
+    const float floor = job_.table.reached_by(values.data(), values.size(), job_.options.k);
     std::vector<Scored> scored;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-        if (!intervals_[i].exact()) continue;
+        if (!intervals_[i].exact() || intervals_[i].lowest < floor) continue;
         scored.push_back({intervals_[i].lowest, job_.items.id(rows_[i])});
     }
     write_best(job_, q_, scored, out);

@@ -156,7 +156,10 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
 }
 
 void Scanner::take_in() {
+    constexpr std::size_t kAhead = 4;  // queries; each has a few hits a step
+    for (std::size_t q = 0; q < std::min(kAhead, group_.size()); ++q) fetch_excluded(q);
     for (std::size_t q = 0; q < group_.size(); ++q) {
+        if (q + kAhead < group_.size()) fetch_excluded(q + kAhead);
         Candidates& candidates = candidates_[q];
         const std::uint32_t count = step_.hits[q].count;
         if (count == candidates.size()) continue;
@@ -166,16 +169,26 @@ void Scanner::take_in() {
     }
 }
 
-void Scanner::take_in(std::size_t q, std::uint32_t count) {
-    Candidates& candidates = candidates_[q];
+// What the hits of query q will be looked up in: with that of many queries it is in no near cache.
+void Scanner::fetch_excluded(std::size_t q) const {
     const IdSet& excluded = job_.queries[group_.first() + q].excluded;
-    const std::uint32_t first = candidates.size();
-    candidates.take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
-        if (!excluded.empty()) excluded.prefetch(job_.items.id(row));
-    });
     if (excluded.empty()) return;
-    candidates.leave_out(first,
-                         [&](std::uint32_t row) { return job_.excluded(group_.first() + q, row); });
+    const kernels::HitList& list = step_.hits[q];
+    for (std::uint32_t i = candidates_[q].size(); i < list.count; ++i) {
+        excluded.prefetch(job_.items.id(list.hits[i].row));
+    }
+}
+
+void Scanner::take_in(std::size_t q, std::uint32_t count) {
+    const Certificate& certificate = stepper_->certificate(q);
+    const IdSet& excluded = job_.queries[group_.first() + q].excluded;
+    if (excluded.empty()) {
+        candidates_[q].take_in(count, certificate, [](std::uint32_t) { return true; });
+        return;
+    }
+    candidates_[q].take_in(count, certificate, [&](std::uint32_t row) {
+        return !excluded.contains(job_.items.id(row));
+    });
 }
 
 void Scanner::tighten(std::size_t q) {

@@ -80,6 +80,7 @@ class Scanner {
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
     void take_in();
+    void fetch_excluded(std::size_t q) const;
     void take_in(std::size_t q, std::uint32_t count);
     void tighten(std::size_t q);
     bool too_many_to_score(std::size_t q);
