@@ -10,11 +10,11 @@ end every target that the run covers is listed with what was measured.
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from benchmarks.compare import build, churn, cluster, filters, merge, pool, recall, search, targets
-from benchmarks.compare.data import DATA
+from benchmarks.compare.data import DATA, QUERIES
 from benchmarks.compare.works import Work
+from benchmarks.options import add_common, new_folder, seconds, whole
 from vecrecall.bench import machine
 from vecrecall.bench.peers import PEERS
 from vecrecall.bench.turns import LIMIT
@@ -65,16 +65,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--only", nargs="+", metavar="PEER", help="these peers, and ours")
     add("--exact", action="store_true", help="leave approximate peers out")
-    add("--batch", nargs="+", type=int, default=[1, 16, 256])
-    add("-k", nargs="+", type=int, default=[100])
-    add("--items", type=int, help="use only so many items of a data set")
-    add("--threads", type=int, default=2)
-    add("--repeats", type=int, default=5, help="turns (default: %(default)s)")
-    add("--seed", type=int, default=0)
-    add("--limit", type=float, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
+    add("--batch", nargs="+", type=whole(), default=[1, 16, 256], help=f"at most {QUERIES}")
+    add("-k", nargs="+", type=whole(), default=[100])
+    add("--items", type=whole(), help="use only so many items of a data set")
+    add_common(options, repeats=5)
+    add("--limit", type=seconds, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
     add("--quick", action="store_true", help="small sizes, 2 turns, for its assertions: a minute")
-    add("--json", type=Path, metavar="FILE", help="write the figures here")
-    add("--plot", type=Path, metavar="FOLDER", help="draw searches as PNG here")
+    add("--plot", type=new_folder, metavar="FOLDER", help="draw searches as PNG here")
     return options
 
 
@@ -88,6 +85,8 @@ def parse() -> argparse.Namespace:
         for value in values:
             if value not in known:
                 options.error(f"{name}: expected one of {', '.join(known)}, got {value}")
+    if max(args.batch) > QUERIES:
+        options.error(f"--batch: expected at most {QUERIES} queries, got {max(args.batch)}")
     if args.quick:
         args.repeats = min(args.repeats, 2)
     return args

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.data import make
+from benchmarks.options import add_common
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.bench import machine
 from vecrecall.bench.turns import Turns
@@ -232,11 +232,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--only", nargs="+", default=names, choices=names, help="these indexes")
     parser.add_argument("--target", nargs="+", type=float, default=[0.9, 0.95, 0.99])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
+    add_common(parser, repeats=5)
     parser.add_argument("--quick", action="store_true", help="10,000 items each, 2 repeats")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
     if args.quick:
         args.repeats = min(args.repeats, 2)

@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.data import make
+from benchmarks.options import add_common
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.bench import machine
 from vecrecall.bench.machine import version
@@ -133,11 +133,8 @@ def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.ivf", description=__doc__)
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
+    add_common(parser, repeats=2)
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     return parser.parse_args()
 
 

@@ -20,7 +20,12 @@ Found = dict[str, Any]
 
 def main(file: str) -> None:
     """Print a table for each data set and k, for assignments and fits, and for merges."""
-    found: Found = json.loads(Path(file).read_text())
+    try:
+        found: Found = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as error:
+        raise SystemExit(
+            f"{file}: expected what --json of benchmarks.compare wrote: {error}"
+        ) from None
     searches = [case for case in found["cases"] if case["work"] == "search"]
     for _, group in groupby(searches, key=lambda case: (case["data"], case["k"])):
         print(*search(list(group), found["versions"]), sep="\n")
@@ -128,4 +133,6 @@ def targets(judged: list[Found]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
     main(sys.argv[1])

@@ -45,6 +45,8 @@ def over(
     machine: Machine,
 ) -> list[Case]:
     """Measure over one data set; the peers stay where they are meanwhile."""
+    if max(args.k) > about["items"]:
+        raise SystemExit(f"-k: expected at most {about['items']:,} items, got {max(args.k):,}")
     cases = []
     searches = Searches(names, folder, "ip", args.threads, max(args.k), limit=args.limit)
     with searches.turns:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.compare.indexes import hnswlib_graph
+from benchmarks.options import whole
 from vecrecall.bench import machine
 
 F32 = npt.NDArray[np.float32]
@@ -63,9 +64,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.tune", description=__doc__)
     parser.add_argument("--only", nargs="+", default=list(BUILDS), choices=list(BUILDS))
     parser.add_argument("--target", nargs="+", type=float, default=[0.95, 0.99])
-    parser.add_argument("-k", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-k", type=whole(), default=10)
+    parser.add_argument("--threads", type=whole(), default=2)
+    parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--quick", action="store_true", help="50,000 items")
     return parser.parse_args()
 

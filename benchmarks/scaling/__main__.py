@@ -13,8 +13,8 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks.options import new_file, new_folder, whole
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
@@ -54,13 +54,15 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--axes", nargs="*", default=list(AXES), choices=list(AXES))
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
+    parser.add_argument("--repeats", type=whole(), default=9)
     parser.add_argument("--quick", action="store_true", help="few small points, 2 repeats")
     parser.add_argument(
-        "--json", type=Path, help="write the figures here; axes that are there and not run now stay"
+        "--json",
+        type=new_file,
+        help="write the figures here; axes that are there and not run now stay",
     )
-    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="write PNG figures here")
+    parser.add_argument("--plot", type=new_folder, metavar="FOLDER", help="write PNG figures here")
     args = parser.parse_args()
     if args.quick:
         args.repeats = min(args.repeats, 2)
