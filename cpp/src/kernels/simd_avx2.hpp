@@ -13,7 +13,7 @@ struct Avx2 {
     static constexpr int kLanes = 8;
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 6;  // 12 accumulators, 2 panels, 1 broadcast of 16
-    static constexpr int kPoolVectors = 4;
+    static constexpr int kPoolVectors = 8;
     static constexpr bool kCompresses = false;
     using I32 = i32x8;
     static constexpr int kQueriesI8 = 4;  // 8 accumulators, 2 panels, 1 broadcast, ones, 2 spare

@@ -11,7 +11,7 @@ struct Generic {
     static constexpr int kLanes = 4;
     static constexpr std::size_t kGroup = 16;
     static constexpr int kQueries = 2;  // 8 accumulators of 16 registers
-    static constexpr int kPoolVectors = 1;
+    static constexpr int kPoolVectors = 2;
     static constexpr bool kCompresses = false;
     using I32 = i32x4;
     static constexpr int kQueriesI8 = 2;
