@@ -39,7 +39,7 @@ class Candidates {
             const float highest = certificate.highest(value);
             hits_[kept] = hit;
             intervals_[kept] = {certificate.lowest(value), highest};
-            kept += static_cast<std::uint32_t>(highest >= threshold_) &
+            kept += static_cast<std::uint32_t>(!(highest < threshold_)) &
                     static_cast<std::uint32_t>(wanted(hit.row));
         }
         count_ = kept;
