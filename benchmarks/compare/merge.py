@@ -6,7 +6,6 @@ Lists are compared with ours. Times include what a peer needs to take the same a
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks import numpy_merge
-from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS
 from vecrecall.bench.report import figure, table
@@ -129,15 +128,13 @@ PEERS: dict[str, tuple[str, Fuse]] = {
 
 
 def work(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
-    """Warm up, then time one call whenever asked; the ids go with the time."""
+    """Warm up, then time some calls whenever asked; the ids go with the time."""
     fuse = PEERS[name][1]
     lists = channel_lists(users, width, seed)
     fuse(lists, k)
     pipe.send(None)
     while pipe.recv():
-        start = time.perf_counter()
-        ids = fuse(lists, k)
-        pipe.send((time.perf_counter() - start, ids))
+        pipe.send(steady(lambda: fuse(lists, k)))
 
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Case]:

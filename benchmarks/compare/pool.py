@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS
 from vecrecall.bench.report import figure, table
@@ -88,14 +87,12 @@ PEERS = {
 
 
 def work(name: str, case: Bags, seed: int, threads: int, pipe: Connection) -> None:
-    """Warm up, then time one call whenever asked; the sums go with the time."""
+    """Warm up, then time some calls whenever asked; the sums go with the time."""
     call = PEERS[name].ready(*case.data(seed), threads)
     call()
     pipe.send(None)
     while pipe.recv():
-        start = time.perf_counter()
-        sums = call()
-        pipe.send((time.perf_counter() - start, sums))
+        pipe.send(steady(call))
 
 
 def wrong(case: Bags, seed: int, answers: dict[str, F32]) -> list[str]:

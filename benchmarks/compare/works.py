@@ -2,12 +2,15 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from vecrecall.bench.machine import Machine
+
+Answer = TypeVar("Answer")
 
 Case = dict[str, Any]
 """What was measured at one size. `work` and what else tells it from others, `peers` with what is
@@ -29,6 +32,23 @@ def middle(case: Case, name: str) -> float | None:
     """The median of a peer's seconds, if it has any."""
     entry = case["peers"].get(name)
     return float(np.median(entry["seconds"])) if entry and entry["seconds"] else None
+
+
+def steady(call: Callable[[], Answer], seconds: float = 0.2) -> tuple[float, Answer]:
+    """Time calls for so long, one at least, and give their median and the last answer.
+
+    After the turns of others the first call finds cold caches and a slow clock, which short calls
+    would be made of.
+    """
+    times: list[float] = []
+    begin = time.perf_counter()
+    while True:
+        start = time.perf_counter()
+        answer = call()
+        end = time.perf_counter()
+        times.append(end - start)
+        if end - begin >= seconds:
+            return float(np.median(times)), answer
 
 
 def chosen(names: Sequence[str], only: Sequence[str] | None) -> list[str]:
