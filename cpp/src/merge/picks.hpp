@@ -45,7 +45,6 @@ class Picks {
 
     // How many of the row's items are excluded.
     std::size_t n_barred() const { return n_barred_; }
-    bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
@@ -71,6 +70,8 @@ class Picks {
   private:
     static constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
     static constexpr std::uint32_t kBarred = kFree - 1;  // excluded, or over a cap
+
+    bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
 
     const MergeFilters& filters_;
     CapCounts caps_;

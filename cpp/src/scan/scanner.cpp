@@ -180,14 +180,8 @@ void Scanner::fetch_excluded(std::size_t q) const {
 }
 
 void Scanner::take_in(std::size_t q, std::uint32_t count) {
-    const Certificate& certificate = stepper_->certificate(q);
-    const IdSet& excluded = job_.queries[group_.first() + q].excluded;
-    if (excluded.empty()) {
-        candidates_[q].take_in(count, certificate, [](std::uint32_t) { return true; });
-        return;
-    }
-    candidates_[q].take_in(count, certificate, [&](std::uint32_t row) {
-        return !excluded.contains(job_.items.id(row));
+    candidates_[q].take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
+        return !job_.excluded(group_.first() + q, row);
     });
 }
 
