@@ -246,11 +246,87 @@ def test_truth_counts_near_ties_as_found() -> None:
     # Rows 2 and 3 differ by less than float32 sums can tell, row 4 by more.
     items = np.array([[3, 0], [2, 0], [1, 0], [1 - 2.0**-23, 0], [0.5, 0]], np.float32)
     queries = np.array([[1, 0], [1, 0]], np.float32)
-    truth = Truth(items, queries, 3, "ip", 1)
+    truth = Truth(items, queries, 3, "ip")
     assert truth.recall(np.array([[2, 1, 0], [0, 1, 3]]), 3) == 1
     assert truth.recall(np.array([[0, 1, 4]]), 3) == pytest.approx(2 / 3)
     assert truth.recall(np.array([[0, 0, -1]]), 3) == pytest.approx(1 / 3)
     assert truth.recall(np.array([[0, 5]]), 2) == pytest.approx(1 / 2)
+
+
+def test_a_near_tie_is_no_substitute_for_a_better_item() -> None:
+    items = np.array([[3, 0], [2, 0], [1, 0], [1 - 2.0**-23, 0]], np.float32)
+    truth = Truth(items, np.ones((1, 2), np.float32), 3, "ip")
+    assert truth.recall(np.array([[1, 2, 3]]), 3) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+def test_truth_is_that_of_all_items_in_float64(
+    metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "vecrecall.bench.truth.SCORES", 7 * 20
+    )  # blocks of few items, the last short
+    rng = np.random.default_rng(3)
+    items = rng.standard_normal((100, 4), dtype=np.float32)
+    queries = rng.standard_normal((20, 4), dtype=np.float32)
+    q, x = queries.astype(np.float64), items.astype(np.float64)
+    away = {
+        "ip": -(q @ x.T),
+        "cosine": -(q @ x.T) / np.linalg.norm(x, axis=1),
+        "l2": ((q[:, None] - x) ** 2).sum(-1),
+    }
+    exact = np.argsort(away[metric], axis=1)[:, :5]
+    truth = Truth(items, queries, 5, metric)
+    assert truth.count == len(queries)
+    assert truth.recall(exact, 5) == truth.recall(exact[:, :2], 2) == 1
+    for place in range(5):  # each place counts, in one list of twenty
+        worse = exact.copy()
+        worse[-1, place] = np.argmax(away[metric][-1])
+        assert truth.recall(worse, 5) == pytest.approx(1 - 1 / 100)
+
+
+def test_truth_of_many_numbers_is_of_fewer_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vecrecall.bench.truth.PRODUCTS", 10)
+    items = np.eye(20, dtype=np.float32)
+    truth = Truth(items, items, 1, "ip")
+    assert truth.count == 16
+    assert truth.recall(np.arange(20)[:, None] % 16, 1) == 1  # the last four are wrong
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3, 1), (3, 3), (2,)])
+def test_lists_of_another_shape(shape: tuple[int, ...]) -> None:
+    truth = Truth(np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32), 2, "ip")
+    with pytest.raises(ValueError, match=r"^found: expected shape \(m, 2\), m > 0, got \("):
+        truth.recall(np.zeros(shape, np.int64), 2)
+
+
+@pytest.mark.parametrize(
+    "search_some",
+    [lambda q, k: np.zeros((1, k)), lambda q, k: np.zeros((len(q), k - 1)), lambda q, k: []],
+    ids=["one row", "short rows", "nothing"],
+)
+def test_a_peer_that_does_not_answer_all_fails(search_some: Any) -> None:
+    queries = np.zeros((4, 2), np.float32)
+    with pytest.raises(ValueError, match=r"^expected ids of shape \(4, 3\), got \("):
+        search.timed(peers.Ready(search_some), queries, search.Task(4, 3))
+
+
+def test_wrong_answers_of_ours_are_found(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured_wrongly(self: Any, *arguments: Any, **options: Any) -> Any:
+        found = right(self, *arguments, **options)
+        found["vecrecall"]["recall"] -= 1 / 1024
+        return found
+
+    right = search.Searches.measure
+    monkeypatch.setattr(search.Searches, "measure", measured_wrongly)
+    target = vectors.with_suffix(".json")
+    given = ["--vectors", str(vectors), "-k", str(K), "--repeats", "1", "--json", str(target)]
+    assert main(["bench", *given]) == 1
+    problem = "batch 16: vecrecall: expected the exact lists, found 99.9023% of them"
+    assert problem in json.loads(target.read_text())["wrong"]
+    assert problem in capsys.readouterr().out
 
 
 def test_disagreements_are_of_exact_peers() -> None:

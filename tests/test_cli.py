@@ -172,9 +172,9 @@ def test_tags_that_are_no_text(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 @pytest.mark.usefixtures("demo_packages")
 def test_files_that_are_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "No such file" in refused(capsys, ["demo", "--data", str(tmp_path / "none.csv")])
-    assert "directory" in refused(capsys, ["demo", "--json", str(tmp_path / "none" / "out.json")])
-    assert "directory" in refused(capsys, ["demo", "--json", str(tmp_path)])
-    assert "directory" in refused(capsys, ["demo", "--plot", str(tmp_path / "none" / "out.png")])
+    assert "folder" in refused(capsys, ["demo", "--json", str(tmp_path / "none" / "out.json")])
+    assert "folder" in refused(capsys, ["demo", "--json", str(tmp_path)])
+    assert "folder" in refused(capsys, ["demo", "--plot", str(tmp_path / "none" / "out.png")])
     (tmp_path / "folder.csv").mkdir()
     assert "folder.csv" in refused(capsys, ["demo", "--data", str(tmp_path / "folder.csv")])
 

@@ -14,14 +14,13 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import DATA
-from benchmarks.compare.works import Case
+from benchmarks.compare.data import asked_for
+from benchmarks.compare.works import Case, WorkError
 from vecrecall.bench.machine import Machine, resident
 from vecrecall.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 MINUTES, BATCHES = 10, 10
-QUICK_ITEMS = 20_000
 SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing, for each line
 
 
@@ -46,7 +45,7 @@ def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
     """Print a table with a line for each data set, k and batch."""
-    cases = [case for name in args.data for case in over(name, args)]
+    cases = [case for data in asked_for(args) for case in over(*data, args)]
     head = [
         *("data", "k", "batch", "fresh, ms a query", "after updates"),
         *("times fresh, in the same round (95 %)", "memory, times at first"),
@@ -63,12 +62,11 @@ def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
     return cases
 
 
-def over(name: str, args: argparse.Namespace) -> list[Case]:
+def over(name: str, vectors: F32, queries: F32, args: argparse.Namespace) -> list[Case]:
     """Time both indexes over one data set."""
-    make, most, dim = DATA[name]
-    items = min(most, QUICK_ITEMS if args.quick else args.items or most)
+    if max(args.k) > len(vectors):
+        raise WorkError(f"-k: expected at most {len(vectors):,} items, got {max(args.k):,}")
     rng = np.random.default_rng(args.seed)
-    vectors, queries = make(items, dim, rng)
     gone = len(vectors) // (100 * BATCHES) * MINUTES * BATCHES
     new = vectors[rng.permutation(len(vectors))[:gone]] * np.float32(1.01)
     index, memory = churned(vectors, new, args.threads)
@@ -97,7 +95,7 @@ def searched(
     for part in parts[:4]:
         a, b = (index.search(part, k, threads=args.threads) for index in (fresh, updated))
         if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)):
-            raise SystemExit("updates: expected the lists of a fresh index, got others")
+            raise WorkError("updates: expected the lists of a fresh index, got others")
 
     def search(index: vr.FlatIndex, turn: int) -> None:
         index.search(parts[turn % len(parts)], k, threads=args.threads)

@@ -1,6 +1,7 @@
 """The data sets, made or read from installed packages; nothing is downloaded."""
 
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vecrecall.bench.search import QUERIES as QUERY_FILE
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 512
+QUICK = 20_000  # items
 
 
 def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
@@ -83,9 +85,18 @@ def make(name: str, n: int | None, seed: int) -> tuple[F32, F32]:
     return np.ascontiguousarray(items[:n]), queries
 
 
-def write(name: str, folder: Path, n: int | None, seed: int) -> dict[str, object]:
-    """Write items and queries of a data set where the peers read them, and say what they are."""
-    items, queries = make(name, n, seed)
+def asked_for(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
+    """Make the data sets of the options, and say so where a package is missing."""
+    for name in args.data:
+        try:
+            items, queries = make(name, QUICK if args.quick else args.items, args.seed)
+        except ModuleNotFoundError as error:
+            print(f"\n{name}: not installed ({error.name})")
+            continue
+        yield name, items, queries
+
+
+def write(items: F32, queries: F32, folder: Path) -> None:
+    """Write items and queries where the peers read them."""
     vectors.write(items, folder / ITEMS, "ip")
     vectors.write(queries, folder / QUERY_FILE, "ip")
-    return {"data": name, "items": len(items), "dim": items.shape[1]}

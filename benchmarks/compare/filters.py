@@ -8,7 +8,7 @@ else a user could do, search for as many items more as are excluded, is timed be
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import DATA
-from benchmarks.compare.works import Case
+from benchmarks.compare.data import asked_for
+from benchmarks.compare.works import Case, WorkError
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.report import figure, table
 
@@ -37,10 +37,8 @@ class Data(NamedTuple):
     allowed: vr.SearchResult
 
 
-def prepare(name: str, k: int, items: int | None, seed: int) -> Data:
-    make, most, dim = DATA[name]
+def prepare(vectors: F32, queries: F32, k: int, seed: int) -> Data:
     rng = np.random.default_rng(seed)
-    vectors, queries = make(min(most, items or most), dim, rng)
     index = vr.FlatIndex(vectors)
     some = np.sort(rng.permutation(len(vectors))[: int(SHARE * len(vectors))])
     allowed = vr.FlatIndex(vectors[some], ids=some).search(queries, k)
@@ -83,18 +81,19 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
         }
         for name, ids in expected.items():
             if not np.array_equal(ways[name](turn).ids, ids):
-                raise SystemExit(f"{TITLES[name]}: expected the best of what is left, got others")
+                raise WorkError(f"{TITLES[name]}: expected the best of what is left, got others")
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
     """Print a table for each data set, k and batch."""
-    cases = []
-    for name in args.data:
+    for name, vectors, queries in asked_for(args):
+        most = min(len(vectors) - EXCLUDED, int(SHARE * len(vectors)))  # what the filters leave
+        if max(args.k) > most:
+            raise WorkError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
         for k in args.k:
-            data = prepare(name, k, 20_000 if args.quick else args.items, args.seed)
+            data = prepare(vectors, queries, k, args.seed)
             for batch in args.batch:
-                cases.append(measured(name, data, batch, k, args))
-    return cases
+                yield measured(name, data, batch, k, args)
 
 
 def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Case:

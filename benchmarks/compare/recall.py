@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.alternate import F64, alternately, middle
-from benchmarks.compare.works import Case
+from benchmarks.compare.works import Case, WorkError
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.report import table
 
@@ -124,7 +124,7 @@ def measure(
         expected = recallers[0].recall(some, LENGTH)
         asked.append(noted.asked)
         if not np.array_equal(recallers[1].recall(some, LENGTH).ids, expected.ids):
-            raise SystemExit(f"{case}: expected the same lists from both recallers, got others")
+            raise WorkError(f"{case}: expected the same lists from both recallers, got others")
 
     def search_all(turn: int) -> None:
         for queries, k, exclude in asked[turn % len(asked)]:

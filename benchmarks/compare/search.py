@@ -4,51 +4,43 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare.data import write
-from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from benchmarks.compare.data import asked_for, write
+from benchmarks.compare.works import Case, WorkError, chosen, complain, middle, needed
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS, PEERS
 from vecrecall.bench.report import figure, table
-from vecrecall.bench.search import Regime, Searches, disagreements
+from vecrecall.bench.search import Regime, Searches, disagreements, truth_of
 from vecrecall.bench.turns import LONG
 
 HEAD = (
     *("peer", "version", "ms a query", "spread", "times ours", "G products/s"),
     *("of float32 limit", "of int8 limit", "of read rate", "recall"),
 )
-QUICK = 20_000  # items
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
     """Print a table for each data set, k and batch."""
-    names = chosen([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
-    cases = []
-    for data in args.data:
+    for data, items, queries in asked_for(args):
+        if max(args.k) > len(items):
+            raise WorkError(f"-k: expected at most {len(items):,} items, got {max(args.k):,}")
+        about = {"data": data, "items": len(items), "dim": items.shape[1]}
         with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder:
-            try:
-                about = write(data, Path(folder), QUICK if args.quick else args.items, args.seed)
-            except ModuleNotFoundError as error:
-                print(f"\n{data}: not installed ({error.name})")
-                continue
-            cases += over(about, names, Path(folder), args, machine)
-    return cases
+            write(items, queries, Path(folder))
+            del items, queries
+            yield from over(about, Path(folder), args, machine)
 
 
 def over(
-    about: dict[str, Any],
-    names: list[str],
-    folder: Path,
-    args: argparse.Namespace,
-    machine: Machine,
-) -> list[Case]:
+    about: dict[str, Any], folder: Path, args: argparse.Namespace, machine: Machine
+) -> Iterator[Case]:
     """Measure over one data set; the peers stay where they are meanwhile."""
-    if max(args.k) > about["items"]:
-        raise SystemExit(f"-k: expected at most {about['items']:,} items, got {max(args.k):,}")
-    cases = []
-    searches = Searches(names, folder, "ip", args.threads, max(args.k), limit=args.limit)
+    names = chosen([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
+    truth = truth_of(folder, max(args.k), "ip")
+    searches = Searches(names, folder, truth, args.threads, limit=args.limit)
     with searches.turns:
         for regime in [Regime(batch, k) for k in args.k for batch in args.batch]:
             found = searches.measure(regime, args.repeats, settings=not args.quick, long=LONG)
@@ -57,10 +49,10 @@ def over(
             needed(case, OURS)
             print(tables(case, machine), flush=True)
             complain(disagreements(found))
-            cases.append(case)
+            yield case
     built = {"work": "build", **about, "peers": searches.built(), "absent": {}}
     print(builds(built), flush=True)
-    return [*cases, built]
+    yield built
 
 
 def tables(case: Case, machine: Machine) -> str:

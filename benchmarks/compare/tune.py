@@ -16,7 +16,7 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.compare.indexes import hnswlib_graph
-from benchmarks.options import whole
+from vecrecall._arguments import whole
 from vecrecall.bench import machine
 
 F32 = npt.NDArray[np.float32]

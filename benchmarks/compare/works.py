@@ -1,9 +1,8 @@
 """What a work is: something that is measured beside peers."""
 
 import argparse
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,11 +16,15 @@ Case = dict[str, Any]
 known of each (`seconds`: a list, a call each), and `absent` with the reasons of those that are
 missing. This is what the JSON file and the targets hold."""
 
-Run = Callable[[argparse.Namespace, Machine], list[Case]]
+Run = Callable[[argparse.Namespace, Machine], Iterable[Case]]
+
+
+class WorkError(Exception):
+    """What was measured says nothing: the message is why. Other works can go on."""
 
 
 class Work(NamedTuple):
-    """`run` takes the options, prints its tables and gives its cases."""
+    """`run` takes the options, prints its tables and gives its cases, one as soon as it is done."""
 
     about: str
     run: Run
@@ -60,11 +63,10 @@ def chosen(names: Sequence[str], only: Sequence[str] | None) -> list[str]:
 def needed(case: Case, name: str) -> None:
     """Without our own time there is nothing to compare with."""
     if middle(case, name) is None:
-        raise SystemExit(f"{name}: expected times, {case['absent'].get(name, 'got none')}")
+        raise WorkError(f"{name}: expected times, {case['absent'].get(name, 'got none')}")
 
 
 def complain(problems: Sequence[str]) -> None:
     """Times of other answers than ours would say nothing."""
     if problems:
-        print(*problems, sep="\n", file=sys.stderr)
-        raise SystemExit(1)
+        raise WorkError("\n".join(problems))

@@ -14,10 +14,10 @@ import json
 import sys
 from collections.abc import Iterator
 
-from benchmarks.options import new_file, new_folder, whole
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
+from vecrecall._arguments import new_file, new_folder, whole
 from vecrecall.bench import machine
 
 

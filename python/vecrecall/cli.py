@@ -5,17 +5,19 @@ import io
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
 import vecrecall as vr
+from vecrecall._arguments import new_file, whole
 from vecrecall.bench import command as bench
 from vecrecall.demo import DemoError
 from vecrecall.demo.keys import KEYS
 from vecrecall.demo.run import Options, run
 
+EXIT_WRONG = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 2 for bad input, 130 when interrupted.
+        The exit code: 0, 1 if `bench` found wrong answers, 2 for bad input, 130 when interrupted.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles that the terminal cannot encode
@@ -111,10 +113,10 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_keys_of_json(KEYS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    demo.add_argument("--json", type=Path, metavar="FILE", help="write the report as data, too")
+    demo.add_argument("--json", type=new_file, metavar="FILE", help="write the report as data, too")
     demo.add_argument(
         "--seed",
-        type=_whole_number(_MAX_SEED),
+        type=whole(0, _MAX_SEED),
         default=0,
         metavar="N",
         help="of training and of the users shown; one seed, one result (default: %(default)s)",
@@ -122,14 +124,14 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
     demo.add_argument(
         "--users",
-        type=_whole_number(),
+        type=whole(0),
         default=3,
         metavar="N",
         help="how many users' lists to show (default: %(default)s)",
     )
     demo.add_argument(
         "--plot",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="draw as PNG what each channel held of the best merge, and how channels overlap "
         "(default: no plot)",
@@ -150,7 +152,6 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_keys_of_json(bench.KEYS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    whole = _whole_number()
     parser.add_argument(
         "--vectors", type=Path, metavar="FILE", required=True,
         help=".npy file of floating-point numbers, shape (n, d)",
@@ -161,38 +162,30 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "many of the vectors as they are, most of which then find themselves first",
     )  # fmt: skip
     parser.add_argument(
-        "-k", type=whole, default=100, metavar="K",
+        "-k", type=whole(), default=100, metavar="K",
         help="items a query (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
     parser.add_argument(
-        "--threads", type=whole, metavar="N", help="of each peer (default: as vecrecall info says)"
+        "--threads",
+        type=whole(),
+        metavar="N",
+        help="of each peer (default: as vecrecall info says)",
     )
     parser.add_argument(
-        "--repeats", type=_whole_number(low=1), default=3, metavar="N",
+        "--repeats", type=whole(), default=3, metavar="N",
         help="turns; medians are shown (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=whole, default=0, metavar="N", help="of the sample (default: %(default)s)"
+        "--seed", type=whole(0), default=0, metavar="N", help="of the sample (default: %(default)s)"
     )
     parser.add_argument(
         "--approximate", action="store_true",
         help="build approximate indexes that take long, too: minutes at a million rows",
     )  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as data, too")
-
-
-def _whole_number(limit: int = sys.maxsize, low: int = 0) -> Callable[[str], int]:
-    """Make a converter of arguments to an int from a lower to an upper limit."""
-
-    def convert(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= limit):
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number from {low} to {limit}, got {text!r}"
-            )
-        return int(text)
-
-    return convert
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write the report as data, too"
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -215,10 +208,10 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     options = {name: value for name, value in vars(arguments).items() if name != "command"}
     try:
-        bench.run(bench.Options(**options))
+        report = bench.run(bench.Options(**options))
     except bench.BenchError as error:
         return _bad_input(error)
-    return 0
+    return EXIT_WRONG if report["wrong"] else 0
 
 
 def _info(arguments: argparse.Namespace) -> int:

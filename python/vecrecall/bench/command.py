@@ -16,7 +16,7 @@ from vecrecall import _coerce
 from vecrecall.bench import machine, vectors
 from vecrecall.bench.peers import F32, FORCED, OURS, PEERS, Metric
 from vecrecall.bench.progress import Progress
-from vecrecall.bench.search import ITEMS, QUERIES, Regime, Searches
+from vecrecall.bench.search import ITEMS, QUERIES, Regime, Searches, disagreements, truth_of
 from vecrecall.bench.summary import SAMPLED, middle, show
 from vecrecall.bench.turns import NOT_INSTALLED
 
@@ -32,6 +32,7 @@ ROOM = 0.7  # of the memory that is left: what may be taken
 
 KEYS = {
     "data": "what was searched: vectors, items, dim, queries, queries_from, metric, k",
+    "checked": "queries, the first, whose lists were compared with NumPy's in float64",
     "machine": "model, cpus, isa, threads, limits (billions a second: float32, int8, read)",
     "versions": "of the packages that were measured",
     "limit_s": "seconds that a peer had to build, and for an answer",
@@ -44,6 +45,7 @@ KEYS = {
     "peers.<name>.ms.<batch>[]": "milliseconds a query, of each turn",
     "peers.<name>.times_ours.<batch>": "its median over ours",
     "peers.<name>.recall": "share of the exact lists that it found, near ties counted as found",
+    "wrong[]": "exact peers, us among them, that gave other lists than the exact ones",
     "not_installed[]": "peers whose package is missing",
     "left_out[]": "peers that take long to build (--approximate)",
     "failed.<name>": "why a peer has no times, or not all",
@@ -129,8 +131,6 @@ def run(options: Options) -> Report:
 
 
 def _read(options: Options) -> tuple[F32, F32]:
-    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise ValueError(f"json: expected a file in a directory that exists, got {options.json}")
     items = vectors.read(options.vectors, "vectors", options.metric)
     _coerce.at_most(options.k, "k", 1, len(items))
     queries = items
@@ -155,10 +155,12 @@ def _report(options: Options, items: F32, queries: F32, measured: machine.Machin
         },
         "machine": measured.as_json(),
         "versions": machine.versions(PEERS[name].package for name in chosen),
+        "checked": 0,
         "repeats": options.repeats,
         "together": _fits(items.nbytes, chosen),
         "limit_s": PATIENT if options.approximate else SHORT,
         "peers": dict.fromkeys(chosen),
+        "wrong": [],
         "not_installed": [],
         "left_out": left_out,
         "failed": {},
@@ -180,12 +182,14 @@ def _measure(report: Report, folder: Path, progress: Progress) -> None:
     """Time the peers, all in turn or, where memory would not do, one by one."""
     names = list(report["peers"])
     report["peers"] = {}
+    data, threads = report["data"], report["machine"]["threads"]
+    progress.step("scoring in float64, what all lists are judged by")
+    truth = truth_of(folder, data["k"], data["metric"])
+    report["checked"] = truth.count
     for group in [names] if report["together"] else [[name] for name in names]:
-        data, threads = report["data"], report["machine"]["threads"]
         searches = Searches(
-            group, folder, data["metric"], threads, data["k"],
-            limit=report["limit_s"], progress=progress,
-        )  # fmt: skip
+            group, folder, truth, threads, limit=report["limit_s"], progress=progress
+        )
         with searches.turns:
             for name, built in searches.built().items():
                 report["peers"][name] = {
@@ -199,6 +203,7 @@ def _measure(report: Report, folder: Path, progress: Progress) -> None:
 
 
 def _add(report: Report, batch: int, found: dict[str, dict[str, Any]]) -> None:
+    report["wrong"] += [f"batch {batch}: {problem}" for problem in disagreements(found)]
     for entry in found.values():
         peer = report["peers"][entry["peer"]]
         peer["ms"][str(batch)] = [seconds / batch * 1e3 for seconds in entry["seconds"]]

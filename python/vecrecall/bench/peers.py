@@ -275,15 +275,17 @@ def _scann_tree(items: F32, metric: Metric, threads: int) -> Ready:
     searcher = _scann_searcher(builder, threads)
     percent = [10]
 
-    def search(q: F32, k: int) -> Any:
+    def search(q: F32, k: int) -> npt.NDArray[Any]:
         more = {
             "final_num_neighbors": k,
             "pre_reorder_num_neighbors": 4 * k,
             "leaves_to_search": max(1, leaves * percent[0] // 100),
         }
-        if len(q) == 1:
-            return searcher.search(q[0], **more)[0][None]
-        return searcher.search_batched_parallel(q, **more)[0]
+        if len(q) > 1:
+            found: npt.NDArray[Any] = searcher.search_batched_parallel(q, **more)[0]
+            return found
+        ids = searcher.search(q[0], **more)[0]  # fewer, where the leaves hold no more
+        return np.pad(ids.astype(np.int64), (0, k - len(ids)), constant_values=-1)[None]
 
     def set_percent(value: int) -> None:
         percent[0] = value

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vecrecall.bench.machine import resident
 from vecrecall.bench.peers import F32, PEERS, Metric, Ready
 from vecrecall.bench.progress import Progress
-from vecrecall.bench.truth import Truth
+from vecrecall.bench.truth import Truth, inexact
 from vecrecall.bench.turns import LIMIT, Turns
 
 ITEMS, QUERIES = "items.npy", "queries.npy"
@@ -65,6 +65,23 @@ class Regime(NamedTuple):
     k: int
 
 
+def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
+    """Find the exact lists of the queries in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `ITEMS` and `QUERIES` are.
+    k : int
+    metric : str
+
+    Returns
+    -------
+    Truth
+    """
+    return Truth(np.load(folder / ITEMS, mmap_mode="r"), np.load(folder / QUERIES), k, metric)
+
+
 def work(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
     """Build, then time one task whenever asked.
 
@@ -107,6 +124,11 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
         The median of the calls.
     ids : ndarray of int64, shape (m, k)
         What was found for the first `m` queries.
+
+    Raises
+    ------
+    ValueError
+        If a call gives no list of `k` ids for each query.
     """
     if task.setting is not None:
         ready.set(task.setting)
@@ -119,6 +141,8 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
         start = time.perf_counter()
         ids = ready.search(rows, task.k)
         seconds = time.perf_counter() - start
+        if np.shape(ids) != (len(rows), task.k):
+            raise ValueError(f"expected ids of shape {len(rows), task.k}, got {np.shape(ids)}")
         if place < batches:
             found.append(np.asarray(ids).astype(np.int64))
         return seconds
@@ -139,10 +163,9 @@ class Searches:
     names : sequence of str
         In `PEERS`.
     folder : Path
-    metric : str
+    truth : Truth
+        What the lists are judged by, of the largest k that will be asked for.
     threads : int
-    k : int
-        The largest that will be asked for.
     limit : float, default: 600
         Seconds that a peer has to build, and for a timing.
     progress : Progress, optional
@@ -156,19 +179,17 @@ class Searches:
         self,
         names: Sequence[str],
         folder: Path,
-        metric: Metric,
+        truth: Truth,
         threads: int,
-        k: int,
         *,
         limit: float = LIMIT,
         progress: Progress | None = None,
     ) -> None:
-        items = np.load(folder / ITEMS, mmap_mode="r")
-        self._truth = Truth(items, np.load(folder / QUERIES), k, metric, threads)
+        self._truth = truth
         self.turns = Turns(
             work,
             {name: PEERS[name].package for name in names},
-            (folder, metric, threads),
+            (folder, truth.metric, threads),
             threads=threads,
             environment={name: PEERS[name].environment for name in names},
             limit=limit,
@@ -250,7 +271,7 @@ def label(name: str, setting: int | None) -> str:
 
 
 def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List the exact peers whose lists are not ours, near ties aside.
+    """List the exact peers, us among them, whose lists are not exact, near ties aside.
 
     Parameters
     ----------
@@ -262,8 +283,4 @@ def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     list of str
         A sentence each.
     """
-    return [
-        f"{entry}: expected the exact lists, found {values['recall']:.4%} of them"
-        for entry, values in found.items()
-        if values["exact"] and values["recall"] < 1
-    ]
+    return inexact({peer: values["recall"] for peer, values in found.items() if values["exact"]})

