@@ -1,13 +1,11 @@
-"""What ``benchmarks.compare`` makes of what it measured: targets, and tables for the README."""
+"""What ``benchmarks.compare`` makes of what it measured: targets."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.compare import readme, targets
+from benchmarks.compare import targets
 
 from vecrecall.bench.machine import Limits, Machine
 
@@ -85,27 +83,3 @@ def test_targets_that_must_not_be_exceeded() -> None:
     peers = {way: {"seconds": [each]} for way, each in seconds.items()}
     recall = {**targets.RECALL, "absent": {}, "peers": peers}
     assert found(recall) == {"microseconds beyond the searches": (pytest.approx(200.0), False)}
-
-
-def test_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "found.json"
-    packages = ("vecrecall", "faiss-cpu", "scann")
-    judged = [row._asdict() for row in targets.judge([CASE], MACHINE)]
-    file.write_text(
-        json.dumps(
-            {
-                "machine": MACHINE.as_json(),
-                "versions": dict.fromkeys(packages, "9.8"),
-                "repeats": 3,
-                "cases": [CASE],
-                "targets": judged,
-            }
-        )
-    )
-    readme.main(str(file))
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "| scann-brute (9.8) | 0.977 (4.00x) |" in shown
-    assert "Faster than vecrecall here: faiss-ivf, nprobe 64 at batch 256 (0.500x" in shown
-    assert "Missing: usearch-exact not installed." in shown
-    assert "times the best exact peer: 4.00, target at least 7." in shown
-    assert "a model, 2 CPUs, avx512vnni" in shown

@@ -1,7 +1,8 @@
-"""python -m benchmarks.compare.readme FILE: tables for the README, from what compare wrote."""
+"""python -m benchmarks.compare.readme: the README's tables, from what compare wrote."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -9,38 +10,62 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import cluster, merge
+from benchmarks.compare import cluster, merge, pool
 from benchmarks.compare.works import Case, middle
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.peers import OURS, PEERS
 from vecrecall.bench.report import figure, table
 
 Found = dict[str, Any]
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+BEST = 3  # peers in a line
+PACKAGES = {
+    **{name: peer.package for name, peer in cluster.PEERS.items()},
+    **{name: package for name, (package, _) in merge.PEERS.items()},
+    **{name: peer.package for name, peer in pool.PEERS.items()},
+}
 
 
-def main(file: str) -> None:
-    """Print a table for each data set and k, for assignments and fits, and for merges."""
+def main(argv: list[str] | None = None) -> int:
+    """Print the tables, or put them into a file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare.readme", description=__doc__
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="what --json of compare wrote")
+    parser.add_argument(
+        "--into", type=Path, metavar="README", help=f"replace what is between {BEGIN} and {END}"
+    )
+    args = parser.parse_args(argv)
     try:
-        found: Found = json.loads(Path(file).read_text())
+        found: Found = json.loads(args.file.read_text())
+        document = args.into and args.into.read_text()
     except (OSError, ValueError) as error:
-        raise SystemExit(
-            f"{file}: expected what --json of benchmarks.compare wrote: {error}"
-        ) from None
+        parser.error(f"expected files that can be read: {error}")
+    text = "\n\n".join(sections(found))
+    if not args.into:
+        print(text)
+        return 0
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        parser.error(f"--into: expected {BEGIN} and {END} in {args.into}")
+    args.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    return 0
+
+
+def sections(found: Found) -> Iterator[str]:
+    """Tables of searches, of other works, on what they were measured, and what was missed."""
     searches = [case for case in found["cases"] if case["work"] == "search"]
     for _, group in groupby(searches, key=lambda case: (case["data"], case["k"])):
-        print(*search(list(group), found["versions"]), sep="\n")
-    clusters = [case for case in found["cases"] if case["work"] in ("assign", "kmeans")]
-    if clusters:
-        print("Nearest centroids and k-means, seconds (times vecrecall's):\n")
-        packages = {name: peer.package for name, peer in cluster.PEERS.items()}
-        print(side_by_side(clusters, packages, found["versions"], size_of_clusters, 1), end="\n\n")
-    merges = [case for case in found["cases"] if case["work"] == "merge"]
-    if merges:
-        print("Reciprocal rank fusion, microseconds a user (times vecrecall's), one thread:\n")
-        packages = {name: package for name, (package, _) in merge.PEERS.items()}
-        print(side_by_side(merges, packages, found["versions"], size_of_merge, 1e6), end="\n\n")
-    print(*targets(found["targets"]), sep="\n")
-    print(f"{Machine.from_json(found['machine']).describe()} Medians of {found['repeats']} turns.")
+        yield from search(list(group), found["versions"])
+    rows = [line for case in found["cases"] for line in others(case)]
+    if rows:
+        yield "Other work, beside the fastest of its peers (times vecrecall's):"
+        yield table(["", "vecrecall", *[""] * BEST], rows)
+    yield f"{Machine.from_json(found['machine']).describe()} {how(found)}"
+    missed = [row for row in found["targets"] if row["met"] is False]
+    if missed:
+        yield "\n".join(["Short of what we aim at:\n", *map(target, missed)])
 
 
 def search(cases: list[Case], versions: dict[str, str]) -> Iterator[str]:
@@ -48,19 +73,17 @@ def search(cases: list[Case], versions: dict[str, str]) -> Iterator[str]:
     last = cases[-1]
     yield (
         f"Top-{last['k']} of {last['items']:,} x {last['dim']} ({last['data']}) by inner product, "
-        "milliseconds a query (times vecrecall's):\n"
+        "milliseconds a query (times vecrecall's):"
     )
     labels = [label for label in last["peers"] if is_default(last["peers"][label])]
     labels.sort(key=lambda label: middle(last, label) or 0)
     rows = [[name_of(label, last, versions), *cells(label, cases)] for label in labels]
     yield table(["", *(f"batch {case['batch']}" for case in cases), "recall"], rows)
-    yield ""
     better = [text for case in cases for text in faster(case)]
-    if better:
-        yield f"Faster than vecrecall here: {'; '.join(better)}.\n"
+    yield f"Faster than vecrecall here: {'; '.join(better) or 'none'}."
     missing = {name: why for case in cases for name, why in case["absent"].items()}
     if missing:
-        yield f"Missing: {'; '.join(f'{name} {why}' for name, why in missing.items())}.\n"
+        yield f"Missing: {'; '.join(f'{name} {why}' for name, why in missing.items())}."
 
 
 def is_default(entry: Found) -> bool:
@@ -94,45 +117,45 @@ def faster(case: Case) -> Iterator[str]:
             yield f"{label} at batch {case['batch']} ({ratio}x, recall {entry['recall']:.3f})"
 
 
-def side_by_side(
-    cases: list[Case], packages: dict[str, str], versions: dict[str, str], size: Any, unit: float
-) -> str:
-    """A line a case, a column a peer; the best time is bold, ours or not."""
-    names = [name for name in packages if any(name in case["peers"] for case in cases)]
-    rows = []
-    for case in cases:
-        times = {name: middle(case, name) for name in names}
-        best = min(seconds for seconds in times.values() if seconds is not None)
-        row = [size(case)]
-        for seconds in times.values():
-            if seconds is None:
-                row.append("")
-                continue
-            ratio = seconds / (times[OURS] or seconds)
-            shown = figure(seconds / case.get("users", 1) * unit)
-            row.append(f"**{shown}**" if seconds == best else f"{shown} ({figure(ratio)}x)")
-        rows.append(row)
-    return table(["", *(f"{n} {versions.get(packages[n], '')}".strip() for n in names)], rows)
+def others(case: Case) -> Iterator[list[str]]:
+    """Lines of a case that is no search, if the README shows its kind."""
+    if case["work"] in ("assign", "kmeans"):
+        title = cluster.Case(*(case[name] for name in cluster.Case._fields)).title()
+        yield line(f"{title}, seconds", case, 1)
+    if case["work"] == "pool":
+        title = pool.Bags(*(case[name] for name in pool.Bags._fields)).title()
+        yield line(f"{title}, ms", case, 1e3)
+    if case["work"] == "merge":
+        title = f"RRF of {case['channels']} x {case['width']} to {case['k']}"
+        unit = 1e6 / case["users"]
+        yield line(f"{title}, microseconds a user, one thread", case, unit)
+        yield line("the same with provenance", case, unit, merge.WITH_PROVENANCE)
 
 
-def size_of_clusters(case: Case) -> str:
-    return cluster.Case(*(case[name] for name in cluster.Case._fields)).title()
+def line(title: str, case: Case, unit: float, ours: str = OURS) -> list[str]:
+    """Our time and the best of the others."""
+    own = middle(case, ours) or float("nan")
+    peers = {name: middle(case, name) for name in case["peers"] if not name.startswith(OURS)}
+    best = sorted((seconds, name) for name, seconds in peers.items() if seconds)[:BEST]
+    shown = [f"{name} {figure(s * unit)} ({figure(s / own)}x)" for s, name in best]
+    return [title, f"**{figure(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
 
 
-def size_of_merge(case: Case) -> str:
-    return f"{case['channels']} x {case['width']} to {case['k']}"
+def how(found: Found) -> str:
+    """How it was measured, and with which packages beyond those that the searches name."""
+    shown = {name for case in found["cases"] if list(others(case)) for name in case["peers"]}
+    packages = {PACKAGES[name] for name in shown} - {"", "vecrecall"}
+    versions = [f"{name} {found['versions'][name]}" for name in sorted(packages)]
+    told = f" With {', '.join(versions)}." if versions else ""
+    return (
+        f"Medians of {found['repeats']} turns of one run, each peer in a process of its own.{told}"
+    )
 
 
-def targets(judged: list[Found]) -> Iterator[str]:
-    """Those that were missed: they belong in the README, too."""
-    for row in judged:
-        if row["met"] is False:
-            measured = figure(row["measured"])
-            yield f"Missed: {row['case']}, {row['what']}: {measured}, target {row['target']}."
-    yield ""
+def target(row: Found) -> str:
+    """One that was missed: it belongs in the README, too."""
+    return f"- {row['case']}, {row['what']}: {figure(row['measured'])}, target {row['target']}"
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    main(sys.argv[1])
+    sys.exit(main())
