@@ -196,6 +196,13 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert [key for key in command.KEYS if key not in shown] == []
 
 
+class Unreadable:
+    """Can be sent, but not received."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
 def work(name: str, pipe: Connection) -> None:
     """Fail as the name says, else answer."""
     if name == "never ready":
@@ -207,13 +214,15 @@ def work(name: str, pipe: Connection) -> None:
         if name == "dies":
             print("the last words", file=sys.stderr, flush=True)
             os.abort()
+        if name == "unreadable":
+            task = Unreadable()
         if task == "hang":
             time.sleep(60)
         pipe.send((0.5, task))
 
 
 def test_peers_that_fail() -> None:
-    names = ("good", "never ready", "raises", "dies")
+    names = ("good", "never ready", "raises", "dies", "unreadable")
     packages = {**dict.fromkeys(names, ""), "missing": "no-such-package"}
     with turns.Turns(work, packages, (), threads=1) as run:
         assert run.ready == {name: name for name in names if name != "never ready"}
@@ -225,6 +234,8 @@ def test_peers_that_fail() -> None:
             "never ready": "failed (getting ready): ValueError: expected more",
             "raises": "failed (raises, a): MemoryError",
             "dies": "failed (dies, a): its process was ended by SIGABRT: the last words",
+            "unreadable": "failed (unreadable, a): sent what cannot be read: invalid literal for "
+            "int() with base 10: 'no number'",
         }
 
 

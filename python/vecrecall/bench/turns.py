@@ -216,6 +216,8 @@ class Turns:
                 answer = _Failed(f"took longer than {self.limit:g} s")
         except (EOFError, OSError):
             answer = _Failed(self._death(name))
+        except Exception as error:  # whatever unpickling may raise
+            answer = _Failed(f"sent what cannot be read: {error}")
         if not isinstance(answer, _Failed):
             return answer
         self.absent[name] = f"failed ({doing}): {answer.reason}"
