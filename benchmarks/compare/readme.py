@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import cluster, merge
+from benchmarks.compare import cluster_peers, merge
 from benchmarks.compare.works import Case, middle
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.peers import OURS, PEERS
@@ -32,7 +32,7 @@ def main(file: str) -> None:
     clusters = [case for case in found["cases"] if case["work"] in ("assign", "kmeans")]
     if clusters:
         print("Nearest centroids and k-means, seconds (times vecrecall's):\n")
-        packages = {name: peer.package for name, peer in cluster.PEERS.items()}
+        packages = {name: peer.package for name, peer in cluster_peers.PEERS.items()}
         print(side_by_side(clusters, packages, found["versions"], size_of_clusters, 1), end="\n\n")
     merges = [case for case in found["cases"] if case["work"] == "merge"]
     if merges:
@@ -116,7 +116,7 @@ def side_by_side(
 
 
 def size_of_clusters(case: Case) -> str:
-    return cluster.Case(*(case[name] for name in cluster.Case._fields)).title()
+    return cluster_peers.Case(*(case[name] for name in cluster_peers.Case._fields)).title()
 
 
 def size_of_merge(case: Case) -> str:
