@@ -37,7 +37,7 @@ def main(file: str) -> None:
     merges = [case for case in found["cases"] if case["work"] == "merge"]
     if merges:
         print("Reciprocal rank fusion, microseconds a user (times vecrecall's), one thread:\n")
-        packages = {name: package for name, (package, _) in merge.PEERS.items()}
+        packages = {name: peer.package for name, peer in merge.PEERS.items()}
         print(side_by_side(merges, packages, found["versions"], size_of_merge, 1e6), end="\n\n")
     print(*targets(found["targets"]), sep="\n")
     print(f"{Machine.from_json(found['machine']).describe()} Medians of {found['repeats']} turns.")
