@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import F32, NumpyIndex, assert_same_lists, exact_search
+from benchmarks.numpy_lists import (
+    F32,
+    NumpyIndex,
+    assert_near_lists,
+    assert_same_lists,
+    exact_search,
+)
 
 N, DIM, K = 100_000, 64, 100
 SIZE = {"items": N, "dims": DIM, "bytes": N * DIM * 4}
@@ -58,6 +64,7 @@ def test_save(race: Any, items: F32, query: F32, tmp_path: Path) -> None:
     def check() -> None:
         ours()
         loaded = vr.FlatIndex.load(tmp_path / "index")
+        np.testing.assert_array_equal(loaded.vectors(np.arange(N)), items)
         assert_same_lists(loaded.search(query, K), exact_search(query, items, K))
         numpy_save(tmp_path / "numpy", items)
         np.testing.assert_array_equal(numpy_load(tmp_path / "numpy"), items)
@@ -78,8 +85,12 @@ def race_load(race: Any, saved: tuple[Path, Path], items: F32, query: F32, searc
 
     def check() -> None:
         expected = exact_search(query, items, K)
-        assert_same_lists(vr.FlatIndex.load(index).search(query, K), expected)
-        np.testing.assert_array_equal(numpy_load(arrays), items)
+        loaded = vr.FlatIndex.load(index)
+        np.testing.assert_array_equal(loaded.vectors(np.arange(N)), items)
+        assert_same_lists(loaded.search(query, K), expected)
+        rows = numpy_load(arrays)
+        np.testing.assert_array_equal(rows, items)
+        assert_near_lists(NumpyIndex(rows).search(query, K), expected, query, items)
 
     race({"vecrecall": ours, "numpy": with_numpy}, check, **SIZE)
 

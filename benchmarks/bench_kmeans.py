@@ -10,7 +10,7 @@ import pytest
 import vecrecall as vr
 from benchmarks import numpy_clusters
 from benchmarks.numpy_clusters import wide
-from benchmarks.numpy_lists import F32
+from benchmarks.numpy_lists import F32, I64
 
 N, DIM, ROUNDS = 30_000, 64, 5
 
@@ -19,6 +19,45 @@ N, DIM, ROUNDS = 30_000, 64, 5
 def points() -> F32:
     """Without groups: no cluster is ever empty, and labels change in every round."""
     return np.random.default_rng(1).standard_normal((N, DIM), dtype=np.float32)
+
+
+def assert_rounds(points: F32, start: F32, metric: Literal["l2", "cosine"]) -> None:
+    """NumPy's rounds in float32, one by one: where a label differs, all that follows may."""
+    rows, centers = points, start
+    if metric == "cosine":
+        rows, centers = numpy_clusters.unit(points), numpy_clusters.unit(start)
+    for _ in range(ROUNDS):
+        labels = numpy_clusters.assign(rows, centers, metric=metric)
+        expected = numpy_clusters.assign(wide(rows), wide(centers), metric=metric)
+        numpy_clusters.assert_nearest(labels, expected, rows, centers, metric)
+        centers = numpy_clusters.means(rows, labels[:, 0], len(start), metric)
+        assert_means(centers, rows, labels[:, 0], metric)
+    found, last = numpy_clusters.lloyd(points, start, ROUNDS, metric)
+    np.testing.assert_array_equal(found, centers)
+    expected = numpy_clusters.assign(wide(rows), wide(centers), metric=metric)
+    numpy_clusters.assert_nearest(last[:, None], expected, rows, centers, metric)
+
+
+def assert_means(centers: F32, rows: F32, labels: I64, metric: str) -> None:
+    """Means of float32 sums.
+
+    A sum of n terms errs by at most n units, 2**-24, of the sum of their sizes; a block more or
+    less and three more roundings come to it. A sum whose values are off by a vector e has a
+    direction that is off by 2 |e| over its length at most, and dividing by the length errs by
+    d / 2 units and some.
+    """
+    k, d = centers.shape
+    sums, sizes = (numpy_clusters.cluster_sums(a, labels, k) for a in (wide(rows), wide(abs(rows))))
+    counts = np.bincount(labels, minlength=k)[:, None]
+    near = (counts + N / numpy_clusters.BLOCK + 3) * 2.0**-24
+    if metric == "cosine":
+        expected = numpy_clusters.unit(sums)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        allowed = 2 * near * np.linalg.norm(sizes, axis=1, keepdims=True) / lengths
+        allowed += (d + 4) * 2.0**-24
+    else:
+        expected, allowed = sums / counts, near * sizes / counts
+    assert (np.abs(centers - expected) <= allowed).all()
 
 
 @pytest.mark.parametrize("k", [50, 200], ids="{}clusters".format)
@@ -35,6 +74,7 @@ def test_lloyd(race: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) 
         # Means below 2 in size: sums in another order move their rounding by one unit at most,
         # and that of one round those of the next by no more.
         np.testing.assert_allclose(model.cluster_centers_, centers, rtol=0, atol=2**-22)
+        assert_rounds(points, start, metric)
 
     race(
         {

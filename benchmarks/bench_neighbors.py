@@ -13,6 +13,7 @@ from benchmarks.numpy_lists import (
     Floats,
     Lists,
     NumpyIndex,
+    assert_near_lists,
     assert_same_lists,
     exact_best,
     quick_best,
@@ -44,6 +45,7 @@ def test_neighbors(race: Any) -> None:
         found = Lists(ids.values.reshape(N, K), scores.values.reshape(N, K))
         expected = numpy_neighbors(vectors.astype(np.float64), exact=True)
         assert_same_lists(found, expected)
+        assert_near_lists(numpy_neighbors(vectors), expected, vectors, vectors, "cosine")
 
     race(
         {"vecrecall": lambda: index.neighbors(K), "numpy": lambda: numpy_neighbors(vectors)},

@@ -13,15 +13,16 @@ from benchmarks.numpy_lists import (
     I64,
     Lists,
     NumpyIndex,
+    assert_near_above,
+    assert_near_lists,
     assert_same_lists,
-    assert_scores_near,
+    errors,
     exact_search,
     packed,
     unpacked,
 )
 
 N, DIM, K = 100_000, 64, 100
-CHECKED = 16  # queries whose lists are compared: float64 takes its time
 FILTERED = 64  # queries of a search with a filter
 
 
@@ -61,10 +62,9 @@ def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batc
     queries = vectors(batch, 2)
 
     def check() -> None:
-        some = queries[:CHECKED]
-        expected = exact_search(some, items, K, theirs.metric)
-        assert_same_lists(ours.search(some, K), expected)
-        assert_scores_near(theirs.search(some, K), expected, some, items, theirs.metric)
+        expected = exact_search(queries, items, K, theirs.metric)
+        assert_same_lists(ours.search(queries, K), expected)
+        assert_near_lists(theirs.search(queries, K), expected, queries, items, theirs.metric)
 
     race(
         {
@@ -81,15 +81,16 @@ def test_no_index(race: Any, items: F32) -> None:
     """`topk`, which prepares the items for one call."""
     queries = vectors(16, 3)
 
+    def with_numpy() -> Lists:
+        return NumpyIndex(items).search(queries, K)
+
     def check() -> None:
         expected = exact_search(queries, items, K)
         assert_same_lists(vr.topk(queries, items, K), expected)
+        assert_near_lists(with_numpy(), expected, queries, items)
 
     race(
-        {
-            "vecrecall": lambda: vr.topk(queries, items, K),
-            "numpy": lambda: NumpyIndex(items).search(queries, K),
-        },
+        {"vecrecall": lambda: vr.topk(queries, items, K), "numpy": with_numpy},
         check,
         **size(16),
     )
@@ -102,10 +103,11 @@ def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) 
     seen = ours.search(queries, 500).ids
 
     def check() -> None:
-        some, own = queries[:CHECKED], seen[:CHECKED]
-        expected = exact_search(some, items, K, exclude=own)
-        assert_same_lists(ours.search(some, K, exclude=own), expected)
-        assert_scores_near(theirs.search(some, K, own), expected, some, items, "ip")
+        expected = exact_search(queries, items, K, exclude=seen)
+        assert_same_lists(ours.search(queries, K, exclude=seen), expected)
+        found = theirs.search(queries, K, exclude=seen)
+        assert_near_lists(found, expected, queries, items)
+        assert not (found.ids[:, :, None] == seen[:, None]).any()
 
     race(
         {
@@ -126,10 +128,11 @@ def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
     mask = ours.mask(allowed)
 
     def check() -> None:
-        some = queries[:CHECKED]
-        expected = exact_search(some, items, K, allow=allowed)
-        assert_same_lists(ours.search(some, K, allow=mask), expected)
-        assert_scores_near(theirs.search(some, K, allow=allowed), expected, some, items, "ip")
+        expected = exact_search(queries, items, K, allow=allowed)
+        assert_same_lists(ours.search(queries, K, allow=mask), expected)
+        found = theirs.search(queries, K, allow=allowed)
+        assert_near_lists(found, expected, queries, items)
+        assert np.isin(found.ids, allowed).all()
 
     race(
         {
@@ -161,12 +164,13 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
     floor = float(np.median(ours.search(queries, 50).scores[:, -1]))
 
     def check() -> None:
-        some = queries[:CHECKED]
         wide = NumpyIndex(items.astype(np.float64))
-        expected = numpy_above(wide, some.astype(np.float64), floor)
+        expected = numpy_above(wide, queries.astype(np.float64), floor)
         assert (expected.ids < 0).any()
         assert (expected.ids[:, 0] >= 0).all()
-        assert_same_lists(ours.search(some, K, min_score=floor), expected)
+        assert_same_lists(ours.search(queries, K, min_score=floor), expected)
+        found = numpy_above(theirs, queries, floor)
+        assert_near_above(found, expected, queries, items, floor)
 
     race(
         {
@@ -195,6 +199,8 @@ def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
         terms = DIM * np.abs(queries).max() * np.abs(items).max()
         atol = DIM * 2.0**-53 * terms
         np.testing.assert_allclose(found, exact, rtol=2**-23, atol=atol)
+        near = errors(queries, items, "ip")[:, None]
+        assert (np.abs(numpy_score(theirs.items, queries, candidates) - exact) <= near).all()
 
     race(
         {

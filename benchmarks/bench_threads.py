@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import NumpyIndex, assert_same_lists, exact_search
+from benchmarks.numpy_lists import (
+    Lists,
+    NumpyIndex,
+    assert_near_lists,
+    assert_same_lists,
+    exact_search,
+)
 
 N, DIM, K, SEARCHES = 50_000, 64, 100, 32
 
@@ -35,15 +41,17 @@ def test_callers(race: Any, batch: int, executor: ThreadPoolExecutor) -> None:
     def ours() -> list[vr.SearchResult]:
         return list(executor.map(lambda q: index.search(q, K, threads=1), queries))
 
+    def with_numpy() -> list[Lists]:
+        return list(executor.map(lambda q: theirs.search(q, K), queries))
+
     def check() -> None:
-        for found, some in zip(ours(), queries, strict=True):
-            assert_same_lists(found, exact_search(some, items, K))
+        for found, other, some in zip(ours(), with_numpy(), queries, strict=True):
+            expected = exact_search(some, items, K)
+            assert_same_lists(found, expected)
+            assert_near_lists(other, expected, some, items)
 
     race(
-        {
-            "vecrecall": ours,
-            "numpy": lambda: list(executor.map(lambda q: theirs.search(q, K), queries)),
-        },
+        {"vecrecall": ours, "numpy": with_numpy},
         check,
         items=N,
         dims=DIM,

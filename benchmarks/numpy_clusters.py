@@ -51,17 +51,46 @@ def cluster_sums(points: Floats, labels: I64, k: int) -> Floats:
     return sums
 
 
+def means(points: Floats, labels: I64, k: int, metric: str) -> F32:
+    """The centres of labelled points, kept in float32; those of cosine have length one."""
+    sums = cluster_sums(points, labels, k)
+    if metric == "cosine":
+        return unit(sums).astype(np.float32)
+    return (sums / np.bincount(labels, minlength=k)[:, None]).astype(np.float32)
+
+
 def lloyd(points: Floats, centers: F32, rounds: int, metric: str) -> tuple[F32, I64]:
-    """Means kept in float32, of points of length one under cosine; the labels of the last."""
+    """Centres after so many rounds, and the labels by them."""
     points = unit(points) if metric == "cosine" else points
     centers = unit(centers) if metric == "cosine" else centers
     for _ in range(rounds):
         labels = assign(points, centers.astype(points.dtype), metric=metric)[:, 0]
-        sums = cluster_sums(points, labels, len(centers))
-        counts = np.bincount(labels, minlength=len(centers))[:, None]
-        centers = (unit(sums) if metric == "cosine" else sums / counts).astype(np.float32)
+        centers = means(points, labels, len(centers), metric)
     return centers, assign(points, centers.astype(points.dtype), metric=metric)[:, 0]
 
 
 def wide(rows: F32) -> npt.NDArray[np.float64]:
     return rows.astype(np.float64)
+
+
+def assert_nearest(labels: I64, expected: I64, points: F32, centroids: F32, metric: str) -> None:
+    """Labels by float32 products: as near as those of float64, place by place.
+
+    What is compared is c.c / 2 - p.c. A sum of d products in any order errs by at most d u times
+    the sum of their sizes (u = 2**-24, to first order), here no more than |p| |c| and |c|^2 / 2;
+    what else is rounded a few times is covered by d + 8. Under cosine each value of c / |c| errs by
+    d / 2 + 2 units, too: twice d + 8 covers both. Moving each value by no more than e moves the
+    j-th least by no more than e, and the value of the label at place j by as much again.
+    """
+    assert labels.shape == expected.shape
+    ordered = np.sort(labels, axis=1)
+    assert (ordered[:, 1:] != ordered[:, :-1]).all()
+    factor, offset = distances(wide(points), wide(centroids), metric)
+    assert ((labels >= 0) & (labels < len(offset))).all()
+    at = (labels != expected).any(axis=1)  # all others have the same values
+    far = wide(points[at]) @ factor + offset
+    p, c = np.linalg.norm(wide(points[at]), axis=1), np.linalg.norm(wide(centroids), axis=1).max()
+    size, terms = (p, 2) if metric == "cosine" else (p * c + c * c / 2, 1)
+    near = 2 * terms * (points.shape[1] + 8) * 2.0**-24 * size[:, None]
+    own, least = (np.take_along_axis(far, some[at], 1) for some in (labels, expected))
+    assert (np.abs(own - least) <= near).all()

