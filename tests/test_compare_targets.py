@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.compare import readme, targets
+from benchmarks.compare import cluster_peers, readme, targets
 
 from vecrecall.bench.machine import Limits, Machine
 
@@ -109,3 +109,14 @@ def test_readme(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Missing: usearch-exact not installed." in shown
     assert "times the best exact peer: 4.00, target at least 7." in shown
     assert "a model, 2 CPUs, avx512vnni" in shown
+
+
+def test_readme_of_fits() -> None:
+    peers = {"vecrecall": 2.0, "faiss": 4.0, "MiniBatchKMeans": 1.0}
+    case = {**targets.KMEANS, "peers": {name: {"seconds": [t]} for name, t in peers.items()}}
+    packages = {name: peer.package for name, peer in cluster_peers.PEERS.items()}
+    shown = readme.side_by_side([case], packages, {}, readme.size_of_clusters, 1)
+    head, _, row = shown.splitlines()
+    assert "MiniBatchKMeans, approximate" in head
+    assert "**2.00**" in row  # of those that do the same
+    assert "1.00 (0.500x)" in row

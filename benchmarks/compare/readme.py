@@ -16,6 +16,7 @@ from vecrecall.bench.peers import OURS, PEERS
 from vecrecall.bench.report import figure, table
 
 Found = dict[str, Any]
+APPROXIMATE = {name for name, peer in cluster_peers.PEERS.items() if not peer.exact}
 
 
 def main(file: str) -> None:
@@ -97,12 +98,17 @@ def faster(case: Case) -> Iterator[str]:
 def side_by_side(
     cases: list[Case], packages: dict[str, str], versions: dict[str, str], size: Any, unit: float
 ) -> str:
-    """A line a case, a column a peer; the best time is bold, ours or not."""
+    """A line a case, a column a peer; the best time is bold, ours or not, of exact peers."""
     names = [name for name in packages if any(name in case["peers"] for case in cases)]
+    heads = [
+        f"{name} {versions.get(packages[name], '')}".strip()
+        + ", approximate" * (name in APPROXIMATE)
+        for name in names
+    ]
     rows = []
     for case in cases:
         times = {name: middle(case, name) for name in names}
-        best = min(seconds for seconds in times.values() if seconds is not None)
+        best = min(t for name, t in times.items() if t is not None and name not in APPROXIMATE)
         row = [size(case)]
         for seconds in times.values():
             if seconds is None:
@@ -112,7 +118,7 @@ def side_by_side(
             shown = figure(seconds / case.get("users", 1) * unit)
             row.append(f"**{shown}**" if seconds == best else f"{shown} ({figure(ratio)}x)")
         rows.append(row)
-    return table(["", *(f"{n} {versions.get(packages[n], '')}".strip() for n in names)], rows)
+    return table(["", *heads], rows)
 
 
 def size_of_clusters(case: Case) -> str:
