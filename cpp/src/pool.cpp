@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -13,10 +14,23 @@
 namespace vecrecall {
 namespace {
 
-constexpr std::size_t kBagsPerTask = 256;
+// Bags and entries together: many enough that what is fetched ahead for a task of another thread
+// does not count, few enough that bags of very different lengths keep all threads busy.
+constexpr std::size_t kTask = 4096;
+
+std::size_t before(const RaggedView<std::int64_t>& bags, std::size_t bag) {
+    return bag + static_cast<std::size_t>(bags.offsets[bag] - bags.offsets[0]);
+}
 
 std::size_t tasks_for(const RaggedView<std::int64_t>& bags) {
-    return (bags.rows + kBagsPerTask - 1) / kBagsPerTask;
+    return (before(bags, bags.rows) + kTask - 1) / kTask;
+}
+
+// The first bag of a task: with that after the last, each is in one.
+std::size_t first_bag(const RaggedView<std::int64_t>& bags, std::size_t task) {
+    const auto all = std::views::iota(std::size_t{0}, bags.rows);
+    const auto earlier = [&](std::size_t bag) { return before(bags, bag) < task * kTask; };
+    return static_cast<std::size_t>(std::ranges::partition_point(all, earlier) - all.begin());
 }
 
 // Before anything is read: the first row number that is not -1 and not of the table.
@@ -26,9 +40,8 @@ void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, i
         return static_cast<std::uint64_t>(row) + 1 > most;
     };
     parallel_for(tasks_for(bags), threads, [&](std::size_t task) {
-        const std::size_t last = std::min(bags.rows, (task + 1) * kBagsPerTask);
-        const std::int64_t* const end = bags.values + bags.offsets[last];
-        const std::int64_t* const bad = std::find_if(bags.begin(task * kBagsPerTask), end, beyond);
+        const std::int64_t* const end = bags.values + bags.offsets[first_bag(bags, task + 1)];
+        const auto bad = std::find_if(bags.begin(first_bag(bags, task)), end, beyond);
         if (bad == end) return;
         throw std::out_of_range("rows: expected -1 or a row of the table, 0 to " +
                                 std::to_string(static_cast<std::int64_t>(table.rows) - 1) +
@@ -148,7 +161,7 @@ void pool(const MatrixView& table, const RaggedView<std::int64_t>& bags, const P
     const kernels::KernelTable& kernel = kernels::active();
     parallel_for(tasks_for(bags), options.threads, [&](std::size_t task) {
         Bags(kernel, table, bags, options)
-            .pool(task * kBagsPerTask, std::min(bags.rows, (task + 1) * kBagsPerTask), out);
+            .pool(first_bag(bags, task), first_bag(bags, task + 1), out);
     });
 }
 
