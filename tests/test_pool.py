@@ -17,6 +17,7 @@ import vecrecall as vr
 
 F32 = npt.NDArray[np.float32]
 Mode = Literal["sum", "mean", "max"]
+FETCHED = 1 << 18  # numbers: rows of tables of more are fetched ahead
 MODES: tuple[Mode, ...] = ("sum", "mean", "max")
 Rows = list[list[int]]
 Weights = list[list[float]]
@@ -75,6 +76,16 @@ def test_many_bags_on_many_threads(isa: str, threads: int, rng: np.random.Genera
     weights = random_weights(rng, rows)
     expected = reference.pool(table, rows, weights)
     check(vr.pool(table, rows, weights, threads=threads), expected)
+
+
+@pytest.mark.parametrize("n", [300, FETCHED // 8 + 1])
+def test_bags_of_very_different_lengths(
+    n: int, isa: str, threads: int, rng: np.random.Generator
+) -> None:
+    table = normal(rng, n, 8)
+    lengths = [0, 9000, 1, *[0] * 5000, 4095, 3, *rng.integers(0, 9, 2000), 10_000, 0]
+    rows = [rng.integers(-1, n, length).tolist() for length in lengths]
+    check(vr.pool(table, rows, threads=threads), reference.pool(table, rows))
 
 
 def test_one_long_bag(isa: str, threads: int, rng: np.random.Generator) -> None:
@@ -185,10 +196,11 @@ def test_entry_order_and_one_rounding(isa: str) -> None:
 def test_tables_that_begin_anywhere(
     d: int, offset: int, isa: str, rng: np.random.Generator
 ) -> None:
-    table = normal(rng, 9, d)
+    n = FETCHED // d + 1
+    table = normal(rng, n, d)
     moved = np.empty(table.size + offset, np.float32)[offset:].reshape(table.shape)
     moved[:] = table
-    rows = random_rows(rng, 20, 30, 9)
+    rows = random_rows(rng, 20, 30, n)
     check(vr.pool(moved, rows), reference.pool(table, rows))
 
 

@@ -18,6 +18,10 @@ namespace {
 // does not count, few enough that bags of very different lengths keep all threads busy.
 constexpr std::size_t kTask = 4096;
 
+// Bytes of a table whose rows are in a core's own cache anyway: to fetch them takes longer than to
+// add them up.
+constexpr std::size_t kCached = std::size_t{1} << 20;
+
 std::size_t before(const RaggedView<std::int64_t>& bags, std::size_t bag) {
     return bag + static_cast<std::size_t>(bags.offsets[bag] - bags.offsets[0]);
 }
@@ -99,6 +103,7 @@ class Bags {
     bool combine(std::size_t bag, float* out) {
         const std::int64_t* const begin = bags_.begin(bag);
         const std::int64_t* const end = bags_.values + bags_.offsets[bags_.rows];
+        const bool cached = table_.rows * table_.dim * sizeof(float) <= kCached;
         const auto kernel = options_.mode == Pooling::kMax ? kernel_.pool_max : kernel_.pool_sum;
         return kernel({.table = table_.data,
                        .dim = table_.dim,
@@ -106,7 +111,7 @@ class Bags {
                        .weights = weights_,
                        .n_rows = rows_.size(),
                        .entries = begin,
-                       .n_entries = static_cast<std::size_t>(end - begin),
+                       .n_entries = cached ? 0 : static_cast<std::size_t>(end - begin),
                        .out = wide() ? nullptr : out,
                        .sums = wide() ? sums_.data() : nullptr});
     }
