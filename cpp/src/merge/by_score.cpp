@@ -89,11 +89,7 @@ struct Largest {
 template <class Op, class Terms>
 void combine(const Terms& terms, Workspace& work) {
     const std::size_t n = work.row.n_entries();
-    if (work.sums.size() < n) {
-        work.sums.resize(n);
-        work.scores.resize(n);
-    }
-    double* const sums = work.sums.data();
+    double* const sums = at_least(work.sums, n);
     std::fill_n(sums, n, Op::kInit);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
@@ -102,7 +98,8 @@ void combine(const Terms& terms, Workspace& work) {
             sums[entries[r]] = Op::combine(sums[entries[r]], term[r]);
         }
     }
-    for (std::size_t e = 0; e < n; ++e) work.scores[e] = rounded(sums[e]);
+    float* const scores = at_least(work.scores, n);
+    for (std::size_t e = 0; e < n; ++e) scores[e] = rounded(sums[e]);
 }
 
 // Takes items by score until the list is full. Caps may refuse any of them.

@@ -56,12 +56,9 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     items_ = table_.start(most);
     begins_.assign(1, 0);
     scores_of_.clear();
-    if (entries_.size() <= most) {
-        holders_.resize(most + 1);
-        entries_.resize(most + 1);
-        scores_.resize(most + 1);
-    }
-    std::fill_n(holders_.data(), most, 0);
+    at_least(entries_, most + 1);
+    at_least(scores_, most + 1);
+    std::fill_n(at_least(holders_, most + 1), most, 0);
 }
 
 // The places that hold an item, side by side.
