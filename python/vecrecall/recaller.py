@@ -142,9 +142,9 @@ class Recaller:
         """
         if not isinstance(batch, RequestBatch):
             raise TypeError(f"batch: expected a RequestBatch, got {type(batch).__name__}")
-        rows, seen = len(batch), batch.seen
+        rows, seen = batch._rows, batch.seen
         k = _coerce.list_length(k, rows, len(self._channels))
-        stats = _coerce.flag(stats, "stats")
+        stats = stats is not False and _coerce.flag(stats, "stats")
         seconds: dict[str, float] = {}
         errors: dict[str, Exception] = {}
         found = self._ask(batch, k, seconds, errors)
@@ -164,7 +164,7 @@ class Recaller:
             start = time.perf_counter()
             merged = self._merge(found, batch, k, errors)
         else:
-            merged = MergeResult(*ready)
+            merged = tuple.__new__(MergeResult, ready)
         if not stats:
             return merged
         merge_seconds = time.perf_counter() - start
