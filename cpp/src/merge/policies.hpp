@@ -39,7 +39,8 @@ struct Workspace {
 
 struct RankTerms {
     RankTerms(const Rrf& policy, const std::vector<Channel>& channels);
-    std::vector<std::vector<double>> terms;  // by channel and rank
+    std::vector<std::vector<double>> terms;  // by weight and rank
+    std::vector<std::size_t> of_channel;     // which of them; most often all weigh the same
 };
 
 struct QuotaPlan {
