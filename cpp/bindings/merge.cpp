@@ -82,6 +82,7 @@ Channel channel_view(const ChannelArrays& arrays) {
 
 py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int threads) {
     std::vector<ListsView> views;
+    views.reserve(results.size());
     for (const ListArrays& arrays : results) views.push_back(lists_view(arrays));
     for (const ListsView& view : views) {
         if (view.rows != views.front().rows) throw std::invalid_argument("expected equal rows");
@@ -151,6 +152,7 @@ py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const 
                  const std::optional<std::pair<Ids, Ids>>& exclude,
                  const std::vector<const Caps*>& caps, bool provenance, int threads) {
     std::vector<Channel> channels;
+    channels.reserve(arrays.size());
     for (const ChannelArrays& channel : arrays) channels.push_back(channel_view(channel));
     MergeFilters filters{.caps = caps};
     if (exclude) filters.exclude = ragged(exclude->first, exclude->second);
