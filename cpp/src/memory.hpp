@@ -56,8 +56,8 @@ class Buffer {
     std::size_t size_ = 0;
 };
 
-// Room for so many, with whatever is in it: a core that takes memory from far away pays for every
-// line of it, and clearing what is then written takes twice as long.
+// Room for so many values, whatever they are; where it grows, what was there is lost. To clear what
+// is only written afterwards would fetch cache lines for nothing.
 template <class T>
 T* at_least(Buffer<T>& buffer, std::size_t size) {
     if (buffer.size() < size) buffer = Buffer<T>(std::max(size, 2 * buffer.size()));
