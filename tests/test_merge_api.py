@@ -51,6 +51,19 @@ def test_policies(policy: Policy, ids: list[int]) -> None:
         assert (found.ids == vr.merge(LISTS, 6, policy).ids).all()
 
 
+def test_channels_of_one_weight() -> None:
+    """Every item is in one channel: its score is that channel's term for its rank."""
+    lengths = {"a": 1, "b": 3, "c": 4, "d": 5}
+    weights = {"a": 2.0, "b": 1.0, "c": 2.0, "d": 1.0}
+    ids = {name: np.arange(n) + 10 * c for c, (name, n) in enumerate(lengths.items())}
+    lists = {name: (row[None], np.zeros((1, row.size), np.float32)) for name, row in ids.items()}
+    m = vr.merge(lists, 13, RRF(weights))
+    scores = dict(zip(m.ids[0].tolist(), m.scores[0], strict=True))
+    for name, row in ids.items():
+        terms = (weights[name] / (60 + 1 + np.arange(row.size))).astype(np.float32)
+        np.testing.assert_array_equal([scores[i] for i in row.tolist()], terms)
+
+
 def test_provenance() -> None:
     found = vr.merge(LISTS, 3, RRF())
     assert found.channels.tolist() == [[3, 3, 1]]

@@ -198,6 +198,56 @@ def test_a_result_that_is_none(found: Any, error: type[Exception], message: str)
     assert m.ids.tolist() == [[1, 2], [1, 2]]
 
 
+class OwnResult(vr.SearchResult):
+    """Not what the core takes at a glance, but just as good."""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda r: OwnResult(*r),
+        lambda r: r._replace(ids=r.ids.astype(np.int32)),
+        lambda r: r._replace(ids=np.asfortranarray(r.ids)),
+        lambda r: r._replace(ids=r.ids.tolist()),
+        lambda r: r._replace(scores=r.scores.astype(np.float64)),
+        lambda r: r._replace(scores=np.repeat(r.scores, 2, axis=1)[:, ::2]),
+        lambda r: r._replace(counts=r.counts.astype(np.int64)),
+    ],
+)
+def test_results_that_need_a_conversion(rng: np.random.Generator, changed: Any) -> None:
+    channels, batch = world(rng)
+    hot = channels["hot"].recall(batch, 30)
+    expected = vr.Recaller(channels, RRF()).recall(batch, 30)
+    found = vr.Recaller({**channels, "hot": Returning(changed(hot))}, RRF()).recall(batch, 30)
+    for part, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(part, wanted)
+
+
+def test_counts_that_do_not_fit() -> None:
+    for counts in ([-1, 1], [2, 1]):
+        bad = Returning(result([[1], [2]], [[1], [2]], np.array(counts, np.int32)))
+        with pytest.raises(ValueError, match=r"^channels\['bad'\].counts: expected counts from 0"):
+            vr.Recaller({"bad": bad}, RRF()).recall(BATCH, 2)
+
+
+def test_lists_that_memory_cannot_hold() -> None:
+    """With one channel they would be just within what can be asked for."""
+    most = (2**63 - 1) // 16 // len(BATCH)
+    asked = Fixed([1])
+    with pytest.raises(ValueError, match=r"^k: expected lists that memory can hold, got \d+ for 2"):
+        vr.Recaller({"a": asked, "b": asked}, RRF()).recall(BATCH, most)
+    assert asked.asked == []
+
+
+def test_rows_that_were_changed_behind_the_batch() -> None:
+    seen = vr.Ragged.from_lists([[3], [10, 12]])
+    recaller = vr.Recaller({"a": Fixed([3, 10])}, RRF())
+    batch = vr.RequestBatch(user_ids=[1, 2], seen=seen)
+    seen.offsets = np.array([0, 9, 3])
+    with pytest.raises(ValueError, match=r"^offsets: expected never to descend"):
+        recaller.recall(batch, 2)
+
+
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_no_users(on_error: Any) -> None:
     recaller = vr.Recaller({"hot": Precomputed.for_all([1])}, RRF(), on_error=on_error)

@@ -37,7 +37,7 @@ void check_padded(const Ids& ids, const Array<float>& scores) {
 
 // Whether these are arrays as a search returns them, with counts that fit: one call, where NumPy
 // takes ten times as long to find out.
-bool are_lists(const py::object& ids, const py::object& scores, const py::object& counts) {
+bool are_lists(py::handle ids, py::handle scores, py::handle counts) {
     if (!is_ready<std::int64_t>(ids, 2) || !is_ready<float>(scores, 2) ||
         !is_ready<std::int32_t>(counts, 1)) {
         return false;
@@ -82,6 +82,7 @@ Channel channel_view(const ChannelArrays& arrays) {
 
 py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int threads) {
     std::vector<ListsView> views;
+    views.reserve(results.size());
     for (const ListArrays& arrays : results) views.push_back(lists_view(arrays));
     for (const ListsView& view : views) {
         if (view.rows != views.front().rows) throw std::invalid_argument("expected equal rows");
@@ -134,13 +135,8 @@ struct Details {
     }
 };
 
-py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const Policy& policy,
-                 const std::optional<std::pair<Ids, Ids>>& exclude,
-                 const std::vector<const Caps*>& caps, bool provenance, int threads) {
-    std::vector<Channel> channels;
-    for (const ChannelArrays& channel : arrays) channels.push_back(channel_view(channel));
-    MergeFilters filters{.caps = caps};
-    if (exclude) filters.exclude = ragged(exclude->first, exclude->second);
+py::tuple merge_views(const std::vector<Channel>& channels, std::size_t k, const Policy& policy,
+                      const MergeFilters& filters, bool provenance, int threads) {
     Lists lists(channels.empty() ? 0 : channels.front().rows, k);
     Details details(lists.out().rows, k, channels.size(), provenance);
     const MergeOut out = details.out(lists.out());
@@ -150,6 +146,65 @@ py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const 
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts, details.channels, details.ranks,
                           details.scores, details.shortfall);
+}
+
+py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const Policy& policy,
+                 const std::optional<std::pair<Ids, Ids>>& exclude,
+                 const std::vector<const Caps*>& caps, bool provenance, int threads) {
+    std::vector<Channel> channels;
+    channels.reserve(arrays.size());
+    for (const ChannelArrays& channel : arrays) channels.push_back(channel_view(channel));
+    MergeFilters filters{.caps = caps};
+    if (exclude) filters.exclude = ragged(exclude->first, exclude->second);
+    return merge_views(channels, k, policy, filters, provenance, threads);
+}
+
+// A channel's lists as they are, if they are of this type and need no conversion.
+std::optional<Channel> ready_channel(py::handle name, py::handle found, const py::type& kind) {
+    if (!py::type::handle_of(found).is(kind) || PyTuple_GET_SIZE(found.ptr()) != 3) return {};
+    const py::handle ids = PyTuple_GET_ITEM(found.ptr(), 0);
+    const py::handle scores = PyTuple_GET_ITEM(found.ptr(), 1);
+    const py::handle counts = PyTuple_GET_ITEM(found.ptr(), 2);
+    if (!are_lists(ids, scores, counts)) return {};
+    py::ssize_t length = 0;
+    const char* const text = PyUnicode_AsUTF8AndSize(name.ptr(), &length);
+    if (text == nullptr) throw py::error_already_set();
+    const auto i = py::reinterpret_borrow<Ids>(ids);
+    return Channel{
+        .name = {text, static_cast<std::size_t>(length)},
+        .ids = i.data(),
+        .scores = py::reinterpret_borrow<Array<float>>(scores).data(),
+        .rows = static_cast<std::size_t>(i.shape(0)),
+        .width = static_cast<std::size_t>(i.shape(1)),
+        .counts = py::reinterpret_borrow<Array<std::int32_t>>(counts).data(),
+    };
+}
+
+// Looks at all that channels have found in one call, after searches that have left the caches cold.
+// None where there is anything to convert, to refuse or to complain of: that is for the caller.
+std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind, std::size_t rows,
+                                     std::size_t k, const Policy& policy,
+                                     const std::optional<std::pair<py::object, py::object>>& seen,
+                                     const std::vector<const Caps*>& caps) {
+    std::vector<Channel> channels;
+    channels.reserve(found.size());
+    for (const auto& [name, lists] : found) {
+        const std::optional<Channel> channel = ready_channel(name, lists, kind);
+        if (!channel || channel->rows != rows) return {};
+        channels.push_back(*channel);
+    }
+    MergeFilters filters{.caps = caps};
+    if (seen) {
+        if (!are_id_rows(seen->first, seen->second)) return {};
+        filters.exclude = ragged(py::reinterpret_borrow<Ids>(seen->first),
+                                 py::reinterpret_borrow<Ids>(seen->second));
+        if (filters.exclude.rows != rows) return {};
+    }
+    try {
+        return merge_views(channels, k, policy, filters, true, 0);
+    } catch (const std::invalid_argument&) {
+        return {};
+    }
 }
 
 void register_policies(py::module_& m) {
@@ -209,6 +264,8 @@ void register_merge(py::module_& m) {
     m.def("merge_shards", &shards, py::arg("results"), py::arg("k"), py::arg("threads"));
     m.def("merge_groups", &groups, py::arg("result"), py::arg("offsets").noconvert(), py::arg("k"),
           py::arg("sum"), py::arg("threads"));
+    m.def("merge_found", &merge_found, py::arg("found"), py::arg("kind"), py::arg("rows"),
+          py::arg("k"), py::arg("policy"), py::arg("seen"), py::arg("caps"));
     m.def("merge", &merged, py::arg("channels"), py::arg("k"), py::arg("policy"),
           py::arg("exclude"), py::arg("caps"), py::arg("provenance"), py::arg("threads"));
 }

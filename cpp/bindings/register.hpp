@@ -21,12 +21,16 @@ using Array = py::array_t<T, py::array::c_style>;
 
 // Whether this is such an array already: no subclass, aligned.
 template <class T>
-bool is_ready(const py::object& x, py::ssize_t ndim) {
+bool is_ready(py::handle x, py::ssize_t ndim) {
     const bool subclass = Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_;
     if (subclass || !py::isinstance<Array<T>>(x)) return false;
     const auto a = py::reinterpret_borrow<Array<T>>(x);
     return a.ndim() == ndim && reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
 }
+
+// Whether rows of ids need no conversion, copy or complaint: offsets that nobody writes, from 0 to
+// the number of values, never descending.
+bool are_id_rows(py::handle values, py::handle offsets);
 
 inline MatrixView matrix(const Array<float>& a) {
     if (a.ndim() != 2) throw std::invalid_argument("expected a matrix");

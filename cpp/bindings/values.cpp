@@ -26,18 +26,6 @@ Array<std::uint8_t> rows_that(const Array<float>& a) {
     return out;
 }
 
-// Whether rows of ids need no conversion, copy or complaint: offsets that nobody writes, from 0 to
-// the number of values, never descending.
-bool are_id_rows(const py::object& values, const py::object& offsets) {
-    using Ids = Array<std::int64_t>;
-    if (!is_ready<std::int64_t>(values, 1) || !is_ready<std::int64_t>(offsets, 1)) return false;
-    const auto o = py::reinterpret_borrow<Ids>(offsets);
-    if (o.writeable() || o.size() == 0) return false;
-    const std::int64_t* const first = o.data();
-    return first[0] == 0 && std::is_sorted(first, first + o.size()) &&
-           first[o.size() - 1] == py::reinterpret_borrow<Ids>(values).size();
-}
-
 // `with FpEnvironment():` - what NumPy converts inside is not at the mercy of the caller's
 // settings.
 class FpEnvironment {
@@ -64,6 +52,16 @@ py::tuple narrowed(const Array<double>& a) {
 }
 
 }  // namespace
+
+bool are_id_rows(py::handle values, py::handle offsets) {
+    using Ids = Array<std::int64_t>;
+    if (!is_ready<std::int64_t>(values, 1) || !is_ready<std::int64_t>(offsets, 1)) return false;
+    const auto o = py::reinterpret_borrow<Ids>(offsets);
+    if (o.writeable() || o.size() == 0) return false;
+    const std::int64_t* const first = o.data();
+    return first[0] == 0 && std::is_sorted(first, first + o.size()) &&
+           first[o.size() - 1] == py::reinterpret_borrow<Ids>(values).size();
+}
 
 void register_values(py::module_& m) {
     m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>,

@@ -1,6 +1,7 @@
 // Aligned storage that is left uninitialised until it is written.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <limits>
@@ -54,5 +55,13 @@ class Buffer {
     std::unique_ptr<T, Free> data_;
     std::size_t size_ = 0;
 };
+
+// Room for so many values, whatever they are; where it grows, what was there is lost. To clear what
+// is only written afterwards would fetch cache lines for nothing.
+template <class T>
+T* at_least(Buffer<T>& buffer, std::size_t size) {
+    if (buffer.size() < size) buffer = Buffer<T>(std::max(size, 2 * buffer.size()));
+    return buffer.data();
+}
 
 }  // namespace vecrecall

@@ -455,8 +455,11 @@ def at_most(x: object, name: str, low: int, high: int) -> int:
 
 def list_length(x: object, rows: int, width: int = 1) -> int:
     """Coerce `k`, for lists of `rows` rows and `width` values a place that memory can address."""
+    most = LARGEST_ID // 16 // (max(rows, 1) * width)
+    if type(x) is int and 0 < x <= most:
+        return x
     k = positive_int(x, "k")
-    if k * max(rows, 1) * width > LARGEST_ID // 16:
+    if k > most:
         raise ValueError(f"k: expected lists that memory can hold, got {k} for {rows} rows")
     return k
 

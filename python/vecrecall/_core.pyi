@@ -1,6 +1,6 @@
 import enum
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ _U8 = npt.NDArray[np.uint8]
 _U64 = npt.NDArray[np.uint64]
 _Lists = tuple[_I64, _F32, _I32]
 
+_T = TypeVar("_T")
 _Channel = tuple[str, _I64, _F32, _I64 | None, _I32 | None]
 
 MAX_CHANNELS: int
@@ -154,6 +155,15 @@ def merge_groups(
     result: _Lists, offsets: _I64, k: int, sum: bool, threads: int
 ) -> tuple[_I64, _F32, _I32, _I32, _I64]: ...
 def are_lists(ids: object, scores: object, counts: object) -> bool: ...
+def merge_found(
+    found: dict[str, _T],
+    kind: type[_T],
+    rows: int,
+    k: int,
+    policy: RRF | WeightedSum | Maximum | Interleave | Priority | Quota,
+    seen: tuple[_I64, _I64] | None,
+    caps: list[Caps],
+) -> tuple[_I64, _F32, _I32, _U64, _I32, _F32, _I32] | None: ...
 def merge(
     channels: list[_Channel],
     k: int,

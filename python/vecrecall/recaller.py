@@ -142,67 +142,87 @@ class Recaller:
         """
         if not isinstance(batch, RequestBatch):
             raise TypeError(f"batch: expected a RequestBatch, got {type(batch).__name__}")
-        k = _coerce.list_length(k, len(batch))
-        stats = _coerce.flag(stats, "stats")
-        told = RecallStats({}, {}, {}, 0.0)
-        found: dict[str, object] = {}
-        for name in self._channels:
-            found[name] = self._ask(name, batch, k, told)
-        # Looked at together: after a search all code is cold, and takes five times as long.
-        lists: dict[str, SearchResult] = {}
-        for name in found:
-            lists[name] = self._checked(name, found[name], len(batch), told)
+        rows, seen = batch._rows, batch.seen
+        k = _coerce.list_length(k, rows, len(self._channels))
+        stats = stats is not False and _coerce.flag(stats, "stats")
+        seconds: dict[str, float] = {}
+        errors: dict[str, Exception] = {}
+        found = self._ask(batch, k, seconds, errors)
+        # One call for all that follows: after a search code is cold, and takes five times as long.
         start = time.perf_counter()
-        try:
-            merged = self._merge(lists, batch, k)
-        except (TypeError, ValueError):
-            if not self._skip or not self._leave_out(lists, told):
-                raise
-            merged = self._merge(lists, batch, k)
+        ready = _core.merge_found(
+            found,
+            SearchResult,
+            rows,
+            k,
+            self._policy,
+            None if seen is None else (seen.values, seen.offsets),
+            self._caps,
+        )
+        if ready is None:
+            self._check(found, rows, errors)
+            start = time.perf_counter()
+            merged = self._merge(found, batch, k, errors)
+        else:
+            merged = tuple.__new__(MergeResult, ready)
         if not stats:
             return merged
-        return merged, told._replace(merge_seconds=time.perf_counter() - start)
+        merge_seconds = time.perf_counter() - start
+        counts = {name: lists.counts for name, lists in found.items()}
+        return merged, RecallStats(seconds, counts, errors, merge_seconds)
 
-    def _ask(self, name: str, batch: RequestBatch, k: int, told: RecallStats) -> object:
-        """Get what one channel gives."""
-        found: object
-        start = time.perf_counter()
-        try:
-            found = self._channels[name].recall(batch, self._depth.get(name, k))
-        except Exception as error:
-            if not self._skip:
-                _name_in_note(error, name)
-                raise
-            found = _left_out(name, error, len(batch), told)
-        told.seconds[name] = time.perf_counter() - start
+    def _ask(
+        self, batch: RequestBatch, k: int, seconds: dict[str, float], errors: dict[str, Exception]
+    ) -> dict[str, SearchResult]:
+        """Get what each channel gives, and how long it takes."""
+        found: dict[str, SearchResult] = {}
+        for name, channel in self._channels.items():
+            start = time.perf_counter()
+            try:
+                found[name] = channel.recall(batch, self._depth.get(name, k))
+            except Exception as error:
+                if not self._skip:
+                    _name_in_note(error, name)
+                    raise
+                found[name] = _left_out(name, error, len(batch), errors)
+            seconds[name] = time.perf_counter() - start
         return found
 
-    def _checked(self, name: str, found: object, rows: int, told: RecallStats) -> SearchResult:
-        """Look at what a channel gave."""
-        try:
-            lists = _lists(found, name, rows)
-        except Exception as error:
-            if not self._skip:
-                _name_in_note(error, name)
-                raise
-            lists = _left_out(name, error, rows, told)
-        told.counts[name] = lists.counts
-        return lists
-
-    def _merge(self, lists: Mapping[str, SearchResult], batch: RequestBatch, k: int) -> MergeResult:
-        return merge_prepared(lists, k, self._policy, batch.seen, self._caps)
-
-    def _leave_out(self, lists: dict[str, SearchResult], told: RecallStats) -> bool:
-        """Leave out channels whose lists cannot be merged, and tell whether there were any."""
-        left_out = False
-        for name, found in lists.items():
+    def _check(
+        self, found: dict[str, SearchResult], rows: int, errors: dict[str, Exception]
+    ) -> None:
+        """Look at what each channel gave, and leave out what is not as it should be."""
+        for name, lists in found.items():
             try:
-                merge({name: found}, 1, RRF(), provenance=False)
-            except (TypeError, ValueError) as error:
-                lists[name] = _left_out(name, error, len(found.ids), told)
-                told.counts[name] = lists[name].counts
-                left_out = True
-        return left_out
+                _expect_lists(lists, name, rows)
+            except Exception as error:
+                if not self._skip:
+                    _name_in_note(error, name)
+                    raise
+                found[name] = _left_out(name, error, rows, errors)
+
+    def _merge(
+        self,
+        found: dict[str, SearchResult],
+        batch: RequestBatch,
+        k: int,
+        errors: dict[str, Exception],
+    ) -> MergeResult:
+        """Merge; where that fails, leave out channels whose lists cannot be merged."""
+        try:
+            return merge_prepared(found, k, self._policy, batch.seen, self._caps)
+        except (TypeError, ValueError):
+            if not self._skip:
+                raise
+            n = len(errors)
+            for name, lists in found.items():
+                try:
+                    merge({name: lists}, 1, RRF(), provenance=False)
+                except (TypeError, ValueError) as error:
+                    found[name] = _left_out(name, error, len(batch), errors)
+            if len(errors) == n:
+                raise
+        return merge_prepared(found, k, self._policy, batch.seen, self._caps)
 
 
 def _channels(channels: Mapping[str, Channel]) -> dict[str, Channel]:
@@ -228,26 +248,23 @@ def _depths(depth: object, channels: Mapping[str, Channel]) -> dict[str, int]:
     return {name: _coerce.positive_int(d, f"depth[{name!r}]") for name, d in depth.items()}
 
 
-def _left_out(name: str, error: Exception, rows: int, told: RecallStats) -> SearchResult:
+def _left_out(name: str, error: Exception, rows: int, errors: dict[str, Exception]) -> SearchResult:
     """Warn of a channel's error, and give what stands for its lists."""
     problem = f"channel {name!r} is left out: {type(error).__name__}: {error}"
     warnings.warn(problem, ChannelWarning, stacklevel=4)
-    told.errors[name] = error
+    errors[name] = error
     return empty_lists(rows, 1)
 
 
-def _lists(found: object, name: str, rows: int) -> SearchResult:
+def _expect_lists(found: object, name: str, rows: int) -> None:
     if not isinstance(found, SearchResult):
         raise TypeError(f"channel {name!r}: expected a SearchResult, got {type(found).__name__}")
-    if _core.are_lists(found.ids, found.scores, found.counts) and len(found.ids) == rows:
-        return found
     ids, scores, counts = np.shape(found.ids), np.shape(found.scores), np.shape(found.counts)
     if len(ids) != 2 or ids[0] != rows or scores != ids or counts != ids[:1]:
         raise ValueError(
             f"channel {name!r}: expected ids and scores of shape ({rows}, k) and counts of shape "
             f"({rows},), got {ids}, {scores} and {counts}"
         )
-    return found
 
 
 def _name_in_note(error: Exception, name: str) -> None:

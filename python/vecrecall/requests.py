@@ -82,7 +82,7 @@ class RequestBatch:
     vectors: Mapping[str, F32]
     clusters: Ragged | None
     seen: Ragged | None
-    _zero: frozenset[str]  # names of vectors with a row of zeros
+    _nonzero: Mapping[str, F32]  # of the vectors, those without a row of zeros
     _rows: int
 
     def __init__(
@@ -113,8 +113,8 @@ class RequestBatch:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        zero = (name for name, v in self.vectors.items() if _core.first_zero_row(v) >= 0)
-        object.__setattr__(self, "_zero", frozenset(zero))
+        nonzero = {name: v for name, v in self.vectors.items() if _core.first_zero_row(v) < 0}
+        object.__setattr__(self, "_nonzero", nonzero)
         object.__setattr__(self, "_rows", self._common_length())
 
     def _common_length(self) -> int:

@@ -89,11 +89,7 @@ struct Largest {
 template <class Op, class Terms>
 void combine(const Terms& terms, Workspace& work) {
     const std::size_t n = work.row.n_entries();
-    if (work.sums.size() < n) {
-        work.sums.resize(n);
-        work.scores.resize(n);
-    }
-    double* const sums = work.sums.data();
+    double* const sums = at_least(work.sums, n);
     std::fill_n(sums, n, Op::kInit);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
@@ -102,7 +98,8 @@ void combine(const Terms& terms, Workspace& work) {
             sums[entries[r]] = Op::combine(sums[entries[r]], term[r]);
         }
     }
-    for (std::size_t e = 0; e < n; ++e) work.scores[e] = rounded(sums[e]);
+    float* const scores = at_least(work.scores, n);
+    for (std::size_t e = 0; e < n; ++e) scores[e] = rounded(sums[e]);
 }
 
 // Takes items by score until the list is full. Caps may refuse any of them.
@@ -129,22 +126,29 @@ void fuse_scores(const std::vector<double>& weights, Normalize how, Workspace& w
 
 }  // namespace
 
-RankTerms::RankTerms(const Rrf& policy, const std::vector<Channel>& channels)
-    : terms(channels.size()) {
+RankTerms::RankTerms(const Rrf& policy, const std::vector<Channel>& channels) {
+    std::vector<double> weights;
     for (std::size_t c = 0; c < channels.size(); ++c) {
         std::size_t longest = 0;
         for (std::size_t r = 0; r < channels[c].rows; ++r) {
             longest = std::max(longest, channels[c].length(r));
         }
-        terms[c].resize(longest);
-        for (std::size_t i = 0; i < longest; ++i) {
-            terms[c][i] = policy.weights[c] / (policy.k + static_cast<double>(i + 1));
+        const double weight = policy.weights[c];
+        const auto same = std::find(weights.begin(), weights.end(), weight) - weights.begin();
+        of_channel.push_back(static_cast<std::size_t>(same));
+        if (of_channel.back() == weights.size()) {
+            weights.push_back(weight);
+            terms.emplace_back();
+        }
+        std::vector<double>& of_weight = terms[of_channel.back()];
+        while (of_weight.size() < longest) {
+            of_weight.push_back(weight / (policy.k + static_cast<double>(of_weight.size() + 1)));
         }
     }
 }
 
 void pick(const RankTerms& policy, Workspace& work) {
-    combine<Sum>([&](std::size_t c) { return policy.terms[c].data(); }, work);
+    combine<Sum>([&](std::size_t c) { return policy.terms[policy.of_channel[c]].data(); }, work);
     take_best(work);
 }
 

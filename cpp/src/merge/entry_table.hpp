@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hashing.hpp"
+#include "memory.hpp"
 
 namespace vecrecall::merging {
 
@@ -65,15 +66,16 @@ class EntryTable {
     // Room for so many distinct ids; what was handed out before is void.
     Entries start(std::size_t most) {
         if (most >= kNoEntry / 2) throw std::length_error("a row: expected fewer than 2^31 items");
-        const HashShape shape(4 * most);  // a load of at most an eighth: few second probes
+        // A load of at most an eighth: few second probes. At first a quarter: it may be the only
+        // list, and then what counts is how much there is to clear.
+        const HashShape shape((slots_.empty() ? 2 : 4) * most);
         if (slots_.size() < shape.slots || next_ > kNoEntry - most) {
             slots_.assign(std::max(slots_.size(), shape.slots), 0);
             next_ = 1;
         }
-        if (ids_.size() < most + 1) ids_.resize(most + 1);
         Entries entries;
         entries.slots_ = slots_.data();
-        entries.ids_ = ids_.data();
+        entries.ids_ = at_least(ids_, most + 1);
         entries.mask_ = shape.slots - 1;
         entries.shift_ = shape.shift;
         entries.base_ = next_;
@@ -83,7 +85,7 @@ class EntryTable {
 
   private:
     std::vector<std::uint32_t> slots_;
-    std::vector<std::int64_t> ids_;
+    Buffer<std::int64_t> ids_;
     std::uint32_t next_ = 1;
 };
 

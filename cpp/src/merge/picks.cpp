@@ -39,11 +39,8 @@ void Picks::start(const Row& items, std::size_t row, std::size_t k) {
     n_barred_ = 0;
     size_ = 0;
     k_ = k;
-    if (places_.size() < items.n_entries()) {
-        places_.resize(items.n_entries());
-        order_.resize(items.n_entries());
-    }
-    std::fill_n(places_.data(), items.n_entries(), kFree);
+    at_least(order_, items.n_entries());
+    std::fill_n(at_least(places_, items.n_entries()), items.n_entries(), kFree);
     caps_.clear();
     if (filters_.exclude.rows == 0) return;
     for (const std::int64_t* id = filters_.exclude.begin(row); id != filters_.exclude.end(row);

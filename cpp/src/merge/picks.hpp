@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "memory.hpp"
 #include "merge/row.hpp"
 #include "vecrecall/merge.hpp"
 
@@ -76,8 +77,8 @@ class Picks {
     const MergeFilters& filters_;
     CapCounts caps_;
     const Row* items_ = nullptr;
-    std::vector<std::uint32_t> places_;  // by entry
-    std::vector<std::uint32_t> order_;
+    Buffer<std::uint32_t> places_;  // by entry
+    Buffer<std::uint32_t> order_;
     std::size_t n_barred_ = 0;
     std::size_t size_ = 0;
     std::size_t k_ = 0;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "memory.hpp"
 #include "merge/picks.hpp"
 #include "merge/ranking.hpp"
 #include "merge/row.hpp"
@@ -22,8 +23,8 @@ struct Workspace {
     Picks picks;
     Ranking ranking;
     std::vector<double> terms;          // score policies: by rank in the channel at hand
-    std::vector<double> sums;           // ... and by entry
-    std::vector<float> scores;          // rounded, by entry
+    Buffer<double> sums;                // ... and by entry
+    Buffer<float> scores;               // rounded, by entry
     std::vector<std::size_t> cursors;   // other policies: by channel
     std::vector<std::uint8_t> takers;   // Quota: by entry
     std::vector<std::uint32_t> order;   // Quota: the final one
@@ -38,7 +39,8 @@ struct Workspace {
 
 struct RankTerms {
     RankTerms(const Rrf& policy, const std::vector<Channel>& channels);
-    std::vector<std::vector<double>> terms;  // by channel and rank
+    std::vector<std::vector<double>> terms;  // by weight and rank
+    std::vector<std::size_t> of_channel;     // which of them; most often all weigh the same
 };
 
 struct QuotaPlan {

@@ -35,24 +35,20 @@ void insertion_sort(std::uint64_t* keys, std::size_t n, const Before& before) {
 
 }  // namespace
 
-void Ranking::reserve(std::size_t n) {
-    if (keys_.size() > n) return;
-    keys_.resize(n + 1);
-    spread_.resize(n + 1);
-    order_.resize(n + 1 + kernels::kReachingRoom);
-}
-
 // Makes keys of the k best entries and of some more, or of all where that is hardly less. Returns
 // of how many.
 std::size_t Ranking::choose(const float* scores, std::size_t n, std::size_t k) {
     const auto key = [&](std::size_t e) { return std::uint64_t{descending(scores[e])} << 32 | e; };
+    std::uint32_t* const order = at_least(order_, n + kernels::kReachingRoom);
     if (n < 2 * k) {
-        for (std::size_t e = 0; e < n; ++e) keys_[e] = key(e);
+        std::uint64_t* const keys = at_least(keys_, n);
+        for (std::size_t e = 0; e < n; ++e) keys[e] = key(e);
         return n;
     }
     const float floor = kernels_.reached_by(scores, n, k);
-    const std::size_t size = kernels_.reaching(scores, n, floor, order_.data());
-    for (std::size_t i = 0; i < size; ++i) keys_[i] = key(order_[i]);
+    const std::size_t size = kernels_.reaching(scores, n, floor, order);
+    std::uint64_t* const keys = at_least(keys_, size);
+    for (std::size_t i = 0; i < size; ++i) keys[i] = key(order[i]);
     return size;
 }
 
@@ -88,7 +84,8 @@ std::size_t Ranking::spread(std::size_t n, std::size_t k) {
         keys_[kept] = key;
         kept += key >> 32 < limit ? 1 : 0;
     }
-    for (std::size_t i = 0; i < kept; ++i) spread_[ends_[bucket(keys_[i])]++] = keys_[i];
+    std::uint64_t* const to = at_least(spread_, kept);
+    for (std::size_t i = 0; i < kept; ++i) to[ends_[bucket(keys_[i])]++] = keys_[i];
     return kept;
 }
 
@@ -105,7 +102,6 @@ void Ranking::sort_crowded(const std::int64_t* ids) {
 std::span<const std::uint32_t> Ranking::best(const float* scores, std::size_t n, std::size_t k,
                                              const std::int64_t* ids) {
     if (n == 0) return {};
-    reserve(n);
     k = std::min(k, n);
     const std::size_t end = spread(choose(scores, n, k), k);
     sort_crowded(ids);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/registry.hpp"
+#include "memory.hpp"
 
 namespace vecrecall::merging {
 
@@ -20,16 +21,15 @@ class Ranking {
                                         const std::int64_t* ids);
 
   private:
-    void reserve(std::size_t n);
     std::size_t choose(const float* scores, std::size_t n, std::size_t k);
     std::size_t spread(std::size_t n, std::size_t k);
     void sort_crowded(const std::int64_t* ids);
 
     const kernels::KernelTable& kernels_;
-    std::vector<std::uint64_t> keys_;    // descending(score), entry
-    std::vector<std::uint64_t> spread_;  // by bucket
-    std::vector<std::uint32_t> ends_;    // of buckets
-    std::vector<std::uint32_t> order_;
+    Buffer<std::uint64_t> keys_;       // descending(score), entry
+    Buffer<std::uint64_t> spread_;     // by bucket
+    std::vector<std::uint32_t> ends_;  // of buckets
+    Buffer<std::uint32_t> order_;
 };
 
 }  // namespace vecrecall::merging

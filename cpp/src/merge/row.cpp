@@ -56,12 +56,9 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     items_ = table_.start(most);
     begins_.assign(1, 0);
     scores_of_.clear();
-    if (entries_.size() <= most) {
-        holders_.resize(most + 1);
-        entries_.resize(most + 1);
-        scores_.resize(most + 1);
-    }
-    std::fill_n(holders_.data(), most, 0);
+    at_least(entries_, most + 1);
+    at_least(scores_, most + 1);
+    std::fill_n(at_least(holders_, most + 1), most, 0);
 }
 
 // The places that hold an item, side by side.
@@ -87,16 +84,17 @@ bool Row::add(const Places& places) {
     const std::uint64_t bit = std::uint64_t{1} << scores_of_.size();
     std::uint64_t* const holders = holders_.data();
     std::uint32_t* const entries = entries_.data() + begins_.back();
-    std::uint64_t held_before = 0;
+    const std::size_t n = places.n;
+    const std::int64_t* const ids = places.ids;
     Entries items = items_;
-    for (std::size_t i = 0; i < places.n; ++i) {
-        const std::uint32_t entry = items.insert(places.ids[i]).entry;
-        const std::uint64_t held = holders[entry];
-        held_before |= held;
-        holders[entry] = held | bit;
-        entries[i] = entry;
-    }
+    for (std::size_t i = 0; i < n; ++i) entries[i] = items.insert(ids[i]).entry;
     items_ = items;
+    std::uint64_t held_before = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::uint64_t held = holders[entries[i]];
+        held_before |= held;
+        holders[entries[i]] = held | bit;
+    }
     return (held_before & bit) != 0;
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "memory.hpp"
 #include "merge/entry_table.hpp"
 #include "vecrecall/merge.hpp"
 
@@ -47,11 +48,11 @@ class Row {
 
     EntryTable table_;
     Entries items_;
-    std::vector<std::uint64_t> holders_;  // by entry
-    std::vector<std::uint32_t> entries_;  // by place: channel after channel, in order of rank
-    std::vector<std::size_t> begins_;     // by channel
+    Buffer<std::uint64_t> holders_;    // by entry
+    Buffer<std::uint32_t> entries_;    // by place: channel after channel, in order of rank
+    std::vector<std::size_t> begins_;  // by channel
     std::vector<const float*> scores_of_;
-    std::vector<float> scores_;           // by place, of channels whose lists have gaps or repeats
+    Buffer<float> scores_;                // by place, of channels whose lists have gaps or repeats
     std::vector<std::int64_t> used_ids_;  // of a list with gaps
     std::vector<std::uint8_t> seen_;      // by entry: whether a list with repeats had it already
 };

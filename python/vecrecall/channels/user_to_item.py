@@ -75,9 +75,10 @@ class UserToItem:
             If the batch lacks the field.
         """
         if isinstance(self._source, str):
+            nonzero = batch._nonzero.get(self._source)
+            if nonzero is not None:
+                return self._index.search(nonzero, k, exclude=batch.seen)
             queries = batch.need_vectors(self._source, self)
-            if self._source not in batch._zero:
-                return self._index.search(queries, k, exclude=batch.seen)
         else:
             tags = batch.need("tags", self)
             queries = pool(self._source, tags, batch.tag_weights, normalize=True)
