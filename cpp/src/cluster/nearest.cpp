@@ -40,17 +40,18 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids, 
 void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
-        fetch_tile(points, first + kTile);
-        find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_);
+        find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_,
+                  upcoming_tile(points, first + kTile));
     }
 }
 
 void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,
-                        std::int32_t* labels, float* scores) {
+                        std::int32_t* labels, float* scores, const kernels::Upcoming& upcoming) {
     rows_ = rows;
     n_rows_ = n_rows;
     live_ = first_bits(n_rows);
     known_ = known;
+    upcoming_ = upcoming;
     for (std::size_t i = 0; i < n_rows * m_; ++i) labels_[i] = known ? labels[i] : -1;
     std::fill_n(scores_, kTile * m_, kNone);
     if (metric_ == Metric::kCosine) measure_lengths();
@@ -88,7 +89,8 @@ bool Nearest::scan_codes() {
     }
     kernels::NearestI8 scan{.codes = tile_.codes(),
                             .points = tile_.terms(),
-                            .reach = {highest_.data(), top_, top_groups_}};
+                            .reach = {highest_.data(), top_, top_groups_},
+                            .upcoming = upcoming_};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
     set_limits(scan, table_.nearest_i8_group);
@@ -129,7 +131,8 @@ void Nearest::scan_floats() {
     }
     kernels::NearestF32 scan{.panels = panels_.data(),
                              .points = {ones, zeros, lengths},
-                             .reach = {highest_.data(), top_, top_groups_}};
+                             .reach = {highest_.data(), top_, top_groups_},
+                             .upcoming = upcoming_};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
     set_limits(scan, table_.nearest_f32_group);
