@@ -37,12 +37,27 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids, 
       panels_(kTile * centroids.dim()),
       tile_(centroids.dim()) {}
 
-void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
+std::size_t Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
+    std::size_t nonfinite = points.rows;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
         find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_,
                   upcoming_tile(points, first + kTile));
+        nonfinite = std::min(nonfinite, first + first_nonfinite());
     }
+    return nonfinite;
+}
+
+// Of the tile at hand, or more than it has. NaN and infinities put a row out of the scan's range.
+std::size_t Nearest::first_nonfinite() const {
+    for (std::uint64_t rest = tile_.wild(); rest != 0; rest &= rest - 1) {
+        const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+        const float* const row = rows_ + i * centroids_.dim();
+        if (!std::all_of(row, row + centroids_.dim(), [](float x) { return std::isfinite(x); })) {
+            return i;
+        }
+    }
+    return std::numeric_limits<std::uint32_t>::max();
 }
 
 void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,

@@ -38,15 +38,17 @@ class Nearest {
   public:
     Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m = 1);
 
-    // Rows to labels and scores, as `assign` gives them: m a row.
-    void find(const MatrixView& points, std::int32_t* labels, float* scores);
-    // The same for at most kTile rows. Under l2 `known` may hold the exact squared distances from
-    // the centroids that `labels` names, which then count as the nearest unless others are nearer;
-    // m is 1 then. A scan is long enough to bring in what is needed next.
+    // Rows to labels and scores, as `assign` gives them: m a row. Returns the number of the first
+    // row that is not finite, or that of all rows.
+    std::size_t find(const MatrixView& points, std::int32_t* labels, float* scores);
+    // Labels and scores of at most kTile rows. Under l2 `known` may hold the exact squared
+    // distances from the centroids that `labels` names, which then count as the nearest unless
+    // others are nearer; m is 1 then. A scan is long enough to bring in what is needed next.
     void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
                    float* scores, const kernels::Upcoming& upcoming);
 
   private:
+    std::size_t first_nonfinite() const;
     void pack();
     void measure_lengths();
     bool scan_codes();
