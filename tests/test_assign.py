@@ -468,6 +468,28 @@ def test_nan_and_infinity_name_the_row() -> None:
                 vr.assign(good, bad, sums=sums)
 
 
+@pytest.mark.parametrize("d", [1, 17, 65])
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])  # of the centroids, some out of a scan's range
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_first_row_that_is_not_finite_is_found_everywhere(
+    metric: Metric, scale: float, d: int, rng: Rng
+) -> None:
+    n, k = 4500, 12  # more rows than one thread takes at once
+    points, centroids = normal(rng, n, d), normal(rng, k, d) * np.float32(scale)
+    points[rng.choice(n, 50, replace=False)] *= np.float32(1e37)  # finite, but suspicious
+    points[100] = 0
+    for first in (0, 63, 4096, n - 1):
+        bad = points.copy()
+        bad[first, rng.integers(d)] = rng.choice(np.array([np.nan, np.inf, -np.inf]))
+        bad[first + 1 :: 7] = np.nan
+        for threads in everywhere():
+            for m in (1, 9):
+                with pytest.raises(ValueError, match=rf"^points: .* row {first}$"):
+                    vr.assign(bad, centroids, m=m, metric=metric, threads=threads)
+            with pytest.raises(ValueError, match=rf"^points: .* row {first}$"):
+                vr.assign(bad, centroids, metric=metric, sums=True, threads=threads)
+
+
 def test_a_zero_centroid_under_cosine_names_the_row() -> None:
     centroids = np.ones((5, 3), np.float32)
     centroids[2:4] = 0

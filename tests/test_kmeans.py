@@ -165,6 +165,35 @@ def test_the_core_step_tells_what_it_did(metric: Metric, isa: str, threads: int,
     assert_same_float32(scores, oracle.assign(points, new, 1, metric).scores[:, 0])
 
 
+@pytest.mark.parametrize("equal", [False, True], ids=["different", "equal-centres"])
+@pytest.mark.parametrize(("d", "scale"), [(6, 1.0), (33, 1.0), (6, 1e-15), (6, 1e17), (6, 1e25)])
+def test_new_labels_where_some_points_need_no_scan(
+    d: int, scale: float, equal: bool, isa: str, threads: int, rng: Rng
+) -> None:
+    k, tile = 8, 64
+    centers = 10 * normal(rng, k, d)
+    if equal:
+        centers[1] = centers[0]
+    safe = centers[rng.integers(2, k, 8 * tile)] + np.float32(0.01) * normal(rng, 8 * tile, d)
+    points = 100 * normal(rng, 8 * tile, d)  # farther out than the centres are from each other
+    in_tile = np.arange(tile)
+    # How many of a tile: points that wait for others outlast tiles of either kind.
+    for t, n in enumerate([10, 0, tile, 0, 63, 1, 40, 5]):
+        rows = t * tile + in_tile[rng.permutation(tile)[:n]]
+        points[rows] = safe[rows]
+    points = np.concatenate([points[:-47], points[:64]])  # equal points, and a tile that is short
+    moved = centers + np.float32(0.001) * normal(rng, k, d)
+    if equal:
+        moved[1] = moved[0]
+    points, centers, moved = (x * np.float32(scale) for x in (points, centers, moved))
+    run = _core.Lloyd(points, _core.Metric.l2, threads)
+    run.step(centers)
+    labels, scores, _ = run.assign(moved)
+    expected = oracle.assign(points, moved, 1, "l2")
+    np.testing.assert_array_equal(labels, expected.labels[:, 0])
+    assert_same_float32(scores, expected.scores[:, 0])
+
+
 # Many iterations
 
 

@@ -117,7 +117,7 @@ def assign(
     """
     code = _coerce.choice(metric, "metric", METRICS)
     n_threads = _coerce.threads(threads)
-    x = _coerce.vectors(points, "points")
+    x = _coerce.matrix(points, "points")  # the core finds what is not finite, in the same pass
     c = _coerce.vectors(centroids, "centroids", x.shape[1])
     nearest = _coerce.positive_int(m, "m")
     if nearest > len(c):

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "check.hpp"
@@ -75,6 +77,24 @@ void check_float_scan() {
     check_assign({x.get(), 300, kDim}, {y.get(), 97, kDim}, Metric::kCosine);
 }
 
+// The first of two, by whichever thread.
+void check_nonfinite() {
+    constexpr std::size_t kRows = 9000;
+    const auto x = test::gaussian(kRows, 9);
+    const auto y = test::gaussian(5, 10);
+    x[8999] = std::numeric_limits<float>::infinity();
+    x[4500] = std::numeric_limits<float>::quiet_NaN();
+    std::vector<std::int32_t> labels(kRows);
+    std::vector<float> scores(kRows);
+    std::string said;
+    try {
+        assign({x.get(), kRows, 1}, {y.get(), 5, 1}, Metric::kL2, 1, labels.data(), scores.data());
+    } catch (const std::invalid_argument& error) {
+        said = error.what();
+    }
+    CHECK(said == "points: expected finite values, got NaN or infinity in row 4500");
+}
+
 // A step is an assignment and its means, whatever the labels were before.
 void check_lloyd(Metric metric) {
     constexpr std::size_t kRows = 5000;
@@ -133,6 +153,7 @@ int main() {
             }
         }
         check_float_scan();
+        check_nonfinite();
         check_lloyd(Metric::kL2);
         check_lloyd(Metric::kCosine);
     }

@@ -1,6 +1,8 @@
 #include "vecrecall/assign.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "cluster/nearest.hpp"
@@ -8,26 +10,40 @@
 #include "kernels/registry.hpp"
 #include "vecrecall/flat_index.hpp"
 #include "vecrecall/parallel.hpp"
+#include "vecrecall/values.hpp"
 
 namespace vecrecall {
 namespace {
+
+[[noreturn]] void throw_not_finite(std::size_t row) {
+    throw std::invalid_argument("points: expected finite values, got NaN or infinity in row " +
+                                std::to_string(row));
+}
 
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::size_t m, std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
     const scan::Centre centre = scan::choose_centre(table, {centroids}, metric);
     const cluster::Centroids coded(table, centroids, metric, centre, threads);
-    parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
+    std::vector<std::size_t> finite(cluster::tasks_for(points.rows));
+    parallel_for(finite.size(), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;
-        cluster::Nearest(table, coded, m)
-            .find(cluster::rows_of_task(points, task), labels + first * m, scores + first * m);
+        finite[task] =
+            cluster::Nearest(table, coded, m)
+                .find(cluster::rows_of_task(points, task), labels + first * m, scores + first * m);
     });
+    for (std::size_t task = 0; task < finite.size(); ++task) {
+        const std::size_t row = task * cluster::kPointsPerTask + finite[task];
+        if (finite[task] < cluster::rows_of_task(points, task).rows) throw_not_finite(row);
+    }
 }
 
 // Many a point: a search over the centroids.
 void assign_many(const MatrixView& points, const MatrixView& centroids, Metric metric,
                  std::size_t m, std::int32_t* labels, float* scores, int threads) {
     constexpr std::size_t kChunk = 65536;
+    const std::int64_t row = first_nonfinite_row(points, threads);
+    if (row >= 0) throw_not_finite(static_cast<std::size_t>(row));
     const FlatIndex index({.rows = centroids}, metric, {.copy = false, .threads = threads});
     std::vector<std::int64_t> ids(std::min(kChunk, points.rows) * m);
     std::vector<std::int32_t> counts(std::min(kChunk, points.rows));

@@ -37,20 +37,36 @@ Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids, 
       panels_(kTile * centroids.dim()),
       tile_(centroids.dim()) {}
 
-void Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
+std::size_t Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
+    std::size_t nonfinite = points.rows;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
-        fetch_tile(points, first + kTile);
-        find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_);
+        find_tile(points.row(first), n, nullptr, labels + first * m_, scores + first * m_,
+                  upcoming_tile(points, first + kTile));
+        nonfinite = std::min(nonfinite, first + first_nonfinite());
     }
+    return nonfinite;
+}
+
+// Of the tile at hand, or more than it has. NaN and infinities put a row out of the scan's range.
+std::size_t Nearest::first_nonfinite() const {
+    for (std::uint64_t rest = tile_.wild(); rest != 0; rest &= rest - 1) {
+        const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+        const float* const row = rows_ + i * centroids_.dim();
+        if (!std::all_of(row, row + centroids_.dim(), [](float x) { return std::isfinite(x); })) {
+            return i;
+        }
+    }
+    return std::numeric_limits<std::uint32_t>::max();
 }
 
 void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,
-                        std::int32_t* labels, float* scores) {
+                        std::int32_t* labels, float* scores, const kernels::Upcoming& upcoming) {
     rows_ = rows;
     n_rows_ = n_rows;
     live_ = first_bits(n_rows);
     known_ = known;
+    upcoming_ = upcoming;
     for (std::size_t i = 0; i < n_rows * m_; ++i) labels_[i] = known ? labels[i] : -1;
     std::fill_n(scores_, kTile * m_, kNone);
     if (metric_ == Metric::kCosine) measure_lengths();
@@ -88,7 +104,8 @@ bool Nearest::scan_codes() {
     }
     kernels::NearestI8 scan{.codes = tile_.codes(),
                             .points = tile_.terms(),
-                            .reach = {highest_.data(), top_, top_groups_}};
+                            .reach = {highest_.data(), top_, top_groups_},
+                            .upcoming = upcoming_};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
     set_limits(scan, table_.nearest_i8_group);
@@ -129,7 +146,8 @@ void Nearest::scan_floats() {
     }
     kernels::NearestF32 scan{.panels = panels_.data(),
                              .points = {ones, zeros, lengths},
-                             .reach = {highest_.data(), top_, top_groups_}};
+                             .reach = {highest_.data(), top_, top_groups_},
+                             .upcoming = upcoming_};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
     set_limits(scan, table_.nearest_f32_group);

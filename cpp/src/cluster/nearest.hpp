@@ -27,29 +27,28 @@ inline MatrixView rows_of_task(const MatrixView& points, std::size_t task) {
     return {points.row(first), left < kPointsPerTask ? left : kPointsPerTask, points.dim};
 }
 
-// Rows needed once the tile at hand is done: a scan is long enough to bring them in.
-inline void fetch_tile(const MatrixView& points, std::size_t first) {
-    const std::size_t end = points.rows < first + kTile ? points.rows : first + kTile;
-    if (first >= end) return;
-    const char* to = reinterpret_cast<const char*>(points.row(end));
-    for (auto at = reinterpret_cast<const char*>(points.row(first)); at < to; at += 64) {
-        __builtin_prefetch(at, 0, 2);
-    }
+// The tile that begins at a row, if any: what is read once the tile before it is done.
+inline kernels::Upcoming upcoming_tile(const MatrixView& points, std::size_t first) {
+    if (first >= points.rows) return {nullptr, 0};
+    const std::size_t rows = points.rows - first < kTile ? points.rows - first : kTile;
+    return {points.row(first), rows * points.dim * sizeof(float)};
 }
 
 class Nearest {
   public:
     Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m = 1);
 
-    // Rows to labels and scores, as `assign` gives them: m a row.
-    void find(const MatrixView& points, std::int32_t* labels, float* scores);
-    // The same for at most kTile rows. Under l2 `known` may hold the exact squared distances from
-    // the centroids that `labels` names, which then count as the nearest unless others are nearer;
-    // m is 1 then.
+    // Rows to labels and scores, as `assign` gives them: m a row. Returns the number of the first
+    // row that is not finite, or that of all rows.
+    std::size_t find(const MatrixView& points, std::int32_t* labels, float* scores);
+    // Labels and scores of at most kTile rows. Under l2 `known` may hold the exact squared
+    // distances from the centroids that `labels` names, which then count as the nearest unless
+    // others are nearer; m is 1 then. A scan is long enough to bring in what is needed next.
     void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
-                   float* scores);
+                   float* scores, const kernels::Upcoming& upcoming);
 
   private:
+    std::size_t first_nonfinite() const;
     void pack();
     void measure_lengths();
     bool scan_codes();
@@ -87,6 +86,7 @@ class Nearest {
     std::size_t n_rows_ = 0;
     std::uint64_t live_ = 0;
     const double* known_ = nullptr;
+    kernels::Upcoming upcoming_{};
     double lengths_[kTile];  // |x|, for cosine
     kernels::Pair tops_[kTile];
     std::uint32_t tops_of_[kTile];

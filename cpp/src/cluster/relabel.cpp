@@ -1,7 +1,9 @@
 #include "cluster/relabel.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <utility>
 
 #include "scoring.hpp"
 #include "vecrecall/assign.hpp"
@@ -15,6 +17,11 @@ constexpr double kSafe = 1 - 0x1p-16;
 
 // Below, float32 scores of distances lose their precision.
 constexpr double kSmallest = 0x1p-100;
+
+void fetch(const kernels::Upcoming& upcoming) {
+    const auto* from = static_cast<const char*>(upcoming.from);
+    for (std::size_t at = 0; at < upcoming.bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+}
 
 }  // namespace
 
@@ -43,18 +50,23 @@ std::size_t Relabel::run(const MatrixView& points, std::int32_t* labels, float* 
     std::size_t scanned = 0;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
-        fetch_tile(points, first + kTile);
+        upcoming_ = upcoming_tile(points, first + kTile);
         measure(points.row(first), n, labels + first);
+        const std::uint64_t safe = safe_points(n, labels + first);
+        scanned += n - static_cast<std::size_t>(std::popcount(safe));
+        if (safe == 0) {
+            scan(points.row(first), n, distances_, labels + first, scores + first);
+            continue;
+        }
         for (std::size_t i = 0; i < n; ++i) {
-            const auto label = static_cast<std::size_t>(labels[first + i]);
-            if (!safe_.empty() && distances_[i] < safe_[label]) {
+            if ((safe >> i & 1) != 0) {
                 scores[first + i] = round_score(score_of(Metric::kL2, distances_[i], 0, 0));
                 continue;
             }
-            ++scanned;
             keep_waiting(points.row(first + i), first + i, labels[first + i], distances_[i]);
             if (waiting_ == kTile) scan_waiting(labels, scores);
         }
+        fetch(upcoming_);
     }
     scan_waiting(labels, scores);
     return scanned;
@@ -69,6 +81,21 @@ void Relabel::measure(const float* rows, std::size_t n, const std::int32_t* labe
         {rows, centroids_.scored().rows.data, centroids_.dim(), pairs, n, distances_});
 }
 
+// Those of the measured that need no scan, a bit each.
+std::uint64_t Relabel::safe_points(std::size_t n, const std::int32_t* labels) const {
+    if (safe_.empty()) return 0;
+    std::uint64_t safe = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        safe |= std::uint64_t{distances_[i] < safe_[static_cast<std::size_t>(labels[i])]} << i;
+    }
+    return safe;
+}
+
+void Relabel::scan(const float* rows, std::size_t n, const double* known, std::int32_t* labels,
+                   float* scores) {
+    nearest_.find_tile(rows, n, known, labels, scores, std::exchange(upcoming_, {}));
+}
+
 void Relabel::keep_waiting(const float* row, std::size_t place, std::int32_t label,
                            double distance) {
     std::copy_n(row, centroids_.dim(), rows_.data() + waiting_ * centroids_.dim());
@@ -79,7 +106,7 @@ void Relabel::keep_waiting(const float* row, std::size_t place, std::int32_t lab
 
 void Relabel::scan_waiting(std::int32_t* labels, float* scores) {
     float found[kTile];
-    nearest_.find_tile(rows_.data(), waiting_, known_, labels_, found);
+    scan(rows_.data(), waiting_, known_, labels_, found);
     for (std::size_t i = 0; i < waiting_; ++i) {
         labels[places_[i]] = labels_[i];
         scores[places_[i]] = found[i];

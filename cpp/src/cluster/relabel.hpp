@@ -25,6 +25,9 @@ class Relabel {
 
   private:
     void measure(const float* rows, std::size_t n, const std::int32_t* labels);
+    std::uint64_t safe_points(std::size_t n, const std::int32_t* labels) const;
+    void scan(const float* rows, std::size_t n, const double* known, std::int32_t* labels,
+              float* scores);
     void keep_waiting(const float* row, std::size_t place, std::int32_t label, double distance);
     void scan_waiting(std::int32_t* labels, float* scores);
 
@@ -32,9 +35,10 @@ class Relabel {
     const Centroids& centroids_;
     const std::vector<double>& safe_;
     Nearest nearest_;
-    double distances_[kTile];  // squared, exact
+    double distances_[kTile];       // squared, exact
+    kernels::Upcoming upcoming_{};  // not yet fetched
 
-    // Points that need a scan, until they fill a tile.
+    // Points that need a scan, of tiles where others need none, until they fill a tile.
     std::size_t waiting_ = 0;
     std::vector<float> rows_;
     std::size_t places_[kTile];

@@ -95,7 +95,10 @@ VR_INLINE void nearest_block(const NearestF32& a, std::size_t first, std::size_t
 template <class S, int Q, class Scan>
 VR_INLINE void nearest(const Scan& a) {
     start_reach(a.reach);
+    auto ahead = FetchAhead<2>::in_shares(a.upcoming.bytes, a.n_groups);
+    ahead.start(a.upcoming.from);
     for (std::size_t g = 0; g < a.n_groups; ++g) {
+        ahead.fetch_share();
         for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
             typename S::F32 best[kVecs<S>];
             VR_UNROLL

@@ -116,28 +116,29 @@ VR_INLINE void scan_remainder_i8(const ScanI8& a, std::size_t group, std::size_t
     }
 }
 
-// A share of the next group's codes, fetched beside each register block of this one.
+// What is read next, a share of it fetched beside each part of the work at hand. A locality as that
+// of __builtin_prefetch: 3 is for the nearest cache.
+template <int kLocality>
 class FetchAhead {
   public:
-    VR_INLINE FetchAhead over(const ScanI8& a, std::size_t group_bytes, std::size_t blocks) {
+    VR_INLINE FetchAhead in_shares(std::size_t bytes, std::size_t shares) {
         FetchAhead ahead;
-        ahead.next_ = a.codes;
-        ahead.group_bytes_ = group_bytes;
-        ahead.share_ = (group_bytes / blocks + 63) / 64 * 64;
+        ahead.bytes_ = bytes;
+        ahead.share_ = (bytes / shares + 63) / 64 * 64;
         return ahead;
     }
-    __attribute__((always_inline)) void enter_group() {
-        next_ += group_bytes_;
+    __attribute__((always_inline)) void start(const void* next) {
+        next_ = static_cast<const char*>(next);
         at_ = 0;
     }
     __attribute__((always_inline)) void fetch_share() {
-        const std::size_t end = at_ + share_ < group_bytes_ ? at_ + share_ : group_bytes_;
-        for (; at_ < end; at_ += 64) __builtin_prefetch(next_ + at_);
+        const std::size_t end = at_ + share_ < bytes_ ? at_ + share_ : bytes_;
+        for (; at_ < end; at_ += 64) __builtin_prefetch(next_ + at_, 0, kLocality);
     }
 
   private:
-    const std::uint8_t* next_;
-    std::size_t group_bytes_;
+    const char* next_;
+    std::size_t bytes_;
     std::size_t share_;
     std::size_t at_;
 };
@@ -147,9 +148,10 @@ __attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
     constexpr int Q = S::kQueriesI8;
     const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
     const std::size_t whole = a.n_queries - a.n_queries % Q;
-    FetchAhead ahead = FetchAhead::over(a, a.n_quads * S::kGroup * 4, whole / Q + 1);
+    const std::size_t group_bytes = a.n_quads * S::kGroup * 4;
+    auto ahead = FetchAhead<3>::in_shares(group_bytes, whole / Q + 1);
     for (std::size_t g = 0; g < n_groups; ++g) {
-        ahead.enter_group();
+        ahead.start(a.codes + (g + 1) * group_bytes);
         for (std::size_t q0 = 0; q0 < whole; q0 += Q) {
             ahead.fetch_share();
             scan_group_i8<S, Q, kTest>(a, g, q0);

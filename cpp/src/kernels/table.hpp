@@ -137,6 +137,12 @@ struct Reach {
     std::int32_t* top_group;  // [kWordItems]: of which group
 };
 
+// Memory to be brought into the caches beside a scan.
+struct Upcoming {
+    const void* from;
+    std::size_t bytes;
+};
+
 struct NearestI8 {
     const std::uint8_t* codes;  // [panels][n_quads][16 points][4 dimensions], c + 128
     std::size_t n_quads;
@@ -148,6 +154,7 @@ struct NearestI8 {
     PointTerms points;
     ErrorTerms groups;
     Reach reach;
+    Upcoming upcoming;
 };
 
 struct NearestF32 {
@@ -159,6 +166,7 @@ struct NearestF32 {
     PointTerms points;
     ErrorTerms groups;
     Reach reach;
+    Upcoming upcoming;
 };
 
 // A point of a tile and a centroid that may be its nearest.
