@@ -270,13 +270,29 @@ def test_a_near_tie_is_no_substitute_for_a_better_item() -> None:
     assert truth.recall(np.array([[1, 2, 3]]), 3) == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("size", [1e30, 1e20, 1e-22, 1e-25])
+def test_scores_that_float32_cannot_hold_tie(metric: peers.Metric, size: float) -> None:
+    rng = np.random.default_rng(4)
+    items = rng.standard_normal((200, 4), dtype=np.float32) * np.float32(size)
+    queries = rng.standard_normal((20, 4), dtype=np.float32) * np.float32(size)
+    ours = vr.FlatIndex(items, metric=metric).search(queries, 5).ids
+    assert Truth(items, queries, 5, metric).recall(ours, 5) == 1
+
+
+def test_an_overflow_is_no_substitute_for_a_better_item() -> None:
+    items = np.array([[1e30], [2e30], [1], [-1e30]], np.float32)
+    truth = Truth(items, np.full((1, 1), 1e10, np.float32), 2, "ip")
+    assert truth.recall(np.array([[0, 1]]), 2) == 1
+    assert truth.recall(np.array([[0, 3]]), 2) == 1 / 2
+
+
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_truth_is_that_of_all_items_in_float64(
     metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "vecrecall.bench.truth.SCORES", 7 * 20
-    )  # blocks of few items, the last short
+    # Blocks of few items, the last short.
+    monkeypatch.setattr("vecrecall.bench.truth.NUMBERS", 7 * 20)
     rng = np.random.default_rng(3)
     items = rng.standard_normal((100, 4), dtype=np.float32)
     queries = rng.standard_normal((20, 4), dtype=np.float32)
