@@ -356,6 +356,22 @@ def test_wrong_answers_of_ours_are_found(
     assert problem in capsys.readouterr().out
 
 
+def test_without_our_times(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SHORT", 1e-9)  # seconds: nobody is ready by then
+    assert main(["bench", "--vectors", str(vectors), "-k", str(K)]) == 1
+    assert "vecrecall: failed (getting ready): took longer than" in capsys.readouterr().out
+
+
+def test_how_many_queries_were_checked(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vecrecall.bench.truth.PRODUCTS", 20 * N * DIM)
+    assert measured(vectors)["checked"] == 20
+    assert "recall: of the first 20 queries" in capsys.readouterr().out
+
+
 def test_disagreements_are_of_exact_peers() -> None:
     found = {
         "good": {"exact": True, "recall": 1.0},

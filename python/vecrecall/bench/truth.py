@@ -103,7 +103,8 @@ class Truth:
 
     def _step(self) -> int:
         """How many items to go through at a time."""
-        return max(1, NUMBERS // max(self.count, self._items.shape[1]))
+        wider: int = max(self.count, self._items.shape[1])
+        return max(1, NUMBERS // wider)
 
     def _scores(self, queries: F64, rows: F32) -> F64:
         x = rows.astype(np.float64)
