@@ -46,8 +46,8 @@ What would I gain? Searches your vectors by this library and by those others tha
 each in a process of its own, timed in turn: single queries, batches of 16 and of 256. Prints for
 each the time a query, its ratio to ours, how much of the exact lists was found, and what building
 took. Only NumPy is needed; more peers come with: pip install "vecrecall[bench]". A minute or two
-for a million vectors of 64 numbers. The exit code is 1 if lists of an exact search, ours or others',
-are wrong, or if this library has no times.
+for a million vectors of 64 numbers. The exit code is 1 if lists of an exact search, of this library
+or another, are wrong, or if this library has no times.
 """
 
 _MAX_SEED = 2**32 - 1  # gensim's
