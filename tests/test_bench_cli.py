@@ -15,6 +15,7 @@ import pytest
 
 import vecrecall as vr
 from vecrecall.bench import command, peers, search, turns
+from vecrecall.bench import vectors as file_of_rows
 from vecrecall.bench.machine import Limits, Machine
 from vecrecall.bench.report import figure, table
 from vecrecall.bench.truth import Truth
@@ -186,6 +187,32 @@ def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         capsys, [*given, "--queries", str(flat), "--metric", "cosine"]
     )
     assert "json: expected a file" in refused(capsys, [*given, "--json", str(tmp_path)])
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+def test_what_the_peers_read(
+    metric: peers.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_of_rows, "NUMBERS", 7 * DIM)  # blocks of 7 rows, the last short
+    rows = np.random.default_rng(0).standard_normal((30, DIM), dtype=np.float32)
+    rows[3] *= np.float32(1e30)  # its squares are too large for float32
+    path = tmp_path / "rows.npy"
+    for order in (rows, np.asfortranarray(rows)):
+        file_of_rows.write(order, path, metric)
+        wide = rows.astype(np.float64)
+        if metric == "cosine":
+            wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+        np.testing.assert_array_equal(np.load(path), wide.astype(np.float32))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+def test_a_full_disk(
+    metric: str, vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "ITEMS", "/dev/full")  # absolute: not below the folder
+    err = refused(capsys, ["--vectors", str(vectors), "-k", "1", "--metric", metric])
+    assert "No space left on device" in err
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

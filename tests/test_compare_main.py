@@ -64,6 +64,10 @@ def test_all_is_well(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["pool", "--only", "polars"], "--only: expected one of vecrecall, torch EmbeddingBag, "),
         (["filters", "--only", "numpy"], "--only: expected none, these works have no peers, got"),
         (["polars"], "WORK: expected one of search, "),
+        (
+            ["search", "--threads", "1025"],
+            "argument --threads: expected a whole number from 1 to 1024",
+        ),
         (["search", "--batch", "513"], "--batch: expected at most 512 queries, got 513"),
         (["search", "--plot", "."], "--plot: expected the package matplotlib, got none"),
     ],
