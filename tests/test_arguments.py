@@ -56,7 +56,7 @@ def test_folders_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_compare_refuses_what_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
-    for wrong in (["-k", "0"], ["--batch", "1", "0"], ["--threads", "0"], ["--items", "-5"]):
+    for wrong in (["-k", "0"], ["--batch", "1", "0"], ["--items", "-5"]):
         with pytest.raises(SystemExit):
             parser().parse_args(wrong)
         assert "expected a whole number >= 1" in capsys.readouterr().err

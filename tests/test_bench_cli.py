@@ -15,6 +15,7 @@ import pytest
 
 import vecrecall as vr
 from vecrecall.bench import command, peers, search, turns
+from vecrecall.bench import vectors as file_of_rows
 from vecrecall.bench.machine import Limits, Machine
 from vecrecall.bench.report import figure, table
 from vecrecall.bench.truth import Truth
@@ -188,6 +189,32 @@ def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "json: expected a file" in refused(capsys, [*given, "--json", str(tmp_path)])
 
 
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+def test_what_the_peers_read(
+    metric: peers.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_of_rows, "NUMBERS", 7 * DIM)  # blocks of 7 rows, the last short
+    rows = np.random.default_rng(0).standard_normal((30, DIM), dtype=np.float32)
+    rows[3] *= np.float32(1e30)  # its squares are too large for float32
+    path = tmp_path / "rows.npy"
+    for order in (rows, np.asfortranarray(rows)):
+        file_of_rows.write(order, path, metric)
+        wide = rows.astype(np.float64)
+        if metric == "cosine":
+            wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+        np.testing.assert_array_equal(np.load(path), wide.astype(np.float32))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+def test_a_full_disk(
+    metric: str, vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "ITEMS", "/dev/full")  # absolute: not below the folder
+    err = refused(capsys, ["--vectors", str(vectors), "-k", "1", "--metric", metric])
+    assert "No space left on device" in err
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--help"]) == 0
     shown = capsys.readouterr().out
@@ -270,13 +297,29 @@ def test_a_near_tie_is_no_substitute_for_a_better_item() -> None:
     assert truth.recall(np.array([[1, 2, 3]]), 3) == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("size", [1e30, 1e20, 1e-22, 1e-25])
+def test_scores_that_float32_cannot_hold_tie(metric: peers.Metric, size: float) -> None:
+    rng = np.random.default_rng(4)
+    items = rng.standard_normal((200, 4), dtype=np.float32) * np.float32(size)
+    queries = rng.standard_normal((20, 4), dtype=np.float32) * np.float32(size)
+    ours = vr.FlatIndex(items, metric=metric).search(queries, 5).ids
+    assert Truth(items, queries, 5, metric).recall(ours, 5) == 1
+
+
+def test_an_overflow_is_no_substitute_for_a_better_item() -> None:
+    items = np.array([[1e30], [2e30], [1], [-1e30]], np.float32)
+    truth = Truth(items, np.full((1, 1), 1e10, np.float32), 2, "ip")
+    assert truth.recall(np.array([[0, 1]]), 2) == 1
+    assert truth.recall(np.array([[0, 3]]), 2) == 1 / 2
+
+
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_truth_is_that_of_all_items_in_float64(
     metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "vecrecall.bench.truth.SCORES", 7 * 20
-    )  # blocks of few items, the last short
+    # Blocks of few items, the last short.
+    monkeypatch.setattr("vecrecall.bench.truth.NUMBERS", 7 * 20)
     rng = np.random.default_rng(3)
     items = rng.standard_normal((100, 4), dtype=np.float32)
     queries = rng.standard_normal((20, 4), dtype=np.float32)
@@ -338,6 +381,22 @@ def test_wrong_answers_of_ours_are_found(
     problem = "batch 16: vecrecall: expected the exact lists, found 99.9023% of them"
     assert problem in json.loads(target.read_text())["wrong"]
     assert problem in capsys.readouterr().out
+
+
+def test_without_our_times(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SHORT", 1e-9)  # seconds: nobody is ready by then
+    assert main(["bench", "--vectors", str(vectors), "-k", str(K)]) == 1
+    assert "vecrecall: failed (getting ready): took longer than" in capsys.readouterr().out
+
+
+def test_how_many_queries_were_checked(
+    vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vecrecall.bench.truth.PRODUCTS", 20 * N * DIM)
+    assert measured(vectors)["checked"] == 20
+    assert "recall: of the first 20 queries" in capsys.readouterr().out
 
 
 def test_disagreements_are_of_exact_peers() -> None:

@@ -58,6 +58,38 @@ def test_all_is_well(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [case["work"] for case in json.loads(target.read_text())["cases"]] == ["last"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pool", "--only", "polars"], "--only: expected one of vecrecall, torch EmbeddingBag, "),
+        (["filters", "--only", "numpy"], "--only: expected none, these works have no peers, got"),
+        (["polars"], "WORK: expected one of search, "),
+        (
+            ["search", "--threads", "1025"],
+            "argument --threads: expected a whole number from 1 to 1024",
+        ),
+        (["search", "--batch", "513"], "--batch: expected at most 512 queries, got 513"),
+        (["search", "--plot", "."], "--plot: expected the package matplotlib, got none"),
+    ],
+)
+def test_options_that_cannot_be(
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["compare", *arguments])
+    monkeypatch.setattr(compare.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        compare.parse()
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_peers_of_any_of_the_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["compare", "merge", "pool", "--only", "polars"])
+    assert compare.parse().only == ["polars"]
+
+
 def test_nothing_to_compare_with() -> None:
     case = a_case("any") | {"absent": {"vecrecall": "failed (getting ready): MemoryError"}}
     with pytest.raises(WorkError, match=r"^vecrecall: expected times, failed .*: MemoryError$"):
@@ -90,9 +122,27 @@ def test_data_sets_that_are_not_installed_are_named(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("two_data_sets")
-@pytest.mark.parametrize("work", ["search", "filters", "churn"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_so_many_items_as_are_asked_for(quick: bool) -> None:
+    ((_, items, _),) = data.asked_for(options(data=["small"], items=20, quick=quick))
+    assert len(items) == 20
+
+
+@pytest.mark.usefixtures("two_data_sets")
+@pytest.mark.parametrize("work", ["search", "churn"])
 def test_fewer_items_hold_for_each_work(work: str) -> None:
     args = options(data=["small"], items=20, k=[21], batch=[1], exact=True, only=["numpy"])
     machine = Machine("a model", 2, "baseline", 2, Limits(1.0, 4.0, 1.0))
     with pytest.raises(WorkError, match=r"^-k: expected at most .* items, got 21$"):
+        list(compare.WORKS[work].run(args, machine))
+
+
+@pytest.mark.usefixtures("two_data_sets")
+@pytest.mark.parametrize(
+    ("work", "items", "expected"), [("filters", 20, "more than 500"), ("recall", 9, "at least 10")]
+)
+def test_too_few_items(work: str, items: int, expected: str) -> None:
+    args = options(data=["small"], items=items, k=[1], batch=[1], threads=1)
+    machine = Machine("a model", 2, "baseline", 2, Limits(1.0, 4.0, 1.0))
+    with pytest.raises(WorkError, match=rf"^--items: expected {expected}, got {items}$"):
         list(compare.WORKS[work].run(args, machine))

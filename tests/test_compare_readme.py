@@ -35,19 +35,21 @@ SEARCH = {
     },
 }
 ASSIGN = {
-    **{"work": "assign", **cluster.ASSIGNMENTS[0]._asdict()},
+    **{"work": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
     "peers": others(vecrecall=0.5, torch=4.0, faiss=2.0, superkmeans=1.0, numpy=8.0),
 }
 MERGE = {
     **{"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
+    "absent": {"ranx": "failed (ranx): MemoryError"},
     "peers": others(vecrecall=0.01, polars=0.4) | {merge.WITH_PROVENANCE: {"seconds": [0.02]}},
 }
 POOL = {
     **{"work": "pool", "data": "uniform", "rows": 1_000_000, "dim": 64, "bags": 1000, "length": 20},
     "peers": others(vecrecall=0.05),
+    "absent": {},
 }
 FIT = {
-    **{"work": "kmeans", **cluster.FITS[0]._asdict()},
+    **{"work": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
     "peers": {
         "vecrecall": {"seconds": [2.0], "inertia": 10.0},
         "MiniBatchKMeans": {"seconds": [1.0], "inertia": 11.0},
@@ -102,8 +104,30 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
     assert "rows, table 1,000,000 x 64 (uniform), ms | **50.0** | | | |" in shown
     fits = "MiniBatchKMeans 1.00 (0.500x, inertia 1.10x) | faiss 4.00 (2.00x)"
     assert f"20 iterations, seconds | **2.00** | {fits} | |" in shown
+    assert "Missing: ranx failed (ranx): MemoryError." in shown
     names = ("faiss-cpu", "numpy", "polars", "scikit-learn", "superkmeans", "torch")
     assert f"With {', '.join(f'{name} 9.8' for name in names)}." in shown
+
+
+def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(file.read_text())
+    del found["cases"][2]["peers"][merge.WITH_PROVENANCE]
+    file.write_text(json.dumps(found))
+    assert readme.main([str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "microseconds a user" in shown
+    assert "the same with provenance" not in shown
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"records": []}'])
+def test_figures_of_something_else(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    with pytest.raises(SystemExit):
+        readme.main([str(path)])
+    assert "other.json: expected what --json of compare wrote, got" in capsys.readouterr().err
 
 
 def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

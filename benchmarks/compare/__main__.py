@@ -8,6 +8,7 @@ the exit code is 1. At the end every target that the run covers is listed with w
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("--exact", action="store_true", help="leave approximate peers out")
     add("--batch", nargs="+", type=whole(), default=[1, 16, 256], help=f"at most {QUERIES}")
     add("-k", nargs="+", type=whole(), default=[100])
-    add("--items", type=whole(), help="use only so many items of a data set")
+    add("--items", type=whole(), help="so many items, no more than a data set has")
     add_common(options, repeats=5)
     add("--limit", type=seconds, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
     add("--quick", action="store_true", help="small sizes, 2 turns, for its assertions: a minute")
@@ -82,13 +83,19 @@ def parse() -> argparse.Namespace:
     options = parser()
     args = options.parse_args()
     args.works = args.works or (list(WORKS) if args.quick else ["search"])
-    peers = {peer for work in WORKS.values() for peer in work.peers}
+    some = [WORKS[name] for name in args.works if name in WORKS]
+    peers = dict.fromkeys(peer for work in some for peer in work.peers)
     for name, values, known in (("WORK", args.works, WORKS), ("--only", args.only or [], peers)):
         for value in values:
             if value not in known:
-                options.error(f"{name}: expected one of {', '.join(known)}, got {value}")
+                expected = (
+                    f"one of {', '.join(known)}" if known else "none, these works have no peers"
+                )
+                options.error(f"{name}: expected {expected}, got {value}")
     if max(args.batch) > QUERIES:
         options.error(f"--batch: expected at most {QUERIES} queries, got {max(args.batch)}")
+    if args.plot and importlib.util.find_spec("matplotlib") is None:
+        options.error("--plot: expected the package matplotlib, got none")
     if args.quick:
         args.repeats = min(args.repeats, 2)
     return args

@@ -171,7 +171,10 @@ def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Conne
                 if step != "load":
                     calls.search(index, queries[:1])
             seconds = time.perf_counter() - start
-            pipe.send((seconds, np.asarray(calls.search(index, queries), np.int64)))
+            found = np.asarray(calls.search(index, queries), np.int64)
+            if found.shape != (QUERIES, K):
+                raise ValueError(f"expected ids of shape {QUERIES, K}, got {found.shape}")
+            pipe.send((seconds, found))
             if step == "save":
                 remove(path)
 

@@ -87,7 +87,7 @@ def judge(case: Case, answers: dict[str, Any], seed: int) -> tuple[dict[str, flo
     if not case.rounds:
         shares = cluster_truth.same_labels(answers)
         return shares, cluster_truth.wrong_labels(points, centroids, answers, seed)
-    inertias = cluster_truth.inertias(points, answers)
+    inertias = cluster_truth.inertias(points, answers, case.clusters)
     return inertias, cluster_truth.wrong_fits(points, answers, inertias, seed)
 
 

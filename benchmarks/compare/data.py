@@ -100,9 +100,10 @@ def make(name: str, n: int | None, seed: int) -> tuple[F32, F32]:
 
 def asked_for(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
     """Make the data sets of the options, and say so where a package is missing."""
+    wanted = args.items or (QUICK if args.quick else None)
     for name in args.data:
         try:
-            items, queries = make(name, QUICK if args.quick else args.items, args.seed)
+            items, queries = make(name, wanted, args.seed)
         except ModuleNotFoundError as error:
             print(f"\n{name}: not installed ({error.name})")
             continue

@@ -70,17 +70,19 @@ TITLES = {
 
 
 def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
-    """Each way must find what is left of the best; bits, since scores are the same."""
-    for turn in range(2 if len(data.queries) >= 2 * batch else 1):
+    """Each way must find what is left of the best, with the same bits of scores."""
+    for turn in range(len(data.queries) // batch):
         rows = slice(turn * batch, (turn + 1) * batch)
+        best, allowed = ([some.ids[rows], some.scores[rows]] for some in (data.best, data.allowed))
         expected = {
-            "none": data.best.ids[rows, :k],
-            "exclude": data.best.ids[rows, EXCLUDED:],
-            "allow": data.allowed.ids[rows],
-            "more": data.best.ids[rows],
+            "none": [each[:, :k] for each in best],
+            "exclude": [each[:, EXCLUDED:] for each in best],
+            "allow": allowed,
+            "more": best,
         }
-        for name, ids in expected.items():
-            if not np.array_equal(ways[name](turn).ids, ids):
+        for name, (ids, scores) in expected.items():
+            found = ways[name](turn)
+            if not (np.array_equal(found.ids, ids) and np.array_equal(found.scores, scores)):
                 raise WorkError(f"{TITLES[name]}: expected the best of what is left, got others")
 
 
@@ -88,6 +90,8 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
     """Print a table for each data set, k and batch."""
     for name, vectors, queries in asked_for(args):
         most = min(len(vectors) - EXCLUDED, int(SHARE * len(vectors)))  # what the filters leave
+        if most < 1:
+            raise WorkError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
         if max(args.k) > most:
             raise WorkError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
         for k in args.k:

@@ -6,7 +6,7 @@ import argparse
 import json
 import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vecrecall.bench.report import figure, table
 Found = dict[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEST = 3  # peers in a line
+KEYS = {"machine", "versions", "repeats", "cases", "targets"}
 PACKAGES = {
     **{name: peer.package for name, peer in cluster_peers.PEERS.items()},
     **{name: peer.package for name, peer in merge.PEERS.items()},
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         document = args.into and args.into.read_text()
     except (OSError, ValueError) as error:
         parser.error(f"expected files that can be read: {error}")
+    if not isinstance(found, dict) or not found.keys() >= KEYS:
+        parser.error(f"{args.file}: expected what --json of compare wrote, got something else")
     text = "\n\n".join(sections(found))
     if not args.into:
         print(text)
@@ -63,6 +66,7 @@ def sections(found: Found) -> Iterator[str]:
     if rows:
         yield "Other work, beside the fastest of its peers (times vecrecall's):"
         yield table(["", "vecrecall", *[""] * BEST], rows)
+        yield from missing(case for case in found["cases"] if list(others(case)))
     yield f"{Machine.from_json(found['machine']).describe()} {how(found)}"
     missed = [row for row in found["targets"] if row["met"] is False]
     if missed:
@@ -82,9 +86,14 @@ def search(cases: list[Case], versions: dict[str, str]) -> Iterator[str]:
     yield table(["", *(f"batch {case['batch']}" for case in cases), "recall"], rows)
     better = [text for case in cases for text in faster(case)]
     yield f"Faster than vecrecall here: {'; '.join(better) or 'none'}."
-    missing = {name: why for case in cases for name, why in case["absent"].items()}
-    if missing:
-        yield f"Missing: {'; '.join(f'{name} {why}' for name, why in missing.items())}."
+    yield from missing(cases)
+
+
+def missing(cases: Iterable[Case]) -> Iterator[str]:
+    """Peers without all of their times, and why."""
+    reasons = {name: why for case in cases for name, why in case["absent"].items()}
+    if reasons:
+        yield f"Missing: {'; '.join(f'{name} {why}' for name, why in reasons.items())}."
 
 
 def is_default(entry: Found) -> bool:
@@ -129,7 +138,8 @@ def others(case: Case) -> Iterator[list[str]]:
         title = f"RRF of {case['channels']} x {case['width']} to {case['k']}"
         unit = 1e6 / case["users"]
         yield line(f"{title}, microseconds a user, one thread", case, unit)
-        yield line("the same with provenance", case, unit, merge.WITH_PROVENANCE)
+        if middle(case, merge.WITH_PROVENANCE) is not None:
+            yield line("the same with provenance", case, unit, merge.WITH_PROVENANCE)
 
 
 def line(title: str, case: Case, unit: float, ours: str = OURS) -> list[str]:

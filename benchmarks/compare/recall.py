@@ -26,6 +26,7 @@ from vecrecall.bench.report import table
 F32 = npt.NDArray[np.float32]
 DIM, TAGS, HISTORY, SEEN = 64, 5_000, 50, 200
 ITEMS, QUICK_ITEMS, LENGTH = 1_000_000, 20_000, 200
+LEAST_ITEMS = 10  # a tenth of them is in a table, and clicked
 SECONDS, QUICK_SECONDS = 10.0, 0.5  # of timing, for each line
 TOWERS = [f"tower {number}" for number in range(1, 9)]
 
@@ -146,7 +147,9 @@ def measure(
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
     """Print a table with a line for each case and batch."""
-    items = QUICK_ITEMS if args.quick else args.items or ITEMS
+    items = args.items or (QUICK_ITEMS if args.quick else ITEMS)
+    if items < LEAST_ITEMS:
+        raise WorkError(f"--items: expected at least {LEAST_ITEMS}, got {items}")
     rng = np.random.default_rng(args.seed)
     vectors = rng.standard_normal((items, DIM), dtype=np.float32)
     index = vr.FlatIndex(vectors, metric="cosine", threads=args.threads)

@@ -67,6 +67,6 @@ def needed(case: Case, name: str) -> None:
 
 
 def complain(problems: Sequence[str]) -> None:
-    """Times of other answers than ours would say nothing."""
+    """Times of wrong answers say nothing."""
     if problems:
         raise WorkError("\n".join(problems))

@@ -108,6 +108,8 @@ def _about_queries(data: Report) -> str:
 def _notes(report: Report) -> Iterator[str]:
     if any(not peer["exact"] for peer in report["peers"].values()):
         yield "~ approximate. recall: the share of the exact lists, near ties counted as found"
+    if report["checked"] < report["data"]["queries"]:
+        yield f"recall: of the first {report['checked']} queries, for more would take long"
     yield from report["wrong"]
     unsteady = [name for name, peer in report["peers"].items() if _spread(peer) > UNSTEADY]
     if unsteady:

@@ -13,16 +13,19 @@ from vecrecall.bench.peers import F32, Metric
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-PRODUCTS = 1 << 36  # multiply-adds in float64: seconds
+PRODUCTS = 1 << 36  # multiply-adds in float64: seconds, half a minute for 10,000,000 narrow rows
 LEAST = 16  # queries, however long they take
-SCORES = 1 << 23  # at a time
+NUMBERS = 1 << 23  # float64 at a time, of scores and of rows
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Truth:
     """The exact lists of some queries, by NumPy in float64: ours are judged as all others.
 
     An item that is not in the list but as good as its last ones, as far as float32 can tell, is as
-    good an answer in their place: lists by float32 arithmetic may end with other near ties.
+    good an answer in their place: lists by float32 arithmetic may end with other near ties. So may
+    those of scores that are too large or too small for float32, which all tie. The order within a
+    list is not looked at: some peers give theirs in none.
 
     Parameters
     ----------
@@ -76,16 +79,17 @@ class Truth:
         hits = found.size - others.size
         if not others.size:
             return hits
-        last, slack = self._best[query, k - 1], self._slack[query]
-        as_good = self._scores(self._queries[query, None], self._items[others])[0] >= last - slack
-        replaceable = ~np.isin(true, found) & (self._best[query, :k] <= last + slack)
+        best = np.clip(self._best[query, :k], -LARGEST, LARGEST)
+        theirs = self._scores(self._queries[query, None], self._items[others])[0]
+        as_good = np.clip(theirs, -LARGEST, LARGEST) >= best[-1] - self._slack[query]
+        replaceable = ~np.isin(true, found) & (best <= best[-1] + self._slack[query])
         return hits + min(int(as_good.sum()), int(replaceable.sum()))
 
     def _lists(self, k: int) -> tuple[I64, F64]:
         """Go through the items in blocks; few of a block are better than the k best before."""
         ids = np.full((self.count, k), -1, np.int64)
         best = np.full((self.count, k), -np.inf)
-        step = max(k, SCORES // self.count)
+        step = max(k, self._step())
         for at in range(0, len(self._items), step):
             scores = self._scores(self._queries, self._items[at : at + step])
             for query, row in enumerate(scores):
@@ -96,6 +100,11 @@ class Truth:
                     best[query] = among[chosen]
                     ids[query] = np.concatenate([ids[query], better + at])[chosen]
         return ids, best
+
+    def _step(self) -> int:
+        """How many items to go through at a time."""
+        wider: int = max(self.count, self._items.shape[1])
+        return max(1, NUMBERS // wider)
 
     def _scores(self, queries: F64, rows: F32) -> F64:
         x = rows.astype(np.float64)
@@ -115,17 +124,19 @@ class Truth:
         A sum of d products, rounded in any order, errs by at most d u |q| |x| (u = 2^-24, to first
         order); the expanded distance adds two such sums and the rounding of their sum. Two scores
         may err, in opposite directions; and all is rounded to float32 once more. Rows that were
-        given length one err by that as well. What float64 errs here, 2^-29 of it, is nothing.
+        given length one err by that as well. What float64 errs here, 2^-29 of it, is nothing. Each
+        of at most 4 d products may underflow, to 0 where a peer flushes: by 2^-126 at most.
         """
         q = np.linalg.norm(self._queries, axis=1)
+        step = self._step()
         x = max(
-            float(np.linalg.norm(self._items[at : at + 65_536].astype(np.float64), axis=1).max())
-            for at in range(0, len(self._items), 65_536)
+            float(np.linalg.norm(self._items[at : at + step].astype(np.float64), axis=1).max())
+            for at in range(0, len(self._items), step)
         )
         scale = (q + x) ** 2 if self.metric == "l2" else q * x
         if self.metric == "cosine":
             scale = np.full_like(q, 2)
-        bound: F64 = 2 * (self._items.shape[1] + 3) * 2.0**-24 * scale
+        bound: F64 = 2 * (self._items.shape[1] + 3) * (2.0**-24 * scale + 4 * 2.0**-126)
         return bound
 
 
