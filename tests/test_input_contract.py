@@ -99,13 +99,22 @@ def test_vectors_that_are_fine(argument: str, call: Call) -> None:
     call(items().tolist())
 
 
-WRONG_DTYPES = [bool, np.int8, np.int32, np.int64, np.uint8, np.uint64, np.complex64, np.complex128]
+WRONG_DTYPES: dict[str, str] = {
+    "c8": "complex64",
+    "c16": "complex128",
+    "M8[s]": r"datetime64\[s\]",
+    "m8[s]": r"timedelta64\[s\]",
+    "U4": "<U4",
+    "S4": r"\|S4",
+    "O": "object",
+}
 
 
 @vectors
-@pytest.mark.parametrize("dtype", WRONG_DTYPES)
-def test_wrong_dtypes(argument: str, call: Call, dtype: Any) -> None:
-    raises(argument, call, items().astype(dtype), np.dtype(dtype).name)
+@pytest.mark.parametrize(("dtype", "words"), WRONG_DTYPES.items())
+def test_wrong_dtypes(argument: str, call: Call, dtype: str, words: str) -> None:
+    with pytest.raises(TypeError, match=rf"{argument}.*got dtype {words}"):
+        call(np.ones((50, D), int).astype(dtype))
 
 
 WRONG_THINGS: dict[str, Any] = {
@@ -116,7 +125,6 @@ WRONG_THINGS: dict[str, Any] = {
     "dates": np.zeros((50, D), "datetime64[s]"),
     "records": np.zeros(50, [("a", np.float32), ("b", np.float32)]),
     "records of two": np.zeros((50, D), [("a", np.float32)]),
-    "lists of ints": np.ones((50, D), int).tolist(),
     "ragged lists": [[1.0] * D] * 49 + [[1.0]],
     "ragged arrays": [np.ones(D), np.ones(D + 1)],
     "lists of text": [["a"] * D] * 50,
@@ -146,7 +154,7 @@ def test_sparse_matrices(argument: str, call: Call) -> None:
 
 
 @vectors
-@pytest.mark.parametrize("shape", [(), (D,), (50,), (1, 50, D), (50, D, 1), (0,)])
+@pytest.mark.parametrize("shape", [(), (D + 1,), (50,), (1, 50, D), (50, D, 1), (0,)])
 def test_wrong_ranks(argument: str, call: Call, shape: tuple[int, ...]) -> None:
     raises(argument, call, np.ones(shape, np.float32))
 

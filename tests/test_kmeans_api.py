@@ -214,7 +214,7 @@ def test_bad_parameters(
 def test_bad_points(method: str) -> None:
     for bad, error, message in (
         (np.ones(3), ValueError, "X: expected .* got shape"),
-        (np.ones((3, 2), int), TypeError, "X: expected floating-point numbers"),
+        (np.ones((3, 2), complex), TypeError, "X: expected real numbers"),
         (np.array([[0.0], [np.nan]]), ValueError, "X: expected finite values, .* in row 1"),
         (np.empty((0, 2)), ValueError, "X: expected at least n_clusters=2 points, got 0"),
     ):

@@ -133,7 +133,7 @@ def test_values_that_do_not_fit(fields: dict[str, Any], message: str) -> None:
         ({"seen": [[1.5]]}, "seen, row 0: expected integers"),
         ({"vectors": np.ones((1, 1))}, "vectors: expected a mapping of names to arrays, got nda"),
         ({"vectors": {3: np.ones((1, 1))}}, "vectors: expected names of type str, got 3"),
-        ({"vectors": {"u": [[1, 2]]}}, r"vectors\['u'\]: expected floating-point numbers"),
+        ({"vectors": {"u": [["1", "2"]]}}, r"vectors\['u'\]: expected real numbers"),
         ({"tags": [[1]], "tag_weights": [["a"]]}, "tag_weights, row 0: expected 1 real numbers"),
     ],
 )

@@ -235,7 +235,7 @@ ERRORS: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("update", (np.ones((2, 3), np.float32), [2, 2]), ValueError, r"ids: .*unique"),
     ("add", (np.ones((2, 3), np.float32), [9]), ValueError, r"ids: expected 2 ids, one a row"),
     ("add", (np.ones((1, 4), np.float32), [9]), ValueError, r"vectors: expected shape \(n, 3\)"),
-    ("add", (np.ones((1, 3), np.int64), [9]), TypeError, r"vectors: expected floating-point"),
+    ("add", (np.ones((1, 3), complex), [9]), TypeError, r"vectors: expected real numbers"),
     ("add", (np.full((1, 3), 1e300), [9]), ValueError, r"vectors: .*fit float32.* row 0"),
     ("add", (np.ones((1, 3), np.float32), [9.0]), TypeError, r"ids: expected integers"),
     ("update", (np.full((1, 3), np.nan, np.float32), [2]), ValueError, r"vectors: .*NaN.* row 0"),

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
-import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall._arrays import as_array, beyond_int64, described
+from vecrecall._row_input import ascending, flattened, is_flat
 from vecrecall.ragged import Ragged
 
 F32 = npt.NDArray[np.float32]
@@ -25,26 +26,11 @@ E = TypeVar("E")
 V = TypeVar("V")
 
 
-def _kind(x: object, a: npt.NDArray[Any]) -> str:
-    """Name what came: its type where NumPy makes nothing of it, else the dtype it has there."""
-    return type(x).__name__ if a.dtype.kind == "O" else f"dtype {a.dtype}"
-
-
 def type_name(x: object) -> str:
     """Name a type for a message; of a sequence also those of its members."""
     if isinstance(x, (list, tuple)) and x:
         return f"{type(x).__name__} of {', '.join(sorted({type(v).__name__ for v in x}))}"
     return f"class {x.__name__}" if isinstance(x, type) else type(x).__name__
-
-
-def _as_array(x: object, name: str, expected: str) -> npt.NDArray[Any]:
-    """Convert to an array; what NumPy cannot make regular is explained."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected {expected}, got a masked array (fill or drop its mask)")
-    try:
-        return np.asarray(x)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{name}: expected {expected}, got ragged or mixed rows") from error
 
 
 def _converted(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -67,11 +53,11 @@ def _is_ready(a: Any, dtype: npt.DTypeLike) -> bool:
     return bool(flags.c_contiguous and flags.aligned)
 
 
-def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any]:
-    expected = f"floating-point numbers of shape {shape}"
-    a = _as_array(x, name, expected)
-    if a.dtype.kind != "f":
-        raise TypeError(f"{name}: expected {expected}, got {_kind(x, a)}")
+def _real_array(x: object, name: str, ndim: int, shape: str, kinds: str) -> npt.NDArray[Any]:
+    expected = f"real numbers of shape {shape}"
+    a = as_array(x, name, expected)
+    if a.dtype.kind not in kinds:
+        raise TypeError(f"{name}: expected {expected}, got {described(x, a)}")
     if a.ndim != ndim:
         raise ValueError(f"{name}: expected {expected}, got shape {a.shape}")
     return a
@@ -79,7 +65,7 @@ def _float_array(x: object, name: str, ndim: int, shape: str) -> npt.NDArray[Any
 
 def _to_float32(a: npt.NDArray[Any], name: str) -> F32:
     """Round a matrix to float32; a finite value that does not fit is an error."""
-    if a.dtype.itemsize <= 4:
+    if a.dtype.kind != "f" or a.dtype.itemsize <= 4:
         return _converted(a, np.float32)
     if a.dtype.itemsize == 8:
         narrow, row = _core.narrow(_converted(a, np.float64))
@@ -96,12 +82,28 @@ def _to_float32(a: npt.NDArray[Any], name: str) -> F32:
 def matrix(x: object, name: str, dim: int | None = None) -> F32:
     """Coerce to float32, C-contiguous, of the given width; values are not looked at."""
     width = "d" if dim is None else str(dim)
-    a = _float_array(x, name, 2, f"(n, {width})")
+    a = _real_array(x, name, 2, f"(n, {width})", "fiub")
     if dim is not None and a.shape[1] != dim:
         raise ValueError(f"{name}: expected shape (n, {dim}), got {a.shape}")
     if a.shape[1] == 0:
         raise ValueError(f"{name}: expected at least one column, got shape {a.shape}")
     return _to_float32(a, name)
+
+
+def query_matrix(x: object, name: str, dim: int | None = None) -> F32:
+    """Coerce as `matrix` does; numbers in a row are one query."""
+    if type(x) is not np.ndarray or x.ndim == 1:
+        a = as_array(x, name, f"real numbers of shape (n, {dim or 'd'}) or ({dim or 'd'},)")
+        if a.ndim == 1 and a.size and a.dtype.kind in "fiub":
+            if dim not in (None, a.size):
+                raise ValueError(f"{name}: expected shape (n, {dim}) or ({dim},), got {a.shape}")
+            x = a[None]
+    return matrix(x, name, dim)
+
+
+def queries(x: object, name: str, dim: int) -> F32:
+    """Coerce as `vectors` does; numbers in a row are one query."""
+    return vectors(query_matrix(x, name, dim), name, dim)
 
 
 def vectors(x: object, name: str, dim: int | None = None) -> F32:
@@ -124,7 +126,7 @@ def directions(a: F32, name: str) -> None:
 
 def float_vector(x: object, name: str, n: int) -> F64:
     """Coerce to float64 of length n; values are not looked at."""
-    a = _float_array(x, name, 1, f"({n},)")
+    a = _real_array(x, name, 1, f"({n},)", "fiu")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
     with np.errstate(over="ignore"):  # an infinity, which the caller then reports
@@ -133,12 +135,13 @@ def float_vector(x: object, name: str, n: int) -> F64:
 
 def numbers(x: object, name: str, n: int) -> F64:
     """Coerce real numbers (floats or integers) to float64 of length n; values are not looked at."""
-    a = _as_array(x, name, f"{n} numbers")
+    a = as_array(x, name, f"{n} numbers")
     if a.dtype.kind not in "fiu" and a.size:
-        raise TypeError(f"{name}: expected {n} real numbers, got {_kind(x, a)}")
+        raise TypeError(f"{name}: expected {n} real numbers, got {described(x, a)}")
     if a.shape != (n,):
         raise ValueError(f"{name}: expected shape ({n},), got {a.shape}")
-    return _converted(a, np.float64)
+    with np.errstate(over="ignore"):  # an infinity, which the caller then reports
+        return _converted(a, np.float64)
 
 
 def weights(x: object, name: str, n: int) -> F64:
@@ -153,7 +156,7 @@ def times(x: object, name: str, n: int) -> F64:
     """
     if _is_ready(x, np.float64) and x.shape == (n,):  # type: ignore[attr-defined]  # an array then
         return x  # type: ignore[return-value]
-    a = _as_array(x, name, f"{n} times")
+    a = as_array(x, name, f"{n} times")
     return numbers(_seconds(a, "datetime64[s]") if a.dtype.kind == "M" else x, name, n)
 
 
@@ -193,11 +196,13 @@ def _finite(a: F64, name: str) -> F64:
 
 
 def _int_array(x: object, name: str) -> npt.NDArray[Any]:
-    a = _as_array(x, name, "integers")
-    if a.dtype.kind not in "iu" and a.size:
-        raise TypeError(f"{name}: expected integers, got {_kind(x, a)}")
-    if a.dtype.kind == "u" and a.size and int(a.max()) > LARGEST_ID:
-        raise ValueError(f"{name}: expected integers that fit int64, got {a.max()}")
+    a = as_array(x, name, "integers")
+    if a.dtype.kind != "i" and a.size:
+        big = beyond_int64(x, a)
+        if big:
+            raise ValueError(f"{name}: expected integers that fit int64, got {big[0]} at {big[1]}")
+        if a.dtype.kind != "u":
+            raise TypeError(f"{name}: expected integers, got {described(x, a)}")
     return a
 
 
@@ -207,6 +212,12 @@ def integers(x: object, name: str) -> I64:
     if a.ndim != 1:
         raise ValueError(f"{name}: expected a row of integers, got shape {a.shape}")
     return _contiguous(a, np.int64)
+
+
+def id_set(x: object, name: str) -> I64:
+    """Coerce a set of ids, or ids in a row, to int64; the order means nothing."""
+    members = ascending(x, name, "integers")
+    return integers(x if members is None else members, name)
 
 
 def is_id(x: object) -> TypeGuard[int]:
@@ -243,34 +254,23 @@ def ragged(x: object, name: str, rows: int | None = None) -> Ragged:
     """Coerce to ragged int64 rows: a `Ragged` or a sequence of sequences."""
     if type(x) is Ragged and _core.are_id_rows(x.values, x.offsets) and rows in (None, len(x)):
         return x
-    expected = "a Ragged or a sequence of rows of integers"
-    if not isinstance(x, Ragged):
-        if isinstance(x, (str, bytes)) or not isinstance(x, (Sequence, np.ndarray)):
-            raise TypeError(f"{name}: expected {expected}, got {type(x).__name__}")
-        if isinstance(x, np.ndarray) and x.ndim < 1:
-            raise ValueError(f"{name}: expected {expected}, got shape {x.shape}")
-        x = _ragged_from_matrix(x) if _is_matrix(x) else _ragged_from_rows(x, name, expected)
-    values = _int_array(x.values, name)
-    if rows is not None and len(x) != rows:
-        raise ValueError(f"{name}: expected {rows} rows, got {len(x)}")
-    return Ragged(_contiguous(values, np.int64), x.offsets)
+    if isinstance(x, Ragged):
+        x = _sound(x, name)
+        found = Ragged._of(_contiguous(_int_array(x.values, name), np.int64), x.offsets)
+    else:
+        expected = "a Ragged or a sequence of rows of integers"
+        found = Ragged._of(*flattened(x, name, expected, integers))
+    if rows is not None and len(found) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, got {len(found)}")
+    return found
 
 
-def _is_matrix(x: object) -> TypeGuard[npt.NDArray[Any]]:
-    return type(x) is np.ndarray and x.ndim == 2 and x.dtype.kind in "iuf"
-
-
-def _ragged_from_matrix(x: npt.NDArray[Any]) -> Ragged:
-    return Ragged(x.ravel(), np.arange(len(x) + 1) * x.shape[1])
-
-
-def _ragged_from_rows(x: "Sequence[Any] | npt.NDArray[Any]", name: str, expected: str) -> Ragged:
-    rows = []
-    for i, row in enumerate(x):
-        if isinstance(row, (str, bytes)) or not isinstance(row, (Sequence, np.ndarray)):
-            raise TypeError(f"{name}: expected {expected}, got {type(row).__name__} as row {i}")
-        rows.append(integers(row, f"{name}, row {i}"))
-    return Ragged.from_lists(rows) if rows else Ragged(np.empty(0, np.int64), np.zeros(1, np.int64))
+def _sound(x: Ragged, name: str) -> Ragged:
+    """Check a Ragged anew: somebody may have replaced its arrays."""
+    try:
+        return Ragged(x.values, x.offsets)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: expected a sound Ragged, got one with {error}") from error
 
 
 def entry_weights(x: object, name: str, rows: Ragged, rows_name: str) -> F64:
@@ -280,27 +280,38 @@ def entry_weights(x: object, name: str, rows: Ragged, rows_name: str) -> F64:
 
 def entry_numbers(x: object, name: str, rows: Ragged, rows_name: str) -> F64:
     """Coerce to one float64 for each value of `rows`; values are not looked at."""
-    nested = isinstance(x, (list, tuple)) and any(np.ndim(w) for w in x)
-    if nested or (isinstance(x, np.ndarray) and x.ndim == 2):
-        x = _number_rows(x, name, rows)  # type: ignore[arg-type]  # a sequence, by the test above
     if isinstance(x, Ragged):
         if not np.array_equal(x.offsets, rows.offsets):
             raise ValueError(
                 f"{name}: expected rows as long as those of {rows_name}, got other lengths"
             )
         x = x.values
+    elif not is_flat(x):
+        x = _number_rows(x, name, rows, rows_name)
     return numbers(x, name, rows.values.size)
 
 
-def _number_rows(x: Sequence[Any], name: str, rows: Ragged) -> Ragged:
-    if len(x) != len(rows):
-        raise ValueError(f"{name}: expected {len(rows)} rows, got {len(x)}")
-    return Ragged.from_lists(
-        [
-            numbers(w, f"{name}, row {i}", n)
-            for i, (w, n) in enumerate(zip(x, rows.lengths.tolist(), strict=True))
-        ]
-    )
+def _number_rows(x: object, name: str, rows: Ragged, rows_name: str) -> npt.NDArray[Any]:
+    """Put rows of numbers, as long as those of `rows`, one after the other."""
+    expected = f"one number for each value of {rows_name}"
+    values, offsets = flattened(x, name, expected, _number_row, sets=False)
+    if len(offsets) != len(rows.offsets):
+        raise ValueError(f"{name}: expected {len(rows)} rows, got {len(offsets) - 1}")
+    lengths = offsets[1:] - offsets[:-1]
+    bad = np.flatnonzero(lengths != rows.lengths)
+    if bad.size:
+        raise ValueError(
+            f"{name}, row {bad[0]}: expected shape ({rows.lengths[bad[0]]},), "
+            f"got ({lengths[bad[0]]},)"
+        )
+    return values
+
+
+def _number_row(x: object, name: str) -> F64:
+    a = as_array(x, name, "a row of numbers")
+    if a.ndim != 1:
+        raise ValueError(f"{name}: expected a row of numbers, got shape {a.shape}")
+    return numbers(a if a.dtype.kind in "fiu" else x, name, a.size)
 
 
 def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
@@ -310,7 +321,7 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
     if _core.are_lists(*result) and not np.isnan(result[1]).any():
         return result
     item_ids = _int_array(result[0], f"{name}.ids")
-    scores = _as_array(result[1], f"{name}.scores", "floats")
+    scores = as_array(result[1], f"{name}.scores", "floats")
     counts = _int_array(result[2], f"{name}.counts")
     if item_ids.ndim != 2 or scores.shape != item_ids.shape or counts.shape != item_ids.shape[:1]:
         raise ValueError(
@@ -332,9 +343,9 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
 
 
 def _scores(x: object, name: str) -> npt.NDArray[Any]:
-    scores = _as_array(x, name, "floats")
+    scores = as_array(x, name, "floats")
     if scores.dtype.kind != "f" and scores.size:
-        raise TypeError(f"{name}: expected floats, got {_kind(x, scores)}")
+        raise TypeError(f"{name}: expected floats, got {described(x, scores)}")
     return scores
 
 
@@ -431,10 +442,11 @@ def whole(x: object, name: str, low: int) -> int:
         raise ValueError(f"{name}: expected a whole number >= {low}, got {x}")
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
-    except TypeError:
+    except Exception as error:  # an `__index__` of somebody's own may raise anything
+        own = "" if isinstance(error, TypeError) else f" that raises: {error}"
         raise TypeError(
-            f"{name}: expected a whole number >= {low}, got {type(x).__name__}"
-        ) from None
+            f"{name}: expected a whole number >= {low}, got {type(x).__name__}{own}"
+        ) from error
     if n < low:
         raise ValueError(f"{name}: expected a whole number >= {low}, got {n}")
     return n
@@ -480,13 +492,19 @@ def threads(x: object) -> int:
 def flag(x: object, name: str) -> bool:
     """Coerce to a bool; anything that only looks like one is an error."""
     if not isinstance(x, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {x!r}")
+        shown = repr(x) if isinstance(x, (int, float, str, bytes)) else type(x).__name__
+        raise TypeError(f"{name}: expected True or False, got {shown}")
     return bool(x)
 
 
 def path(x: object, name: str) -> Path:
     """Coerce what names a file or folder, a str or what stands for one; bytes do not."""
-    text = os.fspath(x) if isinstance(x, os.PathLike) else x
+    try:
+        text = os.fspath(x) if isinstance(x, os.PathLike) else x
+    except Exception as error:  # a `__fspath__` of somebody's own may raise anything
+        raise TypeError(
+            f"{name}: expected a str or a path, got {type(x).__name__} that raises: {error}"
+        ) from error
     if not isinstance(text, str):
         raise TypeError(f"{name}: expected a str or a path, got {type(x).__name__}")
     if "\0" in text:

@@ -78,7 +78,7 @@ def assign(
 
     Parameters
     ----------
-    points : array_like of float, shape (n, d)
+    points : array_like of real numbers, shape (n, d), or (d,) for one
         float32 C-contiguous arrays are used as they are, others are converted once.
     centroids : array_like of float, shape (k, d)
         At least `m`.
@@ -117,8 +117,9 @@ def assign(
     """
     code = _coerce.choice(metric, "metric", METRICS)
     n_threads = _coerce.threads(threads)
-    x = _coerce.matrix(points, "points")  # the core finds what is not finite, in the same pass
-    c = _coerce.vectors(centroids, "centroids", x.shape[1])
+    c = _coerce.vectors(centroids, "centroids")
+    # The core finds what is not finite, in the same pass.
+    x = _coerce.query_matrix(points, "points", c.shape[1])
     nearest = _coerce.positive_int(m, "m")
     if nearest > len(c):
         if not len(c):

@@ -157,7 +157,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     parser.add_argument(
         "--vectors", type=Path, metavar="FILE", required=True,
-        help=".npy file of floating-point numbers, shape (n, d)",
+        help=".npy file of numbers, shape (n, d)",
     )  # fmt: skip
     parser.add_argument(
         "--queries", type=Path, metavar="FILE",

@@ -1,6 +1,7 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy as copy_of
 from pathlib import Path
 from typing import Literal, cast, overload
@@ -19,7 +20,8 @@ from vecrecall.results import SearchResult, SearchStats
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
 Missing = Literal["raise", "ignore"]
-Allow = Mask | Sequence[Mask] | npt.ArrayLike
+Ids = npt.ArrayLike | AbstractSet[int]
+Allow = Mask | Sequence[Mask] | Ids
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 INVALID = {"raise": False, "empty": True}
@@ -45,8 +47,10 @@ class FlatIndex:
 
     Parameters
     ----------
-    vectors : array_like of float, shape (n, d)
-        The items. float32 C-contiguous arrays are used as they are, others are converted once.
+    vectors : array_like of real numbers, shape (n, d)
+        The items. float32 C-contiguous arrays are used as they are, others are converted once:
+        integers, booleans and wider floats are rounded to float32, narrower ones (bfloat16, too)
+        widened. Tensors in the memory of this machine and columns of data frames are arrays here.
     ids : array_like of int, shape (n,), optional
         Unique ids >= 0; default ``arange(n)``.
     metric : {"ip", "cosine", "l2"}
@@ -163,14 +167,14 @@ class FlatIndex:
 
         Parameters
         ----------
-        queries : array_like of float, shape (nq, d)
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
             A zero query under cosine has no direction: its list is empty.
         k : int
             List length, >= 1; it may exceed the number of items.
         exclude : ragged of int, nq rows, optional
             Ids that a query must not get (already seen, the item itself). Unknown ids are ignored.
-            The lists stay full.
-        allow : array_like of int, Mask or sequence of nq Masks, optional
+            The lists stay full. Rows may be sets.
+        allow : array_like or set of int, Mask or sequence of nq Masks, optional
             The only ids that may be returned. Unknown ids are ignored.
         min_score : float, optional
             Keep items with ``score >= min_score``, the float32 score compared as float64.
@@ -199,7 +203,7 @@ class FlatIndex:
         >>> index.search(np.array([[3, 2, 1]], np.float32), 2, exclude=[[0]]).ids.tolist()
         [[1, 2]]
         """
-        q = _coerce.matrix(queries, "queries", self.dim)
+        q = _coerce.query_matrix(queries, "queries", self.dim)
         k = _coerce.list_length(k, len(q))
         leave_empty = _coerce.choice(invalid, "invalid", INVALID)
         stats = _coerce.flag(stats, "stats")
@@ -224,7 +228,7 @@ class FlatIndex:
 
         Parameters
         ----------
-        queries : array_like of float, shape (nq, d)
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
         candidates : ragged of int, nq rows
             Item ids.
         threads : int, optional
@@ -241,7 +245,7 @@ class FlatIndex:
         >>> index.score(np.array([[3, 2, 1]], np.float32), [[2, 9]])[0].tolist()
         [1.0, -inf]
         """
-        q = _coerce.vectors(queries, "queries", self.dim)
+        q = _coerce.queries(queries, "queries", self.dim)
         wanted = _coerce.ragged(candidates, "candidates", len(q))
         scores = self._now().score(q, wanted.values, wanted.offsets, _coerce.threads(threads))
         return Ragged(scores, wanted.offsets)
@@ -297,12 +301,12 @@ class FlatIndex:
         """
         return self_join(self._frozen(), k, min_score, progress, path)
 
-    def mask(self, ids: npt.ArrayLike) -> Mask:
+    def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``; worth it when used more than once.
 
         Parameters
         ----------
-        ids : array_like of int
+        ids : array_like or set of int
             Unknown ids are ignored.
 
         Returns
@@ -411,14 +415,12 @@ class FlatIndex:
         """
         self._core.update(*self._new_items(vectors, ids, bias), _coerce.threads(threads))
 
-    def remove(
-        self, ids: npt.ArrayLike, *, missing: Missing = "raise", threads: int | None = None
-    ) -> None:
+    def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
         """Remove items, all or none of them.
 
         Parameters
         ----------
-        ids : array_like of int, shape (m,)
+        ids : array_like of int, shape (m,), or set of int
             An id that is repeated is removed once.
         missing : {"raise", "ignore"}
             What to do with ids that are unknown.
@@ -445,7 +447,7 @@ class FlatIndex:
         >>> index.ids.tolist()
         [0]
         """
-        wanted = _coerce.integers(ids, "ids")
+        wanted = _coerce.id_set(ids, "ids")
         ignore = _coerce.choice(missing, "missing", _MISSING)
         self._core.remove(wanted, ignore, _coerce.threads(threads))
 
@@ -634,8 +636,8 @@ def topk(
 
     Parameters
     ----------
-    queries : array_like of float, shape (nq, d)
-    items : array_like of float, shape (n, d)
+    queries : array_like of real numbers, shape (nq, d), or (d,) for one
+    items : array_like of real numbers, shape (n, d)
         Item ids are row numbers.
     k : int
         List length, >= 1.
@@ -656,7 +658,7 @@ def topk(
     code = _coerce.choice(metric, "metric", METRICS)
     x = _coerce.matrix(items, "items")
     _usable(x, None, metric, False, "items")
-    q = _coerce.vectors(queries, "queries", x.shape[1])
+    q = _coerce.queries(queries, "queries", x.shape[1])
     k = _coerce.list_length(k, len(q))
     return SearchResult(*_core.topk(q, x, code, k, _coerce.threads(threads)))
 

@@ -1,6 +1,7 @@
 """Sets of ids that a search may return."""
 
 import weakref
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,9 +90,9 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
         if len(allow) != nq:
             raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
         return [a._prepared_for(index) for a in allow]
-    return [index._allow(_coerce.integers(allow, "allow"), False)]
+    return [index._allow(_coerce.id_set(allow, "allow"), False)]
 
 
-def mask(index: _Masked, ids: npt.ArrayLike) -> Mask:
+def mask(index: _Masked, ids: npt.ArrayLike | AbstractSet[int]) -> Mask:
     """Make a mask of an index."""
-    return Mask(weakref.ref(index._mask_owner()), np.unique(_coerce.integers(ids, "ids")), False)
+    return Mask(weakref.ref(index._mask_owner()), np.unique(_coerce.id_set(ids, "ids")), False)

@@ -2,10 +2,14 @@
 
 import operator
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
+
+from vecrecall._arrays import as_array, described
+from vecrecall._row_input import flattened
 
 
 class Ragged:
@@ -38,10 +42,10 @@ class Ragged:
     offsets: npt.NDArray[np.int64]
 
     def __init__(self, values: npt.ArrayLike, offsets: npt.ArrayLike) -> None:
-        v = np.ascontiguousarray(_regular(values, "values"))
+        v = _regular(values, "values")
         o = _regular(offsets, "offsets")
-        if v.ndim != 1 or np.ndim(values) != 1:
-            raise ValueError(f"values: expected one dimension, got shape {np.shape(values)}")
+        if v.ndim != 1:
+            raise ValueError(f"values: expected one dimension, got shape {v.shape}")
         if o.dtype.kind not in "iu":
             raise TypeError(f"offsets: expected integers, got dtype {o.dtype}")
         if o.ndim != 1 or o.size == 0:
@@ -59,7 +63,7 @@ class Ragged:
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False
-        self.values = v
+        self.values = np.ascontiguousarray(v)
 
     @classmethod
     def _of(cls, values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> "Ragged":
@@ -69,30 +73,21 @@ class Ragged:
         return rows
 
     @classmethod
-    def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "Ragged":
+    def from_lists(cls, lists: "RaggedLike") -> "Ragged":
         """Build from a sequence of rows.
 
         Parameters
         ----------
         lists : sequence of array_like
-            One row each; an empty sequence gives no rows.
+            One row each, or what else `RaggedLike` lists; an empty sequence gives no rows. A set
+            comes ascending.
 
         Returns
         -------
         Ragged
             Its values have the dtype that NumPy gives the rows together, int64 when all are empty.
         """
-        if isinstance(lists, (str, bytes)) or not isinstance(lists, (Sequence, np.ndarray)):
-            raise TypeError(f"lists: expected a sequence of rows, got {type(lists).__name__}")
-        rows = [_regular(row, f"lists, row {i}") for i, row in enumerate(lists)]
-        for i, row in enumerate(rows):
-            if row.ndim != 1:
-                raise ValueError(f"lists: expected rows of numbers, got shape {row.shape} at {i}")
-        full = [row for row in rows if row.size]
-        values = np.concatenate(full) if full else np.empty(0, np.int64)
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([row.size for row in rows], out=offsets[1:])
-        return cls(values, offsets)
+        return cls(*flattened(lists, "lists", "a sequence of rows of numbers", _number_row))
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -117,15 +112,25 @@ class Ragged:
         return f"Ragged({len(self)} rows, {self.values.size} values, dtype {self.values.dtype})"
 
 
-RaggedLike = Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any]
-"""What an argument marked *ragged* takes."""
+RaggedLike = Ragged | Sequence[npt.ArrayLike | AbstractSet[int]] | npt.ArrayLike
+"""What an argument marked *ragged* takes.
+
+A `Ragged`, a matrix, or rows in a sequence, an array or column of objects (of pandas, polars), or
+an Arrow column of lists. A row is whatever NumPy makes an array of (a list, a range, a Series, a
+tensor), a view of a dict, or a set, whose values come ascending. Not what can be read only once, a
+mapping, or text.
+"""
 
 
-def _regular(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    try:
-        a = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected one dimension, got ragged rows") from error
+def _regular(x: object, name: str) -> npt.NDArray[Any]:
+    a = as_array(x, name, "real numbers in one dimension")
     if a.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers, got dtype {a.dtype}")
+        raise TypeError(f"{name}: expected real numbers, got {described(x, a)}")
     return a
+
+
+def _number_row(x: object, name: str) -> npt.NDArray[Any]:
+    row = _regular(x, name)
+    if row.ndim != 1:
+        raise ValueError(f"{name}: expected a row of numbers, got shape {row.shape}")
+    return row

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
+from vecrecall._row_input import is_flat
 from vecrecall._rows import take_rows
 from vecrecall.ragged import Ragged, RaggedLike
 
@@ -233,7 +234,7 @@ def _groups(x: RaggedLike | npt.ArrayLike | None, tags: Ragged | None) -> Ragged
         return None
     if tags is None:
         raise ValueError("tag_groups: expected tags beside it, got none")
-    if _is_flat(x):
+    if is_flat(x):
         flat = _coerce.integers(x, "tag_groups")
         if flat.size != tags.values.size:
             raise ValueError(
@@ -260,14 +261,7 @@ def _vectors(x: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, F32]:
 def _clusters(x: RaggedLike | npt.ArrayLike | None) -> Ragged | None:
     if x is None:
         return None
-    if not _is_flat(x):
+    if not is_flat(x):
         return _coerce.ragged(x, "clusters")
     labels = _coerce.integers(x, "clusters")
     return Ragged._of(labels, np.arange(labels.size + 1))
-
-
-def _is_flat(x: object) -> bool:
-    """Tell one value a place from one row a place."""
-    if isinstance(x, np.ndarray):
-        return x.ndim == 1 and x.dtype.kind != "O"
-    return isinstance(x, (list, tuple)) and not any(map(np.ndim, x))

@@ -71,7 +71,7 @@ def rule_groups(interests: RaggedLike, *, depth: int, min_size: int) -> RuleGrou
     [[], [7], [7, 3]]
     """
     rows = _coerce.ragged(interests, "interests")
-    longest = _coerce.positive_int(depth, "depth")
+    longest = min(_coerce.positive_int(depth, "depth"), rows.values.size + 1)
     smallest = _coerce.positive_int(min_size, "min_size")
     if rows.values.min(initial=0) < 0:
         place = int(np.flatnonzero(rows.values < 0)[0])

@@ -186,7 +186,7 @@ def tune(
     (True, ['nprobe'], True)
     """
     wrapped = _wrapped(index, metric)
-    q = _coerce.vectors(queries, "queries", wrapped.dim)
+    q = _coerce.queries(queries, "queries", wrapped.dim)
     if not len(q):
         raise ValueError(f"queries: expected at least one row, got shape {q.shape}")
     if wrapped.metric == "cosine":

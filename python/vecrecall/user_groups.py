@@ -168,7 +168,7 @@ class UserGroups:
         TypeError, ValueError
             If an argument is not as described.
         """
-        x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
+        x = _coerce.queries(vectors, "vectors", self.centers.shape[1])
         if _coerce.positive_int(m, "m") > self.labels_in_use.size:
             most = self.labels_in_use.size
             raise ValueError(f"m: expected at most {most}, the number of labels in use, got {m}")

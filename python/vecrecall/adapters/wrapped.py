@@ -11,7 +11,7 @@ from vecrecall.adapters._backend import F32, I64, Backend, Knob, Setting
 from vecrecall.adapters._filling import Effort, Filler
 from vecrecall.adapters._filters import AllowSet, Filters
 from vecrecall.adapters._items import Items
-from vecrecall.index import INVALID, Allow, FlatIndex, Invalid, Metric, valid_queries
+from vecrecall.index import INVALID, Allow, FlatIndex, Ids, Invalid, Metric, valid_queries
 from vecrecall.masks import Mask, allowed, mask
 from vecrecall.neighbors import Neighbors, Progress, self_join
 from vecrecall.ragged import Ragged, RaggedLike
@@ -82,7 +82,7 @@ class WrappedIndex:
         TypeError, ValueError
             If an argument is not as described, or the wrapped index has grown or shrunk.
         """
-        q = _coerce.matrix(queries, "queries", self.dim)
+        q = _coerce.query_matrix(queries, "queries", self.dim)
         k = _coerce.list_length(k, len(q))
         leave_empty = _coerce.choice(invalid, "invalid", INVALID)
         n_threads = _coerce.threads(threads)
@@ -147,7 +147,7 @@ class WrappedIndex:
         self._need_exact("neighbors")
         return self_join(self, k, min_score, progress, path)
 
-    def mask(self, ids: npt.ArrayLike) -> Mask:
+    def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask` does."""
         return mask(self, ids)
 

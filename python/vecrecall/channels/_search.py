@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall._coerce import type_name
 from vecrecall._lists import spread
 from vecrecall._rows import take_rows
 from vecrecall.ragged import Ragged
@@ -24,6 +25,13 @@ class Index(Protocol):
         exclude: Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any] | None = None,
     ) -> SearchResult:
         """Find the `k` best items of every query, without those in `exclude`."""
+
+
+def checked(index: Index) -> Index:
+    """Refuse now what could not be searched later."""
+    if isinstance(index, type) or not callable(getattr(index, "search", None)):
+        raise TypeError(f"index: expected an index with a search method, got {type_name(index)}")
+    return index
 
 
 def search(

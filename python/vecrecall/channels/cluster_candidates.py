@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall.channels._cluster_lists import ClusterLists
-from vecrecall.channels._search import Index, search
+from vecrecall.channels._search import Index, checked, search
 from vecrecall.requests import RequestBatch
 from vecrecall.results import SearchResult
 from vecrecall.user_groups import UserGroups
@@ -51,6 +51,7 @@ class ClusterCandidates:
     def __init__(
         self, index: Index, centers: UserGroups | npt.ArrayLike, *, n_candidates: int = 1000
     ) -> None:
+        searched = checked(index)
         most = _coerce.positive_int(n_candidates, "n_candidates")
         if isinstance(centers, UserGroups):
             labels = centers.labels_in_use.astype(np.int64)
@@ -58,7 +59,7 @@ class ClusterCandidates:
         else:
             queries = _coerce.vectors(centers, "centers")
             labels = np.arange(len(queries))
-        self._lists = ClusterLists(labels, search(index, queries, most, None))
+        self._lists = ClusterLists(labels, search(searched, queries, most, None))
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Look up the lists of each user's clusters.

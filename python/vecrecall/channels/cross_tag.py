@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._rows import offsets_of, repeat_rows, row_of_each
-from vecrecall.channels._search import Index, search
+from vecrecall.channels._search import Index, checked, search
 from vecrecall.merging import merge_groups
 from vecrecall.pooling import pool
 from vecrecall.ragged import Ragged
@@ -56,7 +56,7 @@ class CrossTag:
     """
 
     def __init__(self, index: Index, tag_table: npt.ArrayLike, *, tags_per_group: int = 3) -> None:
-        self._index = index
+        self._index = checked(index)
         self._table = _coerce.vectors(tag_table, "tag_table")
         self._most = _coerce.positive_int(tags_per_group, "tags_per_group")
 

@@ -9,7 +9,7 @@ from vecrecall import _coerce
 from vecrecall._keyed import Keys, join_searched
 from vecrecall._rows import beside, head, offsets_of, row_of_each, take_rows
 from vecrecall.adapters.wrapped import WrappedIndex
-from vecrecall.channels._search import Index, search
+from vecrecall.channels._search import Index, checked, search
 from vecrecall.index import FlatIndex
 from vecrecall.merging import HOW
 from vecrecall.neighbors import NeighborTable
@@ -175,7 +175,7 @@ class LiveNeighbors:
         vectors: npt.ArrayLike | None = None,
         ids: npt.ArrayLike | None = None,
     ) -> None:
-        self._index = index
+        self._index = checked(index)
         self._depth = _coerce.positive_int(n_neighbors, "n_neighbors")
         self._min_score = None if min_score is None else _coerce.real(min_score, "min_score")
         self._vectors: _Vectors = _IndexVectors(index) if vectors is None else _Table(vectors, ids)

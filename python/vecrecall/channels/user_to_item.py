@@ -3,7 +3,7 @@
 import numpy.typing as npt
 
 from vecrecall import _coerce
-from vecrecall.channels._search import Index, search
+from vecrecall.channels._search import Index, checked, search
 from vecrecall.pooling import pool
 from vecrecall.requests import RequestBatch
 from vecrecall.results import SearchResult
@@ -53,7 +53,7 @@ class UserToItem:
             raise ValueError(f"vector, tag_table: expected one of the two, got {got}")
         if vector is not None and not isinstance(vector, str):
             raise TypeError(f"vector: expected a name, got {type(vector).__name__}")
-        self._index = index
+        self._index = checked(index)
         self._source = vector if vector is not None else _coerce.vectors(tag_table, "tag_table")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:

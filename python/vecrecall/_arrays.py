@@ -1,0 +1,172 @@
+"""From what stands for an array, whoever's it is, to a NumPy array or the reason why not.
+
+Other libraries are told by what their objects can do; none is imported.
+"""
+
+import numbers
+from typing import Any
+
+import numpy as np
+import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+INT64 = np.iinfo(np.int64)
+TEXT = (str, bytes, bytearray)  # NumPy would read a bytearray as numbers
+
+
+def as_array(x: object, name: str, expected: str) -> Array:
+    """Convert to an array; what NumPy cannot convert is an error that says why.
+
+    The array may be of any dtype; of objects, too.
+    """
+    if type(x) is np.ndarray:
+        return _widened(x) if x.dtype.kind == "V" else x
+    _refuse_what_loses(x, name, expected)
+    try:
+        return _converted(x)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object's own `__array__` or `__len__` raises
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name}: expected {expected}, got {_reason(x, error)}") from error
+
+
+def described(x: object, a: Array) -> str:
+    """Say for a message what came: `a` is what NumPy made of `x`."""
+    if isinstance(x, TEXT):
+        return type(x).__name__
+    if a.dtype.kind == "O":
+        return type(x).__name__ if a.ndim == 0 else _objects(x, a)
+    got = f"dtype {a.dtype}"
+    if a.dtype.kind == "f" and _has_missing(x) and np.isnan(a).any():
+        got += f" (a missing value at {_place(a, int(np.isnan(a).argmax()))})"
+    return got
+
+
+def beyond_int64(x: object, a: Array) -> tuple[int, str] | None:
+    """Find the first integer that does not fit int64, and its place; `a` is made of `x`."""
+    if a.dtype.kind == "u":
+        if int(a.max(initial=0)) <= INT64.max:
+            return None
+        first = int(np.argmax(a > INT64.max))
+        return int(a.flat[first]), _place(a, first)
+    if a.dtype.kind == "f" and isinstance(x, (list, tuple)):  # of integers of both signs, perhaps
+        a = np.asarray(x, object)
+    if a.dtype.kind == "O":
+        for at, value in enumerate(a.flat):
+            if _is_whole(value) and not INT64.min <= int(value) <= INT64.max:
+                return int(value), _place(a, at)
+    return None
+
+
+def _refuse_what_loses(x: object, name: str, expected: str) -> None:
+    """Refuse what NumPy would convert, but not to what it means."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected {expected}, got a masked array (fill or drop its mask)")
+    if isinstance(x, (list, tuple)):
+        for i, row in enumerate(x if x and not isinstance(x[0], (int, float)) else ()):
+            if isinstance(row, np.ma.MaskedArray):
+                raise TypeError(
+                    f"{name}: expected {expected}, got a masked array as row {i} "
+                    "(fill or drop its mask)"
+                )
+    elif is_sparse(x):
+        raise TypeError(
+            f"{name}: expected {expected}, got a sparse {type(x).__name__} "
+            "(its toarray() makes an array of it)"
+        )
+    elif isinstance(x, bytearray):
+        raise TypeError(f"{name}: expected {expected}, got bytearray")
+
+
+def is_sparse(x: object) -> bool:
+    """Tell a sparse matrix, of which NumPy would make one object."""
+    return hasattr(x, "toarray") and hasattr(x, "nnz")
+
+
+def _converted(x: Any) -> Array:
+    if hasattr(x, "combine_chunks"):  # of Arrow
+        x = x.combine_chunks()
+    width = getattr(getattr(x, "type", None), "list_size", None)
+    if isinstance(width, int) and hasattr(x, "flatten") and not x.null_count:
+        return np.asarray(x.flatten()).reshape(-1, width)  # Arrow's lists of one fixed size
+    if _is_narrow_float(x):
+        x = x.float()  # NumPy has no bfloat16; every value of a narrow float is one of float32
+    elif isinstance(x, (list, tuple)) and x and _is_narrow_float(x[0]):
+        x = [row.float() if _is_narrow_float(row) else row for row in x]
+    a = _widened(np.asarray(x))
+    if a.dtype.kind == "O" and a.ndim == 0 and hasattr(x, "__dlpack__"):
+        return np.from_dlpack(x)
+    return a
+
+
+def _widened(a: Array) -> Array:
+    """Widen the narrow floats of `ml_dtypes`, exactly; NumPy has them as of no kind."""
+    narrow = a.dtype.kind == "V" and a.dtype.name.startswith(("bfloat16", "float8"))
+    return a.astype(np.float32) if narrow else a
+
+
+def _is_narrow_float(x: object) -> bool:
+    """Tell tensors of floats narrower than NumPy has them."""
+    dtype: Any = getattr(x, "dtype", None)
+    return (
+        getattr(dtype, "is_floating_point", False) is True
+        and getattr(dtype, "itemsize", 4) < 4
+        and callable(getattr(x, "float", None))
+    )
+
+
+def _reason(x: object, error: Exception) -> str:
+    """Say what is wrong with something that raises when it is converted."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(x, (list, tuple)) and "inhomogeneous" in text:
+        return f"ragged or mixed rows{_odd_row(x)}"
+    return f"{type(x).__name__} that NumPy cannot convert: {text}"
+
+
+def _odd_row(rows: "list[Any] | tuple[Any, ...]") -> str:
+    """Find the first row of another shape than row 0."""
+    shapes: list[tuple[int, ...]] = []
+    for i, row in enumerate(rows):
+        try:
+            shapes.append(np.shape(row))
+        except ValueError:
+            return f" (row {i} is itself ragged)"
+        if shapes[-1] != shapes[0]:
+            return f" (row 0 has shape {shapes[0]}, row {i} has shape {shapes[-1]})"
+    return ""
+
+
+def _objects(x: object, a: Array) -> str:
+    """Name what an array of objects is made of, by the first that is no number."""
+    typed = hasattr(x, "dtype") or hasattr(x, "dtypes")
+    what = "dtype object" if typed else type(x).__name__
+    for at, value in enumerate(a.flat):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            what += f" ({type(value).__name__} at {_place(a, at)})"
+            break
+    else:
+        big = beyond_int64(x, a)
+        if big:
+            return f"{what} ({big[0]} at {big[1]} fits no integer type of 64 bits)"
+    hint = "np.stack makes one array of equal rows, astype one of numbers"
+    return f"{what}; {hint}" if typed else what
+
+
+def _has_missing(x: Any) -> bool:
+    """Tell whether a column has missing values, which NumPy has as NaN."""
+    if hasattr(x, "isna"):  # of pandas
+        return bool(np.any(x.isna()))
+    nulls = getattr(x, "null_count", 0)  # of Arrow a number, of polars a method
+    return bool(nulls() if callable(nulls) else nulls)
+
+
+def _is_whole(x: object) -> bool:
+    return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
+
+
+def _place(a: Array, at: int) -> str:
+    """Name a place of an array by its number in `a.flat`."""
+    where = np.unravel_index(at, a.shape)
+    return f"place {int(where[0])}" if len(where) == 1 else f"place {tuple(map(int, where))}"
