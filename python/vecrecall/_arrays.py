@@ -86,6 +86,10 @@ def is_sparse(x: object) -> bool:
 
 
 def _converted(x: Any) -> Array:
+    if isinstance(x, (list, tuple)):
+        if x and _is_narrow_float(x[0]):
+            x = [row.float() if _is_narrow_float(row) else row for row in x]
+        return _widened(np.asarray(x))
     if hasattr(x, "combine_chunks"):  # of Arrow
         x = x.combine_chunks()
     width = getattr(getattr(x, "type", None), "list_size", None)
@@ -93,8 +97,6 @@ def _converted(x: Any) -> Array:
         return np.asarray(x.flatten()).reshape(-1, width)  # Arrow's lists of one fixed size
     if _is_narrow_float(x):
         x = x.float()  # NumPy has no bfloat16; every value of a narrow float is one of float32
-    elif isinstance(x, (list, tuple)) and x and _is_narrow_float(x[0]):
-        x = [row.float() if _is_narrow_float(row) else row for row in x]
     a = _widened(np.asarray(x))
     if a.dtype.kind == "O" and a.ndim == 0 and hasattr(x, "__dlpack__"):
         return np.from_dlpack(x)

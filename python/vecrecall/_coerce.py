@@ -92,6 +92,8 @@ def matrix(x: object, name: str, dim: int | None = None) -> F32:
 
 def query_matrix(x: object, name: str, dim: int | None = None) -> F32:
     """Coerce as `matrix` does; numbers in a row are one query."""
+    if _is_ready(x, np.float32) and x.ndim == 2 and x.shape[1] == dim:  # type: ignore[attr-defined]
+        return x  # type: ignore[return-value]  # the usual query, within half a microsecond
     if type(x) is not np.ndarray or x.ndim == 1:
         a = as_array(x, name, f"real numbers of shape (n, {dim or 'd'}) or ({dim or 'd'},)")
         if a.ndim == 1 and a.size and a.dtype.kind in "fiub":
