@@ -268,7 +268,8 @@ class Life:
         self.note("save, served")
         self.index.save(path)
         if self.served is None:
-            self.served = vr.Served(path, mmap=self.chance(0.5), verify=self.chance(0.3))
+            options = {"mmap": self.chance(0.5), "verify": self.chance(0.3)}
+            self.served = vr.Served(path, allow_empty=True, **options)
         else:
             assert self.served.refresh()
         assert not self.served.refresh()

@@ -18,6 +18,7 @@ from benchmarks.compare.data import DATA, QUERIES
 from benchmarks.compare.works import Case, Work, WorkError
 from benchmarks.options import add_common
 from vecrecall._arguments import new_folder, seconds, whole
+from vecrecall._files import write_report
 from vecrecall.bench import machine
 from vecrecall.bench.peers import PEERS
 from vecrecall.bench.turns import LIMIT
@@ -144,7 +145,7 @@ def write(
         "cases": cases,
         "targets": [row._asdict() for row in judged],
     }
-    path.write_text(json.dumps(found, indent=1))
+    write_report(path, json.dumps(found, indent=1).encode())
 
 
 if __name__ == "__main__":

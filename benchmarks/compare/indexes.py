@@ -20,6 +20,7 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.options import add_common
+from vecrecall._files import write_report
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.bench import machine
 from vecrecall.bench.turns import Turns
@@ -254,7 +255,7 @@ def main() -> int:
         cases.append({**case._asdict(), "k": K, "rows": rows, "absent": run.absent})
     if args.json:
         found = {"machine": measured.as_json(), "cases": cases}
-        args.json.write_text(json.dumps(found, indent=1))
+        write_report(args.json, json.dumps(found, indent=1).encode())
     return 0
 
 

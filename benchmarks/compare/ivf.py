@@ -19,6 +19,7 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.options import add_common
+from vecrecall._files import write_report
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.bench import machine
 from vecrecall.bench.machine import version
@@ -153,7 +154,8 @@ def main() -> int:
         print(text, flush=True)
         cases.append({**case._asdict(), "seconds": turns.times, "recall": recalls})
     if args.json:
-        args.json.write_text(json.dumps({"threads": args.threads, "cases": cases}, indent=1))
+        about = {"threads": args.threads, "cases": cases}
+        write_report(args.json, json.dumps(about, indent=1).encode())
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.compare import cluster_peers, merge, pool
 from benchmarks.compare.works import Case, middle
+from vecrecall._files import write_report
 from vecrecall.bench.machine import Machine
 from vecrecall.bench.peers import OURS, PEERS
 from vecrecall.bench.report import figure, table
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     _, end, after = rest.partition(END)
     if not begin or not end:
         parser.error(f"--into: expected {BEGIN} and {END} in {args.into}")
-    args.into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    write_report(args.into, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
     return 0
 
 

@@ -18,6 +18,7 @@ from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
 from vecrecall._arguments import new_file, new_folder, whole
+from vecrecall._files import write_report
 from vecrecall.bench import machine
 
 
@@ -82,7 +83,7 @@ def main() -> int:
         for record in run(name, axis, args.repeats):
             records.append(record)
             if args.json:  # after each point: a long run may be ended
-                args.json.write_text(json.dumps({"records": records}, indent=1))
+                write_report(args.json, json.dumps({"records": records}, indent=1).encode())
         print(points_table(records, name), flush=True)
     print(growth_table(records))
     if args.plot:

@@ -3,6 +3,7 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -215,6 +216,17 @@ Array<std::int64_t> ids_of(const Snapshot& snapshot) {
     return out;
 }
 
+py::array_t<bool> contains(const Snapshot& snapshot, const Array<std::int64_t>& ids) {
+    const auto n = static_cast<std::size_t>(ids.size());
+    py::array_t<bool> out(ids.size());
+    bool* known = out.mutable_data();
+    const py::gil_scoped_release nogil;
+    std::vector<std::int64_t> rows(n);
+    snapshot.find(ids.data(), n, rows.data());
+    std::transform(rows.begin(), rows.end(), known, [](std::int64_t row) { return row >= 0; });
+    return out;
+}
+
 // Which of the ids are known, by their places, and their vectors.
 py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids) {
     const auto n = static_cast<std::size_t>(ids.size());
@@ -279,6 +291,7 @@ void register_flat_index(py::module_& m) {
         .def("compacted", &Snapshot::compacted, py::arg("threads"),
              py::call_guard<py::gil_scoped_release>())
         .def("parts", &parts_of)
+        .def("contains", &contains, py::arg("ids").noconvert())
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
     py::class_<FlatIndex>(m, "FlatIndex")
         .def(py::init(&make_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),

@@ -102,7 +102,7 @@ def user_vectors(index: vr.FlatIndex, history: vr.Ragged) -> npt.NDArray[np.floa
     """
     wanted = np.unique(history.values)
     while True:
-        known = np.array([i for i in wanted.tolist() if i in index], np.int64)
+        known = wanted[index.contains(wanted)]
         try:
             table = index.vectors(known)
             break

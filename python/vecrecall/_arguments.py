@@ -41,7 +41,7 @@ def new_file(text: str) -> Path:
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"expected a file in a folder that exists, got {text}")
-    return path
+    return path.absolute()
 
 
 def new_folder(text: str) -> Path:
@@ -49,4 +49,4 @@ def new_folder(text: str) -> Path:
     path = Path(text)
     if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
         raise argparse.ArgumentTypeError(f"expected a folder, or one to make, got {text}")
-    return path
+    return path.absolute()

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall._files import open_regular
+from vecrecall._files import Writer, named_errors, open_regular
 
 # What can be in a file: numbers, never objects.
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1")
@@ -28,21 +28,21 @@ class Stored(NamedTuple):
     checksum: str
 
 
-class _Summed:
+class _Summed(Writer):
     """A file that adds up what is written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        super().__init__(file)
         self.digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
-        return self._file.write(data)
+        return super().write(data)
 
 
 def write(path: Path, array: npt.NDArray[Any]) -> Stored:
     """Write a new file and have it on the disk."""
-    with path.open("xb") as file:
+    with named_errors(path), path.open("xb") as file:
         summed = _Summed(file)
         np.save(summed, array, allow_pickle=False)
         file.flush()
@@ -56,7 +56,7 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
     The header is compared with the one that it should be, not read: nothing in it can do harm.
     """
     path = folder / stored.file
-    with open_regular(path) as file:
+    with named_errors(path), open_regular(path) as file:
         header = _header(stored)
         count = math.prod(stored.shape)
         expected = len(header) + count * np.dtype(stored.dtype).itemsize

@@ -3,6 +3,7 @@
 A message names the argument, says what was expected and what came.
 """
 
+import errno
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -500,7 +501,11 @@ def flag(x: object, name: str) -> bool:
 
 
 def path(x: object, name: str) -> Path:
-    """Coerce what names a file or folder, a str or what stands for one; bytes do not."""
+    """Coerce what names a file or folder, a str or what stands for one; bytes do not.
+
+    Made absolute at once, since the process may change its folder while the path is in use.
+    Symbolic links stay, and ``..`` with them: who follows one finds what it leads to then.
+    """
     try:
         text = os.fspath(x) if isinstance(x, os.PathLike) else x
     except Exception as error:  # a `__fspath__` of somebody's own may raise anything
@@ -511,7 +516,14 @@ def path(x: object, name: str) -> Path:
         raise TypeError(f"{name}: expected a str or a path, got {type(x).__name__}")
     if "\0" in text:
         raise ValueError(f"{name}: expected no null character, got {text!r}")
-    return Path(text)
+    try:
+        return Path(text).absolute()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"{name}: expected an absolute path, since the process's folder is gone, got",
+            text,
+        ) from None
 
 
 def choice(x: object, name: str, choices: dict[str, E]) -> E:

@@ -1,9 +1,10 @@
-"""Files that appear whole: `.npy` arrays beside a JSON manifest."""
+"""Files that appear whole, errors that name them; `.npy` arrays beside a JSON manifest."""
 
+import contextlib
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,17 +16,56 @@ LONGEST_MANIFEST = 1 << 20
 DEEPEST_MANIFEST = 8
 
 
+class Writer:
+    """A file to which NumPy writes as to any: what it does itself loses the system's reason."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        """Write some bytes."""
+        return self._file.write(data)
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Say in errors of the system which file they are about, where they do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
-    """Make a file appear whole or not at all."""
+    """Make a file appear whole on the disk, or not at all."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        content(file)
-    temporary.replace(path)
+    try:
+        with named_errors(path):
+            with temporary.open("wb") as file:
+                content(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # a full disk would stay full
+        raise
+
+
+def write_report(path: Path, content: bytes) -> None:
+    """Write what a user asked for: a file as `write` does, but into a pipe, device or link."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        with named_errors(path):
+            path.write_bytes(content)
+    else:
+        write(path, lambda file: file.write(content))
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:
     """Write a `.npy` file."""
-    write(path, lambda file: np.save(file, array))
+    write(path, lambda file: np.save(Writer(file), array))
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -46,7 +86,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder: ASCII text, as it is written, without repeated names."""
-    with open_regular(folder / MANIFEST) as file:
+    path = folder / MANIFEST
+    with named_errors(path), open_regular(path) as file:
         text = file.read(LONGEST_MANIFEST + 1)
     if len(text) > LONGEST_MANIFEST:
         raise ValueError(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from vecrecall import _array_files
 from vecrecall._array_files import Stored
-from vecrecall._files import MANIFEST, read_manifest
+from vecrecall._files import MANIFEST, named_errors, read_manifest
 
 if sys.platform != "win32":
     import fcntl
@@ -39,7 +39,7 @@ def save(
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with named_errors(path), _alone(path):
             _check_ours(path, kind)
             try:
                 _commit(path, {"kind": kind, "format": FORMAT, **about}, arrays)
@@ -80,7 +80,7 @@ def _commit(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any
     }
     manifest["checksum"] = _sum(manifest)
     temporary = path / f"{MANIFEST}-{turn}.part"
-    with temporary.open("x", encoding="utf-8") as file:
+    with named_errors(temporary), temporary.open("x", encoding="utf-8") as file:
         file.write(json.dumps(manifest, indent=1) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -190,6 +190,7 @@ def _flush_folder(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with named_errors(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

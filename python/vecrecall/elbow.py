@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._extras import needed
+from vecrecall._plots import save_figure
 from vecrecall.kmeans import KMeans
 
 
@@ -52,7 +53,7 @@ class Elbow(NamedTuple):
         )  # fmt: skip
         axes.set_xlabel("clusters")
         axes.set_ylabel("inertia")
-        figure.savefig(path, dpi=120)
+        save_figure(figure, _coerce.path(path, "path"))
 
 
 def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans: Any) -> Elbow:

@@ -338,6 +338,32 @@ class FlatIndex:
             raise KeyError(f"ids: expected ids of the index, got {wanted[unknown]}")
         return rows
 
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which of many ids the index has, all at one moment.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,)
+            May repeat; a negative one is unknown.
+
+        Returns
+        -------
+        ndarray of bool, shape (m,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the ids are not a row of integers.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32), ids=[5, 7])
+        >>> index.contains([7, 6, 7]).tolist(), 5 in index
+        ([True, False, True], True)
+        """
+        return self._now().contains(_coerce.integers(ids, "ids"))
+
     def add(
         self,
         vectors: npt.ArrayLike,
@@ -585,7 +611,7 @@ class FlatIndex:
         return len(self._now())
 
     def __contains__(self, id: object) -> bool:
-        return _coerce.is_id(id) and len(self._now().known_vectors(np.array([id], np.int64))[0]) > 0
+        return _coerce.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"

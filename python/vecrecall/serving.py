@@ -1,10 +1,14 @@
 """The newest version of a saved index, served while the next one is made."""
 
+import hashlib
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 from weakref import WeakSet
 
 import numpy.typing as npt
@@ -14,6 +18,18 @@ from vecrecall._files import MANIFEST, open_regular
 from vecrecall.index import FlatIndex
 from vecrecall.ragged import RaggedLike
 from vecrecall.results import SearchResult
+
+_LOG = logging.getLogger(__name__)
+_MISSED_POLLS = 3  # after so many without a look at the path, what is served counts as stale
+
+
+class _Version(NamedTuple):
+    """What is served; replaced as one."""
+
+    manifest: bytes
+    items: FlatIndex
+    loaded_at: float  # since 1970
+    loaded: float  # by the clock that nobody sets
 
 
 class Served:
@@ -33,20 +49,39 @@ class Served:
         `FlatIndex.load`.
     poll : float, optional
         Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
+    check : callable, optional
+        Called as ``check(index)`` with every version before it is served, the first too. It is
+        refused if the call raises or returns False.
+    allow_change : bool
+        Serve a version of another width or metric than the one before. By default it is refused:
+        searches made for the one before would fail, or find something else.
+    allow_empty : bool
+        Serve a version without items. By default it is refused, as the first one too.
 
     Attributes
     ----------
     path : Path
+        Absolute: it stays the same where the process changes its folder. A symbolic link is
+        followed at each refresh.
     error : Exception, optional
         Why the last refresh failed; None if it did not.
+    failures : int
+        Refreshes that failed since the last that did not.
+    total_failures : int
+        Refreshes that failed since the object was made.
 
     Raises
     ------
     OSError, ValueError
-        If there is no index to begin with.
+        If there is no index to begin with, or it is refused. What `check` raises is passed on.
 
     Notes
     -----
+    What cannot be loaded or is refused is tried again at the next refresh, since the reason may be
+    gone; until then the version before is served. The logger ``vecrecall.serving`` has each new
+    version as INFO, and a failure as WARNING where it is another than the last. A monitor reads
+    `failures`, `stale`, `age` and `since_check`.
+
     Versions are told apart by the text of the manifest: it names the files of one save, and is
     replaced as one. Updates of `index` are not written anywhere: the next version is without them.
     A forked child has the object with the version of that moment, and follows the path by itself:
@@ -66,9 +101,14 @@ class Served:
         verify: bool = False,
         load: Callable[..., FlatIndex] | None = None,
         poll: float | None = None,
+        check: Callable[[FlatIndex], object] | None = None,
+        allow_change: bool = False,
+        allow_empty: bool = False,
     ) -> None:
         self.path = _coerce.path(path, "path")
         self.error: Exception | None = None
+        self.failures = 0
+        self.total_failures = 0
         self._options = {
             "mmap": _coerce.flag(mmap, "mmap"),
             "verify": _coerce.flag(verify, "verify"),
@@ -76,18 +116,54 @@ class Served:
         if load is not None and not callable(load):
             raise TypeError(f"load: expected a callable, got {type(load).__name__}")
         self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
+        if check is not None and not callable(check):
+            raise TypeError(f"check: expected a callable, got {type(check).__name__}")
+        self._check = check
+        self._allow_change = _coerce.flag(allow_change, "allow_change")
+        self._allow_empty = _coerce.flag(allow_empty, "allow_empty")
         self._pause = None if poll is None else _interval(poll)
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
         self._poller: threading.Thread | None = None
-        self._current = self._newest()
+        self._current = self._newest(None)
+        self._checked = time.monotonic()
         self._start_polling()
         _ALL.add(self)
 
     @property
     def index(self) -> FlatIndex:
         """The version of this moment, for calls that belong together, as of a mask and a search."""
-        return self._current[1]
+        return self._current.items
+
+    @property
+    def version(self) -> str:
+        """A word for what is served: another one for each save, the same in all processes."""
+        return hashlib.blake2b(self._current.manifest, digest_size=8).hexdigest()
+
+    @property
+    def loaded_at(self) -> float:
+        """When what is served was loaded, in seconds since 1970."""
+        return self._current.loaded_at
+
+    @property
+    def age(self) -> float:
+        """Seconds since what is served was loaded."""
+        return time.monotonic() - self._current.loaded
+
+    @property
+    def since_check(self) -> float:
+        """Seconds since what is served was last known to be the newest."""
+        return time.monotonic() - self._checked
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last refresh failed, or polls come to no end: there may be a newer version.
+
+        The second is so when none has succeeded for three times `poll`: after `close`, or where
+        the storage gives no answer.
+        """
+        late = self._pause is not None and self.since_check > _MISSED_POLLS * self._pause
+        return self.error is not None or late
 
     def search(
         self,
@@ -127,17 +203,18 @@ class Served:
         Raises
         ------
         OSError, ValueError
-            If it cannot be loaded; the version that was served still is.
+            If it cannot be loaded or is refused; the version that was served still is.
+            What `check` raises is passed on.
         """
         with self._one_refresh:
             try:
-                changed = self._manifest() != self._current[0]
+                changed = self._manifest() != self._current.manifest
                 if changed:
-                    self._current = self._newest()
+                    self._current = self._newest(self._current.items)
             except Exception as error:
-                self.error = error
+                self._note_failure(error)
                 raise
-            self.error = None
+            self._note_success()
             return changed
 
     def close(self) -> None:
@@ -164,7 +241,14 @@ class Served:
         with open_regular(self.path / MANIFEST) as file:
             return file.read()
 
-    def _newest(self) -> tuple[bytes, FlatIndex]:
+    def _newest(self, served: FlatIndex | None) -> _Version:
+        """Load what may be served after another, or at first."""
+        manifest, index = self._loaded()
+        self._validate(index, served)
+        _LOG.info("%s: serving %r", self.path, index)
+        return _Version(manifest, index, time.time(), time.monotonic())
+
+    def _loaded(self) -> tuple[bytes, FlatIndex]:
         """Load until no save comes in between: what is loaded is then what the manifest names."""
         while True:
             before = self._manifest()
@@ -173,6 +257,48 @@ class Served:
                 raise TypeError(f"load: expected a FlatIndex in return, got {type(index).__name__}")
             if self._manifest() == before:
                 return before, index
+
+    def _validate(self, index: FlatIndex, served: FlatIndex | None) -> None:
+        """Refuse what should not be served."""
+        if len(index) == 0 and not self._allow_empty:
+            raise ValueError(
+                f"path: expected a version with items (allow_empty), got none in {self.path}"
+            )
+        if served is not None and not self._allow_change:
+            for name in ("dim", "metric"):
+                old, new = getattr(served, name), getattr(index, name)
+                if new != old:
+                    raise ValueError(
+                        f"path: expected a version of {name} {old!r} as before (allow_change), "
+                        f"got {new!r} in {self.path}"
+                    )
+        if self._check is not None:
+            passed = self._check(index)
+            if passed is not None and not passed:
+                raise ValueError(
+                    f"check: expected a version that passes, got {passed!r} for {index!r} "
+                    f"in {self.path}"
+                )
+
+    def _note_failure(self, error: Exception) -> None:
+        """Count a failure; a log that has it already would be flooded by polls."""
+        known = self.error is not None and _text_of(self.error) == _text_of(error)
+        self.error = error
+        self.failures += 1
+        self.total_failures += 1
+        if not known:
+            _LOG.warning(
+                "%s: the version before is still served, since refreshing failed: %s",
+                self.path,
+                _text_of(error),
+            )
+
+    def _note_success(self) -> None:
+        if self.failures:
+            _LOG.info("%s: refreshed after %d failures", self.path, self.failures)
+        self.error = None
+        self.failures = 0
+        self._checked = time.monotonic()
 
     def _start_polling(self) -> None:
         if self._pause is None:
@@ -195,8 +321,12 @@ class Served:
         while not self._closed.wait(pause):
             try:
                 self.refresh()
-            except Exception:  # whatever it is: `error` has it, and the next version may be well
-                continue
+            except Exception as error:  # `error` has it, and the next version may be well
+                error.__traceback__ = None  # its frames would keep a version that was refused
+
+
+def _text_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _interval(poll: object) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._extras import needed
+from vecrecall._plots import save_figure
 from vecrecall._tuning_walk import TuningPoint as TuningPoint
 from vecrecall._tuning_walk import reaching
 from vecrecall.adapters import WrappedIndex, wrap
@@ -105,7 +106,7 @@ class Tuning:
         axes.set_ylabel("recall")
         axes.legend()
         if path is not None:
-            figure.savefig(path, dpi=120)
+            save_figure(figure, _coerce.path(path, "path"))
         return figure
 
     def _lines(self) -> dict[tuple[tuple[str, int], ...], list[TuningPoint]]:

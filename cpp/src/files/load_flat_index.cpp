@@ -84,11 +84,14 @@ FlatIndex load_flat_index(const std::filesystem::path& folder, Access access) {
     if constexpr (std::endian::native != std::endian::little) {
         throw std::system_error(std::make_error_code(std::errc::not_supported), folder.string());
     }
-    const std::shared_ptr<const Arrays> arrays = read_arrays(folder, access);
+    // All files from one place, whichever folder the process changes to meanwhile.
+    const std::filesystem::path absolute =
+        folder.is_absolute() ? folder : std::filesystem::current_path() / folder;
+    const std::shared_ptr<const Arrays> arrays = read_arrays(absolute, access);
     try {
         return FlatIndex(arrays->parts(), arrays);
     } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument("path: expected a whole index in " + folder.string() +
+        throw std::invalid_argument("path: expected a whole index in " + absolute.string() +
                                     ", got " + error.what());
     }
 }

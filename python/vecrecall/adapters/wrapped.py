@@ -151,6 +151,10 @@ class WrappedIndex:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask` does."""
         return mask(self, ids)
 
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which of many ids the index has, as `FlatIndex.contains` does."""
+        return self._items.find(_coerce.integers(ids, "ids")) >= 0
+
     def vectors(self, ids: npt.ArrayLike) -> F32:
         """Copy out the rows of given ids, as `FlatIndex.vectors` does; needs `vectors`."""
         return self._need_exact("vectors").vectors(ids)
@@ -179,7 +183,7 @@ class WrappedIndex:
         return len(self._items)
 
     def __contains__(self, id: object) -> bool:
-        return _coerce.is_id(id) and bool(self._items.find(np.array([id], np.int64))[0] >= 0)
+        return _coerce.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())

@@ -13,6 +13,7 @@ import numpy as np
 
 import vecrecall as vr
 from vecrecall import _coerce
+from vecrecall._files import write_report
 from vecrecall.bench import machine, vectors
 from vecrecall.bench.peers import F32, FORCED, OURS, PEERS, Metric
 from vecrecall.bench.progress import Progress
@@ -223,6 +224,6 @@ def _note_absent(report: Report, absent: dict[str, str]) -> None:
 
 def _write(path: Path, report: Report) -> None:
     try:
-        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_report(path, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vecrecall._plots import save_figure
 from vecrecall.demo import DemoError
 from vecrecall.demo.evaluation import CUTOFFS
 from vecrecall.demo.report import Report
@@ -42,7 +43,7 @@ def save(report: Report, path: Path) -> None:
     _overlap(right, report)
     figure.suptitle(report["data"]["source"])
     try:
-        figure.savefig(path, format="png", dpi=120)
+        save_figure(figure, path, "png")
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import vecrecall as vr
+from vecrecall._files import write_report
 from vecrecall.demo import DemoError, data, evaluation, merging, provenance, reading, report
 from vecrecall.demo.data import Dataset
 from vecrecall.demo.evaluation import Lists
@@ -205,6 +206,6 @@ def _require(*packages: str) -> None:
 def _write(path: Path, result: report.Report) -> None:
     try:
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_report(path, f"{text}\n".encode())
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,213 @@
+"""Uses everything public for the first time, and prints which modules that imported.
+
+A program of its own: what an interpreter has imported cannot be forgotten. What needs an optional
+package is left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import pickle
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+import vecrecall as vr
+
+# These need optional packages, or an index of another library; the last is only a type.
+LEFT_OUT = {"elbow", "Elbow.plot", "Tuning.plot", "WrappedIndex", "tune", "wrap", "channels.Index"}
+
+before = set(sys.modules)
+used: set[CodeType] = set()
+
+
+def note(frame: FrameType, event: str, argument: object) -> None:
+    """Remember which functions have been called."""
+    if event == "call":
+        used.add(frame.f_code)
+
+
+def refused(call: Any, *given: Any, **options: Any) -> None:
+    """An error is a use too."""
+    try:
+        call(*given, **options)
+    except (OSError, TypeError, ValueError, KeyError, ImportError):
+        return
+    raise AssertionError(call)
+
+
+def use_index(folder: str) -> None:
+    items = np.arange(400, dtype=np.float32).reshape(100, 4) % 7
+    index = vr.FlatIndex(items, ids=range(5, 105), bias=np.ones(100))
+    index.search(
+        items, 3, exclude=[[7]] * 100, allow=index.mask([5, 6, 7, 8]), min_score=-9.0, stats=True
+    )
+    index.search(items, 3, allow=[~index.mask([5])] * 100, invalid="empty")
+    mask = index.mask([5, 6])
+    _ = (mask & ~mask, mask | mask, repr(mask), 5 in index, repr(index), index.dim, index.metric)
+    _ = (len(index), index.ids)
+    index.contains([5, 4])
+    index.score(items[:1], [[5, 1]])
+    index.vectors([5])
+    index.add(items[:1], [600])
+    index.update(items[:3], [5, 500, 501])
+    index.remove([500])
+    index.compact()
+    index.neighbors(2)
+    index.neighbors(2, path=folder + "/neighbors")
+    index.neighbors(2, path=folder + "/neighbors")
+    index.save(folder + "/index")
+    for mmap in (True, False):
+        for verify in (True, False):
+            vr.FlatIndex.load(folder + "/index", mmap=mmap, verify=verify)
+    with vr.Served(folder + "/index", poll=100.0, check=len) as served:
+        index.save(folder + "/index")
+        served.refresh()
+        served.search(items, 3)
+        _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
+        _ = (served.index, repr(served))
+        os.unlink(folder + "/index/manifest.json")  # noqa: PTH108
+        refused(served.refresh)
+    refused(vr.FlatIndex.load, folder)
+    refused(vr.FlatIndex, [[1], [2, 3]])
+    refused(vr.FlatIndex, [["a"]])
+    refused(vr.FlatIndex, np.array([[np.nan]]))
+    refused(index.vectors, [10**9])
+    vr.topk(items, items, 2, metric="cosine")
+    table = vr.NeighborTable.build(index, 2)
+    vr.NeighborTable.load(folder + "/neighbors")
+    _ = (table.reweighted({"heat": np.ones(len(table))}), repr(table))
+
+
+def use_lists() -> None:
+    items = np.eye(6, dtype=np.float32)
+    found = vr.FlatIndex(items).search(items, 3)
+    lists = {"a": found, "b": found}
+    caps = vr.Caps([0, 1, 2], [1, 2, 1], 1)
+    assert caps.limit == 1
+    for policy in (
+        vr.policies.RRF(), vr.policies.Interleave(), vr.policies.Maximum(),
+        vr.policies.WeightedSum({"a": 1.0, "b": 2.0}, "zscore"),
+        vr.policies.Priority({"a": 2, "b": 1}), vr.policies.Quota({"a": 2.0, "b": 1.0}),
+    ):  # fmt: skip
+        vr.merge(lists, 3, policy, exclude=[[1]] * 6, caps=caps)
+        repr(policy)
+    vr.merge_shards([found], 3)
+    vr.merge_groups(found, [0, 2, 6], 3)
+    vr.recall_at_k(found.ids, found.ids)
+    vr.pool(items, [[0, 1], [2]], [[1.0, 2.0], [3.0]], normalize=True)
+    vr.concat_blocks([items, items], [1.0, 2.0])
+    rows = vr.Ragged.from_lists([[1, 2], []])
+    _ = (rows[0], len(rows), list(rows), repr(rows), rows.lengths)
+    vr.rule_groups([[7, 3], [7, 3], []], depth=2, min_size=2)
+
+
+def use_channels() -> None:
+    items = np.eye(6, dtype=np.float32)
+    index = vr.FlatIndex(items)
+    batch = vr.RequestBatch(
+        user_ids=range(6), vectors={"user": items}, history=[[1, 2]] * 6,
+        history_weights=[[1.0, 0.5]] * 6, seen=[[3]] * 6, tags=[[0, 1]] * 6,
+        tag_weights=[[1.0, 2.0]] * 6, tag_groups=[[0, 1]] * 6, clusters=[[0]] * 6,
+    )  # fmt: skip
+    users = vr.RequestBatch(vectors={"user": items})
+    feed = vr.ClusterFeed(2, half_life=1, capacity=5)
+    of = vr.channels
+    by_vector = of.UserToItem(index, vector="user")
+    channels: dict[str, Any] = {
+        "vector": by_vector,
+        "tags": of.UserToItem(index, tag_table=items),
+        "live": of.ItemToItem(of.LiveNeighbors(index)),
+        "table": of.ItemToItem(vr.NeighborTable.build(index, 2)),
+        "cross": of.CrossTag(index, items),
+        "candidates": of.ClusterCandidates(index, items),
+        "feed": of.ClusterFeedChannel(feed, now=10),
+        "group": of.GroupProfile(by_vector, of.GroupProfile.pseudo_users(users, [0] * 6, 1)),
+        "precomputed": of.Precomputed([7], [[30, 10, 20]], default_ids=[1, 2]),
+        "all": of.Precomputed.for_all([5, 6], [9.0, 8.0]),
+    }
+    vr.Recaller(channels, vr.policies.RRF()).recall(batch, 3, stats=True)
+    refused(by_vector.recall, vr.RequestBatch(user_ids=[1]), 3)
+
+
+def use_clusters(folder: str) -> None:
+    points = np.random.default_rng(1).standard_normal((60, 4)).astype(np.float32)
+    model = vr.KMeans(3).fit(points)
+    _ = (model.predict(points), model.transform(points), model.score(points), repr(model))
+    model.set_params(**model.get_params())
+    copy.deepcopy(pickle.loads(pickle.dumps(model)))
+    vr.KMeans(3, init="random", batch_size=20).partial_fit(points)
+    vr.KMeans(3, metric="cosine").fit_predict(points)
+    vr.KMeans(3).fit_transform(points)
+    refused(vr.KMeans(3).predict, points)
+    near, _ = vr.assign(points, points[:3], sums=True)
+    labels = near.labels.ravel()
+    vr.from_residuals(vr.residuals(points, points[:3], labels), points[:3], labels)
+    groups = vr.UserGroups.fit(points, 3)
+    _ = (groups.assign(points), groups.sizes, groups.profile(points, groups.labels))
+    groups.refresh(points)
+    groups.merge_small(2)
+    groups.save(folder + "/groups")
+    copy.deepcopy(pickle.loads(pickle.dumps(vr.UserGroups.load(folder + "/groups"))))
+
+
+def use_feed(folder: str) -> None:
+    feed = vr.ClusterFeed(2, half_life=np.timedelta64(1, "D"), capacity=5)
+    feed.observe([0, 1], [4, 5], [0, 0], users=[1, 1])
+    feed.observe([0], [4], np.array(["2026-01-01"], "datetime64[s]"), weights=[2.0])
+    feed.top([0], 3, now=np.datetime64("2026-01-02"))
+    feed.related([0], [4], 3, now=0)
+    _ = (feed.n_clusters, feed.half_life, feed.capacity, feed.history, feed.max_users, repr(feed))
+    feed.save(folder + "/feed")
+    vr.ClusterFeed.load(folder + "/feed")
+
+
+def use_runtime() -> None:
+    vr.set_num_threads(vr.get_num_threads())
+    vr.set_isa(vr.isa())
+    vr.available_isas()
+
+
+def main() -> None:
+    sys.setprofile(note)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        use_index(folder)
+        use_lists()
+        use_channels()
+        use_clusters(folder)
+        use_feed(folder)
+        use_runtime()
+    sys.setprofile(None)
+    print("imported", *sorted(set(sys.modules) - before))
+    print("unused", *sorted(unused()))
+
+
+def unused() -> Iterator[str]:
+    """List the public functions and methods that were not called."""
+    for space, module in (("", vr), ("channels.", vr.channels), ("policies.", vr.policies)):
+        for name in module.__all__:
+            what = getattr(module, name)
+            if space + name in LEFT_OUT:
+                continue
+            if inspect.isfunction(what) and what.__code__ not in used:
+                yield space + name
+            elif inspect.isclass(what):
+                for member, raw in vars(what).items():
+                    call = raw.fget if isinstance(raw, property) else getattr(raw, "__func__", raw)
+                    public = not member.startswith("_")
+                    if not public or not inspect.isfunction(call) or call.__code__ in used:
+                        continue
+                    if f"{space}{name}.{member}" not in LEFT_OUT:
+                        yield f"{space}{name}.{member}"
+
+
+if __name__ == "__main__":
+    main()
