@@ -17,7 +17,9 @@ FEW = Decimal("1e-12")  # relative: what rounding may hide
 TINY = Decimal(float(np.finfo(np.float32).tiny))
 TIE = Decimal("1e-11")  # relative: what does not count when the weakest is looked for
 SUMS = 4  # groups of an item's clicks
-SURE = Decimal("1e-9")  # relative: losses that differ by less are alike, and the first group is joined
+SURE = Decimal(
+    "1e-9"
+)  # relative: losses that differ by less are alike, and the first group is joined
 NEAR, ENOUGH = 16, 8  # half-lives; clicks in a row that move the present beyond these
 
 Scores = dict[int, Decimal]

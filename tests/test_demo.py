@@ -5,8 +5,8 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
-import lzma
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -199,7 +199,9 @@ def test_labels_stay_as_written(
     tmp_path: Path, names: list[str], expected: type, column: str
 ) -> None:
     if column == "item":
-        others = ["1" * n for n in range(1, 14)] if expected is int else [f"x{n}" for n in range(13)]
+        others = (
+            ["1" * n for n in range(1, 14)] if expected is int else [f"x{n}" for n in range(13)]
+        )
         rows = [("u", name, n, "", "") for n, name in enumerate([*names, *others])]
         found = load(write(tmp_path / "log.csv", rows, COLUMNS[:3]))
         assert len({*found.items, *(name for name, _ in found.held_out_labels[0])}) == len(

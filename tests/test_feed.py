@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import vecrecall as vr
-from vecrecall import _folders
+from vecrecall import _coerce, _folders
 
 BAD = (TypeError, ValueError)
 NAN, INF = math.nan, math.inf
@@ -161,6 +162,97 @@ def test_datetimes() -> None:
     assert ranked(feed, int(seconds)) == expected
 
 
+NOON = datetime.datetime(2024, 1, 1, 12, 0, 0, 250_000)
+ZONE = datetime.timezone(datetime.timedelta(hours=-5))
+NOON_SECONDS = 1_704_110_400.25
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (NOON, NOON_SECONDS),  # UTC, as datetime64
+        (NOON.replace(tzinfo=datetime.timezone.utc), NOON_SECONDS),
+        (NOON.replace(tzinfo=ZONE), NOON_SECONDS + 5 * 3600),
+        (NOON.date(), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64(NOON), NOON_SECONDS),
+        (np.datetime64("2024-01"), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64("2024"), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64(2**63 - 1, "as"), 2**63 / 1e18),
+        (np.datetime64(-(2**63) + 1, "ns"), -(2**63) / 1e9),
+        (np.datetime64(2**62, "W"), 2.0**62 * 604800),
+        (np.datetime64(2**62, "M"), 2.0**62 * 2_629_746),
+        (np.datetime64(-(2**62), "Y"), -(2.0**62) * 31_556_952),
+        (np.datetime64(7, "25s"), 175.0),
+    ],
+)
+def test_points_in_time(now: Any, expected: float) -> None:
+    assert _coerce.moment(now, "now") == pytest.approx(expected, rel=1e-15)
+    found = _coerce.times([now, now], "times", 2)
+    assert found.tolist() == [_coerce.moment(now, "now")] * 2
+    column = np.empty(2, object)
+    column[:] = [now, now]
+    assert _coerce.times(column, "times", 2).tolist() == found.tolist()
+
+
+def test_points_in_time_of_pandas() -> None:
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    texts = ["2024-01-01T12:00:00.250", "2024-07-01T00:00:00.000"]
+    naive = pd.DatetimeIndex(texts)
+    utc = naive.as_unit("ns").tz_localize("UTC")
+    seconds = [NOON_SECONDS, 1_719_792_000.0]
+    berlin = utc.tz_convert("Europe/Berlin")
+    for times in (naive, utc, berlin, pd.Series(naive), pd.Series(berlin), list(berlin),
+                  berlin.to_numpy(object), pd.Series(berlin).astype("category")):  # fmt: skip
+        assert _coerce.times(times, "times", 2).tolist() == seconds
+    for moment, wanted in zip(berlin, seconds, strict=True):
+        assert _coerce.moment(moment, "now") == wanted
+    for bad in ([NOON, pd.NaT], [pd.NaT, pd.NaT], pd.Series(utc).where([True, False])):
+        assert np.isnan(_coerce.times(bad, "times", 2)[1])
+    assert _coerce.duration(pd.Timedelta("90min"), "half_life") == 5400
+    assert _coerce.duration(pd.Timedelta(1, "ns"), "half_life") == 1e-9
+    for nat in (pd.NaT, pd.NA):
+        raises(lambda nat=nat: _coerce.moment(nat, "now"), "now", "NaT")
+        raises(lambda nat=nat: _coerce.duration(nat, "poll"), "poll", "NaT")
+
+
+def test_times_of_arrow() -> None:
+    pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    aware = [NOON.replace(tzinfo=datetime.timezone.utc)] * 2
+    for kind in (pa.timestamp("us"), pa.timestamp("ms", "UTC")):
+        times = pa.array(aware, type=kind)
+        assert _coerce.times(times, "times", 2).tolist() == [NOON_SECONDS] * 2
+        assert _coerce.times(pa.chunked_array([times]), "times", 2).tolist() == [NOON_SECONDS] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.timedelta64(1, "M"), ["months"]),
+        (np.timedelta64(1, "Y"), ["years"]),
+        (np.timedelta64(1), ["unit"]),
+        (np.timedelta64("NaT", "s"), ["NaT"]),
+        (datetime.timedelta(0), ["0.0"]),
+        (datetime.timedelta(hours=-1), ["-3600.0"]),
+        (NOON, ["datetime"]),
+    ],
+)
+def test_durations_of_no_use(value: Any, words: list[str]) -> None:
+    raises(lambda: _coerce.duration(value, "half_life"), "half_life", *words)
+
+
+@pytest.mark.parametrize("times", [[NOON, None], [NOON, 5.0], [NOON, datetime.timedelta(1)]])
+def test_mixed_times(times: list[Any]) -> None:
+    raises(lambda: _coerce.times(times, "times", 2), "times", "place 1")
+
+
+def test_a_feed_by_datetimes() -> None:
+    feed = vr.ClusterFeed(1, half_life=datetime.timedelta(hours=1), capacity=5)
+    feed.observe([0, 0], [1, 2], [NOON, NOON.replace(tzinfo=ZONE)])
+    assert ranked(feed, NOON + datetime.timedelta(hours=2)) == [(2, 1.0), (1, 0.25)]  # type: ignore[arg-type]
+    channel = vr.channels.ClusterFeedChannel(feed, now=NOON)
+    assert channel.recall(vr.RequestBatch(clusters=[[0]]), 1).scores.tolist() == [[1.0]]
+
+
 def test_related_by_hand() -> None:
     feed = vr.ClusterFeed(2, half_life=10, capacity=9)
     #        user 1        user 2        user 3, who never saw 5
@@ -220,7 +312,7 @@ def test_a_click_ahead_does_not_silence_a_channel(ahead: float) -> None:
     )
     channel = vr.channels.ClusterFeedChannel(feed, now=T)
     batch = vr.RequestBatch(clusters=[[0], [1]])
-    merged = vr.merge({"feed": channel.recall(batch, 3), "popular": popular}, vr.policies.RRF(), 3)
+    merged = vr.merge({"feed": channel.recall(batch, 3), "popular": popular}, 3, vr.policies.RRF())
     assert merged.ids.tolist() == [[7, 9, 1], [3, 7, 8]]
 
 

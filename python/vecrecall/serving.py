@@ -1,5 +1,6 @@
 """The newest version of a saved index, served while the next one is made."""
 
+import datetime
 import os
 import threading
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from weakref import WeakSet
 
+import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
@@ -31,7 +33,7 @@ class Served:
     load : callable, optional
         Called as ``load(path, mmap=mmap, verify=verify)``, returns a `FlatIndex`; default
         `FlatIndex.load`.
-    poll : float, optional
+    poll : float, timedelta64, timedelta or pandas.Timedelta, optional
         Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
 
     Attributes
@@ -65,7 +67,7 @@ class Served:
         mmap: bool = True,
         verify: bool = False,
         load: Callable[..., FlatIndex] | None = None,
-        poll: float | None = None,
+        poll: float | np.timedelta64 | datetime.timedelta | None = None,
     ) -> None:
         self.path = _coerce.path(path, "path")
         self.error: Exception | None = None

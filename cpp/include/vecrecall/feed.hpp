@@ -99,9 +99,9 @@ class ClusterFeed {
     // The first of `n` that is not a cluster; n if there is none.
     std::size_t first_unknown(const std::int64_t* clusters, std::size_t n) const;
 
-    // For each cluster the out.width items with the largest decayed counts at `now`, where a click of
-    // the future counts as one of now, without those of its row of `exclude` (no rows: nothing is excluded). Throws std::out_of_range for an
-    // unknown cluster.
+    // For each cluster the out.width items with the largest decayed counts at `now`, where a click
+    // of the future counts as one of now, without those of its row of `exclude` (no rows: nothing
+    // is excluded). Throws std::out_of_range for an unknown cluster.
     void top(const std::int64_t* clusters, double now, const RaggedView<std::int64_t>& exclude,
              const ListsOut& out, int threads = 0) const;
 

@@ -59,8 +59,8 @@ class DecayedLists {
         }
         std::sort(order_.begin(), order_.end(), before);
         merging::write_list(
-            order_, ids.data(),
-            [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row, out);
+            order_, ids.data(), [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row,
+            out);
     }
 
   private:

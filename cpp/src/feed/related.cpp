@@ -41,8 +41,8 @@ void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_
     }
 }
 
-// A click of the future counts as one of now. The sums as of the newest pair, which no half-life can
-// make underflow; then as of now.
+// A click of the future counts as one of now. The sums as of the newest pair, which no half-life
+// can make underflow; then as of now.
 void score_pairs(RelatedWorkspace& w, double now, double half_life) {
     double newest = std::numeric_limits<double>::lowest();
     for (feed::Click& pair : w.pairs) {

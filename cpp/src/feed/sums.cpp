@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kLargest = std::numeric_limits<double>::max();
-constexpr double kStay = 16;             // half-lives that a sum may be ahead of its time
+constexpr double kStay = 16;              // half-lives that a sum may be ahead of its time
 constexpr double kClearly = 1 - 0x1p-30;  // what rounding makes differ is alike
 
 }  // namespace
@@ -73,8 +73,7 @@ void Sums::add(double time, double weight, double half_life) {
         return;
     }
     if (size_ < kMost) {
-        std::copy_backward(sums_.begin() + place, sums_.begin() + size_,
-                           sums_.begin() + size_ + 1);
+        std::copy_backward(sums_.begin() + place, sums_.begin() + size_, sums_.begin() + size_ + 1);
         sums_[place] = click;
         ++size_;
         return;

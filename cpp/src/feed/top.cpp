@@ -71,8 +71,7 @@ void tell_apart(TopWorkspace& w, double now, double half_life) {
     const double base = newest_until(now, w.counts);
     for (std::size_t e = 0; e < w.counts.size(); ++e) {
         if (!feed::vanishes(w.lists.scores[e])) continue;
-        w.lists.strengths[e] =
-            feed::key_of_log2(w.counts[e].sums.log2_at(now, base, half_life));
+        w.lists.strengths[e] = feed::key_of_log2(w.counts[e].sums.log2_at(now, base, half_life));
     }
 }
 
