@@ -155,7 +155,7 @@ def times(x: object, name: str, n: int) -> F64:
         return x  # type: ignore[return-value]
     try:
         return numbers(_times_as_numbers(x, name, n), name, n)
-    except _times.NotATime as error:
+    except _times.NotATimeError as error:
         raise ValueError(f"{name}: expected {n} times, got {error}") from None
 
 
@@ -171,7 +171,7 @@ def moment(x: object, name: str) -> float:
     """Coerce a number, or a point in time as seconds since 1970, to a finite float."""
     try:
         value = real(_times.seconds_since_1970(x) if _times.is_moment(x) else x, name)
-    except _times.NotATime as error:
+    except _times.NotATimeError as error:
         raise ValueError(f"{name}: expected a finite time, got {error}") from None
     if not np.isfinite(value):
         raise ValueError(f"{name}: expected a finite time, got {value}")
@@ -182,7 +182,7 @@ def duration(x: object, name: str) -> float:
     """Coerce a number, or a duration as seconds, to a finite float > 0."""
     try:
         value = real(_times.seconds(x) if _times.is_duration(x) else x, name)
-    except _times.NotATime as error:
+    except _times.NotATimeError as error:
         raise ValueError(f"{name}: expected a finite number > 0, got {error}") from None
     if not 0 < value < np.inf:
         raise ValueError(f"{name}: expected a finite number > 0, got {value}")

@@ -16,7 +16,7 @@ _SECOND = datetime.timedelta(seconds=1)
 _MOST_MONTHS = 1 << 56
 
 
-class NotATime(ValueError):
+class NotATimeError(ValueError):
     """Says what came, for the message."""
 
 
@@ -33,7 +33,7 @@ def is_duration(x: object) -> bool:
 def seconds_since_1970(x: Any) -> float:
     """Convert one point in time; without a zone it is UTC, a date its midnight."""
     if _is_nat(x):
-        raise NotATime("NaT")
+        raise NotATimeError("NaT")
     if isinstance(x, np.datetime64):
         return float(column(np.asarray(x)))
     if hasattr(x, "to_numpy"):  # a Timestamp of pandas, with a zone in UTC
@@ -49,16 +49,18 @@ def seconds_since_1970(x: Any) -> float:
 def seconds(x: Any) -> float:
     """Convert one duration."""
     if _is_nat(x):
-        raise NotATime("NaT")
+        raise NotATimeError("NaT")
     if not isinstance(x, np.timedelta64) and hasattr(x, "to_numpy"):  # a Timedelta of pandas
         x = x.to_numpy()
     if isinstance(x, datetime.timedelta):
         return x / _SECOND
     unit = np.datetime_data(x.dtype)[0]
     if unit in ("M", "Y"):
-        raise NotATime(f"a timedelta64 of {'months' if unit == 'M' else 'years'}, of no length")
+        raise NotATimeError(
+            f"a timedelta64 of {'months' if unit == 'M' else 'years'}, of no length"
+        )
     if unit == "generic":
-        raise NotATime("a timedelta64 without a unit")
+        raise NotATimeError("a timedelta64 without a unit")
     return float(_exact(x.astype(np.int64), x.dtype))
 
 
@@ -66,7 +68,7 @@ def column(a: npt.NDArray[Any]) -> F64:
     """Convert datetime64 of any unit; NaT becomes NaN."""
     unit, step = np.datetime_data(a.dtype)
     if unit == "generic":
-        raise NotATime("datetime64 without a unit")
+        raise NotATimeError("datetime64 without a unit")
     missing = np.isnat(a)
     counts = np.where(missing, 0, a.astype(np.int64))
     if unit in ("M", "Y"):
@@ -88,7 +90,7 @@ def objects(x: npt.NDArray[Any]) -> F64 | None:
         elif is_moment(value):
             found[i] = seconds_since_1970(value)
         else:
-            raise NotATime(f"{type(value).__name__} among points in time at place {i}")
+            raise NotATimeError(f"{type(value).__name__} among points in time at place {i}")
     return found
 
 

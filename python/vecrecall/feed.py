@@ -64,15 +64,19 @@ class ClusterFeed:
 
     An item's count is kept as of a time near its latest click and decayed from there when it is
     looked at (forward decay: Cormode, Shkapenyuk, Srivastava and Xu, 2009), so nothing is rescanned
-    as time goes by. To tell clicks of the future from others there are four such sums an item: of
-    clicks at more than four different times those that are close to each other are added up, where
-    that can cost least. A sum whose newest click is in the future counts as of that click, so a
-    score is never above the formula, nor below it if no click is later than ``now``, or if the
-    item's clicks have four different times at most. Other items and clusters are as they were. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
-    within 1e-13 of themselves, however many the clicks. Differences of less than 1e-11 may not
-    count when the weakest item is looked for. There, clicks that are later than the cluster's others
-    by more than 16 half-lives count as if they had come with the others; eight in a row, or a
-    silence of thousands of half-lives, make a full cluster look at all its counts once.
+    as time goes by. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
+    within 1e-13 of themselves, however many the clicks.
+
+    To tell clicks of the future from others there are four such sums an item: of clicks at more
+    than four different times those close to each other are added up, where that can cost least. A
+    sum whose newest click is in the future counts as of that click. So a score is never above the
+    formula; it is the formula if no click of the item is later than ``now``, or if they have four
+    different times at most. Other items and clusters have the scores that they had.
+
+    Differences of less than 1e-11 may not count when the weakest item is looked for. There, a click
+    that is later than the cluster's others by more than 16 half-lives counts as if it had come with
+    them, unless eight such clicks come in a row; these, or a silence of thousands of half-lives,
+    make a full cluster look at all its counts once.
 
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
