@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -131,6 +132,7 @@ GOOD = [f"u,{item},{item}" for item in range(10)]
         (["user,item,time", *GOOD[:9]], "no user has 10 different items"),
         (["user,item,time", 'u,"1'], "log.csv"),
         (["user,item,time", "u,1,1,1,1", *GOOD, "1,1,1,1,1,1,1"], "log.csv"),
+        (["user,item,time", *(f"{line}," for line in GOOD)], "no longer than the header"),
     ],
 )
 def test_bad_files(
@@ -146,16 +148,26 @@ def test_bad_files(
 @pytest.mark.usefixtures("demo_packages")
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("log.csv", b"\xff\xfe\x00user"), ("log.parquet", b"not parquet"), ("log.txt", b"")],
+    [
+        ("log.csv", b"\xff\xfe\x00user"),
+        ("log.parquet", b"not parquet"),
+        *((f"log.{packed}", b"user,item,time") for packed in ("csv.gz", "TSV.GZ", "csv.xz")),
+        ("log.csv.bz2", b"user,item,time"),
+        ("log.csv.gz", gzip.compress(b"user,item,time\n" + bytes(range(256)) * 9)[:40]),
+        *((name, b"") for name in ("log.txt", "log.gz", "csv", "log.csv.zip", "log.parquet.gz")),
+    ],
 )
 def test_files_of_another_kind(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, content: bytes
 ) -> None:
-    if name.endswith("parquet"):
+    if name.endswith(".parquet"):
         pytest.importorskip("pyarrow", reason="needs pyarrow")
     path = tmp_path / name
     path.write_bytes(content)
-    assert str(path) in refused(capsys, ["demo", "--data", str(path)])
+    message = refused(capsys, ["demo", "--data", str(path)])
+    assert str(path) in message
+    if not content:
+        assert all(taken in message for taken in (".csv", ".tsv", ".gz", ".parquet", ".pq"))
 
 
 @pytest.mark.usefixtures("demo_packages")

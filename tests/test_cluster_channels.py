@@ -97,8 +97,8 @@ def test_cluster_feed(seed: int, users: int, k: int, several: bool, any_seen: bo
     plain.observe(*clicks)
     now = 32.0
     pairs = [
-        [(item, oracle.f32(float(s))) for item, s in plain.counts(cluster, now).items()]
-        for cluster in plain.clusters
+        [(item, oracle.f32(float(s))) for item, s in plain.top(cluster, now).items()]
+        for cluster in range(N)
     ]
     clusters = some(rng, users, np.arange(-1, N), 3 if several else 1)
     seen = some(rng, users, np.arange(20), 10) if any_seen else [[]] * users

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -169,6 +172,80 @@ def test_titles_are_never_missing_or_ambiguous(tmp_path: Path) -> None:
     ]
     found = load(write(tmp_path / "log.csv", rows, COLUMNS[:4]))
     assert found.titles == ["Same [1]", "Same [2]", "item 3", "NA", "Other"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["7", "0", "-5", "12", "9223372036854775807"], int),
+        (["7", "007"], str),
+        (["7", "+7", "8"], str),
+        (["7", " 7", "7 "], str),
+        (["7", "7.0", "7e0"], str),
+        (["1000", "1e3"], str),
+        (["1_0", "10"], str),
+        (["-0", "0"], str),
+        (["9223372036854775808", "1"], str),
+        (["NA", "null", "nan", "None", "N/A"], str),
+        (["True", "true", "TRUE", "1"], str),
+        (["\u0667", "7"], str),
+        (["0x10", "16"], str),
+        (["2020-01-01", "20200101"], str),
+        (["inf", "Infinity"], str),
+    ],
+)
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_labels_stay_as_written(
+    tmp_path: Path, names: list[str], expected: type, column: str
+) -> None:
+    if column == "item":
+        others = (
+            ["1" * n for n in range(1, 14)] if expected is int else [f"x{n}" for n in range(13)]
+        )
+        rows = [("u", name, n, "", "") for n, name in enumerate([*names, *others])]
+        found = load(write(tmp_path / "log.csv", rows, COLUMNS[:3]))
+        assert len({*found.items, *(name for name, _ in found.held_out_labels[0])}) == len(
+            {*names, *others}
+        )
+        assert set(map(expected, names)) <= {*found.items}
+    else:
+        rows = [(name, f"i{n}", n, "", "") for name in names for n in range(12)]
+        found = load(write(tmp_path / "log.csv", rows, COLUMNS[:3]))
+        assert sorted(found.users) == sorted(map(expected, names))
+        assert found.repeats == 0
+
+
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.CSV", "LOG.Csv.GZ", "a.csv.bz2", "a.csv.xz"])
+def test_packed_and_upper_case_names(tmp_path: Path, dataset: Dataset, name: str) -> None:
+    plain = write(tmp_path / "plain.csv", synthetic()).read_bytes()
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    (tmp_path / name).write_bytes(pack.get(name.lower().rsplit(".", 1)[1], bytes)(plain))
+    assert _same(load(tmp_path / name), dataset)
+
+
+@pytest.mark.parametrize("name", ["log.tsv", "log.TSV", "log.tsv.gz"])
+def test_tabs(tmp_path: Path, dataset: Dataset, name: str) -> None:
+    rows = [COLUMNS, *synthetic()]
+    text = "".join("\t".join(map(str, row)) + "\n" for row in rows).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    assert _same(load(tmp_path / name), dataset)
+
+
+def test_upper_case_parquet(tmp_path: Path, dataset: Dataset) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "LOG.PARQUET"
+    pd.DataFrame(synthetic(), columns=list(COLUMNS)).to_parquet(path)
+    assert _same(load(path), dataset)
+
+
+def _same(a: Dataset, b: Dataset) -> bool:
+    return (a.users, a.items, a.titles, a.tags) == (b.users, b.items, b.titles, b.tags) and all(
+        x.tobytes() == y.tobytes()
+        for name in ("histories", "held_out", "times")
+        for x, y in zip(getattr(a, name), getattr(b, name), strict=True)
+    )
 
 
 def test_parquet_gives_what_csv_gives(tmp_path: Path, dataset: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import vecrecall as vr
-from vecrecall import _folders
+from vecrecall import _coerce, _folders
 
 BAD = (TypeError, ValueError)
 NAN, INF = math.nan, math.inf
@@ -53,8 +54,10 @@ def test_any_order_of_arrival() -> None:
     assert ranked(feed_of((1, 20), (1, 10), (1, 0)), 20) == [(1, 1.75)]
 
 
-def test_the_future_counts_more() -> None:
-    assert ranked(feed_of((1, 0), (2, 10)), 0) == [(2, 2.0), (1, 1.0)]
+def test_a_click_of_the_future_counts_as_one_of_now() -> None:
+    feed = feed_of((1, 0), (2, 10), (2, 5), (3, -10))
+    assert ranked(feed, 0) == [(2, 2.0), (1, 1.0), (3, 0.5)]
+    assert ranked(feed, 10) == [(2, pytest.approx(1 + 2**-0.5)), (1, 0.5), (3, 0.25)]
 
 
 def test_ties_go_by_id() -> None:
@@ -138,8 +141,9 @@ def test_the_largest_times_and_counts() -> None:
     assert ranked(feed, big) == [(2, 1.0), (1, 0.5)]
     feed = vr.ClusterFeed(1, half_life=1, capacity=2)
     feed.observe([0] * 3, [1, 1, 2], [0, 0, 0], weights=[big, big, 1])
-    assert ranked(feed, 0) == [(1, INF), (2, 1.0)]
-    assert ranked(feed, -5000) == [(1, INF), (2, INF)]
+    largest = float(np.finfo(np.float32).max)
+    assert ranked(feed, 0) == [(1, largest), (2, 1.0)]
+    assert ranked(feed, -5000) == [(1, largest), (2, 1.0)]
 
 
 def test_one_click_from_the_far_future_does_not_spoil_what_is_dropped() -> None:
@@ -152,10 +156,101 @@ def test_datetimes() -> None:
     assert feed.half_life == 120
     times = np.array(["2024-01-01T00:00:00.000", "2024-01-01T00:02:00.500"], "M8[ms]")
     feed.observe([0, 0], [1, 2], times)
-    expected = [(2, pytest.approx(2 ** (0.5 / 120))), (1, 0.5)]
+    expected = [(2, 1.0), (1, 0.5)]
     assert ranked(feed, np.datetime64("2024-01-01T00:02")) == expected  # type: ignore[arg-type]
     seconds = np.datetime64("2024-01-01T00:02").astype("M8[s]").astype(np.int64)
     assert ranked(feed, int(seconds)) == expected
+
+
+NOON = datetime.datetime(2024, 1, 1, 12, 0, 0, 250_000)
+ZONE = datetime.timezone(datetime.timedelta(hours=-5))
+NOON_SECONDS = 1_704_110_400.25
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (NOON, NOON_SECONDS),  # UTC, as datetime64
+        (NOON.replace(tzinfo=datetime.timezone.utc), NOON_SECONDS),
+        (NOON.replace(tzinfo=ZONE), NOON_SECONDS + 5 * 3600),
+        (NOON.date(), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64(NOON), NOON_SECONDS),
+        (np.datetime64("2024-01"), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64("2024"), NOON_SECONDS - 12 * 3600 - 0.25),
+        (np.datetime64(2**63 - 1, "as"), 2**63 / 1e18),
+        (np.datetime64(-(2**63) + 1, "ns"), -(2**63) / 1e9),
+        (np.datetime64(2**62, "W"), 2.0**62 * 604800),
+        (np.datetime64(2**62, "M"), 2.0**62 * 2_629_746),
+        (np.datetime64(-(2**62), "Y"), -(2.0**62) * 31_556_952),
+        (np.datetime64(7, "25s"), 175.0),
+    ],
+)
+def test_points_in_time(now: Any, expected: float) -> None:
+    assert _coerce.moment(now, "now") == pytest.approx(expected, rel=1e-15)
+    found = _coerce.times([now, now], "times", 2)
+    assert found.tolist() == [_coerce.moment(now, "now")] * 2
+    column = np.empty(2, object)
+    column[:] = [now, now]
+    assert _coerce.times(column, "times", 2).tolist() == found.tolist()
+
+
+def test_points_in_time_of_pandas() -> None:
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    texts = ["2024-01-01T12:00:00.250", "2024-07-01T00:00:00.000"]
+    naive = pd.DatetimeIndex(texts)
+    utc = naive.as_unit("ns").tz_localize("UTC")
+    seconds = [NOON_SECONDS, 1_719_792_000.0]
+    berlin = utc.tz_convert("Europe/Berlin")
+    for times in (naive, utc, berlin, pd.Series(naive), pd.Series(berlin), list(berlin),
+                  berlin.to_numpy(object), pd.Series(berlin).astype("category")):  # fmt: skip
+        assert _coerce.times(times, "times", 2).tolist() == seconds
+    for moment, wanted in zip(berlin, seconds, strict=True):
+        assert _coerce.moment(moment, "now") == wanted
+    for bad in ([NOON, pd.NaT], [pd.NaT, pd.NaT], pd.Series(utc).where([True, False])):
+        assert np.isnan(_coerce.times(bad, "times", 2)[1])
+    assert _coerce.duration(pd.Timedelta("90min"), "half_life") == 5400
+    assert _coerce.duration(pd.Timedelta(1, "ns"), "half_life") == 1e-9
+    for nat in (pd.NaT, pd.NA):
+        raises(lambda nat=nat: _coerce.moment(nat, "now"), "now", "NaT")
+        raises(lambda nat=nat: _coerce.duration(nat, "poll"), "poll", "NaT")
+
+
+def test_times_of_arrow() -> None:
+    pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    aware = [NOON.replace(tzinfo=datetime.timezone.utc)] * 2
+    for kind in (pa.timestamp("us"), pa.timestamp("ms", "UTC")):
+        times = pa.array(aware, type=kind)
+        assert _coerce.times(times, "times", 2).tolist() == [NOON_SECONDS] * 2
+        assert _coerce.times(pa.chunked_array([times]), "times", 2).tolist() == [NOON_SECONDS] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.timedelta64(1, "M"), ["months"]),
+        (np.timedelta64(1, "Y"), ["years"]),
+        (np.timedelta64(1), ["unit"]),
+        (np.timedelta64("NaT", "s"), ["NaT"]),
+        (datetime.timedelta(0), ["0.0"]),
+        (datetime.timedelta(hours=-1), ["-3600.0"]),
+        (NOON, ["datetime"]),
+    ],
+)
+def test_durations_of_no_use(value: Any, words: list[str]) -> None:
+    raises(lambda: _coerce.duration(value, "half_life"), "half_life", *words)
+
+
+@pytest.mark.parametrize("times", [[NOON, None], [NOON, 5.0], [NOON, datetime.timedelta(1)]])
+def test_mixed_times(times: list[Any]) -> None:
+    raises(lambda: _coerce.times(times, "times", 2), "times", "place 1")
+
+
+def test_a_feed_by_datetimes() -> None:
+    feed = vr.ClusterFeed(1, half_life=datetime.timedelta(hours=1), capacity=5)
+    feed.observe([0, 0], [1, 2], [NOON, NOON.replace(tzinfo=ZONE)])
+    assert ranked(feed, NOON + datetime.timedelta(hours=2)) == [(2, 1.0), (1, 0.25)]  # type: ignore[arg-type]
+    channel = vr.channels.ClusterFeedChannel(feed, now=NOON)
+    assert channel.recall(vr.RequestBatch(clusters=[[0]]), 1).scores.tolist() == [[1.0]]
 
 
 def test_related_by_hand() -> None:
@@ -193,6 +288,118 @@ def test_unknown_users_only_count() -> None:
     feed.observe([0, 0, 0], [1, 2, 3], [0, 0, 0], users=[-1, -1, 4])
     assert feed.related([0], [1], 1, 0).counts.tolist() == [0]
     assert len(ranked(feed, 0)) == 3
+
+
+# --- clocks that are wrong
+
+HOUR, WEEK, T = 3600.0, 7 * 86400.0, 1.7e9
+
+
+def example_feed(**how: Any) -> vr.ClusterFeed:
+    feed = vr.ClusterFeed(2, **{"half_life": HOUR, "capacity": 100, **how})
+    feed.observe([0, 0, 1], [1, 2, 3], [T - 60, T - 90, T - 30], users=[1, 1, 2])
+    return feed
+
+
+@pytest.mark.parametrize("ahead", [WEEK, 128 * HOUR, 1000 * T, 1e300])
+def test_a_click_ahead_does_not_silence_a_channel(ahead: float) -> None:
+    feed = example_feed()
+    feed.observe([0], [9], [T + ahead])
+    scores = feed.top([0], 3, T).scores[0]
+    np.testing.assert_allclose(scores, [1, 2 ** (-1 / 60), 2 ** (-1 / 40)], rtol=1e-6)
+    popular = vr.SearchResult(
+        np.array([[7, 8]] * 2), np.array([[2, 1]] * 2, np.float32), np.array([2, 2], np.int32)
+    )
+    channel = vr.channels.ClusterFeedChannel(feed, now=T)
+    batch = vr.RequestBatch(clusters=[[0], [1]])
+    merged = vr.merge({"feed": channel.recall(batch, 3), "popular": popular}, 3, vr.policies.RRF())
+    assert merged.ids.tolist() == [[7, 9, 1], [3, 7, 8]]
+
+
+def test_a_click_ahead_decays_once_its_time_has_come() -> None:
+    feed = example_feed()
+    feed.observe([0, 0], [9, 1], [T + WEEK] * 2)
+    assert ranked(feed, T) == [(1, pytest.approx(1 + 2 ** (-1 / 60))), (9, 1.0),
+                               (2, pytest.approx(2 ** (-1 / 40)))]  # fmt: skip
+    assert ranked(feed, T + WEEK)[:2] == [(1, 1.0), (9, 1.0)]
+    assert ranked(feed, T + WEEK + HOUR)[:2] == [(1, 0.5), (9, 0.5)]
+
+
+def test_clicks_ahead_in_any_order(rng: np.random.Generator) -> None:
+    clicks = [(1, -60), (1, WEEK), (1, 999 * T), (1, -500), (2, 30), (2, 5), (2, -9), (3, WEEK)]
+    wanted = None
+    for _ in range(20):
+        order = rng.permutation(len(clicks))
+        feed = feed_of(*((clicks[i][0], T + clicks[i][1]) for i in order), half_life=HOUR)
+        found = [
+            feed.top([0], 3, now).scores.tolist() + feed.top([0], 3, now).ids.tolist()
+            for now in (T - 600, T, T + 6, T + 2 * WEEK, 2e12)
+        ]
+        wanted = wanted or found
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_busy_item_keeps_its_count_beside_any_number_of_clicks_ahead(
+    rng: np.random.Generator,
+) -> None:
+    """Of 3000 clicks an hour on one item one in a hundred is ahead by anything up to years."""
+    n = 9000
+    times = T - np.sort(rng.random(n))[::-1] * 3 * HOUR
+    wrong = rng.random(n) < 0.01
+    ahead = np.exp(rng.uniform(np.log(10 * HOUR), np.log(T * 1000), n))
+    feed = vr.ClusterFeed(1, half_life=HOUR, capacity=3)
+    feed.observe(np.zeros(n, np.int64), np.ones(n, np.int64), times + wrong * ahead)
+    ordinary = (2 ** ((times[~wrong] - T) / HOUR)).sum()
+    ((_, score),) = ranked(feed, T)
+    assert 0.99 * ordinary <= score <= (ordinary + wrong.sum()) * (1 + 1e-6)
+
+
+def test_clicks_ahead_do_not_push_others_out(rng: np.random.Generator) -> None:
+    """A full cluster forgets items that only a wrong clock has clicked, as it forgets others."""
+    feed = vr.ClusterFeed(1, half_life=HOUR, capacity=50)
+    feed.observe([0] * 10, range(10), T + np.arange(10))
+    for i in range(100):  # among clicks of the present
+        feed.observe([0, 0], [1000 + i, i % 10], [T * 1000 + i, T + 10 + i])
+    later = T + 3 * HOUR
+    feed.observe([0] * 60, range(100, 160), later + np.arange(60))
+    held = {item for item, _ in ranked(feed, later + 60, k=50)}
+    assert not held & set(range(1000, 1100))
+    assert held >= set(range(120, 160))
+
+
+def test_other_clusters_and_items_keep_their_bits() -> None:
+    a, b = example_feed(), example_feed()
+    b.observe([0] * 30, [9] * 30, T * 1000 + np.arange(30.0))
+    for feed in (a, b):
+        feed.observe([0, 1, 0], [1, 3, 2], [T, T + 1, T + 2])
+    assert_same_bits(a.top([1], 5, T), *b.top([1], 5, T))
+    assert_same_bits(a.top([0], 5, T), *b.top([0], 5, T, exclude=[[9]]))
+
+
+def test_a_clock_that_is_right_after_all() -> None:
+    """After a long silence all clicks are far ahead of what was there."""
+    feed = feed_of(*((i, 0.0) for i in range(5)), half_life=1, capacity=5)
+    feed.observe([0] * 30, [i % 5 + 10 for i in range(30)], [1000.0 + i for i in range(30)])
+    assert {i for i, _ in ranked(feed, 1030)} == set(range(10, 15))
+
+
+def test_related_takes_a_click_of_the_future_as_one_of_now() -> None:
+    feed = example_feed()
+    feed.observe([0, 0], [1, 9], [T + WEEK, T - HOUR], users=[3, 3])
+    r = feed.related([0], [1], 3, T)
+    assert r.ids.tolist() == [[9, 2, -1]]
+    np.testing.assert_allclose(r.scores[0, :2], [1, 2 ** (-1 / 60)], rtol=1e-6)
+
+
+def test_clicks_ahead_on_disk(tmp_path: Path) -> None:
+    feed = example_feed(capacity=2)
+    feed.observe([0, 0, 1], [9, 2, 9], [T + WEEK, T + 5, T * 1000])
+    feed.save(tmp_path)
+    loaded = vr.ClusterFeed.load(tmp_path)
+    for each in (feed, loaded):
+        each.observe([0, 1, 1], [4, 5, 6], [T + 9, T + 9, T + WEEK])
+    assert_equal_feeds(feed, loaded)
 
 
 # --- against the oracle
@@ -294,13 +501,16 @@ def test_a_million_clicks_on_one_item(weight: float) -> None:
     times = 1.7e9 + np.arange(n, dtype=np.float64)
     feed.observe(np.zeros(n, np.int64), np.zeros(n, np.int64), times, weights=np.full(n, weight))
     state = feed._core.state()
-    kept = Decimal(float(state["values"][0])) + Decimal(float(state["rests"][0]))
+    sums = zip(*(state[name].tolist() for name in ("values", "rests", "times")), strict=True)
     with localcontext() as context:
         context.prec = 50
         factor = Decimal(2) ** (-1 / Decimal(half_life))
         expected = Decimal(weight) * (1 - factor**n) / (1 - factor)
-        age = (Decimal(float(times[-1])) - Decimal(float(state["times"][0]))) / Decimal(half_life)
-        assert abs(kept * Decimal(2) ** -age / expected - 1) < Decimal("1e-13")
+        kept = Decimal(0)
+        for value, rest, time in sums:
+            age = (Decimal(float(times[-1])) - Decimal(time)) / Decimal(half_life)
+            kept += (Decimal(value) + Decimal(rest)) * Decimal(2) ** -age
+        assert abs(kept / expected - 1) < Decimal("1e-13")
 
 
 def test_batches_do_not_matter(rng: np.random.Generator) -> None:
@@ -474,6 +684,11 @@ def test_what_is_no_feed(tmp_path: Path) -> None:
         ("times", lambda a: a[:-1]),
         ("keys", lambda a: a[:-1]),
         ("bases", lambda a: a[:-1]),
+        ("presents", lambda a: a * np.nan),
+        ("others", lambda a: a[:-1]),
+        ("against", lambda a: a[:-1]),
+        ("sum_offsets", lambda a: a[:-1]),
+        ("newest", lambda a: a * np.inf),
         ("item_offsets", lambda a: a[::-1].copy()),
         ("item_offsets", lambda a: a * 0),
         ("user_offsets", lambda a: a + 1),

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+from vecrecall import _core, _times
 from vecrecall._arrays import as_array, beyond_int64, described
 from vecrecall._row_input import ascending, flattened, is_flat
 from vecrecall.ragged import Ragged
@@ -153,39 +153,43 @@ def weights(x: object, name: str, n: int) -> F64:
 
 
 def times(x: object, name: str, n: int) -> F64:
-    """Coerce numbers, or datetime64 as seconds since 1970, to float64 of length n.
+    """Coerce numbers, or points in time as seconds since 1970, to float64 of length n.
 
     Values are not looked at, but for NaT, which becomes NaN.
     """
     if _is_ready(x, np.float64) and x.shape == (n,):  # type: ignore[attr-defined]  # an array then
         return x  # type: ignore[return-value]
+    try:
+        return numbers(_times_as_numbers(x, name, n), name, n)
+    except _times.NotATimeError as error:
+        raise ValueError(f"{name}: expected {n} times, got {error}") from None
+
+
+def _times_as_numbers(x: object, name: str, n: int) -> object:
     a = as_array(x, name, f"{n} times")
-    return numbers(_seconds(a, "datetime64[s]") if a.dtype.kind == "M" else x, name, n)
-
-
-def _seconds(a: npt.NDArray[Any], unit: str) -> F64:
-    """Convert datetime64 or timedelta64 to seconds; what is finer than a second is kept."""
-    whole = a.astype(unit)
-    rest = (a - whole) / np.timedelta64(1, "s")
-    counts = np.where(np.isnat(a), np.nan, whole.astype(np.int64))
-    return np.asarray(counts + rest, np.float64)
+    if a.dtype.kind == "M":
+        return _times.column(a)
+    found = _times.objects(a) if a.dtype.kind == "O" and a.ndim == 1 else None
+    return x if found is None else found
 
 
 def moment(x: object, name: str) -> float:
-    """Coerce a number, or a datetime64 as seconds since 1970, to a finite float."""
-    if isinstance(x, np.datetime64):
-        x = float(_seconds(np.asarray(x), "datetime64[s]"))
-    value = real(x, name)
+    """Coerce a number, or a point in time as seconds since 1970, to a finite float."""
+    try:
+        value = real(_times.seconds_since_1970(x) if _times.is_moment(x) else x, name)
+    except _times.NotATimeError as error:
+        raise ValueError(f"{name}: expected a finite time, got {error}") from None
     if not np.isfinite(value):
         raise ValueError(f"{name}: expected a finite time, got {value}")
     return value
 
 
 def duration(x: object, name: str) -> float:
-    """Coerce a number, or a timedelta64 as seconds, to a finite float > 0."""
-    if isinstance(x, np.timedelta64):
-        x = float(x / np.timedelta64(1, "s"))
-    value = real(x, name)
+    """Coerce a number, or a duration as seconds, to a finite float > 0."""
+    try:
+        value = real(_times.seconds(x) if _times.is_duration(x) else x, name)
+    except _times.NotATimeError as error:
+        raise ValueError(f"{name}: expected a finite number > 0, got {error}") from None
     if not 0 < value < np.inf:
         raise ValueError(f"{name}: expected a finite number > 0, got {value}")
     return value

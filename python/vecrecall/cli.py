@@ -37,8 +37,10 @@ of: pip install "vecrecall[demo]"
 """
 
 _DATA = """\
-a CSV or Parquet file (.csv, .parquet, .pq) with the columns user, item, time (a number or an ISO
-8601 date) and perhaps title and tags (separated by |); default: MovieLens latest-small
+a table of text (.csv, or .tsv with tabs; perhaps packed: .gz, .bz2, .xz) or Parquet (.parquet, .pq)
+with the columns user, item, time (a number or an ISO 8601 date) and perhaps title and tags
+(separated by |); users and items are named as written, "007" is not "7"; default: MovieLens
+latest-small
 """
 
 _BENCH = """\

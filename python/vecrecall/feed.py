@@ -1,6 +1,8 @@
 """What is clicked in a cluster right now, and what its users click together."""
 
+import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,8 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core, _folders
 from vecrecall.ragged import RaggedLike
 from vecrecall.results import SearchResult
+
+Time: TypeAlias = float | np.datetime64 | datetime.date
 
 _KIND = "ClusterFeed"
 _OPTIONS = ("n_clusters", "half_life", "capacity", "history", "max_users")
@@ -17,16 +21,18 @@ class ClusterFeed:
     """Clicks as they come, counted in each cluster, old ones less than new ones.
 
     The score of an item in a cluster at the time ``now`` is the sum over its clicks there of
-    ``weight * 2 ** (-(now - time) / half_life)``. It does not depend on the order in which clicks
-    arrive. A click of the future (``time > now``) counts more than its weight, by the same formula.
+    ``weight * 2 ** (-max(now - time, 0) / half_life)``: a click of the future (``time > now``), of
+    a clock that is wrong or a time in milliseconds, counts as one of now until its time has come,
+    and decays from then on. Scores do not depend on the order in which clicks arrive; the notes say
+    what is kept of an item with many clicks of the future.
 
     Parameters
     ----------
     n_clusters : int
         Clusters are 0 to ``n_clusters - 1``.
-    half_life : float or timedelta64
+    half_life : float, timedelta64, timedelta or pandas.Timedelta
         After this time a click counts half; in the unit of the times, in seconds where these are
-        datetime64. Finite, > 0.
+        no numbers. Finite, > 0; timedelta64 of months or years have no length.
     capacity : int
         Most items that a cluster counts. A new item in a full cluster takes the place of the one
         with the lowest score, of several such the one with the highest id; should the lost item be
@@ -48,7 +54,7 @@ class ClusterFeed:
 
     Notes
     -----
-    Memory: about 100 bytes for each of `capacity` items and ``50 + 26 * history`` bytes for each of
+    Memory: about 200 bytes for each of `capacity` items and ``50 + 26 * history`` bytes for each of
     `max_users` users, in each cluster, taken as they come.
 
     Any number of threads may call `top` and `related` while another calls `observe`. A reader sees
@@ -59,9 +65,20 @@ class ClusterFeed:
     An item's count is kept as of a time near its latest click and decayed from there when it is
     looked at (forward decay: Cormode, Shkapenyuk, Srivastava and Xu, 2009), so nothing is rescanned
     as time goes by. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
-    within 1e-13 of themselves, however many the clicks. Differences of less than 1e-11 may not
-    count when the weakest item is looked for. Clicks of one cluster that lie more than 4096
-    half-lives apart make it look at all its counts once: times in a wrong unit are slow.
+    within 1e-13 of themselves, however many the clicks.
+
+    To tell clicks of the future from others there are four such sums an item: of clicks at more
+    than four different times those close to each other are added up, where that can cost least. A
+    sum whose newest click is in the future counts as of that click. So a score is never above the
+    formula; it is the formula if no click of the item is later than ``now``, or if they have four
+    different times at most. Other items and clusters have the scores that they had.
+
+    Differences of less than 1e-11 may not count when the weakest item is looked for. There, a click
+    that is later than the cluster's others by more than 16 half-lives counts as if it had come with
+    them, unless eight such clicks come in a row; these, or a silence of thousands of half-lives,
+    make a full cluster look at all its counts once.
+
+    Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
     batch under way those taken so far.
@@ -80,7 +97,7 @@ class ClusterFeed:
         self,
         n_clusters: int,
         *,
-        half_life: float | np.timedelta64,
+        half_life: float | np.timedelta64 | datetime.timedelta,
         capacity: int,
         history: int = 20,
         max_users: int = 10_000,
@@ -109,8 +126,9 @@ class ClusterFeed:
         clusters : array_like of int, shape (n,)
         items : array_like of int, shape (n,)
             Ids >= 0.
-        times : array_like of float, int or datetime64, shape (n,)
-            Finite, in any unit and any order; datetime64 becomes seconds since 1970.
+        times : array_like of float, int or points in time, shape (n,)
+            Finite, in any unit and any order. Points in time (datetime64, datetime, date, those of
+            pandas) become seconds since 1970; they are UTC where they have no zone.
         users : array_like of int, shape (n,), optional
             Ids >= 0; -1 where the user is unknown. Needed for `related`.
         weights : array_like of float or int, shape (n,), optional
@@ -146,7 +164,7 @@ class ClusterFeed:
         self,
         clusters: npt.ArrayLike,
         k: int,
-        now: float | np.datetime64,
+        now: Time,
         *,
         exclude: RaggedLike | None = None,
         threads: int | None = None,
@@ -159,8 +177,8 @@ class ClusterFeed:
             One list each.
         k : int
             List length, >= 1.
-        now : float or datetime64
-            The time as of which clicks are counted; finite.
+        now : float, datetime64, datetime or pandas.Timestamp
+            The time as of which clicks are counted; finite. UTC where it has no zone.
         exclude : ragged of int, n rows, optional
             Ids that a list must not have. Unknown ids are ignored. The lists stay full.
         threads : int, optional
@@ -199,15 +217,15 @@ class ClusterFeed:
         clusters: npt.ArrayLike,
         items: npt.ArrayLike,
         k: int,
-        now: float | np.datetime64,
+        now: Time,
         *,
         threads: int | None = None,
     ) -> SearchResult:
         """List the items that the users of a cluster clicked who also clicked a given item.
 
         The score of item ``b`` for item ``a`` is the sum over the users who have both in their
-        history in the cluster, of ``weight * 2 ** (-(now - time) / half_life)`` of the later of
-        the two clicks. It is the same for ``a`` and ``b`` exchanged. An item that a user clicks
+        history in the cluster, of ``weight * 2 ** (-max(now - time, 0) / half_life)`` of the later
+        of the two clicks. It is the same for ``a`` and ``b`` exchanged. An item that a user clicks
         again counts with its latest click.
 
         Parameters
@@ -217,8 +235,8 @@ class ClusterFeed:
             Ids >= 0; an item that no remembered user has clicked gets an empty list.
         k : int
             List length, >= 1.
-        now : float or datetime64
-            Finite.
+        now : float, datetime64, datetime or pandas.Timestamp
+            Finite, as for `top`.
         threads : int, optional
             Most threads to use; default `get_num_threads`.
 

@@ -1,5 +1,6 @@
 """The newest version of a saved index, served while the next one is made."""
 
+import datetime
 import hashlib
 import logging
 import os
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple
 from weakref import WeakSet
 
+import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce
@@ -47,7 +49,7 @@ class Served:
     load : callable, optional
         Called as ``load(path, mmap=mmap, verify=verify)``, returns a `FlatIndex`; default
         `FlatIndex.load`.
-    poll : float, optional
+    poll : float, timedelta64, timedelta or pandas.Timedelta, optional
         Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
     check : callable, optional
         Called as ``check(index)`` with every version before it is served, the first too. It is
@@ -100,7 +102,7 @@ class Served:
         mmap: bool = True,
         verify: bool = False,
         load: Callable[..., FlatIndex] | None = None,
-        poll: float | None = None,
+        poll: float | np.timedelta64 | datetime.timedelta | None = None,
         check: Callable[[FlatIndex], object] | None = None,
         allow_change: bool = False,
         allow_empty: bool = False,

@@ -46,10 +46,11 @@ struct ClickFault {
 
 // All that a feed knows, in flat arrays; offsets are those of ragged rows.
 struct FeedState {
-    std::vector<double> bases;         // a cluster each
-    std::vector<std::int64_t> clocks;  // a cluster each
+    std::vector<double> bases, presents, others;  // a cluster each
+    std::vector<std::int64_t> against, clocks;    // a cluster each
     std::vector<std::int64_t> item_offsets, items, keys;
-    std::vector<double> values, rests, times;
+    std::vector<std::int64_t> sum_offsets;  // of items
+    std::vector<double> values, rests, times, newest;
     std::vector<std::int64_t> user_offsets, users, last_seen;
     std::vector<std::int64_t> history_offsets, history_items;
     std::vector<double> history_times, history_weights;
@@ -58,13 +59,18 @@ struct FeedState {
     template <class State, class Field>
     static void visit(State& s, const Field& field) {
         field("bases", s.bases);
+        field("presents", s.presents);
+        field("others", s.others);
+        field("against", s.against);
         field("clocks", s.clocks);
         field("item_offsets", s.item_offsets);
         field("items", s.items);
         field("keys", s.keys);
+        field("sum_offsets", s.sum_offsets);
         field("values", s.values);
         field("rests", s.rests);
         field("times", s.times);
+        field("newest", s.newest);
         field("user_offsets", s.user_offsets);
         field("users", s.users);
         field("last_seen", s.last_seen);
@@ -93,9 +99,9 @@ class ClusterFeed {
     // The first of `n` that is not a cluster; n if there is none.
     std::size_t first_unknown(const std::int64_t* clusters, std::size_t n) const;
 
-    // For each cluster the out.width items with the largest decayed counts at `now`, without those
-    // of its row of `exclude` (no rows: nothing is excluded). Throws std::out_of_range for an
-    // unknown cluster.
+    // For each cluster the out.width items with the largest decayed counts at `now`, where a click
+    // of the future counts as one of now, without those of its row of `exclude` (no rows: nothing
+    // is excluded). Throws std::out_of_range for an unknown cluster.
     void top(const std::int64_t* clusters, double now, const RaggedView<std::int64_t>& exclude,
              const ListsOut& out, int threads = 0) const;
 

@@ -7,23 +7,27 @@
 #include <vector>
 
 #include "feed/id_table.hpp"
+#include "feed/present.hpp"
+#include "feed/sums.hpp"
 #include "feed/weakest.hpp"
 
 namespace vecrecall::feed {
 
-// The count as of `time`, near the newest of the item's clicks; nothing is rescanned as time goes
-// by. `rest` is what rounding took from `value`: a million additions leave the count as good as
-// one. `key` tells which of two counts is larger, at any time.
+// `key` tells which of two counts of a full cluster is larger, at any time, had clicks of the far
+// future come now.
 struct Count {
     std::int64_t item;
-    double value;
-    double rest;
-    double time;
     std::int64_t key;
-
-    double total() const { return value + rest; }
-    void add(double when, double weight, double half_life);
+    Sums sums;
 };
+
+// Keys are whole numbers of 2^-36 half-lives: counts that differ by less than 1e-11 of themselves
+// mostly are equal, as they are without rounding errors.
+inline constexpr double kKeySteps = 0x1p36;
+inline constexpr double kKeyReach = 0x1p26;  // half-lives to each side that 64 bits hold
+
+// log2 of a count, as of some base, in steps.
+std::int64_t key_of_log2(double log);
 
 class Counts {
   public:
@@ -33,9 +37,10 @@ class Counts {
 
     // What keys are relative to.
     double base() const { return base_; }
+    const Present& present() const { return present_; }
 
     // Of distinct items, into a table with nothing in it.
-    void restore(double base, std::vector<Count> counts);
+    void restore(double base, const Present& present, std::vector<Count> counts);
 
     void prefetch_slot(std::int64_t item) const { table_.prefetch(item); }
     void prefetch(std::int64_t item) const {
@@ -51,12 +56,14 @@ class Counts {
         return [this](std::uint32_t e) { return counts_[e].key; };
     }
     std::int64_t key(const Count& count, double half_life) const;
-    void keep_base_near(double time, double half_life);
-    void place(const Count& count, std::size_t capacity);
+    void follow(double time, double half_life, std::size_t capacity);
+    void find_keys(double half_life);
+    void place(const Count& fresh, double half_life, std::size_t capacity);
 
     std::vector<Count> counts_;
     IdTable table_;
     Weakest weakest_;  // empty until the table is full
+    Present present_;
     double base_ = 0;
 };
 

@@ -19,6 +19,14 @@ inline double distinct(double score) {
     return std::bit_cast<double>(bits - bits % kStep);
 }
 
+// Float32 underflows.
+inline bool vanishes(double score) { return score < std::numeric_limits<float>::min(); }
+
+// A weight may be larger than float32 holds; the score is finite.
+inline float narrowed(double score) {
+    return static_cast<float>(std::min<double>(score, std::numeric_limits<float>::max()));
+}
+
 // By score in float64, then id; but where float32 has underflowed, by `strength`, a number that
 // still tells scores apart, before the id: an idle cluster keeps its order.
 template <class Strength>
@@ -51,15 +59,14 @@ class DecayedLists {
         }
         std::sort(order_.begin(), order_.end(), before);
         merging::write_list(
-            order_, ids.data(),
-            [&](std::size_t i) { return static_cast<float>(scores[order_[i]]); }, row, out);
+            order_, ids.data(), [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row,
+            out);
     }
 
   private:
     bool is_before(std::uint32_t a, std::uint32_t b) const {
-        constexpr double kNormal = std::numeric_limits<float>::min();
         if (distinct_[a] != distinct_[b]) return distinct_[a] > distinct_[b];
-        if (scores[a] < kNormal && strengths[a] != strengths[b]) {
+        if (vanishes(scores[a]) && strengths[a] != strengths[b]) {
             return strengths[a] > strengths[b];
         }
         return ids[a] < ids[b];

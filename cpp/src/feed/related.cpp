@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -40,10 +41,14 @@ void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_
     }
 }
 
-// The sums as of the newest pair, which no half-life can make underflow; then as of now.
+// A click of the future counts as one of now. The sums as of the newest pair, which no half-life
+// can make underflow; then as of now.
 void score_pairs(RelatedWorkspace& w, double now, double half_life) {
-    double newest = w.pairs.empty() ? now : w.pairs.front().time;
-    for (const feed::Click& pair : w.pairs) newest = std::max(newest, pair.time);
+    double newest = std::numeric_limits<double>::lowest();
+    for (feed::Click& pair : w.pairs) {
+        pair.time = std::min(pair.time, now);
+        newest = std::max(newest, pair.time);
+    }
     merging::Entries entries = w.table.start(w.pairs.size());
     w.sums.assign(w.pairs.size(), 0);
     for (const feed::Click& pair : w.pairs) {

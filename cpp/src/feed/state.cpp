@@ -17,12 +17,19 @@ namespace {
 
 void append(const feed::Counts& counts, FeedState& s) {
     s.bases.push_back(counts.base());
+    s.presents.push_back(counts.present().time);
+    s.others.push_back(counts.present().other);
+    s.against.push_back(counts.present().against);
     for (const feed::Count& c : counts.all()) {
         s.items.push_back(c.item);
-        s.values.push_back(c.value);
-        s.rests.push_back(c.rest);
-        s.times.push_back(c.time);
         s.keys.push_back(c.key);
+        for (const feed::Sum& sum : c.sums.all()) {
+            s.values.push_back(sum.value);
+            s.rests.push_back(sum.rest);
+            s.times.push_back(sum.time);
+            s.newest.push_back(sum.newest);
+        }
+        s.sum_offsets.push_back(static_cast<std::int64_t>(s.values.size()));
     }
     s.item_offsets.push_back(static_cast<std::int64_t>(s.items.size()));
 }
@@ -81,14 +88,16 @@ void check(const FeedState& s, const FeedOptions& options) {
     const std::size_t n = options.clusters;
     check_offsets(s.item_offsets, n, s.items.size(), options.capacity);
     check_offsets(s.user_offsets, n, s.users.size(), options.max_users);
+    check_offsets(s.sum_offsets, s.items.size(), s.values.size(), feed::Sums::kMost);
     check_offsets(s.history_offsets, s.users.size(), s.history_items.size(), options.history);
-    expect(s.clocks.size() == n && s.keys.size() == s.items.size() &&
+    expect(s.clocks.size() == n && s.against.size() == n && s.keys.size() == s.items.size() &&
                s.last_seen.size() == s.users.size(),
            "arrays of equal length");
-    check_numbers(s.bases, n, kAny);
-    check_numbers(s.values, s.items.size(), 0);
-    check_numbers(s.rests, s.items.size(), kAny);
-    check_numbers(s.times, s.items.size(), kAny);
+    for (const auto* times : {&s.bases, &s.presents, &s.others}) check_numbers(*times, n, kAny);
+    check_numbers(s.values, s.values.size(), 0);
+    for (const auto* numbers : {&s.rests, &s.times, &s.newest}) {
+        check_numbers(*numbers, s.values.size(), kAny);
+    }
     check_numbers(s.history_times, s.history_items.size(), kAny);
     check_numbers(s.history_weights, s.history_items.size(), 0);
     check_ids(s.items, s.item_offsets);
@@ -100,9 +109,14 @@ void restore_counts(const FeedState& s, std::size_t c, feed::Counts& counts) {
     std::vector<feed::Count> all;
     for (auto i = static_cast<std::size_t>(s.item_offsets[c]);
          i < static_cast<std::size_t>(s.item_offsets[c + 1]); ++i) {
-        all.push_back({s.items[i], s.values[i], s.rests[i], s.times[i], s.keys[i]});
+        feed::Count count{s.items[i], s.keys[i], {}};
+        for (auto j = static_cast<std::size_t>(s.sum_offsets[i]);
+             j < static_cast<std::size_t>(s.sum_offsets[i + 1]); ++j) {
+            count.sums.push_back({s.values[j], s.rests[j], s.times[j], s.newest[j]});
+        }
+        all.push_back(count);
     }
-    counts.restore(s.bases[c], std::move(all));
+    counts.restore(s.bases[c], {s.presents[c], s.others[c], s.against[c]}, std::move(all));
 }
 
 void restore_members(const FeedState& s, std::size_t c, std::uint32_t length,
@@ -124,6 +138,7 @@ FeedState ClusterFeed::state() const {
     const std::lock_guard writing(writer_->get().lock);  // readers change nothing
     FeedState s;
     s.item_offsets.push_back(0);
+    s.sum_offsets.push_back(0);
     s.user_offsets.push_back(0);
     s.history_offsets.push_back(0);
     for (std::size_t c = 0; c < options_.clusters; ++c) {

@@ -10,11 +10,9 @@ from vecrecall._keyed import join_searched
 from vecrecall._lists import spread
 from vecrecall._rows import offsets_of, row_of_each, take_rows
 from vecrecall.channels._cluster_lists import refuse
-from vecrecall.feed import ClusterFeed
+from vecrecall.feed import ClusterFeed, Time
 from vecrecall.requests import RequestBatch
 from vecrecall.results import SearchResult
-
-Time = float | np.datetime64
 
 
 class ClusterFeedChannel:
@@ -24,9 +22,10 @@ class ClusterFeedChannel:
     ----------
     feed : ClusterFeed
         Read at each request, so what another thread observes is recommended at once.
-    now : float, datetime64 or callable
+    now : float, datetime64, datetime, pandas.Timestamp or callable
         The time as of which clicks are counted, or what is asked for it at each request; default
-        the clock, in seconds since 1970, which suits a feed of datetime64.
+        the clock, in seconds since 1970, which suits a feed of points in time.
+        A click that is later counts as one of now.
 
     Raises
     ------

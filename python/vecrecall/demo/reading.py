@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 REQUIRED = ("user", "item", "time")
 OPTIONAL = ("title", "tags")
 
+TEXT = {".csv": ",", ".tsv": "\t"}
+PACKED = (".gz", ".bz2", ".xz")
+PARQUET = (".parquet", ".pq")
+ENDINGS = ".csv or .tsv, perhaps with .gz, .bz2 or .xz behind it, .parquet or .pq"
+WHOLE = r"0|-?[1-9][0-9]{0,18}"
+"""Whole numbers as they are written in one way only; the longest may not fit 64 bits."""
+
 
 def load(path: Path | None) -> Dataset:
     """Read interactions and split them.
@@ -23,8 +32,9 @@ def load(path: Path | None) -> Dataset:
     Parameters
     ----------
     path : Path, optional
-        A CSV or Parquet file with the columns user, item, time and perhaps title and tags; default
-        MovieLens latest-small.
+        A table as text (`ENDINGS`) or Parquet with the columns user, item, time and perhaps title
+        and tags; default MovieLens latest-small. Labels of users and items stay as they are
+        written, unless all of a column are whole numbers without leading zeros or plus signs.
 
     Returns
     -------
@@ -57,27 +67,42 @@ def _movielens() -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    name = path.name.lower()
     try:
-        if path.suffix in (".parquet", ".pq"):
+        if name.endswith(PARQUET):
             return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            # Only an empty field is missing: "NA" and "null" are names.
-            return pd.read_csv(
-                path,
-                dtype=dict.fromkeys(OPTIONAL, str),
-                keep_default_na=False,
-                na_values=[""],
-                low_memory=False,
-            )
+        for ending, separator in TEXT.items():
+            if name.endswith((ending, *(ending + packed for packed in PACKED))):
+                return _read_text(path, separator)
     except pd.errors.EmptyDataError:
         raise DemoError(f"{path}: no interactions in the file") from None
     except ImportError:
         raise DemoError("reading Parquet needs pyarrow: pip install pyarrow") from None
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror or error}") from error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:  # cut short, or not packed at all
+        raise DemoError(f"{path}: {error}") from error
     except ValueError as error:  # parse and decoding errors of pandas and pyarrow among them
         raise DemoError(f"{path}: {error}") from error
-    raise DemoError(f"{path}: expected a name that ends in .csv, .parquet or .pq")
+    raise DemoError(f"{path}: expected a name that ends in {ENDINGS}")
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    """Read every field as it is written; only an empty one is missing: "NA" is a name."""
+    import pandas as pd
+
+    packed = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}.get(path.suffix.lower())
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        dtype=str,
+        keep_default_na=False,
+        na_values=[""],
+        compression=packed,
+    )
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas would name the columns from the right
+        raise ValueError("expected rows no longer than the header")
+    return frame
 
 
 def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -104,7 +129,19 @@ def _labels(column: pd.Series, path: Path) -> pd.Series:
     missing = column.isna().to_numpy()
     if missing.any():
         raise DemoError(f"{path}: no {column.name} in data row {1 + missing.argmax()}")
-    return column if is_integer_dtype(column) else column.astype(str)
+    return column if is_integer_dtype(column) else _as_written(column.astype(str))
+
+
+def _as_written(labels: pd.Series) -> pd.Series:
+    """Make numbers of labels, but only where all are whole and "007" cannot become "7"."""
+    import pandas as pd
+
+    if not labels.str.fullmatch(WHOLE).all():
+        return labels
+    try:
+        return pd.Series([int(label) for label in labels], labels.index, "int64", name=labels.name)
+    except OverflowError:
+        return labels
 
 
 def _times(column: pd.Series, path: Path) -> pd.Series:

@@ -32,7 +32,7 @@ class Options:
     Attributes
     ----------
     data : Path, optional
-        A CSV or Parquet file; default MovieLens.
+        A CSV, TSV or Parquet file; default MovieLens.
     json : Path, optional
         Where to write the report as JSON.
     seed : int
