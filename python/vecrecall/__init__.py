@@ -16,7 +16,7 @@ from vecrecall.caps import Caps
 from vecrecall.elbow import Elbow, elbow
 from vecrecall.feed import ClusterFeed
 from vecrecall.index import FlatIndex, topk
-from vecrecall.kmeans import KMeans, NotFittedError
+from vecrecall.kmeans import ConvergenceWarning, KMeans, NotFittedError
 from vecrecall.masks import Mask
 from vecrecall.merging import merge, merge_groups, merge_shards
 from vecrecall.neighbors import Neighbors, NeighborTable
@@ -40,6 +40,7 @@ __all__ = [
     "ChannelWarning",
     "ClusterFeed",
     "ClusterSums",
+    "ConvergenceWarning",
     "Elbow",
     "FlatIndex",
     "GroupResult",
