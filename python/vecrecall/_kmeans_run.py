@@ -226,9 +226,7 @@ class Run:
         losses = (1.0 if self._cosine else 0.0) - scores[used, 0].astype(np.float64)
         return _total(losses if weights is None else losses * weights[used])
 
-    def _reseed(
-        self, batches: Batches, draws: Draws, points: F32, weights: F64 | None
-    ) -> None:
+    def _reseed(self, batches: Batches, draws: Draws, points: F32, weights: F64 | None) -> None:
         """Move starved centres to points of a batch."""
         labels = batches.starved(self._ratio, len(points) // 2)
         if not labels.size:
