@@ -1,4 +1,4 @@
-"""Weights of points in `vr.KMeans`: like repeated points, or none; and what scikit-learn expects."""
+"""Weights of points in `vr.KMeans`: like repeated points; and what scikit-learn expects."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def sample_weight(x: object, name: str, n: int) -> F64 | None:
     """Coerce to float64 of length n, finite and >= 0; a number stands for n of them."""
     if x is None:
         return None
-    a = np.full(n, real(x, name)) if np.ndim(x) == 0 else weights(x, name, n)  # type: ignore[call-overload]
+    a = np.full(n, real(x, name)) if np.ndim(x) == 0 else weights(x, name, n)  # type: ignore[arg-type]
     bad = np.flatnonzero(~((a >= 0) & (a <= np.finfo(np.float32).max)))
     if bad.size:
         raise ValueError(

@@ -55,4 +55,5 @@ class Draws:
         """Draw `n` places by their weights."""
         passed = np.cumsum(weights)
         places = np.searchsorted(passed, self.uniform(n) * passed[-1], side="right")
-        return np.minimum(places, np.searchsorted(passed, passed[-1]))
+        drawn: I64 = np.minimum(places, np.searchsorted(passed, passed[-1]))
+        return drawn

@@ -27,11 +27,12 @@ def known_to_sklearn(own: type[_E]) -> type[_E]:
     Who names scikit-learn's class has imported it: nothing is imported here.
     """
     theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)
-    return own if theirs is None else _joined(own, theirs)
+    joined: type[_E] = own if theirs is None else _joined(own, theirs)
+    return joined
 
 
 @functools.cache
-def _joined(own: type[_E], theirs: type[Exception]) -> type[_E]:
+def _joined(own: Any, theirs: Any) -> Any:
     return type(own.__name__, (own, theirs), {"__doc__": own.__doc__, "__module__": own.__module__})
 
 

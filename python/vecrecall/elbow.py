@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from vecrecall import _coerce
 from vecrecall._extras import needed
-from vecrecall.kmeans import ConvergenceWarning, KMeans
+from vecrecall._sklearn import ConvergenceWarning
+from vecrecall.kmeans import KMeans
 
 
 class Elbow(NamedTuple):
