@@ -29,8 +29,8 @@ def test_parameters_are_stored_as_they_come() -> None:
     model = vr.KMeans("many", metric="no", init=init, seed=-1)  # type: ignore[arg-type]
     assert model.get_params()["init"] is init
     assert list(model.get_params()) == [
-        "n_clusters", "metric", "init", "max_iter", "batch_size", "tol", "seed", "callback",
-        "threads",
+        "n_clusters", "metric", "init", "max_iter", "batch_size", "reassignment_ratio", "tol",
+        "seed", "callback", "threads",
     ]  # fmt: skip
     assert model.get_params(deep=False) == model.get_params()
 

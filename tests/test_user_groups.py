@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,12 +130,13 @@ def test_report_of_users_who_move(rng: np.random.Generator) -> None:
     users, own = corners(rng, [50, 30, 20])
     groups = started_at(users, own)
     now = users.copy()
-    now[own == 2] = users[own == 0][:20]  # one corner empties, and its centre goes elsewhere
+    now[own == 2] = users[own == 0][:20]  # one corner empties, and its centre stays
     new, report = groups.refresh(now)
     assert report.sizes_before.tolist() == [70, 30, 0]
     assert report.sizes_after.tolist() == new.sizes.tolist()
-    assert report.appeared.tolist() == [2]
-    assert report.vanished.tolist() == []
+    assert report.appeared.tolist() == report.vanished.tolist() == []
+    assert_same_float32(new.centers[2], groups.centers[2])
+    assert report.shifts[2] == 0
     before = groups.assign(now).labels[:, 0]
     assert report.moved == np.mean(before != new.labels)
 
@@ -292,3 +295,75 @@ def test_saves_of_another_kind_are_kept(tmp_path: Path, rng: np.random.Generator
     with pytest.raises(ValueError, match="path: expected a saved UserGroups, got 'ClusterFeed'"):
         vr.UserGroups.fit(normal(rng, 9, 2), 2).save(tmp_path)
     assert vr.ClusterFeed.load(tmp_path).n_clusters == 1
+
+
+# Equal centres, and labels that nobody has any more
+
+
+@pytest.mark.usefixtures("_scipy")
+@pytest.mark.parametrize("batch_size", [None, 8])
+@pytest.mark.parametrize("metric", BOTH)
+def test_users_who_have_not_changed_keep_labels_when_others_go(
+    metric: Metric, batch_size: int | None
+) -> None:
+    users = np.repeat(np.eye(4, dtype=np.float32), 10, axis=0)
+    groups = vr.UserGroups.fit(users, 4, metric=metric, batch_size=batch_size)
+    for gone in range(4):
+        left = np.repeat(np.arange(4) != gone, 10)
+        new, report = groups.refresh(users[left])
+        assert report.moved == 0
+        np.testing.assert_array_equal(new.labels, groups.labels[left])
+        assert_same_float32(new.centers, groups.centers)
+        back, report = new.refresh(users)
+        assert report.moved == 0
+        np.testing.assert_array_equal(back.labels, groups.labels)
+
+
+@pytest.mark.usefixtures("_scipy")
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.parametrize("metric", BOTH)
+def test_copies_of_one_user_keep_their_label(metric: Metric, rng: np.random.Generator) -> None:
+    users = np.repeat(normal(rng, 1, 7), 50, axis=0)
+    for n_groups in (1, 3, 50):
+        groups = vr.UserGroups.fit(users, n_groups, metric=metric)
+        for _ in range(2):
+            groups, report = groups.refresh(users)
+            assert report.moved == 0
+            assert report.sizes_after.tolist() == report.sizes_before.tolist()
+
+
+@pytest.mark.usefixtures("_scipy")
+def test_ties_go_to_the_label_held_before() -> None:
+    """Label 1's users move to 0's centre, which nobody has any more: they stay with 1."""
+    groups = vr.UserGroups.fit(np.array([[0.0], [10.0]]), 2, init=np.array([[0.0], [10.0]]))
+    new, report = groups.refresh(np.array([[-20.0], [20.0], [6.0], [6.0]]), tol=0)
+    assert report.moved == 0
+    between = np.array([[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
+    groups = vr.UserGroups(
+        np.array([[0, 1], [0, -1]], np.float32), np.array([0, 1, 1], np.int32), "l2", 1, {}
+    )
+    new, report = groups.refresh(between)
+    assert new.labels.tolist() == [0, 1, 1]
+    assert report.moved == 0
+
+
+@pytest.mark.usefixtures("_scipy")
+def test_a_centre_that_nobody_has_does_not_take_users_of_an_equal_one() -> None:
+    centers = np.array([[5.0], [5.0], [9.0]], np.float32)
+    groups = vr.UserGroups(centers, np.array([1, 1, 2, 2, 2], np.int32), "l2", 1, {})
+    users = np.array([[5.0], [5.0], [9.0]], np.float32)
+    assert groups.assign(users).labels.ravel().tolist() == [1, 1, 2]
+    new, report = groups.refresh(users)
+    assert new.labels.tolist() == [1, 1, 2]
+    assert report.moved == 0
+    assert not report.shifts.any()
+
+
+@pytest.mark.parametrize(
+    "twin", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_copies_are_read_only(twin: Any, rng: np.random.Generator) -> None:
+    groups = twin(vr.UserGroups.fit(normal(rng, 30, 3), 3))
+    for array in (groups.centers, groups.labels, groups.labels_in_use):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1

@@ -1,5 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "register.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/kmeans.hpp"
@@ -11,6 +14,28 @@ MatrixView of_width(const Array<float>& a, std::size_t dim) {
     const MatrixView view = matrix(a);
     if (view.dim != dim) throw std::invalid_argument("expected matrices of one width");
     return view;
+}
+
+using Weights = std::optional<Array<double>>;
+using Labels = std::optional<Array<std::int32_t>>;
+
+// One a row, or null.
+template <class T>
+const T* per_row(const std::optional<Array<T>>& values, const MatrixView& rows) {
+    if (!values) return nullptr;
+    if (static_cast<std::size_t>(values->size()) != rows.rows) {
+        throw std::invalid_argument("expected as many as there are rows");
+    }
+    return values->data();
+}
+
+// Refuses labels of centers that are not there.
+void check_held(const Labels& held, std::size_t k) {
+    if (!held || held->size() == 0) return;
+    const std::int32_t most = *std::max_element(held->data(), held->data() + held->size());
+    if (most >= static_cast<std::int64_t>(k)) {
+        throw std::invalid_argument("expected a center for each label that is held");
+    }
 }
 
 py::tuple assigned(const Array<float>& points, const Array<float>& centroids, std::size_t m,
@@ -30,29 +55,34 @@ py::tuple assigned(const Array<float>& points, const Array<float>& centroids, st
 }
 
 py::tuple assigned_sums(const Array<float>& points, const Array<float>& centroids, Metric metric,
-                        int threads) {
+                        int threads, const Weights& weights, const Labels& held) {
     const MatrixView x = matrix(points);
     const MatrixView c = of_width(centroids, x.dim);
     if (c.rows == 0) throw std::invalid_argument("expected centroids");
     Array<std::int32_t> labels({x.rows, std::size_t{1}});
     Array<float> scores({x.rows, std::size_t{1}});
     Array<double> sums({c.rows, c.dim});
-    Array<std::int64_t> counts(static_cast<py::ssize_t>(c.rows));
+    Array<double> masses(static_cast<py::ssize_t>(c.rows));
+    const double* weighed = per_row(weights, x);
+    const std::int32_t* before = per_row(held, x);
+    check_held(held, c.rows);
     std::int32_t* to = labels.mutable_data();
     float* scored = scores.mutable_data();
-    const ClusterSums out{sums.mutable_data(), counts.mutable_data()};
+    const ClusterSums out{sums.mutable_data(), masses.mutable_data()};
     {
         const py::gil_scoped_release nogil;
         assign(x, c, metric, 1, to, scored, threads);
-        sum_clusters(x, to, c.rows, metric, out, threads);
+        if (before != nullptr) keep_ties(x, c, metric, before, to, scored, threads);
+        sum_clusters(x, weighed, to, c.rows, metric, out, threads);
     }
-    return py::make_tuple(labels, scores, sums, counts);
+    return py::make_tuple(labels, scores, sums, masses);
 }
 
 Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws, Metric metric,
-                          int threads) {
+                          int threads, const Weights& weights) {
     const MatrixView x = matrix(points);
     const double* uniform = draws.data();
+    const double* weighed = per_row(weights, x);
     if (draws.ndim() != 2 || draws.shape(1) == 0) {
         throw std::invalid_argument("expected draws for each row");
     }
@@ -61,15 +91,21 @@ Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws
     Array<std::int64_t> rows(draws.shape(0));
     std::int64_t* to = rows.mutable_data();
     const py::gil_scoped_release nogil;
-    plus_plus(x, uniform, k, trials, metric, to, threads);
+    plus_plus(x, weighed, uniform, k, trials, metric, to, threads);
     return rows;
 }
 
-// A run and the points that it borrows.
+// A run, and the points and weights that it borrows.
 class Run {
   public:
-    Run(const Array<float>& points, Metric metric, int threads)
-        : points_(points), lloyd_(matrix(points_), metric, threads) {}
+    Run(const Array<float>& points, Metric metric, int threads, const Weights& weights,
+        const Labels& held)
+        : points_(points),
+          weights_(weights),
+          held_(held),
+          lloyd_(matrix(points_), metric, threads,
+                 {.weights = per_row(weights_, matrix(points_)),
+                  .held = per_row(held_, matrix(points_))}) {}
 
     py::tuple step(const Array<float>& centers) {
         const MatrixView c = checked(centers);
@@ -101,10 +137,13 @@ class Run {
     MatrixView checked(const Array<float>& centers) const {
         const MatrixView c = of_width(centers, matrix(points_).dim);
         if (c.rows == 0) throw std::invalid_argument("expected centers");
+        check_held(held_, c.rows);
         return c;
     }
 
     Array<float> points_;
+    Weights weights_;
+    Labels held_;
     Lloyd lloyd_;
 };
 
@@ -114,12 +153,14 @@ void register_clustering(py::module_& m) {
     m.def("assign", &assigned, py::arg("points").noconvert(), py::arg("centroids").noconvert(),
           py::arg("m"), py::arg("metric"), py::arg("threads"));
     m.def("assign_sums", &assigned_sums, py::arg("points").noconvert(),
-          py::arg("centroids").noconvert(), py::arg("metric"), py::arg("threads"));
+          py::arg("centroids").noconvert(), py::arg("metric"), py::arg("threads"),
+          py::arg("weights").noconvert() = py::none(), py::arg("held").noconvert() = py::none());
     m.def("plus_plus", &drawn, py::arg("points").noconvert(), py::arg("draws").noconvert(),
-          py::arg("metric"), py::arg("threads"));
+          py::arg("metric"), py::arg("threads"), py::arg("weights").noconvert() = py::none());
     py::class_<Run>(m, "Lloyd")
-        .def(py::init<const Array<float>&, Metric, int>(), py::arg("points").noconvert(),
-             py::arg("metric"), py::arg("threads"))
+        .def(py::init<const Array<float>&, Metric, int, const Weights&, const Labels&>(),
+             py::arg("points").noconvert(), py::arg("metric"), py::arg("threads"),
+             py::arg("weights").noconvert() = py::none(), py::arg("held").noconvert() = py::none())
         .def("step", &Run::step, py::arg("centers").noconvert())
         .def("assign", &Run::assign, py::arg("centers").noconvert());
 }

@@ -10,13 +10,14 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import adapters, channels, policies
+from vecrecall._sklearn import ConvergenceWarning, NotFittedError
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.caps import Caps
 from vecrecall.elbow import Elbow, elbow
 from vecrecall.feed import ClusterFeed
 from vecrecall.index import FlatIndex, topk
-from vecrecall.kmeans import KMeans, NotFittedError
+from vecrecall.kmeans import KMeans
 from vecrecall.masks import Mask
 from vecrecall.merging import merge, merge_groups, merge_shards
 from vecrecall.neighbors import Neighbors, NeighborTable
@@ -40,6 +41,7 @@ __all__ = [
     "ChannelWarning",
     "ClusterFeed",
     "ClusterSums",
+    "ConvergenceWarning",
     "Elbow",
     "FlatIndex",
     "GroupResult",

@@ -152,6 +152,19 @@ def weights(x: object, name: str, n: int) -> F64:
     return _finite(numbers(x, name, n), name)
 
 
+def sample_weight(x: object, name: str, n: int) -> F64 | None:
+    """Coerce to float64 of length n, finite and >= 0; a number stands for n of them."""
+    if x is None:
+        return None
+    a = np.full(n, real(x, name)) if np.ndim(x) == 0 else weights(x, name, n)  # type: ignore[arg-type]
+    bad = np.flatnonzero(~((a >= 0) & (a <= np.finfo(np.float32).max)))
+    if bad.size:
+        raise ValueError(
+            f"{name}: expected numbers >= 0 that fit float32, got {a[bad[0]]} in row {bad[0]}"
+        )
+    return a
+
+
 def times(x: object, name: str, n: int) -> F64:
     """Coerce numbers, or points in time as seconds since 1970, to float64 of length n.
 

@@ -2,56 +2,31 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.random  # here, not at first use, as in _coerce
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core, index
+from vecrecall._draws import Draws
+from vecrecall._plus_plus import plus_plus
 
 if TYPE_CHECKING:
     from vecrecall.kmeans import KMeans
 
+_T = TypeVar("_T", bound=np.generic)
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 METRICS = {name: index.METRICS[name] for name in ("l2", "cosine")}
 
-# k-means++ passes over its rows once a cluster: from a sample where there are many more.
+# k-means++ draws from a sample of the rows where there are many more.
 SAMPLE_PER_CLUSTER = 50
 SAMPLE_AT_LEAST = 20_000
-TRIALS = 2  # draws a centre, of which the better stays
 
-
-class Draws:
-    """Uniform numbers in [0, 1), from a raw stream that NumPy promises never to change."""
-
-    def __init__(self, seed: object) -> None:
-        self._generator = np.random.PCG64(_coerce.whole(seed, "seed", 0))
-
-    def uniform(self, n: int) -> F64:
-        """Draw `n` numbers."""
-        raw: npt.NDArray[np.uint64] = self._generator.random_raw(n)
-        return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-    def order(self, n: int) -> I64:
-        """Shuffle the numbers below n."""
-        return np.argsort(self._generator.random_raw(n), kind="stable")
-
-    def subset(self, n: int, size: int) -> I64:
-        """Choose different numbers below n, ascending."""
-        if 2 * size > n:
-            left = np.ones(n, bool)
-            left[self.subset(n, n - size)] = False
-            return np.flatnonzero(left)
-        chosen = np.empty(0, np.int64)
-        while chosen.size < size:
-            more = (self.uniform(size) * n).astype(np.int64)
-            chosen = np.concatenate([chosen, more])
-            chosen = chosen[np.sort(np.unique(chosen, return_index=True)[1])]
-        return np.sort(chosen[:size])
+# Mini-batches look for starved clusters once they had so many points for each.
+RESEED_AFTER = 10
 
 
 class Batches:
@@ -60,25 +35,48 @@ class Batches:
     Parameters
     ----------
     centers : ndarray of float32, shape (k, d)
-    counts : ndarray of int, shape (k,), optional
-        Of how many points they are the means; none at first, so that a centre's first points
-        replace it.
+    counts : ndarray of float64 or int64, shape (k,), optional
+        Of how many points they are the means, or how much these weigh; none at first, so that a
+        centre's first points replace it.
     """
 
-    def __init__(self, centers: F32, counts: I64 | None = None) -> None:
+    def __init__(self, centers: F32, counts: F64 | I64 | None = None) -> None:
         self.centers = centers
-        self.counts = np.zeros(len(centers), np.int64) if counts is None else counts
+        self.counts = np.zeros(len(centers)) if counts is None else counts.astype(np.float64)
         self.sums = centers.astype(np.float64) * self.counts[:, None]
+        self._since = 0  # points since starved centres were looked for
 
-    def add(self, sums: F64, counts: I64, cosine: bool) -> None:
+    def add(self, sums: F64, counts: F64, cosine: bool) -> None:
         """Give the centres more points; one whose sum has no direction stays as it is."""
         with _core.FpEnvironment():
             self.sums = self.sums + sums
             self.counts = self.counts + counts
-            divisor = (lengths(self.sums) if cosine else self.counts.astype(np.float64))[:, None]
+            divisor = (lengths(self.sums) if cosine else self.counts)[:, None]
             means = self.centers.astype(np.float64)
             np.divide(self.sums, divisor, out=means, where=divisor > 0)
             self.centers = means.astype(np.float32)
+
+    def is_due(self, n: int) -> bool:
+        """Tell whether to look for starved centres with the next `n` points."""
+        self._since += n
+        due = not self.counts.all() or self._since >= RESEED_AFTER * len(self.counts)
+        self._since = 0 if due else self._since
+        return due
+
+    def starved(self, ratio: float, most: int) -> I64:
+        """List centres with less than this part of the largest count, at most the `most` least."""
+        few = np.flatnonzero(self.counts < ratio * self.counts.max())
+        if few.size > most:
+            few = np.sort(np.argsort(self.counts, kind="stable")[:most])
+        return few
+
+    def reseed(self, labels: I64, centers: F32) -> None:
+        """Replace centres; each counts like the least of the others, lest it be starved again."""
+        counts, sums, moved = self.counts.copy(), self.sums.copy(), self.centers.copy()
+        counts[labels] = np.delete(self.counts, labels).min()
+        moved[labels] = centers
+        sums[labels] = centers.astype(np.float64) * counts[labels, None]
+        self.counts, self.sums, self.centers = counts, sums, moved
 
 
 class Run:
@@ -88,21 +86,36 @@ class Run:
     ----------
     model : KMeans
     x : array_like of float, shape (n, d)
+    sample_weight : array_like of float, shape (n,), optional
+        Points of weight 0 take no part: `points` and all that goes by them lacks those.
     dim : int, optional
         The width that `x` must have.
     """
 
-    def __init__(self, model: "KMeans", x: npt.ArrayLike, dim: int | None = None) -> None:
+    def __init__(
+        self,
+        model: "KMeans",
+        x: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        dim: int | None = None,
+    ) -> None:
         self.k = _coerce.positive_int(model.n_clusters, "n_clusters")
         self._code = _coerce.choice(model.metric, "metric", METRICS)
         self._cosine = model.metric == "cosine"
         self.threads = _coerce.threads(model.threads)
         self.max_iter = _coerce.positive_int(model.max_iter, "max_iter")
         self._tol = _coerce.nonnegative(model.tol, "tol")
+        self._ratio = _coerce.nonnegative(model.reassignment_ratio, "reassignment_ratio")
         self.callback = _callback(model.callback)
-        self.points = _coerce.vectors(x, "X", dim)
+        self.given = self.points = _coerce.vectors(x, "X", dim)
+        self._weights = _coerce.sample_weight(sample_weight, "sample_weight", len(self.given))
+        self._all_weights = self._weights
+        if self._weights is not None and not self._weights.all():
+            kept = np.flatnonzero(self._weights)
+            self.points, self._weights = self.given[kept], self._weights[kept]
         self._usable = self._with_direction()
-        self.core = _core.Lloyd(self.points, self._code, self.threads)
+        self._held = model._held
+        self.core = _core.Lloyd(self.points, self._code, self.threads, self._weights, self._held)
 
     def _with_direction(self) -> I64 | None:
         """List the rows that take part, None for all."""
@@ -117,8 +130,9 @@ class Run:
 
     def need(self, n: int) -> None:
         """Refuse fewer than `n` points that take part."""
-        if self._n_usable < n:
+        if self._n_usable < n and self._held is None:
             kind = "points" if self._usable is None else "points that are not zero"
+            kind += "" if len(self.points) == len(self.given) else ", of a weight above 0"
             raise ValueError(f"X: expected at least n_clusters={n} {kind}, got {self._n_usable}")
 
     def first_centers(self, init: object, draws: Draws) -> F32:
@@ -135,19 +149,37 @@ class Run:
         return _normalized(centers) if self._cosine else centers
 
     def _plus_plus(self, draws: Draws) -> I64:
-        size = max(SAMPLE_PER_CLUSTER * self.k, SAMPLE_AT_LEAST)
-        rows = self._usable if self._n_usable <= size else self._subset(draws, size)
+        rows, weights = self._sample(draws, max(SAMPLE_PER_CLUSTER * self.k, SAMPLE_AT_LEAST))
         points = self.points if rows is None else self.points[rows]
-        uniform = draws.uniform(self.k * TRIALS).reshape(self.k, TRIALS)
-        drawn = _core.plus_plus(points, uniform, self._code, self.threads)
+        drawn = plus_plus(points, self.k, weights, self._code, draws, self.threads)
         return drawn if rows is None else rows[drawn]
+
+    def _sample(self, draws: Draws, size: int) -> tuple[I64 | None, F64 | None]:
+        """List at most `size` rows that take part, None for all, and their weights."""
+        if self._n_usable > size:
+            if self._weights is None:
+                return self._subset(draws, size), None
+            places = draws.by_weight(self._usable_weights(), size)
+            rows, counts = np.unique(places, return_counts=True)
+            if rows.size >= self.k:
+                return self._at(rows), counts.astype(np.float64)
+        return self._usable, None if self._weights is None else self._usable_weights()
 
     def _uniform(self, draws: Draws) -> I64:
         return self._subset(draws, self.k)
 
     def _subset(self, draws: Draws, size: int) -> I64:
-        places = draws.subset(self._n_usable, size)
+        if self._weights is None:
+            return self._at(draws.subset(self._n_usable, size))
+        return self._at(draws.subset_by_weight(self._usable_weights(), size))
+
+    def _at(self, places: I64) -> I64:
+        """Look up rows by their places among those that take part."""
         return places if self._usable is None else self._usable[places]
+
+    def _usable_weights(self) -> F64:
+        weights = np.ones(len(self.points)) if self._weights is None else self._weights
+        return weights if self._usable is None else weights[self._usable]
 
     def lloyd(self, centers: F32) -> tuple[F32, int]:
         """Iterate over all points; returns the centres and the number of rounds."""
@@ -167,36 +199,83 @@ class Run:
             before = batches.centers
             order = draws.order(len(self.points))
             parts = (order[start : start + size] for start in range(0, order.size, size))
-            inertia = math.fsum([self.add_batch(batches, self.points[part]) for part in parts])
+            inertia = math.fsum([self.add_batch(batches, draws, part) for part in parts])
             if self.callback is not None:
                 self.callback(done, inertia)
             if _total(np.square(batches.centers.astype(np.float64) - before)) <= enough:
                 break
         return batches.centers, done
 
-    def add_batch(self, batches: Batches, points: F32) -> float:
-        """Update by a batch; returns its inertia before, or 0 where no callback asks for it."""
+    def add_batch(self, batches: Batches, draws: Draws, rows: I64 | None = None) -> float:
+        """Update by rows, all by default.
+
+        Returns their inertia before, or 0 where no callback asks for it.
+        """
+        points = self.points if rows is None else self.points[rows]
+        weights, held = _of(self._weights, rows), _of(self._held, rows)
         labels, scores, sums, counts = _core.assign_sums(
-            points, batches.centers, self._code, self.threads
+            points, batches.centers, self._code, self.threads, weights, held
         )
+        due = batches.is_due(len(points))
         batches.add(sums, counts, self._cosine)
+        used = np.flatnonzero(labels[:, 0] >= 0)
+        if due and self._held is None:
+            self._reseed(batches, draws, points[used], _of(weights, used))
         if self.callback is None:
             return 0.0
-        best = 1.0 if self._cosine else 0.0
-        return _total(best - scores[labels >= 0].astype(np.float64))
+        losses = (1.0 if self._cosine else 0.0) - scores[used, 0].astype(np.float64)
+        return _total(losses if weights is None else losses * weights[used])
+
+    def _reseed(self, batches: Batches, draws: Draws, points: F32, weights: F64 | None) -> None:
+        """Move starved centres to points of a batch."""
+        labels = batches.starved(self._ratio, len(points) // 2)
+        if not labels.size:
+            return
+        if weights is None:
+            rows = draws.subset(len(points), labels.size)
+        else:
+            rows = draws.subset_by_weight(weights, labels.size)
+        batches.reseed(labels, _normalized(points[rows]) if self._cosine else points[rows])
+
+    def n_different(self) -> int:
+        """Count the points that take part and differ, under cosine their directions."""
+        points = self.points if self._usable is None else self.points[self._usable]
+        return len(np.unique(_normalized(points) if self._cosine else points, axis=0))
+
+    def final(self, centers: F32) -> tuple[npt.NDArray[np.int32], float]:
+        """Label all points that were given; returns the inertia, too."""
+        labels, _, inertia = self.core.assign(centers)
+        if len(self.points) < len(self.given):
+            labels = _core.assign(self.given, centers, 1, self._code, self.threads)[0][:, 0]
+        return labels, inertia
+
+    def masses(self, labels: npt.NDArray[np.int32]) -> F64:
+        """Add up the weights of the points with each label, of all that were given."""
+        used = labels >= 0
+        weights = None if self._all_weights is None else self._all_weights[used]
+        return np.bincount(labels[used], weights, self.k).astype(np.float64)
 
     def _enough(self) -> float:
         """Multiply `tol` and the mean variance of the features."""
-        if self._tol == 0:
+        if self._tol == 0 or self._n_usable == 0:
             return 0.0
         first = self.points[:1] if self._usable is None else self.points[self._usable[:1]]
-        _, _, sums, counts = _core.assign_sums(self.points, first, self._code, self.threads)
-        n, dim = int(counts[0]), int(sums.shape[1])
+        _, _, sums, counts = _core.assign_sums(
+            self.points, first, self._code, self.threads, self._weights
+        )
+        n, dim = float(counts[0]), int(sums.shape[1])
         with _core.FpEnvironment():
             mean = sums / n
             if self._cosine:
                 return self._tol * max(0.0, 1.0 - _total(np.square(mean))) / dim
-            return self._tol * self.core.assign(mean.astype(np.float32))[2] / n / dim
+            core = self.core
+            if self._held is not None:  # one centre has none of the labels that are held
+                core = _core.Lloyd(self.points, self._code, self.threads)
+            return self._tol * core.assign(mean.astype(np.float32))[2] / n / dim
+
+
+def _of(values: npt.NDArray[_T] | None, rows: Any) -> npt.NDArray[_T] | None:
+    return values if values is None or rows is None else values[rows]
 
 
 def lengths(rows: F64) -> F64:

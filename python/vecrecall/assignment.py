@@ -132,7 +132,7 @@ def assign(
     if nearest > 1:
         raise ValueError(f"sums: expected False with m > 1, got True with m = {nearest}")
     labels, scores, totals, counts = _core.assign_sums(x, c, code, n_threads)
-    return Assignment(labels, scores), ClusterSums(totals, counts)
+    return Assignment(labels, scores), ClusterSums(totals, counts.astype(np.int64))
 
 
 def all_scores(points: F32, centroids: F32, metric: _core.Metric, threads: int) -> F32:

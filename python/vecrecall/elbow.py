@@ -11,6 +11,7 @@ import numpy.typing as npt
 from vecrecall import _coerce
 from vecrecall._extras import needed
 from vecrecall._plots import save_figure
+from vecrecall._sklearn import ConvergenceWarning
 from vecrecall.kmeans import KMeans
 
 
@@ -103,7 +104,9 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
             f"candidates: expected at least three different numbers >= 1, got {numbers.tolist()}"
         )
     # The largest first: it is the one that there may be too few points for.
-    fitted = [KMeans(int(k), **kmeans).fit(points).inertia_ for k in numbers[::-1]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # where more clusters stop helping
+        fitted = [KMeans(int(k), **kmeans).fit(points).inertia_ for k in numbers[::-1]]
     inertias = np.array(fitted[::-1])
     return Elbow(numbers, inertias, _knee(locator, numbers, inertias))
 

@@ -1,6 +1,8 @@
 """k-means with exact assignments, by scikit-learn's names."""
 
+import copy
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -8,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
-from vecrecall._kmeans_run import METRICS, Batches, Draws, Run
+from vecrecall._draws import Draws
+from vecrecall._kmeans_run import METRICS, Batches, Run
+from vecrecall._sklearn import ConvergenceWarning, NotFittedError, known_to_sklearn
 from vecrecall.assignment import all_scores
 
 F32 = npt.NDArray[np.float32]
 Metric = Literal["l2", "cosine"]
 Init = Literal["k-means++", "random"] | npt.ArrayLike
-
-
-class NotFittedError(ValueError, AttributeError):
-    """Raised where a model is used before `fit`; what scikit-learn's error derives from, too."""
 
 
 class KMeans:
@@ -34,12 +34,17 @@ class KMeans:
         The first centres: points drawn by their squared distances (under cosine by 1 - cosine)
         from those drawn before, points drawn uniformly, or given ones. k-means++ keeps the
         better of two draws, the one that leaves the smaller inertia, and draws from a uniform
-        sample of ``max(50 * n_clusters, 20_000)`` points where there are more.
+        sample of ``max(50 * n_clusters, 20_000)`` points where there are more. From 129 clusters
+        on, it draws in rounds: by the same distances, but which of two draws is better is told
+        from the drawn points nearest to each point.
     max_iter : int
         Rounds at most: of assignment and update, or with `batch_size` passes over the points.
     batch_size : int, optional
         Update the centres after each batch of so many points, in an order drawn for each pass;
         a centre is the mean of all points that it was ever given. None: only after all points.
+    reassignment_ratio : float
+        A mini-batch moves clusters to points of its own, drawn at random, that had fewer points
+        than this part of the largest; 0: never. As in scikit-learn's `MiniBatchKMeans`.
     tol : float
         Stop when the squared movements of the centres in a round add up to no more than this
         part of the features' mean variance.
@@ -57,7 +62,8 @@ class KMeans:
     labels_ : ndarray of int32, shape (n,)
         The points' clusters, by the final centres.
     inertia_ : float
-        Sum of squared distances from the centres, or of 1 - cosine; of the final centres.
+        Sum of squared distances from the centres, or of 1 - cosine, times `sample_weight`; of the
+        final centres.
     n_iter_ : int
         Rounds; of `partial_fit` the batches.
     n_features_in_ : int
@@ -66,8 +72,8 @@ class KMeans:
     -----
     One seed gives the same bits on every instruction set and number of threads: draws come from
     the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty cluster
-    takes the point farthest from its centre, the lowest row of equals; in mini-batches it stays
-    as it is. Points that are float32 and C-contiguous are not copied.
+    takes the point farthest from its centre, the lowest row of equals; in mini-batches it waits
+    for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
 
     Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
     zero: scale such data first.
@@ -87,7 +93,10 @@ class KMeans:
 
     _estimator_type: ClassVar[str] = "clusterer"  # what scikit-learn before 1.6 looks at
 
+    _held: npt.NDArray[np.int32] | None = None  # see `LloydOptions` in the core
     _batches: Batches | None
+    _draws: Draws
+    _masses: npt.NDArray[np.float64]  # of the clusters of `labels_`
     cluster_centers_: F32
     labels_: npt.NDArray[np.int32]
     inertia_: float
@@ -102,6 +111,7 @@ class KMeans:
         init: Init = "k-means++",
         max_iter: int = 25,
         batch_size: int | None = None,
+        reassignment_ratio: float = 0.01,
         tol: float = 1e-4,
         seed: int = 0,
         callback: Callable[[int, float], object] | None = None,
@@ -112,12 +122,15 @@ class KMeans:
         self.init = init
         self.max_iter = max_iter
         self.batch_size = batch_size
+        self.reassignment_ratio = reassignment_ratio
         self.tol = tol
         self.seed = seed
         self.callback = callback
         self.threads = threads
 
-    def fit(self, X: npt.ArrayLike, y: object = None) -> "KMeans":
+    def fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> "KMeans":
         """Find the centres of points.
 
         Parameters
@@ -126,6 +139,9 @@ class KMeans:
             At least `n_clusters` points.
         y : object
             Not looked at.
+        sample_weight : array_like of float, shape (n,), optional
+            How much each point counts, finite and >= 0: one of weight 2 like two points, one of
+            weight 0 gets a label and has no influence. Default 1.
 
         Returns
         -------
@@ -135,9 +151,14 @@ class KMeans:
         Raises
         ------
         TypeError, ValueError
-            If a parameter or `X` is not as described.
+            If a parameter, `X` or `sample_weight` is not as described.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If fewer than `n_clusters` points differ.
         """
-        run = Run(self, X)
+        run = Run(self, X, sample_weight)
         run.need(run.k)
         draws = Draws(self.seed)
         centers = run.first_centers(self.init, draws)
@@ -148,9 +169,13 @@ class KMeans:
             size = _coerce.positive_int(self.batch_size, "batch_size")
             batches = Batches(centers)
             centers, rounds = run.mini_batches(batches, size, draws)
-        return self._keep(run, batches, centers, rounds)
+        self._keep(run, batches, draws, centers, rounds)
+        self._warn_of_few(run)
+        return self
 
-    def partial_fit(self, X: npt.ArrayLike, y: object = None) -> "KMeans":
+    def partial_fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> "KMeans":
         """Update the centres by one batch of points.
 
         Parameters
@@ -160,6 +185,8 @@ class KMeans:
             `fit` with all points at once, each centre counts as the mean of its cluster.
         y : object
             Not looked at.
+        sample_weight : array_like of float, shape (b,), optional
+            As `fit` takes it.
 
         Returns
         -------
@@ -169,28 +196,29 @@ class KMeans:
         Raises
         ------
         TypeError, ValueError
-            If a parameter or `X` is not as described.
+            If a parameter, `X` or `sample_weight` is not as described.
         """
         fitted = self._is_fitted()
-        run = Run(self, X, self.n_features_in_ if fitted else None)
-        batches = self._batches_so_far(run) if fitted else self._first_batch(run)
-        inertia = run.add_batch(batches, run.points)
-        self._keep(run, batches, batches.centers, self.n_iter_ + 1 if fitted else 1)
+        run = Run(self, X, sample_weight, self.n_features_in_ if fitted else None)
+        draws = copy.deepcopy(self._draws) if fitted else Draws(self.seed)
+        batches = self._batches_so_far(run) if fitted else self._first_batch(run, draws)
+        inertia = run.add_batch(batches, draws)
+        self._keep(run, batches, draws, batches.centers, self.n_iter_ + 1 if fitted else 1)
         if run.callback is not None:
             run.callback(self.n_iter_, inertia)
         return self
 
-    def _first_batch(self, run: Run) -> Batches:
+    def _first_batch(self, run: Run, draws: Draws) -> Batches:
         run.need(run.k)
-        return Batches(run.first_centers(self.init, Draws(self.seed)))
+        return Batches(run.first_centers(self.init, draws))
 
     def _batches_so_far(self, run: Run) -> Batches:
         centers = self.cluster_centers_
         if len(centers) != run.k:
             raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
         if self._batches is not None:
-            return self._batches
-        return Batches(centers, np.bincount(self.labels_[self.labels_ >= 0], minlength=run.k))
+            return copy.copy(self._batches)  # what is in it is replaced, never changed
+        return Batches(centers, self._masses)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Find the nearest centre of each point.
@@ -215,9 +243,11 @@ class KMeans:
         labels, _ = _core.assign(points, self.cluster_centers_, 1, *self._how())
         return labels[:, 0]
 
-    def fit_predict(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.int32]:
+    def fit_predict(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.int32]:
         """Fit, and return `labels_`."""
-        return self.fit(X).labels_
+        return self.fit(X, sample_weight=sample_weight).labels_
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Measure the distance of each point from every centre.
@@ -246,11 +276,15 @@ class KMeans:
             scores[np.isneginf(scores)] = 0  # zero points
             return np.maximum(1 - scores, 0)
 
-    def fit_transform(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.float32]:
+    def fit_transform(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float32]:
         """Fit, and return the distances of `transform`."""
-        return self.fit(X).transform(X)
+        return self.fit(X, sample_weight=sample_weight).transform(X)
 
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+    def score(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """Judge the centres by other points.
 
         Parameters
@@ -258,6 +292,8 @@ class KMeans:
         X : array_like of float, shape (n, d)
         y : object
             Not looked at.
+        sample_weight : array_like of float, shape (n,), optional
+            As `fit` takes it.
 
         Returns
         -------
@@ -269,10 +305,13 @@ class KMeans:
         NotFittedError
             If the model was not fitted.
         TypeError, ValueError
-            If `X` is not as described.
+            If `X` or `sample_weight` is not as described.
         """
         points = self._points(X)
-        return -_core.Lloyd(points, *self._how()).assign(self.cluster_centers_)[2]
+        weights = _coerce.sample_weight(sample_weight, "sample_weight", len(points))
+        if weights is not None:
+            points, weights = points[weights > 0], weights[weights > 0]
+        return -_core.Lloyd(points, *self._how(), weights).assign(self.cluster_centers_)[2]
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
@@ -355,15 +394,30 @@ class KMeans:
 
     def _points(self, x: npt.ArrayLike) -> F32:
         if not self._is_fitted():
-            raise NotFittedError(
+            raise known_to_sklearn(NotFittedError)(
                 f"{type(self).__name__}: expected a fitted model, got one without `fit`"
             )
         return _coerce.vectors(x, "X", self.n_features_in_)
 
-    def _keep(self, run: Run, batches: Batches | None, centers: F32, rounds: int) -> "KMeans":
-        self._batches = batches
+    def _keep(
+        self, run: Run, batches: Batches | None, draws: Draws, centers: F32, rounds: int
+    ) -> None:
+        labels, inertia = run.final(centers)
+        self._batches, self._draws = batches, draws
+        self._masses = run.masses(labels)
         self.cluster_centers_ = centers
-        self.labels_, _, self.inertia_ = run.core.assign(centers)
+        self.labels_, self.inertia_ = labels, inertia
         self.n_iter_ = rounds
         self.n_features_in_ = run.points.shape[1]
-        return self
+
+    def _warn_of_few(self, run: Run) -> None:
+        """Warn as scikit-learn does, but not of clusters that are empty for other reasons."""
+        found = np.unique(self.labels_[self.labels_ >= 0]).size
+        if found == run.k or self._held is not None or run.n_different() >= run.k:
+            return
+        warnings.warn(
+            f"Number of distinct clusters ({found}) found smaller than n_clusters ({run.k}). "
+            "Possibly due to duplicate points in X.",
+            known_to_sklearn(ConvergenceWarning),
+            stacklevel=3,
+        )

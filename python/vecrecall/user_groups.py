@@ -51,6 +51,8 @@ class RefreshReport(NamedTuple):
 class UserGroups:
     """Clusters of users with frozen centres; made by `fit` or `load`, never changed.
 
+    Its arrays are read-only, those of copies and of what was pickled, too.
+
     A ranker learns from the label, so that a label must mean the same for a long time: new and
     changed users get the label of the nearest frozen centre, and `refresh` matches new centres to
     old labels one to one.
@@ -92,7 +94,14 @@ class UserGroups:
         self._kmeans = kmeans
         self.labels_in_use: I32 = np.flatnonzero(_core.finite_rows(centers)).astype(np.int32)
         self.labels_in_use.flags.writeable = False
-        self._used_centers = centers[self.labels_in_use]
+        # Of labels that are equally near, those with users come first.
+        empty = self.sizes[self.labels_in_use] == 0
+        self._order: I32 = self.labels_in_use[np.argsort(empty, kind="stable")]
+        self._used_centers = centers[self._order]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies by the constructor: flags of arrays are not copied."""
+        return type(self), (self.centers, self.labels, self.metric, self.version, self._kmeans)
 
     @classmethod
     def fit(
@@ -161,7 +170,8 @@ class UserGroups:
         Returns
         -------
         Assignment
-            As `vecrecall.assign` gives it.
+            As `vecrecall.assign` gives it; but of labels that are equally near, those that have
+            users (see `sizes`) come first, then the lowest.
 
         Raises
         ------
@@ -173,7 +183,7 @@ class UserGroups:
             most = self.labels_in_use.size
             raise ValueError(f"m: expected at most {most}, the number of labels in use, got {m}")
         near = assign(x, self._used_centers, m=m, metric=self.metric, threads=threads)
-        return near._replace(labels=_renamed(near.labels, self.labels_in_use))
+        return near._replace(labels=_renamed(near.labels, self._order))
 
     def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
         """Cluster all users anew, from these centres on, and match the labels one to one.
@@ -181,7 +191,8 @@ class UserGroups:
         Parameters
         ----------
         vectors : array_like of float, shape (n, d)
-            All users as they are now, at least as many as labels are in use.
+            All users as they are now, at least as many as labels are in use. In the same order
+            as `labels`, if there are as many: of labels that are equally near, a user has that.
         **kmeans : object
             What `KMeans` takes beside `n_clusters`, `metric` and `init`, where it shall differ
             from `fit`.
@@ -190,7 +201,10 @@ class UserGroups:
         -------
         (UserGroups, RefreshReport)
             Each new centre has the label of an old one, so that the squared distances between
-            them (under cosine 1 - cosine) add up to the least. The labels in use stay the same.
+            them (under cosine 1 - cosine) add up to the least; of equal sums, the one in which
+            more centres keep the label that they had. The labels in use stay the same. A user
+            between centres that are equally near keeps the label held before; a label that no
+            user has any more keeps its centre.
 
         Raises
         ------
@@ -201,24 +215,41 @@ class UserGroups:
         """
         solver = needed("scipy.optimize", "cluster", "UserGroups.refresh").linear_sum_assignment
         x = _coerce.vectors(vectors, "vectors", self.centers.shape[1])
-        used = self.labels_in_use
+        used = self._order
         KMeans._check_names(kmeans, ("n_clusters", "metric", "init"))
         if len(x) < used.size:
             raise ValueError(
                 f"vectors: expected at least {used.size} rows, one a label in use, got {len(x)}"
             )
         parameters = {"metric": self.metric, **self._kmeans, **kmeans}
-        model = KMeans(used.size, init=self._used_centers, **parameters).fit(x)
+        model = KMeans(used.size, init=self._used_centers, **parameters)
+        held = model._held = self._held(x)
+        model.fit(x)
         cost = _dissimilarities(self._used_centers, model.cluster_centers_, self.metric)
-        old, new = solver(cost)
+        new = _matched(solver, cost, _sizes(model.labels_, used.size) > 0)
+        found = cost[np.arange(used.size), new]
         centers, shifts = np.full_like(self.centers, np.nan), np.full(len(self), np.nan)
-        centers[used[old]] = model.cluster_centers_[new]
-        shifts[used[old]] = cost[old, new] if self.metric == "cosine" else np.sqrt(cost[old, new])
+        centers[used] = model.cluster_centers_[new]
+        shifts[used] = found if self.metric == "cosine" else np.sqrt(found)
         names = np.empty_like(used)
-        names[new] = used[old]
+        names[new] = used
         labels = _renamed(model.labels_, names)
         groups = UserGroups(centers, labels, self.metric, self.version + 1, _remembered(model))
-        return groups, _report(self.assign(x).labels[:, 0], groups, shifts)
+        return groups, _report(_renamed(held, used), groups, shifts)
+
+    def _held(self, x: F32) -> I32:
+        """Find each user's label by these centres, as its place in `_order`.
+
+        Where users are as many as `labels`, those tell which of equally near ones it is; if they
+        are others, one is as good as another.
+        """
+        code, threads = METRICS[self.metric], _core.num_threads()
+        before = None
+        if len(x) == len(self.labels):
+            places = np.full(len(self) + 1, -1, np.int32)  # the last for label -1
+            places[self._order] = np.arange(self._order.size)
+            before = places[self.labels]
+        return _core.assign_sums(x, self._used_centers, code, threads, None, before)[0][:, 0]
 
     def merge_small(self, min_size: int) -> "UserGroups":
         """Merge groups of too few users into the most similar ones.
@@ -346,6 +377,24 @@ def _renamed(labels: I32, names: I32) -> I32:
     return np.where(labels >= 0, names[labels], np.int32(-1))
 
 
+def _matched(solver: Any, cost: F64, alive: npt.NDArray[np.bool_]) -> I64:
+    """Match old centres (rows) with new ones (columns): the new one of each old.
+
+    A centre without users has not moved and keeps its label; the others are matched at the least
+    cost, and among equals by as many as can be to where they came from.
+    """
+    new = np.arange(len(cost))
+    own = np.flatnonzero(alive)
+    new[own] = own[solver(cost[np.ix_(own, own)])[1]]
+    olds = np.argsort(new)
+    for i in np.flatnonzero(new != np.arange(len(new))).tolist():
+        other, had = olds[i], new[i]
+        if cost[i, i] + cost[other, had] <= cost[i, had] + cost[other, i]:
+            new[i], new[other] = i, had
+            olds[i], olds[had] = i, other
+    return new
+
+
 def _sizes(labels: npt.NDArray[Any], k: int) -> I64:
     return np.bincount(labels[labels >= 0], minlength=k)
 
@@ -360,7 +409,7 @@ def _dissimilarities(a: F32, b: F32, metric: str) -> F64:
 def _report(before: I32, groups: UserGroups, shifts: F64) -> RefreshReport:
     old, new = _sizes(before, len(groups)), groups.sizes
     return RefreshReport(
-        int(np.count_nonzero(before != groups.labels)) / before.size,
+        int(np.count_nonzero(before != groups.labels)) / max(1, before.size),
         shifts,
         old,
         new,

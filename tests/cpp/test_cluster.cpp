@@ -134,10 +134,11 @@ void check_plus_plus() {
         draws[i] = i % 3 == 0 ? 0.0 : i % 3 == 1 ? 0.5 : std::nextafter(1.0, 0.0);
     }
     std::vector<std::int64_t> rows(kRows);
-    plus_plus({x.get(), kRows, 3}, draws.data(), kRows, 1, Metric::kL2, rows.data(), 2);
+    plus_plus({x.get(), kRows, 3}, nullptr, draws.data(), kRows, 1, Metric::kL2, rows.data(), 2);
     std::sort(rows.begin(), rows.end());
     for (std::size_t i = 0; i < kRows; ++i) CHECK(rows[i] == static_cast<std::int64_t>(i));
-    plus_plus({x.get(), kRows, 3}, draws.data(), kRows / 2, 2, Metric::kL2, rows.data(), 1);
+    plus_plus({x.get(), kRows, 3}, nullptr, draws.data(), kRows / 2, 2, Metric::kL2, rows.data(),
+              1);
     std::sort(rows.begin(), rows.begin() + kRows / 2);
     CHECK(std::adjacent_find(rows.begin(), rows.begin() + kRows / 2) == rows.begin() + kRows / 2);
 }

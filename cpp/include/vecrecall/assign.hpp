@@ -17,15 +17,21 @@ namespace vecrecall {
 void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads = 0);
 
-// What the points of each cluster add up to: sums is k x dim, counts is k.
+// Of points labelled anew, gives those back their label that score the same by it: `held` has one a
+// point, -1 for none. Labels and scores are as `assign` gives them, one a point.
+void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
+               const std::int32_t* held, std::int32_t* labels, const float* scores,
+               int threads = 0);
+
+// What the points of each cluster add up to: sums is k x dim, weights is k.
 struct ClusterSums {
     double* sums;
-    std::int64_t* counts;
+    double* weights;  // of the points together: their number where they have none
 };
 
-// Adds up the rows of each label in float64, in row order; under cosine each row is divided by its
-// length first. Rows labelled -1 are left out; other labels are below k.
-void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::size_t k,
-                  Metric metric, const ClusterSums& out, int threads = 0);
+// Adds up the rows of each label in float64, in row order, times their weights if any; under cosine
+// each row is divided by its length first. Rows labelled -1 are left out; other labels are below k.
+void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
+                  std::size_t k, Metric metric, const ClusterSums& out, int threads = 0);
 
 }  // namespace vecrecall

@@ -11,16 +11,24 @@
 namespace vecrecall {
 
 struct LloydStep {
-    double inertia;          // of the centres that the step started from
+    double inertia;          // weighted; of the centres that the step started from
     double shift2;           // sum of squared movements of the centres
     std::size_t relabelled;  // points that changed label since the step before, or all
+};
+
+struct LloydOptions {
+    const double* weights = nullptr;  // of the points, > 0; null: all 1. Borrowed.
+    // Labels that points hold already, each below the number of centres or -1, or null. Then ties
+    // go to the label held before, and a centre without points stays. Copied.
+    const std::int32_t* held = nullptr;
 };
 
 // A k-means run over points that are borrowed. Metric l2, or cosine (spherical): there rows count
 // as divided by their length, zero rows take no part, and centres have length one.
 class Lloyd {
   public:
-    Lloyd(const MatrixView& points, Metric metric, int threads = 0);
+    Lloyd(const MatrixView& points, Metric metric, int threads = 0,
+          const LloydOptions& options = {});
     ~Lloyd();
     Lloyd(Lloyd&&) noexcept;
     Lloyd& operator=(Lloyd&&) noexcept;
@@ -30,7 +38,7 @@ class Lloyd {
     LloydStep step(const float* centers, std::size_t k, float* updated);
 
     // Labels and scores as `assign` gives them; returns the inertia: the sum of squared distances,
-    // or of 1 - cosine.
+    // or of 1 - cosine, times weights.
     double assign(const float* centers, std::size_t k, std::int32_t* labels, float* scores) const;
 
   private:
@@ -40,10 +48,11 @@ class Lloyd {
 
 // k-means++: k different rows, drawn with probability proportional to their squared distance (or
 // 1 - cosine) from the nearest drawn before; of `trials` draws the one stays that leaves the least
-// distance in all. `draws` holds k x trials uniform numbers in [0, 1); the first row takes the
-// first of its own. Where nothing is left at a distance, the lowest row not yet drawn. Zero rows
-// under cosine are not drawn; throws std::invalid_argument for fewer than k rows.
-void plus_plus(const MatrixView& points, const double* draws, std::size_t k, std::size_t trials,
-               Metric metric, std::int64_t* rows, int threads = 0);
+// distance in all. Distances count times `weights`, each > 0, if any. `draws` holds k x trials
+// uniform numbers in [0, 1); the first row takes the first of its own. Where nothing is left at a
+// distance, the lowest row not yet drawn. Zero rows under cosine are not drawn; throws
+// std::invalid_argument for fewer than k rows.
+void plus_plus(const MatrixView& points, const double* weights, const double* draws, std::size_t k,
+               std::size_t trials, Metric metric, std::int64_t* rows, int threads = 0);
 
 }  // namespace vecrecall

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cluster/nearest.hpp"
+#include "cluster/ties.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "vecrecall/flat_index.hpp"
@@ -56,6 +57,18 @@ void assign_many(const MatrixView& points, const MatrixView& centroids, Metric m
 }
 
 }  // namespace
+
+void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
+               const std::int32_t* held, std::int32_t* labels, const float* scores, int threads) {
+    const FpEnvScope env;
+    const ScoredItems items{.rows = centroids, .bias = nullptr, .metric = metric};
+    parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
+        const std::size_t first = task * cluster::kPointsPerTask;
+        const MatrixView rows = cluster::rows_of_task(points, task);
+        cluster::keep_ties_of(kernels::active(), rows, items, held + first, labels + first,
+                              scores + first);
+    });
+}
 
 void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads) {

@@ -6,6 +6,7 @@
 #include "cluster/centroids.hpp"
 #include "cluster/lengths.hpp"
 #include "cluster/relabel.hpp"
+#include "cluster/ties.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "vecrecall/assign.hpp"
@@ -32,14 +33,18 @@ struct Lloyd::Impl {
     MatrixView points;
     Metric metric;
     int threads;
+    const double* weights;             // or null
+    bool holds;                        // ties and empty clusters keep what they have
+    std::vector<std::int32_t> held;    // labels before the first step, if so
     scan::Centre centre;               // of the points, for l2
     std::vector<std::int32_t> labels;  // of the last step
     std::vector<float> scores;
     std::vector<double> sums;
-    std::vector<std::int64_t> counts;
-    std::size_t labelled = 0;  // the number of centres that the labels are of
-    std::size_t patience = 0;  // steps without safe distances
+    std::vector<double> masses;  // what the points of each cluster weigh
+    std::size_t labelled = 0;    // the number of centres that the labels are of
+    std::size_t patience = 0;    // steps without safe distances
 
+    double weight(std::size_t row) const { return weights == nullptr ? 1.0 : weights[row]; }
     Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
                     std::size_t task, bool known, std::int32_t* to, float* scored) const;
@@ -50,11 +55,15 @@ struct Lloyd::Impl {
     void mean(std::size_t c, const float* old, std::vector<double>& to) const;
 };
 
-Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads) : impl_(new Impl{}) {
+Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads, const LloydOptions& options)
+    : impl_(new Impl{}) {
     const FpEnvScope env;
     impl_->points = points;
     impl_->metric = metric;
     impl_->threads = threads;
+    impl_->weights = options.weights;
+    impl_->holds = options.held != nullptr;
+    if (impl_->holds) impl_->held.assign(options.held, options.held + points.rows);
     if (metric == Metric::kL2) {
         impl_->centre = scan::choose_centre(kernels::active(), {points}, metric);
     }
@@ -77,10 +86,10 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     else if (known && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
         run.patience = kPatience;
     run.sums.resize(k * run.points.dim);
-    run.counts.resize(k);
-    sum_clusters(run.points, run.labels.data(), k, run.metric, {run.sums.data(), run.counts.data()},
-                 run.threads);
-    run.fill_empty();
+    run.masses.resize(k);
+    sum_clusters(run.points, run.weights, run.labels.data(), k, run.metric,
+                 {run.sums.data(), run.masses.data()}, run.threads);
+    if (!run.holds) run.fill_empty();
     return {.inertia = all.inertia,
             .shift2 = run.update(centers, updated),
             .relabelled = all.relabelled};
@@ -125,18 +134,20 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
     const std::size_t n = rows.rows;
     to += first;
     scored += first;
-    const std::vector<std::int32_t> before =
-        known ? std::vector<std::int32_t>(to, to + n) : std::vector<std::int32_t>();
+    std::vector<std::int32_t> before;
+    if (known) before.assign(to, to + n);
+    else if (holds) before.assign(held.data() + first, held.data() + first + n);
     Part part{.relabelled = known ? 0 : n, .scanned = n};
     if (metric == Metric::kL2 && known) {
         part.scanned = cluster::Relabel(table, centroids, safe).run(rows, to, scored);
     } else {
         cluster::Nearest(table, centroids).find(rows, to, scored);
     }
+    if (holds) cluster::keep_ties_of(table, rows, centroids.scored(), before.data(), to, scored);
     const double best = metric == Metric::kCosine ? 1.0 : 0.0;
     for (std::size_t i = 0; i < n; ++i) {
         if (known) part.relabelled += to[i] != before[i] ? 1 : 0;
-        if (to[i] >= 0) part.inertia += best - scored[i];
+        if (to[i] >= 0) part.inertia += weight(first + i) * (best - scored[i]);
     }
     return part;
 }
@@ -150,8 +161,8 @@ std::vector<double> Lloyd::Impl::safe_for(const MatrixView& centers) const {
 // The farthest points first, lowest row of equals; none that its own cluster has no other of.
 void Lloyd::Impl::fill_empty() {
     std::vector<std::size_t> empty;
-    for (std::size_t c = 0; c < counts.size(); ++c) {
-        if (counts[c] == 0) empty.push_back(c);
+    for (std::size_t c = 0; c < masses.size(); ++c) {
+        if (masses[c] == 0) empty.push_back(c);
     }
     if (empty.empty()) return;
     std::vector<std::size_t> rows;
@@ -164,31 +175,32 @@ void Lloyd::Impl::fill_empty() {
     auto next = empty.begin();
     for (const std::size_t row : rows) {
         if (next == empty.end()) return;
-        if (counts[static_cast<std::size_t>(labels[row])] > 1) move_point(row, *next++);
+        const double mass = masses[static_cast<std::size_t>(labels[row])];
+        if (mass > weight(row)) move_point(row, *next++);
     }
 }
 
 void Lloyd::Impl::move_point(std::size_t row, std::size_t to) {
     const auto from = static_cast<std::size_t>(labels[row]);
-    double weight = 1.0;
+    double factor = weight(row);
     if (metric == Metric::kCosine) {
         const auto number = static_cast<std::int64_t>(row);
-        weight = cluster::inverse_lengths(kernels::active(), points, &number, 1)[0];
+        factor *= cluster::inverse_lengths(kernels::active(), points, &number, 1)[0];
     }
     const float* x = points.row(row);
     for (std::size_t j = 0; j < points.dim; ++j) {
-        sums[from * points.dim + j] -= weight * x[j];
-        sums[to * points.dim + j] = weight * x[j];
+        sums[from * points.dim + j] -= factor * x[j];
+        sums[to * points.dim + j] = factor * x[j];
     }
-    --counts[from];
-    counts[to] = 1;
+    masses[from] -= weight(row);
+    masses[to] = weight(row);
     labels[row] = static_cast<std::int32_t>(to);
 }
 
 double Lloyd::Impl::update(const float* centers, float* updated) const {
     std::vector<double> next(points.dim);
     double shift2 = 0;
-    for (std::size_t c = 0; c < counts.size(); ++c) {
+    for (std::size_t c = 0; c < masses.size(); ++c) {
         const float* old = centers + c * points.dim;
         mean(c, old, next);
         float* to = updated + c * points.dim;
@@ -205,7 +217,7 @@ double Lloyd::Impl::update(const float* centers, float* updated) const {
 // The centre stays where no direction is left, or no point.
 void Lloyd::Impl::mean(std::size_t c, const float* old, std::vector<double>& to) const {
     const double* sum = sums.data() + c * points.dim;
-    auto divisor = static_cast<double>(counts[c]);
+    double divisor = masses[c];
     if (metric == Metric::kCosine) {
         double square = 0;
         for (std::size_t j = 0; j < points.dim; ++j) square += sum[j] * sum[j];

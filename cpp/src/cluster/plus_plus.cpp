@@ -14,16 +14,18 @@ namespace {
 
 constexpr std::size_t kChunk = 2048;
 
-// How far every row is from the nearest row drawn so far.
+// How far every row is from the nearest row drawn so far, times its weight.
 class Distances {
   public:
-    Distances(const MatrixView& points, Metric metric, int threads)
+    Distances(const MatrixView& points, const double* weights, Metric metric, int threads)
         : items_{.rows = points, .bias = nullptr, .metric = metric},
+          weights_(weights),
           threads_(threads),
           far_(points.rows, 1.0),
           drawn_(points.rows, 0),
           chunks_((points.rows + kChunk - 1) / kChunk),
           totals_(chunks_, 0.0) {
+        if (weights != nullptr) far_.assign(weights, weights + points.rows);
         if (metric == Metric::kCosine) leave_out_zeros();
     }
 
@@ -75,12 +77,12 @@ class Distances {
         return best;
     }
 
-    // Before the first draw all rows are equal.
+    // Before the first draw rows count by their weights alone.
     void start() {
         for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
             totals_[chunk] = 0;
             for (std::size_t i = chunk * kChunk; i < end_of(chunk); ++i) {
-                if (!drawn_[i]) totals_[chunk] += 1.0;
+                if (!drawn_[i]) totals_[chunk] += far_[i];
             }
         }
     }
@@ -128,7 +130,8 @@ class Distances {
         const double best = items_.metric == Metric::kCosine ? 1.0 : 0.0;
         double total = 0;
         for (std::size_t i = 0; i < n; ++i) {
-            const double distance = std::max(0.0, best - scores[i]);
+            const double weight = weights_ == nullptr ? 1.0 : weights_[from + i];
+            const double distance = weight * std::max(0.0, best - scores[i]);
             const bool gone = drawn_[from + i] != 0 || from + i == row;
             far[i] = gone ? 0.0 : first ? distance : std::min(far_[from + i], distance);
             total += far[i];
@@ -143,6 +146,7 @@ class Distances {
     }
 
     ScoredItems items_;
+    const double* weights_;  // or null
     int threads_;
     std::vector<double> far_;
     std::vector<char> drawn_;  // or left out
@@ -154,10 +158,10 @@ class Distances {
 
 }  // namespace
 
-void plus_plus(const MatrixView& points, const double* draws, std::size_t k, std::size_t trials,
-               Metric metric, std::int64_t* rows, int threads) {
+void plus_plus(const MatrixView& points, const double* weights, const double* draws, std::size_t k,
+               std::size_t trials, Metric metric, std::int64_t* rows, int threads) {
     const FpEnvScope env;
-    Distances distances(points, metric, threads);
+    Distances distances(points, weights, metric, threads);
     if (distances.left() < k) throw std::invalid_argument("expected at least k rows to draw from");
     distances.start();
     for (std::size_t c = 0; c < k; ++c) {

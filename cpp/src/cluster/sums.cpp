@@ -65,22 +65,36 @@ class Members {
     Scratch<std::int64_t> rows_;
 };
 
+// Multiplies the factors of some rows, or ones, by their weights. Returns the sum of the weights.
+double weigh(const double* weights, const std::int64_t* rows, std::size_t n,
+             std::vector<double>& factors) {
+    factors.resize(n, 1.0);
+    double total = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const double weight = weights[rows[i]];
+        factors[i] *= weight;
+        total += weight;
+    }
+    return total;
+}
+
 }  // namespace
 
-void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::size_t k,
-                  Metric metric, const ClusterSums& out, int threads) {
+void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
+                  std::size_t k, Metric metric, const ClusterSums& out, int threads) {
     const kernels::KernelTable& table = kernels::active();
     Members members(labels, points.rows, k, threads);
     parallel_for(k, threads, [&](std::size_t c) {
         const std::int64_t* rows = members.begin(c);
         const auto n = static_cast<std::size_t>(members.count_of(c));
-        std::vector<double> weights;
-        if (metric == Metric::kCosine) weights = cluster::inverse_lengths(table, points, rows, n);
-        out.counts[c] = members.count_of(c);
+        std::vector<double> factors;
+        if (metric == Metric::kCosine) factors = cluster::inverse_lengths(table, points, rows, n);
+        out.weights[c] =
+            weights == nullptr ? static_cast<double>(n) : weigh(weights, rows, n, factors);
         table.pool_sum({.table = points.data,
                         .dim = points.dim,
                         .rows = rows,
-                        .weights = weights.empty() ? nullptr : weights.data(),
+                        .weights = factors.empty() ? nullptr : factors.data(),
                         .n_rows = n,
                         .entries = rows,
                         .n_entries = static_cast<std::size_t>(members.left_from(c)),

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
+from vecrecall._draws import Draws
 from vecrecall._extras import needed
-from vecrecall._kmeans_run import Draws, Run
+from vecrecall._kmeans_run import Run
 from vecrecall.adapters._faiss_threads import FaissThreads
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows

@@ -1,0 +1,41 @@
+"""Errors and warnings that are also scikit-learn's in a process that has imported it."""
+
+import functools
+import sys
+from typing import Any, TypeVar
+
+_E = TypeVar("_E", bound=Exception)
+
+
+class NotFittedError(ValueError, AttributeError):
+    """Raised where a model is used before `fit`; caught as scikit-learn's of that name, too."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raised, (NotFittedError, self.args)
+
+
+class ConvergenceWarning(UserWarning):
+    """Fewer clusters than were asked for; filtered as scikit-learn's of that name, too."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _raised, (ConvergenceWarning, self.args)
+
+
+def known_to_sklearn(own: type[_E]) -> type[_E]:
+    """Derive a class from `own` and scikit-learn's of that name; `own` where it is not imported.
+
+    Who names scikit-learn's class has imported it: nothing is imported here.
+    """
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)
+    joined: type[_E] = own if theirs is None else _joined(own, theirs)
+    return joined
+
+
+@functools.cache
+def _joined(own: Any, theirs: Any) -> Any:
+    return type(own.__name__, (own, theirs), {"__doc__": own.__doc__, "__module__": own.__module__})
+
+
+def _raised(own: type[_E], args: tuple[object, ...]) -> _E:
+    """Unpickle: another process may have imported scikit-learn or not."""
+    return known_to_sklearn(own)(*args)
