@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,14 +84,17 @@ def vecrecall(case: Case, forms: Sequence[str] = ("arrays",), **options: Any) ->
     exclude: Any = case.exclude
     if exclude is not None and forms[0] == "ragged":
         exclude = vr.Ragged.from_lists(exclude)
-    return vr.merge(
-        channels,
-        case.k,
-        made(case.policy),
-        exclude=exclude,
-        caps=made_caps(case.caps),
-        **options,
-    )
+    with warnings.catch_warnings():
+        if case.policy.arguments.get("absent") == "zero":
+            warnings.simplefilter("ignore", policies.AbsentWarning)
+        return vr.merge(
+            channels,
+            case.k,
+            made(case.policy),
+            exclude=exclude,
+            caps=made_caps(case.caps),
+            **options,
+        )
 
 
 # --- random cases

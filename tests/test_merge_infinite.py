@@ -61,7 +61,8 @@ def test_an_infinite_score_is_the_largest_finite_one(
         np.testing.assert_array_equal(found.ids, oracle(case).ids)
         np.testing.assert_array_equal(found.scores, oracle(case).scores)
         assert not np.isnan(found.scores).any()
-        assert found.ids[0, 0] == 1
+        if normalize != "l2":  # there 1 has 1 / sqrt(2), and 3 has 4 / 5 by list `b`
+            assert found.ids[0, 0] == 1
 
 
 def test_the_others_get_what_they_got() -> None:
