@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -83,21 +84,29 @@ def vecrecall(case: Case, forms: Sequence[str] = ("arrays",), **options: Any) ->
     exclude: Any = case.exclude
     if exclude is not None and forms[0] == "ragged":
         exclude = vr.Ragged.from_lists(exclude)
-    return vr.merge(
-        channels,
-        case.k,
-        made(case.policy),
-        exclude=exclude,
-        caps=made_caps(case.caps),
-        **options,
-    )
+    with warnings.catch_warnings():
+        if case.policy.arguments.get("absent") == "zero":
+            warnings.simplefilter("ignore", policies.AbsentWarning)
+        return vr.merge(
+            channels,
+            case.k,
+            made(case.policy),
+            exclude=exclude,
+            caps=made_caps(case.caps),
+            **options,
+        )
 
 
 # --- random cases
 
 
 def random_scores(rng: np.random.Generator, n: int, kind: str) -> npt.NDArray[np.float32]:
-    """`ties`: few values. `smooth`: all different. `wild`: every size of float32. `flat`: one."""
+    """`ties`: few values. `smooth`: all different. `wild`: every size of float32. `flat`: one.
+
+    `infinite`: what a search gives where float32 ends.
+    """
+    if kind == "infinite":
+        return rng.choice([-np.inf, -1, 0, 0.5, 3e38, np.inf], n).astype(np.float32)
     if kind == "ties":
         return (rng.integers(-3, 4, n) / 3).astype(np.float32)
     if kind == "wild":
@@ -112,7 +121,7 @@ def random_row(rng: np.random.Generator, width: int, pool: npt.NDArray[np.int64]
     """Items with repeats, in an order that no score explains; -1 anywhere, with any score."""
     n = int(rng.integers(0, width + 1)) if rng.random() < 0.9 else 0
     ids = rng.choice(pool, n)
-    scores = random_scores(rng, n, str(rng.choice(["ties", "smooth", "wild", "flat"])))
+    scores = random_scores(rng, n, str(rng.choice(["ties", "smooth", "wild", "flat", "infinite"])))
     holes = rng.random(n) < rng.choice([0, 0.2])
     ids[holes] = -1
     scores[holes] = rng.choice([np.nan, np.inf, -np.inf, 0, 5], int(holes.sum()))
@@ -175,7 +184,8 @@ def random_arguments(
     if policy == "RRF":
         return {"weights": weights, "k": float(rng.choice([0, 0.5, 1, 60]))}
     if policy in ("WeightedSum", "Maximum"):
-        return {"weights": weights, "normalize": str(rng.choice(NORMALIZE))}
+        absent = rng.choice([None, None, "zero", "min"])
+        return {"weights": weights, "normalize": str(rng.choice(NORMALIZE)), "absent": absent}
     if policy == "Interleave":
         return {
             "weights": None if weights is None else by_name(rng.integers(1, 5, n)),

@@ -20,6 +20,8 @@ What the API leaves open, decided here as a user would expect it (`OPEN` marks t
 6. Slots that no positive share can use: step 1 gives a channel with share 0 its minimum only;
    step 3 splits evenly once only channels with share 0 have something left.
 7. Channels that `minimum` or `maximum` leave out have the minimum 0 and no maximum.
+8. A list without a negative score says nothing of an item that it does not hold: to a sum that is
+   0, and a maximum is that of the other lists. So does an empty list, save under "zero".
 """
 
 from __future__ import annotations
@@ -173,8 +175,15 @@ def rrf(
     return take_by_score(taking, totals, len(channels))
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 def normalized(scores: Sequence[float], how: str) -> list[float]:
-    """The scores of one channel and query, made comparable; sums run in rank order."""
+    """The scores of one channel and query, made comparable; sums run in rank order.
+
+    An infinite one is the largest finite float32.
+    """
+    scores = [math.copysign(LARGEST, s) if math.isinf(s) else s for s in scores]
     if how == "none" or not scores:
         return list(scores)
     if how == "minmax":  # from 0 to 1; a list without a spread, one item too: all 1
@@ -200,17 +209,45 @@ def normalized(scores: Sequence[float], how: str) -> list[float]:
     return [s / norm if norm > 0 else 0.0 for s in scores]
 
 
+def absent_score(scores: Sequence[float], normalize: str, absent: str | None) -> float | None:
+    """What a list counts for an item that it does not hold, before the weight (OPEN 8)."""
+    if absent == "zero":
+        return 0.0
+    lowest = absent == "min" or (normalize != "minmax" and any(s < 0 for s in scores))
+    return min(normalized(scores, normalize)) if scores and lowest else None
+
+
+def terms_of(
+    channels: Sequence[Ranked],
+    weights: Mapping[str, float] | None,
+    normalize: str,
+    absent: str | None,
+) -> dict[int, list[float]]:
+    """For every item what each channel counts for it, in channel order."""
+    terms: dict[int, list[float]] = {item: [] for c in channels for item in c.items}
+    for channel in channels:
+        held = dict(zip(channel.items, normalized(channel.scores, normalize), strict=True))
+        otherwise = absent_score(channel.scores, normalize, absent)
+        for item, values in terms.items():
+            score = held.get(item, otherwise)
+            if score is not None:
+                values.append(float(weight(weights, channel)) * score)
+    return terms
+
+
 def weighted_sum(
     channels: Sequence[Ranked],
     taking: Taking,
     weights: Mapping[str, float] | None = None,
     normalize: str = "none",
+    absent: str | None = None,
 ) -> Outcome:
-    """The sum of `w * s` over the channels that hold the item; the others add nothing."""
-    totals: dict[int, float] = {}
-    for channel in channels:
-        for item, s in zip(channel.items, normalized(channel.scores, normalize), strict=True):
-            totals[item] = totals.get(item, 0.0) + float(weight(weights, channel)) * s
+    """The sum of `w * s` over the channels, in their order."""
+    totals = {}
+    for item, terms in terms_of(channels, weights, normalize, absent).items():
+        totals[item] = 0.0
+        for term in terms:
+            totals[item] += term
     return take_by_score(taking, totals, len(channels))
 
 
@@ -219,13 +256,11 @@ def maximum_score(
     taking: Taking,
     weights: Mapping[str, float] | None = None,
     normalize: str = "none",
+    absent: str | None = None,
 ) -> Outcome:
-    """The largest `w * s` among the channels that hold the item, negative ones too."""
-    best: dict[int, float] = {}
-    for channel in channels:
-        for item, s in zip(channel.items, normalized(channel.scores, normalize), strict=True):
-            value = float(weight(weights, channel)) * s
-            best[item] = max(best.get(item, -math.inf), value)
+    """The largest `w * s` among the channels, negative ones too."""
+    terms = terms_of(channels, weights, normalize, absent)
+    best = {item: max(values) for item, values in terms.items()}
     return take_by_score(taking, best, len(channels))
 
 

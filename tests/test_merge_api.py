@@ -31,7 +31,7 @@ def merged(
         (RRF(), [1, 3, 2, 5, 4, 6]),  # 4 and 6: rank 4 in one channel each
         (RRF({"a": 0, "b": 1}), [3, 5, 1, 6, 2, 4]),
         (WeightedSum(), [1, 2, 3, 4, 5, 6]),
-        (WeightedSum({"a": 0, "b": 2}), [3, 5, 2, 4, 1, 6]),
+        (WeightedSum({"a": 0, "b": 2}), [3, 5, 1, 2, 4, 6]),  # absent from b: its lowest
         (WeightedSum(normalize="minmax"), [3, 1, 5, 2, 4, 6]),
         (Maximum(normalize="max"), [1, 3, 5, 2, 4, 6]),
         (Interleave(), [1, 3, 2, 5, 4, 6]),
@@ -112,7 +112,7 @@ BAD: dict[str, tuple[Any, ...]] = {
         RRF(),
         r"channels\['y'\].*1 rows.*got 2",
     ),
-    "infinity": ({"x": A, "y": ([[1]], [[np.inf]])}, 2, RRF(), r"channels\['y'\].*finite.*inf"),
+    "NaN": ({"x": A, "y": ([[1]], [[np.nan]])}, 2, RRF(), r"channels\['y'\].*numbers.*nan"),
     "negative id": ({"y": ([[-2]], [[1.0]])}, 2, RRF(), r"channels\['y'\].*-2"),
     "unknown name": (LISTS, 2, RRF({"a": 1, "b": 1, "c": 1}), "weights.*'c'"),
     "missing name": (LISTS, 2, Quota({"a": 1}), "shares.*'b'"),

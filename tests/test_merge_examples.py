@@ -79,7 +79,7 @@ def test_everything_that_comes_back(answer: Answer) -> None:
     row_a, row_b = [(4, 0.5), (2, -1.5)], [(9, 3.0), (4, 3.0)]
     found = answer(case({"a": row_a, "b": row_b, "c": []}, 4, "WeightedSum"))
     assert found.ids.tolist() == [[4, 9, 2, -1]]
-    assert found.scores.tolist() == [[3.5, 3.0, -1.5, -math.inf]]
+    assert found.scores.tolist() == [[3.5, 1.5, -1.5, -math.inf]]  # 9 is not in a: 3 - 1.5
     assert found.counts.tolist() == [3]
     assert found.channels.tolist() == [[0b11, 0b10, 0b01, 0]]
     assert found.ranks.tolist() == [[[1, 2, 0], [0, 1, 0], [2, 0, 0], [0, 0, 0]]]
@@ -114,12 +114,16 @@ def test_rrf(answer: Answer) -> None:
 def test_a_weighted_sum(answer: Answer) -> None:
     channels = {"a": [(1, 4.0), (2, 1.0), (3, -2.0)], "b": [(3, 10.0), (4, -1.0)]}
     weights = {"a": 0.5, "b": 0.25}
-    found = answer(case(channels, 10, "WeightedSum", weights=weights))
+    found = answer(case(channels, 10, "WeightedSum", weights=weights, absent="zero"))
     assert ids(found) == [1, 3, 2, 4]
     assert scores(found) == [2.0, 1.5, 0.5, -0.25]
-    found = answer(case(channels, 10, "WeightedSum"))  # equal weights: 1
+    found = answer(case(channels, 10, "WeightedSum", absent="zero"))  # equal weights: 1
     assert ids(found) == [3, 1, 2, 4]
     assert scores(found) == [8.0, 4.0, 1.0, -1.0]
+    for absent in (None, "min"):  # the lowest: -0.5 * 2, -0.25 * 1
+        found = answer(case(channels, 10, "WeightedSum", weights=weights, absent=absent))
+        assert ids(found) == [1, 3, 2, 4]
+        assert scores(found) == [1.75, 1.5, 0.25, -1.25]
 
 
 NORMALIZED = {
@@ -144,8 +148,10 @@ def test_normalisation(answer: Answer, policy: str, how: str) -> None:
         "zeros": [(30, 0.0), (31, -0.0)],
         "empty": [],
     }
-    found = answer(case(channels, 20, policy, normalize=how))
-    by_id = dict(zip(ids(found), scores(found), strict=True))
+    by_id: dict[int, float] = {}
+    for name, row in channels.items():  # one by one: none counts anything for another's items
+        found = answer(case({name: row}, 20, policy, normalize=how))
+        by_id |= zip(ids(found), scores(found), strict=True)
     of_channel = zip((0, 10, 20, 30), NORMALIZED[how], strict=True)
     expected = {first + i: s for first, values in of_channel for i, s in enumerate(values)}
     assert by_id.keys() == expected.keys()

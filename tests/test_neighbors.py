@@ -236,7 +236,8 @@ def test_bad_factors(factors: Any, error: type[Exception], message: str) -> None
         (([1, 1], [[2], []], [[0.5], []]), "items: expected each once, got 1 twice"),
         (([1, 2], [[2]], [[0.5]]), "ids: expected 2 rows, got 1"),
         (([1], [[2]], [[0.5, 1]]), r"scores, row 0: expected shape \(1,\), got \(2,\)"),
-        (([1], [[2]], [[np.inf]]), "scores: expected finite numbers, got inf"),
+        (([1], [[2]], [[np.nan]]), "scores: expected float32 numbers, got NaN"),
+        (([1], [[2]], [[1e39]]), "scores: expected float32 numbers, got an overflow"),
     ],
 )
 def test_bad_tables(arguments: Any, message: str) -> None:

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -135,15 +136,34 @@ struct Details {
     }
 };
 
+// A warning, which is an error where the caller's filters make it one.
+void warn_of_negative(const std::vector<Channel>& channels, std::uint64_t negative,
+                      int stack_level) {
+    std::string names;
+    for (std::size_t c = 0; c < channels.size(); ++c) {
+        if ((negative >> c & 1) == 0) continue;
+        names +=
+            (names.empty() ? "channels['" : ", channels['") + std::string(channels[c].name) + "']";
+    }
+    const std::string text = names +
+                             ": negative scores under absent='zero', so that items that a "
+                             "list does not hold go before those that it does";
+    const py::object kind = py::module_::import("vecrecall.policies").attr("AbsentWarning");
+    if (PyErr_WarnEx(kind.ptr(), text.c_str(), stack_level) != 0) throw py::error_already_set();
+}
+
 py::tuple merge_views(const std::vector<Channel>& channels, std::size_t k, const Policy& policy,
-                      const MergeFilters& filters, bool provenance, int threads) {
+                      const MergeFilters& filters, bool provenance, int threads, int stack_level) {
     Lists lists(channels.empty() ? 0 : channels.front().rows, k);
     Details details(lists.out().rows, k, channels.size(), provenance);
-    const MergeOut out = details.out(lists.out());
+    std::atomic<std::uint64_t> negative{0};
+    MergeOut out = details.out(lists.out());
+    out.negative = &negative;
     {
         const py::gil_scoped_release nogil;
         merge(channels, policy, filters, out, threads);
     }
+    if (negative != 0) warn_of_negative(channels, negative, stack_level);
     return py::make_tuple(lists.ids, lists.scores, lists.counts, details.channels, details.ranks,
                           details.scores, details.shortfall);
 }
@@ -156,7 +176,8 @@ py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const 
     for (const ChannelArrays& channel : arrays) channels.push_back(channel_view(channel));
     MergeFilters filters{.caps = caps};
     if (exclude) filters.exclude = ragged(exclude->first, exclude->second);
-    return merge_views(channels, k, policy, filters, provenance, threads);
+    constexpr int kCallerOfMerge = 3;
+    return merge_views(channels, k, policy, filters, provenance, threads, kCallerOfMerge);
 }
 
 // A channel's lists as they are, if they are of this type and need no conversion.
@@ -201,7 +222,8 @@ std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind
         if (filters.exclude.rows != rows) return {};
     }
     try {
-        return merge_views(channels, k, policy, filters, true, 0);
+        constexpr int kCallerOfRecall = 2;
+        return merge_views(channels, k, policy, filters, true, 0, kCallerOfRecall);
     } catch (const std::invalid_argument&) {
         return {};
     }
@@ -217,15 +239,24 @@ void register_policies(py::module_& m) {
         .value("max", Normalize::kMax)
         .value("l2", Normalize::kL2)
         .finalize();
+    py::native_enum<Absent>(m, "Absent", "enum.Enum")
+        .value("automatic", Absent::kAutomatic)
+        .value("zero", Absent::kZero)
+        .value("min", Absent::kMin)
+        .finalize();
     py::class_<Rrf>(m, "RRF").def(
         py::init([](Weights w, double k) { return Rrf{std::move(w), k}; }), py::arg("weights"),
         py::arg("k"));
     py::class_<WeightedSum>(m, "WeightedSum")
-        .def(py::init([](Weights w, Normalize how) { return WeightedSum{std::move(w), how}; }),
-             py::arg("weights"), py::arg("normalize"));
+        .def(py::init([](Weights w, Normalize how, Absent absent) {
+                 return WeightedSum{std::move(w), how, absent};
+             }),
+             py::arg("weights"), py::arg("normalize"), py::arg("absent"));
     py::class_<Maximum>(m, "Maximum")
-        .def(py::init([](Weights w, Normalize how) { return Maximum{std::move(w), how}; }),
-             py::arg("weights"), py::arg("normalize"));
+        .def(py::init([](Weights w, Normalize how, Absent absent) {
+                 return Maximum{std::move(w), how, absent};
+             }),
+             py::arg("weights"), py::arg("normalize"), py::arg("absent"));
     py::class_<Interleave>(m, "Interleave")
         .def(py::init([](Counts w, bool refill) { return Interleave{std::move(w), refill}; }),
              py::arg("weights"), py::arg("refill"));

@@ -341,15 +341,13 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
     if _core.are_lists(*result) and not np.isnan(result[1]).any():
         return result
     item_ids = _int_array(result[0], f"{name}.ids")
-    scores = as_array(result[1], f"{name}.scores", "floats")
+    scores = _scores(result[1], f"{name}.scores")
     counts = _int_array(result[2], f"{name}.counts")
     if item_ids.ndim != 2 or scores.shape != item_ids.shape or counts.shape != item_ids.shape[:1]:
         raise ValueError(
             f"{name}: expected ids and scores of shape (nq, k) and counts of shape (nq,), "
             f"got {item_ids.shape}, {scores.shape} and {counts.shape}"
         )
-    if scores.dtype.kind != "f":
-        raise TypeError(f"{name}.scores: expected floats, got dtype {scores.dtype}")
     if ((counts < 0) | (counts > item_ids.shape[1])).any():
         raise ValueError(f"{name}.counts: expected counts from 0 to {item_ids.shape[1]}")
     bad = np.flatnonzero((np.isnan(scores) & (item_ids >= 0)).any(axis=1))
@@ -363,9 +361,11 @@ def lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
 
 
 def _scores(x: object, name: str) -> npt.NDArray[Any]:
-    scores = as_array(x, name, "floats")
+    scores = as_array(x, name, "floats or whole numbers")
+    if scores.dtype.kind in "iu":
+        return scores.astype(np.float32)  # all fit; those that are not float32 are rounded
     if scores.dtype.kind != "f" and scores.size:
-        raise TypeError(f"{name}: expected floats, got {described(x, scores)}")
+        raise TypeError(f"{name}: expected floats or whole numbers, got {described(x, scores)}")
     return scores
 
 

@@ -36,14 +36,19 @@ class Normalize(enum.Enum):
     max = 3
     l2 = 4
 
+class Absent(enum.Enum):
+    automatic = 0
+    zero = 1
+    min = 2
+
 class RRF:
     def __init__(self, weights: Sequence[float], k: float) -> None: ...
 
 class WeightedSum:
-    def __init__(self, weights: Sequence[float], normalize: Normalize) -> None: ...
+    def __init__(self, weights: Sequence[float], normalize: Normalize, absent: Absent) -> None: ...
 
 class Maximum:
-    def __init__(self, weights: Sequence[float], normalize: Normalize) -> None: ...
+    def __init__(self, weights: Sequence[float], normalize: Normalize, absent: Absent) -> None: ...
 
 class Interleave:
     def __init__(self, weights: Sequence[int], refill: bool) -> None: ...

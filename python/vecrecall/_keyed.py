@@ -47,7 +47,7 @@ class KeyedLists:
         Unique; `name` is what messages call them.
     ids : Ragged of int64, n rows
     scores : ndarray of float32
-        One finite score for each of the ids.
+        One score for each of the ids; not NaN.
     """
 
     def __init__(self, keys: I64, name: str, ids: Ragged, scores: F32) -> None:
@@ -98,7 +98,7 @@ class KeyedLists:
         places = segments(starts, offsets)
         scores = self._scores[places]
         if weights is not None:
-            scores = (scores * np.repeat(weights, lengths)).astype(np.float32)
+            scores = weighed(scores, np.repeat(weights, lengths))
         return _join(self._ids.values[places], scores, offsets[rows.offsets], k, how, exclude)
 
     def best(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
@@ -114,10 +114,17 @@ def join_searched(
     valid = found.ids >= 0
     if min_score is not None:
         valid &= found.scores.astype(np.float64) >= min_score
-    scores = np.zeros(found.ids.shape)
-    np.multiply(found.scores, weights[:, None], out=scores, where=valid)
     ids = np.where(valid, found.ids, -1)
-    return SearchResult(*_merge(ids, scores.astype(np.float32), found.counts, offsets, k, how)[:3])
+    scores = weighed(np.where(valid, found.scores, 0), weights[:, None])
+    return SearchResult(*_merge(ids, scores, found.counts, offsets, k, how)[:3])
+
+
+def weighed(scores: F32, weights: F64) -> F32:
+    """Multiply in float64 and round; what a weight of 0 multiplies is 0, also an infinity."""
+    products = np.zeros(scores.shape)
+    np.multiply(scores, weights, out=products, where=weights != 0)
+    with np.errstate(over="ignore"):
+        return products.astype(np.float32)
 
 
 def _join(

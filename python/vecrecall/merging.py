@@ -34,9 +34,11 @@ def merge(
     channels : mapping of str to SearchResult or (ids, scores)
         1 to 64 channels by name, for the same queries; their order counts. A pair is two arrays of
         shape (nq, k_c), where an id of -1 is skipped, or two `Ragged` with rows of the same
-        lengths. Widths may differ from channel to channel. A row's order is its ranking, whatever
-        the scores: an item's rank is 1 plus the number of distinct ids before it, and a repeat
-        keeps its first place. Other results with ids, scores and counts are channels too.
+        lengths. Scores are floats or whole numbers, rounded to float32; infinite ones are taken,
+        and what they count is said in `vecrecall.policies`. Widths may differ from channel to
+        channel. A row's order is its ranking, whatever the scores: an item's rank is 1 plus the
+        number of distinct ids before it, and a repeat keeps its first place. Other results with
+        ids, scores and counts are channels too.
     k : int
         List length, >= 1.
     policy : one of `vecrecall.policies`
@@ -56,7 +58,7 @@ def merge(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, a valid id has a score that is not finite, an id is
+        If an argument is not as described, a valid id has a score that is NaN, an id is
         below -1, or the policy names a channel that is not there or leaves one out.
 
     Notes
@@ -195,7 +197,8 @@ def merge_groups(
         List length, >= 1.
     how : {"max", "sum"}
         An item's score: its largest, or the sum over the rows, accumulated in float64 in row order
-        and rounded once.
+        and rounded once. Infinities add up as in float64; where they have both signs the score is
+        -inf.
     threads : int, optional
 
     Returns

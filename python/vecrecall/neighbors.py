@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
-from vecrecall._keyed import KeyedLists, Keys
+from vecrecall._keyed import KeyedLists, Keys, weighed
 from vecrecall._neighbor_files import Block, Folder, fingerprint, load
 from vecrecall._rows import offsets_of
 from vecrecall.ragged import Ragged, RaggedLike
@@ -147,7 +147,8 @@ class NeighborTable:
     ids : ragged of int, n rows
         The similar items of each.
     scores : ragged or flat array_like of float
-        One finite score for each of the `ids`.
+        One score for each of the `ids`, not NaN and not beyond float32, though it may be infinite,
+        as that of a search.
 
     Attributes
     ----------
@@ -271,8 +272,9 @@ class NeighborTable:
         if (places < 0).any():
             stranger = self.ids.values[places < 0][0]
             raise ValueError(f"ids: expected ids that are among the items, got {stranger}")
-        with np.errstate(over="ignore"):  # an infinity, which the new table reports
-            scores = (self.scores.values * product[places]).astype(np.float32)
+        scores = weighed(self.scores.values, product[places])
+        if (np.isinf(scores) & np.isfinite(self.scores.values)).any():
+            raise ValueError("scores: expected finite float32 numbers, got an overflow")
         ids = np.empty_like(self.ids.values)
         for part, order in _ordered(self.ids, scores):
             ids[part], scores[part] = order
@@ -300,10 +302,13 @@ def _float_entries(scores: RaggedLike, ids: Ragged) -> Ragged:
             raise ValueError("scores: expected rows as long as those of ids, got other lengths")
         values = scores.values
     else:
+        wide = _coerce.entry_numbers(scores, "scores", ids, "ids")
         with np.errstate(over="ignore"):
-            values = _coerce.entry_weights(scores, "scores", ids, "ids").astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("scores: expected finite float32 numbers, got NaN or infinity")
+            values = wide.astype(np.float32)
+        if (np.isinf(values) & np.isfinite(wide)).any():
+            raise ValueError("scores: expected float32 numbers, got an overflow")
+    if np.isnan(values).any():
+        raise ValueError("scores: expected float32 numbers, got NaN")
     return Ragged._of(values, ids.offsets)
 
 

@@ -2,6 +2,12 @@
 
 `RRF`, `WeightedSum` and `Maximum` give every item a score, accumulated in float64 in channel order
 and rounded once to float32; the list is ordered by score descending, then id ascending.
+Every policy takes infinite scores, as a search may return them. `RRF` and the three below look at
+no score; to `WeightedSum` and `Maximum` an infinite score is the largest finite float32 of its
+sign, about 3.4e38, before anything else is done. So nothing they compute is NaN, an infinite score
+stays first (or last) in its list, and what it does to a user's list it does to no other. A merged
+score that is beyond float32 is rounded to an infinity and orders as one.
+
 `Interleave`, `Priority` and `Quota` take items channel by channel and look at no score; theirs is
 ``1 / position``.
 
@@ -20,13 +26,23 @@ import numpy as np
 
 from vecrecall import _coerce, _core
 
-__all__ = ["RRF", "Interleave", "Maximum", "Policy", "Priority", "Quota", "WeightedSum"]
+__all__ = [
+    "RRF",
+    "AbsentWarning",
+    "Interleave",
+    "Maximum",
+    "Policy",
+    "Priority",
+    "Quota",
+    "WeightedSum",
+]
 
 Normalization = Literal["none", "minmax", "zscore", "max", "l2"]
 
 _NORMALIZE = {
     name: getattr(_core.Normalize, name) for name in ("none", "minmax", "zscore", "max", "l2")
 }
+_ABSENT = {None: _core.Absent.automatic, "zero": _core.Absent.zero, "min": _core.Absent.min}
 _ON_DUPLICATE = {"refill": True, "skip": False}
 _MODES = {"fix": False, "accumulate": True}
 T = TypeVar("T", bound=float)
@@ -36,6 +52,10 @@ _MOST = int(np.iinfo(np.int64).max)
 CorePolicy = (
     _core.RRF | _core.WeightedSum | _core.Maximum | _core.Interleave | _core.Priority | _core.Quota
 )
+
+
+class AbsentWarning(RuntimeWarning):
+    """Lists have negative scores under ``absent="zero"``."""
 
 
 class Policy(ABC):
@@ -89,15 +109,18 @@ class _Normalized(Policy):
 
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     normalize: Normalization = "none"
+    absent: Literal["zero", "min"] | None = None
 
     def __post_init__(self) -> None:
         _set(self, "weights", _weights(self.weights))
         _coerce.choice(self.normalize, "normalize", _NORMALIZE)
+        if self.absent is not None:
+            _coerce.choice(self.absent, "absent", {"zero": None, "min": None})
 
 
 @dataclass(frozen=True)
 class WeightedSum(_Normalized):
-    """The sum over channels of ``w`` times the normalised score; where an item is absent, 0.
+    """The sum over channels of ``w`` times the normalised score.
 
     Parameters
     ----------
@@ -111,6 +134,23 @@ class WeightedSum(_Normalized):
         * ``"max"``: ``s / max(abs(s))``, 0 where that is 0;
         * ``"l2"``: ``s / sqrt(sum(s * s))``, 0 where that is 0.
 
+        An infinite score counts as the largest finite float32 of its sign.
+    absent : {"zero", "min"}, optional
+        What a list counts for an item that it does not hold:
+
+        * ``"zero"``: 0. Below 0 that is more than any item of the list has, so lists with negative
+          scores are warned of;
+        * ``"min"``: ``w`` times its lowest normalised score; nothing where the list is empty;
+        * None: ``"min"`` for lists with a negative score, as of the metric l2, and nothing for
+          others. That is decided for each query and channel, by the scores before they are
+          normalised. Under ``"minmax"`` no score is negative, so every list counts nothing.
+
+    Warns
+    -----
+    AbsentWarning
+        From a merge, once a call, under ``absent="zero"``: where a list has a negative score and
+        `normalize` is not ``"minmax"``.
+
     References
     ----------
     Fox, Shaw: Combination of multiple searches. TREC-2, 1994 (CombSUM).
@@ -123,23 +163,36 @@ class WeightedSum(_Normalized):
     >>> m = vr.merge(lists, 3, policy)
     >>> m.ids.tolist(), m.scores.tolist()
     ([[1, 2, 3]], [[1.0, 0.5, 0.0]])
+    >>> lists = {"a": ([[1, 2]], [[-3.0, -4.0]]), "b": ([[1, 3]], [[-1.0, -2.0]])}  # l2
+    >>> m = vr.merge(lists, 3, vr.policies.WeightedSum())
+    >>> m.ids.tolist(), m.scores.tolist()
+    ([[1, 2, 3]], [[-4.0, -6.0, -6.0]])
     """
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         return _core.WeightedSum(
-            _in_order(self.weights, "weights", channels), _NORMALIZE[self.normalize]
+            _in_order(self.weights, "weights", channels),
+            _NORMALIZE[self.normalize],
+            _ABSENT[self.absent],
         )
 
 
 @dataclass(frozen=True)
 class Maximum(_Normalized):
-    """The largest ``w`` times normalised score among the channels that hold the item.
+    """The largest over channels of ``w`` times the normalised score.
 
     Parameters
     ----------
     weights : mapping of str to float, optional
         One a channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
+        As in `WeightedSum`.
+    absent : {"zero", "min"}, optional
+        As in `WeightedSum`; with nothing counted the largest is that of the other channels.
+
+    Warns
+    -----
+    AbsentWarning
         As in `WeightedSum`.
 
     References
@@ -156,7 +209,9 @@ class Maximum(_Normalized):
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         return _core.Maximum(
-            _in_order(self.weights, "weights", channels), _NORMALIZE[self.normalize]
+            _in_order(self.weights, "weights", channels),
+            _NORMALIZE[self.normalize],
+            _ABSENT[self.absent],
         )
 
 

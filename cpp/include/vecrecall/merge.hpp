@@ -1,6 +1,7 @@
 // Joining ranked lists.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -60,17 +61,25 @@ struct Rrf {
 };
 
 // How a channel's scores for one user are made comparable with those of others.
+// An infinite score counts as the largest finite float32 of its sign.
 enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
+
+// What a list counts for an item that it does not hold: nothing, 0, or its lowest normalised score
+// (nothing where it is empty). Automatic: the lowest where the list has a negative score that the
+// normalisation leaves negative, else nothing.
+enum class Absent { kAutomatic, kZero, kMin };
 
 struct WeightedSum {
     std::vector<double> weights;
     Normalize normalize = Normalize::kNone;
+    Absent absent = Absent::kAutomatic;
 };
 
 // The largest w * s.
 struct Maximum {
     std::vector<double> weights;
     Normalize normalize = Normalize::kNone;
+    Absent absent = Absent::kAutomatic;
 };
 
 // Rounds over the channels; a turn takes weights[c] items.
@@ -108,10 +117,12 @@ struct MergeOut {
     std::int32_t* shortfall;  // (rows, n_channels): slots that the channel could not fill itself
     std::int32_t* ranks;      // (rows, width, n_channels): from 1, 0 where absent; null: not wanted
     float* channel_scores;    // the same shape: NaN where absent
+    // Gets the bits of channels whose lists have negative scores under Absent::kZero.
+    std::atomic<std::uint64_t>* negative = nullptr;
 };
 
 // Score policies order by score, then id; the others by turn, with scores of 1 / position. Throws
-// std::invalid_argument for a score that is not finite, an id below -1, and sizes that do not fit.
+// std::invalid_argument for a score that is NaN, an id below -1, and sizes that do not fit.
 void merge(const std::vector<Channel>& channels, const Policy& policy, const MergeFilters& filters,
            const MergeOut& out, int threads = 0);
 

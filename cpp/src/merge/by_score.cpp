@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "merge/policies.hpp"
 #include "merge/rounding.hpp"
@@ -58,9 +59,27 @@ Scale scale_of(std::span<const float> scores, Normalize how) {
     return {};
 }
 
-// The terms of a channel: w times the normalised score.
-const double* weighted(std::span<const float> scores, Normalize how, double weight,
-                       std::vector<double>& terms) {
+bool any_negative(std::span<const float> scores) {
+    bool any = false;
+    for (const float s : scores) any |= s < 0;
+    return any;
+}
+
+// A channel's scores with the largest finite values for infinities: no operation of a normalisation
+// leaves the range of float64 then.
+std::span<const float> finite_scores(std::size_t c, Workspace& work) {
+    const std::span<const float> scores = work.row.scores(c);
+    if (!work.row.infinite(c)) return scores;
+    static constexpr float kMost = std::numeric_limits<float>::max();
+    work.finite.resize(scores.size());
+    std::transform(scores.begin(), scores.end(), work.finite.begin(),
+                   [](float s) { return std::clamp(s, -kMost, kMost); });
+    return work.finite;
+}
+
+// w times the normalised scores of a channel, by rank.
+void weigh(std::span<const float> scores, Normalize how, double weight,
+           std::vector<double>& terms) {
     if (terms.size() < scores.size()) terms.resize(scores.size());
     const Scale scale = scale_of(scores, how);
     if (scale.flat()) {
@@ -72,7 +91,28 @@ const double* weighted(std::span<const float> scores, Normalize how, double weig
             terms[i] = weight * ((scores[i] - scale.shift) / scale.divisor);
         }
     }
-    return terms.data();
+}
+
+// The terms of a channel by rank, and the one of items that it does not hold, if they have any.
+struct Terms {
+    const double* held;
+    std::optional<double> absent;
+};
+
+// Min-max leaves no score negative, whatever the list.
+template <class P>
+Terms terms_of(const P& policy, std::size_t c, Workspace& work) {
+    const std::span<const float> scores = finite_scores(c, work);
+    weigh(scores, policy.normalize, policy.weights[c], work.terms);
+    const bool sinks = policy.absent != Absent::kMin && policy.normalize != Normalize::kMinMax &&
+                       any_negative(scores);
+    if (policy.absent == Absent::kZero) {
+        if (sinks) work.negative |= std::uint64_t{1} << c;
+        return {work.terms.data(), 0.0};
+    }
+    if (scores.empty() || !(sinks || policy.absent == Absent::kMin)) return {work.terms.data(), {}};
+    const auto end = work.terms.begin() + static_cast<std::ptrdiff_t>(scores.size());
+    return {work.terms.data(), *std::min_element(work.terms.begin(), end)};
 }
 
 struct Sum {
@@ -85,17 +125,22 @@ struct Largest {
     static double combine(double a, double b) { return std::max(a, b); }
 };
 
-// Every item's terms combined in channel order. terms(c) are those of channel c, by rank.
-template <class Op, class Terms>
-void combine(const Terms& terms, Workspace& work) {
+// Every item's terms combined in channel order. terms(c) are those of channel c.
+template <class Op, class Of>
+void combine(const Of& terms, Workspace& work) {
     const std::size_t n = work.row.n_entries();
     double* const sums = at_least(work.sums, n);
     std::fill_n(sums, n, Op::kInit);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
-        const double* const term = terms(c);
+        const Terms term = terms(c);
         for (std::size_t r = 0; r < entries.size(); ++r) {
-            sums[entries[r]] = Op::combine(sums[entries[r]], term[r]);
+            sums[entries[r]] = Op::combine(sums[entries[r]], term.held[r]);
+        }
+        if (!term.absent) continue;
+        for (std::uint32_t e = 0; e < n; ++e) {
+            const bool held = (work.row.channels_of(e) >> c & 1) != 0;
+            if (!held) sums[e] = Op::combine(sums[e], *term.absent);
         }
     }
     float* const scores = at_least(work.scores, n);
@@ -115,12 +160,9 @@ void take_best(Workspace& work) {
     }
 }
 
-template <class Op>
-void fuse_scores(const std::vector<double>& weights, Normalize how, Workspace& work) {
-    const auto terms = [&](std::size_t c) {
-        return weighted(work.row.scores(c), how, weights[c], work.terms);
-    };
-    combine<Op>(terms, work);
+template <class Op, class P>
+void fuse_scores(const P& policy, Workspace& work) {
+    combine<Op>([&](std::size_t c) { return terms_of(policy, c, work); }, work);
     take_best(work);
 }
 
@@ -148,16 +190,15 @@ RankTerms::RankTerms(const Rrf& policy, const std::vector<Channel>& channels) {
 }
 
 void pick(const RankTerms& policy, Workspace& work) {
-    combine<Sum>([&](std::size_t c) { return policy.terms[policy.of_channel[c]].data(); }, work);
+    const auto terms = [&](std::size_t c) {
+        return Terms{policy.terms[policy.of_channel[c]].data(), {}};
+    };
+    combine<Sum>(terms, work);
     take_best(work);
 }
 
-void pick(const WeightedSum& policy, Workspace& work) {
-    fuse_scores<Sum>(policy.weights, policy.normalize, work);
-}
+void pick(const WeightedSum& policy, Workspace& work) { fuse_scores<Sum>(policy, work); }
 
-void pick(const Maximum& policy, Workspace& work) {
-    fuse_scores<Largest>(policy.weights, policy.normalize, work);
-}
+void pick(const Maximum& policy, Workspace& work) { fuse_scores<Largest>(policy, work); }
 
 }  // namespace vecrecall::merging

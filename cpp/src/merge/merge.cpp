@@ -95,7 +95,9 @@ void run(const std::vector<Channel>& channels, const P& policy, const MergeFilte
         work.picks.start(work.row, row, out.lists.width);
         work.shortfall = {out.shortfall + row * channels.size(), channels.size()};
         std::fill(work.shortfall.begin(), work.shortfall.end(), 0);
+        work.negative = 0;
         merging::pick(policy, work);
+        if (work.negative != 0 && out.negative != nullptr) *out.negative |= work.negative;
         const std::span<const std::uint32_t> order = work.picks.order();
         const auto score = [&](std::size_t i) {
             return kByScore<P> ? work.scores[order[i]] : by_place[i];

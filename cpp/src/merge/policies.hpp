@@ -23,6 +23,8 @@ struct Workspace {
     Picks picks;
     Ranking ranking;
     std::vector<double> terms;          // score policies: by rank in the channel at hand
+    std::vector<float> finite;          // ... scores of one with infinities
+    std::uint64_t negative = 0;         // ... bits of channels, as in MergeOut
     Buffer<double> sums;                // ... and by entry
     Buffer<float> scores;               // rounded, by entry
     std::vector<std::size_t> cursors;   // other policies: by channel

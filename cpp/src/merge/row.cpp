@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -37,14 +38,13 @@ bool all_in_use(const Places& places) {
     return ids >= 0 && bad == 0;
 }
 
-[[noreturn]] void throw_bad_place(const Channel& channel, std::size_t row, std::int64_t id,
-                                  float score) {
+[[noreturn]] void throw_bad_place(const Channel& channel, std::size_t row, std::int64_t id) {
     const std::string where = "channels['" + std::string(channel.name) + "']: expected ";
     if (id < 0) {
         throw std::invalid_argument(where + "ids >= 0, or -1 for none, got " + std::to_string(id) +
                                     " in row " + std::to_string(row));
     }
-    throw std::invalid_argument(where + "finite scores, got " + std::to_string(score) + " for id " +
+    throw std::invalid_argument(where + "numbers as scores, got nan for id " +
                                 std::to_string(id) + " in row " + std::to_string(row));
 }
 
@@ -56,6 +56,7 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     items_ = table_.start(most);
     begins_.assign(1, 0);
     scores_of_.clear();
+    infinite_ = 0;
     at_least(entries_, most + 1);
     at_least(scores_, most + 1);
     std::fill_n(at_least(holders_, most + 1), most, 0);
@@ -69,11 +70,11 @@ Places Row::in_use(const Places& places, const Channel& channel, std::size_t row
     for (std::size_t i = 0; i < places.n; ++i) {
         const std::int64_t id = places.ids[i];
         if (id == -1) continue;
-        if (id < 0 || !is_finite(places.scores[i])) {
-            throw_bad_place(channel, row, id, places.scores[i]);
-        }
+        const float score = places.scores[i];
+        if (id < 0 || std::isnan(score)) throw_bad_place(channel, row, id);
+        if (!is_finite(score)) infinite_ |= std::uint64_t{1} << scores_of_.size();
         used_ids_[n] = id;
-        scores[n++] = places.scores[i];
+        scores[n++] = score;
     }
     return {used_ids_.data(), scores, n};
 }

@@ -21,8 +21,8 @@ struct Places {
 
 class Row {
   public:
-    // Replaces what was there. Throws std::invalid_argument for a score that is not finite or an id
-    // below -1.
+    // Replaces what was there. Throws std::invalid_argument for a score that is NaN or an id below
+    // -1.
     void gather(const std::vector<Channel>& channels, std::size_t row);
 
     std::size_t n_channels() const { return begins_.size() - 1; }
@@ -38,6 +38,8 @@ class Row {
     }
     // Their scores in the channel.
     std::span<const float> scores(std::size_t c) const { return {scores_of_[c], length(c)}; }
+    // Whether any of them is infinite.
+    bool infinite(std::size_t c) const { return (infinite_ >> c & 1) != 0; }
 
   private:
     std::size_t length(std::size_t c) const { return begins_[c + 1] - begins_[c]; }
@@ -52,7 +54,8 @@ class Row {
     Buffer<std::uint32_t> entries_;    // by place: channel after channel, in order of rank
     std::vector<std::size_t> begins_;  // by channel
     std::vector<const float*> scores_of_;
-    Buffer<float> scores_;                // by place, of channels whose lists have gaps or repeats
+    std::uint64_t infinite_ = 0;  // bit c where channel c has an infinite score
+    Buffer<float> scores_;  // by place, of channels whose lists have gaps, repeats or infinities
     std::vector<std::int64_t> used_ids_;  // of a list with gaps
     std::vector<std::uint8_t> seen_;      // by entry: whether a list with repeats had it already
 };

@@ -26,7 +26,8 @@ class Precomputed:
     ids : ragged of int, n rows
         The items of each; -1 is padding.
     scores : ragged or flat array_like of float, optional
-        One finite score for each of the `ids` (any for padding); default ``1 / position``.
+        One score for each of the `ids` (any for padding), not NaN and not beyond float32, though
+        it may be infinite, as that of a search; default ``1 / position``.
     key : {"user_ids", "clusters"}
         The field of the batch that holds a user's key or keys. The lists of several clusters are
         joined, an item with its largest score.
@@ -144,10 +145,10 @@ def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str)
     with np.errstate(over="ignore"):
         values = wide.astype(np.float32)
     values[ids.values < 0] = 0
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(np.isnan(values) | (np.isinf(values) & np.isfinite(wide)))
     if bad.size:
         raise ValueError(
-            f"{prefix}scores: expected finite float32 numbers, got {wide[bad[0]]} "
+            f"{prefix}scores: expected float32 numbers, got {wide[bad[0]]} "
             f"for id {ids.values[bad[0]]}"
         )
     return values
