@@ -27,7 +27,10 @@ def known_to_sklearn(own: type[_E]) -> type[_E]:
     Who names scikit-learn's class has imported it: nothing is imported here.
     """
     theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)
-    joined: type[_E] = own if theirs is None else _joined(own, theirs)
+    if theirs is None:
+        return own
+    classes: tuple[Any, Any] = own, theirs
+    joined: type[_E] = _joined(*classes)
     return joined
 
 
