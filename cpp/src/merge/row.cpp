@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::merging {
 namespace {
 
@@ -87,7 +89,10 @@ bool Row::add(const Places& places) {
     const std::size_t n = places.n;
     const std::int64_t* const ids = places.ids;
     Entries items = items_;
-    for (std::size_t i = 0; i < n; ++i) entries[i] = items.insert(ids[i]).entry;
+    for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
+        entries[i] = items.insert(ids[i]).entry;
+    }
     items_ = items;
     std::uint64_t held_before = 0;
     for (std::size_t i = 0; i < n; ++i) {

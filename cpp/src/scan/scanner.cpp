@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::scan {
 namespace {
 
@@ -134,6 +136,7 @@ void Scanner::scan_block(std::size_t block) {
     items_seen_ += job_.items.block(block).size();
     if (out_of_reach()) return;
     for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
+        check_cancelled();
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);
         first += n;
