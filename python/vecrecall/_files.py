@@ -18,9 +18,13 @@ DEEPEST_MANIFEST = 8
 def write(path: Path, content: Callable[[BinaryIO], object]) -> None:
     """Make a file appear whole or not at all."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        content(file)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            content(file)
+        temporary.replace(path)
+    except BaseException:  # a signal's, too
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_array(path: Path, array: npt.NDArray[Any]) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from vecrecall import _coerce, _core
 from vecrecall._kmeans_run import METRICS, Batches, Draws, Run
+from vecrecall._rows import blocks
 from vecrecall.assignment import all_scores
 
 F32 = npt.NDArray[np.float32]
@@ -189,7 +191,7 @@ class KMeans:
         if len(centers) != run.k:
             raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
         if self._batches is not None:
-            return self._batches
+            return copy(self._batches)  # an interrupted batch leaves them as they are
         return Batches(centers, np.bincount(self.labels_[self.labels_ >= 0], minlength=run.k))
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -239,12 +241,17 @@ class KMeans:
             If `X` is not as described.
         """
         points = self._points(X)
-        scores = all_scores(points, self.cluster_centers_, *self._how())
-        with _core.FpEnvironment():
-            if self.metric == "l2":
-                return np.sqrt(0 - scores)
-            scores[np.isneginf(scores)] = 0  # zero points
-            return np.maximum(1 - scores, 0)
+        centers = self.cluster_centers_
+        distances = np.empty((len(points), len(centers)), np.float32)
+        for block in blocks(len(points), len(centers)):
+            scores = all_scores(points[block], centers, *self._how())
+            with _core.FpEnvironment():
+                if self.metric == "l2":
+                    np.sqrt(0 - scores, out=distances[block])
+                else:
+                    scores[np.isneginf(scores)] = 0  # zero points
+                    np.maximum(1 - scores, 0, out=distances[block])
+        return distances
 
     def fit_transform(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.float32]:
         """Fit, and return the distances of `transform`."""
@@ -361,9 +368,14 @@ class KMeans:
         return _coerce.vectors(x, "X", self.n_features_in_)
 
     def _keep(self, run: Run, batches: Batches | None, centers: F32, rounds: int) -> "KMeans":
-        self._batches = batches
-        self.cluster_centers_ = centers
-        self.labels_, _, self.inertia_ = run.core.assign(centers)
-        self.n_iter_ = rounds
-        self.n_features_in_ = run.points.shape[1]
+        labels, _, inertia = run.core.assign(centers)
+        fitted = {
+            "_batches": batches,
+            "cluster_centers_": centers,
+            "labels_": labels,
+            "inertia_": inertia,
+            "n_iter_": rounds,
+            "n_features_in_": run.points.shape[1],
+        }
+        vars(self).update(fitted)  # at once: no signal comes in between
         return self
