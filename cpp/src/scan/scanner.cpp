@@ -189,6 +189,7 @@ void Scanner::take_in(std::size_t q, std::uint32_t count) {
 }
 
 void Scanner::tighten(std::size_t q) {
+    check_cancelled();  // hundreds of thousands of candidates, where lists are that long
     candidates_[q].tighten(scratch_);
     group_.raise(q, candidates_[q].threshold());
     if (!candidates_[q].overfull() || giving_up_) return;
