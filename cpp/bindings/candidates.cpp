@@ -41,7 +41,7 @@ py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
     Lists lists(rows, k);
     const ListsOut out = lists.out();
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         rank_candidates({ids.data(), scores.data(), static_cast<std::size_t>(ids.shape(1))},
                         filters, out, threads);
     }

@@ -48,7 +48,7 @@ py::tuple assigned(const Array<float>& points, const Array<float>& centroids, st
     std::int32_t* to = labels.mutable_data();
     float* scored = scores.mutable_data();
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         assign(x, c, metric, m, to, scored, threads);
     }
     return py::make_tuple(labels, scores);
@@ -70,7 +70,7 @@ py::tuple assigned_sums(const Array<float>& points, const Array<float>& centroid
     float* scored = scores.mutable_data();
     const ClusterSums out{sums.mutable_data(), masses.mutable_data()};
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         assign(x, c, metric, 1, to, scored, threads);
         if (before != nullptr) keep_ties(x, c, metric, before, to, scored, threads);
         sum_clusters(x, weighed, to, c.rows, metric, out, threads);
@@ -90,7 +90,7 @@ Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws
     const auto trials = static_cast<std::size_t>(draws.shape(1));
     Array<std::int64_t> rows(draws.shape(0));
     std::int64_t* to = rows.mutable_data();
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     plus_plus(x, weighed, uniform, k, trials, metric, to, threads);
     return rows;
 }
@@ -113,7 +113,7 @@ class Run {
         float* to = updated.mutable_data();
         LloydStep result;
         {
-            const py::gil_scoped_release nogil;
+            const NoGil nogil;
             result = lloyd_.step(c.data, c.rows, to);
         }
         return py::make_tuple(updated, result.inertia, result.shift2, result.relabelled);
@@ -127,7 +127,7 @@ class Run {
         float* scored = scores.mutable_data();
         double inertia = 0;
         {
-            const py::gil_scoped_release nogil;
+            const NoGil nogil;
             inertia = lloyd_.assign(c.data, c.rows, to, scored);
         }
         return py::make_tuple(labels, scores, inertia);

@@ -32,7 +32,7 @@ py::object observe(ClusterFeed& feed, const Ids& clusters, const Ids& items, con
                         .size = static_cast<std::size_t>(n)};
     std::optional<ClickFault> fault;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         fault = feed.observe(clicks);
     }
     if (!fault) return py::none();
@@ -50,7 +50,7 @@ py::tuple top(const ClusterFeed& feed, const Ids& clusters, std::size_t k, doubl
         if (excluded.rows != out.rows) throw std::invalid_argument("expected a row a cluster");
     }
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         feed.top(clusters.data(), now, excluded, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts);
@@ -62,7 +62,7 @@ py::tuple related(const ClusterFeed& feed, const Ids& clusters, const Ids& items
     Lists lists(static_cast<std::size_t>(clusters.size()), k);
     const ListsOut out = lists.out();
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         feed.related(clusters.data(), items.data(), now, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts);
@@ -82,11 +82,14 @@ Array<T> to_array(const std::vector<T>& values) {
 py::dict state(const ClusterFeed& feed) {
     FeedState s;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         s = feed.state();
     }
     py::dict arrays;
-    FeedState::visit(s, [&](const char* name, const auto& v) { arrays[name] = to_array(v); });
+    FeedState::visit(s, [&](const char* name, const auto& v) {
+        arrays[name] = to_array(v);
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    });
     return arrays;
 }
 
@@ -100,8 +103,9 @@ void restore(ClusterFeed& feed, const py::dict& arrays) {
         }
         const auto a = value.cast<Array<T>>();
         v.assign(a.data(), a.data() + a.size());
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     });
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     feed.restore(s);
 }
 

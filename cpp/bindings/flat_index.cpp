@@ -16,6 +16,9 @@ namespace {
 
 using OptionalIds = std::optional<Array<std::int64_t>>;
 using OptionalBias = std::optional<Array<double>>;
+// Copied, from anywhere.
+constexpr std::size_t kRowsBetweenChecks = 1024;
+
 using Masks = std::optional<std::vector<const IdMask*>>;
 
 ItemsView items_view(const Array<float>& vectors, const OptionalIds& ids,
@@ -57,7 +60,7 @@ FlatIndex make_index(const Array<float>& vectors, const OptionalIds& ids, Metric
                                .codes = codes,
                                .threads = threads,
                                .owner = copy ? nullptr : owner_of(vectors)};
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     return FlatIndex(items, metric, options);
 }
 
@@ -131,7 +134,7 @@ FlatIndex index_from(const py::dict& named, Metric metric) {
                            .codes = values<std::uint8_t>(named, "codes"),
                            .code_bounds = values<double>(named, "code_bounds")};
     std::shared_ptr<const void> owner = owner_of(named);
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     return FlatIndex(parts, std::move(owner));
 }
 
@@ -139,14 +142,14 @@ template <void (FlatIndex::*Change)(const ItemsView&, int)>
 void change(FlatIndex& index, const Array<float>& vectors, const Array<std::int64_t>& ids,
             const OptionalBias& bias, int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     (index.*Change)(items, threads);
 }
 
 void remove_ids(FlatIndex& index, const Array<std::int64_t>& ids, bool ignore_unknown,
                 int threads) {
     try {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         index.remove(ids.data(), static_cast<std::size_t>(ids.size()), ignore_unknown, threads);
     } catch (const std::out_of_range& error) {
         throw py::key_error(error.what());
@@ -187,7 +190,7 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
     const ListsOut out = lists.out();
     SearchStats stats;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         stats = snapshot.search(view, options, out);
     }
     return py::make_tuple(
@@ -203,7 +206,7 @@ Array<float> score(const Snapshot& snapshot, const Array<float>& queries,
     if (candidates.rows != view.rows) throw std::invalid_argument("expected one row a query");
     Array<float> scores(values.size());
     float* out = scores.mutable_data();
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     snapshot.score(view, candidates, out, threads);
     return scores;
 }
@@ -211,7 +214,7 @@ Array<float> score(const Snapshot& snapshot, const Array<float>& queries,
 Array<std::int64_t> ids_of(const Snapshot& snapshot) {
     Array<std::int64_t> out(snapshot.size());
     std::int64_t* to = out.mutable_data();
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     snapshot.ids(to);
     return out;
 }
@@ -233,7 +236,7 @@ py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids
     std::vector<std::int64_t> rows(n);
     std::vector<std::int64_t> places;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         snapshot.find(ids.data(), n, rows.data());
         for (std::size_t i = 0; i < n; ++i) {
             if (rows[i] >= 0) places.push_back(static_cast<std::int64_t>(i));
@@ -243,8 +246,10 @@ py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids
     Array<float> out({places.size(), dim});
     float* to = out.mutable_data();
     {
-        const py::gil_scoped_release nogil;
-        for (const std::int64_t place : places) {
+        const NoGil nogil;
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            if (i % kRowsBetweenChecks == 0) check_cancelled();
+            const std::int64_t place = places[i];
             const auto row = static_cast<std::size_t>(rows[static_cast<std::size_t>(place)]);
             to = std::copy_n(snapshot.row(row), dim, to);
         }
@@ -264,7 +269,7 @@ py::tuple topk_lists(const Array<float>& queries, const Array<float>& items, Met
     Lists lists(checked.rows, k);
     const ListsOut out = lists.out();
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         topk(checked, view, metric, k, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts);
@@ -289,7 +294,7 @@ void register_flat_index(py::module_& m) {
         .def_property_readonly("has_bias", &Snapshot::has_bias)
         .def("ids", &ids_of)
         .def("compacted", &Snapshot::compacted, py::arg("threads"),
-             py::call_guard<py::gil_scoped_release>())
+             py::call_guard<NoGil>())
         .def("parts", &parts_of)
         .def("contains", &contains, py::arg("ids").noconvert())
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
@@ -307,10 +312,11 @@ void register_flat_index(py::module_& m) {
         .def("remove", &remove_ids, py::arg("ids").noconvert(), py::arg("ignore_unknown"),
              py::arg("threads"))
         .def("compact", &FlatIndex::compact, py::arg("threads"),
-             py::call_guard<py::gil_scoped_release>());
+             py::call_guard<NoGil>());
     m.def(
         "check_ids",
         [](const Array<std::int64_t>& ids) {
+            const NoGil nogil;
             check_ids(ids.data(), static_cast<std::size_t>(ids.size()));
         },
         py::arg("ids").noconvert());

@@ -91,7 +91,7 @@ py::tuple shards(const std::vector<ListArrays>& results, std::size_t k, int thre
     Lists lists(views.empty() ? 0 : views.front().rows, k);
     const ListsOut out = lists.out();
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         merge_shards(views, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts);
@@ -110,7 +110,7 @@ py::tuple groups(const ListArrays& result, const Ids& offsets, std::size_t k, bo
     Array<std::int64_t> winner({n, k});
     const GroupsOut out{lists.out(), hits.mutable_data(), winner.mutable_data()};
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         merge_groups(view, offsets.data(), sum ? Join::kSum : Join::kMax, out, threads);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts, hits, winner);
@@ -160,7 +160,7 @@ py::tuple merge_views(const std::vector<Channel>& channels, std::size_t k, const
     MergeOut out = details.out(lists.out());
     out.negative = &negative;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         merge(channels, policy, filters, out, threads);
     }
     if (negative != 0) warn_of_negative(channels, negative, stack_level);
@@ -278,7 +278,7 @@ void register_caps(py::module_& m) {
         const std::int64_t* const id = ids.data();
         const std::int64_t* const group = groups.data();
         const auto n = static_cast<std::size_t>(ids.size());
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         return std::make_unique<Caps>(id, group, n, limit);
     };
     py::class_<Caps>(m, "Caps").def(py::init(make), py::arg("ids").noconvert(),

@@ -25,7 +25,7 @@ Array<float> pooled(const Array<float>& table, const Array<std::int64_t>& values
                               .first = first,
                               .normalize = normalize,
                               .threads = threads};
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     pool(view, bags, options, data);
     return out;
 }

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "no_gil.hpp"
 #include "vecrecall/flat_index.hpp"
 #include "vecrecall/views.hpp"
 

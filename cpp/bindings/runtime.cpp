@@ -18,7 +18,7 @@ void register_runtime(py::module_& m) {
         [](int threads) {
             MachineLimits limits;
             {
-                const py::gil_scoped_release nogil;
+                const NoGil nogil;
                 limits = machine_limits(threads);
             }
             return py::make_tuple(limits.f32_products, limits.i8_products, limits.bytes_read);

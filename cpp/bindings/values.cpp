@@ -12,7 +12,7 @@ namespace {
 template <std::int64_t (*Find)(const MatrixView&, int)>
 std::int64_t first_row_that(const Array<float>& a) {
     const MatrixView view = matrix(a);
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     return Find(view, 0);
 }
 
@@ -21,7 +21,7 @@ Array<std::uint8_t> rows_that(const Array<float>& a) {
     const MatrixView view = matrix(a);
     Array<std::uint8_t> out(a.shape(0));
     std::uint8_t* data = out.mutable_data();
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     Test(view, data, 0);
     return out;
 }
@@ -45,7 +45,7 @@ py::tuple narrowed(const Array<double>& a) {
     float* data = out.mutable_data();
     std::int64_t row = -1;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         row = narrow(a.data(), rows, dim, data);
     }
     return py::make_tuple(out, row);

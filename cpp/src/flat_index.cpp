@@ -6,6 +6,7 @@
 #include <string>
 
 #include "at_fork.hpp"
+#include "cancelling.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
 #include "scan/parts.hpp"
@@ -60,6 +61,7 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
         std::vector<std::uint32_t> rows;
         std::vector<std::size_t> places;
         for (std::size_t i = 0; i < n; ++i) {
+            cancelling::check_each(i);
             const std::int64_t row = items.find(candidates.begin(q)[i]);
             if (row < 0) continue;
             rows.push_back(static_cast<std::uint32_t>(row));
@@ -72,11 +74,18 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
 }
 
 void Snapshot::ids(std::int64_t* out) const {
-    for (const std::uint32_t row : items_->rows_by_place()) *out++ = items_->id(row);
+    const std::vector<std::uint32_t> rows = items_->rows_by_place();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        cancelling::check_each(i);
+        out[i] = items_->id(rows[i]);
+    }
 }
 
 void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
-    for (std::size_t i = 0; i < n; ++i) rows[i] = items_->find(ids[i]);
+    for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
+        rows[i] = items_->find(ids[i]);
+    }
 }
 
 const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
@@ -90,7 +99,7 @@ IndexParts Snapshot::parts() const { return scan::parts_of(*items_); }
 
 struct FlatIndex::Impl {
     // Held for the time of an update. One that a fork interrupts is not in the child.
-    at_fork::PerProcess<std::mutex> updating;
+    at_fork::PerProcess<cancelling::Turn> updating;
     std::shared_ptr<const scan::Items> items;
 
     // Held for the time of copying or swapping a pointer.

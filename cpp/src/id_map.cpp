@@ -1,6 +1,8 @@
 #include "id_map.hpp"
 
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -13,6 +15,7 @@ std::vector<std::uint32_t> table_of(const std::int64_t* ids, std::size_t n) {
     const HashShape shape(n);
     std::vector<std::uint32_t> slots(shape.slots, 0);
     for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
         std::size_t s = hash_id(ids[i]) >> shape.shift;
         for (; slots[s] != 0; s = (s + 1) & (shape.slots - 1)) {
             if (ids[slots[s] - 1] == ids[i]) {
@@ -47,24 +50,43 @@ IdMap::IdMap(const std::int64_t* ids, std::size_t n, bool copy)
     ids_ = own_ids_.data();
 }
 
-// What escapes from call_once leaves it locked for ever under ThreadSanitizer.
-void IdMap::build() const {
-    try {
-        slots_ = table_of(ids_, n_);
-    } catch (const std::invalid_argument&) {
-        repeats_ = std::current_exception();
+struct IdMap::Table {
+    std::vector<std::uint32_t> slots;  // open addressing over row + 1, 0 for a free one
+    std::exception_ptr repeats;        // what a look-up throws where borrowed ids repeat
+
+    Table(const std::int64_t* ids, std::size_t n) {
+        try {
+            slots = table_of(ids, n);
+        } catch (const std::invalid_argument&) {
+            repeats = std::current_exception();
+        }
     }
+};
+
+IdMap::~IdMap() { delete table_.load(); }
+
+// By one thread for all. Only what is called while that asks whether to stop does not wait for it.
+const IdMap::Table& IdMap::table() const {
+    const Table* known = table_.load(std::memory_order_acquire);
+    if (known != nullptr) return *known;
+    cancelling::Turn& turn = making_.get();
+    std::unique_lock lock(turn, std::defer_lock);
+    if (!turn.is_mine()) lock.lock();
+    known = table_.load(std::memory_order_acquire);
+    if (known != nullptr) return *known;
+    auto made = std::make_unique<const Table>(ids_, n_);
+    return table_.compare_exchange_strong(known, made.get()) ? *made.release() : *known;
 }
 
 std::int64_t IdMap::row(std::int64_t id) const {
     if (id < 0) return -1;
     if (ids_ == nullptr) return id < static_cast<std::int64_t>(n_) ? id : -1;
-    std::call_once(built_, [this] { build(); });
-    if (repeats_) std::rethrow_exception(repeats_);
+    const Table& known = table();
+    if (known.repeats) std::rethrow_exception(known.repeats);
     const HashShape shape(n_);
-    for (std::size_t s = hash_id(id) >> shape.shift; slots_[s] != 0;
+    for (std::size_t s = hash_id(id) >> shape.shift; known.slots[s] != 0;
          s = (s + 1) & (shape.slots - 1)) {
-        const std::uint32_t row = slots_[s] - 1;
+        const std::uint32_t row = known.slots[s] - 1;
         if (ids_[row] == id) return row;
     }
     return -1;

@@ -1,11 +1,13 @@
 // From item ids to row numbers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <mutex>
 #include <vector>
+
+#include "at_fork.hpp"
+#include "cancelling.hpp"
 
 namespace vecrecall {
 
@@ -16,6 +18,7 @@ class IdMap {
   public:
     // ids == null: id i is row i. Ids are unique and not negative; they are copied or borrowed.
     IdMap(const std::int64_t* ids, std::size_t n, bool copy = true);
+    ~IdMap();
     IdMap(const IdMap&) = delete;
     IdMap& operator=(const IdMap&) = delete;
 
@@ -29,15 +32,15 @@ class IdMap {
     const std::int64_t* ids() const { return ids_; }
 
   private:
-    void build() const;
+    struct Table;
+
+    const Table& table() const;
 
     std::size_t n_;
     std::vector<std::int64_t> own_ids_;
     const std::int64_t* ids_ = nullptr;
-    // Open addressing over row + 1, 0 for a free slot; made at the first look-up.
-    mutable std::once_flag built_;
-    mutable std::vector<std::uint32_t> slots_;
-    mutable std::exception_ptr repeats_;  // what a look-up throws where borrowed ids repeat
+    mutable std::atomic<const Table*> table_{nullptr};  // made at the first look-up
+    mutable at_fork::PerProcess<cancelling::Turn> making_;
 };
 
 }  // namespace vecrecall

@@ -2,6 +2,7 @@
 #include <mutex>
 
 #include "at_fork.hpp"
+#include "cancelling.hpp"
 #include "scan/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
@@ -11,8 +12,9 @@ namespace {
 scan::Words rows_of(const scan::Items& items, const std::vector<std::int64_t>& ids,
                     bool complement) {
     scan::Words rows(items.live().size(), 0);
-    for (const std::int64_t id : ids) {
-        const std::int64_t row = items.find(id);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        cancelling::check_each(i);
+        const std::int64_t row = items.find(ids[i]);
         if (row >= 0) rows[static_cast<std::size_t>(row) / 64] |= std::uint64_t{1} << (row % 64);
     }
     if (!complement) return rows;

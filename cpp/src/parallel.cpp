@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "at_fork.hpp"
+#include "cancelling.hpp"
 #include "cpu_count.hpp"
 #include "fp_env.hpp"
 
@@ -26,6 +27,7 @@ struct Job {
     const Task& task;
     const std::size_t n;
     const int threads;  // most threads at once, the caller included
+    CancelScope* const scope = cancelling::scope();
     std::atomic<std::size_t> next{0};
     int helpers_wanted = 0;  // guarded by the pool's mutex, as all below
     int helpers_active = 0;
@@ -38,6 +40,7 @@ struct Job {
         const FpEnvScope env;
         for (std::size_t i = next.fetch_add(1); i < n; i = next.fetch_add(1)) {
             try {
+                check_cancelled();
                 task(i);
             } catch (...) {
                 next.store(n);
@@ -65,7 +68,11 @@ class Pool {
         job.work(mutex_);
         std::unique_lock lock(mutex_);
         jobs_.remove(&job);
-        job.helpers_left.wait(lock, [&] { return job.helpers_active == 0; });
+        const auto alone = [&] { return job.helpers_active == 0; };
+        if (!cancelling::wait(job.helpers_left, lock, alone)) {
+            job.next.store(job.n);
+            job.helpers_left.wait(lock, alone);
+        }
         --running_;
         if (!jobs_.empty()) work_ready_.notify_one();  // a processor is free for another caller
     }
@@ -103,7 +110,10 @@ class Pool {
             ++job->helpers_active;
             ++running_;
             lock.unlock();
-            job->work(mutex_);
+            {
+                const cancelling::Working for_its_caller(job->scope);
+                job->work(mutex_);
+            }
             lock.lock();
             --running_;
             if (--job->helpers_active == 0) job->helpers_left.notify_all();
@@ -174,6 +184,7 @@ void parallel_for(std::size_t n, int threads, const Task& task) {
     } else {
         pool().run(job);
     }
+    if (job.scope != nullptr && job.scope->stopped()) throw Cancelled();
     if (job.error) std::rethrow_exception(job.error);
 }
 

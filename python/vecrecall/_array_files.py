@@ -17,6 +17,7 @@ DTYPES = ("<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1")
 MOST_AXES = 2
 DIGEST_BYTES = 16
 CHUNK = 1 << 20
+PIECE = 1 << 24
 
 
 class Stored(NamedTuple):
@@ -74,7 +75,7 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
         if mmap and count > 0:
             mapped = np.memmap(file, stored.dtype, "r", len(header), stored.shape)
             return np.asarray(mapped)
-        return np.fromfile(file, stored.dtype, count).reshape(stored.shape)
+        return _values(file, np.empty(count, stored.dtype), path).reshape(stored.shape)
 
 
 def _header(stored: Stored) -> bytes:
@@ -82,6 +83,17 @@ def _header(stored: Stored) -> bytes:
     about = {"descr": stored.dtype, "fortran_order": False, "shape": stored.shape}
     np.lib.format.write_array_header_1_0(file, about)
     return file.getvalue()
+
+
+def _values(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
+    """Read a flat array, piece by piece: a signal waits for no more than one."""
+    left = memoryview(array.view(np.uint8))
+    while left:
+        got = file.readinto(left[:PIECE])  # type: ignore[attr-defined]  # as all binary files have
+        if not got:
+            raise ValueError(f"path: expected {array.nbytes} bytes, got fewer in {path}")
+        left = left[got:]
+    return array
 
 
 def _check_sum(file: BinaryIO, stored: Stored, path: Path) -> None:

@@ -1,5 +1,7 @@
 """Arithmetic on ragged rows without a loop over them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,12 +9,22 @@ from vecrecall.ragged import Ragged
 
 I64 = npt.NDArray[np.int64]
 
+# What NumPy works through before a signal is looked at: some hundredths of a second.
+BLOCK_VALUES = 1 << 22
+
 
 def offsets_of(lengths: I64) -> I64:
     """Turn lengths into offsets."""
     offsets = np.zeros(lengths.size + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def blocks(rows: int, width: int) -> Iterator[slice]:
+    """Cut the rows of a matrix into blocks of a few million values."""
+    step = max(1, BLOCK_VALUES // max(1, width))
+    for start in range(0, rows, step):
+        yield slice(start, min(rows, start + step))
 
 
 def segments(starts: I64, offsets: I64) -> I64:

@@ -1,11 +1,13 @@
 """The nearest centroids of points, and what is left of a point without its centroid."""
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _coerce, _core
+from vecrecall._rows import blocks
 from vecrecall.index import METRICS, Metric
 
 F32 = npt.NDArray[np.float32]
@@ -174,11 +176,12 @@ def residuals(
     [[1.0, 2.0], [1.0, 1.0]]
     """
     x = _coerce.vectors(points, "points")
-    own = _own_centroids(centroids, labels, x.shape, 0.0)
-    # One float32 operation gives the bits that float64 rounded once would give.
-    with _core.FpEnvironment(), np.errstate(over="ignore"):
-        np.subtract(x, own, out=own)
-    return _fitting(own, "points", "differences from centroids")
+    result = np.empty(x.shape, np.float32)
+    for rows, own in _own_centroids(centroids, labels, x.shape, 0.0):
+        # One float32 operation gives the bits that float64 rounded once would give.
+        with _core.FpEnvironment(), np.errstate(over="ignore"):
+            np.subtract(x[rows], own, out=result[rows])
+    return _fitting(result, "points", "differences from centroids")
 
 
 def from_residuals(
@@ -212,24 +215,27 @@ def from_residuals(
     [[1.0, 2.0], [5.0, 5.0]]
     """
     r = _coerce.vectors(residuals, "residuals")
-    own = _own_centroids(centroids, labels, r.shape, -0.0)  # x + -0.0 is x, also for -0.0
-    with _core.FpEnvironment(), np.errstate(over="ignore"):
-        np.add(r, own, out=own)
-    return _fitting(own, "residuals", "sums with centroids")
+    result = np.empty(r.shape, np.float32)
+    for rows, own in _own_centroids(centroids, labels, r.shape, -0.0):  # x + -0.0 is x, also -0.0
+        with _core.FpEnvironment(), np.errstate(over="ignore"):
+            np.add(r[rows], own, out=result[rows])
+    return _fitting(result, "residuals", "sums with centroids")
 
 
 def _own_centroids(
     centroids: npt.ArrayLike, labels: npt.ArrayLike, shape: tuple[int, ...], none: float
-) -> F32:
-    """Copy each point's centroid; `none` fills the rows of those that have none."""
+) -> Iterator[tuple[slice, F32]]:
+    """Copy each point's centroid, a block at a time; `none` fills the rows of those without."""
     n, dim = shape
     c = _coerce.vectors(centroids, "centroids", dim)
     numbers = _coerce.labels(labels, "labels", n, len(c))
-    if not len(c):
-        return np.full((n, dim), none, np.float32)
-    own = c[numbers]
-    own[numbers < 0] = none
-    return own
+    for rows in blocks(n, dim):
+        if len(c):
+            own = c[numbers[rows]]
+            own[numbers[rows] < 0] = none
+        else:
+            own = np.full((rows.stop - rows.start, dim), none, np.float32)
+        yield rows, own
 
 
 def _fitting(result: F32, name: str, what: str) -> F32:

@@ -1,9 +1,9 @@
 """k-means with exact assignments, by scikit-learn's names."""
 
-import copy
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vecrecall import _coerce, _core
 from vecrecall._draws import Draws
 from vecrecall._kmeans_run import METRICS, Batches, Run
+from vecrecall._rows import blocks
 from vecrecall._sklearn import ConvergenceWarning, NotFittedError, known_to_sklearn
 from vecrecall.assignment import all_scores
 
@@ -217,7 +218,7 @@ class KMeans:
         if len(centers) != run.k:
             raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
         if self._batches is not None:
-            return copy.copy(self._batches)  # what is in it is replaced, never changed
+            return copy(self._batches)  # an interrupted batch leaves them as they are
         return Batches(centers, self._masses)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
@@ -269,12 +270,17 @@ class KMeans:
             If `X` is not as described.
         """
         points = self._points(X)
-        scores = all_scores(points, self.cluster_centers_, *self._how())
-        with _core.FpEnvironment():
-            if self.metric == "l2":
-                return np.sqrt(0 - scores)
-            scores[np.isneginf(scores)] = 0  # zero points
-            return np.maximum(1 - scores, 0)
+        centers = self.cluster_centers_
+        distances = np.empty((len(points), len(centers)), np.float32)
+        for block in blocks(len(points), len(centers)):
+            scores = all_scores(points[block], centers, *self._how())
+            with _core.FpEnvironment():
+                if self.metric == "l2":
+                    np.sqrt(0 - scores, out=distances[block])
+                else:
+                    scores[np.isneginf(scores)] = 0  # zero points
+                    np.maximum(1 - scores, 0, out=distances[block])
+        return distances
 
     def fit_transform(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
@@ -403,12 +409,17 @@ class KMeans:
         self, run: Run, batches: Batches | None, draws: Draws, centers: F32, rounds: int
     ) -> None:
         labels, inertia = run.final(centers)
-        self._batches, self._draws = batches, draws
-        self._masses = run.masses(labels)
-        self.cluster_centers_ = centers
-        self.labels_, self.inertia_ = labels, inertia
-        self.n_iter_ = rounds
-        self.n_features_in_ = run.points.shape[1]
+        fitted = {
+            "_batches": batches,
+            "_draws": draws,
+            "_masses": run.masses(labels),
+            "cluster_centers_": centers,
+            "labels_": labels,
+            "inertia_": inertia,
+            "n_iter_": rounds,
+            "n_features_in_": run.points.shape[1],
+        }
+        vars(self).update(fitted)  # at once: no signal comes in between
 
     def _warn_of_few(self, run: Run) -> None:
         """Warn as scikit-learn does, but not of clusters that are empty for other reasons."""

@@ -93,7 +93,8 @@ class ClusterFeed {
 
     const FeedOptions& options() const { return options_; }
 
-    // Takes all clicks in order; or none, and says why.
+    // Takes all clicks in order; or none, and says why. One that is cancelled has taken the first
+    // of them, whole runs of 2^18.
     std::optional<ClickFault> observe(const Clicks& clicks);
 
     // The first of `n` that is not a cluster; n if there is none.

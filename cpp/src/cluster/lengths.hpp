@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "kernels/table.hpp"
 #include "scoring.hpp"
 #include "vecrecall/views.hpp"
@@ -18,6 +19,7 @@ inline std::vector<double> inverse_lengths(const kernels::KernelTable& table,
     std::vector<double> wide(exact_width(points.dim));
     std::vector<double> inverse(n);
     for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
         const float* row = points.row(static_cast<std::size_t>(rows[i]));
         widen_query(row, points.dim, wide.data());
         const double length = norm(table, wide.data(), row, points.dim);

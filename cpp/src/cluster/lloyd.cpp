@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "cluster/centroids.hpp"
 #include "cluster/lengths.hpp"
 #include "cluster/relabel.hpp"
@@ -169,7 +170,7 @@ void Lloyd::Impl::fill_empty() {
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if (labels[i] >= 0) rows.push_back(i);
     }
-    std::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
+    cancelling::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
         return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
     });
     auto next = empty.begin();

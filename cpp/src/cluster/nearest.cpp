@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cancelling.hpp"
 #include "cluster/bound.hpp"
 
 namespace vecrecall::cluster {
@@ -64,6 +65,7 @@ void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* kno
                         std::int32_t* labels, float* scores, const kernels::Upcoming& upcoming) {
     rows_ = rows;
     n_rows_ = n_rows;
+    check_cancelled();
     live_ = first_bits(n_rows);
     known_ = known;
     upcoming_ = upcoming;
@@ -342,6 +344,7 @@ void Nearest::take(std::size_t point, std::int32_t label, float score) {
 }
 
 void Nearest::score_all(std::size_t point) {
+    check_cancelled();
     std::fill_n(labels_ + point * m_, m_, -1);
     for (std::size_t first = 0; first < centroids_.size(); first += pairs_.size()) {
         const std::size_t n = std::min(pairs_.size(), centroids_.size() - first);

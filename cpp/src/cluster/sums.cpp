@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "cluster/lengths.hpp"
+#include "cancelling.hpp"
 #include "kernels/registry.hpp"
+#include "pooling.hpp"
 #include "scratch.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/parallel.hpp"
@@ -23,6 +25,7 @@ class Members {
         starts_.assign(k + 1, 0);
         std::int64_t at = 0;
         for (std::size_t c = 0; c < k; ++c) {
+            cancelling::check_each(c);
             starts_[c] = at;
             for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
                 const std::int64_t here = places_[chunk * k + c];
@@ -91,15 +94,16 @@ void sum_clusters(const MatrixView& points, const double* weights, const std::in
         if (metric == Metric::kCosine) factors = cluster::inverse_lengths(table, points, rows, n);
         out.weights[c] =
             weights == nullptr ? static_cast<double>(n) : weigh(weights, rows, n, factors);
-        table.pool_sum({.table = points.data,
-                        .dim = points.dim,
-                        .rows = rows,
-                        .weights = factors.empty() ? nullptr : factors.data(),
-                        .n_rows = n,
-                        .entries = rows,
-                        .n_entries = static_cast<std::size_t>(members.left_from(c)),
-                        .out = nullptr,
-                        .sums = out.sums + c * points.dim});
+        combine_bag(table.pool_sum,
+                    {.table = points.data,
+                     .dim = points.dim,
+                     .rows = rows,
+                     .weights = factors.empty() ? nullptr : factors.data(),
+                     .n_rows = n,
+                     .entries = rows,
+                     .n_entries = static_cast<std::size_t>(members.left_from(c)),
+                     .out = nullptr,
+                     .sums = out.sums + c * points.dim});
     });
 }
 

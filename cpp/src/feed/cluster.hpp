@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "at_fork.hpp"
+#include "cancelling.hpp"
 #include "feed/counts.hpp"
 #include "feed/members.hpp"
 
@@ -21,7 +22,7 @@ struct Cluster {
 
 // For one batch at a time. One that a fork interrupts is in the child as far as it was taken.
 struct Writing {
-    std::mutex lock;
+    cancelling::Turn lock;
     std::vector<std::size_t> order;  // of a slice of a batch, grouped by cluster
     std::vector<std::size_t> ends;
 };

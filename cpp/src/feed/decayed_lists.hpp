@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "merge/output.hpp"
 
 namespace vecrecall::feed {
@@ -54,10 +55,10 @@ class DecayedLists {
         const auto before = [this](std::uint32_t a, std::uint32_t b) { return is_before(a, b); };
         if (order_.size() > out.width) {
             const auto end = order_.begin() + static_cast<std::ptrdiff_t>(out.width);
-            std::nth_element(order_.begin(), end, order_.end(), before);
+            cancelling::nth_element(order_.begin(), end, order_.end(), before);
             order_.resize(out.width);
         }
-        std::sort(order_.begin(), order_.end(), before);
+        cancelling::sort(order_.begin(), order_.end(), before);
         merging::write_list(
             order_, ids.data(), [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row,
             out);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cancelling.hpp"
 #include "feed/cluster.hpp"
 #include "fp_env.hpp"
 #include "vecrecall/feed.hpp"
@@ -34,7 +35,8 @@ namespace {
 // Clicks that are fetched together: some ten microseconds that a reader may have to wait.
 constexpr std::size_t kWindow = 32;
 
-constexpr std::size_t kSlice = std::size_t{1} << 20;  // clicks that are ordered together
+// Clicks that are ordered together, and taken whether the call is cancelled meanwhile or not.
+constexpr std::size_t kSlice = std::size_t{1} << 18;
 
 constexpr std::size_t kMost = std::size_t{1} << 31;
 constexpr std::size_t kMostHistory = std::size_t{1} << 16;
@@ -116,6 +118,7 @@ std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {
     feed::Writing& own = writer_->get();
     const std::lock_guard writing(own.lock);
     for (std::size_t begin = 0; begin < clicks.size; begin += kSlice) {
+        if (begin > 0) check_cancelled();
         order(clicks, begin, std::min(clicks.size, begin + kSlice), options_.clusters, own);
         for (std::size_t at = 0; at < own.order.size(); at += kWindow) {
             take({clicks, own.order.data() + at, std::min(kWindow, own.order.size() - at)});

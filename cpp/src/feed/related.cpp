@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "feed/cluster.hpp"
 #include "feed/decay.hpp"
 #include "feed/decayed_lists.hpp"
@@ -35,6 +36,7 @@ void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_
     };
     pairs.clear();
     for (std::uint32_t block = 0;; ++block) {
+        check_cancelled();
         const std::lock_guard lock(cluster.lock());
         if (block * feed::Members::kBlock >= cluster.members.size()) return;
         cluster.members.for_each_holder(block, item, history, found);
@@ -51,7 +53,9 @@ void score_pairs(RelatedWorkspace& w, double now, double half_life) {
     }
     merging::Entries entries = w.table.start(w.pairs.size());
     w.sums.assign(w.pairs.size(), 0);
+    std::size_t steps = 0;
     for (const feed::Click& pair : w.pairs) {
+        cancelling::check_each(++steps);
         w.sums[entries.insert(pair.item).entry] +=
             feed::decayed(pair.weight, pair.time, newest, half_life);
     }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "feed/cluster.hpp"
 #include "vecrecall/feed.hpp"
 
@@ -70,7 +71,9 @@ void check_ids(const std::vector<std::int64_t>& ids, const std::vector<std::int6
     std::unordered_set<std::int64_t> seen;
     for (std::size_t r = 0; r + 1 < offsets.size(); ++r) {
         seen.clear();
+        cancelling::check_each(r);
         for (std::int64_t i = offsets[r]; i < offsets[r + 1]; ++i) {
+            cancelling::check_each(static_cast<std::size_t>(i));
             expect(ids[i] >= 0 && seen.insert(ids[i]).second, "distinct ids >= 0");
         }
     }
@@ -142,6 +145,7 @@ FeedState ClusterFeed::state() const {
     s.user_offsets.push_back(0);
     s.history_offsets.push_back(0);
     for (std::size_t c = 0; c < options_.clusters; ++c) {
+        check_cancelled();
         append(clusters_[c].counts, s);
         append(clusters_[c].members, static_cast<std::uint32_t>(options_.history), s);
     }
@@ -152,6 +156,7 @@ void ClusterFeed::restore(const FeedState& s) {
     check(s, options_);
     const std::lock_guard writing(writer_->get().lock);
     for (std::size_t c = 0; c < options_.clusters; ++c) {
+        check_cancelled();
         feed::Cluster& cluster = clusters_[c];
         const std::lock_guard lock(cluster.lock());
         expect(cluster.counts.all().empty() && cluster.members.size() == 0,

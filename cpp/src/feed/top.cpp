@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "feed/cluster.hpp"
 #include "feed/decay.hpp"
 #include "feed/decayed_lists.hpp"
@@ -82,6 +83,7 @@ void ClusterFeed::top(const std::int64_t* clusters, double now,
                       int threads) const {
     check_clusters(clusters, out.rows);
     const auto row = [&](TopWorkspace& w, std::size_t r) {
+        check_cancelled();
         copy_counts(clusters_[clusters[r]], w.counts);
         score(w, now, options_.half_life);
         tell_apart(w, now, options_.half_life);

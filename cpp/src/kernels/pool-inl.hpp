@@ -41,6 +41,15 @@ VR_INLINE f32x8 load8(const float* p, std::size_t count) {
     return load<f32x8>(padded);
 }
 
+// Eight doubles of what went before, or as many as there are with zeros behind.
+template <bool kShort>
+VR_INLINE f64x8 load_before(const PoolBag& a, std::size_t from) {
+    if constexpr (!kShort) return load<f64x8>(a.before + from);
+    double padded[8] = {};
+    for (std::size_t j = 0; j < a.dim; ++j) padded[j] = a.before[j];
+    return load<f64x8>(padded);
+}
+
 // In float64. A sum of finite numbers that is not finite is told by its value times 0.
 template <class S, bool kWeighted>
 struct Add {
@@ -48,8 +57,8 @@ struct Add {
     static constexpr int kVectors = S::kPoolVectors;
 
     template <bool kShort>
-    VR_INLINE Vector first(const PoolBag&, std::size_t) {
-        return Vector{};
+    VR_INLINE Vector first(const PoolBag& a, std::size_t from) {
+        return a.before ? load_before<kShort>(a, from) : Vector{};
     }
     template <bool kShort>
     VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const float* p) {
@@ -68,6 +77,7 @@ struct Largest {
 
     template <bool kShort>
     VR_INLINE Vector first(const PoolBag& a, std::size_t from) {
+        if (a.before) return __builtin_convertvector(load_before<kShort>(a, from), f32x8);
         if (a.n_rows == 0) return Vector{};
         return load8<kShort>(a.table + static_cast<std::size_t>(a.rows[0]) * a.dim + from, a.dim);
     }

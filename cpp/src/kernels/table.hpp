@@ -106,6 +106,7 @@ struct PoolBag {
     std::size_t n_entries;
     float* out;    // [dim], rounded, or null
     double* sums;  // [dim], as they are, or null
+    const double* before;  // [dim], what the rows before these gave in `sums`, or null
 };
 
 // Nearest centroids. Points are in lanes, a tile of kWordItems of them; centroids come in groups of

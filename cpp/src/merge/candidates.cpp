@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "hashing.hpp"
 #include "merge/output.hpp"
 #include "merge/parallel_rows.hpp"
@@ -81,7 +82,9 @@ void rank_candidates(const CandidatesView& candidates, const CandidateFilters& f
         const IdSet barred = excluded(filters, row);
         const IdFilter* const allow = allowed(filters, row);
         best.start(width);
-        for (std::size_t at = row * width; at < (row + 1) * width; ++at) {
+        for (std::size_t i = 0; i < width; ++i) {
+            cancelling::check_each(i);
+            const std::size_t at = row * width + i;
             const std::int64_t id = candidates.ids[at];
             if (id < 0 || barred.contains(id) || (allow && !allow->admits(id))) continue;
             best.add(id, merging::rounded(double{candidates.scores[at]}));

@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "cancelling.hpp"
 #include "merge/entry_table.hpp"
 #include "merge/output.hpp"
 #include "merge/parallel_rows.hpp"
@@ -50,9 +51,11 @@ merging::Entries gather(const ListsView& lists, std::int64_t first, std::int64_t
         work.scores.resize(most);
     }
     merging::Entries entries = work.table.start(most);
+    std::size_t steps = 0;
     for (std::int64_t r = first; r < end; ++r) {
         const std::size_t begin = static_cast<std::size_t>(r) * lists.width;
         for (std::size_t at = begin; at < begin + static_cast<std::size_t>(lists.counts[r]); ++at) {
+            cancelling::check_each(++steps);
             if (lists.ids[at] < 0) continue;
             const auto [entry, fresh] = entries.insert(lists.ids[at]);
             add(work.items[entry], fresh, lists.scores[at], r);

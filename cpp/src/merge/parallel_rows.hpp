@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 
+#include "vecrecall/cancel.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::merging {
@@ -19,6 +20,7 @@ void parallel_rows(std::size_t rows, int threads, const Make& make, const Each& 
     parallel_for(std::min(blocks, static_cast<std::size_t>(most)), most, [&](std::size_t) {
         auto workspace = make();
         for (std::size_t b = next.fetch_add(1); b < blocks; b = next.fetch_add(1)) {
+            check_cancelled();
             const std::size_t end = std::min(rows, (b + 1) * kBlock);
             for (std::size_t row = b * kBlock; row < end; ++row) each(workspace, row);
         }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::merging {
 namespace {
 
@@ -93,7 +95,7 @@ void Ranking::sort_crowded(const std::int64_t* ids) {
     std::size_t begin = 0;
     for (const std::uint32_t bucket_end : ends_) {
         if (bucket_end - begin > kCrowd) {
-            std::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
+            cancelling::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
         }
         begin = bucket_end;
     }

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::merging {
 namespace {
 
@@ -44,8 +46,8 @@ bool all_in_use(const Places& places) {
         throw std::invalid_argument(where + "ids >= 0, or -1 for none, got " + std::to_string(id) +
                                     " in row " + std::to_string(row));
     }
-    throw std::invalid_argument(where + "numbers as scores, got nan for id " +
-                                std::to_string(id) + " in row " + std::to_string(row));
+    throw std::invalid_argument(where + "numbers as scores, got nan for id " + std::to_string(id) +
+                                " in row " + std::to_string(row));
 }
 
 }  // namespace
@@ -88,7 +90,10 @@ bool Row::add(const Places& places) {
     const std::size_t n = places.n;
     const std::int64_t* const ids = places.ids;
     Entries items = items_;
-    for (std::size_t i = 0; i < n; ++i) entries[i] = items.insert(ids[i]).entry;
+    for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
+        entries[i] = items.insert(ids[i]).entry;
+    }
     items_ = items;
     std::uint64_t held_before = 0;
     for (std::size_t i = 0; i < n; ++i) {

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "merge/entry_table.hpp"
 #include "merge/output.hpp"
 #include "merge/parallel_rows.hpp"
@@ -31,6 +32,7 @@ merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, W
         const std::size_t begin = row * shard.width;
         const std::size_t end = begin + static_cast<std::size_t>(shard.counts[row]);
         for (std::size_t at = begin; at < end; ++at) {
+            cancelling::check_each(at - begin);
             if (shard.ids[at] < 0) continue;
             const auto [entry, fresh] = entries.insert(shard.ids[at]);
             if (!fresh) throw_repeat(shard.ids[at], row);

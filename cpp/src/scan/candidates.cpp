@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::scan {
 
 // Without a branch on the data, which no predictor could follow.
@@ -92,8 +94,8 @@ void Candidates::make_exact(const Rescore& rescore, const Items& items) {
             {intervals_[b].lowest, items.id(rows[b])});
     };
     if (order.size() > k_) {
-        std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
-                         order.end(), better);
+        cancelling::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
+                                order.end(), better);
         raise_threshold(intervals_[order[k_ - 1]].lowest);
         order.resize(k_);
         std::sort(order.begin(), order.end());  // so that moving down never overwrites

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::scan {
 
 void write_best(const Job& job, std::size_t q, std::vector<Scored>& scored, const ListsOut& out) {
     std::erase_if(scored, [&](const Scored& s) { return s.score < job.first_threshold; });
     keep_best(scored, job.options.k);
-    std::sort(scored.begin(), scored.end(),
-              [](const Scored& x, const Scored& y) { return x.before(y); });
+    cancelling::sort(scored.begin(), scored.end(),
+                     [](const Scored& x, const Scored& y) { return x.before(y); });
     const std::size_t place = job.queries[q].place;
     for (std::size_t i = 0; i < scored.size(); ++i) {
         out.ids[place * out.width + i] = scored[i].id;

@@ -5,6 +5,7 @@
 #include <bit>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "scan/finish.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -33,6 +34,7 @@ class Gatherer {
     std::size_t run(const ListsOut& out) {
         const std::uint64_t* live = job_.live(q_);
         for (std::size_t w = 0; w < job_.items.live().size(); ++w) {
+            cancelling::check_each(w);
             for (std::uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
                 const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
                 const auto row = static_cast<std::uint32_t>(w * kernels::kWordItems + bit);
@@ -47,6 +49,7 @@ class Gatherer {
 
   private:
     void score() {
+        check_cancelled();
         seen_ += rows_.size();
         std::vector<float> scores(rows_.size());
         job_.score(q_, rows_.data(), rows_.size(), scores.data());
@@ -75,6 +78,7 @@ bool worth_gathering(const Job& job) {
     for (std::size_t q = 0; q < job.queries.size(); ++q) {
         const std::uint64_t* live = job.live(q);
         if (live == counted) continue;
+        check_cancelled();
         if (count_bits(live, job.items.live().size()) > n / kAllowedShare) return false;
         counted = live;
     }

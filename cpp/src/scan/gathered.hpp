@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "scan/items.hpp"
 
 namespace vecrecall::scan {
@@ -36,6 +37,7 @@ class Gathered {
 
   private:
     void take(const float* row, std::int64_t id, double bias, std::size_t place) {
+        cancelling::check_each(size());
         if (bias != 0) has_bias_ = true;
         rows_.push_back(row);
         ids_.push_back(id);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cancelling.hpp"
 #include "scan/segment.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -37,7 +38,7 @@ std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, co
     if (!worth_ordering(squares)) return {};
     std::vector<std::uint32_t> order(rows.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    cancelling::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
         if (squares[a] == squares[b]) return a < b;
         return longest_first == (squares[a] > squares[b]);
     });

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cancelling.hpp"
 #include "kernels/registry.hpp"
 
 namespace vecrecall::scan {
@@ -49,15 +50,10 @@ void check_sizes(const IndexParts& parts) {
     check_size("codes", parts.codes.size, coded ? Codes::bytes(n, parts.rows.dim) : 0);
 }
 
-void check_ids_of(const ArrayView<std::int64_t>& ids) {
-    const auto* end = ids.data + ids.size;
-    const auto* bad = std::find_if(ids.data, end, [](std::int64_t id) { return id < 0; });
-    if (bad != end) refuse("ids", "ids >= 0", std::to_string(*bad));
-}
-
 void check_order(const ArrayView<std::uint32_t>& order) {
     std::vector<bool> there(order.size, false);
     for (std::size_t i = 0; i < order.size; ++i) {
+        cancelling::check_each(i);
         const std::uint32_t place = order.data[i];
         if (place >= order.size || there[place]) {
             refuse("order", "each place once, below " + std::to_string(order.size),
@@ -70,6 +66,7 @@ void check_order(const ArrayView<std::uint32_t>& order) {
 template <class T, class Good>
 void check_each(const char* part, const ArrayView<T>& array, const char* expected, Good good) {
     for (std::size_t i = 0; i < array.size; ++i) {
+        cancelling::check_each(i);
         if (!good(i)) refuse(part, expected, std::to_string(array.data[i]));
     }
 }
@@ -122,7 +119,8 @@ IndexParts parts_of(const Items& items) {
 
 Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
     check_sizes(parts);
-    check_ids_of(parts.ids);
+    check_each("ids", parts.ids, "ids >= 0",
+               [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
     auto centre = std::make_shared<const Centre>(

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::scan {
 namespace {
 
@@ -40,8 +42,9 @@ std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* r
 
 void keep_best(std::vector<Scored>& scored, std::size_t k) {
     if (k >= scored.size()) return;
-    std::nth_element(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k), scored.end(),
-                     [](const Scored& a, const Scored& b) { return a.before(b); });
+    cancelling::nth_element(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k),
+                            scored.end(),
+                            [](const Scored& a, const Scored& b) { return a.before(b); });
     scored.resize(k);
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "cancelling.hpp"
+
 namespace vecrecall::scan {
 namespace {
 
@@ -134,6 +136,7 @@ void Scanner::scan_block(std::size_t block) {
     items_seen_ += job_.items.block(block).size();
     if (out_of_reach()) return;
     for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
+        check_cancelled();
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);
         first += n;
@@ -186,6 +189,7 @@ void Scanner::take_in(std::size_t q, std::uint32_t count) {
 }
 
 void Scanner::tighten(std::size_t q) {
+    check_cancelled();  // hundreds of thousands of candidates, where lists are that long
     candidates_[q].tighten(scratch_);
     group_.raise(q, candidates_[q].threshold());
     if (!candidates_[q].overfull() || giving_up_) return;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cancelling.hpp"
 #include "kernels/registry.hpp"
 #include "scan/finish.hpp"
 #include "scan/gather.hpp"
@@ -149,9 +150,9 @@ class Allowed {
 
 void write_padding(const ListsOut& out) {
     const std::size_t n = checked_product(out.rows, out.width);
-    std::fill_n(out.ids, n, std::int64_t{-1});
-    std::fill_n(out.scores, n, -std::numeric_limits<float>::infinity());
-    std::fill_n(out.counts, out.rows, 0);
+    cancelling::fill(out.ids, n, std::int64_t{-1});
+    cancelling::fill(out.scores, n, -std::numeric_limits<float>::infinity());
+    cancelling::fill(out.counts, out.rows, 0);
 }
 
 const char* name_of(const Precisions& precisions) {

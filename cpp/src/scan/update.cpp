@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cancelling.hpp"
 #include "scan/gathered.hpp"
 #include "vecrecall/values.hpp"
 
@@ -83,6 +84,7 @@ void Update::remove(std::size_t row) {
 void Update::place(const ItemsView& more, Known known) {
     places_.reserve(more.rows.rows);
     for (std::size_t i = 0; i < more.rows.rows; ++i) {
+        cancelling::check_each(i);
         const std::int64_t row = items_.find(more.ids[i]);
         if (row >= 0 && known == Known::kRefuse) {
             throw std::invalid_argument("ids: expected ids that the index does not have, got " +
@@ -127,6 +129,7 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
     constexpr auto kNone = ~std::uint32_t{0};
     std::vector<std::uint32_t> at(n_places_, kNone);  // a row, or behind all rows a new item
     for (std::size_t row = 0; row < live_.size() * 64; ++row) {
+        cancelling::check_each(row);
         if (is_live(row)) at[items_.place(row)] = static_cast<std::uint32_t>(row);
     }
     const std::size_t n_rows = live_.size() * 64;
@@ -232,6 +235,7 @@ void Update::enter(std::size_t first_new) {
         const Segment& segment = *segments_[s];
         const std::size_t start = row_behind(s);
         for (std::size_t i = first_new; i < segment.size(); ++i) {
+            cancelling::check_each(i);
             const std::size_t row = start + segment.spread(i);
             if (is_live(row)) added_->put(segment.ids().id(i), static_cast<std::uint32_t>(row));
         }
@@ -254,6 +258,7 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
                                          int threads) {
     Update update(*items, threads);
     for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
         const std::int64_t row = items->find(ids[i]);
         if (row >= 0) {
             update.remove(static_cast<std::size_t>(row));

@@ -1,0 +1,29 @@
+// The interpreter's lock, let go of for the time of a call that signals can end.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "vecrecall/cancel.hpp"
+
+namespace vecrecall::python {
+
+// As py::gil_scoped_release; and what is called in its scope runs Python's signal handlers now and
+// then, in the thread that does so. One that raises ends the call by Cancelled, with the error set.
+class NoGil {
+  public:
+    NoGil();
+    ~NoGil();
+    NoGil(const NoGil&) = delete;
+    NoGil& operator=(const NoGil&) = delete;
+
+  private:
+    bool handler_raised();
+
+    PyThreadState* state_;
+    CancelScope scope_;
+};
+
+// Makes of Cancelled the error that is set.
+void register_cancelled();
+
+}  // namespace vecrecall::python
