@@ -1,6 +1,7 @@
 // The policies that give every item a score.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
 
@@ -60,9 +61,9 @@ Scale scale_of(std::span<const float> scores, Normalize how) {
 }
 
 bool any_negative(std::span<const float> scores) {
-    bool any = false;
-    for (const float s : scores) any |= s < 0;
-    return any;
+    std::int32_t any = 0;  // as wide as a score: such loops become vector code
+    for (const float s : scores) any |= s < 0 ? 1 : 0;
+    return any != 0;
 }
 
 // A channel's scores with the largest finite values for infinities: no operation of a normalisation

@@ -44,8 +44,8 @@ bool all_in_use(const Places& places) {
         throw std::invalid_argument(where + "ids >= 0, or -1 for none, got " + std::to_string(id) +
                                     " in row " + std::to_string(row));
     }
-    throw std::invalid_argument(where + "numbers as scores, got nan for id " +
-                                std::to_string(id) + " in row " + std::to_string(row));
+    throw std::invalid_argument(where + "numbers as scores, got nan for id " + std::to_string(id) +
+                                " in row " + std::to_string(row));
 }
 
 }  // namespace
