@@ -3,7 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -201,7 +201,7 @@ class KMeans:
         """
         fitted = self._is_fitted()
         run = Run(self, X, sample_weight, self.n_features_in_ if fitted else None)
-        draws = copy.deepcopy(self._draws) if fitted else Draws(self.seed)
+        draws = deepcopy(self._draws) if fitted else Draws(self.seed)
         batches = self._batches_so_far(run) if fitted else self._first_batch(run, draws)
         inertia = run.add_batch(batches, draws)
         self._keep(run, batches, draws, batches.centers, self.n_iter_ + 1 if fitted else 1)
