@@ -1,7 +1,7 @@
 """What test_interrupts.py runs, each in an interpreter of its own: interrupted.py KIND NAME.
 
-A call is measured first, made long enough for that, then interrupted after a quarter of its time.
-It must end before most of it is done. A busy machine may delay a signal, so there are some attempts;
+A call is measured first, made long enough for that, then interrupted after a quarter of its
+time. It must end before most of it is done. A busy machine may delay a signal, so there are some attempts;
 a call that does not hear signals ends late in all of them.
 """
 

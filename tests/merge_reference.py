@@ -178,12 +178,21 @@ def rrf(
 LARGEST = float(np.finfo(np.float32).max)
 
 
+def within_range(scores: Sequence[float]) -> list[float]:
+    """Put infinite scores one spread beyond the finite ones, as float32 has it."""
+    finite = [s for s in scores if math.isfinite(s)] or [0.0]
+    low, high = min(finite), max(finite)
+    spread = high - low or 1.0
+    ends = {math.inf: min(high + spread, LARGEST), -math.inf: max(low - spread, -LARGEST)}
+    return [float(np.float32(ends.get(s, s))) for s in scores]
+
+
 def normalized(scores: Sequence[float], how: str) -> list[float]:
     """The scores of one channel and query, made comparable; sums run in rank order.
 
-    An infinite one is the largest finite float32.
+    Infinite ones are one spread beyond the others.
     """
-    scores = [math.copysign(LARGEST, s) if math.isinf(s) else s for s in scores]
+    scores = within_range(scores)
     if how == "none" or not scores:
         return list(scores)
     if how == "minmax":  # from 0 to 1; a list without a spread, one item too: all 1

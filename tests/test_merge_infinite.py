@@ -49,11 +49,9 @@ def test_rank_policies_ignore_the_size(form: str, policy: Any) -> None:
 @FORMS
 @pytest.mark.parametrize("normalize", merge_cases.NORMALIZE)
 @pytest.mark.parametrize("policy", ["WeightedSum", "Maximum"])
-def test_an_infinite_score_is_the_largest_finite_one(
-    form: str, normalize: str, policy: str
-) -> None:
+def test_an_infinite_score_is_one_spread_beyond(form: str, normalize: str, policy: str) -> None:
     case = Case({"a": A, "b": B}, 4, Policy(policy, {"normalize": normalize}))
-    finite = [[(1, LARGEST), (2, 0.5), (3, -LARGEST)], A[1]]
+    finite = [[(1, 1.5), (2, 0.5), (3, -0.5)], A[1]]  # of one finite score the spread is 1
     for rows in (A, finite):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -61,8 +59,6 @@ def test_an_infinite_score_is_the_largest_finite_one(
         np.testing.assert_array_equal(found.ids, oracle(case).ids)
         np.testing.assert_array_equal(found.scores, oracle(case).scores)
         assert not np.isnan(found.scores).any()
-        if normalize != "l2":  # there 1 has 1 / sqrt(2), and 3 has 4 / 5 by list `b`
-            assert found.ids[0, 0] == 1
 
 
 def test_the_others_get_what_they_got() -> None:
@@ -74,8 +70,22 @@ def test_the_others_get_what_they_got() -> None:
         np.testing.assert_array_equal(both.scores[1:], alone.scores)
 
 
+def test_the_others_of_the_list_stay_apart() -> None:
+    """One huge score must not flatten what a normalization makes of the others."""
+    lists = {"a": ([[9, 1, 2, 3, 4]], [[INF, -1.0, -2.0, -5.0, -INF]])}
+    found = vr.merge(lists, 5, WeightedSum(normalize="minmax"))
+    assert found.ids.tolist() == [[9, 1, 2, 3, 4]]
+    assert found.scores.tolist() == [[1.0, *np.float32([8 / 12, 7 / 12, 4 / 12]).tolist(), 0.0]]
+
+
+def test_only_infinite_scores_are_one_from_zero() -> None:
+    found = vr.merge({"a": ([[7, 5, 6]], [[INF, INF, -INF]])}, 3, WeightedSum())
+    assert found.ids.tolist() == [[5, 7, 6]]
+    assert found.scores.tolist() == [[1.0, 1.0, -1.0]]
+
+
 def test_sums_beyond_float32_are_infinite_and_in_order() -> None:
-    lists = {name: ([[7, 5, 6]], [[INF, INF, -INF]]) for name in "ab"}
+    lists = {name: ([[7, 5, 6]], [[INF, LARGEST, -LARGEST]]) for name in "ab"}
     found = vr.merge(lists, 3, WeightedSum(absent="min"))
     assert found.ids.tolist() == [[5, 7, 6]]
     assert found.scores.tolist() == [[INF, INF, -INF]]
@@ -216,3 +226,19 @@ def test_whole_numbers_are_scores(dtype: Any) -> None:
 def test_whole_numbers_beyond_float32_are_rounded() -> None:
     found = vr.merge({"a": ([[1, 2]], np.array([[2**63 - 1, 2**24 + 1]]))}, 2, WeightedSum())
     assert found.scores.tolist() == [[2.0**63, 2.0**24]]
+
+
+# --- the channel that one click of the future silenced
+
+
+def test_a_click_ahead_leaves_every_user_a_full_list() -> None:
+    now = 1_000_000.0
+    feed = vr.ClusterFeed(2, half_life=3600.0, capacity=10)
+    feed.observe([0, 0], [1, 2], [now - 60, now - 90])
+    feed.observe([1], [3], [now - 30])
+    feed.observe([0], [9], [now + 7 * 86_400])
+    hot = feed.top([0, 1], 3, now)
+    popular = vr.Ragged.from_lists([[7, 8], [7, 8]])
+    ranks = vr.Ragged.from_lists([[1.0, 0.5], [1.0, 0.5]])
+    merged = vr.merge({"hot": hot, "popular": (popular, ranks)}, 3, RRF())
+    assert merged.ids.tolist() == [[7, 9, 1], [3, 7, 8]]

@@ -2,11 +2,15 @@
 
 `RRF`, `WeightedSum` and `Maximum` give every item a score, accumulated in float64 in channel order
 and rounded once to float32; the list is ordered by score descending, then id ascending.
-Every policy takes infinite scores, as a search may return them. `RRF` and the three below look at
-no score; to `WeightedSum` and `Maximum` an infinite score is the largest finite float32 of its
-sign, about 3.4e38, before anything else is done. So nothing they compute is NaN, an infinite score
-stays first (or last) in its list, and what it does to a user's list it does to no other. A merged
-score that is beyond float32 is rounded to an infinity and orders as one.
+
+Every policy takes infinite scores, as a search may return them. `RRF` and the last three look at no
+score. To `WeightedSum` and `Maximum` an infinite score counts, before anything else is done, as one
+spread of the list's finite scores beyond these: ``max + (max - min)``, or ``min - (max - min)`` for
+minus infinity. The spread is 1 where all finite scores are equal, and the ends are 0 where there
+are none; the value is rounded to float32, at most the largest finite one. So nothing they compute
+is NaN, an infinite score stays first (or last) in its list, a normalization still tells the others
+apart, and what it does to a user's list it does to no other. A merged score that is beyond float32
+is rounded to an infinity and orders as one.
 
 `Interleave`, `Priority` and `Quota` take items channel by channel and look at no score; theirs is
 ``1 / position``.
@@ -134,7 +138,7 @@ class WeightedSum(_Normalized):
         * ``"max"``: ``s / max(abs(s))``, 0 where that is 0;
         * ``"l2"``: ``s / sqrt(sum(s * s))``, 0 where that is 0.
 
-        An infinite score counts as the largest finite float32 of its sign.
+        An infinite score counts as one spread of the list's finite scores beyond these.
     absent : {"zero", "min"}, optional
         What a list counts for an item that it does not hold:
 

@@ -61,7 +61,8 @@ struct Rrf {
 };
 
 // How a channel's scores for one user are made comparable with those of others.
-// An infinite score counts as the largest finite float32 of its sign.
+// An infinite score counts as one spread of the list's finite scores beyond these, 1 where they are
+// all equal.
 enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
 
 // What a list counts for an item that it does not hold: nothing, 0, or its lowest normalised score

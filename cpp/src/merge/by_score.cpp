@@ -66,15 +66,42 @@ bool any_negative(std::span<const float> scores) {
     return any != 0;
 }
 
-// A channel's scores with the largest finite values for infinities: no operation of a normalisation
-// leaves the range of float64 then.
+// What infinite scores of a list count as: one spread of its finite scores beyond these, 1 where
+// they are all equal. They order as in a search then, and a normalization still tells the others
+// apart.
+struct FiniteRange {
+    float low;
+    float high;
+
+    explicit FiniteRange(std::span<const float> scores) {
+        double least = std::numeric_limits<double>::infinity();
+        double most = -least;
+        for (const float s : scores) {
+            if (!std::isfinite(s)) continue;
+            least = std::min(least, double{s});
+            most = std::max(most, double{s});
+        }
+        if (least > most) least = most = 0;
+        const double spread = most > least ? most - least : 1;
+        low = within_float(least - spread);
+        high = within_float(most + spread);
+    }
+
+    static float within_float(double x) {
+        constexpr double kMost = std::numeric_limits<float>::max();
+        return static_cast<float>(std::clamp(x, -kMost, kMost));
+    }
+};
+
+// A channel's scores, infinite ones replaced: no operation of a normalization leaves the range of
+// float64 then.
 std::span<const float> finite_scores(std::size_t c, Workspace& work) {
     const std::span<const float> scores = work.row.scores(c);
     if (!work.row.infinite(c)) return scores;
-    static constexpr float kMost = std::numeric_limits<float>::max();
+    const FiniteRange range(scores);
     work.finite.resize(scores.size());
     std::transform(scores.begin(), scores.end(), work.finite.begin(),
-                   [](float s) { return std::clamp(s, -kMost, kMost); });
+                   [&](float s) { return std::clamp(s, range.low, range.high); });
     return work.finite;
 }
 
@@ -106,7 +133,7 @@ Terms terms_of(const P& policy, std::size_t c, Workspace& work) {
     const std::span<const float> scores = finite_scores(c, work);
     weigh(scores, policy.normalize, policy.weights[c], work.terms);
     const bool sinks = policy.absent != Absent::kMin && policy.normalize != Normalize::kMinMax &&
-                       any_negative(scores);
+                       any_negative(work.row.scores(c));
     if (policy.absent == Absent::kZero) {
         if (sinks) work.negative |= std::uint64_t{1} << c;
         return {work.terms.data(), 0.0};
