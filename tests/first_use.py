@@ -22,7 +22,10 @@ import numpy as np
 import vecrecall as vr
 
 # These need optional packages, or an index of another library; the last is only a type.
-LEFT_OUT = {"elbow", "Elbow.plot", "Tuning.plot", "WrappedIndex", "tune", "wrap", "channels.Index"}
+LEFT_OUT = {
+    *("elbow", "Elbow.plot", "Tuning.plot", "UserGroups.refresh"),
+    *("tune", "wrap", "WrappedIndex", "channels.Index"),
+}
 
 before = set(sys.modules)
 used: set[CodeType] = set()
@@ -152,7 +155,6 @@ def use_clusters(folder: str) -> None:
     vr.from_residuals(vr.residuals(points, points[:3], labels), points[:3], labels)
     groups = vr.UserGroups.fit(points, 3)
     _ = (groups.assign(points), groups.sizes, groups.profile(points, groups.labels))
-    groups.refresh(points)
     groups.merge_small(2)
     groups.save(folder + "/groups")
     copy.deepcopy(pickle.loads(pickle.dumps(vr.UserGroups.load(folder + "/groups"))))

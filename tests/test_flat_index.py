@@ -180,3 +180,25 @@ def test_numpy_integers_and_lists_are_fine(rng: np.random.Generator) -> None:
         assert_same_bits(found, *expected)
         found = vr.FlatIndex(items, ids.astype(np.uint16)).search(queries, k)
         assert_same_bits(found, *expected)
+
+
+def test_contains(rng: np.random.Generator) -> None:
+    """Against a set, as the index changes."""
+    ids = rng.permutation(5000)[:2000].astype(np.int64)
+    index = vr.FlatIndex(np.ones((2000, 2), np.float32), ids)
+    asked = np.concatenate([rng.integers(-3, 6000, 4000), [2**62, -1, int(ids[0]), int(ids[0])]])
+
+    def check(expected: set[int]) -> None:
+        found = index.contains(asked)
+        assert found.dtype == np.bool_
+        assert found.tolist() == [i in expected for i in asked.tolist()]
+        assert found.tolist() == [i in index for i in asked.tolist()]
+
+    check(set(ids.tolist()))
+    index.remove(ids[:700])
+    index.add(np.ones((2, 2), np.float32), [5500, 5501])
+    check({*ids[700:].tolist(), 5500, 5501})
+    assert index.contains([]).shape == (0,)
+    for wrong in ([[1]], 3, ["a"], [1.5]):
+        with pytest.raises((TypeError, ValueError), match=r"^ids: expected (a row of )?integers"):
+            index.contains(wrong)

@@ -477,3 +477,26 @@ def test_the_command_ends_cleanly() -> None:
     assert process.returncode in (0, -15)  # uvicorn raises the signal again once it has ended
     assert "Application shutdown complete" in log
     assert "Traceback" not in log
+
+
+def test_a_history_is_looked_up_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of hundreds of thousands of unknown ids."""
+    index = vr.FlatIndex(np.eye(4, dtype=np.float32), [700_005, 700_006, 700_007, 700_008])
+    calls: list[int] = []
+    contains = vr.FlatIndex.contains
+
+    def counted(self: vr.FlatIndex, ids: Any) -> Any:
+        calls.append(len(ids))
+        return contains(self, ids)
+
+    monkeypatch.setattr(vr.FlatIndex, "contains", counted)
+    history = vr.Ragged.from_lists([np.arange(650_000), [700_006, 10**12, 700_005]])
+    found = user_vectors(index, history)
+    assert calls == [650_003]
+    assert not found[0].any()
+    expected = np.array([DECAY**2, 1, 0, 0])  # ages are those of the history, unknown ones too
+    np.testing.assert_allclose(
+        found[1],
+        expected / np.linalg.norm(expected),
+        rtol=2.0**-23,  # one rounding to float32, and some of float64
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import logging
 import threading
+import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -280,3 +284,209 @@ def test_a_saved_index_that_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^path: "):
         served.refresh()
     assert version_of(served.search(QUERY, K)) == 0
+
+
+def saved(path: Path, version: int, *, n: int = N, dim: int = DIM, metric: Any = "ip") -> None:
+    vectors = np.random.default_rng(version).standard_normal((n, dim), dtype=np.float32)
+    vr.FlatIndex(vectors, version * N + np.arange(n), metric=metric).save(path)
+
+
+@pytest.mark.parametrize("form", ["index", "./index", "../here/index"])
+def test_a_relative_path_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    saved(here / "index", 0)
+    monkeypatch.chdir(here)
+    served = vr.Served(form)
+    assert served.path.is_absolute()
+    (tmp_path / "index").mkdir()
+    monkeypatch.chdir(tmp_path)
+    saved(here / "index", 1)
+    assert served.refresh()
+    assert version_of(served.search(QUERY, K)) == 1
+
+
+def test_a_symbolic_link_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path / "v0", 0)
+    saved(tmp_path / "v1", 1)
+    link = tmp_path / "current"
+    link.symlink_to("v0")
+    monkeypatch.chdir(tmp_path)
+    served = vr.Served("current")
+    monkeypatch.chdir("/")
+    before = served.version
+    (tmp_path / "next").symlink_to("v1")
+    (tmp_path / "next").replace(link)
+    assert served.refresh()
+    assert served.version != before
+    assert version_of(served.search(QUERY, K)) == 1
+    (tmp_path / "next").symlink_to("v0")
+    (tmp_path / "next").replace(link)
+    assert served.refresh()
+    assert served.version == before
+
+
+def test_a_folder_of_the_process_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path / "index", 0)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert not vr.Served(tmp_path / "index").refresh()  # an absolute path needs none
+    with pytest.raises(FileNotFoundError, match=r"path: expected an absolute path.*: 'index'"):
+        vr.Served("index")
+    with pytest.raises(FileNotFoundError, match="path: expected an absolute path"):
+        vr.FlatIndex(rows(0)).save("index")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"dim": DIM + 1}, r"^path: expected a version of dim 8 as before .*, got 9 in /"),
+        ({"metric": "l2"}, r"^path: expected a version of metric 'ip' as before .*, got 'l2' in /"),
+        ({"n": 0}, r"^path: expected a version with items .*, got none in /"),
+    ],
+)
+def test_versions_that_are_refused(tmp_path: Path, other: dict[str, Any], message: str) -> None:
+    saved(tmp_path, 0)
+    served = vr.Served(tmp_path)
+    willing = vr.Served(tmp_path, allow_change=True, allow_empty=True)
+    saved(tmp_path, 1, **other)
+    for failures in (1, 2):
+        with pytest.raises(ValueError, match=message):
+            served.refresh()
+        assert served.failures == failures
+        assert served.stale
+        assert version_of(served.search(QUERY, K)) == 0
+    assert willing.refresh()
+    assert (len(willing.index), willing.index.dim, willing.index.metric) == (
+        other.get("n", N), other.get("dim", DIM), other.get("metric", "ip"),
+    )  # fmt: skip
+    saved(tmp_path, 2)
+    assert served.refresh()
+    assert version_of(served.search(QUERY, K)) == 2
+    assert (served.failures, served.total_failures, served.stale) == (0, 2, False)
+
+
+def test_one_permission_is_not_the_other(tmp_path: Path) -> None:
+    saved(tmp_path, 0)
+    change, empty = vr.Served(tmp_path, allow_change=True), vr.Served(tmp_path, allow_empty=True)
+    saved(tmp_path, 1, n=0, metric="l2")
+    with pytest.raises(ValueError, match="with items"):
+        change.refresh()
+    with pytest.raises(ValueError, match="of metric"):
+        empty.refresh()
+
+
+def test_an_empty_index_to_begin_with(tmp_path: Path) -> None:
+    saved(tmp_path, 0, n=0)
+    with pytest.raises(ValueError, match=r"^path: expected a version with items"):
+        vr.Served(tmp_path)
+    served = vr.Served(tmp_path, allow_empty=True)
+    saved(tmp_path, 1)
+    assert served.refresh()
+
+
+@pytest.mark.parametrize("no", [False, np.False_, 0])
+def test_a_check_of_ones_own(path: Path, no: object) -> None:
+    seen: list[int] = []
+
+    def check(index: vr.FlatIndex) -> object:
+        version = int(index.ids[0]) // N
+        seen.append(version)
+        if version == 2:
+            raise KeyError("item 7 is missing")
+        return no if version == 1 else None
+
+    served = vr.Served(path, load=load, check=check)
+    save(path, 1)
+    with pytest.raises(ValueError, match=r"^check: expected a version that passes, got "):
+        served.refresh()
+    save(path, 2)
+    with pytest.raises(KeyError, match="item 7 is missing"):
+        served.refresh()
+    assert isinstance(served.error, KeyError)
+    assert version_of(served.search(QUERY, K)) == 0
+    save(path, 3)
+    assert served.refresh()
+    assert seen == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"^check: expected a version that passes"):
+        vr.Served(path, load=load, check=lambda index: False)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("check", 3), ("allow_change", "no"), ("allow_empty", 1)]
+)
+def test_bad_rules(path: Path, option: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{option}: expected "):
+        vr.Served(path, load=load, **{option: value})  # type: ignore[arg-type]
+
+
+def test_the_log(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vecrecall")
+    served = vr.Served(path, load=load)
+    save(path, 1, broken=True)
+    for _ in range(3):  # one message for one reason
+        with pytest.raises(ValueError, match="broken"):
+            served.refresh()
+    (path / "manifest.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        served.refresh()
+    save(path, 2)
+    served.refresh()
+    served.refresh()
+    assert {record.name for record in caplog.records} == {"vecrecall.serving"}
+    assert [(record.levelname, str(path) in record.message) for record in caplog.records] == [
+        ("INFO", True), ("WARNING", True), ("WARNING", True), ("INFO", True), ("INFO", True),
+    ]  # fmt: skip
+    assert "got a broken one" in caplog.records[1].message
+    assert "FileNotFoundError" in caplog.records[2].message
+    assert "after 4 failures" in caplog.records[4].message
+
+
+def test_ages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"monotonic": 1000.0, "time": 5e9}
+    for clock in now:
+        monkeypatch.setattr(time, clock, lambda clock=clock: now[clock])
+    served = vr.Served(path, load=load)
+    now["monotonic"] += 7
+    now["time"] -= 100  # set back, which changes no age
+    assert (served.loaded_at, served.age, served.since_check) == (5e9, 7.0, 7.0)
+    assert not served.refresh()
+    assert (served.age, served.since_check) == (7.0, 0.0)
+    now["monotonic"] += 2
+    save(path, 1, broken=True)
+    with pytest.raises(ValueError, match="broken"):
+        served.refresh()
+    assert (served.age, served.since_check) == (9.0, 2.0)
+    save(path, 2)
+    assert served.refresh()
+    assert (served.loaded_at, served.age, served.since_check) == (5e9 - 100, 0.0, 0.0)
+
+
+def test_polls_that_do_not_come(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = vr.Served(path, load=load, poll=100.0)
+    served.close()
+    assert not served.stale
+    later = time.monotonic() + 301
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert served.stale
+
+
+def test_a_version_that_is_refused_leaves_the_memory(path: Path) -> None:
+    refs: list[weakref.ref[vr.FlatIndex]] = []
+
+    def check(index: vr.FlatIndex) -> bool:
+        refs.append(weakref.ref(index))
+        return int(index.ids[0]) == 0
+
+    with vr.Served(path, load=load, poll=0.01, check=check) as served:
+        save(path, 1)
+        wait_for(lambda: served.failures >= 2)
+    gc.collect()
+    assert refs[0]() is served.index
+    assert all(ref() is None for ref in refs[1:])

@@ -563,6 +563,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     wrapped = vr.wrap(index, ids, vectors=items)
     np.testing.assert_array_equal(wrapped.ids, ids)
     assert int(ids[7]) in wrapped
+    assert wrapped.contains([int(ids[7]), 10**6, -1]).tolist() == [True, False, False]
     assert 10**6 not in wrapped
     assert True not in wrapped
     np.testing.assert_array_equal(wrapped.vectors(ids[:4]), items[:4])

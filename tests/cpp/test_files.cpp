@@ -414,9 +414,33 @@ void check_random_damage(Metric metric) {
     CHECK_REFUSED(saved.path, "none");
 }
 
+// A relative folder is the one that it was when the load began; one that is gone is an error.
+void check_relative_folders() {
+    const Folder folder;
+    const FlatIndex index = make_index(Metric::kIp, 10);
+    test::save(index, "ip", kTurn, folder.path());
+    const fs::path before = fs::current_path();
+    fs::current_path(folder.path());
+    for (const char* name : {"", ".", "./."}) check_same(load_flat_index(name), index);
+    const fs::path gone = folder.path() / "gone";
+    fs::create_directory(gone);
+    fs::current_path(gone);
+    fs::remove(gone);
+    check_same(load_flat_index(folder.path()), index);
+    bool refused = false;
+    try {
+        load_flat_index(".");
+    } catch (const std::system_error&) {
+        refused = true;
+    }
+    CHECK(refused);
+    fs::current_path(before);
+}
+
 }  // namespace
 
 int main() {
+    check_relative_folders();
     check_json();
     check_round_trips();
     check_manifests();
