@@ -167,25 +167,38 @@ std::vector<const IdMask*> allow_masks(const std::vector<const IdMask*>& given,
     return std::vector<const IdMask*>(queries, given.front());
 }
 
+// What a query may get, in arrays that are kept meanwhile.
+class Filters {
+  public:
+    template <class Options>
+    Filters(const std::optional<py::tuple>& exclude, const Masks& allow, std::size_t queries,
+            Options& options) {
+        if (exclude) {
+            values_ = (*exclude)[0].cast<Array<std::int64_t>>();
+            offsets_ = (*exclude)[1].cast<Array<std::int64_t>>();
+            options.exclude = ragged(values_, offsets_);
+            if (options.exclude.rows != queries) {
+                throw std::invalid_argument("expected one row of excluded ids a query");
+            }
+        }
+        if (allow) {
+            masks_ = allow_masks(*allow, queries);
+            options.allow = masks_.data();
+        }
+    }
+
+  private:
+    Array<std::int64_t> values_;
+    Array<std::int64_t> offsets_;
+    std::vector<const IdMask*> masks_;
+};
+
 py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::size_t k,
                  const std::optional<py::tuple>& exclude, const Masks& allow, double min_score,
                  int threads) {
     const MatrixView view = checked_queries(queries, snapshot.dim());
     SearchOptions options{.k = k, .min_score = min_score, .threads = threads};
-    std::optional<std::pair<Array<std::int64_t>, Array<std::int64_t>>> kept;
-    if (exclude) {
-        kept.emplace((*exclude)[0].cast<Array<std::int64_t>>(),
-                     (*exclude)[1].cast<Array<std::int64_t>>());
-        options.exclude = ragged(kept->first, kept->second);
-        if (options.exclude.rows != view.rows) {
-            throw std::invalid_argument("expected one row of excluded ids a query");
-        }
-    }
-    std::vector<const IdMask*> masks;
-    if (allow) {
-        masks = allow_masks(*allow, view.rows);
-        options.allow = masks.data();
-    }
+    const Filters filters(exclude, allow, view.rows, options);
     Lists lists(view.rows, k);
     const ListsOut out = lists.out();
     SearchStats stats;
@@ -196,6 +209,35 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
     return py::make_tuple(
         lists.ids, lists.scores, lists.counts,
         py::make_tuple(stats.items_scanned, stats.rows_rescored, stats.precision));
+}
+
+// An array of NumPy's that owns what was made elsewhere.
+template <class Values>
+py::array owning(Values values) {
+    auto kept = std::make_unique<Values>(std::move(values));
+    const auto size = static_cast<py::ssize_t>(kept->size());
+    const auto* data = kept->data();
+    const py::capsule owner(kept.get(), [](void* p) { delete static_cast<Values*>(p); });
+    (void)kept.release();
+    return py::array(py::dtype::of<std::remove_cvref_t<decltype(*data)>>(), {size}, data, owner);
+}
+
+py::tuple search_above(const Snapshot& snapshot, const Array<float>& queries,
+                       const Array<double>& min_scores, std::size_t limit,
+                       const std::optional<py::tuple>& exclude, const Masks& allow, int threads) {
+    const MatrixView view = checked_queries(queries, snapshot.dim());
+    if (static_cast<std::size_t>(min_scores.size()) != view.rows) {
+        throw std::invalid_argument("expected one score a query");
+    }
+    AboveOptions options{.min_scores = min_scores.data(), .limit = limit, .threads = threads};
+    const Filters filters(exclude, allow, view.rows, options);
+    RaggedLists lists;
+    {
+        const py::gil_scoped_release nogil;
+        lists = snapshot.search_above(view, options);
+    }
+    return py::make_tuple(owning(std::move(lists.ids)), owning(std::move(lists.scores)),
+                          owning(std::move(lists.offsets)));
 }
 
 Array<float> score(const Snapshot& snapshot, const Array<float>& queries,
@@ -289,6 +331,9 @@ void register_flat_index(py::module_& m) {
         .def("__len__", &Snapshot::size)
         .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude"),
              py::arg("allow"), py::arg("min_score"), py::arg("threads"))
+        .def("search_above", &search_above, py::arg("queries").noconvert(),
+             py::arg("min_scores").noconvert(), py::arg("limit"), py::arg("exclude"),
+             py::arg("allow"), py::arg("threads"))
         .def("score", &score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
              py::arg("offsets").noconvert(), py::arg("threads"))
         .def_property_readonly("has_bias", &Snapshot::has_bias)

@@ -9,6 +9,7 @@
 #include "cancelling.hpp"
 #include "fp_env.hpp"
 #include "kernels/registry.hpp"
+#include "scan/above.hpp"
 #include "scan/parts.hpp"
 #include "scan/search.hpp"
 #include "scan/update.hpp"
@@ -44,6 +45,11 @@ SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& opt
                              const ListsOut& out) const {
     const FpEnvScope env;
     return scan::search(*items_, queries, options, out);
+}
+
+RaggedLists Snapshot::search_above(const MatrixView& queries, const AboveOptions& options) const {
+    const FpEnvScope env;
+    return scan::search_above(*items_, queries, options);
 }
 
 void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates,

@@ -26,7 +26,7 @@ from vecrecall.ragged import Ragged
 from vecrecall.recall import recall_at_k
 from vecrecall.recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.requests import RequestBatch
-from vecrecall.results import GroupResult, MergeResult, SearchResult, SearchStats
+from vecrecall.results import AboveResult, GroupResult, MergeResult, SearchResult, SearchStats
 from vecrecall.rule_groups import RuleGroups, rule_groups
 from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 from vecrecall.serving import Served
@@ -36,6 +36,7 @@ from vecrecall.user_groups import RefreshReport, UserGroups
 __version__ = _version("vecrecall")
 
 __all__ = [
+    "AboveResult",
     "Assignment",
     "Caps",
     "ChannelWarning",

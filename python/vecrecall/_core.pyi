@@ -100,6 +100,15 @@ class Snapshot:
         min_score: float,
         threads: int,
     ) -> tuple[_I64, _F32, _I32, tuple[int, int, str]]: ...
+    def search_above(
+        self,
+        queries: _F32,
+        min_scores: _F64,
+        limit: int,
+        exclude: tuple[_I64, _I64] | None,
+        allow: list[IdMask] | None,
+        threads: int,
+    ) -> tuple[_I64, _F32, _I64]: ...
     def score(self, queries: _F32, values: _I64, offsets: _I64, threads: int) -> _F32: ...
     @property
     def has_bias(self) -> bool: ...

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from vecrecall import _coerce, _core, _folders
 from vecrecall._lists import spread
-from vecrecall._rows import take_rows
+from vecrecall._rows import offsets_of, take_rows
 from vecrecall.masks import Mask, allowed, mask
 from vecrecall.neighbors import Neighbors, Progress, self_join
 from vecrecall.ragged import Ragged, RaggedLike
-from vecrecall.results import SearchResult, SearchStats
+from vecrecall.results import AboveResult, SearchResult, SearchStats
 
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
@@ -220,6 +220,80 @@ class FlatIndex:
         if valid is not None:
             result = spread(result, valid, len(valid))
         return (result, SearchStats(*numbers)) if stats else result
+
+    def search_above(
+        self,
+        queries: npt.ArrayLike,
+        min_score: float | npt.ArrayLike,
+        *,
+        limit: int | None = None,
+        exclude: RaggedLike | None = None,
+        allow: Allow | None = None,
+        invalid: Invalid = "raise",
+        threads: int | None = None,
+    ) -> AboveResult:
+        """Find all items that reach a score, for every query (a range search).
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (nq, d)
+            A zero query under cosine has no direction: its list is empty.
+        min_score : float or array_like of float, shape (nq,)
+            Find items with ``score >= min_score``, the float32 score compared as float64; one for
+            all queries, or one a query. -inf finds every item. Under l2 scores are negative: items
+            within the distance ``r`` have scores ``>= -(r * r)``.
+        limit : int, optional
+            The most items that a query may get, >= 1: its best. Default: no limit.
+        exclude, allow, invalid, threads
+            As of `search`.
+
+        Returns
+        -------
+        AboveResult
+            ``(ids, scores)``, each `Ragged` with one row a query: score descending, then id
+            ascending, with the same bits as `search`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Beside the result, memory is in use for the longest list and for some millions of entries
+        at most, whatever the numbers of queries and items. Where that many lie above the score,
+        some queries are searched twice.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.array([[0], [1], [3], [9]], np.float32), metric="l2")
+        >>> found = index.search_above(np.array([[2], [20]], np.float32), -4.0)
+        >>> [row.tolist() for row in found.ids], [row.tolist() for row in found.scores]
+        ([[1, 2, 0], []], [[-1.0, -1.0, -4.0], []])
+        """
+        q = _coerce.matrix(queries, "queries", self.dim)
+        nq = len(q)
+        floors = _floors(min_score, nq)
+        most = _coerce.LARGEST_ID
+        if limit is not None:
+            most = min(_coerce.positive_int(limit, "limit"), most)
+        leave_empty = _coerce.choice(invalid, "invalid", INVALID)
+        n_threads = _coerce.threads(threads)
+        seen = None if exclude is None else _coerce.ragged(exclude, "exclude", nq)
+        bits = None if allow is None else allowed(self, allow, nq)
+        valid = valid_queries(q, leave_empty)
+        if valid is not None:
+            floors = floors[valid]
+            q, seen, bits = _only(valid, q, seen, bits)
+        pair = None if seen is None else (seen.values, seen.offsets)
+        ids, scores, offsets = self._now().search_above(q, floors, most, pair, bits, n_threads)
+        if valid is not None:
+            lengths = np.zeros(nq, np.int64)
+            lengths[valid] = np.diff(offsets)
+            offsets = offsets_of(lengths)
+        offsets.flags.writeable = False
+        return AboveResult(Ragged._of(ids, offsets), Ragged._of(scores, offsets))
 
     def score(
         self, queries: npt.ArrayLike, candidates: RaggedLike, *, threads: int | None = None
@@ -727,6 +801,17 @@ def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[
     if not leave_empty:
         raise ValueError(f"queries: expected finite values, got NaN or infinity in row {row}")
     return _core.finite_rows(q).astype(bool)
+
+
+def _floors(min_score: object, nq: int) -> npt.NDArray[np.float64]:
+    """Coerce to a score for each query."""
+    if min_score is None or np.isscalar(min_score):
+        return np.full(nq, _coerce.real(min_score, "min_score"))
+    floors = _coerce.numbers(min_score, "min_score", nq)
+    bad = np.flatnonzero(np.isnan(floors))
+    if bad.size:
+        raise ValueError(f"min_score: expected numbers, got NaN at {bad[0]}")
+    return floors
 
 
 def _only(

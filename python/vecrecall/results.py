@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.ragged import Ragged
+
 
 class SearchResult(NamedTuple):
     """Ranked lists, one a query: score descending, then id ascending.
@@ -22,6 +24,20 @@ class SearchResult(NamedTuple):
     ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
+
+
+class AboveResult(NamedTuple):
+    """Ranked lists of different lengths, one a query: score descending, then id ascending.
+
+    Attributes
+    ----------
+    ids : Ragged of int64, nq rows
+    scores : Ragged of float32, nq rows
+        Larger is better.
+    """
+
+    ids: Ragged
+    scores: Ragged
 
 
 class GroupResult(NamedTuple):

@@ -19,7 +19,7 @@ from vecrecall import _coerce
 from vecrecall._files import MANIFEST, open_regular
 from vecrecall.index import FlatIndex
 from vecrecall.ragged import RaggedLike
-from vecrecall.results import SearchResult
+from vecrecall.results import AboveResult, SearchResult
 
 _LOG = logging.getLogger(__name__)
 _MISSED_POLLS = 3  # after so many without a look at the path, what is served counts as stale
@@ -192,6 +192,33 @@ class Served:
         """
         return self.index.search(
             queries, k, exclude=exclude, allow=allow, min_score=min_score, threads=threads
+        )
+
+    def search_above(
+        self,
+        queries: npt.ArrayLike,
+        min_score: float | npt.ArrayLike,
+        *,
+        limit: int | None = None,
+        exclude: RaggedLike | None = None,
+        allow: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> AboveResult:
+        """Find all items of the version of this moment that reach a score.
+
+        Parameters
+        ----------
+        queries, min_score, limit, exclude, threads
+            As of `FlatIndex.search_above`.
+        allow : array_like of int, optional
+            Ids, as of `search`.
+
+        Returns
+        -------
+        AboveResult
+        """
+        return self.index.search_above(
+            queries, min_score, limit=limit, exclude=exclude, allow=allow, threads=threads
         )
 
     def refresh(self) -> bool:

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "vecrecall/growing_array.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall {
@@ -68,6 +69,22 @@ struct SearchStats {
     const char* precision = "none";   // of the scan
 };
 
+struct AboveOptions {
+    // One a query, not NaN: the float32 score, compared as float64, must not be below it.
+    const double* min_scores = nullptr;
+    std::size_t limit = std::numeric_limits<std::size_t>::max();  // most items of a query, >= 1
+    RaggedView<std::int64_t> exclude;                             // as of a search, allow too
+    const IdMask* const* allow = nullptr;
+    int threads = 0;  // 0: the library's default
+};
+
+// Lists of different lengths: that of query q is offsets[q] .. offsets[q + 1] - 1.
+struct RaggedLists {
+    std::vector<std::int64_t> offsets;
+    GrowingArray<std::int64_t> ids;
+    GrowingArray<float> scores;
+};
+
 // What an index holds at one moment. Never changes; copies are cheap and share everything.
 class Snapshot {
   public:
@@ -80,6 +97,11 @@ class Snapshot {
     // query and the items alone. A zero query under cosine gets an empty list. Queries are finite.
     SearchStats search(const MatrixView& queries, const SearchOptions& options,
                        const ListsOut& out) const;
+
+    // All items of every query that reach its min_score, however many; order, bits and what gets
+    // nothing are those of a search. Beside the result, memory is in use for the longest list and
+    // for some millions of entries at most.
+    RaggedLists search_above(const MatrixView& queries, const AboveOptions& options) const;
 
     // Scores of candidate ids, one row of `scores` a query; an unknown id scores -inf.
     void score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates, float* scores,
@@ -126,6 +148,9 @@ class FlatIndex {
     SearchStats search(const MatrixView& queries, const SearchOptions& options,
                        const ListsOut& out) const {
         return snapshot().search(queries, options, out);
+    }
+    RaggedLists search_above(const MatrixView& queries, const AboveOptions& options) const {
+        return snapshot().search_above(queries, options);
     }
     void score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates, float* scores,
                int threads = 0) const {

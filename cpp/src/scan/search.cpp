@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <limits>
 
 #include "cancelling.hpp"
 #include "kernels/registry.hpp"
+#include "scan/arguments.hpp"
 #include "scan/finish.hpp"
 #include "scan/gather.hpp"
 #include "scan/scanner.hpp"
@@ -22,21 +22,6 @@ constexpr std::size_t kMostQueries = 256;
 
 // From here on each thread takes queries of its own; below, the threads share the items.
 constexpr std::size_t kQueriesToSplit = 64;
-
-// Waking threads costs about as much as this many multiply-adds.
-constexpr std::size_t kTinyWork = std::size_t{1} << 20;
-
-float smallest_passing(double min_score) {
-    const auto rounded = static_cast<float>(min_score);
-    if (static_cast<double>(rounded) >= min_score) return rounded;
-    return std::nextafter(rounded, std::numeric_limits<float>::infinity());
-}
-
-int threads_worth(const Items& items, std::size_t queries, int threads) {
-    const double work = static_cast<double>(queries) * static_cast<double>(items.rows()) *
-                        static_cast<double>(items.dim());
-    return work < static_cast<double>(kTinyWork) ? 1 : threads;
-}
 
 // Which queries go together, and how many threads share each group's items.
 struct Plan {
@@ -130,24 +115,6 @@ class Wave {
     std::vector<std::unique_ptr<Scanner>> scanners_;
 };
 
-// What the masks mean for these items, kept for the time of a search.
-class Allowed {
-  public:
-    Allowed(const Items& items, const IdMask* const* masks, std::size_t queries) {
-        if (!masks) return;
-        for (std::size_t q = 0; q < queries; ++q) {
-            if (q == 0 || masks[q] != masks[q - 1]) kept_.push_back(masks[q]->rows_in(items));
-            rows_.push_back(kept_.back()->data());
-        }
-    }
-
-    const std::uint64_t* const* rows() const { return rows_.empty() ? nullptr : rows_.data(); }
-
-  private:
-    std::vector<std::shared_ptr<const Words>> kept_;
-    std::vector<const std::uint64_t*> rows_;
-};
-
 void write_padding(const ListsOut& out) {
     const std::size_t n = checked_product(out.rows, out.width);
     cancelling::fill(out.ids, n, std::int64_t{-1});
@@ -202,8 +169,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                    const ListsOut& out) {
     write_padding(out);
     if (items.size() == 0 || queries.rows == 0) return {};
-    const int wanted = options.threads == 0 ? num_threads() : options.threads;
-    const int threads = threads_worth(items, queries.rows, wanted);
+    const int threads = threads_worth(items, queries.rows, options.threads);
     const kernels::KernelTable& table = kernels::active();
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
