@@ -57,6 +57,7 @@ def use_index(folder: str) -> None:
     _ = (mask & ~mask, mask | mask, repr(mask), 5 in index, repr(index), index.dim, index.metric)
     _ = (len(index), index.ids)
     index.contains([5, 4])
+    index.search_above(items, 3.0, limit=2, exclude=[[7]] * 100, allow=[5, 6])
     index.score(items[:1], [[5, 1]])
     index.vectors([5])
     index.add(items[:1], [600])

@@ -233,7 +233,7 @@ py::tuple search_above(const Snapshot& snapshot, const Array<float>& queries,
     const Filters filters(exclude, allow, view.rows, options);
     RaggedLists lists;
     {
-        const py::gil_scoped_release nogil;
+        const NoGil nogil;
         lists = snapshot.search_above(view, options);
     }
     return py::make_tuple(owning(std::move(lists.ids)), owning(std::move(lists.scores)),
@@ -265,7 +265,7 @@ py::array_t<bool> contains(const Snapshot& snapshot, const Array<std::int64_t>& 
     const auto n = static_cast<std::size_t>(ids.size());
     py::array_t<bool> out(ids.size());
     bool* known = out.mutable_data();
-    const py::gil_scoped_release nogil;
+    const NoGil nogil;
     std::vector<std::int64_t> rows(n);
     snapshot.find(ids.data(), n, rows.data());
     std::transform(rows.begin(), rows.end(), known, [](std::int64_t row) { return row >= 0; });
