@@ -2,8 +2,8 @@
 #include <cmath>
 #include <vector>
 
-#include "cluster/lengths.hpp"
 #include "cancelling.hpp"
+#include "cluster/lengths.hpp"
 #include "kernels/registry.hpp"
 #include "pooling.hpp"
 #include "scratch.hpp"
@@ -80,16 +80,15 @@ void sum_clusters(const MatrixView& points, const std::int32_t* labels, std::siz
         std::vector<double> weights;
         if (metric == Metric::kCosine) weights = cluster::inverse_lengths(table, points, rows, n);
         out.counts[c] = members.count_of(c);
-        combine_bag(table.pool_sum,
-                    {.table = points.data,
-                     .dim = points.dim,
-                     .rows = rows,
-                     .weights = weights.empty() ? nullptr : weights.data(),
-                     .n_rows = n,
-                     .entries = rows,
-                     .n_entries = static_cast<std::size_t>(members.left_from(c)),
-                     .out = nullptr,
-                     .sums = out.sums + c * points.dim});
+        combine_bag(table.pool_sum, {.table = points.data,
+                                     .dim = points.dim,
+                                     .rows = rows,
+                                     .weights = weights.empty() ? nullptr : weights.data(),
+                                     .n_rows = n,
+                                     .entries = rows,
+                                     .n_entries = static_cast<std::size_t>(members.left_from(c)),
+                                     .out = nullptr,
+                                     .sums = out.sums + c * points.dim});
     });
 }
 
