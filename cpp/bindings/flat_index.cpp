@@ -338,8 +338,7 @@ void register_flat_index(py::module_& m) {
              py::arg("offsets").noconvert(), py::arg("threads"))
         .def_property_readonly("has_bias", &Snapshot::has_bias)
         .def("ids", &ids_of)
-        .def("compacted", &Snapshot::compacted, py::arg("threads"),
-             py::call_guard<NoGil>())
+        .def("compacted", &Snapshot::compacted, py::arg("threads"), py::call_guard<NoGil>())
         .def("parts", &parts_of)
         .def("contains", &contains, py::arg("ids").noconvert())
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
@@ -356,8 +355,7 @@ void register_flat_index(py::module_& m) {
              py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))
         .def("remove", &remove_ids, py::arg("ids").noconvert(), py::arg("ignore_unknown"),
              py::arg("threads"))
-        .def("compact", &FlatIndex::compact, py::arg("threads"),
-             py::call_guard<NoGil>());
+        .def("compact", &FlatIndex::compact, py::arg("threads"), py::call_guard<NoGil>());
     m.def(
         "check_ids",
         [](const Array<std::int64_t>& ids) {

@@ -54,8 +54,8 @@ bool wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
     return true;
 }
 
-// A lock for work that takes long. Who waits for it may be cancelled; to take it again in a callback
-// of the work itself is an error, where a mutex would wait for ever.
+// A lock for work that takes long. Who waits for it may be cancelled; to take it again in a
+// callback of the work itself is an error, where a mutex would wait for ever.
 class Turn {
   public:
     void lock();

@@ -106,16 +106,15 @@ class Bags {
         const std::int64_t* const end = bags_.values + bags_.offsets[bags_.rows];
         const bool cached = table_.rows * table_.dim * sizeof(float) <= kCached;
         const auto kernel = options_.mode == Pooling::kMax ? kernel_.pool_max : kernel_.pool_sum;
-        return combine_bag(kernel,
-                           {.table = table_.data,
-                            .dim = table_.dim,
-                            .rows = rows_.data(),
-                            .weights = weights_,
-                            .n_rows = rows_.size(),
-                            .entries = begin,
-                            .n_entries = cached ? 0 : static_cast<std::size_t>(end - begin),
-                            .out = wide() ? nullptr : out,
-                            .sums = wide() ? sums_.data() : nullptr});
+        return combine_bag(kernel, {.table = table_.data,
+                                    .dim = table_.dim,
+                                    .rows = rows_.data(),
+                                    .weights = weights_,
+                                    .n_rows = rows_.size(),
+                                    .entries = begin,
+                                    .n_entries = cached ? 0 : static_cast<std::size_t>(end - begin),
+                                    .out = wide() ? nullptr : out,
+                                    .sums = wide() ? sums_.data() : nullptr});
     }
 
     void divide_by_weight() {

@@ -87,7 +87,7 @@ def _header(stored: Stored) -> bytes:
 
 def _values(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
     """Read a flat array, piece by piece: a signal waits for no more than one."""
-    left = memoryview(array.view(np.uint8))
+    left = array.view(np.uint8).data
     while left:
         got = file.readinto(left[:PIECE])  # type: ignore[attr-defined]  # as all binary files have
         if not got:

@@ -139,6 +139,11 @@ class ClusterFeed:
         TypeError, ValueError
             If an argument is not as described; nothing of the batch is then taken.
 
+        Notes
+        -----
+        A signal whose handler raises (Ctrl-C) ends the call. Of a batch of more than 2**18 clicks
+        the first may have been taken then, in whole runs of 2**18.
+
         Examples
         --------
         >>> import numpy as np, vecrecall as vr

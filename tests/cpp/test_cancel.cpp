@@ -258,10 +258,8 @@ void check_clicks() {
     const std::vector<std::int64_t> clusters(kClicks, 0);
     const std::vector<std::int64_t> items(kClicks, 3);
     const std::vector<double> times(kClicks, 0.0);
-    const Clicks clicks{.clusters = clusters.data(),
-                        .items = items.data(),
-                        .times = times.data(),
-                        .size = kClicks};
+    const Clicks clicks{
+        .clusters = clusters.data(), .items = items.data(), .times = times.data(), .size = kClicks};
     ClusterFeed feed({.clusters = 1, .half_life = 1, .capacity = 10});
     {
         const CancelScope scope([] { return true; });

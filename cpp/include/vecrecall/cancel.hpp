@@ -38,8 +38,8 @@ class CancelScope {
     bool outer_asks_;
 };
 
-// Throws Cancelled if the call that this thread works for is to stop. It costs some nanoseconds: for
-// loops that are not cut into tasks of `parallel_for`, each few microseconds to milliseconds.
+// Throws Cancelled if the call that this thread works for is to stop. It costs some nanoseconds:
+// for loops that are not cut into tasks of `parallel_for`, each few microseconds to milliseconds.
 void check_cancelled();
 
 }  // namespace vecrecall

@@ -19,8 +19,8 @@ void set_num_threads(int n);
 // Runs task(0) .. task(n - 1), each once, on at most `threads` threads of which the caller is one;
 // returns when all have finished. threads == 0 means num_threads(). Every task runs with round to
 // nearest and without flushing denormals. Rethrows the first exception; tasks not yet begun are
-// then left out. May be called from any thread, and from inside a task. In a CancelScope the caller asks
-// between its tasks and while it waits for others; all look between tasks whether to stop.
+// then left out. May be called from any thread, and from inside a task. In a CancelScope the caller
+// asks between its tasks and while it waits for others; all look between tasks whether to stop.
 void parallel_for(std::size_t n, int threads, const std::function<void(std::size_t)>& task);
 
 }  // namespace vecrecall

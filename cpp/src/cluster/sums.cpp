@@ -2,8 +2,8 @@
 #include <cmath>
 #include <vector>
 
-#include "cluster/lengths.hpp"
 #include "cancelling.hpp"
+#include "cluster/lengths.hpp"
 #include "kernels/registry.hpp"
 #include "pooling.hpp"
 #include "scratch.hpp"
@@ -94,16 +94,15 @@ void sum_clusters(const MatrixView& points, const double* weights, const std::in
         if (metric == Metric::kCosine) factors = cluster::inverse_lengths(table, points, rows, n);
         out.weights[c] =
             weights == nullptr ? static_cast<double>(n) : weigh(weights, rows, n, factors);
-        combine_bag(table.pool_sum,
-                    {.table = points.data,
-                     .dim = points.dim,
-                     .rows = rows,
-                     .weights = factors.empty() ? nullptr : factors.data(),
-                     .n_rows = n,
-                     .entries = rows,
-                     .n_entries = static_cast<std::size_t>(members.left_from(c)),
-                     .out = nullptr,
-                     .sums = out.sums + c * points.dim});
+        combine_bag(table.pool_sum, {.table = points.data,
+                                     .dim = points.dim,
+                                     .rows = rows,
+                                     .weights = factors.empty() ? nullptr : factors.data(),
+                                     .n_rows = n,
+                                     .entries = rows,
+                                     .n_entries = static_cast<std::size_t>(members.left_from(c)),
+                                     .out = nullptr,
+                                     .sums = out.sums + c * points.dim});
     });
 }
 

@@ -104,8 +104,8 @@ struct PoolBag {
     std::size_t n_rows;
     const std::int64_t* entries;  // of this bag and those behind it, to be fetched; -1 or valid
     std::size_t n_entries;
-    float* out;    // [dim], rounded, or null
-    double* sums;  // [dim], as they are, or null
+    float* out;            // [dim], rounded, or null
+    double* sums;          // [dim], as they are, or null
     const double* before;  // [dim], what the rows before these gave in `sums`, or null
 };
 

@@ -119,8 +119,7 @@ IndexParts parts_of(const Items& items) {
 
 Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
     check_sizes(parts);
-    check_each("ids", parts.ids, "ids >= 0",
-               [&](std::size_t i) { return parts.ids.data[i] >= 0; });
+    check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
     auto centre = std::make_shared<const Centre>(
