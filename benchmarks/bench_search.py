@@ -182,6 +182,46 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
     )
 
 
+@pytest.mark.parametrize("hits", [10, 1000, 30_000], ids="hits{}".format)
+def test_above(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], hits: int) -> None:
+    """All that reaches a floor: so many items of a query, on average."""
+    ours, theirs = by_ip
+    queries = vectors(FILTERED, 9)
+    floor = float(np.sort(theirs.scores(queries), axis=None)[-hits * FILTERED])
+
+    def above(index: NumpyIndex, q: Any) -> list[tuple[I64, F32]]:
+        found = []
+        for i in range(len(q)):
+            row = index.scores(q[i : i + 1])[0].astype(np.float32, copy=False)
+            columns = np.flatnonzero(row >= floor)
+            found.append(unpacked(np.sort(packed(row[columns], columns))))
+        return found
+
+    def check() -> None:
+        wide = above(NumpyIndex(items.astype(np.float64)), queries.astype(np.float64))
+        found = ours.search_above(queries, floor)
+        near = errors(queries, items, "ip")
+        rows = zip(
+            queries, found.ids, found.scores, wide, above(theirs, queries), near, strict=True
+        )
+        for query, ids, scores, (wide_ids, wide_scores), (their_ids, _), error in rows:
+            np.testing.assert_array_equal(ids, wide_ids)
+            np.testing.assert_array_equal(scores, wide_scores)
+            # float32 sums decide otherwise only beside the floor.
+            apart = np.setxor1d(their_ids, ids)
+            exact = items[apart].astype(np.float64) @ query
+            assert (np.abs(exact - floor) <= error).all()
+
+    race(
+        {
+            "vecrecall": lambda: ours.search_above(queries, floor),
+            "numpy": lambda: above(theirs, queries),
+        },
+        check,
+        **{**size(FILTERED), "k": hits},
+    )
+
+
 def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
     """Given candidates, 500 a query; of equal number, so that NumPy needs no loop over queries."""
     ours, theirs = by_ip

@@ -35,6 +35,11 @@ def search(**arguments: Any) -> Any:
     return flat().search(given.pop("queries"), given.pop("k"), **given)
 
 
+def above(**arguments: Any) -> Any:
+    given: dict[str, Any] = {"queries": items(3), "min_score": 0.0, **arguments}
+    return flat().search_above(given.pop("queries"), given.pop("min_score"), **given)
+
+
 def topk(**arguments: Any) -> Any:
     given: dict[str, Any] = {"queries": items(3), "items": items(), "k": 5, **arguments}
     return vr.topk(given.pop("queries"), given.pop("items"), given.pop("k"), **given)
@@ -83,6 +88,7 @@ VECTORS: dict[str, tuple[str, Call]] = {
     "FlatIndex": ("vectors", lambda v: flat(vectors=v)),
     "FlatIndex borrowed": ("vectors", lambda v: flat(vectors=v, copy=False)),
     "search": ("queries", lambda v: search(queries=v)),
+    "search_above": ("queries", lambda v: above(queries=v)),
     "score": ("queries", lambda v: flat().score(v, [[1]] * 50)),
     "topk queries": ("queries", lambda v: topk(queries=v)),
     "topk items": ("items", lambda v: topk(items=v)),
@@ -165,7 +171,7 @@ def test_width_zero(argument: str, call: Call) -> None:
         raises(argument, call, np.empty((50, 0), np.float32))
 
 
-@pytest.mark.parametrize("name", ["search", "score", "topk queries"])
+@pytest.mark.parametrize("name", ["search", "search_above", "score", "topk queries"])
 @pytest.mark.parametrize("d", [1, 3, 5, 8])
 def test_wrong_widths(name: str, d: int) -> None:
     argument, call = VECTORS[name]
@@ -242,6 +248,8 @@ def test_zero_items_have_no_cosine() -> None:
 
 COUNTS: dict[str, tuple[str, Call]] = {
     "search": ("k", lambda v: search(k=v)),
+    "search_above": ("limit", lambda v: above(limit=v)),
+    "search_above threads": ("threads", lambda v: above(threads=v)),
     "topk": ("k", lambda v: topk(k=v)),
     "merge_shards": ("k", lambda v: vr.merge_shards([result()], v)),
     "merge_groups": ("k", lambda v: merge_groups(k=v)),
@@ -313,6 +321,7 @@ CHOICES: dict[str, tuple[str, Call]] = {
     "topk metric": ("metric", lambda v: topk(metric=v)),
     "FlatIndex invalid": ("invalid", lambda v: flat(invalid=v)),
     "search invalid": ("invalid", lambda v: search(invalid=v)),
+    "search_above invalid": ("invalid", lambda v: above(invalid=v)),
     "merge_groups how": ("how", lambda v: merge_groups(how=v)),
     "pool mode": ("mode", lambda v: pool(mode=v)),
 }
@@ -351,6 +360,7 @@ def test_ids(value: Any) -> None:
     raises("ids", lambda v: flat().mask(v), value)
     raises("ids", lambda v: flat().vectors(v), value)
     raises("allow", lambda v: search(allow=v), value)
+    raises("allow", lambda v: above(allow=v), value)
 
 
 @pytest.mark.parametrize("n", [0, 1, 49, 51, 100])
@@ -406,6 +416,7 @@ def test_bias(value: Any) -> None:
 # Every argument that takes ragged ids or row numbers, one list for each of two queries.
 RAGGED: dict[str, tuple[str, Call]] = {
     "exclude": ("exclude", lambda v: search(queries=items(2), exclude=v)),
+    "exclude above": ("exclude", lambda v: above(queries=items(2), exclude=v)),
     "candidates": ("candidates", lambda v: flat().score(items(2), v)),
     "rows": ("rows", lambda v: pool(rows=v)),
 }
@@ -463,6 +474,26 @@ def test_masks_combine_with_masks_only() -> None:
 @pytest.mark.parametrize("value", [np.nan, "a", "0.5", 1j, [0.5], (0.5, 0.5), np.ones(2)])
 def test_min_score(value: Any) -> None:
     raises("min_score", lambda v: search(min_score=v), value)
+    raises("min_score", lambda v: above(min_score=v), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "also"),
+    [
+        ([0.1, np.nan, 0.2], "1"),
+        ([0.1, 0.2], "3"),
+        ([[0.1, 0.2, 0.3]], "3"),
+        ([True, False, True], "bool"),
+        (["a", "b", "c"], "3"),
+        ([[0.1], [0.2, 0.3], 1], "ragged"),
+        (None, "NoneType"),
+        (True, "bool"),
+        (object(), "object"),
+    ],
+)
+def test_min_scores(value: Any, also: str) -> None:
+    raises("min_score", lambda v: above(min_score=v), value, also)
+    assert len(above(min_score=[-1.0, 0, np.inf]).ids) == 3
 
 
 def test_unknown_ids_have_no_vectors() -> None:

@@ -93,3 +93,50 @@ def test_a_search_needs_no_score_matrix() -> None:
     # A candidate is at most 16 bytes, a query's buffer at most max(4k, 4096) candidates and one
     # block of 2048: 98 MB if all 1000 are alive at once. A float32 matrix would be 1600 MB.
     assert int(run.stdout) < 200e6
+
+
+ABOVE = """
+import resource
+import sys
+import numpy as np
+import vecrecall as vr
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+nq, floor, limit = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+rng = np.random.default_rng(1)
+index = vr.FlatIndex(rng.standard_normal((400_000, 4), dtype=np.float32))
+queries = rng.standard_normal((nq, 4), dtype=np.float32)
+index.search_above(queries[:20], 100.0, threads=2)
+before = peak()
+found = index.search_above(queries, floor, limit=limit, threads=2)
+print(peak() - before, found.ids.values.nbytes + found.scores.values.nbytes)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
+@pytest.mark.parametrize(
+    ("nq", "floor", "limit"),
+    [(3000, "9", 2**62), (60, "-inf", 2**62), (3000, "-inf", 100)],
+    ids=["few of many", "all", "limit"],
+)
+def test_a_search_above_a_score_needs_its_result_and_little_more(
+    nq: int, floor: str, limit: int
+) -> None:
+    """A float32 score matrix would take 4.8 GB; lists of all items, 60 queries 0.3 GB.
+
+    2^21 entries of 16 bytes are held, in vectors of twice that room, and half as many of tasks
+    under way: 100 MB. The longest list takes less: 400,000 entries. The rest is 4 MB of hits a
+    thread.
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", ABOVE, str(nq), floor, str(limit)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    taken, result = map(int, run.stdout.split())
+    assert taken < result + 130e6, (taken, result)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "check.hpp"
 #include "expected.hpp"
@@ -74,6 +75,56 @@ void check_allow() {
     }
 }
 
+// All that reaches a score that an item has, with and without a limit, and items that may not.
+void check_above(std::size_t n, std::size_t d, std::size_t queries, Metric metric) {
+    const auto x = test::gaussian(n * d, 1);
+    const auto q = test::gaussian(queries * d, 2);
+    std::vector<std::vector<test::Ranked>> wanted;
+    std::vector<double> floors;
+    std::vector<std::int64_t> seen;
+    std::vector<std::int64_t> seen_offsets{0};
+    for (std::size_t i = 0; i < queries; ++i) {
+        wanted.push_back(expected_list(metric, q.get() + i * d, {{x.get(), n, d}}));
+        floors.push_back(wanted[i][i * 7 % n].score);
+        seen.push_back(wanted[i][0].id);
+        seen_offsets.push_back(static_cast<std::int64_t>(seen.size()));
+        wanted[i].erase(wanted[i].begin());
+        std::erase_if(wanted[i], [&](const test::Ranked& r) { return r.score < floors[i]; });
+    }
+    for (const bool codes : {true, false}) {
+        const FlatIndex index({.rows = {x.get(), n, d}}, metric, {.codes = codes});
+        for (const std::size_t limit : {std::size_t{1}, std::size_t{5}, ~std::size_t{0}}) {
+            const RaggedLists found = index.search_above(
+                {q.get(), queries, d}, {.min_scores = floors.data(),
+                                        .limit = limit,
+                                        .exclude = {seen.data(), seen_offsets.data(), queries},
+                                        .threads = 2});
+            CHECK(found.offsets.size() == queries + 1);
+            CHECK(found.ids.size() == static_cast<std::size_t>(found.offsets.back()));
+            CHECK(found.scores.size() == found.ids.size());
+            for (std::size_t i = 0; i < queries; ++i) {
+                const auto first = static_cast<std::size_t>(found.offsets[i]);
+                const std::size_t length = std::min(limit, wanted[i].size());
+                CHECK(static_cast<std::size_t>(found.offsets[i + 1]) == first + length);
+                for (std::size_t j = 0; j < length; ++j) {
+                    CHECK(found.ids[first + j] == wanted[i][j].id);
+                    CHECK(bits(found.scores[first + j]) == bits(wanted[i][j].score));
+                }
+            }
+        }
+    }
+}
+
+void check_above_sizes() {
+    for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
+        for (const std::size_t n : {1, 64, 65, 2047, 2048, 2049, 4100}) {
+            check_above(n, 5, 13, metric);
+            check_above(n, 20, 1, metric);
+        }
+        check_above(5000, 3, 600, metric);
+    }
+}
+
 // So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it
 // visits (steps of the golden section), two each: the guess is too high, and must be found out.
 // One query alone is searched without guesses.
@@ -130,6 +181,7 @@ int main() {
         std::printf("on %s\n", name.c_str());
         check_sizes();
         check_allow();
+        check_above_sizes();
     }
     check_guesses();
     check_bad_ids();

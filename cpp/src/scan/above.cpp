@@ -150,8 +150,7 @@ void Wave::gather(std::size_t q) {
         list.insert(list.end(), part.begin(), part.end());
     }
     keep_best(list, job_.options.k);
-    std::sort(list.begin(), list.end(),
-              [](const Scored& x, const Scored& y) { return x.before(y); });
+    sort_best(list);
 }
 
 void Wave::append(RaggedLists& lists) {

@@ -1,6 +1,9 @@
 #include "scan/rescoring.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
 
 #include "cancelling.hpp"
 
@@ -22,6 +25,31 @@ std::size_t score_where(const std::uint32_t* rows, Interval* intervals, std::siz
     rescore(picked.data(), picked.size(), scores.data());
     for (std::size_t i = 0; i < picked.size(); ++i) intervals[places[i]] = {scores[i], scores[i]};
     return picked.size();
+}
+
+bool before(const Scored& a, const Scored& b) { return a.before(b); }
+
+// From here on counting digits is faster than comparing.
+constexpr std::size_t kManyToSort = 2048;
+
+constexpr int kDigitBits = 11;
+constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
+
+// Ascending where scores descend. No score is -0 or not a number.
+std::uint32_t sort_key(float score) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &score, sizeof(bits));
+    return (bits >> 31) != 0 ? bits : ~bits & 0x7FFFFFFFU;
+}
+
+// One stable pass over a digit of the keys.
+void sort_by_digit(const std::vector<Scored>& from, std::vector<Scored>& to, int shift) {
+    const auto digit = [&](const Scored& s) { return sort_key(s.score) >> shift & (kDigits - 1); };
+    std::array<std::size_t, kDigits> places{};
+    for (const Scored& s : from) ++places[digit(s)];
+    std::size_t place = 0;
+    for (std::size_t& p : places) place += std::exchange(p, place);
+    for (const Scored& s : from) to[places[digit(s)]++] = s;
 }
 
 }  // namespace
@@ -46,6 +74,24 @@ void keep_best(std::vector<Scored>& scored, std::size_t k) {
                             scored.end(),
                             [](const Scored& a, const Scored& b) { return a.before(b); });
     scored.resize(k);
+}
+
+void sort_best(std::vector<Scored>& scored) {
+    if (scored.size() < kManyToSort) {
+        std::sort(scored.begin(), scored.end(), before);
+        return;
+    }
+    std::vector<Scored> other(scored.size());
+    for (int shift = 0; shift < 32; shift += kDigitBits) {
+        sort_by_digit(scored, other, shift);
+        scored.swap(other);
+    }
+    for (auto first = scored.begin(); first != scored.end();) {  // ties
+        const auto end = std::find_if(first, scored.end(),
+                                      [&](const Scored& s) { return s.score != first->score; });
+        if (!std::is_sorted(first, end, before)) std::sort(first, end, before);
+        first = end;
+    }
 }
 
 }  // namespace vecrecall::scan

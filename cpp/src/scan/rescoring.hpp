@@ -43,4 +43,7 @@ std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* r
 // Drops all but the k best, in any order.
 void keep_best(std::vector<Scored>& scored, std::size_t k);
 
+// By score, then id.
+void sort_best(std::vector<Scored>& scored);
+
 }  // namespace vecrecall::scan
