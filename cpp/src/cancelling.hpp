@@ -34,6 +34,11 @@ inline void check_each(std::size_t step) {
     if (step % kSteps == 0 && step != 0) check_cancelled();
 }
 
+// Between the stages of what is mostly short.
+inline void check_after(std::size_t steps) {
+    if (steps >= kSteps) check_cancelled();
+}
+
 // Waits for a condition under a lock, with it let go of while the scope is asked. False if that
 // says to stop.
 template <class Condition>

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "cancelling.hpp"
 #include "merge/policies.hpp"
 #include "merge/rounding.hpp"
 
@@ -161,6 +162,7 @@ void combine(const Of& terms, Workspace& work) {
     std::fill_n(sums, n, Op::kInit);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
+        cancelling::check_after(entries.size());
         const Terms term = terms(c);
         for (std::size_t r = 0; r < entries.size(); ++r) {
             sums[entries[r]] = Op::combine(sums[entries[r]], term.held[r]);

@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "cancelling.hpp"
 #include "fp_env.hpp"
 #include "merge/output.hpp"
 #include "merge/parallel_rows.hpp"
@@ -92,12 +93,14 @@ void run(const std::vector<Channel>& channels, const P& policy, const MergeFilte
         kByScore<P> ? std::vector<float>() : turn_scores(out.lists.width, channels);
     const auto merge_row = [&](Workspace& work, std::size_t row) {
         work.row.gather(channels, row);
+        cancelling::check_after(work.row.n_entries());
         work.picks.start(work.row, row, out.lists.width);
         work.shortfall = {out.shortfall + row * channels.size(), channels.size()};
         std::fill(work.shortfall.begin(), work.shortfall.end(), 0);
         work.negative = 0;
         merging::pick(policy, work);
         if (work.negative != 0 && out.negative != nullptr) *out.negative |= work.negative;
+        cancelling::check_after(work.row.n_entries());
         const std::span<const std::uint32_t> order = work.picks.order();
         const auto score = [&](std::size_t i) {
             return kByScore<P> ? work.scores[order[i]] : by_place[i];

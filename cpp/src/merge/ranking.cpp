@@ -105,7 +105,10 @@ std::span<const std::uint32_t> Ranking::best(const float* scores, std::size_t n,
                                              const std::int64_t* ids) {
     if (n == 0) return {};
     k = std::min(k, n);
-    const std::size_t end = spread(choose(scores, n, k), k);
+    const std::size_t chosen = choose(scores, n, k);
+    cancelling::check_after(n);
+    const std::size_t end = spread(chosen, k);
+    cancelling::check_after(n);
     sort_crowded(ids);
     insertion_sort(spread_.data(), end, Before{ids});
     for (std::size_t i = 0; i < k; ++i) order_[i] = static_cast<std::uint32_t>(spread_[i]);
