@@ -75,6 +75,7 @@ def use_index(folder: str) -> None:
         index.save(folder + "/index")
         served.refresh()
         served.search(items, 3)
+        served.search_above(items, 3.0)
         _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
         _ = (served.index, repr(served))
         os.unlink(folder + "/index/manifest.json")  # noqa: PTH108

@@ -18,7 +18,7 @@ Drawn = tuple[Any, Any]
 
 WRONG: Final = "wrong"
 FLOATS: list[Any] = [np.float32, np.float32, np.float64, np.float16, np.longdouble, ">f4", ">f8"]
-NOT_FLOATS: list[Any] = [np.int8, np.int64, np.uint32, bool, np.complex64, object, "U3", "M8[s]"]
+NOT_NUMBERS: list[Any] = [np.complex64, object, "U3", "M8[s]"]
 INTS: list[Any] = [np.int64, np.int64, np.int32, np.int16, np.uint8, np.uint64, ">i8", ">i4"]
 NOT_INTS: list[Any] = [np.float32, np.float64, np.complex128, bool, "U3", "M8[s]"]
 JUNK: list[Any] = [None, 1.5, -1, "a", b"\0", object(), {1: 2}, [None], [[[1]]], float("nan")]
@@ -84,9 +84,14 @@ def vectors(rng: Rng, n: int, d: int, *, fixed_width: bool = False, largest: flo
         meaning = WRONG
         match int(rng.integers(5)):
             case 0:
-                value = np.zeros((n, d), pick(rng, NOT_FLOATS))
+                value = np.zeros((n, d), pick(rng, NOT_NUMBERS))
             case 1:
-                value = laid_out(rng, np.ones(pick(rng, [(), (d,), (n, d, 1), (2, n, d)]), "f4"))
+                value = laid_out(
+                    rng,
+                    np.ones(
+                        pick(rng, [(), (n, d, 1), (2, n, d)] + [(d,)] * (not fixed_width)), "f4"
+                    ),
+                )
             case 2 if fixed_width:
                 value = laid_out(rng, np.ones((n, d + int(rng.integers(1, 9))), np.float32))
             case 3 if n > 0:
