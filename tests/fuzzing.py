@@ -89,7 +89,7 @@ def vectors(rng: Rng, n: int, d: int, *, fixed_width: bool = False, largest: flo
                 value = laid_out(
                     rng,
                     np.ones(
-                        pick(rng, [(), (n, d, 1), (2, n, d)] + [(d,)] * (not fixed_width)), "f4"
+                        pick(rng, [(n, d, 1), (2, n, d)] + [(), (d,)] * (not fixed_width)), "f4"
                     ),
                 )
             case 2 if fixed_width:
