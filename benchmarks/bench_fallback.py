@@ -17,7 +17,7 @@ from benchmarks.numpy_lists import (
     exact_search,
 )
 from vecrecall import _core
-from vecrecall.runtime import get_num_threads
+from vecrecall._runtime import get_num_threads
 
 N, DIM, K, BATCH = 50_000, 64, 100, 64
 

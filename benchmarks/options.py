@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from vecrecall._arguments import new_file, whole
 from vecrecall._core import MAX_THREADS
+from vecrecall.cli._arguments import new_file, whole
 
 
 def add_common(parser: argparse.ArgumentParser, repeats: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall import _folders
+from vecrecall.storage import _array_folder
 
 Rng = np.random.Generator
 
@@ -19,7 +19,7 @@ def write_manifest(folder: Path, manifest: Any) -> None:
     """Write a manifest whose checksum is right, so that what else is wrong in it counts."""
     if isinstance(manifest, dict):
         manifest = {k: v for k, v in manifest.items() if k != "checksum"}
-        manifest["checksum"] = _folders._sum(manifest)
+        manifest["checksum"] = _array_folder._sum(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

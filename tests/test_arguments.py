@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from benchmarks.compare.__main__ import parser
 
-from vecrecall import _arguments
+from vecrecall.cli import _arguments
 
 
 @pytest.mark.parametrize(

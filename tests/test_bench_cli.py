@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from vecrecall.bench import command, peers, search, turns
-from vecrecall.bench import vectors as file_of_rows
-from vecrecall.bench.machine import Limits, Machine
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.truth import Truth
-from vecrecall.cli import main
+from vecrecall.cli.bench import command, peers, search, turns
+from vecrecall.cli.bench import vectors as file_of_rows
+from vecrecall.cli.bench.machine import Limits, Machine
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.truth import Truth
+from vecrecall.cli.main import main
 
 PEERS = ("vecrecall", "numpy")
 N, DIM, K = 300, 8, 5
@@ -319,7 +319,7 @@ def test_truth_is_that_of_all_items_in_float64(
     metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Blocks of few items, the last short.
-    monkeypatch.setattr("vecrecall.bench.truth.NUMBERS", 7 * 20)
+    monkeypatch.setattr("vecrecall.cli.bench.truth.NUMBERS", 7 * 20)
     rng = np.random.default_rng(3)
     items = rng.standard_normal((100, 4), dtype=np.float32)
     queries = rng.standard_normal((20, 4), dtype=np.float32)
@@ -340,7 +340,7 @@ def test_truth_is_that_of_all_items_in_float64(
 
 
 def test_truth_of_many_numbers_is_of_fewer_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vecrecall.bench.truth.PRODUCTS", 10)
+    monkeypatch.setattr("vecrecall.cli.bench.truth.PRODUCTS", 10)
     items = np.eye(20, dtype=np.float32)
     truth = Truth(items, items, 1, "ip")
     assert truth.count == 16
@@ -394,7 +394,7 @@ def test_without_our_times(
 def test_how_many_queries_were_checked(
     vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vecrecall.bench.truth.PRODUCTS", 20 * N * DIM)
+    monkeypatch.setattr("vecrecall.cli.bench.truth.PRODUCTS", 20 * N * DIM)
     assert measured(vectors)["checked"] == 20
     assert "recall: of the first 20 queries" in capsys.readouterr().out
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import vecrecall as vr
-from vecrecall import cli
 from vecrecall.cli import main
-from vecrecall.demo.keys import KEYS
+from vecrecall.cli.demo.keys import KEYS
+from vecrecall.cli.main import main
 
 DEMO_PACKAGES = ("gensim", "pandas", "rich")
 NEEDS_DEMO = 'needs {}: pip install "vecrecall[demo]"'
@@ -42,13 +42,13 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["isa"] == vr.isa()
     assert lines["available isas"] == ", ".join(vr.available_isas())
     assert lines["threads"] == str(vr.get_num_threads())
-    assert set(cli.OPTIONAL_PACKAGES) <= set(lines)
+    assert set(main.OPTIONAL_PACKAGES) <= set(lines)
 
 
 def test_info_names_what_is_not_installed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "OPTIONAL_PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(main, "OPTIONAL_PACKAGES", ("no-such-package",))
     assert main(["info"]) == 0
     assert "no-such-package not installed" in capsys.readouterr().out
 
@@ -231,5 +231,5 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run", interrupted)
+    monkeypatch.setattr(main, "run", interrupted)
     assert main(["demo"]) == 130

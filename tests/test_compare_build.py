@@ -9,7 +9,7 @@ import pytest
 from benchmarks.compare import build
 
 import vecrecall as vr
-from vecrecall.bench.peers import OURS
+from vecrecall.cli.bench.peers import OURS
 
 
 @pytest.fixture(autouse=True)

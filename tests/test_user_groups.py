@@ -16,7 +16,7 @@ from conftest import assert_same_float32
 from datasets import normal
 
 import vecrecall as vr
-from vecrecall.kmeans import Metric
+from vecrecall.cluster._kmeans import Metric
 
 F32 = npt.NDArray[np.float32]
 BOTH: tuple[Metric, ...] = ("l2", "cosine")

@@ -264,7 +264,7 @@ def test_blocks_of_queries(kind: str, rng: Rng, monkeypatch: pytest.MonkeyPatch)
     best = pair.flat.search(pair.queries, 30).ids
     masks = [pair.wrapped.mask(row[3:20]) for row in best]
     whole = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
-    monkeypatch.setattr("vecrecall.adapters._filling.BLOCK_ENTRIES", 100)
+    monkeypatch.setattr("vecrecall.adapters._completion.BLOCK_ENTRIES", 100)
     again = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
     assert_same_bits(again, *whole)
 
@@ -722,8 +722,8 @@ def test_an_index_that_has_grown(kind: str, rng: Rng) -> None:
 
 
 def test_the_example() -> None:
-    module = importlib.import_module("vecrecall.adapters.wrapping")
-    assert module is sys.modules["vecrecall.adapters.wrapping"]
+    module = importlib.import_module("vecrecall.adapters._wrap")
+    assert module is sys.modules["vecrecall.adapters._wrap"]
     failed, tried = doctest.testmod(module)
     assert tried > 0
     assert failed == 0

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from vecrecall.adapters._gate import Gate
+from vecrecall.adapters.backends._gate import Gate
 
 
 class Held:

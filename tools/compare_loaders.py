@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall import _folders
+from vecrecall.storage import _array_folder
 
 VALUES: list[Any] = [
     None, True, 0, 1, -1, 2, 2.0, 40, 2**31, 2**62, 2**63, 2**70, 1.5, "", "ip", "cosine", "l2",
@@ -43,7 +43,7 @@ class Damager:
         for _ in range(changes):
             self._random.choice(ways)(folder, manifest)
         manifest.pop("checksum", None)
-        manifest["checksum"] = _folders._sum(manifest)
+        manifest["checksum"] = _array_folder._sum(manifest)
         if (folder / "manifest.json").is_file():
             text = json.dumps(manifest, indent=self._random.choice([None, 1]))
             (folder / "manifest.json").write_text(text)

@@ -17,11 +17,11 @@ from benchmarks.compare import build, churn, cluster, filters, merge, pool, reca
 from benchmarks.compare.data import DATA, QUERIES
 from benchmarks.compare.works import Case, Work, WorkError
 from benchmarks.options import add_common
-from vecrecall._arguments import new_folder, seconds, whole
-from vecrecall._files import write_report
-from vecrecall.bench import machine
-from vecrecall.bench.peers import PEERS
-from vecrecall.bench.turns import LIMIT
+from vecrecall.cli._arguments import new_folder, seconds, whole
+from vecrecall.cli.bench import machine
+from vecrecall.cli.bench.peers import PEERS
+from vecrecall.cli.bench.turns import LIMIT
+from vecrecall.storage._atomic import write_report
 
 WORKS = {
     "search": Work("top-K, exact and approximate", search.run, list(PEERS)),

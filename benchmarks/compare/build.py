@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.works import Case, chosen, complain, middle, needed
-from vecrecall.bench.machine import Machine, version
-from vecrecall.bench.peers import OURS
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.truth import Truth, inexact
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench.machine import Machine, version
+from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.truth import Truth, inexact
+from vecrecall.cli.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 K, QUERIES = 10, 16

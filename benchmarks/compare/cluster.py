@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks.compare import cluster_truth, works
 from benchmarks.compare.cluster_peers import F32, PEERS, Case, Fitted, Labels
 from benchmarks.compare.works import chosen, complain, middle, needed
-from vecrecall.bench.machine import Machine, version
-from vecrecall.bench.peers import OURS
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench.machine import Machine, version
+from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.turns import Turns
 
 ASSIGNMENTS = [Case(500_000, 64, 500), Case(200_000, 64, 4096), Case(200_000, 384, 1000)]
 FITS = [Case(1_000_000, 64, 500, 20)]

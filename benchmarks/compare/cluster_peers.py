@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from vecrecall.bench.peers import OURS
+from vecrecall.cli.bench.peers import OURS
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[Any]  # of any integer type

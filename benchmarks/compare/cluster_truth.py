@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.compare.cluster_peers import F32, PEERS, Fitted, Labels
-from vecrecall.bench.peers import OURS
+from vecrecall.cli.bench.peers import OURS
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from vecrecall.bench import vectors
-from vecrecall.bench.search import ITEMS
-from vecrecall.bench.search import QUERIES as QUERY_FILE
+from vecrecall.cli.bench import vectors
+from vecrecall.cli.bench.search import ITEMS
+from vecrecall.cli.bench.search import QUERIES as QUERY_FILE
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 512

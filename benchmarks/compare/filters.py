@@ -18,8 +18,8 @@ import vecrecall as vr
 from benchmarks.compare.alternate import alternately, middle
 from benchmarks.compare.data import asked_for
 from benchmarks.compare.works import Case, WorkError
-from vecrecall.bench.machine import Machine
-from vecrecall.bench.report import figure, table
+from vecrecall.cli.bench.machine import Machine
+from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 Search = Callable[[int], vr.SearchResult]

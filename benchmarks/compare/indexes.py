@@ -20,10 +20,10 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.options import add_common
-from vecrecall._files import write_report
 from vecrecall.adapters.faiss import train_ivf
-from vecrecall.bench import machine
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench import machine
+from vecrecall.cli.bench.turns import Turns
+from vecrecall.storage._atomic import write_report
 
 F32 = npt.NDArray[np.float32]
 K = 10

@@ -18,10 +18,10 @@ import vecrecall as vr
 from benchmarks import numpy_merge
 from benchmarks.compare.merge_truth import Truth
 from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
-from vecrecall.bench.machine import Machine, version
-from vecrecall.bench.peers import OURS
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench.machine import Machine, version
+from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.turns import Turns
 
 Ids = npt.NDArray[np.int64]
 Lists = dict[str, vr.SearchResult]

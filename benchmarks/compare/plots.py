@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.works import Case, middle
-from vecrecall.bench.machine import Machine
-from vecrecall.bench.peers import OURS, PEERS
+from vecrecall.cli.bench.machine import Machine
+from vecrecall.cli.bench.peers import OURS, PEERS
 
 SIZE = (9, 6)
 LIMITS = ("int8", "float32", "read")

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import rated_films
 from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
-from vecrecall.bench.machine import Machine, version
-from vecrecall.bench.peers import OURS
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench.machine import Machine, version
+from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

@@ -13,10 +13,10 @@ from typing import Any
 
 from benchmarks.compare import cluster_peers, merge, pool
 from benchmarks.compare.works import Case, middle
-from vecrecall._files import write_report
-from vecrecall.bench.machine import Machine
-from vecrecall.bench.peers import OURS, PEERS
-from vecrecall.bench.report import figure, table
+from vecrecall.cli.bench.machine import Machine
+from vecrecall.cli.bench.peers import OURS, PEERS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.alternate import F64, alternately, middle
 from benchmarks.compare.works import Case, WorkError
-from vecrecall.bench.machine import Machine
-from vecrecall.bench.report import table
+from vecrecall.cli.bench.machine import Machine
+from vecrecall.cli.bench.report import table
 
 F32 = npt.NDArray[np.float32]
 DIM, TAGS, HISTORY, SEEN = 64, 5_000, 50, 200

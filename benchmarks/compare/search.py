@@ -10,11 +10,11 @@ from typing import Any
 
 from benchmarks.compare.data import asked_for, write
 from benchmarks.compare.works import Case, WorkError, chosen, complain, middle, needed
-from vecrecall.bench.machine import Machine, version
-from vecrecall.bench.peers import OURS, PEERS
-from vecrecall.bench.report import figure, table
-from vecrecall.bench.search import Regime, Searches, disagreements, truth_of
-from vecrecall.bench.turns import LONG
+from vecrecall.cli.bench.machine import Machine, version
+from vecrecall.cli.bench.peers import OURS, PEERS
+from vecrecall.cli.bench.report import figure, table
+from vecrecall.cli.bench.search import Regime, Searches, disagreements, truth_of
+from vecrecall.cli.bench.turns import LONG
 
 HEAD = (
     *("peer", "version", "ms a query", "spread", "times ours", "G products/s"),

@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.compare.merge import WITH_PROVENANCE
 from benchmarks.compare.works import Case, middle
-from vecrecall.bench import report
-from vecrecall.bench.machine import Machine
-from vecrecall.bench.peers import FORCED, OURS
+from vecrecall.cli.bench import report
+from vecrecall.cli.bench.machine import Machine
+from vecrecall.cli.bench.peers import FORCED, OURS
 
 Measure = Callable[[Case, Machine], float | None]
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.compare.indexes import hnswlib_graph
-from vecrecall._arguments import whole
 from vecrecall._core import MAX_THREADS
-from vecrecall.bench import machine
+from vecrecall.cli._arguments import whole
+from vecrecall.cli.bench import machine
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 1000

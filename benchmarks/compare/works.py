@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from vecrecall.bench.machine import Machine
+from vecrecall.cli.bench.machine import Machine
 
 Answer = TypeVar("Answer")
 

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
-from vecrecall._arguments import new_file, new_folder, whole
-from vecrecall._files import write_report
-from vecrecall.bench import machine
+from vecrecall.cli._arguments import new_file, new_folder, whole
+from vecrecall.cli.bench import machine
+from vecrecall.storage._atomic import write_report
 
 
 def fits(point: Point) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.scaling.points import BAG, CENTROIDS, LISTS, Point
-from vecrecall.bench.turns import Turns
+from vecrecall.cli.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 256  # at least, so that calls with one query differ

@@ -22,7 +22,7 @@ def films(seed: int = 0) -> vr.FlatIndex:
     ImportError
         If the extra ``demo`` is not installed.
     """
-    from vecrecall.demo import embeddings, reading
+    from vecrecall.cli.demo import embeddings, reading
 
     dataset = reading.load(None)
     vectors = embeddings.svd(dataset, seed)

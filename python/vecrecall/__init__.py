@@ -10,28 +10,34 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import adapters, channels, policies
-from vecrecall._sklearn import ConvergenceWarning, NotFittedError
+from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 from vecrecall.adapters import WrappedIndex, wrap
-from vecrecall.assignment import Assignment, ClusterSums, assign, from_residuals, residuals
-from vecrecall.caps import Caps
-from vecrecall.elbow import Elbow, elbow
-from vecrecall.feed import ClusterFeed
-from vecrecall.index import FlatIndex, topk
-from vecrecall.kmeans import KMeans
-from vecrecall.masks import Mask
-from vecrecall.merging import merge, merge_groups, merge_shards
-from vecrecall.neighbors import Neighbors, NeighborTable
-from vecrecall.pooling import concat_blocks, pool
-from vecrecall.ragged import Ragged
-from vecrecall.recall import recall_at_k
-from vecrecall.recaller import ChannelWarning, Recaller, RecallStats
-from vecrecall.requests import RequestBatch
-from vecrecall.results import AboveResult, GroupResult, MergeResult, SearchResult, SearchStats
-from vecrecall.rule_groups import RuleGroups, rule_groups
-from vecrecall.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
-from vecrecall.serving import Served
-from vecrecall.tuning import Tuning, TuningPoint, TuningWarning, tune
-from vecrecall.user_groups import RefreshReport, UserGroups
+from vecrecall.arrays._pooling import concat_blocks, pool
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._results import (
+    AboveResult,
+    GroupResult,
+    MergeResult,
+    SearchResult,
+    SearchStats,
+)
+from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.cluster._assign import Assignment, ClusterSums, assign, from_residuals, residuals
+from vecrecall.cluster._elbow import Elbow, elbow
+from vecrecall.cluster._kmeans import KMeans
+from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
+from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError
+from vecrecall.cluster._user_groups import RefreshReport, UserGroups
+from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._tuning import Tuning, TuningPoint, TuningWarning, tune
+from vecrecall.feed._cluster_feed import ClusterFeed
+from vecrecall.fusion._caps import Caps
+from vecrecall.fusion._merge import merge, merge_groups, merge_shards
+from vecrecall.search._flat_index import FlatIndex, topk
+from vecrecall.search._masks import Mask
+from vecrecall.search._neighbors import Neighbors, NeighborTable
+from vecrecall.search._reloading import Served
 
 __version__ = _version("vecrecall")
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from vecrecall.cli import main
+from vecrecall.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall._rows import take_rows
-from vecrecall.adapters._backend import Backend
 from vecrecall.adapters._items import Items
-from vecrecall.ragged import Ragged
+from vecrecall.adapters.backends._protocol import Backend
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged_ops import take_rows
 
 I64 = npt.NDArray[np.int64]
 

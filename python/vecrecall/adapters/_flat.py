@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.index import FlatIndex
+from vecrecall.search._flat_index import FlatIndex
 
 Items = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall._keyed import Keys
+from vecrecall.fusion._candidate_lists import Keys
 
 I64 = npt.NDArray[np.int64]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall._kmeans_run import lengths
+from vecrecall.cluster._lloyd import lengths
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _coerce, _core
-from vecrecall._draws import Draws
+from vecrecall import _core
 from vecrecall._extras import needed
-from vecrecall._kmeans_run import Run
-from vecrecall.adapters._faiss_threads import FaissThreads
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows
-from vecrecall.index import METRICS, FlatIndex, Metric
-from vecrecall.kmeans import KMeans
+from vecrecall.adapters.backends._faiss_threads import FaissThreads
+from vecrecall.arrays import _validation
+from vecrecall.cluster._draws import Draws
+from vecrecall.cluster._kmeans import KMeans
+from vecrecall.cluster._lloyd import Run
+from vecrecall.search._flat_index import METRICS, FlatIndex, Metric
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -93,13 +94,13 @@ def train_ivf(
     [[40, 30]]
     """
     faiss = needed("faiss", "faiss", "train_ivf")
-    _coerce.choice(metric, "metric", METRICS)
-    n_threads = _coerce.threads(threads)
-    x = _coerce.vectors(vectors, "vectors")
-    numbers = None if ids is None else _coerce.ids(ids, "ids", len(x))
+    _validation.choice(metric, "metric", METRICS)
+    n_threads = _validation.threads(threads)
+    x = _validation.vectors(vectors, "vectors")
+    numbers = None if ids is None else _validation.ids(ids, "ids", len(x))
     if numbers is not None:
         _core.check_ids(numbers)
-    per_list = _coerce.positive_int(points_per_list, "points_per_list")
+    per_list = _validation.positive_int(points_per_list, "points_per_list")
     lists = _n_lists(nlist, x, metric)
     index = _untrained(faiss, x.shape[1], lists, storage, metric)
     if metric == "cosine":
@@ -127,7 +128,7 @@ def train_ivf(
 
 def _n_lists(nlist: object, x: F32, metric: Metric) -> int:
     """Check that there are enough vectors for the centroids."""
-    lists = _coerce.positive_int(nlist, "nlist")
+    lists = _validation.positive_int(nlist, "nlist")
     usable = len(x)
     of_what = "vectors"
     if metric != "l2":

@@ -4,14 +4,14 @@ A channel is any object with a method ``recall(batch, k) -> SearchResult``. Thos
 what a user has seen inside their search, so that their lists stay full.
 """
 
-from vecrecall.channels._search import Index
-from vecrecall.channels.cluster_candidates import ClusterCandidates
-from vecrecall.channels.cluster_feed import ClusterFeedChannel
-from vecrecall.channels.cross_tag import CrossTag
-from vecrecall.channels.group_profile import GroupProfile
-from vecrecall.channels.item_to_item import ItemToItem, LiveNeighbors
-from vecrecall.channels.precomputed import Precomputed
-from vecrecall.channels.user_to_item import UserToItem
+from vecrecall.channels._cluster_candidates import ClusterCandidates
+from vecrecall.channels._cluster_feed import ClusterFeedChannel
+from vecrecall.channels._cross_tag import CrossTag
+from vecrecall.channels._group_profile import GroupProfile
+from vecrecall.channels._item_to_item import ItemToItem, LiveNeighbors
+from vecrecall.channels._precomputed import Precomputed
+from vecrecall.channels._protocol import Index
+from vecrecall.channels._user_to_item import UserToItem
 
 __all__ = [
     "ClusterCandidates",

@@ -3,11 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall._keyed import KeyedLists
-from vecrecall._rows import offsets_of
-from vecrecall.ragged import Ragged
-from vecrecall.requests import RequestBatch
-from vecrecall.results import SearchResult
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._results import SearchResult
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.fusion._candidate_lists import KeyedLists
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]

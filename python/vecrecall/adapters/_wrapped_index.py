@@ -1,0 +1,251 @@
+"""An index of another library, searched by our conventions."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.adapters._completion import Effort, Filler
+from vecrecall.adapters._filters import AllowSet, Filters
+from vecrecall.adapters._items import Items
+from vecrecall.adapters.backends._protocol import F32, I64, Backend, Knob, Setting
+from vecrecall.arrays import _validation
+from vecrecall.arrays._lists import spread
+from vecrecall.arrays._ragged import Ragged, RaggedLike
+from vecrecall.arrays._results import SearchResult
+from vecrecall.search._flat_index import (
+    INVALID,
+    Allow,
+    FlatIndex,
+    Ids,
+    Invalid,
+    Metric,
+    valid_queries,
+)
+from vecrecall.search._masks import Mask, allowed, mask
+from vecrecall.search._neighbors import Neighbors, Progress, self_join
+
+
+class WrappedIndex:
+    """An index of FAISS, hnswlib, usearch or ScaNN that searches as a `FlatIndex` does.
+
+    `wrap` makes it, and says what it does.
+
+    Attributes
+    ----------
+    setting : dict of str to int
+        What searches use beside the index's own values; see `at`.
+    knobs : dict of str to Knob
+        The settings that there are, each with its range (``low``, ``high``).
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        items: Items,
+        exact: FlatIndex | None,
+        metric: Metric,
+        setting: Setting,
+        view_of: "WrappedIndex | None" = None,
+    ) -> None:
+        self._view_of = view_of
+        self._backend = backend
+        self._items = items
+        self._exact = exact
+        self._metric: Metric = metric
+        self._filler = Filler(backend, items, exact, metric, setting)
+        self.setting = dict(setting)
+        self._library_setting = {name: v for name, v in setting.items() if name != "reorder"}
+        self._reorder = setting.get("reorder", 1)
+        self.knobs: dict[str, Knob] = dict(backend.knobs)
+        if exact is not None:
+            self.knobs["reorder"] = Knob(1, max(1, len(items)), "times k")
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = None,
+        allow: Allow | None = None,
+        min_score: float | None = None,
+        invalid: Invalid = "raise",
+        threads: int | None = None,
+    ) -> SearchResult:
+        """Find `k` good items of every query; which ones is the wrapped index's own affair.
+
+        Parameters
+        ----------
+        queries, k, exclude, allow, min_score, invalid, threads
+            As of `FlatIndex.search`.
+
+        Returns
+        -------
+        SearchResult
+            Score descending, then id ascending; padded with id -1 and score -inf. A list that
+            the library could not fill within bounds says so by its count.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or the wrapped index has grown or shrunk.
+        """
+        q = _validation.query_matrix(queries, "queries", self.dim)
+        k = _validation.list_length(k, len(q))
+        leave_empty = _validation.choice(invalid, "invalid", INVALID)
+        n_threads = _validation.threads(threads)
+        floor = -np.inf if min_score is None else _validation.real(min_score, "min_score")
+        seen = None if exclude is None else _validation.ragged(exclude, "exclude", len(q))
+        sets = [] if allow is None else allowed(self, allow, len(q))
+        self._check_size()
+        served = self._served(q, leave_empty)
+        filters = Filters.of(self._items, k, len(q), seen, sets)
+        if served is not None:
+            q, filters = q[served], filters.take(np.flatnonzero(served))
+        found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
+        if min_score is not None:
+            found = _cut(found, floor)
+        return found if served is None else spread(found, served, len(served))
+
+    def at(self, **setting: int) -> "WrappedIndex":
+        """Make a view of this index that searches with another setting.
+
+        Parameters
+        ----------
+        **setting : int
+            Values for some of the `knobs`, for example ``nprobe=32``; the others stay. With
+            `vectors`, ``reorder`` is how many candidates an entry of the list are rescored.
+
+        Returns
+        -------
+        WrappedIndex
+            The library's index is shared, and its own values are not changed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is not one of the knobs, or a value is out of its range.
+        """
+        values = dict(self.setting)
+        for name, value in setting.items():
+            if name not in self.knobs:
+                known = ", ".join(self.knobs) or "none, since it has no settings"
+                raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
+            knob = self.knobs[name]
+            values[name] = _validation.at_most(value, name, knob.low, knob.high)
+        return WrappedIndex(
+            self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
+        )
+
+    def score(
+        self, queries: npt.ArrayLike, candidates: RaggedLike, *, threads: int | None = None
+    ) -> Ragged:
+        """Score given items exactly, as `FlatIndex.score` does; needs `vectors`."""
+        return self._need_exact("score").score(queries, candidates, threads=threads)
+
+    def neighbors(
+        self,
+        k: int,
+        *,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> Neighbors:
+        """Find the `k` nearest others of every item, as `FlatIndex.neighbors`; needs `vectors`."""
+        self._need_exact("neighbors")
+        return self_join(self, k, min_score, progress, path)
+
+    def mask(self, ids: Ids) -> Mask:
+        """Make a set of ids to pass as ``allow``, as `FlatIndex.mask` does."""
+        return mask(self, ids)
+
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which of many ids the index has, as `FlatIndex.contains` does."""
+        return self._items.find(_validation.integers(ids, "ids")) >= 0
+
+    def vectors(self, ids: npt.ArrayLike) -> F32:
+        """Copy out the rows of given ids, as `FlatIndex.vectors` does; needs `vectors`."""
+        return self._need_exact("vectors").vectors(ids)
+
+    @property
+    def exact(self) -> FlatIndex | None:
+        """The exact index of its `vectors` as they were given, None without them."""
+        return self._exact
+
+    @property
+    def ids(self) -> I64:
+        """The items' ids, in the order of the wrapped index's rows, shape (n,)."""
+        return self._items.ids.copy()
+
+    @property
+    def dim(self) -> int:
+        """The vectors' width."""
+        return self._backend.dim
+
+    @property
+    def metric(self) -> Metric:
+        """The metric's name."""
+        return self._metric
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, id: object) -> bool:
+        return _validation.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
+
+    def __repr__(self) -> str:
+        at = "".join(f", {name}={value}" for name, value in self.setting.items())
+        exact = ", rescored" if self._exact is not None else ""
+        return (
+            f"WrappedIndex({self._backend.library}, {len(self)} items, dim {self.dim}, "
+            f"metric {self.metric!r}{at}{exact})"
+        )
+
+    def _ask_once(self, q: F32, k: int, threads: int) -> SearchResult:
+        """Search for finite queries with a direction; what the library leaves short stays so."""
+        return self._filler.ask_once(q, k, self._effort(k), threads)
+
+    def _frozen(self) -> "WrappedIndex":
+        return self  # its items stay the same
+
+    def _searched_by(self) -> str:
+        return f"{self._backend.library} {sorted(self.setting.items())}"
+
+    def _mask_owner(self) -> "WrappedIndex":
+        return self if self._view_of is None else self._view_of
+
+    def _allow(self, ids: I64, complement: bool) -> AllowSet:
+        return AllowSet(self._items, self._backend, ids, complement)
+
+    def _need_exact(self, what: str) -> FlatIndex:
+        if self._exact is None:
+            raise ValueError(f"{what}: expected an index wrapped with `vectors`, got one without")
+        return self._exact
+
+    def _effort(self, k: int) -> Effort:
+        return Effort(k * self._reorder, self._library_setting)
+
+    def _check_size(self) -> None:
+        size = self._backend.size()
+        if size != len(self):
+            raise ValueError(
+                f"index: expected the {len(self)} items that it had when it was wrapped, "
+                f"got {size}; wrap it again"
+            )
+
+    def _served(self, q: F32, leave_empty: bool) -> npt.NDArray[np.bool_] | None:
+        """Tell which queries have an answer, None for all."""
+        served = valid_queries(q, leave_empty)
+        if self._metric == "cosine":
+            zero = _core.zero_rows(q).astype(bool)
+            if zero.any():
+                served = ~zero if served is None else served & ~zero
+        return served
+
+
+def _cut(found: SearchResult, floor: float) -> SearchResult:
+    """Drop entries below the floor, which are each list's last."""
+    keep = (found.ids >= 0) & (found.scores.astype(np.float64) >= floor)
+    ids, scores = np.where(keep, found.ids, -1), np.where(keep, found.scores, -np.inf)
+    return SearchResult(ids, scores.astype(np.float32), keep.sum(axis=1, dtype=np.int32))

@@ -1,0 +1,1 @@
+"""What each library is asked for, one module per library."""

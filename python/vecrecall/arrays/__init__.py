@@ -1,0 +1,1 @@
+"""Arrays in and out: validation, ragged rows, results, pooling."""

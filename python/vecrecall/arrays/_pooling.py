@@ -1,0 +1,132 @@
+"""From rows of a table to one vector a bag: articles from tags, users from profiles."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays import _validation
+from vecrecall.arrays._ragged import RaggedLike
+
+_MODES = {"sum": _core.Pooling.sum, "mean": _core.Pooling.mean, "max": _core.Pooling.max}
+
+
+def pool(
+    table: npt.ArrayLike,
+    rows: RaggedLike,
+    weights: RaggedLike | npt.ArrayLike | None = None,
+    *,
+    mode: Literal["sum", "mean", "max"] = "sum",
+    first: int | None = None,
+    normalize: bool = False,
+    threads: int | None = None,
+) -> npt.NDArray[np.float32]:
+    """Combine rows of a table into one vector a bag.
+
+    Parameters
+    ----------
+    table : array_like of float, shape (n, d)
+        The vectors. Rows that no bag uses are not looked at.
+    rows : ragged of int
+        For each bag its row numbers; -1 (unknown) is skipped.
+    weights : ragged or array_like of float, optional
+        One finite weight for each value of `rows`, in the same order; default 1.
+    mode : {"sum", "mean", "max"}
+        ``"mean"`` divides by the sum of the weights, where a zero sum gives zeros; ``"max"`` is
+        taken element by element and has no weights.
+    first : int, optional
+        Use only the first so many valid entries of a bag.
+    normalize : bool
+        Divide each result by its Euclidean length; a zero vector stays zero.
+    threads : int, optional
+
+    Returns
+    -------
+    ndarray of float32, shape (len(rows), d)
+        Accumulated in float64 in entry order, rounded once. An empty bag gives zeros.
+
+    Raises
+    ------
+    IndexError
+        If a row number is neither -1 nor a row of the table.
+    TypeError, ValueError
+        If an argument is not as described, or a used row has NaN or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> table = np.array([[1, 0], [0, 2], [4, 4]], np.float32)
+    >>> vr.pool(table, [[0, 1], [-1, 2], []]).tolist()
+    [[1.0, 2.0], [4.0, 4.0], [0.0, 0.0]]
+    """
+    x = _validation.matrix(table, "table")
+    bags = _validation.ragged(rows, "rows")
+    code = _validation.choice(mode, "mode", _MODES)
+    if weights is not None and mode == "max":
+        raise ValueError("weights: expected none with mode 'max', got some")
+    w = None if weights is None else _validation.entry_weights(weights, "weights", bags, "`rows`")
+    limit = -1 if first is None else _validation.positive_int(first, "first")
+    limit = min(limit, np.iinfo(np.int64).max)
+    return _core.pool(
+        x, bags.values, bags.offsets, w, code, limit,
+        _validation.flag(normalize, "normalize"), _validation.threads(threads),
+    )  # fmt: skip
+
+
+def concat_blocks(
+    blocks: Sequence[npt.ArrayLike], weights: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float32]:
+    """Concatenate vectors side by side, each block scaled by the square root of its weight.
+
+    One inner product of two such vectors is then the weighted sum of the blocks' inner products
+    (the "bnb" vectors of a news recommender: tags, topics and categories in one).
+
+    Parameters
+    ----------
+    blocks : sequence of array_like of float, shapes (n, d_b)
+        At least one block.
+    weights : array_like of float, shape (n_blocks,), optional
+        Finite, >= 0; default 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, sum of d_b)
+        Scaled in float64, rounded once.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> vr.concat_blocks([np.ones((1, 2)), np.ones((1, 1))], weights=[4, 1]).tolist()
+    [[2.0, 2.0, 1.0]]
+    """
+    if not isinstance(blocks, (list, tuple)):
+        raise TypeError(f"blocks: expected a sequence of matrices, got {type(blocks).__name__}")
+    if not blocks:
+        raise ValueError("blocks: expected at least one matrix, got none")
+    parts = [_validation.vectors(b, f"blocks[{i}]") for i, b in enumerate(blocks)]
+    for i, part in enumerate(parts):
+        if len(part) != len(parts[0]):
+            raise ValueError(f"blocks[{i}]: expected {len(parts[0])} rows, got {len(part)}")
+    w = (
+        np.ones(len(parts))
+        if weights is None
+        else _validation.weights(weights, "weights", len(parts))
+    )
+    if (w < 0).any():
+        raise ValueError(f"weights: expected numbers >= 0, got {w.min()}")
+    with _core.FpEnvironment():
+        wide = np.concatenate(
+            [
+                part.astype(np.float64) * weight
+                for part, weight in zip(parts, np.sqrt(w), strict=True)
+            ],
+            axis=1,
+        )
+    narrow, row = _core.narrow(np.ascontiguousarray(wide))
+    if row >= 0:
+        raise ValueError(
+            f"weights: expected products that fit float32, got an overflow in row {row}"
+        )
+    return narrow

@@ -1,0 +1,136 @@
+"""From what stands for rows of different lengths to one flat array and its offsets."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.arrays._conversion import TEXT, Array, as_array, is_sparse
+
+I64 = npt.NDArray[np.int64]
+Convert = Callable[[object, str], Array]
+
+
+def flattened(
+    x: object, name: str, expected: str, convert: Convert, *, sets: bool = True
+) -> tuple[Array, I64]:
+    """Convert rows, each by `convert`, to their values one after the other, and the offsets.
+
+    Rows may be whatever NumPy makes an array of, views of a dict and, unless `sets` is false, sets,
+    which come out ascending.
+    """
+    lists = _arrow_lists(x, name, expected)
+    if lists is not None:
+        return convert(lists[0], name), lists[1]
+    rows = x if isinstance(x, (list, tuple)) else _rows(x, name, expected)
+    if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf":
+        return convert(rows.ravel(), name), np.arange(len(rows) + 1) * rows.shape[1]
+    parts = [
+        convert(_row(row, i, name, expected, sets), f"{name}, row {i}")
+        for i, row in enumerate(rows)
+    ]
+    full = [part for part in parts if part.size]
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([part.size for part in parts], out=offsets[1:])
+    return np.concatenate(full) if full else np.empty(0, np.int64), offsets
+
+
+def is_flat(x: Any) -> bool:
+    """Tell one value a place from one row a place; what is neither counts as rows."""
+    if isinstance(x, (*TEXT, Mapping, Set)) or not _is_sized(x):
+        return False
+    if not isinstance(x, (list, tuple)):
+        try:
+            a = as_array(x, "", "")
+        except (TypeError, ValueError):
+            return False
+        if a.ndim != 1 or a.dtype.kind != "O":
+            return a.ndim == 1
+        x = a.tolist()
+    return not any(_is_sized(v) and getattr(v, "ndim", 1) and not isinstance(v, TEXT) for v in x)
+
+
+def ascending(x: object, name: str, expected: str) -> Array | None:
+    """Put the members of a set into an array; None for what is no set."""
+    if not isinstance(x, (set, frozenset)):
+        return None
+    return np.sort(_comparable(as_array(list(x), name, expected)))
+
+
+def _comparable(a: Array) -> Array:
+    """Leave out of the sorting what the caller then refuses."""
+    return a if a.dtype.kind in "biuf" else a.ravel()[:1]
+
+
+def _is_sized(x: object) -> bool:
+    return isinstance(x, Sized) and (isinstance(x, Iterable) or hasattr(x, "__getitem__"))
+
+
+def _came(x: object) -> str:
+    once = isinstance(x, Iterator)
+    return type(x).__name__ + (" (which can be read only once: list() keeps it)" if once else "")
+
+
+def _rows(x: Any, name: str, expected: str) -> "Sequence[Any] | Array":
+    """Split what is no list into rows; sets are refused, since they have no order."""
+    if is_sparse(x):
+        raise TypeError(
+            f"{name}: expected {expected}, got a sparse {type(x).__name__} "
+            "(Ragged(x.indices, x.indptr) takes the columns of one in CSR format)"
+        )
+    if isinstance(x, (*TEXT, Mapping, Set)) or not _is_sized(x):
+        raise TypeError(f"{name}: expected {expected}, got {_came(x)}")
+    if hasattr(x, "__array__"):
+        try:
+            a = as_array(x, name, expected)
+        except ValueError:  # no array, since the rows differ in length
+            return _listed(x, f"{name}: expected {expected}, got")
+        if a.ndim == 0:
+            raise ValueError(f"{name}: expected {expected}, got shape ()")
+        return a
+    return _listed(x, f"{name}: expected {expected}, got")
+
+
+def _listed(x: Any, begin: str) -> list[Any]:
+    """List what an object of whatever class gives when iterated."""
+    try:
+        return list(x)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(f"{begin} {type(x).__name__} that cannot be iterated: {error}") from error
+
+
+def _row(x: Any, i: int, name: str, expected: str, sets: bool) -> object:
+    if isinstance(x, (list, tuple, range)) or type(x) is np.ndarray:
+        return x
+    if isinstance(x, (*TEXT, Mapping, np.generic)) or not _is_sized(x):
+        raise TypeError(f"{name}: expected {expected}, got {_came(x)} as row {i}")
+    if isinstance(x, Set) and not sets:
+        raise TypeError(f"{name}: expected {expected}, got {type(x).__name__} as row {i}")
+    if hasattr(x, "as_py"):  # a row of a column of Arrow, None where it is missing
+        x = x.values if x.is_valid else None
+        return _row(x, i, name, expected, sets)
+    members = ascending(x, f"{name}, row {i}", expected)
+    if members is not None:
+        return members
+    if isinstance(x, Sequence) or hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
+        return x
+    return _listed(x, f"{name}: expected {expected}, got in row {i}")
+
+
+def _arrow_lists(x: Any, name: str, expected: str) -> "tuple[Any, I64] | None":
+    """Take a column of lists of Arrow apart without a loop over its rows."""
+    if not hasattr(x, "combine_chunks") and not hasattr(x, "value_lengths"):
+        return None
+    if hasattr(x, "combine_chunks"):
+        x = x.combine_chunks()
+    if not hasattr(x, "value_lengths"):
+        return None
+    if x.null_count:
+        row = int(np.flatnonzero(np.asarray(x.is_null()))[0])
+        raise ValueError(f"{name}: expected {expected}, got a missing row as row {row}")
+    offsets = np.zeros(len(x) + 1, np.int64)
+    np.cumsum(np.asarray(x.value_lengths(), np.int64), out=offsets[1:])
+    return x.flatten(), offsets

@@ -1,0 +1,84 @@
+"""Clusters, offline: what is nearest to the centre of a user's cluster."""
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.arrays import _validation
+from vecrecall.arrays._results import SearchResult
+from vecrecall.channels._cluster_lists import ClusterLists
+from vecrecall.channels._protocol import Index, checked, search
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.cluster._user_groups import UserGroups
+
+
+class ClusterCandidates:
+    """The items nearest to each cluster's centre, found once and read by the cluster's users.
+
+    Parameters
+    ----------
+    index : FlatIndex, WrappedIndex or Index
+        The items. It is searched here and not kept.
+    centers : UserGroups or array_like of float, shape (n_clusters, d)
+        Clusters are numbered by row; those of `UserGroups` have their labels.
+    n_candidates : int
+        The length of each cluster's list. What users may have seen comes on top of what they
+        shall get.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    The lists of several clusters are joined, an item with its largest score. What a user has seen
+    is left out, and later entries move up, as far as the lists go. To bring lists up to date, make
+    the channel anew.
+
+    In the news recommender that this library follows a job matched the centres with the candidate
+    articles on a schedule; a user read the list of the nearest centre, or of several.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> index = vr.FlatIndex(np.array([[3, 0], [0, 2], [2, 1]], np.float32))
+    >>> channel = vr.channels.ClusterCandidates(index, np.eye(2))
+    >>> batch = vr.RequestBatch(clusters=[[0], [0, 1], [-1]], seen=[[0], [], []])
+    >>> channel.recall(batch, 2).ids.tolist()
+    [[2, 1], [0, 1], [-1, -1]]
+    """
+
+    def __init__(
+        self, index: Index, centers: UserGroups | npt.ArrayLike, *, n_candidates: int = 1000
+    ) -> None:
+        searched = checked(index)
+        most = _validation.positive_int(n_candidates, "n_candidates")
+        if isinstance(centers, UserGroups):
+            labels = centers.labels_in_use.astype(np.int64)
+            queries = centers.centers[labels]
+        else:
+            queries = _validation.vectors(centers, "centers")
+            labels = np.arange(len(queries))
+        self._lists = ClusterLists(labels, search(searched, queries, most, None))
+
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
+        """Look up the lists of each user's clusters.
+
+        Parameters
+        ----------
+        batch : RequestBatch
+            With ``clusters``, -1 for none; perhaps ``seen``.
+        k : int
+
+        Returns
+        -------
+        SearchResult
+            An empty list for a user in no cluster.
+
+        Raises
+        ------
+        ValueError
+            If the batch has no clusters, or one that has no centre.
+        """
+        rows = self._lists.rows(batch, self)
+        return self._lists.joined(rows, _validation.list_length(k, len(batch)), batch.seen)

@@ -1,0 +1,230 @@
+"""Item to item: what is similar to the articles that a user has clicked."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.adapters._wrapped_index import WrappedIndex
+from vecrecall.arrays import _validation
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged_ops import beside, head, offsets_of, row_of_each, take_rows
+from vecrecall.arrays._results import SearchResult
+from vecrecall.channels._protocol import Index, checked, search
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.fusion._candidate_lists import Keys, join_searched
+from vecrecall.fusion._merge import HOW
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._neighbors import NeighborTable
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+
+class _Source(Protocol):
+    """Where the lists of similar items come from."""
+
+    def _join(
+        self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
+    ) -> SearchResult:
+        """Join the weighted lists of each user's items, without the excluded."""
+
+
+class ItemToItem:
+    """The lists of similar items of the articles that a user clicked last, joined by item.
+
+    Parameters
+    ----------
+    source : NeighborTable or LiveNeighbors
+        Lists computed before (for all items, reweighted, the cheapest to serve), or found by a
+        search at each request (always as fresh as the index).
+    history_length : int
+        Start from so many of the user's latest articles. Those that the source does not know
+        have no list.
+    decay : float, in (0, 1]
+        The article at place ``p`` of the history, 0 the latest, weighs
+        ``history_weight * decay**p``.
+    how : {"sum", "max"}
+        An item's score: the sum, or the largest, of weight times score over the lists that hold
+        it. Products are rounded to float32, sums accumulated in float64.
+    exclude_history : bool
+        Leave out every article of the user's history, also those beyond `history_length`. With
+        False an article may be recommended again, from the list of another one, if it is not in
+        ``batch.seen``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    Neither ``batch.seen`` nor the history shortens a list while the source has other items.
+
+    In the news recommender that this library follows every family of item vectors (of clicks, of
+    tags, of titles) makes one such channel.
+
+    Examples
+    --------
+    >>> import vecrecall as vr
+    >>> table = vr.NeighborTable([1, 2], [[2, 5, 6], [5, 7]], [[0.75, 0.5, 0.5], [0.5, 0.25]])
+    >>> channel = vr.channels.ItemToItem(table, decay=0.5)
+    >>> r = channel.recall(vr.RequestBatch(history=[[1, 2]], seen=[[6]]), 3)
+    >>> r.ids.tolist(), r.scores.tolist()
+    ([[5, 7, -1]], [[0.75, 0.125, -inf]])
+    """
+
+    def __init__(
+        self,
+        source: "NeighborTable | LiveNeighbors",
+        *,
+        history_length: int = 10,
+        decay: float = 1.0,
+        how: Literal["sum", "max"] = "sum",
+        exclude_history: bool = True,
+    ) -> None:
+        if not isinstance(source, (NeighborTable, LiveNeighbors)):
+            raise TypeError(
+                f"source: expected a NeighborTable or LiveNeighbors, got {type(source).__name__}"
+            )
+        self._source: _Source = source
+        self._most = _validation.positive_int(history_length, "history_length")
+        self._decay = _validation.real(decay, "decay")
+        if not 0 < self._decay <= 1:
+            raise ValueError(f"decay: expected a number over 0 and at most 1, got {decay}")
+        _validation.choice(how, "how", HOW)
+        self._how = how
+        self._exclude_history = _validation.flag(exclude_history, "exclude_history")
+
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
+        """Join the lists of each user's latest articles.
+
+        Parameters
+        ----------
+        batch : RequestBatch
+            With ``history``, perhaps ``history_weights`` and ``seen``.
+        k : int
+
+        Returns
+        -------
+        SearchResult
+
+        Raises
+        ------
+        ValueError
+            If the batch has no history.
+        """
+        history = batch.need("history", self)
+        k = _validation.list_length(k, len(history))
+        places, offsets = head(history, self._most)
+        latest = Ragged._of(history.values[places], offsets)
+        ages = places - np.repeat(history.offsets[:-1], latest.lengths)
+        weights: F64 = self._decay ** ages.astype(np.float64)
+        if batch.history_weights is not None:
+            weights *= batch.history_weights.values[places]
+        return self._source._join(latest, weights, k, self._how, self._excluded(batch, history))
+
+    def _excluded(self, batch: RequestBatch, history: Ragged) -> Ragged | None:
+        if not self._exclude_history:
+            return batch.seen
+        return history if batch.seen is None else beside(batch.seen, history)
+
+
+class LiveNeighbors:
+    """Similar items found by a search with the articles' own vectors.
+
+    Parameters
+    ----------
+    index : FlatIndex, WrappedIndex or Index
+        The items to find.
+    n_neighbors : int
+        The length of each article's list, before the lists are joined.
+    min_score : float, optional
+        Keep items with ``score >= min_score``, for example 0.6 under cosine.
+    vectors : array_like of float, shape (n, d), optional
+        The articles' vectors; default those of the index, which must then be a `FlatIndex`, or
+        wrapped with vectors.
+    ids : array_like of int, shape (n,), optional
+        The ids of `vectors`; default ``arange(n)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    An article is never in its own list. One that is unknown, or whose vector is zero, has none.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> index = vr.FlatIndex(np.array([[1, 0], [2, 1], [0, 1]], np.float32), metric="cosine")
+    >>> channel = vr.channels.ItemToItem(vr.channels.LiveNeighbors(index, min_score=0.6))
+    >>> channel.recall(vr.RequestBatch(history=[[0], [7]]), 2).ids.tolist()
+    [[1, -1], [-1, -1]]
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        n_neighbors: int = 100,
+        min_score: float | None = None,
+        vectors: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+    ) -> None:
+        self._index = checked(index)
+        self._depth = _validation.positive_int(n_neighbors, "n_neighbors")
+        self._min_score = None if min_score is None else _validation.real(min_score, "min_score")
+        self._vectors: _Vectors = _IndexVectors(index) if vectors is None else _Table(vectors, ids)
+
+    def _join(
+        self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
+    ) -> SearchResult:
+        """Join the lists of each user's items."""
+        known, vectors = self._vectors.of(items.values)
+        users = row_of_each(items)[known]
+        own = Ragged._of(items.values[known], np.arange(known.size + 1))
+        barred = own if exclude is None else beside(own, take_rows(exclude, users))
+        found = search(self._index, vectors, self._depth, barred)
+        offsets = offsets_of(np.bincount(users, minlength=len(items)))
+        return join_searched(found, weights[known], offsets, k, how, self._min_score)
+
+
+class _Vectors(Protocol):
+    """Vectors by id."""
+
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        """Find the places of known ids, and their vectors."""
+
+
+class _IndexVectors:
+    """The vectors of an index."""
+
+    def __init__(self, index: Index) -> None:
+        exact = index.exact if isinstance(index, WrappedIndex) else index
+        if not isinstance(exact, FlatIndex):
+            raise TypeError(
+                "vectors: expected the articles' vectors beside an index that does not hold them, "
+                "got none"
+            )
+        self._index = exact
+
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        return self._index._now().known_vectors(ids)
+
+
+class _Table:
+    """Vectors beside an index."""
+
+    def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
+        self._table = _validation.vectors(vectors, "vectors")
+        n = len(self._table)
+        self._keys = Keys(np.arange(n) if ids is None else _validation.ids(ids, "ids", n), "ids")
+
+    def of(self, ids: I64) -> tuple[I64, F32]:
+        rows = self._keys.find(ids)
+        known = np.flatnonzero(rows >= 0)
+        return known, self._table[rows[known]]

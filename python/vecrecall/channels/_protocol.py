@@ -1,0 +1,45 @@
+"""What channels ask of an index, and the search that all of them do."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays._lists import spread
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged_ops import take_rows
+from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._validation import type_name
+
+
+class Index(Protocol):
+    """An index that a channel can search: a `FlatIndex`, or anything that looks like one."""
+
+    def search(
+        self,
+        queries: npt.NDArray[np.float32],
+        k: int,
+        *,
+        exclude: Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any] | None = None,
+    ) -> SearchResult:
+        """Find the `k` best items of every query, without those in `exclude`."""
+
+
+def checked(index: Index) -> Index:
+    """Refuse now what could not be searched later."""
+    if isinstance(index, type) or not callable(getattr(index, "search", None)):
+        raise TypeError(f"index: expected an index with a search method, got {type_name(index)}")
+    return index
+
+
+def search(
+    index: Index, queries: npt.NDArray[np.float32], k: int, exclude: Ragged | None
+) -> SearchResult:
+    """Search; a query of zeros says nothing about its user, so its list is empty."""
+    if _core.first_zero_row(queries) < 0:
+        return index.search(queries, k, exclude=exclude)
+    rows = np.flatnonzero(_core.zero_rows(queries) == 0)
+    exclude = None if exclude is None else take_rows(exclude, rows)
+    return spread(index.search(queries[rows], k, exclude=exclude), rows, len(queries))

@@ -1,0 +1,273 @@
+"""Many channels, one list a user."""
+
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays import _validation
+from vecrecall.arrays._lists import empty_lists
+from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.fusion._caps import Caps
+from vecrecall.fusion._merge import core_caps, core_policy, merge, merge_prepared
+from vecrecall.fusion._policies import RRF, Policy
+
+_ON_ERROR = {"raise": False, "skip": True}
+
+
+class Channel(Protocol):
+    """One way to recall."""
+
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
+        """Give each user of the batch a ranked list of at most `k` items."""
+
+
+class ChannelWarning(RuntimeWarning):
+    """A channel has failed and was left out."""
+
+
+class RecallStats(NamedTuple):
+    """What each channel of a recall did, by its name.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        How long the channel took.
+    counts : dict of str to ndarray of int32, shape (nq,)
+        How many items it gave each user.
+    errors : dict of str to Exception
+        What it raised; only channels that were left out.
+    merge_seconds : float
+        How long the merge took.
+    """
+
+    seconds: dict[str, float]
+    counts: dict[str, npt.NDArray[np.int32]]
+    errors: dict[str, Exception]
+    merge_seconds: float
+
+
+class Recaller:
+    """Ask channels for one batch of users and merge what they give.
+
+    Parameters
+    ----------
+    channels : mapping of str to Channel
+        At least one, at most 64. Their order is that of the merge, and of its bits.
+    policy : Policy
+        How to merge, from `vecrecall.policies`.
+    depth : int or mapping of str to int, optional
+        How many items to ask of each channel; default, also for a channel that a mapping leaves
+        out, the length of the merged list.
+    caps : Caps or sequence of Caps, optional
+        At most so many items of one group in a list.
+    on_error : {"raise", "skip"}
+        What to do when a channel raises, or gives what is no `SearchResult` with one row a user:
+        raise; or go on as if it had found nothing, warn with `ChannelWarning` and report it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    ``batch.seen`` goes into every channel's search and into the merge: a channel of one's own that
+    does not look at it may give shorter lists, but no seen item comes out.
+
+    Examples
+    --------
+    >>> import vecrecall as vr
+    >>> hot = vr.channels.Precomputed.for_all([1, 2, 3])
+    >>> mine = vr.channels.Precomputed([7], [[3, 4]])
+    >>> recaller = vr.Recaller({"mine": mine, "hot": hot}, vr.policies.RRF())
+    >>> m = recaller.recall(vr.RequestBatch(user_ids=[7], seen=[[1]]), 3)
+    >>> m.ids.tolist(), m.channels.tolist()
+    ([[3, 2, 4]], [[3, 2, 1]])
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        policy: Policy,
+        *,
+        depth: int | Mapping[str, int] | None = None,
+        caps: Caps | Sequence[Caps] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        self._channels = _channels(channels)
+        self._policy = core_policy(policy, list(self._channels))
+        self._depth = _depths(depth, self._channels)
+        self._caps = core_caps(caps)
+        self._skip = _validation.choice(on_error, "on_error", _ON_ERROR)
+
+    @overload
+    def recall(
+        self, batch: RequestBatch, k: int, *, stats: Literal[False] = ...
+    ) -> MergeResult: ...
+
+    @overload
+    def recall(
+        self, batch: RequestBatch, k: int, *, stats: Literal[True]
+    ) -> tuple[MergeResult, RecallStats]: ...
+
+    def recall(
+        self, batch: RequestBatch, k: int, *, stats: bool = False
+    ) -> MergeResult | tuple[MergeResult, RecallStats]:
+        """Recall for a batch of users.
+
+        Parameters
+        ----------
+        batch : RequestBatch
+        k : int
+            Length of the merged lists, >= 1.
+        stats : bool
+            Return `RecallStats` beside the result.
+
+        Returns
+        -------
+        MergeResult
+            With ``stats=True`` the pair ``(MergeResult, RecallStats)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, a channel's result is not (the message names the
+            channel), or whatever a channel raises (with a note that names it, from Python 3.11).
+        """
+        if not isinstance(batch, RequestBatch):
+            raise TypeError(f"batch: expected a RequestBatch, got {type(batch).__name__}")
+        rows, seen = batch._rows, batch.seen
+        k = _validation.list_length(k, rows, len(self._channels))
+        stats = stats is not False and _validation.flag(stats, "stats")
+        seconds: dict[str, float] = {}
+        errors: dict[str, Exception] = {}
+        found = self._ask(batch, k, seconds, errors)
+        # One call for all that follows: after a search code is cold, and takes five times as long.
+        start = time.perf_counter()
+        ready = _core.merge_found(
+            found,
+            SearchResult,
+            rows,
+            k,
+            self._policy,
+            None if seen is None else (seen.values, seen.offsets),
+            self._caps,
+        )
+        if ready is None:
+            self._check(found, rows, errors)
+            start = time.perf_counter()
+            merged = self._merge(found, batch, k, errors)
+        else:
+            merged = tuple.__new__(MergeResult, ready)
+        if not stats:
+            return merged
+        merge_seconds = time.perf_counter() - start
+        counts = {name: lists.counts for name, lists in found.items()}
+        return merged, RecallStats(seconds, counts, errors, merge_seconds)
+
+    def _ask(
+        self, batch: RequestBatch, k: int, seconds: dict[str, float], errors: dict[str, Exception]
+    ) -> dict[str, SearchResult]:
+        """Get what each channel gives, and how long it takes."""
+        found: dict[str, SearchResult] = {}
+        for name, channel in self._channels.items():
+            start = time.perf_counter()
+            try:
+                found[name] = channel.recall(batch, self._depth.get(name, k))
+            except Exception as error:
+                if not self._skip:
+                    _name_in_note(error, name)
+                    raise
+                found[name] = _left_out(name, error, len(batch), errors)
+            seconds[name] = time.perf_counter() - start
+        return found
+
+    def _check(
+        self, found: dict[str, SearchResult], rows: int, errors: dict[str, Exception]
+    ) -> None:
+        """Look at what each channel gave, and leave out what is not as it should be."""
+        for name, lists in found.items():
+            try:
+                _expect_lists(lists, name, rows)
+            except Exception as error:
+                if not self._skip:
+                    _name_in_note(error, name)
+                    raise
+                found[name] = _left_out(name, error, rows, errors)
+
+    def _merge(
+        self,
+        found: dict[str, SearchResult],
+        batch: RequestBatch,
+        k: int,
+        errors: dict[str, Exception],
+    ) -> MergeResult:
+        """Merge; where that fails, leave out channels whose lists cannot be merged."""
+        try:
+            return merge_prepared(found, k, self._policy, batch.seen, self._caps)
+        except (TypeError, ValueError):
+            if not self._skip:
+                raise
+            n = len(errors)
+            for name, lists in found.items():
+                try:
+                    merge({name: lists}, 1, RRF(), provenance=False)
+                except (TypeError, ValueError) as error:
+                    found[name] = _left_out(name, error, len(batch), errors)
+            if len(errors) == n:
+                raise
+        return merge_prepared(found, k, self._policy, batch.seen, self._caps)
+
+
+def _channels(channels: Mapping[str, Channel]) -> dict[str, Channel]:
+    _validation.channel_names(channels)
+    for name, channel in channels.items():
+        if not callable(getattr(channel, "recall", None)):
+            raise TypeError(
+                f"channels[{name!r}]: expected an object with a method recall(batch, k), "
+                f"got {type(channel).__name__}"
+            )
+    return dict(channels)
+
+
+def _depths(depth: object, channels: Mapping[str, Channel]) -> dict[str, int]:
+    if depth is None:
+        return {}
+    if not isinstance(depth, Mapping):
+        return dict.fromkeys(channels, _validation.positive_int(depth, "depth"))
+    for name in depth:
+        if name not in channels:
+            names = ", ".join(map(repr, channels))
+            raise ValueError(f"depth: expected names of channels ({names}), got {name!r}")
+    return {name: _validation.positive_int(d, f"depth[{name!r}]") for name, d in depth.items()}
+
+
+def _left_out(name: str, error: Exception, rows: int, errors: dict[str, Exception]) -> SearchResult:
+    """Warn of a channel's error, and give what stands for its lists."""
+    problem = f"channel {name!r} is left out: {type(error).__name__}: {error}"
+    warnings.warn(problem, ChannelWarning, stacklevel=4)
+    errors[name] = error
+    return empty_lists(rows, 1)
+
+
+def _expect_lists(found: object, name: str, rows: int) -> None:
+    if not isinstance(found, SearchResult):
+        raise TypeError(f"channel {name!r}: expected a SearchResult, got {type(found).__name__}")
+    ids, scores, counts = np.shape(found.ids), np.shape(found.scores), np.shape(found.counts)
+    if len(ids) != 2 or ids[0] != rows or scores != ids or counts != ids[:1]:
+        raise ValueError(
+            f"channel {name!r}: expected ids and scores of shape ({rows}, k) and counts of shape "
+            f"({rows},), got {ids}, {scores} and {counts}"
+        )
+
+
+def _name_in_note(error: Exception, name: str) -> None:
+    if sys.version_info >= (3, 11):
+        error.add_note(f"in channel {name!r}")

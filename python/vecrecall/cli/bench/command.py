@@ -1,0 +1,229 @@
+"""``vecrecall bench``: what somebody would gain, on vectors of their own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecrecall as vr
+from vecrecall.arrays import _validation
+from vecrecall.cli.bench import machine, vectors
+from vecrecall.cli.bench.peers import F32, FORCED, OURS, PEERS, Metric
+from vecrecall.cli.bench.progress import Progress
+from vecrecall.cli.bench.search import ITEMS, QUERIES, Regime, Searches, disagreements, truth_of
+from vecrecall.cli.bench.summary import SAMPLED, middle, show
+from vecrecall.cli.bench.turns import NOT_INSTALLED
+from vecrecall.storage._atomic import write_report
+
+Report = dict[str, Any]
+
+BATCHES = (1, 16, 256)
+SAMPLE = 512  # queries: a sample of those that there are, or of the vectors
+LISTS = 1 << 25  # ids in the lists of all queries
+SMALL = 100_000  # items: an index that is slow to build takes seconds then
+SHORT, PATIENT = 60.0, 3600.0  # seconds for an answer, without and with slow indexes
+COPIES = 2  # of the items in a peer's process while it builds
+ROOM = 0.7  # of the memory that is left: what may be taken
+
+KEYS = {
+    "data": "what was searched: vectors, items, dim, queries, queries_from, metric, k",
+    "checked": "queries, the first, whose lists were compared with NumPy's in float64",
+    "machine": "model, cpus, isa, threads, limits (billions a second: float32, int8, read)",
+    "versions": "of the packages that were measured",
+    "limit_s": "seconds that a peer had to build, and for an answer",
+    "repeats": "how many turns there were",
+    "together": "whether all peers were there at a time, so that they were timed in turn",
+    "peers.<name>.exact": "whether its lists are exact, near ties in float32 aside",
+    "peers.<name>.setting": "of an approximate search, its default here; null for others",
+    "peers.<name>.build_s": "seconds that building the index took",
+    "peers.<name>.megabytes": "by how much its process grew; null where the system does not say",
+    "peers.<name>.ms.<batch>[]": "milliseconds a query, of each turn",
+    "peers.<name>.times_ours.<batch>": "its median over ours",
+    "peers.<name>.recall": "share of the exact lists that it found, near ties counted as found",
+    "wrong[]": "exact peers, us among them, that gave other lists than the exact ones",
+    "not_installed[]": "peers whose package is missing",
+    "left_out[]": "peers that take long to build (--approximate)",
+    "failed.<name>": "why a peer has no times, or not all",
+}
+"""What is in the JSON: each key, and what it says."""
+
+
+class BenchError(Exception):
+    """The measurement cannot go on; the message is one line for the person who called it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes
+    ----------
+    vectors : Path
+        A ``.npy`` file of rows.
+    queries : Path, optional
+        Another, of which a sample is taken; default a sample of the rows.
+    k : int
+    metric : str
+    threads : int, optional
+        Default those of the library.
+    repeats : int
+    seed : int
+        Of the sample.
+    approximate : bool
+        Whether to build what takes long, too.
+    json : Path, optional
+        Where to write the report as JSON.
+    """
+
+    vectors: Path
+    queries: Path | None = None
+    k: int = 100
+    metric: Metric = "ip"
+    threads: int | None = None
+    repeats: int = 3
+    seed: int = 0
+    approximate: bool = False
+    json: Path | None = None
+
+
+def run(options: Options) -> Report:
+    """Measure the installed peers, and print a table.
+
+    Parameters
+    ----------
+    options : Options
+
+    Returns
+    -------
+    dict
+        With the keys of `KEYS`.
+
+    Raises
+    ------
+    BenchError
+        If an option, a file or an environment variable of the library cannot be used.
+    """
+    try:
+        vr.isa()  # which an environment variable may have set to what there is not
+        threads = _validation.threads(options.threads)
+        items, queries = _read(options)
+    except (ValueError, TypeError) as error:
+        raise BenchError(str(error)) from error
+    progress = Progress()
+    with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder:
+        try:
+            vectors.write(items, Path(folder) / ITEMS, options.metric)
+            vectors.write(queries, Path(folder) / QUERIES, options.metric)
+        except OSError as error:
+            raise BenchError(f"{folder}: {error.strerror}") from error
+        progress.step("measuring the limits of the machine")
+        report = _report(options, items, queries, machine.measure(threads))
+        _measure(report, Path(folder), progress)
+    print(show(report))
+    if options.json:
+        _write(options.json, report)
+    return report
+
+
+def _read(options: Options) -> tuple[F32, F32]:
+    items = vectors.read(options.vectors, "vectors", options.metric)
+    _validation.at_most(options.k, "k", 1, len(items))
+    queries = items
+    if options.queries:
+        queries = vectors.read(options.queries, "queries", options.metric, items.shape[1])
+    return items, vectors.sample(queries, min(SAMPLE, max(1, LISTS // options.k)), options.seed)
+
+
+def _report(options: Options, items: F32, queries: F32, measured: machine.Machine) -> Report:
+    names = [name for name in PEERS if name not in FORCED]
+    left_out = [] if options.approximate or len(items) <= SMALL else _slow(names)
+    chosen = [name for name in names if name not in left_out]
+    return {
+        "data": {
+            "vectors": str(options.vectors),
+            "items": len(items),
+            "dim": items.shape[1],
+            "queries": len(queries),
+            "queries_from": str(options.queries) if options.queries else SAMPLED,
+            "metric": options.metric,
+            "k": options.k,
+        },
+        "machine": measured.as_json(),
+        "versions": machine.versions(PEERS[name].package for name in chosen),
+        "checked": 0,
+        "repeats": options.repeats,
+        "together": _fits(items.nbytes, chosen),
+        "limit_s": PATIENT if options.approximate else SHORT,
+        "peers": dict.fromkeys(chosen),
+        "wrong": [],
+        "not_installed": [],
+        "left_out": left_out,
+        "failed": {},
+    }
+
+
+def _slow(names: Iterable[str]) -> list[str]:
+    return [name for name in names if PEERS[name].slow]
+
+
+def _fits(size: int, names: list[str]) -> bool:
+    """Tell whether all peers can hold their items at a time."""
+    left = machine.available()
+    there = sum(machine.version(PEERS[name].package) is not None for name in names)
+    return left is None or size * COPIES * there < ROOM * left
+
+
+def _measure(report: Report, folder: Path, progress: Progress) -> None:
+    """Time the peers, all in turn or, where memory would not do, one by one."""
+    names = list(report["peers"])
+    report["peers"] = {}
+    data, threads = report["data"], report["machine"]["threads"]
+    progress.step("scoring in float64, what all lists are judged by")
+    truth = truth_of(folder, data["k"], data["metric"])
+    report["checked"] = truth.count
+    for group in [names] if report["together"] else [[name] for name in names]:
+        searches = Searches(
+            group, folder, truth, threads, limit=report["limit_s"], progress=progress
+        )
+        with searches.turns:
+            for name, built in searches.built().items():
+                report["peers"][name] = {
+                    "exact": PEERS[name].exact, "setting": next(iter(PEERS[name].settings), None),
+                    "build_s": built["seconds"][0], "megabytes": built["megabytes"],
+                    "ms": {}, "times_ours": {}, "recall": None,
+                }  # fmt: skip
+            for batch in sorted({min(batch, data["queries"]) for batch in BATCHES}):
+                _add(report, batch, searches.measure(Regime(batch, data["k"]), report["repeats"]))
+            _note_absent(report, searches.turns.absent)
+
+
+def _add(report: Report, batch: int, found: dict[str, dict[str, Any]]) -> None:
+    report["wrong"] += [f"batch {batch}: {problem}" for problem in disagreements(found)]
+    for entry in found.values():
+        peer = report["peers"][entry["peer"]]
+        peer["ms"][str(batch)] = [seconds / batch * 1e3 for seconds in entry["seconds"]]
+        peer["recall"] = entry["recall"]  # the last, of the largest batch, has the most queries
+        ours = report["peers"].get(OURS, {"ms": {}})["ms"].get(str(batch))
+        if ours:
+            peer["times_ours"][str(batch)] = middle(peer, batch) / float(np.median(ours))
+
+
+def _note_absent(report: Report, absent: dict[str, str]) -> None:
+    for name, reason in absent.items():
+        if reason == NOT_INSTALLED:
+            report["not_installed"].append(name)
+        else:
+            report["failed"][name] = reason
+
+
+def _write(path: Path, report: Report) -> None:
+    try:
+        write_report(path, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from error

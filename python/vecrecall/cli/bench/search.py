@@ -1,0 +1,286 @@
+"""Times the search peers over one set of items, at any batch, k and setting."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.cli.bench.machine import resident
+from vecrecall.cli.bench.peers import F32, PEERS, Metric, Ready
+from vecrecall.cli.bench.progress import Progress
+from vecrecall.cli.bench.truth import Truth, inexact
+from vecrecall.cli.bench.turns import LIMIT, Turns
+
+ITEMS, QUERIES = "items.npy", "queries.npy"
+SLOW = 2.0  # seconds: a call that takes so long is timed without a call before
+ENOUGH = 0.1  # seconds a timing, or
+MOST = 64  # calls
+
+
+class Built(NamedTuple):
+    """What a peer's index took.
+
+    Attributes
+    ----------
+    seconds : float
+    bytes : int, optional
+        By how much its process grew.
+    """
+
+    seconds: float
+    bytes: int | None
+
+
+class Task(NamedTuple):
+    """What a process has to time.
+
+    Attributes
+    ----------
+    batch, k : int
+    setting : int, optional
+        Of the peer's knob.
+    """
+
+    batch: int
+    k: int
+    setting: int | None = None
+
+
+class Regime(NamedTuple):
+    """A size of a call.
+
+    Attributes
+    ----------
+    batch, k : int
+    """
+
+    batch: int
+    k: int
+
+
+def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
+    """Find the exact lists of the queries in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `ITEMS` and `QUERIES` are.
+    k : int
+    metric : str
+
+    Returns
+    -------
+    Truth
+    """
+    return Truth(np.load(folder / ITEMS, mmap_mode="r"), np.load(folder / QUERIES), k, metric)
+
+
+def work(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
+    """Build, then time one task whenever asked.
+
+    Parameters
+    ----------
+    name : str
+        In `PEERS`.
+    folder : Path
+        Where `ITEMS` and `QUERIES` are.
+    metric : str
+    threads : int
+    pipe : Connection
+    """
+    importlib.import_module(PEERS[name].module)  # its own memory is not the index'
+    queries = np.load(folder / QUERIES)
+    before = resident()
+    items = np.load(folder / ITEMS)
+    start = time.perf_counter()
+    ready = PEERS[name].build(items, metric, threads)
+    seconds = time.perf_counter() - start
+    del items
+    after = resident()
+    pipe.send(Built(seconds, None if before is None or after is None else after - before))
+    while task := pipe.recv():
+        pipe.send(timed(ready, queries, task))
+
+
+def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
+    """Time a few calls, one batch of queries after the other.
+
+    Parameters
+    ----------
+    ready : Ready
+    queries : ndarray of float32, shape (nq, d)
+    task : Task
+
+    Returns
+    -------
+    seconds : float
+        The median of the calls.
+    ids : ndarray of int64, shape (m, k)
+        What was found for the first `m` queries.
+
+    Raises
+    ------
+    ValueError
+        If a call gives no list of `k` ids for each query.
+    """
+    if task.setting is not None:
+        ready.set(task.setting)
+    batches = max(1, len(queries) // task.batch)
+    found: list[npt.NDArray[np.int64]] = []
+
+    def call(place: int) -> float:
+        first = place % batches * task.batch
+        rows = np.ascontiguousarray(queries[first : first + task.batch])
+        start = time.perf_counter()
+        ids = ready.search(rows, task.k)
+        seconds = time.perf_counter() - start
+        if np.shape(ids) != (len(rows), task.k):
+            raise ValueError(f"expected ids of shape {len(rows), task.k}, got {np.shape(ids)}")
+        if place < batches:
+            found.append(np.asarray(ids).astype(np.int64))
+        return seconds
+
+    times = [call(0)]  # caches are cold: this one counts only where another would take too long
+    if times[0] < SLOW:
+        times = []
+        while sum(times) < ENOUGH and len(times) < MOST:
+            times.append(call(len(times) + 1))
+    return float(np.median(times)), np.concatenate(found)
+
+
+class Searches:
+    """The processes of the peers over the items and queries in a folder.
+
+    Parameters
+    ----------
+    names : sequence of str
+        In `PEERS`.
+    folder : Path
+    truth : Truth
+        What the lists are judged by, of the largest k that will be asked for.
+    threads : int
+    limit : float, default: 600
+        Seconds that a peer has to build, and for a timing.
+    progress : Progress, optional
+
+    Attributes
+    ----------
+    turns : Turns
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        folder: Path,
+        truth: Truth,
+        threads: int,
+        *,
+        limit: float = LIMIT,
+        progress: Progress | None = None,
+    ) -> None:
+        self._truth = truth
+        self.turns = Turns(
+            work,
+            {name: PEERS[name].package for name in names},
+            (folder, truth.metric, threads),
+            threads=threads,
+            environment={name: PEERS[name].environment for name in names},
+            limit=limit,
+            progress=progress,
+        )
+
+    def built(self) -> dict[str, dict[str, Any]]:
+        """Tell what building took.
+
+        Returns
+        -------
+        dict
+            By peer: `seconds`, and `megabytes` by which its process grew.
+        """
+        return {
+            name: {
+                "seconds": [built.seconds],
+                "megabytes": None if built.bytes is None else built.bytes / 1e6,
+            }
+            for name, built in self.turns.ready.items()
+        }
+
+    def measure(
+        self, regime: Regime, repeats: int, *, settings: bool = False, long: float = SLOW
+    ) -> dict[str, dict[str, Any]]:
+        """Time all peers in turn.
+
+        Parameters
+        ----------
+        regime : Regime
+        repeats : int
+        settings : bool, default: False
+            Whether to try all settings of the peers that have any, or the default only.
+        long : float, default: 2
+            What takes longer, in seconds, is timed once only.
+
+        Returns
+        -------
+        dict
+            By label, which is the peer's name and its setting, if it has any: `peer`, `setting`,
+            `exact`, `seconds` a call in each turn, and `recall`.
+        """
+        tasks = {
+            label(name, setting): (name, Task(*regime, setting))
+            for name in self.turns.pipes
+            for setting in (PEERS[name].settings[: None if settings else 1] or (None,))
+        }
+        title = f"batch {regime.batch}, k {regime.k}"
+        self.turns.run(tasks, repeats, long=long, title=title)
+        return {
+            entry: self._entry(*tasks[entry], times, regime.k)
+            for entry, times in self.turns.times.items()
+        }
+
+    def _entry(self, name: str, task: Task, times: list[float], k: int) -> dict[str, Any]:
+        found = self.turns.answers[label(name, task.setting)]
+        return {
+            "peer": name,
+            "setting": task.setting,
+            "exact": PEERS[name].exact,
+            "seconds": times,
+            "recall": self._truth.recall(found, k),
+        }
+
+
+def label(name: str, setting: int | None) -> str:
+    """Name a peer at a setting.
+
+    Parameters
+    ----------
+    name : str
+    setting : int, optional
+
+    Returns
+    -------
+    str
+    """
+    return name if setting is None else f"{name}, {PEERS[name].knob} {setting}"
+
+
+def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the exact peers, us among them, whose lists are not exact, near ties aside.
+
+    Parameters
+    ----------
+    found : dict
+        As `Searches.measure` gives it.
+
+    Returns
+    -------
+    list of str
+        A sentence each.
+    """
+    return inexact({peer: values["recall"] for peer, values in found.items() if values["exact"]})

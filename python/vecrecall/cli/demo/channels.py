@@ -1,0 +1,156 @@
+"""The ways to recall: the channels of `vecrecall.channels`, over what `embeddings` has trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import vecrecall as vr
+from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
+from vecrecall.channels._recaller import Channel
+from vecrecall.cli.demo import groups
+from vecrecall.cli.demo.data import Dataset
+from vecrecall.cli.demo.embeddings import (
+    FIRST_TAGS,
+    ITEM2VEC,
+    PROFILE_ITEMS,
+    SVD_HISTORY,
+    SVD_SIZE,
+    USER_DECAY,
+    FloatArray,
+    Trained,
+    Vectors,
+)
+
+# All chosen on the validation split; the hit rates at 50 in comments are of that.
+BASELINE = "popularity"
+
+NEIGHBORS = 300
+"""Similar items of each item in the i2i table of item2vec: 0.66; 0.65 with 100 or 1000."""
+
+TAG_NEIGHBORS = 100
+"""The same for tag2vec: 0.46; 0.43 with 300, whose ends are hot items of other tags."""
+
+I2I_HISTORY = 20
+"""i2i starts from so many of a user's last items."""
+
+I2I_DECAY = 0.85
+"""In i2i a list weighs this much less than that of the next newer item."""
+
+HEAT_POWER = 0.5
+"""Cosines in the i2i table of item2vec are multiplied by this power of the similar item's heat, the
+logarithm of its users from 0 to 1: 0.68, without it 0.66."""
+
+HEAT_WEIGHT = 1.0
+"""What heat adds to a cosine of tags, which alone cannot tell apart the many items of the same
+tags: user2vec 0.45, without it 0.07."""
+
+GROUP_ITEMS = 10
+"""So many items, the latest of one tag, make a vector of crosstag."""
+
+ABOUT = {
+    "i2i-item2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of item2vec (items of "
+    f"{ITEM2VEC.min_count} users or more) times the root of their heat, the logarithm of their "
+    "users; lists summed, newer ones weigh more",
+    "u2i-svd": f"{SVD_SIZE} factors of the matrix of users and items, no order in it but that the "
+    f"user's vector is that of the last {SVD_HISTORY} items; inner product",
+    "u2i-item2vec": "neighbours of the sum of the user's item2vec vectors, "
+    f"each {USER_DECAY} times the weight of the next newer one",
+    "crosstag": f"the last {PROFILE_ITEMS} items by their first tag (genre): of each the last "
+    f"{GROUP_ITEMS} make one item2vec vector and one search; an item's best score counts",
+    "cluster-bnb": "the items nearest to the centre of the user's group, found once a group; "
+    "groups by k-means of bnb vectors (tags, item2vec and genres side by side), as many as the "
+    "elbow says",
+    "cluster-tag2vec": "the same by tag2vec alone",
+    "feed-bnb": "real time: what the group clicked before the user's held-out items, old clicks "
+    "counting less; of the same groups as cluster-bnb",
+    "feed-tag2vec": "the same, of the groups of cluster-tag2vec",
+    "feed-rules": f"the same, of users who share their up to {groups.RULE_DEPTH} most frequent "
+    f"genres, fewer where not {groups.RULE_SIZE} users do",
+    "profile-bnb": "crosstag for the pooled profiles of the user's bnb group",
+    "i2i-tag2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of the sums of their "
+    f"first {FIRST_TAGS} tags, plus heat; lists summed, newer ones weigh more",
+    "user2vec": f"the tags of the last {PROFILE_ITEMS} items, against the sums of items' first "
+    f"{FIRST_TAGS} tags; heat breaks the many ties",
+    BASELINE: "the baseline: the items of most users",
+}
+"""What each channel does, in the order of merging: the strongest first."""
+
+
+def build(
+    dataset: Dataset,
+    trained: Trained,
+    grouped: groups.Groups | None,
+    tags: vr.RequestBatch,
+) -> dict[str, Channel]:
+    """Make the channels that the data allow.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    trained : Trained
+    grouped : Groups, optional
+    tags : RequestBatch
+        All users, for the profiles of groups.
+
+    Returns
+    -------
+    dict of str to Channel
+        In the order of `ABOUT`.
+    """
+    found: dict[str, Channel] = {BASELINE: _popularity(dataset)}
+    if trained.svd is not None:
+        found["u2i-svd"] = UserToItem(vr.FlatIndex(trained.svd.items), vector="svd")
+    if trained.item2vec is not None:
+        found.update(_item2vec(dataset, trained.item2vec, any(dataset.tags)))
+    if trained.tag2vec is not None:
+        found.update(_tag2vec(dataset, trained.tag2vec))
+    crosstag = found.get("crosstag")
+    if grouped is not None and isinstance(crosstag, CrossTag):
+        heat = _heat(dataset)
+        heats = {"tag2vec": HEAT_WEIGHT * heat, "bnb": groups.BNB_HEAT * heat}
+        found.update(groups.channels(dataset, grouped, heats, crosstag, tags))
+    return {name: found[name] for name in ABOUT if name in found}
+
+
+def _popularity(dataset: Dataset) -> Channel:
+    counts = dataset.item_counts
+    return Precomputed.for_all(np.arange(counts.size), counts)
+
+
+def item2vec_index(vectors: Vectors) -> vr.FlatIndex:
+    """Index item2vec; items too rare to train are zero: no cosine, so left out."""
+    return vr.FlatIndex(vectors.items, metric="cosine", invalid="empty")
+
+
+def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
+    """Make the channel of a table of item2vec's neighbours."""
+    hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
+    return ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY)
+
+
+def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
+    index = item2vec_index(vectors)
+    found: dict[str, Channel] = {
+        "i2i-item2vec": i2i_item2vec(dataset, vr.NeighborTable.build(index, NEIGHBORS)),
+        "u2i-item2vec": UserToItem(index, vector="item2vec"),
+    }
+    if crosstag:
+        # What stands for a user's tags are the items themselves, in categories by their first tag.
+        found["crosstag"] = CrossTag(index, vectors.items, tags_per_group=GROUP_ITEMS)
+    return found
+
+
+def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
+    heat = HEAT_WEIGHT * _heat(dataset)
+    index = vr.FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="empty")
+    table = vr.NeighborTable.build(index, TAG_NEIGHBORS)
+    return {
+        "i2i-tag2vec": ItemToItem(table, history_length=I2I_HISTORY, decay=I2I_DECAY),
+        "user2vec": UserToItem(index, vector="tag2vec"),
+    }
+
+
+def _heat(dataset: Dataset) -> FloatArray:
+    """Give each item the logarithm of its users, scaled to at most 1."""
+    heat = np.log1p(dataset.item_counts)
+    return np.asarray(heat / heat.max(), np.float32)

@@ -1,0 +1,245 @@
+"""Measures what channels and merges find, and how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall as vr
+from vecrecall.cli.demo.data import IntArray
+from vecrecall.cli.demo.embeddings import FloatArray
+
+Accuracy = dict[str, dict[str, float]]
+Stopwatch = Callable[[vr.RequestBatch], dict[str, float]]
+"""Serves a batch and gives the seconds of each part."""
+
+CUTOFFS = (50, 100)
+
+DEFINITIONS = {
+    "hit_rate": "hit rate at k: the share of users with at least one held-out item among the "
+    "first k of their list",
+    "recall": "recall at k: the share of a user's held-out items that are among the first k of "
+    "the list, averaged over users",
+}
+
+BATCH = 256
+"""Users of one call, where calls are batched."""
+
+SINGLE_CALLS = 200
+"""Users that are also timed one at a time."""
+
+
+class Recalls(Protocol):
+    """A channel, or a `Recaller`."""
+
+    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult | vr.MergeResult:
+        """Give each user of the batch a ranked list."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists of some users from one channel or merge.
+
+    Attributes
+    ----------
+    ids : ndarray, shape (n_users, k)
+        Items, -1 after the list's end.
+    scores : ndarray, shape (n_users, k)
+    ranks : ndarray, shape (n_users, k, n_channels), optional
+        Of a merge: the item's rank in each channel, 0 where it is absent.
+    """
+
+    ids: IntArray
+    scores: FloatArray
+    ranks: npt.NDArray[np.int32] | None
+
+
+def recall_all(
+    recaller: Recalls, batches: Sequence[vr.RequestBatch], k: int, advance: Callable[[int], None]
+) -> Lists:
+    """Recall for many users.
+
+    Parameters
+    ----------
+    recaller : Recalls
+    batches : sequence of RequestBatch
+    k : int
+    advance : callable
+        Called after each batch with its number of users.
+
+    Returns
+    -------
+    Lists
+    """
+    parts = []
+    for batch in batches:
+        parts.append(recaller.recall(batch, k))
+        advance(len(batch))
+    ranks = [part.ranks for part in parts if isinstance(part, vr.MergeResult)]
+    known = [part for part in ranks if part is not None]
+    return Lists(
+        ids=np.concatenate([part.ids for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        ranks=np.concatenate(known) if known else None,
+    )
+
+
+def held_by(ids: IntArray, others: Sequence[IntArray]) -> npt.NDArray[np.bool_]:
+    """Tell which items of each user's list are among others.
+
+    Parameters
+    ----------
+    ids : ndarray, shape (n_users, k)
+        -1 is none.
+    others : sequence of ndarray
+        For each user some items; -1 is none.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_users, k)
+    """
+    flat = np.concatenate(others)
+    users = np.repeat(np.arange(len(others)), [items.size for items in others])
+    width = 1 + max(ids.max(initial=-1), flat.max(initial=-1))
+    wanted = (users * width + flat)[flat >= 0]
+    keys = np.arange(len(ids))[:, None] * width + ids
+    return (ids >= 0) & np.isin(keys, wanted)
+
+
+def accuracy(ids: IntArray, held_out: Sequence[IntArray]) -> Accuracy:
+    """Compute hit rate and recall at each of `CUTOFFS`.
+
+    Parameters
+    ----------
+    ids : ndarray, shape (n_users, k)
+        Ranked lists, padded with -1.
+    held_out : sequence of ndarray
+        For each user the items to find, at least one; -1 can never be found.
+
+    Returns
+    -------
+    dict
+        ``hit_rate`` and ``recall``, each by cutoff.
+    """
+    sizes = np.array([items.size for items in held_out])
+    found = held_by(ids, held_out).cumsum(axis=1)[:, np.array(CUTOFFS) - 1]
+    names = [str(k) for k in CUTOFFS]
+    hit_rate = (found > 0).mean(axis=0).tolist()
+    recall = (found / sizes[:, None]).mean(axis=0).tolist()
+    return {
+        "hit_rate": dict(zip(names, hit_rate, strict=True)),
+        "recall": dict(zip(names, recall, strict=True)),
+    }
+
+
+def stopwatch(name: str, recaller: Recalls, k: int) -> Stopwatch:
+    """Time a channel's recall.
+
+    Parameters
+    ----------
+    name : str
+    recaller : Recalls
+    k : int
+
+    Returns
+    -------
+    Stopwatch
+    """
+
+    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+        begin = perf_counter()
+        recaller.recall(batch, k)
+        return {name: perf_counter() - begin}
+
+    return seconds
+
+
+def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -> Stopwatch:
+    """Time a recall by all channels, and the merge apart.
+
+    Parameters
+    ----------
+    name, merging : str
+        What the whole and the merge are called.
+    recaller : Recaller
+    k : int
+
+    Returns
+    -------
+    Stopwatch
+    """
+
+    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+        begin = perf_counter()
+        _, stats = recaller.recall(batch, k, stats=True)
+        return {name: perf_counter() - begin, merging: stats.merge_seconds}
+
+    return seconds
+
+
+def latency(
+    seconds: Stopwatch,
+    batches: Sequence[vr.RequestBatch],
+    singles: Sequence[vr.RequestBatch],
+    advance: Callable[[int], None],
+) -> dict[str, dict[str, float]]:
+    """Time calls of many users, and of one.
+
+    Parameters
+    ----------
+    seconds : Stopwatch
+    batches : sequence of RequestBatch
+        Of many users.
+    singles : sequence of RequestBatch
+        Of one user each.
+    advance : callable
+        Called after each of the single calls.
+
+    Returns
+    -------
+    dict
+        For each part milliseconds a user: ``batched``, ``single_mean``, ``single_p50``,
+        ``single_p95``.
+    """
+    seconds(batches[0])  # may start threads
+    many = [seconds(batch) for batch in batches]
+    one = []
+    for batch in singles:
+        one.append(seconds(batch))
+        advance(1)
+    users = sum(map(len, batches))
+    return {
+        part: {
+            "batched": 1000 * sum(found[part] for found in many) / users,
+            **_summary([1000 * found[part] for found in one]),
+        }
+        for part in many[0]
+    }
+
+
+def _summary(milliseconds: list[float]) -> dict[str, float]:
+    return {
+        "single_mean": float(np.mean(milliseconds)),
+        "single_p50": float(np.percentile(milliseconds, 50)),
+        "single_p95": float(np.percentile(milliseconds, 95)),
+    }
+
+
+def sample(users: IntArray) -> IntArray:
+    """Choose the users that are timed one at a time, evenly among all.
+
+    Parameters
+    ----------
+    users : ndarray
+
+    Returns
+    -------
+    ndarray
+    """
+    n = min(SINGLE_CALLS, users.size)
+    return users[np.arange(n) * users.size // n]

@@ -1,0 +1,103 @@
+"""What users bring to the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import vecrecall as vr
+from vecrecall.cli.demo.data import Dataset, IntArray
+from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Trained
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Every user's part of a request.
+
+    Attributes
+    ----------
+    history : sequence of ndarray
+        The items of the training part, newest first.
+    latest, genres : sequence of ndarray
+        For crosstag: the last items, and the numbers of their first tags, -1 for none.
+    weights : sequence of ndarray
+        Of the latest, falling with age.
+    vectors : dict of str to ndarray, shape (n_users, d)
+    """
+
+    history: Sequence[IntArray]
+    latest: Sequence[IntArray]
+    genres: Sequence[IntArray]
+    weights: Sequence[FloatArray]
+    vectors: dict[str, FloatArray]
+
+    @property
+    def tags(self) -> vr.RequestBatch:
+        """What crosstag asks about all users."""
+        return vr.RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
+
+    def batch(self, users: IntArray) -> vr.RequestBatch:
+        """Make the request of some users.
+
+        Parameters
+        ----------
+        users : ndarray
+
+        Returns
+        -------
+        RequestBatch
+        """
+        history = vr.Ragged.from_lists([self.history[user] for user in users])
+        return vr.RequestBatch(
+            user_ids=users,
+            history=history,
+            tags=[self.latest[user] for user in users],
+            tag_weights=[self.weights[user] for user in users],
+            tag_groups=[self.genres[user] for user in users],
+            vectors={name: vectors[users] for name, vectors in self.vectors.items()},
+            seen=history,
+        )
+
+    def batches(self, users: IntArray, size: int) -> list[vr.RequestBatch]:
+        """Make requests of so many users each.
+
+        Parameters
+        ----------
+        users : ndarray
+        size : int
+
+        Returns
+        -------
+        list of RequestBatch
+        """
+        return [self.batch(users[start : start + size]) for start in range(0, users.size, size)]
+
+
+def build(dataset: Dataset, trained: Trained) -> Profiles:
+    """Make the profiles of all users from their training part.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    trained : Trained
+
+    Returns
+    -------
+    Profiles
+    """
+    history = [items[::-1] for items in dataset.histories]
+    latest = [items[:PROFILE_ITEMS] for items in history]
+    numbers: dict[str, int] = {}
+    genre = np.array(
+        [numbers.setdefault(tags[0], len(numbers)) if tags else -1 for tags in dataset.tags]
+    )
+    families = {"item2vec": trained.item2vec, "tag2vec": trained.tag2vec, "svd": trained.svd}
+    return Profiles(
+        history=history,
+        latest=latest,
+        genres=[genre[items] for items in latest],
+        weights=[(USER_DECAY ** np.arange(items.size)).astype(np.float32) for items in latest],
+        vectors={name: found.users for name, found in families.items() if found is not None},
+    )

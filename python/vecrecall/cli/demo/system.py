@@ -1,0 +1,99 @@
+"""A split made ready for recall: its channels, and what its users bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import vecrecall as vr
+from vecrecall.channels._recaller import Channel
+from vecrecall.cli.demo import channels, embeddings, groups, profiles
+from vecrecall.cli.demo.data import Dataset, IntArray
+from vecrecall.cli.demo.display import Steps
+from vecrecall.cli.demo.embeddings import Train, Trained, Vectors
+from vecrecall.cli.demo.evaluation import BATCH, sample
+from vecrecall.cli.demo.profiles import Profiles
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything that answers requests for one split.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    trained : Trained
+    channels : dict of str to Channel
+    profiles : Profiles
+    groups : Groups, optional
+    """
+
+    dataset: Dataset
+    trained: Trained
+    channels: dict[str, Channel]
+    profiles: Profiles
+    groups: groups.Groups | None
+
+    @property
+    def live(self) -> dict[str, Channel]:
+        """The channels as they would serve: the feeds themselves, not what they gave before."""
+        return {
+            name: channel.live if isinstance(channel, groups.Replayed) else channel
+            for name, channel in self.channels.items()
+        }
+
+    @property
+    def batches(self) -> list[vr.RequestBatch]:
+        """The evaluated users' requests."""
+        return self.profiles.batches(self.dataset.evaluated, BATCH)
+
+    @property
+    def singles(self) -> list[vr.RequestBatch]:
+        """Requests of one user each, of those who are timed."""
+        return self.profiles.batches(sample(self.dataset.evaluated), 1)
+
+    @property
+    def held_out(self) -> list[IntArray]:
+        """The items to find, for each evaluated user."""
+        return [self.dataset.held_out[user] for user in self.dataset.evaluated]
+
+
+def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
+    """Train what the data allow, and make channels and profiles.
+
+    Parameters
+    ----------
+    splits : list of Dataset
+    seed : int
+    steps : Steps
+
+    Returns
+    -------
+    list of System
+        One a split.
+    """
+    items, tags = (
+        _train(name, train, epochs, splits, seed, steps)
+        for name, train, epochs in (
+            ("item2vec", embeddings.item2vec, embeddings.ITEM2VEC.epochs),
+            ("tag2vec", embeddings.tag2vec, embeddings.TAG2VEC.epochs),
+        )
+    )
+    systems = []
+    with steps.step("factors, groups, lists", len(splits)) as advance:
+        for split, item2vec, tag2vec in zip(splits, items, tags, strict=True):
+            trained = Trained(item2vec, tag2vec, embeddings.svd(split, seed))
+            known = profiles.build(split, trained)
+            grouped = None
+            if item2vec is not None and tag2vec is not None:
+                grouped = groups.build(split, item2vec, tag2vec, seed)
+            made = channels.build(split, trained, grouped, known.tags)
+            systems.append(System(split, trained, made, known, grouped))
+            advance(1)
+    return systems
+
+
+def _train(
+    name: str, train: Train, epochs: int, splits: list[Dataset], seed: int, steps: Steps
+) -> list[Vectors | None]:
+    with steps.step(f"train {name}", epochs * len(splits)) as advance:
+        return embeddings.train_splits(train, splits, seed, lambda: advance(1))

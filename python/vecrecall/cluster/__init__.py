@@ -1,0 +1,1 @@
+"""Centroid assignment, k-means, and groups of users."""

@@ -1,0 +1,435 @@
+"""k-means with exact assignments, by scikit-learn's names."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays import _validation
+from vecrecall.arrays._ragged_ops import blocks
+from vecrecall.cluster._assign import all_scores
+from vecrecall.cluster._draws import Draws
+from vecrecall.cluster._lloyd import METRICS, Batches, Run
+from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError, known_to_sklearn
+
+F32 = npt.NDArray[np.float32]
+Metric = Literal["l2", "cosine"]
+Init = Literal["k-means++", "random"] | npt.ArrayLike
+
+
+class KMeans:
+    """Clusters around means, by Lloyd's iterations or by mini-batches, with exact assignments.
+
+    Parameters
+    ----------
+    n_clusters : int
+        At most the number of points (of those that are not zero under cosine).
+    metric : {"l2", "cosine"}
+        ``"cosine"`` is spherical k-means: points count as divided by their length and centres
+        have length one; zero points have label -1 and take no part.
+    init : {"k-means++", "random"} or array_like of float, shape (n_clusters, d)
+        The first centres: points drawn by their squared distances (under cosine by 1 - cosine)
+        from those drawn before, points drawn uniformly, or given ones. k-means++ keeps the
+        better of two draws, the one that leaves the smaller inertia, and draws from a uniform
+        sample of ``max(50 * n_clusters, 20_000)`` points where there are more. From 129 clusters
+        on, it draws in rounds: by the same distances, but which of two draws is better is told
+        from the drawn points nearest to each point.
+    max_iter : int
+        Rounds at most: of assignment and update, or with `batch_size` passes over the points.
+    batch_size : int, optional
+        Update the centres after each batch of so many points, in an order drawn for each pass;
+        a centre is the mean of all points that it was ever given. None: only after all points.
+    reassignment_ratio : float
+        A mini-batch moves clusters to points of its own, drawn at random, that had fewer points
+        than this part of the largest; 0: never. As in scikit-learn's `MiniBatchKMeans`.
+    tol : float
+        Stop when the squared movements of the centres in a round add up to no more than this
+        part of the features' mean variance.
+    seed : int
+        Of all draws, >= 0.
+    callback : callable, optional
+        Called with the number of the round, from 1, and the inertia that was found in it, which
+        is of the centres before their update.
+    threads : int, optional
+        Default `get_num_threads`. Results do not depend on it.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of float32, shape (n_clusters, d)
+    labels_ : ndarray of int32, shape (n,)
+        The points' clusters, by the final centres.
+    inertia_ : float
+        Sum of squared distances from the centres, or of 1 - cosine, times `sample_weight`; of the
+        final centres.
+    n_iter_ : int
+        Rounds; of `partial_fit` the batches.
+    n_features_in_ : int
+
+    Notes
+    -----
+    One seed gives the same bits on every instruction set and number of threads: draws come from
+    the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty cluster
+    takes the point farthest from its centre, the lowest row of equals; in mini-batches it waits
+    for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
+
+    Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
+    zero: scale such data first.
+
+    Lloyd (1982); k-means++: Arthur and Vassilvitskii (2007); spherical: Dhillon and Modha (2001);
+    mini-batches: Sculley (2010). It works in scikit-learn's pipelines, searches and `clone`, and
+    does not import it.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> points = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    >>> model = vr.KMeans(2, seed=1).fit(points)
+    >>> sorted(model.cluster_centers_.tolist()), model.inertia_
+    ([[0.0, 0.5], [9.0, 8.5]], 1.0)
+    """
+
+    _estimator_type: ClassVar[str] = "clusterer"  # what scikit-learn before 1.6 looks at
+
+    _held: npt.NDArray[np.int32] | None = None  # see `LloydOptions` in the core
+    _batches: Batches | None
+    _draws: Draws
+    _masses: npt.NDArray[np.float64]  # of the clusters of `labels_`
+    cluster_centers_: F32
+    labels_: npt.NDArray[np.int32]
+    inertia_: float
+    n_iter_: int
+    n_features_in_: int
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        metric: Metric = "l2",
+        init: Init = "k-means++",
+        max_iter: int = 25,
+        batch_size: int | None = None,
+        reassignment_ratio: float = 0.01,
+        tol: float = 1e-4,
+        seed: int = 0,
+        callback: Callable[[int, float], object] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.metric = metric
+        self.init = init
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.reassignment_ratio = reassignment_ratio
+        self.tol = tol
+        self.seed = seed
+        self.callback = callback
+        self.threads = threads
+
+    def fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> "KMeans":
+        """Find the centres of points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+            At least `n_clusters` points.
+        y : object
+            Not looked at.
+        sample_weight : array_like of float, shape (n,), optional
+            How much each point counts, finite and >= 0: one of weight 2 like two points, one of
+            weight 0 gets a label and has no influence. Default 1.
+
+        Returns
+        -------
+        KMeans
+            This model.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, `X` or `sample_weight` is not as described.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If fewer than `n_clusters` points differ.
+        """
+        run = Run(self, X, sample_weight)
+        run.need(run.k)
+        draws = Draws(self.seed)
+        centers = run.first_centers(self.init, draws)
+        if self.batch_size is None:
+            batches = None
+            centers, rounds = run.lloyd(centers)
+        else:
+            size = _validation.positive_int(self.batch_size, "batch_size")
+            batches = Batches(centers)
+            centers, rounds = run.mini_batches(batches, size, draws)
+        self._keep(run, batches, draws, centers, rounds)
+        self._warn_of_few(run)
+        return self
+
+    def partial_fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> "KMeans":
+        """Update the centres by one batch of points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (b, d)
+            The first batch also gives the first centres and must hold `n_clusters` points. After
+            `fit` with all points at once, each centre counts as the mean of its cluster.
+        y : object
+            Not looked at.
+        sample_weight : array_like of float, shape (b,), optional
+            As `fit` takes it.
+
+        Returns
+        -------
+        KMeans
+            This model; `labels_` and `inertia_` are of the batch, by the new centres.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, `X` or `sample_weight` is not as described.
+        """
+        fitted = self._is_fitted()
+        run = Run(self, X, sample_weight, self.n_features_in_ if fitted else None)
+        draws = deepcopy(self._draws) if fitted else Draws(self.seed)
+        batches = self._batches_so_far(run) if fitted else self._first_batch(run, draws)
+        inertia = run.add_batch(batches, draws)
+        self._keep(run, batches, draws, batches.centers, self.n_iter_ + 1 if fitted else 1)
+        if run.callback is not None:
+            run.callback(self.n_iter_, inertia)
+        return self
+
+    def _first_batch(self, run: Run, draws: Draws) -> Batches:
+        run.need(run.k)
+        return Batches(run.first_centers(self.init, draws))
+
+    def _batches_so_far(self, run: Run) -> Batches:
+        centers = self.cluster_centers_
+        if len(centers) != run.k:
+            raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
+        if self._batches is not None:
+            return copy(self._batches)  # an interrupted batch leaves them as they are
+        return Batches(centers, self._masses)
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Find the nearest centre of each point.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            Labels; -1 for a zero point under cosine.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` is not as described.
+        """
+        points = self._points(X)
+        labels, _ = _core.assign(points, self.cluster_centers_, 1, *self._how())
+        return labels[:, 0]
+
+    def fit_predict(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.int32]:
+        """Fit, and return `labels_`."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Measure the distance of each point from every centre.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_clusters)
+            Euclidean distances; under cosine 1 - cosine, which is 1 for a zero point.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` is not as described.
+        """
+        points = self._points(X)
+        centers = self.cluster_centers_
+        distances = np.empty((len(points), len(centers)), np.float32)
+        for block in blocks(len(points), len(centers)):
+            scores = all_scores(points[block], centers, *self._how())
+            with _core.FpEnvironment():
+                if self.metric == "l2":
+                    np.sqrt(0 - scores, out=distances[block])
+                else:
+                    scores[np.isneginf(scores)] = 0  # zero points
+                    np.maximum(1 - scores, 0, out=distances[block])
+        return distances
+
+    def fit_transform(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Fit, and return the distances of `transform`."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    def score(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Judge the centres by other points.
+
+        Parameters
+        ----------
+        X : array_like of float, shape (n, d)
+        y : object
+            Not looked at.
+        sample_weight : array_like of float, shape (n,), optional
+            As `fit` takes it.
+
+        Returns
+        -------
+        float
+            Minus the inertia of `X`: larger is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        TypeError, ValueError
+            If `X` or `sample_weight` is not as described.
+        """
+        points = self._points(X)
+        weights = _validation.sample_weight(sample_weight, "sample_weight", len(points))
+        if weights is not None:
+            points, weights = points[weights > 0], weights[weights > 0]
+        return -_core.Lloyd(points, *self._how(), weights).assign(self.cluster_centers_)[2]
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return {p.name: p.default for p in parameters}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Makes no difference: no parameter is a model.
+
+        Returns
+        -------
+        dict
+        """
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> "KMeans":
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : object
+            As the constructor takes them.
+
+        Returns
+        -------
+        KMeans
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter; then none is set.
+        """
+        known = self._defaults()
+        for name in params:
+            if name not in known:
+                raise ValueError(f"params: expected names among {', '.join(known)}, got {name!r}")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    @classmethod
+    def _check_names(cls, given: Mapping[str, object], taken: tuple[str, ...]) -> None:
+        """Refuse what is no parameter, or one that a caller sets itself."""
+        left = [name for name in cls._defaults() if name not in taken]
+        for name in given:
+            if name not in left:
+                raise TypeError(f"{name}: expected a parameter among {', '.join(left)}, got {name}")
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={value!r}"
+            for (name, value), default in zip(
+                self.get_params().items(), self._defaults().values(), strict=True
+            )
+            if not (value is default or (np.ndim(value) == 0 and value == default))
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Describe the model to scikit-learn 1.6 and later, which alone calls this."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=self._estimator_type,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float32"]),
+        )
+
+    def _is_fitted(self) -> bool:
+        return hasattr(self, "cluster_centers_")
+
+    def _how(self) -> tuple[_core.Metric, int]:
+        return _validation.choice(self.metric, "metric", METRICS), _validation.threads(self.threads)
+
+    def _points(self, x: npt.ArrayLike) -> F32:
+        if not self._is_fitted():
+            raise known_to_sklearn(NotFittedError)(
+                f"{type(self).__name__}: expected a fitted model, got one without `fit`"
+            )
+        return _validation.vectors(x, "X", self.n_features_in_)
+
+    def _keep(
+        self, run: Run, batches: Batches | None, draws: Draws, centers: F32, rounds: int
+    ) -> None:
+        labels, inertia = run.final(centers)
+        fitted = {
+            "_batches": batches,
+            "_draws": draws,
+            "_masses": run.masses(labels),
+            "cluster_centers_": centers,
+            "labels_": labels,
+            "inertia_": inertia,
+            "n_iter_": rounds,
+            "n_features_in_": run.points.shape[1],
+        }
+        vars(self).update(fitted)  # at once: no signal comes in between
+
+    def _warn_of_few(self, run: Run) -> None:
+        """Warn as scikit-learn does, but not of clusters that are empty for other reasons."""
+        found = np.unique(self.labels_[self.labels_ >= 0]).size
+        if found == run.k or self._held is not None or run.n_different() >= run.k:
+            return
+        warnings.warn(
+            f"Number of distinct clusters ({found}) found smaller than n_clusters ({run.k}). "
+            "Possibly due to duplicate points in X.",
+            known_to_sklearn(ConvergenceWarning),
+            stacklevel=3,
+        )

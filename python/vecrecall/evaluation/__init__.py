@@ -1,0 +1,1 @@
+"""How much is found, and the cheapest setting that finds enough."""

@@ -1,0 +1,1 @@
+"""Clicks as they come, counted in clusters."""

@@ -1,0 +1,1 @@
+"""Lists of several channels or shards into one."""

@@ -1,0 +1,168 @@
+"""Ranked lists found by a key, and several of them joined into one."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays._lists import empty_lists
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged_ops import beside, offsets_of, segments
+from vecrecall.arrays._results import SearchResult
+from vecrecall.fusion._merge import HOW
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+How = Literal["max", "sum"]
+
+
+class Keys:
+    """From unique keys to their places, -1 for others."""
+
+    def __init__(self, keys: I64, name: str) -> None:
+        ascending = bool((keys[1:] > keys[:-1]).all())
+        self._places = None if ascending else np.argsort(keys, kind="stable")
+        self._sorted = keys if self._places is None else keys[self._places]
+        twice = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
+        if twice.size:
+            raise ValueError(f"{name}: expected each once, got {self._sorted[twice[0]]} twice")
+
+    def find(self, keys: I64) -> I64:
+        """Find the places of keys."""
+        if not self._sorted.size:
+            return np.full(keys.shape, -1, np.int64)
+        at = np.minimum(self._sorted.searchsorted(keys), self._sorted.size - 1)
+        places = at if self._places is None else self._places[at]
+        return np.where(self._sorted[at] == keys, places, -1)
+
+
+class KeyedLists:
+    """One ranked list a key.
+
+    Parameters
+    ----------
+    keys : ndarray of int64, shape (n,)
+        Unique; `name` is what messages call them.
+    ids : Ragged of int64, n rows
+    scores : ndarray of float32
+        One score for each of the ids; not NaN.
+    """
+
+    def __init__(self, keys: I64, name: str, ids: Ragged, scores: F32) -> None:
+        self._keys = Keys(keys, name)
+        self._ids = ids
+        self._scores = scores
+
+    def find(self, keys: I64) -> I64:
+        """Find the rows of keys, -1 for unknown ones."""
+        return self._keys.find(keys)
+
+    def joined(
+        self,
+        rows: Ragged,
+        k: int,
+        how: str,
+        exclude: Ragged | None,
+        *,
+        weights: F64 | None = None,
+        most: int | None = None,
+    ) -> SearchResult:
+        """Join the lists of several rows for each user.
+
+        Parameters
+        ----------
+        rows : Ragged of int64
+            For each user the rows to join; -1 is none.
+        k : int
+            Length of the joined lists.
+        how : {"max", "sum"}
+        exclude : Ragged of int64, optional
+            For each user the ids to leave out, which does not shorten the list.
+        weights : ndarray of float64, optional
+            What the scores of each of the rows are multiplied by.
+        most : int, optional
+            Read only so many entries of each list.
+
+        Returns
+        -------
+        SearchResult
+        """
+        starts = self._ids.offsets[rows.values]  # of -1: the end, where an empty list can start
+        ends = self._ids.offsets[rows.values + (rows.values >= 0)]
+        lengths = ends - starts
+        if most is not None:
+            lengths = np.minimum(lengths, most)
+        offsets = offsets_of(lengths)
+        places = segments(starts, offsets)
+        scores = self._scores[places]
+        if weights is not None:
+            scores = weighed(scores, np.repeat(weights, lengths))
+        return _join(self._ids.values[places], scores, offsets[rows.offsets], k, how, exclude)
+
+    def best(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
+        """Join as `joined` does, an item with its largest score, reading no more than can count."""
+        most = k if seen is None else k + int(seen.lengths.max(initial=0))
+        return self.joined(rows, k, "max", seen, most=most)
+
+
+def join_searched(
+    found: SearchResult, weights: F64, offsets: I64, k: int, how: str, min_score: float | None
+) -> SearchResult:
+    """Join the rows of a search, each multiplied by its weight; `offsets` are of users."""
+    valid = found.ids >= 0
+    if min_score is not None:
+        valid &= found.scores.astype(np.float64) >= min_score
+    ids = np.where(valid, found.ids, -1)
+    scores = weighed(np.where(valid, found.scores, 0), weights[:, None])
+    return SearchResult(*_merge(ids, scores, found.counts, offsets, k, how)[:3])
+
+
+def weighed(scores: F32, weights: F64) -> F32:
+    """Multiply in float64 and round; what a weight of 0 multiplies is 0, also an infinity."""
+    products = np.zeros(scores.shape)
+    np.multiply(scores, weights, out=products, where=weights != 0)
+    with np.errstate(over="ignore"):
+        return products.astype(np.float32)
+
+
+def _join(
+    ids: I64, scores: F32, offsets: I64, k: int, how: str, exclude: Ragged | None
+) -> SearchResult:
+    """Join flat entries, a user's ``offsets[u]`` to ``offsets[u + 1] - 1``, without the excluded.
+
+    Excluded ids go in as the user's first entries with an infinite score: they come out on top,
+    recognised by the entry that won, and the `k` best others follow.
+    """
+    if exclude is None:
+        return SearchResult(*_merge_flat(ids, scores, offsets, k, how)[:3])
+    barred = Ragged._of(np.full(exclude.values.size, np.inf, np.float32), exclude.offsets)
+    all_scores = beside(barred, Ragged._of(scores, offsets)).values
+    entries = beside(exclude, Ragged._of(ids, offsets))
+    width = k + int(exclude.lengths.max(initial=0))
+    found = _merge_flat(entries.values, all_scores, entries.offsets, width, how)
+    first_own = entries.offsets[:-1] + exclude.lengths
+    return _packed(found[0], found[1], found[4] >= first_own[:, None], k)
+
+
+def _packed(ids: I64, scores: F32, keep: npt.NDArray[np.bool_], k: int) -> SearchResult:
+    """Move what is kept to the front."""
+    counts = np.minimum(keep.sum(axis=1, dtype=np.int32), k)
+    keep &= keep.cumsum(axis=1) <= k
+    out = np.arange(k) < counts[:, None]
+    result = empty_lists(len(ids), k)._replace(counts=counts)
+    result.ids[out], result.scores[out] = ids[keep], scores[keep]
+    return result
+
+
+def _merge_flat(ids: I64, scores: F32, offsets: I64, k: int, how: str) -> Any:
+    """Merge entries as so many lists of one."""
+    return _merge(ids[:, None], scores[:, None], np.ones(ids.size, np.int32), offsets, k, how)
+
+
+def _merge(
+    ids: I64, scores: F32, counts: npt.NDArray[np.int32], offsets: I64, k: int, how: str
+) -> tuple[I64, F32, npt.NDArray[np.int32], npt.NDArray[np.int32], I64]:
+    lists = (ids, scores, counts)
+    return _core.merge_groups(lists, offsets, k, HOW[how], _core.num_threads())

@@ -1,0 +1,1 @@
+"""Exact search: indexes, masks, tables of neighbors."""

@@ -1,0 +1,833 @@
+"""Exact nearest items by inner product, cosine or squared Euclidean distance."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from copy import copy as copy_of
+from pathlib import Path
+from typing import Literal, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall import _core
+from vecrecall.arrays import _validation
+from vecrecall.arrays._lists import spread
+from vecrecall.arrays._ragged import Ragged, RaggedLike
+from vecrecall.arrays._ragged_ops import offsets_of, take_rows
+from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats
+from vecrecall.search._masks import Mask, allowed, mask
+from vecrecall.search._neighbors import Neighbors, Progress, self_join
+from vecrecall.storage import _array_folder
+
+Metric = Literal["ip", "cosine", "l2"]
+Invalid = Literal["raise", "empty"]
+Missing = Literal["raise", "ignore"]
+Ids = npt.ArrayLike | AbstractSet[int]
+Allow = Mask | Sequence[Mask] | Ids
+
+METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
+INVALID = {"raise": False, "empty": True}
+_MISSING = {"raise": False, "ignore": True}
+_KIND = "FlatIndex"
+# What may be in a saved one; the C++ loader (`cpp/src/files`) has the same list.
+_PARTS = frozenset(
+    ("rows", "centre", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
+)
+
+
+class FlatIndex:
+    """An exact index: every search looks at every item, and proves what it leaves out.
+
+    A scan in reduced precision bounds every score; only items that the bound cannot exclude are
+    scored in float64. The answer is the exact one, with the same bits on every instruction set,
+    thread count and batch.
+
+    `add`, `update`, `remove` and `compact` change the index while other threads search: each read
+    sees the items of one moment and waits for no update, updates wait for each other. Results
+    are those of an index that was built with the same items. A process may be forked meanwhile: an
+    update under way is then not in the child.
+
+    Parameters
+    ----------
+    vectors : array_like of real numbers, shape (n, d)
+        The items. float32 C-contiguous arrays are used as they are, others are converted once:
+        integers, booleans and wider floats are rounded to float32, narrower ones (bfloat16, too)
+        widened. Tensors in the memory of this machine and columns of data frames are arrays here.
+    ids : array_like of int, shape (n,), optional
+        Unique ids >= 0; default ``arange(n)``.
+    metric : {"ip", "cosine", "l2"}
+        Inner product, cosine, or minus the squared Euclidean distance. Larger is better.
+    bias : array_like of float, shape (n,), optional
+        Added to each item's score in float64, before the one rounding to float32.
+    copy : bool
+        False borrows `vectors` where it needs no conversion; it must then not change. They stay
+        borrowed through updates, until a quarter of all rows is gone, as many items as the index
+        was built with are new, or `compact` is called: then what is left is copied. With True rows
+        whose lengths differ much are kept by length, which makes searches several times faster;
+        results and `ids` do not show it.
+    invalid : {"raise", "empty"}
+        What to do with items that have NaN or infinity (in the row or the bias), or that are zero
+        under cosine: raise, or leave them out and list their ids in `skipped`.
+    threads : int, optional
+        Threads for the build; default `get_num_threads`.
+
+    Attributes
+    ----------
+    skipped : ndarray of int64
+        Ids of the items that were left out when the index was built.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; the message names it and the first offending row.
+
+    Notes
+    -----
+    The scan is an upper-bound filter in the tradition of the VA-file (Weber, Schek and Blott,
+    1998) and FEXIPRO (Li, Chan, Yiu and Mamoulis, 2017), with bounds derived for floating point.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> index = vr.FlatIndex(np.array([[1, 0], [0, 1], [1, 1]], np.float32), ids=[10, 20, 30])
+    >>> r = index.search(np.array([[2, 1]], np.float32), k=2)
+    >>> r.ids.tolist(), r.scores.tolist(), r.counts.tolist()
+    ([[30, 10]], [[3.0, 2.0]], [2])
+    """
+
+    def __init__(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        *,
+        metric: Metric = "ip",
+        bias: npt.ArrayLike | None = None,
+        copy: bool = True,
+        invalid: Invalid = "raise",
+        threads: int | None = None,
+    ) -> None:
+        code = _validation.choice(metric, "metric", METRICS)
+        leave_out = _validation.choice(invalid, "invalid", INVALID)
+        copy = _validation.flag(copy, "copy")
+        n_threads = _validation.threads(threads)
+        rows = _validation.matrix(vectors, "vectors")
+        numbers = None if ids is None else _validation.ids(ids, "ids", len(rows))
+        extra = None if bias is None else _validation.float_vector(bias, "bias", len(rows))
+        self._metric: Metric = metric
+        self.skipped: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        usable = _usable(rows, extra, metric, leave_out)
+        if usable is not None:
+            numbers = np.arange(len(rows)) if numbers is None else numbers
+            _core.check_ids(numbers)  # of all items, also those that are left out
+            self.skipped = numbers[~usable]
+            rows, numbers = rows[usable], numbers[usable]
+            extra = None if extra is None else extra[usable]
+        self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
+        self._held: _core.Snapshot | None = None  # of a frozen copy
+
+    @overload
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = ...,
+        allow: Allow | None = ...,
+        min_score: float | None = ...,
+        invalid: Invalid = ...,
+        stats: Literal[False] = ...,
+        threads: int | None = ...,
+    ) -> SearchResult: ...
+
+    @overload
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = ...,
+        allow: Allow | None = ...,
+        min_score: float | None = ...,
+        invalid: Invalid = ...,
+        stats: Literal[True],
+        threads: int | None = ...,
+    ) -> tuple[SearchResult, SearchStats]: ...
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = None,
+        allow: Allow | None = None,
+        min_score: float | None = None,
+        invalid: Invalid = "raise",
+        stats: bool = False,
+        threads: int | None = None,
+    ) -> SearchResult | tuple[SearchResult, SearchStats]:
+        """Find the `k` best items of every query.
+
+        Parameters
+        ----------
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
+            A zero query under cosine has no direction: its list is empty.
+        k : int
+            List length, >= 1; it may exceed the number of items.
+        exclude : ragged of int, nq rows, optional
+            Ids that a query must not get (already seen, the item itself). Unknown ids are ignored.
+            The lists stay full. Rows may be sets.
+        allow : array_like or set of int, Mask or sequence of nq Masks, optional
+            The only ids that may be returned. Unknown ids are ignored.
+        min_score : float, optional
+            Keep items with ``score >= min_score``, the float32 score compared as float64.
+        invalid : {"raise", "empty"}
+            What to do with a query that has NaN or infinity: raise, or give it an empty list.
+        stats : bool
+            Return `SearchStats` beside the result.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Returns
+        -------
+        SearchResult
+            Score descending, then id ascending; padded with id -1 and score -inf. With
+            ``stats=True`` the pair ``(SearchResult, SearchStats)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.search(np.array([[3, 2, 1]], np.float32), 2, exclude=[[0]]).ids.tolist()
+        [[1, 2]]
+        """
+        q = _validation.query_matrix(queries, "queries", self.dim)
+        k = _validation.list_length(k, len(q))
+        leave_empty = _validation.choice(invalid, "invalid", INVALID)
+        stats = _validation.flag(stats, "stats")
+        n_threads = _validation.threads(threads)
+        floor = -np.inf if min_score is None else _validation.real(min_score, "min_score")
+        seen = None if exclude is None else _validation.ragged(exclude, "exclude", len(q))
+        bits = None if allow is None else allowed(self, allow, len(q))
+        valid = valid_queries(q, leave_empty)
+        if valid is not None:
+            q, seen, bits = _only(valid, q, seen, bits)
+        pair = None if seen is None else (seen.values, seen.offsets)
+        ids, scores, counts, numbers = self._now().search(q, k, pair, bits, floor, n_threads)
+        result = SearchResult(ids, scores, counts)
+        if valid is not None:
+            result = spread(result, valid, len(valid))
+        return (result, SearchStats(*numbers)) if stats else result
+
+    def search_above(
+        self,
+        queries: npt.ArrayLike,
+        min_score: float | npt.ArrayLike,
+        *,
+        limit: int | None = None,
+        exclude: RaggedLike | None = None,
+        allow: Allow | None = None,
+        invalid: Invalid = "raise",
+        threads: int | None = None,
+    ) -> AboveResult:
+        """Find all items that reach a score, for every query (a range search).
+
+        Parameters
+        ----------
+        queries : array_like of float, shape (nq, d)
+            A zero query under cosine has no direction: its list is empty.
+        min_score : float or array_like of float, shape (nq,)
+            Find items with ``score >= min_score``, the float32 score compared as float64; one for
+            all queries, or one a query. -inf finds every item. Under l2 scores are negative: items
+            within the distance ``r`` have scores ``>= -(r * r)``.
+        limit : int, optional
+            The most items that a query may get, >= 1: its best. Default: no limit.
+        exclude, allow, invalid, threads
+            As of `search`.
+
+        Returns
+        -------
+        AboveResult
+            ``(ids, scores)``, each `Ragged` with one row a query: score descending, then id
+            ascending, with the same bits as `search`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Beside the result, memory is in use for the longest list and for some millions of entries
+        at most, whatever the numbers of queries and items. Where that many lie above the score,
+        some queries are searched twice.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.array([[0], [1], [3], [9]], np.float32), metric="l2")
+        >>> found = index.search_above(np.array([[2], [20]], np.float32), -4.0)
+        >>> [row.tolist() for row in found.ids], [row.tolist() for row in found.scores]
+        ([[1, 2, 0], []], [[-1.0, -1.0, -4.0], []])
+        """
+        q = _validation.matrix(queries, "queries", self.dim)
+        nq = len(q)
+        floors = _floors(min_score, nq)
+        most = _validation.LARGEST_ID
+        if limit is not None:
+            most = min(_validation.positive_int(limit, "limit"), most)
+        leave_empty = _validation.choice(invalid, "invalid", INVALID)
+        n_threads = _validation.threads(threads)
+        seen = None if exclude is None else _validation.ragged(exclude, "exclude", nq)
+        bits = None if allow is None else allowed(self, allow, nq)
+        valid = valid_queries(q, leave_empty)
+        if valid is not None:
+            floors = floors[valid]
+            q, seen, bits = _only(valid, q, seen, bits)
+        pair = None if seen is None else (seen.values, seen.offsets)
+        ids, scores, offsets = self._now().search_above(q, floors, most, pair, bits, n_threads)
+        if valid is not None:
+            lengths = np.zeros(nq, np.int64)
+            lengths[valid] = np.diff(offsets)
+            offsets = offsets_of(lengths)
+        offsets.flags.writeable = False
+        return AboveResult(Ragged._of(ids, offsets), Ragged._of(scores, offsets))
+
+    def score(
+        self, queries: npt.ArrayLike, candidates: RaggedLike, *, threads: int | None = None
+    ) -> Ragged:
+        """Score given items for every query, with the same bits as `search`.
+
+        Parameters
+        ----------
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
+        candidates : ragged of int, nq rows
+            Item ids.
+        threads : int, optional
+
+        Returns
+        -------
+        Ragged of float32
+            One score a candidate; -inf for an unknown id, and for a zero query under cosine.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.score(np.array([[3, 2, 1]], np.float32), [[2, 9]])[0].tolist()
+        [1.0, -inf]
+        """
+        q = _validation.queries(queries, "queries", self.dim)
+        wanted = _validation.ragged(candidates, "candidates", len(q))
+        scores = self._now().score(q, wanted.values, wanted.offsets, _validation.threads(threads))
+        return Ragged(scores, wanted.offsets)
+
+    def neighbors(
+        self,
+        k: int,
+        *,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> Neighbors:
+        """Find the `k` nearest others of every item.
+
+        Parameters
+        ----------
+        k : int
+            Longest list, >= 1.
+        min_score : float, optional
+            Keep items with ``score >= min_score``, for example 0.6 under cosine.
+        progress : callable, optional
+            Called as ``progress(done, total)`` with numbers of items after every block of them.
+            What it raises ends the work.
+        path : str or Path, optional
+            A folder that keeps the table: `.npy` arrays and a JSON manifest. A run that was
+            interrupted goes on after its last block; a complete table is only opened. The arrays
+            are then mapped into memory, so they may exceed it. `NeighborTable.load` reads it.
+
+        Returns
+        -------
+        Neighbors
+            ``(ids, scores)``, each `Ragged` with one row an item in the order of `ids`: score
+            descending, then id ascending, without the item itself.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds a table of another index or other arguments, or other files.
+
+        Notes
+        -----
+        Blocks of thousands of items are searched at once: beside the result, little memory is
+        in use. Items that are added or removed meanwhile make no difference. Under ip and l2 the
+        score is of the item's own vector as the query.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.array([[0], [1], [3]], np.float32), metric="l2")
+        >>> ids, scores = index.neighbors(1)
+        >>> ids.values.tolist(), scores.values.tolist()
+        ([1, 0, 1], [-1.0, -1.0, -4.0])
+        """
+        return self_join(self._frozen(), k, min_score, progress, path)
+
+    def mask(self, ids: Ids) -> Mask:
+        """Make a set of ids to pass as ``allow``; worth it when used more than once.
+
+        Parameters
+        ----------
+        ids : array_like or set of int
+            Unknown ids are ignored.
+
+        Returns
+        -------
+        Mask
+        """
+        return mask(self, ids)
+
+    def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Copy out the rows of given ids.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,)
+
+        Returns
+        -------
+        ndarray of float32, shape (m, d)
+
+        Raises
+        ------
+        KeyError
+            If an id is unknown.
+        """
+        wanted = _validation.integers(ids, "ids")
+        places, rows = self._now().known_vectors(wanted)
+        if len(places) < len(wanted):
+            unknown = np.setdiff1d(np.arange(len(wanted)), places)[0]
+            raise KeyError(f"ids: expected ids of the index, got {wanted[unknown]}")
+        return rows
+
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which of many ids the index has, all at one moment.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,)
+            May repeat; a negative one is unknown.
+
+        Returns
+        -------
+        ndarray of bool, shape (m,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the ids are not a row of integers.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32), ids=[5, 7])
+        >>> index.contains([7, 6, 7]).tolist(), 5 in index
+        ([True, False, True], True)
+        """
+        return self._now().contains(_validation.integers(ids, "ids"))
+
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Add new items, all or none of them.
+
+        Parameters
+        ----------
+        vectors : array_like of float, shape (m, d)
+            Finite, and not zero under cosine. They are copied.
+        ids : array_like of int, shape (m,)
+            Unique ids >= 0 that the index does not have.
+        bias : array_like of float, shape (m,), optional
+            Default 0 for each, also where other items have a bias.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described, or an id is there already; nothing is done then.
+
+        Notes
+        -----
+        The work is that of the new rows, of a block of 2048, and of a few bits for every item. The
+        index is made anew, in the time that building it takes, when a sixteenth of all rows is
+        gone (a quarter if they are borrowed, a 32nd if they are kept by length) or as many items
+        are new as it was made with. In the meantime both are in memory, and searches go on.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
+        >>> index.add(np.array([[2, 2]], np.float32), [7])
+        >>> index.search(np.ones((1, 2), np.float32), 2).ids.tolist()
+        [[7, 0]]
+        """
+        self._core.add(*self._new_items(vectors, ids, bias), _validation.threads(threads))
+
+    def update(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Add items, and replace those whose ids are there: all or none of them.
+
+        Parameters
+        ----------
+        vectors, ids, bias, threads
+            As of `add`, but that ids may be known. The bias is replaced too, by 0 if not given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described; nothing is done then.
+
+        Notes
+        -----
+        No search finds an item twice, or misses it, because it is being replaced.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
+        >>> index.update(np.array([[5, 5], [3, 3]], np.float32), [0, 9])
+        >>> index.ids.tolist(), index.vectors([0]).tolist()
+        ([0, 1, 9], [[5.0, 5.0]])
+        """
+        self._core.update(*self._new_items(vectors, ids, bias), _validation.threads(threads))
+
+    def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
+        """Remove items, all or none of them.
+
+        Parameters
+        ----------
+        ids : array_like of int, shape (m,), or set of int
+            An id that is repeated is removed once.
+        missing : {"raise", "ignore"}
+            What to do with ids that are unknown.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        KeyError
+            If an id is unknown; nothing is done then.
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Removed rows are passed over until the index is made anew, see `add`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.remove([1])
+        >>> index.remove([1, 2], missing="ignore")
+        >>> index.ids.tolist()
+        [0]
+        """
+        wanted = _validation.id_set(ids, "ids")
+        ignore = _validation.choice(missing, "missing", _MISSING)
+        self._core.remove(wanted, ignore, _validation.threads(threads))
+
+    def compact(self, *, threads: int | None = None) -> None:
+        """Make the index anew from its items, as if it had been built with them.
+
+        Frees what removed items take and lets go of borrowed rows; nothing is done where no
+        update has been. Updates do it by themselves when it pays.
+
+        Parameters
+        ----------
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> index.remove([1])
+        >>> index.compact()
+        >>> len(index)
+        2
+        """
+        self._core.compact(_validation.threads(threads))
+
+    def save(self, path: str | Path, *, threads: int | None = None) -> None:
+        """Write the index into a folder: `.npy` arrays and a JSON manifest.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that is new, empty or holds a saved index, which is replaced as a whole: by
+            the time that the call returns the new one is on the disk, and if it fails or the
+            process is killed, the old one is there.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be made or written.
+        ValueError
+            If there is something else in the folder.
+
+        Notes
+        -----
+        What is written is the index of one moment, without removed rows; where there are such, or
+        items were added, it is first made anew as `compact` does, beside the index in memory.
+        Updates go on meanwhile. A second save to the same path waits for the first.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile, vecrecall as vr
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32), ids=[5, 6, 7])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(folder)
+        ...     vr.FlatIndex.load(folder).search([[0.0, 2.0, 1.0]], 1).ids.tolist()
+        [[6]]
+        """
+        folder = _validation.path(path, "path")
+        whole = self._now().compacted(_validation.threads(threads))
+        arrays = {**whole.parts(), "skipped": self.skipped}
+        _array_folder.save(folder, _KIND, {"metric": self._metric}, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "FlatIndex":
+        """Open an index that `save` wrote; its answers have the same bits.
+
+        Parameters
+        ----------
+        path : str or Path
+        mmap : bool
+            Map the files instead of reading them: the index is there in milliseconds, and all
+            processes that map it share one copy in memory. The files are never written to; they
+            may be replaced by `save`, but must not be changed in place. Updates are kept in memory
+            as with ``copy=False``.
+        verify : bool
+            Read everything and compare checksums, which finds every changed bit. Without it what
+            is checked makes searches safe whatever is in the files; a changed value may change
+            answers.
+
+        Returns
+        -------
+        FlatIndex
+
+        Raises
+        ------
+        OSError
+            If a file is missing or cannot be read.
+        ValueError
+            If files are cut short, do not fit together, or are not those of an index of this
+            format; the message names the file or the array. Nothing in them is executed.
+
+        Examples
+        --------
+        See `save`.
+        """
+        mmap, verify = _validation.flag(mmap, "mmap"), _validation.flag(verify, "verify")
+        about, arrays = _array_folder.load(
+            _validation.path(path, "path"), _KIND, mmap=mmap, verify=verify
+        )
+        metric = about.get("metric")
+        if not isinstance(metric, str) or metric not in METRICS:
+            raise ValueError(f"path: expected one of {list(METRICS)}, got {metric!r} in {path}")
+        skipped = arrays.pop("skipped", None)
+        if skipped is None or skipped.dtype != np.int64 or skipped.ndim != 1:
+            raise ValueError(f"path: expected a vector of skipped ids in {path}")
+        unknown = set(arrays) - _PARTS
+        if unknown:
+            raise ValueError(f"path: expected arrays of an index, got {min(unknown)!r} in {path}")
+        index = cls.__new__(cls)
+        index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
+        try:
+            index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
+            if verify:
+                _core.check_ids(index.ids)
+        except ValueError as error:
+            raise ValueError(f"path: expected a whole index in {path}, got {error}") from error
+        return index
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The items' ids in the order of insertion, shape (n,); replaced ones keep their place."""
+        return self._now().ids()
+
+    @property
+    def dim(self) -> int:
+        """The vectors' width."""
+        return self._core.dim
+
+    @property
+    def metric(self) -> Metric:
+        """The metric's name."""
+        return self._metric
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def __contains__(self, id: object) -> bool:
+        return _validation.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
+
+    def __repr__(self) -> str:
+        return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
+
+    @property
+    def _has_bias(self) -> bool:
+        return self._now().has_bias
+
+    def _now(self) -> _core.Snapshot:
+        """Return what the index holds at this moment, for reads that belong together."""
+        return self._core.snapshot() if self._held is None else self._held
+
+    def _frozen(self) -> "FlatIndex":
+        """Return this index as it is now, for many reads that belong together."""
+        index = copy_of(self)
+        index._held = self._now()
+        return index
+
+    def _new_items(
+        self, vectors: npt.ArrayLike, ids: npt.ArrayLike, bias: npt.ArrayLike | None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+        rows = _validation.matrix(vectors, "vectors", self.dim)
+        numbers = _validation.ids(ids, "ids", len(rows))
+        extra = None if bias is None else _validation.float_vector(bias, "bias", len(rows))
+        _usable(rows, extra, self._metric, False)
+        return rows, numbers, extra
+
+    def _searched_by(self) -> str:
+        return ""
+
+    def _mask_owner(self) -> "FlatIndex":
+        return self
+
+    def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
+        """Make a set of ids, or of all others, of which the core keeps the rows."""
+        return _core.IdMask(ids, complement)
+
+
+def topk(
+    queries: npt.ArrayLike,
+    items: npt.ArrayLike,
+    k: int,
+    *,
+    metric: Metric = "ip",
+    threads: int | None = None,
+) -> SearchResult:
+    """Find the `k` best items of every query without keeping an index.
+
+    Parameters
+    ----------
+    queries : array_like of real numbers, shape (nq, d), or (d,) for one
+    items : array_like of real numbers, shape (n, d)
+        Item ids are row numbers.
+    k : int
+        List length, >= 1.
+    metric : {"ip", "cosine", "l2"}
+    threads : int, optional
+
+    Returns
+    -------
+    SearchResult
+        The same bits as ``FlatIndex(items, metric=metric).search(queries, k)``.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> vr.topk(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), 1).ids.tolist()
+    [[0]]
+    """
+    code = _validation.choice(metric, "metric", METRICS)
+    x = _validation.matrix(items, "items")
+    _usable(x, None, metric, False, "items")
+    q = _validation.queries(queries, "queries", x.shape[1])
+    k = _validation.list_length(k, len(q))
+    return SearchResult(*_core.topk(q, x, code, k, _validation.threads(threads)))
+
+
+def _usable(
+    rows: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float64] | None,
+    metric: Metric,
+    leave_out: bool,
+    name: str = "vectors",
+) -> npt.NDArray[np.bool_] | None:
+    """Say which items can be scored, None for all; without `leave_out` others are an error."""
+    bad_row = _core.first_nonfinite_row(rows)
+    if bad_row >= 0 and not leave_out:
+        raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {bad_row}")
+    zero = _core.zero_rows(rows).astype(bool) if metric == "cosine" else np.zeros(0, bool)
+    if zero.any() and not leave_out:
+        raise ValueError(
+            f"{name}: expected rows with a direction (metric 'cosine'), "
+            f"got zeros in row {np.flatnonzero(zero)[0]}"
+        )
+    bad_bias = np.zeros(0, bool) if bias is None else ~np.isfinite(bias)
+    if bad_bias.any() and not leave_out:
+        row = np.flatnonzero(bad_bias)[0]
+        raise ValueError(f"bias: expected finite values, got NaN or infinity in row {row}")
+    if bad_row < 0 and not zero.any() and not bad_bias.any():
+        return None
+    usable = _core.finite_rows(rows).astype(bool)
+    for bad in (zero, bad_bias):
+        if bad.size:
+            usable &= ~bad
+    return usable
+
+
+def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
+    """Say which queries are finite, None for all."""
+    row = _core.first_nonfinite_row(q)
+    if row < 0:
+        return None
+    if not leave_empty:
+        raise ValueError(f"queries: expected finite values, got NaN or infinity in row {row}")
+    return _core.finite_rows(q).astype(bool)
+
+
+def _floors(min_score: object, nq: int) -> npt.NDArray[np.float64]:
+    """Coerce to a score for each query."""
+    if min_score is None or np.isscalar(min_score):
+        return np.full(nq, _validation.real(min_score, "min_score"))
+    floors = _validation.numbers(min_score, "min_score", nq)
+    bad = np.flatnonzero(np.isnan(floors))
+    if bad.size:
+        raise ValueError(f"min_score: expected numbers, got NaN at {bad[0]}")
+    return floors
+
+
+def _only(
+    valid: npt.NDArray[np.bool_],
+    q: npt.NDArray[np.float32],
+    seen: Ragged | None,
+    bits: list[_core.IdMask] | None,
+) -> tuple[npt.NDArray[np.float32], Ragged | None, list[_core.IdMask] | None]:
+    """Keep the valid queries, with what belongs to them."""
+    rows = np.flatnonzero(valid)
+    if seen is not None:
+        seen = take_rows(seen, rows)
+    if bits is not None and len(bits) > 1:
+        bits = [bits[i] for i in rows]
+    return q[valid], seen, bits

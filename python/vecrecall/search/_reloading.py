@@ -1,0 +1,378 @@
+"""The newest version of a saved index, served while the next one is made."""
+
+import datetime
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+from weakref import WeakSet
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.arrays import _validation
+from vecrecall.arrays._ragged import RaggedLike
+from vecrecall.arrays._results import AboveResult, SearchResult
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.storage._atomic import MANIFEST, open_regular
+
+_LOG = logging.getLogger(__name__)
+_MISSED_POLLS = 3  # after so many without a look at the path, what is served counts as stale
+
+
+class _Version(NamedTuple):
+    """What is served; replaced as one."""
+
+    manifest: bytes
+    items: FlatIndex
+    loaded_at: float  # since 1970
+    loaded: float  # by the clock that nobody sets
+
+
+class Served:
+    """An index that follows a path: saved anew there, it is served from the next refresh on.
+
+    A search finishes on the version that it began with, and none waits while another version is
+    loaded. A version stays in memory until the last search in it ends.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `FlatIndex.save` writes.
+    mmap, verify : bool
+        As of `FlatIndex.load`.
+    load : callable, optional
+        Called as ``load(path, mmap=mmap, verify=verify)``, returns a `FlatIndex`; default
+        `FlatIndex.load`.
+    poll : float, timedelta64, timedelta or pandas.Timedelta, optional
+        Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
+    check : callable, optional
+        Called as ``check(index)`` with every version before it is served, the first too. It is
+        refused if the call raises or returns False.
+    allow_change : bool
+        Serve a version of another width or metric than the one before. By default it is refused:
+        searches made for the one before would fail, or find something else.
+    allow_empty : bool
+        Serve a version without items. By default it is refused, as the first one too.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute: it stays the same where the process changes its folder. A symbolic link is
+        followed at each refresh.
+    error : Exception, optional
+        Why the last refresh failed; None if it did not.
+    failures : int
+        Refreshes that failed since the last that did not.
+    total_failures : int
+        Refreshes that failed since the object was made.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no index to begin with, or it is refused. What `check` raises is passed on.
+
+    Notes
+    -----
+    What cannot be loaded or is refused is tried again at the next refresh, since the reason may be
+    gone; until then the version before is served. The logger ``vecrecall.serving`` has each new
+    version as INFO, and a failure as WARNING where it is another than the last. A monitor reads
+    `failures`, `stale`, `age` and `since_check`.
+
+    Versions are told apart by the text of the manifest: it names the files of one save, and is
+    replaced as one. Updates of `index` are not written anywhere: the next version is without them.
+    A forked child has the object with the version of that moment, and follows the path by itself:
+    with `poll` in a thread of its own. `close` ends the polling of the process that calls it.
+
+    Examples
+    --------
+    >>> with vr.Served("items.index", poll=5.0) as items:  # doctest: +SKIP
+    ...     items.search(queries, 100)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        mmap: bool = True,
+        verify: bool = False,
+        load: Callable[..., FlatIndex] | None = None,
+        poll: float | np.timedelta64 | datetime.timedelta | None = None,
+        check: Callable[[FlatIndex], object] | None = None,
+        allow_change: bool = False,
+        allow_empty: bool = False,
+    ) -> None:
+        self.path = _validation.path(path, "path")
+        self.error: Exception | None = None
+        self.failures = 0
+        self.total_failures = 0
+        self._options = {
+            "mmap": _validation.flag(mmap, "mmap"),
+            "verify": _validation.flag(verify, "verify"),
+        }
+        if load is not None and not callable(load):
+            raise TypeError(f"load: expected a callable, got {type(load).__name__}")
+        self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
+        if check is not None and not callable(check):
+            raise TypeError(f"check: expected a callable, got {type(check).__name__}")
+        self._check = check
+        self._allow_change = _validation.flag(allow_change, "allow_change")
+        self._allow_empty = _validation.flag(allow_empty, "allow_empty")
+        self._pause = None if poll is None else _interval(poll)
+        self._one_refresh = threading.Lock()
+        self._closed = threading.Event()
+        self._poller: threading.Thread | None = None
+        self._current = self._newest(None)
+        self._checked = time.monotonic()
+        self._start_polling()
+        _ALL.add(self)
+
+    @property
+    def index(self) -> FlatIndex:
+        """The version of this moment, for calls that belong together, as of a mask and a search."""
+        return self._current.items
+
+    @property
+    def version(self) -> str:
+        """A word for what is served: another one for each save, the same in all processes."""
+        return hashlib.blake2b(self._current.manifest, digest_size=8).hexdigest()
+
+    @property
+    def loaded_at(self) -> float:
+        """When what is served was loaded, in seconds since 1970."""
+        return self._current.loaded_at
+
+    @property
+    def age(self) -> float:
+        """Seconds since what is served was loaded."""
+        return time.monotonic() - self._current.loaded
+
+    @property
+    def since_check(self) -> float:
+        """Seconds since what is served was last known to be the newest."""
+        return time.monotonic() - self._checked
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last refresh failed, or polls come to no end: there may be a newer version.
+
+        The second is so when none has succeeded for three times `poll`: after `close`, or where
+        the storage gives no answer.
+        """
+        late = self._pause is not None and self.since_check > _MISSED_POLLS * self._pause
+        return self.error is not None or late
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        exclude: RaggedLike | None = None,
+        allow: npt.ArrayLike | None = None,
+        min_score: float | None = None,
+        threads: int | None = None,
+    ) -> SearchResult:
+        """Search the version of this moment, so that the object stands in for it in a channel.
+
+        Parameters
+        ----------
+        queries, k, exclude, min_score, threads
+            As of `FlatIndex.search`.
+        allow : array_like of int, optional
+            Ids. A mask belongs to one version: make it of `index`, and search that.
+
+        Returns
+        -------
+        SearchResult
+        """
+        return self.index.search(
+            queries, k, exclude=exclude, allow=allow, min_score=min_score, threads=threads
+        )
+
+    def search_above(
+        self,
+        queries: npt.ArrayLike,
+        min_score: float | npt.ArrayLike,
+        *,
+        limit: int | None = None,
+        exclude: RaggedLike | None = None,
+        allow: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> AboveResult:
+        """Find all items of the version of this moment that reach a score.
+
+        Parameters
+        ----------
+        queries, min_score, limit, exclude, threads
+            As of `FlatIndex.search_above`.
+        allow : array_like of int, optional
+            Ids, as of `search`.
+
+        Returns
+        -------
+        AboveResult
+        """
+        return self.index.search_above(
+            queries, min_score, limit=limit, exclude=exclude, allow=allow, threads=threads
+        )
+
+    def refresh(self) -> bool:
+        """Load the newest version, if it is not the one that is served.
+
+        Returns
+        -------
+        bool
+            Whether there was another.
+
+        Raises
+        ------
+        OSError, ValueError
+            If it cannot be loaded or is refused; the version that was served still is.
+            What `check` raises is passed on.
+        """
+        with self._one_refresh:
+            try:
+                changed = self._manifest() != self._current.manifest
+                if changed:
+                    self._current = self._newest(self._current.items)
+            except Exception as error:
+                self._note_failure(error)
+                raise
+            self._note_success()
+            return changed
+
+    def close(self) -> None:
+        """End the polling; the index is served as it is."""
+        self._closed.set()
+        if self._poller is not None:
+            self._poller.join()
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Served({str(self.path)!r}, {self.index!r})"
+
+    def _manifest(self) -> bytes:
+        with open_regular(self.path / MANIFEST) as file:
+            return file.read()
+
+    def _newest(self, served: FlatIndex | None) -> _Version:
+        """Load what may be served after another, or at first."""
+        manifest, index = self._loaded()
+        self._validate(index, served)
+        _LOG.info("%s: serving %r", self.path, index)
+        return _Version(manifest, index, time.time(), time.monotonic())
+
+    def _loaded(self) -> tuple[bytes, FlatIndex]:
+        """Load until no save comes in between: what is loaded is then what the manifest names."""
+        while True:
+            before = self._manifest()
+            index = self._loader(self.path, **self._options)
+            if not isinstance(index, FlatIndex):
+                raise TypeError(f"load: expected a FlatIndex in return, got {type(index).__name__}")
+            if self._manifest() == before:
+                return before, index
+
+    def _validate(self, index: FlatIndex, served: FlatIndex | None) -> None:
+        """Refuse what should not be served."""
+        if len(index) == 0 and not self._allow_empty:
+            raise ValueError(
+                f"path: expected a version with items (allow_empty), got none in {self.path}"
+            )
+        if served is not None and not self._allow_change:
+            for name in ("dim", "metric"):
+                old, new = getattr(served, name), getattr(index, name)
+                if new != old:
+                    raise ValueError(
+                        f"path: expected a version of {name} {old!r} as before (allow_change), "
+                        f"got {new!r} in {self.path}"
+                    )
+        if self._check is not None:
+            passed = self._check(index)
+            if passed is not None and not passed:
+                raise ValueError(
+                    f"check: expected a version that passes, got {passed!r} for {index!r} "
+                    f"in {self.path}"
+                )
+
+    def _note_failure(self, error: Exception) -> None:
+        """Count a failure; a log that has it already would be flooded by polls."""
+        known = self.error is not None and _text_of(self.error) == _text_of(error)
+        self.error = error
+        self.failures += 1
+        self.total_failures += 1
+        if not known:
+            _LOG.warning(
+                "%s: the version before is still served, since refreshing failed: %s",
+                self.path,
+                _text_of(error),
+            )
+
+    def _note_success(self) -> None:
+        if self.failures:
+            _LOG.info("%s: refreshed after %d failures", self.path, self.failures)
+        self.error = None
+        self.failures = 0
+        self._checked = time.monotonic()
+
+    def _start_polling(self) -> None:
+        if self._pause is None:
+            return
+        self._poller = threading.Thread(
+            target=self._poll, args=(self._pause,), name="vecrecall-served", daemon=True
+        )
+        self._poller.start()
+
+    def _begin_in_child(self) -> None:
+        """Replace what threads of the parent may have held when they were left behind."""
+        self._one_refresh = threading.Lock()
+        was_closed, self._closed = self._closed.is_set(), threading.Event()
+        if was_closed:
+            self._closed.set()
+        else:
+            self._start_polling()
+
+    def _poll(self, pause: float) -> None:
+        while not self._closed.wait(pause):
+            try:
+                self.refresh()
+            except Exception as error:  # `error` has it, and the next version may be well
+                error.__traceback__ = None  # its frames would keep a version that was refused
+
+
+def _text_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _interval(poll: object) -> float:
+    """Coerce to seconds that a thread can wait: more would end the polling by an error."""
+    pause = _validation.duration(poll, "poll")
+    if pause > threading.TIMEOUT_MAX:
+        raise ValueError(f"poll: expected at most {threading.TIMEOUT_MAX} s, got {pause}")
+    return pause
+
+
+_ALL: WeakSet[Served] = WeakSet()
+
+
+def _begin_all_in_child() -> None:
+    for served in list(_ALL):
+        served._begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_all_in_child)

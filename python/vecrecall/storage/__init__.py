@@ -1,0 +1,1 @@
+"""Files that appear whole: arrays in folders, replaced as one."""
