@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "id_map.hpp"
+#include "core/id_map.hpp"
 #include "register.hpp"
 #include "vecrecall/index_parts.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "kernels/registry.hpp"
 #include "register.hpp"
-#include "scan/intervals.hpp"
+#include "search/intervals.hpp"
 
 namespace vecrecall::python {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "fp_env.hpp"
+#include "platform/fp_env.hpp"
 #include "register.hpp"
 
 namespace vecrecall::python {

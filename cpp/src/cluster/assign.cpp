@@ -7,8 +7,8 @@
 
 #include "cluster/nearest.hpp"
 #include "cluster/ties.hpp"
-#include "fp_env.hpp"
 #include "kernels/registry.hpp"
+#include "platform/fp_env.hpp"
 #include "vecrecall/flat_index.hpp"
 #include "vecrecall/parallel.hpp"
 #include "vecrecall/values.hpp"

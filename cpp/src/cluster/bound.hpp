@@ -26,7 +26,7 @@
 #include <cmath>
 #include <limits>
 
-#include "scoring.hpp"
+#include "core/scoring.hpp"
 
 namespace vecrecall::cluster {
 

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/centering.hpp"
+#include "core/scoring.hpp"
 #include "kernels/table.hpp"
-#include "memory.hpp"
-#include "scan/centre.hpp"
-#include "scoring.hpp"
+#include "platform/memory.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall::cluster {

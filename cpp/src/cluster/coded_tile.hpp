@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/table.hpp"
-#include "memory.hpp"
+#include "platform/memory.hpp"
 
 namespace vecrecall::cluster {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "cancelling.hpp"
+#include "core/scoring.hpp"
 #include "kernels/table.hpp"
-#include "scoring.hpp"
+#include "platform/cancelling.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall::cluster {

@@ -3,13 +3,13 @@
 #include <memory>
 #include <vector>
 
-#include "cancelling.hpp"
 #include "cluster/centroids.hpp"
 #include "cluster/lengths.hpp"
 #include "cluster/relabel.hpp"
 #include "cluster/ties.hpp"
-#include "fp_env.hpp"
 #include "kernels/registry.hpp"
+#include "platform/cancelling.hpp"
+#include "platform/fp_env.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/kmeans.hpp"
 #include "vecrecall/parallel.hpp"

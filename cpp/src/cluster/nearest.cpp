@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "cancelling.hpp"
 #include "cluster/bound.hpp"
+#include "platform/cancelling.hpp"
 
 namespace vecrecall::cluster {
 namespace {

@@ -3,9 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include "fp_env.hpp"
+#include "core/scoring.hpp"
 #include "kernels/registry.hpp"
-#include "scoring.hpp"
+#include "platform/fp_env.hpp"
 #include "vecrecall/kmeans.hpp"
 #include "vecrecall/parallel.hpp"
 

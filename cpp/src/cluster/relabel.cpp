@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "scoring.hpp"
+#include "core/scoring.hpp"
 #include "vecrecall/assign.hpp"
 
 namespace vecrecall::cluster {

@@ -2,11 +2,11 @@
 #include <cmath>
 #include <vector>
 
-#include "cancelling.hpp"
 #include "cluster/lengths.hpp"
+#include "core/pooling.hpp"
 #include "kernels/registry.hpp"
-#include "pooling.hpp"
-#include "scratch.hpp"
+#include "platform/cancelling.hpp"
+#include "platform/scratch.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/parallel.hpp"
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/scoring.hpp"
 #include "kernels/table.hpp"
-#include "scoring.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall::cluster {

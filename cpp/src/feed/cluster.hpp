@@ -6,10 +6,10 @@
 #include <mutex>
 #include <vector>
 
-#include "at_fork.hpp"
-#include "cancelling.hpp"
 #include "feed/counts.hpp"
 #include "feed/members.hpp"
+#include "platform/at_fork.hpp"
+#include "platform/cancelling.hpp"
 
 namespace vecrecall::feed {
 

@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "cancelling.hpp"
-#include "merge/output.hpp"
+#include "fusion/output.hpp"
+#include "platform/cancelling.hpp"
 
 namespace vecrecall::feed {
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "hashing.hpp"
+#include "core/hashing.hpp"
 
 namespace vecrecall::feed {
 

@@ -6,9 +6,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "cancelling.hpp"
 #include "feed/cluster.hpp"
-#include "fp_env.hpp"
+#include "platform/cancelling.hpp"
+#include "platform/fp_env.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {

@@ -5,12 +5,12 @@
 #include <mutex>
 #include <vector>
 
-#include "cancelling.hpp"
 #include "feed/cluster.hpp"
 #include "feed/decay.hpp"
 #include "feed/decayed_lists.hpp"
-#include "merge/entry_table.hpp"
-#include "merge/parallel_rows.hpp"
+#include "fusion/entry_table.hpp"
+#include "fusion/parallel_rows.hpp"
+#include "platform/cancelling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {

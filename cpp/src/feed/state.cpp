@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "cancelling.hpp"
 #include "feed/cluster.hpp"
+#include "platform/cancelling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {

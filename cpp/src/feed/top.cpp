@@ -5,12 +5,12 @@
 #include <mutex>
 #include <vector>
 
-#include "cancelling.hpp"
+#include "core/hashing.hpp"
 #include "feed/cluster.hpp"
 #include "feed/decay.hpp"
 #include "feed/decayed_lists.hpp"
-#include "hashing.hpp"
-#include "merge/parallel_rows.hpp"
+#include "fusion/parallel_rows.hpp"
+#include "platform/cancelling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {

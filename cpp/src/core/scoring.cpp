@@ -1,0 +1,74 @@
+#include "core/scoring.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "platform/cancelling.hpp"
+
+namespace vecrecall {
+namespace {
+
+constexpr std::size_t kChunk = 256;
+
+struct Sums {
+    double main[kChunk];
+    double squares[kChunk];  // cosine alone
+};
+
+void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                const std::uint32_t* index, std::size_t n, Sums& sums) {
+    const std::size_t dim = items.rows.dim;
+    const float* rows = items.rows.data;
+    switch (items.metric) {
+        case Metric::kIp: table.sum_products(query, rows, dim, index, n, sums.main); break;
+        case Metric::kL2:
+            table.sum_squared_differences(query, rows, dim, index, n, sums.main);
+            break;
+        case Metric::kCosine:
+            table.sum_products_and_squares(query, rows, dim, index, n, sums.main, sums.squares);
+            break;
+    }
+}
+
+}  // namespace
+
+double score_of(Metric metric, double sum, double query_length, double row_length) {
+    switch (metric) {
+        case Metric::kIp: return sum;
+        case Metric::kL2: return 0.0 - sum;
+        case Metric::kCosine: break;
+    }
+    if (row_length == 0) return -std::numeric_limits<double>::infinity();
+    return sum / (query_length * row_length);
+}
+
+void widen_query(const float* query, std::size_t dim, double* storage) {
+    std::copy(query, query + dim, storage);
+    std::fill(storage + dim, storage + exact_width(dim), 0.0);
+}
+
+double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
+            std::size_t dim) {
+    double square = 0;
+    table.sum_products(wide, narrow, dim, nullptr, 1, &square);
+    return std::sqrt(square);
+}
+
+void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                double query_norm, const std::uint32_t* index, std::size_t n, float* scores) {
+    Sums sums;
+    for (std::size_t from = 0; from < n; from += kChunk) {
+        cancelling::check_each(from);
+        const std::size_t count = std::min(kChunk, n - from);
+        exact_sums(table, items, query, index + from, count, sums);
+        for (std::size_t i = 0; i < count; ++i) {
+            const double length =
+                items.metric == Metric::kCosine ? std::sqrt(sums.squares[i]) : 0.0;
+            double score = score_of(items.metric, sums.main[i], query_norm, length);
+            if (items.bias) score += items.bias[index[from + i]];
+            scores[from + i] = round_score(score);
+        }
+    }
+}
+
+}  // namespace vecrecall

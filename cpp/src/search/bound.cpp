@@ -1,0 +1,166 @@
+#include "search/bound.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kFloatUnit = 0x1p-24;       // u: half the spacing of floats at 1
+constexpr double kFloatSmallest = 0x1p-149;  // the spacing of subnormal floats
+
+// |p - ideal p|: none for ip; l2: u P (1 + 2u); cosine, p = fl(q / |q|): that + sqrt(d) 2^-149.
+double query_rounding(const Items& items, const Query& query) {
+    if (items.metric() == Metric::kIp) return 0.0;
+    const double relative = 2 * kFloatUnit * query.scan_length;
+    if (items.metric() == Metric::kL2) return relative;
+    return relative + std::sqrt(static_cast<double>(items.dim())) * kFloatSmallest;
+}
+
+}  // namespace
+
+// The rounding analysis of the float32 scan. Write u = 2^-24, P >= |p|, R >= |r|, O >= |offset|.
+//
+//  1. Items. ip, l2: y = fl(x - mu), each |y_j - r_j| <= u |r_j| (a difference of floats never
+//     underflows inexactly). cosine: y = fl(fl(x * s) - mu), s = fl(1/|x|) normal, so
+//     |y_j - r_j| <= 3u |x_j|/|x| + u |y_j| + 2^-149; over the row, with |x|/|x| = 1:
+//     |y - r| <= 4u + 2u R + sqrt(d) 2^-149. Hence |y| <= Y = R + |y - r|.
+//  2. Queries: query_rounding, times |y|.
+//  3. The dot product with the offset as first term, in any order, fused or not:
+//     gamma (O + P Y) + (d + 2) 2^-149 with gamma = (d + 2) u / (1 - (d + 2) u); subnormal
+//     products add at most 2^-150 each. Needs O + P Y below the float range.
+//  4. The offset's own rounding: u O + 2^-149.
+//  5. Everything done in float64 (constant, offset before its rounding, the exact score itself, the
+//     arithmetic of this certificate): (d + 8) 2^-50 times a bound on the magnitudes involved, more
+//     than four times the sum of their textbook bounds.
+Certificate certify_f32(const Items& items, const BlockStats& block, const Query& query) {
+    const auto d = static_cast<double>(items.dim());
+    const double u = kFloatUnit;
+    const double root_tiny = std::sqrt(d) * kFloatSmallest;
+    const double p = query.scan_length;
+    const double r = block.radius;
+    const double offset = block.max_offset;
+
+    const bool cosine = items.metric() == Metric::kCosine;
+    const double item_error = cosine ? 4 * u + 2 * u * r + root_tiny : u * r;
+    const double query_error = query_rounding(items, query);
+    const double y = r + item_error;
+    const double gamma = (d + 2) * u / (1 - (d + 2) * u);
+    const double reach = offset + p * y;
+    const double dot_error = gamma * reach + (d + 2) * kFloatSmallest;
+    const double offset_error = u * offset + kFloatSmallest;
+
+    double exact = query.length * (items.centre().norm + r);  // ip: |q| |x|
+    if (items.metric() == Metric::kL2) exact = (p + r) * (p + r);
+    if (cosine) exact = 1 + items.centre().norm + r;
+    const double magnitude = std::fabs(query.constant) + query.multiplier * reach + exact;
+
+    double error =
+        query.multiplier * (p * item_error + query_error * y + dot_error + offset_error) +
+        (d + 8) * 0x1p-50 * magnitude;
+    error *= 1 + 0x1p-20;
+    const bool in_range = (d + 2) * u < 0.5 && p < 1e38 && y < 1e38 && reach < 1e38;
+    return {.constant = query.constant,
+            .multiplier = query.multiplier,
+            .inverse = 1.0 / query.multiplier,
+            .error = in_range ? error : kInfinity,
+            .integers = false,
+            .largest = in_range
+                           ? query.constant + query.multiplier * (block.top_offset + p * y) + error
+                           : kInfinity};
+}
+
+// The analysis of the int8 scan. With p = T + f, T = step_q g, and r = C + e, C = step c:
+//
+//     p.r = T.C + f.C + p.e,    |f.C| <= F S,    |p.e| <= P E
+//
+// where F >= |f|, S >= |C| and E >= |e| over the block, and T.C = step_q step (g.c) is exact but
+// for float64. Then
+//
+//  1. Queries, as in the float32 scan: |p - ideal p| <= Q, times |r| <= S + E.
+//  2. With offsets the value is fl(fl(step_q step) * fl(g.c) + offset): three roundings of T.C and
+//     one of the sum, 4u ((P + F) S + O), and u O + 2^-149 for the offset itself.
+//  3. Everything done in float64, as there: (d + 8) 2^-50 times a bound on the magnitudes.
+CodeBound::CodeBound(const Items& items, const Query& query, double step, double error)
+    : constant_(query.constant),
+      multiplier_(query.multiplier),
+      step_(step),
+      inverse_step_(1.0 / step),
+      reach_(query.scan_length + error),
+      offsets_(items.has_offsets()) {
+    const auto d = static_cast<double>(items.dim());
+    const double lane = (d + 8) * 0x1p-50;
+    const double m = multiplier_;
+    const double p = query.scan_length;
+    const double rounding = query_rounding(items, query);
+    const double u = offsets_ ? kFloatUnit : 0.0;
+
+    fixed_ = lane * std::fabs(constant_) + (offsets_ ? m * 2 * kFloatSmallest : 0.0);
+    per_code_ = m * (error + rounding + 4 * u * reach_) + lane * m * reach_;
+    per_error_ = m * (p + rounding);
+    per_offset_ = m * 5 * u + lane * m;
+    per_square_ = 0;
+    switch (items.metric()) {  // the exact score's own float64 rounding
+        case Metric::kIp:
+            fixed_ += lane * query.length * items.centre().norm;
+            per_code_ += lane * query.length;
+            per_error_ += lane * query.length;
+            break;
+        case Metric::kCosine:
+            fixed_ += lane * (1 + items.centre().norm);
+            per_code_ += lane;
+            per_error_ += lane;
+            break;
+        case Metric::kL2:  // (P + R)^2 <= 2 P^2 + 2 R^2
+            fixed_ += lane * 2 * p * p;
+            per_square_ = lane * 2;
+            break;
+    }
+}
+
+Certificate CodeBound::certify(const CodeStats& codes, const BlockStats& block) const {
+    const double max_offset = block.max_offset;
+    const double r = codes.code_length + codes.error_length;
+    double error = fixed_ + per_code_ * codes.code_length + per_error_ * codes.error_length +
+                   per_offset_ * max_offset + per_square_ * r * r;
+    error *= 1 + 0x1p-20;
+    if (!(error < kInfinity)) error = kInfinity;  // NaN too
+    Certificate certificate{.constant = constant_,
+                            .multiplier = multiplier_ * step_ * codes.step,
+                            .inverse = inverse_step_ * codes.inverse_step / multiplier_,
+                            .error = error,
+                            .integers = !offsets_,
+                            .largest = kInfinity};
+    if (offsets_) {
+        certificate.multiplier = multiplier_;
+        certificate.inverse = 1.0 / multiplier_;
+        const bool in_range = step_ * codes.step >= std::numeric_limits<float>::min() &&
+                              reach_ * codes.code_length + max_offset < 1e38;
+        if (!in_range) certificate.error = kInfinity;
+    }
+    const double reach = block.top_offset + reach_ * codes.code_length;  // |T.C| <= |T| |C|
+    certificate.largest = constant_ + multiplier_ * reach + certificate.error;
+    return certificate;
+}
+
+// An item whose score rounds to at least `score` has a real score above the float before it.
+double Certificate::smallest_value(float score) const {
+    constexpr double kLowest = -std::numeric_limits<double>::infinity();
+    if (!certifies() || score == -std::numeric_limits<float>::infinity()) return kLowest;
+    const double above = std::nextafter(score, -std::numeric_limits<float>::infinity());
+    const double slack = 0x1p-48 * (std::fabs(above) + std::fabs(constant) + error);
+    return (above - constant - error - slack) * inverse;
+}
+
+float Certificate::threshold(float score) const {
+    return std::nextafter(static_cast<float>(smallest_value(score)),
+                          -std::numeric_limits<float>::infinity());
+}
+
+std::int32_t Certificate::int_threshold(float score) const {
+    constexpr auto kMin = std::numeric_limits<std::int32_t>::min();
+    constexpr auto kMax = std::numeric_limits<std::int32_t>::max();
+    const double value = std::floor(smallest_value(score));
+    if (!(value > kMin)) return kMin;
+    return value < kMax ? static_cast<std::int32_t>(value) : kMax;
+}
+
+}  // namespace vecrecall::scan

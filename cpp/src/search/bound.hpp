@@ -1,0 +1,80 @@
+// The certificate: from a scan's raw value to an interval that holds the item's score.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "search/items.hpp"
+#include "search/query.hpp"
+
+namespace vecrecall::scan {
+
+// For one query and one block: |score before its rounding to float32 - (constant +
+// multiplier * raw)| <= error. An infinite error certifies nothing: every item is rescored.
+struct Certificate {
+    double constant;
+    double multiplier;
+    double inverse;  // of the multiplier
+    double error;
+    bool integers;   // raw values are int32, else float32
+    double largest;  // no item of the block has a score above it, before its rounding
+
+    bool certifies() const { return error < std::numeric_limits<double>::infinity(); }
+
+    double value(std::uint32_t raw) const {
+        if (integers) return static_cast<std::int32_t>(raw);
+        float x;
+        std::memcpy(&x, &raw, sizeof(x));
+        return x;
+    }
+
+    // Rounding to nearest is monotonic, so these bound the float32 score. Where they are equal they
+    // are the score, which is never -0.
+    float lowest(double value) const {
+        return certifies() ? static_cast<float>(constant + multiplier * value - error) + 0.0F
+                           : -std::numeric_limits<float>::infinity();
+    }
+    float highest(double value) const {
+        return certifies() ? static_cast<float>(constant + multiplier * value + error)
+                           : std::numeric_limits<float>::infinity();
+    }
+
+    // A value below this cannot belong to an item whose float32 score is >= score.
+    float threshold(float score) const;
+    std::int32_t int_threshold(float score) const;
+
+  private:
+    double smallest_value(float score) const;
+};
+
+// For the float32 scan of rows.
+Certificate certify_f32(const Items& items, const BlockStats& block, const Query& query);
+
+// For the int8 scan of codes: what does not depend on the block, worked out once a query.
+class CodeBound {
+  public:
+    // The query's codes are step * g, and miss at most `error` of its length.
+    CodeBound(const Items& items, const Query& query, double step, double error);
+
+    Certificate certify(const CodeStats& codes, const BlockStats& block) const;
+    // The factor of the integer sum where offsets are added to it.
+    float scale(const CodeStats& codes) const { return static_cast<float>(step_ * codes.step); }
+
+  private:
+    double constant_;
+    double multiplier_;
+    double step_;
+    double inverse_step_;
+    double reach_;  // at least |step * g|
+    bool offsets_;
+    // error = fixed + per_code * S + per_error * E + per_offset * O + per_square * (S + E)^2
+    double fixed_;
+    double per_code_;
+    double per_error_;
+    double per_offset_;
+    double per_square_;
+};
+
+}  // namespace vecrecall::scan

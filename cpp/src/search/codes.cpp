@@ -1,0 +1,70 @@
+#include "search/codes.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/registry.hpp"
+#include "search/segment.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Times the median error: such a bound lets so much pass that a float32 scan is cheaper.
+constexpr double kCoarse = 3.0;
+
+}  // namespace
+
+Codes::Codes(const Segment& items, int threads)
+    : quads_((items.dim() + 3) / 4),
+      own_codes_(bytes(items.size(), items.dim())),
+      codes_(own_codes_.data()),
+      stats_(items.blocks()) {
+    const kernels::KernelTable& table = kernels::active();
+    parallel_for(items.blocks(), threads,
+                 [&](std::size_t block) { quantise(table, items, block); });
+    measure();
+}
+
+Codes::Codes(std::size_t dim, const std::uint8_t* codes, std::vector<CodeStats> stats)
+    : quads_((dim + 3) / 4), codes_(codes), stats_(std::move(stats)) {
+    measure();
+}
+
+void Codes::measure() {
+    std::vector<double> errors;
+    errors.reserve(stats_.size());
+    for (const CodeStats& stats : stats_) errors.push_back(stats.error_length);
+    if (errors.empty()) return;
+    const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);
+    std::nth_element(errors.begin(), middle, errors.end());
+    coarse_error_ = kCoarse * *middle;
+}
+
+void Codes::quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
+    const std::size_t first = block * items.block_items();
+    const std::size_t n = items.block_size(block);
+    std::vector<double> scales;
+    if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
+    kernels::QuantiseI8 job{.rows = items.scored().rows.row(first),
+                            .n_rows = n,
+                            .dim = items.dim(),
+                            .scales = scales.empty() ? nullptr : scales.data(),
+                            .centre = items.centre().wide.data(),
+                            .codes = own_codes_.data() + first * quads_ * 4,
+                            .n_panels = whole_words(n) / kernels::kPanelItems};
+    const double largest = table.largest_residual(job);
+    job.step = largest > 0 ? largest / 127.0 : 1.0;
+    table.quantise_i8(job);
+    // In float64 a difference and a product are off by 2^-53 of themselves; what 1 / |x| is off by
+    // grows with the width, and is part of the certificate's own float64 term.
+    const double rounding =
+        0x1p-50 * (std::sqrt(job.largest_code2) + std::sqrt(job.largest_error2) +
+                   (items.metric() == Metric::kCosine ? 1.0 : 0.0));
+    stats_[block] = {.step = job.step,
+                     .inverse_step = 1.0 / job.step,
+                     .code_length = std::sqrt(job.largest_code2) * kUp,
+                     .error_length = std::sqrt(job.largest_error2) * kUp + rounding};
+}
+
+}  // namespace vecrecall::scan

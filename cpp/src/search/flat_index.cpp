@@ -1,0 +1,178 @@
+#include "vecrecall/flat_index.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/registry.hpp"
+#include "platform/at_fork.hpp"
+#include "platform/cancelling.hpp"
+#include "platform/fp_env.hpp"
+#include "search/above.hpp"
+#include "search/parts.hpp"
+#include "search/search.hpp"
+#include "search/update.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall {
+namespace {
+
+// Making codes costs about a float32 scan for so many queries.
+constexpr std::size_t kQueriesWorthCodes = 64;
+
+scan::Items items_of(const ItemsView& items, Metric metric, const BuildOptions& options) {
+    const scan::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
+    return scan::Items(scan::make_base(source, metric, options), options.codes);
+}
+
+void check_items(const ItemsView& items, std::size_t dim) {
+    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id a row, got none");
+    if (items.rows.dim != dim) {
+        throw std::invalid_argument("vectors: expected width " + std::to_string(dim) + ", got " +
+                                    std::to_string(items.rows.dim));
+    }
+}
+
+}  // namespace
+
+std::size_t Snapshot::size() const { return items_->size(); }
+std::size_t Snapshot::dim() const { return items_->dim(); }
+Metric Snapshot::metric() const { return items_->metric(); }
+bool Snapshot::has_bias() const { return items_->has_bias(); }
+
+SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& options,
+                             const ListsOut& out) const {
+    const FpEnvScope env;
+    return scan::search(*items_, queries, options, out);
+}
+
+RaggedLists Snapshot::search_above(const MatrixView& queries, const AboveOptions& options) const {
+    const FpEnvScope env;
+    return scan::search_above(*items_, queries, options);
+}
+
+void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates,
+                     float* scores, int threads) const {
+    const kernels::KernelTable& table = kernels::active();
+    const scan::Items& items = *items_;
+    parallel_for(queries.rows, threads, [&](std::size_t q) {
+        const std::size_t n = candidates.length(q);
+        float* out = scores + candidates.offsets[q];
+        std::fill_n(out, n, -std::numeric_limits<float>::infinity());
+        std::vector<double> wide(exact_width(items.dim()));
+        widen_query(queries.row(q), items.dim(), wide.data());
+        const double length = norm(table, wide.data(), queries.row(q), items.dim());
+        if (items.metric() == Metric::kCosine && length == 0) return;
+        std::vector<std::uint32_t> rows;
+        std::vector<std::size_t> places;
+        for (std::size_t i = 0; i < n; ++i) {
+            cancelling::check_each(i);
+            const std::int64_t row = items.find(candidates.begin(q)[i]);
+            if (row < 0) continue;
+            rows.push_back(static_cast<std::uint32_t>(row));
+            places.push_back(i);
+        }
+        std::vector<float> known(rows.size());
+        items.score(table, wide.data(), length, rows.data(), rows.size(), known.data());
+        for (std::size_t i = 0; i < known.size(); ++i) out[places[i]] = known[i];
+    });
+}
+
+void Snapshot::ids(std::int64_t* out) const {
+    const std::vector<std::uint32_t> rows = items_->rows_by_place();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        cancelling::check_each(i);
+        out[i] = items_->id(rows[i]);
+    }
+}
+
+void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
+    for (std::size_t i = 0; i < n; ++i) {
+        cancelling::check_each(i);
+        rows[i] = items_->find(ids[i]);
+    }
+}
+
+const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
+
+Snapshot Snapshot::compacted(int threads) const {
+    const FpEnvScope env;
+    return Snapshot(scan::compacted(items_, threads));
+}
+
+IndexParts Snapshot::parts() const { return scan::parts_of(*items_); }
+
+struct FlatIndex::Impl {
+    // Held for the time of an update. One that a fork interrupts is not in the child.
+    at_fork::PerProcess<cancelling::Turn> updating;
+    std::shared_ptr<const scan::Items> items;
+
+    // Held for the time of copying or swapping a pointer.
+    std::mutex& swapping() const { return at_fork::lock_of(this); }
+
+    std::shared_ptr<const scan::Items> now() const {
+        const std::lock_guard lock(swapping());
+        return items;
+    }
+
+    template <class Change>
+    void update(Change change) {
+        const std::lock_guard one_at_a_time(updating.get());
+        const FpEnvScope env;
+        std::shared_ptr<const scan::Items> next = change(now());
+        const std::lock_guard lock(swapping());
+        items.swap(next);  // which is let go of after the lock
+    }
+};
+
+FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options)
+    : impl_(new Impl) {
+    const FpEnvScope env;
+    if (items.ids) check_ids(items.ids, items.rows.rows);
+    impl_->items = std::make_shared<const scan::Items>(items_of(items, metric, options));
+}
+FlatIndex::FlatIndex(const IndexParts& parts, std::shared_ptr<const void> owner) : impl_(new Impl) {
+    const FpEnvScope env;
+    impl_->items = std::make_shared<const scan::Items>(scan::items_from(parts, std::move(owner)));
+}
+FlatIndex::~FlatIndex() = default;
+FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
+FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
+
+Snapshot FlatIndex::snapshot() const { return Snapshot(impl_->now()); }
+
+void FlatIndex::add(const ItemsView& items, int threads) {
+    check_items(items, dim());
+    impl_->update([&](const auto& now) {
+        return scan::with_items(now, items, scan::Known::kRefuse, threads);
+    });
+}
+
+void FlatIndex::update(const ItemsView& items, int threads) {
+    check_items(items, dim());
+    impl_->update([&](const auto& now) {
+        return scan::with_items(now, items, scan::Known::kReplace, threads);
+    });
+}
+
+void FlatIndex::remove(const std::int64_t* ids, std::size_t n, bool ignore_unknown, int threads) {
+    const auto unknown = ignore_unknown ? scan::Unknown::kIgnore : scan::Unknown::kRefuse;
+    impl_->update(
+        [&](const auto& now) { return scan::without_ids(now, ids, n, unknown, threads); });
+}
+
+void FlatIndex::compact(int threads) {
+    impl_->update([&](const auto& now) { return scan::compacted(now, threads); });
+}
+
+SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metric, std::size_t k,
+                 const ListsOut& out, int threads) {
+    const FpEnvScope env;
+    const bool with_codes = queries.rows >= kQueriesWorthCodes;
+    const BuildOptions options{.copy = false, .codes = with_codes, .threads = threads};
+    const scan::Items borrowed = items_of(items, metric, options);
+    return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);
+}
+
+}  // namespace vecrecall

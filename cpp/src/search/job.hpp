@@ -1,0 +1,34 @@
+// What a search hands to those that do its work.
+#pragma once
+
+#include "search/items.hpp"
+#include "search/query.hpp"
+#include "vecrecall/flat_index.hpp"
+
+namespace vecrecall::scan {
+
+struct Job {
+    const kernels::KernelTable& table;
+    const Items& items;
+    const QueryBatch& queries;
+    const SearchOptions& options;
+    const std::uint64_t* const* allow;  // per query of the batch a bit a row; or null
+    bool codes;                         // scan by them
+    float first_threshold;              // the smallest float32 score that min_score lets pass
+
+    // A bit per row: what query q may get.
+    const std::uint64_t* live(std::size_t q) const {
+        return allow ? allow[queries[q].place] : items.live().data();
+    }
+    bool excluded(std::size_t q, std::uint32_t row) const {
+        const IdSet& ids = queries[q].excluded;
+        return !ids.empty() && ids.contains(items.id(row));
+    }
+    // Exact scores of rows for query q.
+    void score(std::size_t q, const std::uint32_t* rows, std::size_t n, float* scores) const {
+        const Query& query = queries[q];
+        items.score(table, query.wide, query.length, rows, n, scores);
+    }
+};
+
+}  // namespace vecrecall::scan

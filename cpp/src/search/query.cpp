@@ -1,0 +1,83 @@
+#include "search/query.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+bool all_zero(const float* row, std::size_t dim) {
+    return std::all_of(row, row + dim, [](float x) { return x == 0.0F; });
+}
+
+}  // namespace
+
+QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
+                       const MatrixView& queries, const RaggedView<std::int64_t>& exclude,
+                       int threads)
+    : dim_(queries.dim) {
+    for (std::size_t i = 0; i < queries.rows; ++i) {
+        const bool empty = items.metric() == Metric::kCosine && all_zero(queries.row(i), dim_);
+        if (!empty) queries_.push_back(Query{.place = i});
+    }
+    wide_ = Buffer<double>(checked_product(size(), exact_width(dim_)));
+    scan_vectors_ = Buffer<float>(checked_product(size(), dim_));
+    constexpr std::size_t kPerTask = 16;
+    parallel_for((size() + kPerTask - 1) / kPerTask, threads, [&](std::size_t task) {
+        for (std::size_t i = task * kPerTask; i < std::min(size(), (task + 1) * kPerTask); ++i) {
+            const std::size_t place = queries_[i].place;
+            prepare(table, items, queries.row(place), i);
+            if (exclude.values) {
+                queries_[i].excluded = IdSet(exclude.begin(place), exclude.end(place));
+            }
+        }
+    });
+}
+
+QueryBatch QueryBatch::select(const std::vector<std::size_t>& which) const {
+    QueryBatch selected(dim_);
+    for (const std::size_t i : which) selected.queries_.push_back(queries_[i]);
+    return selected;
+}
+
+void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, const float* row,
+                         std::size_t i) {
+    double* wide = wide_.data() + i * exact_width(dim_);
+    widen_query(row, dim_, wide);
+    Query& query = queries_[i];
+    query.wide = wide;
+    query.length = norm(table, wide, row, dim_);
+    query.multiplier = 1;
+    float* p = scan_vectors_.data() + i * dim_;
+    query.scan_vector = p;
+    double product = 0;  // q.mu
+    table.sum_products(wide, items.centre().narrow.data(), dim_, nullptr, 1, &product);
+    double square = 0;
+    switch (items.metric()) {
+        case Metric::kIp:
+            std::copy(row, row + dim_, p);
+            query.constant = product;
+            break;
+        case Metric::kCosine:
+            for (std::size_t j = 0; j < dim_; ++j)
+                p[j] = static_cast<float>(wide[j] / query.length);
+            query.constant = product / query.length;
+            break;
+        case Metric::kL2:
+            for (std::size_t j = 0; j < dim_; ++j) {
+                const double e = wide[j] - items.centre().wide[j];
+                p[j] = static_cast<float>(e);
+                square += e * e;
+            }
+            query.constant = 0.0 - square;
+            query.multiplier = 2;
+            break;
+    }
+    double scan_square = 0;
+    for (std::size_t j = 0; j < dim_; ++j) scan_square += static_cast<double>(p[j]) * p[j];
+    query.scan_length = std::sqrt(scan_square) * (1.0 + 0x1p-30);
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,47 @@
+// Queries, prepared for the exact kernels and for the scan.
+#pragma once
+
+#include <vector>
+
+#include "core/hashing.hpp"
+#include "platform/memory.hpp"
+#include "search/items.hpp"
+
+namespace vecrecall::scan {
+
+// The scan sees the query as p: q (ip), q - mu (l2) or q / |q| (cosine). Then
+//     score = constant + multiplier * (p.r + offset).
+struct Query {
+    std::size_t place;   // row in the caller's batch
+    const double* wide;  // float64, zero-padded, for the exact kernels
+    double length;       // |q|, exact lane order
+    double constant;
+    double multiplier;
+    double scan_length;        // at least |p|
+    const float* scan_vector;  // p in float32
+    IdSet excluded;
+};
+
+class QueryBatch {
+  public:
+    // Leaves out queries that have no answer (zero under cosine).
+    QueryBatch(const kernels::KernelTable& table, const Items& items, const MatrixView& queries,
+               const RaggedView<std::int64_t>& exclude, int threads);
+
+    std::size_t size() const { return queries_.size(); }
+    const Query& operator[](std::size_t i) const { return queries_[i]; }
+    // Some of the queries, while this batch lives.
+    QueryBatch select(const std::vector<std::size_t>& which) const;
+
+  private:
+    explicit QueryBatch(std::size_t dim) : dim_(dim) {}
+    void prepare(const kernels::KernelTable& table, const Items& items, const float* row,
+                 std::size_t i);
+
+    std::size_t dim_;
+    Buffer<double> wide_;
+    Buffer<float> scan_vectors_;
+    std::vector<Query> queries_;
+};
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,97 @@
+#include "search/rescoring.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "platform/cancelling.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Of the candidates that are not exact yet, those that `wanted` picks.
+template <class Wanted>
+std::size_t score_where(const std::uint32_t* rows, Interval* intervals, std::size_t n,
+                        const Rescore& rescore, Wanted wanted) {
+    std::vector<std::uint32_t> places;
+    std::vector<std::uint32_t> picked;
+    for (std::size_t i = 0; i < n; ++i) {
+        if (intervals[i].exact() || !wanted(intervals[i])) continue;
+        places.push_back(static_cast<std::uint32_t>(i));
+        picked.push_back(rows[i]);
+    }
+    std::vector<float> scores(picked.size());
+    rescore(picked.data(), picked.size(), scores.data());
+    for (std::size_t i = 0; i < picked.size(); ++i) intervals[places[i]] = {scores[i], scores[i]};
+    return picked.size();
+}
+
+bool before(const Scored& a, const Scored& b) { return a.before(b); }
+
+// From here on counting digits is faster than comparing.
+constexpr std::size_t kManyToSort = 2048;
+
+constexpr int kDigitBits = 11;
+constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
+
+// Ascending where scores descend. No score is -0 or not a number.
+std::uint32_t sort_key(float score) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &score, sizeof(bits));
+    return (bits >> 31) != 0 ? bits : ~bits & 0x7FFFFFFFU;
+}
+
+// One stable pass over a digit of the keys.
+void sort_by_digit(const std::vector<Scored>& from, std::vector<Scored>& to, int shift) {
+    const auto digit = [&](const Scored& s) { return sort_key(s.score) >> shift & (kDigits - 1); };
+    std::array<std::size_t, kDigits> places{};
+    for (const Scored& s : from) ++places[digit(s)];
+    std::size_t place = 0;
+    for (std::size_t& p : places) place += std::exchange(p, place);
+    for (const Scored& s : from) to[places[digit(s)]++] = s;
+}
+
+}  // namespace
+
+// The k most promising first: the k-th best of their scores rules out most of the others.
+std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* rows,
+                       Interval* intervals, std::size_t n, std::size_t k, const Rescore& rescore) {
+    std::vector<float> values(n);
+    for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].middle();
+    const float promising = table.reached_by(values.data(), n, k);
+    const std::size_t scored = score_where(
+        rows, intervals, n, rescore, [&](const Interval& x) { return !(x.middle() < promising); });
+    for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].lowest;
+    const float floor = table.reached_by(values.data(), n, k);
+    return scored + score_where(rows, intervals, n, rescore,
+                                [&](const Interval& x) { return !(x.highest < floor); });
+}
+
+void keep_best(std::vector<Scored>& scored, std::size_t k) {
+    if (k >= scored.size()) return;
+    cancelling::nth_element(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k),
+                            scored.end(),
+                            [](const Scored& a, const Scored& b) { return a.before(b); });
+    scored.resize(k);
+}
+
+void sort_best(std::vector<Scored>& scored) {
+    if (scored.size() < kManyToSort) {
+        std::sort(scored.begin(), scored.end(), before);
+        return;
+    }
+    std::vector<Scored> other(scored.size());
+    for (int shift = 0; shift < 32; shift += kDigitBits) {
+        sort_by_digit(scored, other, shift);
+        scored.swap(other);
+    }
+    for (auto first = scored.begin(); first != scored.end();) {  // ties
+        const auto end = std::find_if(first, scored.end(),
+                                      [&](const Scored& s) { return s.score != first->score; });
+        if (!std::is_sorted(first, end, before)) std::sort(first, end, before);
+        first = end;
+    }
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,124 @@
+// A group of queries that is answered together, and one thread's scan of it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "platform/scratch.hpp"
+#include "search/candidates.hpp"
+#include "search/job.hpp"
+#include "search/stepper.hpp"
+
+namespace vecrecall::scan {
+
+// How many candidates a query may hold; see Candidates.
+struct Limits {
+    std::size_t soft;
+    std::size_t hard;
+    std::size_t step;  // most items between two looks at the buffers
+    std::size_t room;  // hits a buffer must take
+};
+
+Limits limits_for(const Job& job);
+
+// Queries [first, first + n) of a batch against blocks that are claimed one at a time, so that
+// several threads can share the work: each makes a Scanner of its own on the same Group.
+class Group {
+  public:
+    // Guessing: thresholds run ahead of what is proved, from a sample of the items. The final list
+    // must then prove them.
+    Group(const Job& job, std::size_t first_query, std::size_t count, std::size_t scanners,
+          bool guessing);
+
+    std::size_t first() const { return first_; }
+    std::size_t size() const { return thresholds_.size(); }
+    bool alone() const { return alone_; }  // one scanner does it all
+    bool guessing() const { return guessing_; }
+
+    bool finished() const { return claimed_.load() >= blocks_; }
+    // The next block that no thread has taken yet, or the number of blocks.
+    std::size_t claim_block();
+
+    // The highest that any thread has come to.
+    float threshold(std::size_t q) const { return thresholds_[q].load(std::memory_order_relaxed); }
+    void raise(std::size_t q, float threshold);
+    // Only where nothing that was dropped is counted on any more.
+    void lower_all(float threshold);
+
+  private:
+    std::size_t first_;
+    bool alone_;
+    bool guessing_;
+    std::size_t blocks_;
+    std::size_t stride_;
+    std::atomic<std::size_t> claimed_{0};
+    std::vector<std::atomic<float>> thresholds_;
+};
+
+// Which precisions a scan went through.
+struct Precisions {
+    bool int8 = false;
+    bool float32 = false;
+};
+
+class Scanner {
+  public:
+    Scanner(const Job& job, Group& group, const Limits& limits);
+
+    // Scans blocks until none are left.
+    void run();
+
+    const Candidates& candidates(std::size_t q) const { return candidates_[q]; }
+    std::uint64_t items_scanned() const { return items_scanned_; }
+    Precisions precisions() const { return precisions_; }
+    bool gave_up_codes() const { return gave_up_codes_; }
+
+  private:
+    void choose_stepper(const Block& block);
+    bool out_of_reach() const;
+    void scan_block(std::size_t block);
+    void scan_step(std::size_t first, std::size_t n);
+    void take_in();
+    void fetch_excluded(std::size_t q) const;
+    void take_in(std::size_t q, std::uint32_t count);
+    void tighten(std::size_t q);
+    bool too_many_to_score(std::size_t q);
+    double all_products() const;
+    double seen_share() const;
+    void count_undecided();
+    void look_ahead();
+    void make_exact(std::size_t q);
+    bool early() const;
+    double hits_of_good_codes() const;
+    bool codes_fail() const;
+    void give_up_codes();
+
+    const Job& job_;
+    Group& group_;
+    const Limits& limits_;
+    Scratch<kernels::Hit> hits_;
+    Scratch<Interval> intervals_;
+    std::vector<Candidates> candidates_;
+    Step step_;
+    std::unique_ptr<Stepper> codes_;   // null where there are none, or once they are given up
+    std::unique_ptr<Stepper> floats_;  // made when first needed
+    Stepper* stepper_ = nullptr;       // of the block at hand
+    std::vector<float> scratch_;
+    std::size_t step_items_;        // grows while the thresholds settle
+    std::size_t longest_step_ = 0;  // of the stepper
+    std::vector<std::size_t> blocks_done_;
+    std::size_t items_seen_ = 0;
+    std::size_t next_outlook_;  // at so many
+    double undecided_ = 0;      // candidates that the codes will leave open, by the last outlook
+    std::size_t stuck_ = 0;     // queries whose early candidates the codes could not tell apart
+    bool giving_up_ = false;    // the codes, at once
+    bool gave_up_codes_ = false;
+
+    std::uint64_t items_scanned_ = 0;
+    std::uint64_t coded_items_ = 0;  // of these, by the codes
+    std::uint64_t hits_seen_ = 0;    // since the thresholds settled
+    Precisions precisions_;
+};
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,187 @@
+#include "search/search.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+
+#include "kernels/registry.hpp"
+#include "platform/cancelling.hpp"
+#include "search/arguments.hpp"
+#include "search/finish.hpp"
+#include "search/gather.hpp"
+#include "search/scanner.hpp"
+#include "vecrecall/parallel.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Buffers of one thread stay below this, whatever k is.
+constexpr std::size_t kBufferBytes = std::size_t{128} << 20;
+
+constexpr std::size_t kMostQueries = 256;
+
+// From here on each thread takes queries of its own; below, the threads share the items.
+constexpr std::size_t kQueriesToSplit = 64;
+
+// Which queries go together, and how many threads share each group's items.
+struct Plan {
+    std::size_t group_queries;
+    std::size_t groups_at_once;
+    std::size_t scanners_a_group;
+};
+
+Plan plan_for(const Items& items, std::size_t queries, const Limits& limits, int threads) {
+    const std::size_t bytes_a_query =
+        limits.room * (sizeof(kernels::Hit) + sizeof(Interval)) + sizeof(float) * items.dim();
+    const std::size_t most = std::clamp<std::size_t>(kBufferBytes / bytes_a_query, 1, kMostQueries);
+    const auto t = static_cast<std::size_t>(threads);
+    if (queries >= kQueriesToSplit * t) {
+        return {.group_queries = std::min(most, (queries + t - 1) / t),
+                .groups_at_once = t,
+                .scanners_a_group = 1};
+    }
+    return {.group_queries = std::min(most, queries), .groups_at_once = 1, .scanners_a_group = t};
+}
+
+struct Outcome {
+    SearchStats stats;
+    Precisions precisions;
+    bool gave_up_codes = false;
+    std::vector<std::size_t> unproved;  // queries whose thresholds were guessed too high
+};
+
+// Some groups of a plan, scanned and finished together.
+class Wave {
+  public:
+    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end,
+         bool guessing)
+        : job_(job),
+          limits_(limits),
+          plan_(plan),
+          first_(first),
+          end_(end),
+          unproved_(end - first) {
+        for (std::size_t q = first; q < end; q += plan.group_queries) {
+            groups_.push_back(std::make_unique<Group>(job, q, std::min(plan.group_queries, end - q),
+                                                      plan.scanners_a_group, guessing));
+        }
+        scanners_.resize(groups_.size() * plan.scanners_a_group);
+    }
+
+    void run(int threads, const ListsOut& out, Outcome& outcome) {
+        parallel_for(scanners_.size(), threads, [&](std::size_t s) {
+            Group& group = *groups_[s / plan_.scanners_a_group];
+            if (group.finished()) return;  // others were faster
+            scanners_[s] = std::make_unique<Scanner>(job_, group, limits_);
+            scanners_[s]->run();
+        });
+        std::atomic<std::uint64_t> rescored{0};
+        parallel_for(end_ - first_, threads, [&](std::size_t i) { rescored += finish(i, out); });
+        outcome.stats.rows_rescored += rescored;
+        for (const auto& scanner : scanners_) {
+            if (!scanner) continue;
+            outcome.stats.items_scanned += scanner->items_scanned();
+            outcome.precisions.int8 |= scanner->precisions().int8;
+            outcome.precisions.float32 |= scanner->precisions().float32;
+            outcome.gave_up_codes |= scanner->gave_up_codes();
+        }
+        for (std::size_t i = 0; i < unproved_.size(); ++i) {
+            if (unproved_[i] != 0) outcome.unproved.push_back(first_ + i);
+        }
+    }
+
+  private:
+    std::uint64_t finish(std::size_t i, const ListsOut& out) {
+        const std::size_t g = i / plan_.group_queries;
+        const std::size_t q = i % plan_.group_queries;
+        const float threshold = groups_[g]->threshold(q);
+        Finisher finisher(job_, first_ + i);
+        for (std::size_t s = 0; s < plan_.scanners_a_group; ++s) {
+            const auto& scanner = scanners_[g * plan_.scanners_a_group + s];
+            if (scanner) finisher.add(scanner->candidates(q), threshold);
+        }
+        finisher.write(out);
+        unproved_[i] = finisher.proves(threshold, out) ? 0 : 1;
+        return finisher.rescored();
+    }
+
+    const Job& job_;
+    const Limits& limits_;
+    const Plan& plan_;
+    std::size_t first_;
+    std::size_t end_;
+    std::vector<char> unproved_;  // not bool: threads write neighbours
+    std::vector<std::unique_ptr<Group>> groups_;
+    std::vector<std::unique_ptr<Scanner>> scanners_;
+};
+
+void write_padding(const ListsOut& out) {
+    const std::size_t n = checked_product(out.rows, out.width);
+    cancelling::fill(out.ids, n, std::int64_t{-1});
+    cancelling::fill(out.scores, n, -std::numeric_limits<float>::infinity());
+    cancelling::fill(out.counts, out.rows, 0);
+}
+
+const char* name_of(const Precisions& precisions) {
+    if (precisions.int8) return precisions.float32 ? "int8 and float32" : "int8";
+    return precisions.float32 ? "float32" : "none";
+}
+
+// A guess pays where the scan is so fast that hits count, and needs items in no order of ours.
+bool worth_guessing(const Job& job) {
+    constexpr std::size_t kFewestBlocks = 64;
+    constexpr std::size_t kFewestQueries = 8;
+    return job.codes && job.queries.size() >= kFewestQueries &&
+           job.items.blocks() >= kFewestBlocks && !job.items.ordered();
+}
+
+void run_waves(const Job& job, int threads, bool guessing, const ListsOut& out, Outcome& outcome) {
+    const Limits limits = limits_for(job);
+    const Plan plan = plan_for(job.items, job.queries.size(), limits, threads);
+    const std::size_t at_once = plan.group_queries * plan.groups_at_once;
+    for (std::size_t q = 0; q < job.queries.size(); q += at_once) {
+        const std::size_t end = std::min(job.queries.size(), q + at_once);
+        Wave(job, limits, plan, q, end, guessing).run(threads, out, outcome);
+    }
+}
+
+SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
+    Outcome outcome;
+    run_waves(job, threads, worth_guessing(job), out, outcome);
+    if (!outcome.unproved.empty()) {
+        const QueryBatch queries = job.queries.select(outcome.unproved);
+        const Job again{.table = job.table,
+                        .items = job.items,
+                        .queries = queries,
+                        .options = job.options,
+                        .allow = job.allow,
+                        .codes = job.codes && !outcome.gave_up_codes,
+                        .first_threshold = job.first_threshold};
+        run_waves(again, threads, false, out, outcome);  // which proves every threshold
+    }
+    outcome.stats.precision = name_of(outcome.precisions);
+    return outcome.stats;
+}
+
+}  // namespace
+
+SearchStats search(const Items& items, const MatrixView& queries, const SearchOptions& options,
+                   const ListsOut& out) {
+    write_padding(out);
+    if (items.size() == 0 || queries.rows == 0) return {};
+    const int threads = threads_worth(items, queries.rows, options.threads);
+    const kernels::KernelTable& table = kernels::active();
+    const QueryBatch batch(table, items, queries, options.exclude, threads);
+    if (batch.size() == 0) return {};
+    const Allowed allowed(items, options.allow, queries.rows);
+    const Job job{.table = table,
+                  .items = items,
+                  .queries = batch,
+                  .options = options,
+                  .allow = allowed.rows(),
+                  .codes = items.has_codes(),
+                  .first_threshold = smallest_passing(options.min_score)};
+    return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "search/stepper.hpp"
+
+namespace vecrecall::scan {
+namespace {
+
+// Up to so many queries memory is the limit, and the panels are read as they lie.
+constexpr std::size_t kFewQueries = 2;
+
+// Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
+// which thresholds are clamped.
+constexpr std::size_t kMostQuadsToShift = 4096;
+constexpr std::int32_t kMostToShift = 1 << 30;
+
+class I8 : public Stepper {
+  public:
+    I8(const Job& job, std::size_t first_query, std::size_t n)
+        : Stepper(job, first_query, n),
+          few_(n <= kFewQueries),
+          quads_((job.items.dim() + 3) / 4),
+          // With a mask most hits are dead items, and a block's one test would seldom be the last.
+          shifted_(!few_ && !job.items.has_offsets() && !job.allow && quads_ <= kMostQuadsToShift),
+          queries_(checked_product(n, quads_ * 4)),
+          starts_(n),
+          shifted_starts_(shifted_ ? n : 0),
+          scales_(job.items.has_offsets() ? n : 0),
+          thresholds_(n),
+          int_thresholds_(n),
+          offsets_(job.items.has_offsets() ? kBlockItems : 0, 0.0F) {
+        bounds_.reserve(n);
+        for (std::size_t q = 0; q < n; ++q) quantise_query(q);
+    }
+
+    void enter_block(const Block& block) override {
+        Stepper::enter_block(block);
+        const CodeStats& stats = block.code_stats();
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            certificates_[q] = bounds_[q].certify(stats, block.stats());
+            if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
+        }
+    }
+
+    void scan(std::size_t first, std::size_t n, Step& step) override {
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            if (scales_.empty()) {
+                int_thresholds_[q] = certificates_[q].int_threshold(step.thresholds[q]);
+            } else {
+                thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
+            }
+        }
+        if (shifted_) shift();
+        if (job_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        const kernels::ScanI8 scan{.codes = block_.segment->codes().from_row(segment_row(first)),
+                                   .n_panels = whole_words(n) / kernels::kPanelItems,
+                                   .n_quads = quads_,
+                                   .queries = queries_.data(),
+                                   .n_queries = n_queries(),
+                                   .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
+                                   .scales = scales_.empty() ? nullptr : scales_.data(),
+                                   .shifted = shifted_,
+                                   .sieve = {.offsets = offsets_.data(),
+                                             .thresholds = thresholds_.data(),
+                                             .int_thresholds = int_thresholds_.data(),
+                                             .live = step.live.data(),
+                                             .first_row = static_cast<std::uint32_t>(first),
+                                             .hits = step.hits.data()}};
+        if (few_) job_.table.scan_i8_few(scan);
+        else job_.table.scan_i8(scan);
+    }
+
+  private:
+    void shift() {
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            int_thresholds_[q] = std::clamp(int_thresholds_[q], -kMostToShift, kMostToShift);
+            shifted_starts_[q] = starts_[q] - int_thresholds_[q];
+        }
+    }
+
+    // p = step * g + f with g in -limit .. limit.
+    void quantise_query(std::size_t q) {
+        const std::size_t dim = job_.items.dim();
+        const float* p = job_.queries[first_query_ + q].scan_vector;
+        const auto limit = static_cast<double>(job_.table.i8_query_limit);
+        double largest = 0;
+        for (std::size_t j = 0; j < dim; ++j) {
+            largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
+        }
+        // An overflown query has no codes: zeros, and an error that certifies nothing.
+        const bool finite = std::isfinite(largest);
+        const double step = finite && largest > 0 ? largest / limit : 1.0;
+        double missed = finite ? 0.0 : std::numeric_limits<double>::infinity();
+        std::int32_t sum = 0;
+        for (std::size_t j = 0; j < quads_ * 4; ++j) {
+            const double value = finite && j < dim ? p[j] : 0.0;
+            const double g = std::clamp(std::nearbyint(value / step), -limit, limit);
+            const double f = value - step * g;
+            missed += f * f;
+            sum += static_cast<std::int32_t>(g);
+            *place(q, j) = static_cast<std::int8_t>(g);
+        }
+        starts_[q] = -job_.table.i8_code_offset * sum;
+        const Query& query = job_.queries[first_query_ + q];
+        // f's own rounding: 2^-52 of the query at most.
+        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
+        bounds_.emplace_back(job_.items, query, step, error);
+    }
+
+    // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
+    std::int8_t* place(std::size_t q, std::size_t j) {
+        const std::size_t width = few_ ? 1 : job_.table.i8_query_block;
+        const std::size_t q0 = q - q % width;
+        const std::size_t in_block = std::min(width, n_queries() - q0);
+        return queries_.data() + q0 * quads_ * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
+    }
+
+    bool few_;
+    std::size_t quads_;
+    bool shifted_;
+    Buffer<std::int8_t> queries_;
+    std::vector<CodeBound> bounds_;
+    std::vector<std::int32_t> starts_;
+    std::vector<std::int32_t> shifted_starts_;
+    std::vector<float> scales_;  // with offsets
+    std::vector<float> thresholds_;
+    std::vector<std::int32_t> int_thresholds_;
+    std::vector<float> offsets_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stepper> step_i8(const Job& job, std::size_t first_query, std::size_t n) {
+    return std::make_unique<I8>(job, first_query, n);
+}
+
+}  // namespace vecrecall::scan

@@ -1,0 +1,184 @@
+#include "storage/manifest.hpp"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "storage/json.hpp"
+
+namespace vecrecall::files {
+namespace {
+
+constexpr std::size_t kLongest = std::size_t{1} << 20;
+constexpr std::int64_t kFormat = 2;
+constexpr std::size_t kLongestQuote = 80;
+
+struct KnownArray {
+    std::string_view name;
+    std::string_view dtype;
+    std::size_t axes = 1;
+    bool needed = false;
+};
+
+// The arrays that an index may have. Python's list is in `index.py`.
+constexpr std::array kArrays{
+    KnownArray{"rows", "<f4", 2, true},
+    KnownArray{"centre", "<f4", 1, true},
+    KnownArray{"block_bounds", "<f8", 1, true},
+    KnownArray{"skipped", "<i8", 1, true},
+    KnownArray{"ids", "<i8"},
+    KnownArray{"bias", "<f8"},
+    KnownArray{"order", "<u4"},
+    KnownArray{"row_terms", "<f4"},
+    KnownArray{"codes", "|u1"},
+    KnownArray{"code_bounds", "<f8"},
+};
+
+std::filesystem::path manifest_path(const std::filesystem::path& folder) {
+    return folder / "manifest.json";
+}
+
+// Throws the errors of one manifest.
+class Reader {
+  public:
+    explicit Reader(const std::filesystem::path& folder) : file_(manifest_path(folder).string()) {}
+
+    Manifest manifest(std::string_view text) const {
+        const Json whole = json(text);
+        if (whole.kind != Json::Kind::kObject) refuse("a manifest with names", &whole);
+        const Json* kind = whole.find("kind");
+        if (!is_string(kind) || kind->string != "FlatIndex") refuse("a saved FlatIndex", kind);
+        const Json* format = whole.find("format");
+        if (!is_integer(format) || format->integer != kFormat) {
+            refuse("format " + std::to_string(kFormat), format);
+        }
+        const Json* checksum = whole.find("checksum");
+        if (!is_string(checksum)) refuse("a checksum", checksum);
+        return {.metric = metric(whole.find("metric")), .arrays = arrays(whole.find("arrays"))};
+    }
+
+  private:
+    // Quotes the beginning of what is there, on one line.
+    [[noreturn]] void refuse(const std::string& expected, const Json* got) const {
+        std::string quote(got == nullptr ? "none" : got->text.substr(0, kLongestQuote));
+        std::replace(quote.begin(), quote.end(), '\n', ' ');
+        if (got != nullptr && got->text.size() > kLongestQuote) quote += "...";
+        throw std::invalid_argument("path: expected " + expected + ", got " + quote + " in " +
+                                    file_);
+    }
+
+    static bool is_string(const Json* value) {
+        return value != nullptr && value->kind == Json::Kind::kString;
+    }
+    static bool is_integer(const Json* value) {
+        return value != nullptr && value->kind == Json::Kind::kInteger;
+    }
+
+    Json json(std::string_view text) const {
+        try {
+            return parse_json(text);
+        } catch (const std::invalid_argument& error) {
+            throw std::invalid_argument(std::string("path: expected a JSON manifest, got ") +
+                                        error.what() + " in " + file_);
+        }
+    }
+
+    Metric metric(const Json* value) const {
+        if (is_string(value)) {
+            if (value->string == "ip") return Metric::kIp;
+            if (value->string == "cosine") return Metric::kCosine;
+            if (value->string == "l2") return Metric::kL2;
+        }
+        refuse("one of \"ip\", \"cosine\", \"l2\"", value);
+    }
+
+    std::map<std::string, Stored, std::less<>> arrays(const Json* value) const {
+        if (value == nullptr || value->kind != Json::Kind::kObject) {
+            refuse("a manifest with arrays", value);
+        }
+        std::map<std::string, Stored, std::less<>> all;
+        for (std::size_t i = 0; i < value->names.size(); ++i) {
+            const std::string& name = value->names[i];
+            const auto* known = std::find_if(kArrays.begin(), kArrays.end(),
+                                             [&](const KnownArray& a) { return a.name == name; });
+            if (known == kArrays.end()) refuse("an array of an index", &value->values[i]);
+            all.emplace(name, stored(*known, value->values[i]));
+        }
+        for (const KnownArray& known : kArrays) {
+            if (known.needed && !all.contains(known.name)) {
+                refuse("an array " + std::string(known.name), value);
+            }
+        }
+        return all;
+    }
+
+    Stored stored(const KnownArray& known, const Json& of) const {
+        const std::string for_name = " for " + std::string(known.name);
+        const Json* file = of.find("file");
+        const Json* dtype = of.find("dtype");
+        const Json* shape = of.find("shape");
+        const Json* checksum = of.find("checksum");
+        const bool whole = file != nullptr && dtype != nullptr && shape != nullptr;
+        if (!whole || checksum == nullptr || of.values.size() != 4) {
+            refuse("file, dtype, shape and checksum" + for_name, &of);
+        }
+        if (!is_string(file) || !is_array_name(file->string)) {
+            refuse("the name of a file" + for_name, file);
+        }
+        if (!is_string(dtype) || dtype->string != known.dtype) {
+            refuse("dtype " + std::string(known.dtype) + for_name, dtype);
+        }
+        if (!is_shape(*shape, known.axes)) {
+            refuse("a shape of " + std::to_string(known.axes) + " axes" + for_name, shape);
+        }
+        if (!is_string(checksum)) refuse("a checksum" + for_name, checksum);
+        Stored stored{.file = file->string, .dtype = dtype->string, .shape = {}};
+        for (const Json& n : shape->values) {
+            stored.shape.push_back(static_cast<std::size_t>(n.integer));
+        }
+        return stored;
+    }
+
+    // As a save names its files: `rows-0123456789ab.npy`. No other character, so no other folder.
+    static bool is_array_name(std::string_view name) {
+        constexpr std::string_view kEnd = ".npy";
+        constexpr std::size_t kTurn = 12;
+        const std::size_t dash = name.find('-');
+        if (dash == 0 || dash == std::string_view::npos) return false;
+        const auto is_name = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+        const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+        const std::string_view start = name.substr(0, dash);
+        const std::string_view turn = name.substr(dash + 1, kTurn);
+        return std::all_of(start.begin(), start.end(), is_name) && turn.size() == kTurn &&
+               std::all_of(turn.begin(), turn.end(), is_hex) &&
+               name.substr(dash + 1 + kTurn) == kEnd;
+    }
+
+    static bool is_shape(const Json& shape, std::size_t axes) {
+        return shape.kind == Json::Kind::kArray && shape.values.size() == axes &&
+               std::all_of(shape.values.begin(), shape.values.end(),
+                           [](const Json& n) { return is_integer(&n) && n.integer >= 0; });
+    }
+
+    std::string file_;
+};
+
+}  // namespace
+
+std::string read_manifest(const std::filesystem::path& folder) {
+    const File file(manifest_path(folder));
+    if (file.size() > kLongest) {
+        throw std::invalid_argument("path: expected a manifest of at most " +
+                                    std::to_string(kLongest) + " bytes, got " +
+                                    std::to_string(file.size()) + " in " + file.path().string());
+    }
+    std::string text(file.size(), '\0');
+    file.read(0, text.size(), text.data());
+    return text;
+}
+
+Manifest parse_manifest(std::string_view text, const std::filesystem::path& folder) {
+    return Reader(folder).manifest(text);
+}
+
+}  // namespace vecrecall::files

@@ -1,0 +1,233 @@
+#include "vecrecall/merge.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "check.hpp"
+#include "fusion/entry_table.hpp"
+#include "fusion/ranking.hpp"
+#include "fusion/split.hpp"
+#include "vecrecall/isa.hpp"
+
+using namespace vecrecall;
+
+namespace {
+
+constexpr float kLow = -std::numeric_limits<float>::infinity();
+
+void check_shards() {
+    const std::int64_t a_ids[] = {4, 1, -1};
+    const float a_scores[] = {3, 1, kLow};
+    const std::int32_t a_counts[] = {2};
+    const std::int64_t b_ids[] = {2, 9};
+    const float b_scores[] = {3, 2};
+    const std::int32_t b_counts[] = {2};
+    std::vector<std::int64_t> ids(5);
+    std::vector<float> scores(5);
+    std::int32_t count = 0;
+    merge_shards({{a_ids, a_scores, a_counts, 1, 3}, {b_ids, b_scores, b_counts, 1, 2}},
+                 {ids.data(), scores.data(), &count, 1, 5});
+    CHECK(count == 4);
+    CHECK((ids == std::vector<std::int64_t>{2, 4, 9, 1, -1}));
+    CHECK((scores == std::vector<float>{3, 3, 2, 1, kLow}));
+    CHECK_THROWS(
+        merge_shards({{a_ids, a_scores, a_counts, 1, 3}, {a_ids, a_scores, a_counts, 1, 3}},
+                     {ids.data(), scores.data(), &count, 1, 5}),
+        std::invalid_argument);
+}
+
+void check_groups() {
+    const std::int64_t ids[] = {7, 5, 5, 8, 6, -1};
+    const float scores[] = {2, 1, 1.5F, 1, 4, kLow};
+    const std::int32_t counts[] = {2, 2, 1};
+    const std::int64_t offsets[] = {0, 2, 2, 3};
+    std::vector<std::int64_t> out_ids(9);
+    std::vector<float> out_scores(9);
+    std::vector<std::int32_t> out_counts(3);
+    std::vector<std::int32_t> hits(9);
+    std::vector<std::int64_t> winner(9);
+    merge_groups(
+        {ids, scores, counts, 3, 2}, offsets, Join::kSum,
+        {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3}, hits.data(), winner.data()});
+    CHECK((out_ids == std::vector<std::int64_t>{5, 7, 8, -1, -1, -1, 6, -1, -1}));
+    CHECK((hits == std::vector<std::int32_t>{2, 1, 1, 0, 0, 0, 1, 0, 0}));
+    CHECK((winner == std::vector<std::int64_t>{1, 0, 1, -1, -1, -1, 2, -1, -1}));
+    CHECK((out_counts == std::vector<std::int32_t>{3, 0, 1}));
+    CHECK(out_scores[0] == 2.5F);
+}
+
+void check_entry_table() {
+    merging::EntryTable table;
+    for (const std::size_t n : {0U, 1U, 3U, 1000U, 7U}) {  // smaller again: nothing is left over
+        merging::Entries entries = table.start(n);
+        for (std::size_t i = 0; i < n; ++i) {
+            const auto id = static_cast<std::int64_t>(i << 40 | i % 7);
+            CHECK(entries.insert(id).fresh);
+            CHECK(!entries.insert(id).fresh);
+            CHECK(entries.insert(id).entry == i);
+        }
+        CHECK(entries.size() == n);
+        CHECK(n == 0 || entries.find(0) == 0);
+        CHECK(entries.find(12345) == merging::kNoEntry);
+    }
+}
+
+// Against a plain sort: few scores and many ties, one far away, infinities, all the same. For the
+// instruction set in use.
+void check_ranking() {
+    std::mt19937 engine(1);
+    merging::Ranking ranking;
+    for (const std::size_t n : {0U, 1U, 2U, 33U, 500U, 3000U}) {
+        for (int kind = 0; kind < 4; ++kind) {
+            std::vector<float> scores(n);
+            std::vector<std::int64_t> ids(n);
+            std::vector<std::uint32_t> order(n);
+            for (std::size_t i = 0; i < n; ++i) {
+                const auto draw = static_cast<float>(engine() % 1000) - 500;
+                scores[i] = kind == 0 ? std::floor(draw / 100) + 0.0F : kind == 1 ? draw : 1.0F;
+                if (kind == 2 && i == 0) scores[i] = 1e30F;
+                if (kind == 1 && i % 50 == 0) scores[i] = i % 100 == 0 ? kLow : -kLow;
+                ids[i] = static_cast<std::int64_t>(n - i);
+                order[i] = static_cast<std::uint32_t>(i);
+            }
+            std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+                return scores[a] != scores[b] ? scores[a] > scores[b] : ids[a] < ids[b];
+            });
+            for (const std::size_t k : {std::size_t{1}, n / 3 + 1, n + 5}) {
+                const auto best = ranking.best(scores.data(), n, k, ids.data());
+                CHECK(best.size() == std::min(k, n));
+                CHECK(std::equal(best.begin(), best.end(), order.begin()));
+            }
+        }
+    }
+}
+
+std::vector<std::int64_t> split(std::int64_t total, std::vector<merging::Portion> portions) {
+    merging::split(total, portions);
+    std::vector<std::int64_t> slots;
+    for (const merging::Portion& portion : portions) slots.push_back(portion.slots);
+    return slots;
+}
+
+void check_split() {
+    constexpr auto kAny = std::numeric_limits<std::int64_t>::max();
+    constexpr auto kHuge = std::uint64_t{1} << 62;
+    using Slots = std::vector<std::int64_t>;
+    // 4/3, 1/3, 1/3: in floating point the remainders would differ
+    CHECK((split(2, {{4, 0, kAny, true, 0}, {1, 0, kAny, true, 0}, {1, 0, kAny, true, 0}}) ==
+           Slots{2, 0, 0}));
+    CHECK((split(10, {{8, 0, 5, true, 0}, {1, 3, kAny, true, 0}, {1, 3, kAny, true, 0}}) ==
+           Slots{4, 3, 3}));
+    CHECK((split(9, {{1, 0, 2, true, 0}, {1, 0, 3, true, 0}}) == Slots{2, 3}));
+    CHECK((split(kAny, {{kHuge, 0, kAny, true, 0}, {kHuge, 0, kAny, true, 0}}) ==
+           Slots{kAny / 2 + 1, kAny / 2}));
+    CHECK((split(5, {{1, 0, 2, true, 0}, {0, 0, kAny, true, 0}}) == Slots{2, 0}));
+}
+
+// Two users, two channels, one of them ragged; arrays of exact size.
+struct Case {
+    std::vector<std::int64_t> padded_ids{1, 2, 3, 4, -1, 7, 7, 8};
+    std::vector<float> padded_scores{4, 3, 2, 1, kLow, 1, 9, 0.5F};
+    std::vector<std::int64_t> ragged_ids{3, 5, 1, 6};
+    std::vector<float> ragged_scores{0.5F, 0.5F, -0.5F, -0.5F};
+    std::vector<std::int64_t> offsets{0, 4, 4};
+    std::vector<Channel> channels{{.name = "a",
+                                   .ids = padded_ids.data(),
+                                   .scores = padded_scores.data(),
+                                   .rows = 2,
+                                   .width = 4},
+                                  {.name = "b",
+                                   .ids = ragged_ids.data(),
+                                   .scores = ragged_scores.data(),
+                                   .rows = 2,
+                                   .offsets = offsets.data()}};
+    MergeFilters filters;
+    std::vector<std::int64_t> ids;
+    std::vector<float> scores;
+    std::vector<std::int32_t> counts, shortfall, ranks;
+    std::vector<std::uint64_t> holders;
+    std::vector<float> channel_scores;
+
+    // The first user's list.
+    std::vector<std::int64_t> run(const Policy& policy, std::size_t k, bool provenance = true) {
+        ids.assign(2 * k, 0);
+        scores.assign(2 * k, 0);
+        counts.assign(2, 0);
+        shortfall.assign(4, 7);
+        holders.assign(2 * k, 7);
+        ranks.assign(provenance ? 4 * k : 0, 7);
+        channel_scores.assign(provenance ? 4 * k : 0, 7);
+        merge(channels, policy, filters,
+              {{ids.data(), scores.data(), counts.data(), 2, k},
+               holders.data(),
+               shortfall.data(),
+               provenance ? ranks.data() : nullptr,
+               provenance ? channel_scores.data() : nullptr},
+              2);
+        return {ids.begin(), ids.begin() + counts[0]};
+    }
+};
+
+void check_policies() {
+    using Ids = std::vector<std::int64_t>;
+    const std::vector<double> equal{1, 1};
+    const std::int64_t any = std::numeric_limits<std::int64_t>::max();
+    Case c;
+    CHECK((c.run(Rrf{equal}, 6) == Ids{1, 3, 2, 5, 4, 6}));
+    CHECK((c.ids[6] == 7 && c.ids[7] == 8 && c.ids[8] == -1));
+    CHECK((c.run(WeightedSum{equal, Normalize::kMinMax}, 9, false) == Ids{3, 1, 5, 2, 4, 6}));
+    CHECK((c.run(WeightedSum{equal, Normalize::kZScore}, 2) == Ids{5, 3}));
+    CHECK((c.run(Maximum{equal, Normalize::kMax}, 3) == Ids{1, 3, 5}));
+    CHECK((c.run(Maximum{equal, Normalize::kL2}, 1) == Ids{1}));
+    CHECK((c.run(Interleave{{1, 1}, true}, 6) == Ids{1, 3, 2, 5, 4, 6}));
+    CHECK((c.run(Interleave{{2, 1}, false}, 4) == Ids{1, 2, 3, 4}));
+    CHECK((c.run(Priority{{2, 9}, false, true}, 6) == Ids{1, 2, 3, 5, 6, 4}));
+    CHECK(c.shortfall[1] == 1);
+    CHECK((c.run(Quota{{1, 1}, {0, 0}, {any, any}}, 6) == Ids{1, 2, 5, 3, 4, 6}));
+    CHECK_THROWS(c.run(Quota{{1, 1}, {4, 3}, {any, any}}, 6), std::invalid_argument);
+    CHECK_THROWS(c.run(Rrf{{1}}, 6), std::invalid_argument);
+    c.padded_ids[5] = -5;
+    CHECK_THROWS(c.run(Rrf{equal}, 6), std::invalid_argument);
+}
+
+void check_provenance_and_filters() {
+    Case c;
+    c.run(Rrf{{1, 1}}, 3);
+    CHECK((std::vector(c.ranks.begin(), c.ranks.begin() + 6) ==
+           std::vector<std::int32_t>{1, 3, 3, 1, 2, 0}));
+    CHECK((std::vector(c.channel_scores.begin(), c.channel_scores.begin() + 5) ==
+           std::vector<float>{4, -0.5F, 2, 0.5F, 3}));
+    CHECK(std::isnan(c.channel_scores[5]));
+    CHECK((std::vector(c.holders.begin(), c.holders.begin() + 3) ==
+           std::vector<std::uint64_t>{3, 3, 1}));
+    const std::vector<std::int64_t> seen{3, 99, -1};
+    const std::vector<std::int64_t> seen_offsets{0, 3, 3};
+    c.filters.exclude = {seen.data(), seen_offsets.data(), 2};
+    CHECK((c.run(Interleave{{1, 1}, true}, 6) == std::vector<std::int64_t>{1, 5, 2, 6, 4}));
+    CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 5, 4, 6}));
+    const std::vector<std::int64_t> capped{1, 2, 5};
+    const std::vector<std::int64_t> groups{-3, 8, -3};
+    const Caps caps(capped.data(), groups.data(), 3, 1);
+    c.filters.caps = {&caps};
+    CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 4, 6}));
+    CHECK_THROWS(Caps(groups.data(), groups.data(), 3, 1), std::invalid_argument);
+}
+
+}  // namespace
+
+int main() {
+    check_shards();
+    check_groups();
+    check_entry_table();
+    for (const std::string& name : available_isas()) {
+        set_isa(name);
+        check_ranking();
+    }
+    check_split();
+    check_policies();
+    check_provenance_and_filters();
+    return test::report("merge");
+}

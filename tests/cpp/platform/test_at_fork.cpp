@@ -1,0 +1,105 @@
+#include "platform/at_fork.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "check.hpp"
+
+using namespace vecrecall;
+
+namespace {
+
+// Two numbers that differ while they are written.
+struct Twice {
+    int first = 0;
+    int second = 0;
+
+    void write() {
+        const std::lock_guard lock(at_fork::lock_of(this));
+        ++first;
+        ++second;
+    }
+    bool whole() {
+        const std::lock_guard lock(at_fork::lock_of(this));
+        return first == second;
+    }
+};
+
+struct Busy {
+    std::mutex lock;
+    int work = 0;
+};
+
+// A child that hangs is killed, which is a failure.
+template <class Work>
+bool holds_in_child(const Work& work) {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(work() ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void check_locks_are_free_and_data_is_whole() {
+    std::array<Twice, 200> data;
+    std::atomic<bool> stop{false};
+    std::thread writer([&] {
+        while (!stop.load()) {
+            for (Twice& twice : data) twice.write();
+        }
+    });
+    for (int i = 0; i < 100; ++i) {
+        CHECK(holds_in_child([&] {
+            for (Twice& twice : data) {
+                if (!twice.whole()) return false;
+            }
+            return true;
+        }));
+    }
+    stop.store(true);
+    writer.join();
+    for (Twice& twice : data) CHECK(twice.whole());
+}
+
+void check_a_child_has_its_own() {
+    at_fork::PerProcess<Busy> busy;
+    Busy* const parents = &busy.get();
+    CHECK(&busy.get() == parents);
+    std::atomic<bool> held{false};
+    std::atomic<bool> stop{false};
+    std::thread holder([&] {
+        const std::lock_guard lock(parents->lock);
+        parents->work = 1;
+        held.store(true);
+        while (!stop.load()) std::this_thread::yield();
+    });
+    while (!held.load()) std::this_thread::yield();
+    CHECK(holds_in_child([&] {
+        const std::lock_guard lock(busy.get().lock);
+        return busy.get().work == 0 && at_fork::generation() == 1;
+    }));
+    stop.store(true);
+    holder.join();
+    CHECK(&busy.get() == parents && parents->work == 1);
+}
+
+}  // namespace
+
+int main() {
+#if defined(__SANITIZE_THREAD__)
+    std::puts("skipped: fork, into which ThreadSanitizer's runtime does not follow threads");
+    static_cast<void>(check_locks_are_free_and_data_is_whole);
+    static_cast<void>(check_a_child_has_its_own);
+#else
+    check_locks_are_free_and_data_is_whole();
+    check_a_child_has_its_own();
+#endif
+    return test::report("at_fork");
+}

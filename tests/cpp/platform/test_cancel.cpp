@@ -1,0 +1,293 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "check.hpp"
+#include "platform/cancelling.hpp"
+#include "vecrecall/cancel.hpp"
+#include "vecrecall/feed.hpp"
+#include "vecrecall/flat_index.hpp"
+#include "vecrecall/parallel.hpp"
+
+using namespace vecrecall;
+
+namespace {
+
+// Far more tasks than run before anybody asks, so that the work is cut short or the test waits.
+constexpr std::size_t kTasks = 1'000'000;
+
+void rest() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
+
+void check_pool_is_whole() {
+    std::atomic<std::size_t> runs{0};
+    parallel_for(1000, 4, [&](std::size_t) { ++runs; });
+    CHECK(runs.load() == 1000);
+}
+
+// Whoever calls is asked, nobody else; what is under way ends, what is not begun is left out.
+void check_tasks_are_left_out(int threads) {
+    std::atomic<std::size_t> begun{0};
+    std::atomic<std::size_t> ended{0};
+    const std::thread::id caller = std::this_thread::get_id();
+    bool by_caller = true;
+    {
+        const CancelScope scope([&] {
+            by_caller = by_caller && std::this_thread::get_id() == caller;
+            return begun.load() > 0;
+        });
+        CHECK_THROWS(parallel_for(kTasks, threads,
+                                  [&](std::size_t) {
+                                      ++begun;
+                                      rest();
+                                      ++ended;
+                                  }),
+                     Cancelled);
+        CHECK_THROWS(check_cancelled(), Cancelled);  // for all the scope's life
+    }
+    CHECK(by_caller);
+    CHECK(begun.load() == ended.load());  // all workers are out of it
+    CHECK(begun.load() < kTasks);
+    check_cancelled();
+    check_pool_is_whole();
+}
+
+void check_nested() {
+    std::atomic<std::size_t> begun{0};
+    const CancelScope scope([] { return true; });
+    CHECK_THROWS(parallel_for(8, 4,
+                              [&](std::size_t) {
+                                  parallel_for(kTasks, 2, [&](std::size_t) {
+                                      ++begun;
+                                      rest();
+                                  });
+                              }),
+                 Cancelled);
+    CHECK(begun.load() < kTasks);
+}
+
+// The caller has no task left and waits for a worker whose loop is long.
+void check_a_waiting_caller_asks() {
+    std::atomic<bool> asked{false};
+    std::atomic<bool> told{false};
+    const std::thread::id caller = std::this_thread::get_id();
+    {
+        const CancelScope scope([&] {
+            asked = true;
+            return true;
+        });
+        std::atomic<int> inside{0};
+        CHECK_THROWS(parallel_for(2, 2,
+                                  [&](std::size_t) {
+                                      ++inside;
+                                      while (inside.load() < 2) rest();  // both are at work
+                                      if (std::this_thread::get_id() == caller) return;
+                                      try {
+                                          for (;;) {
+                                              check_cancelled();
+                                              rest();
+                                          }
+                                      } catch (const Cancelled&) {
+                                          told = true;
+                                          throw;
+                                      }
+                                  }),
+                     Cancelled);
+    }
+    CHECK(asked.load() && told.load());
+    check_pool_is_whole();
+}
+
+void check_a_scope_that_never_says_so() {
+    std::atomic<int> runs{0};
+    int asked = 0;
+    const CancelScope scope([&] {
+        ++asked;
+        return false;
+    });
+    parallel_for(300, 2, [&](std::size_t) {
+        ++runs;
+        rest();
+    });
+    CHECK(runs.load() == 300);
+    CHECK(asked >= 1);
+}
+
+// What the callback calls has a scope of its own, and the pool at its disposal.
+void check_a_callback_may_call() {
+    std::atomic<int> inner{0};
+    std::atomic<std::size_t> runs{0};
+    {
+        const CancelScope scope([&] {
+            const CancelScope none([] { return false; });
+            parallel_for(100, 4, [&](std::size_t) { ++inner; });
+            return true;
+        });
+        CHECK_THROWS(parallel_for(kTasks, 4,
+                                  [&](std::size_t) {
+                                      ++runs;
+                                      rest();
+                                  }),
+                     Cancelled);
+    }
+    CHECK(inner.load() == 100);
+    CHECK(runs.load() < kTasks);
+}
+
+void check_callers_side_by_side() {
+    std::atomic<int> cancelled{0};
+    std::atomic<int> whole{0};
+    std::vector<std::thread> callers;
+    for (int c = 0; c < 6; ++c) {
+        callers.emplace_back([&, c] {
+            const CancelScope scope([c] { return c % 2 == 0; });
+            std::atomic<int> runs{0};
+            try {
+                parallel_for(c % 2 == 0 ? kTasks : 300, 3, [&](std::size_t) {
+                    ++runs;
+                    rest();
+                });
+                whole += runs.load() == 300 ? 1 : 0;
+            } catch (const Cancelled&) {
+                ++cancelled;
+            }
+        });
+    }
+    for (std::thread& caller : callers) caller.join();
+    CHECK(cancelled.load() == 3);
+    CHECK(whole.load() == 3);
+}
+
+// A task's own error does not hide that the call was told to stop.
+void check_cancelled_comes_first() {
+    std::atomic<bool> asked{false};
+    const CancelScope scope([&] {
+        asked = true;
+        return true;
+    });
+    const std::thread::id caller = std::this_thread::get_id();
+    CHECK_THROWS(parallel_for(kTasks, 2,
+                              [&](std::size_t) {
+                                  rest();
+                                  if (std::this_thread::get_id() == caller) return;
+                                  while (!asked.load()) rest();
+                                  throw std::runtime_error("task");
+                              }),
+                 Cancelled);
+}
+
+void check_turns() {
+    cancelling::Turn turn;
+    turn.lock();
+    CHECK(turn.is_mine());
+    CHECK_THROWS(turn.lock(), std::logic_error);
+    std::thread([&] {
+        CHECK(!turn.is_mine());
+        const CancelScope scope([] { return true; });
+        CHECK_THROWS(turn.lock(), Cancelled);
+    }).join();
+    turn.unlock();
+    turn.lock();
+    turn.unlock();
+}
+
+void check_fork() {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);  // a hang is a failure
+        bool told = false;
+        try {
+            const CancelScope scope([] { return true; });
+            parallel_for(kTasks, 4, [](std::size_t) { rest(); });
+        } catch (const Cancelled&) {
+            told = true;
+        }
+        std::atomic<int> runs{0};
+        parallel_for(10, 4, [&](std::size_t) { ++runs; });
+        _exit(told && runs.load() == 10 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+void check_sorting() {
+    std::vector<std::uint32_t> numbers(2 * cancelling::kManyToSort);
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        numbers[i] = static_cast<std::uint32_t>(i * 2654435761U);
+    }
+    std::vector<std::uint32_t> expected = numbers;
+    std::sort(expected.begin(), expected.end());
+    cancelling::sort(numbers.begin(), numbers.end(), std::less<>());
+    CHECK(numbers == expected);
+    const CancelScope scope([] { return true; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::vector<std::uint32_t> again(numbers.rbegin(), numbers.rend());
+    CHECK_THROWS(cancelling::sort(again.begin(), again.end(), std::less<>()), Cancelled);
+}
+
+// An update that is told to stop has changed nothing, and the next is right.
+void check_an_update() {
+    constexpr std::size_t kRows = 3000;
+    std::vector<float> rows(kRows * 2);
+    std::iota(rows.begin(), rows.end(), 0.0F);
+    std::vector<std::int64_t> ids(kRows);
+    std::iota(ids.begin(), ids.end(), std::int64_t{0});
+    FlatIndex index({.rows = {rows.data(), kRows, 2}, .ids = ids.data()}, Metric::kIp, {});
+    std::iota(ids.begin(), ids.end(), std::int64_t{kRows});
+    const ItemsView more{.rows = {rows.data(), kRows, 2}, .ids = ids.data()};
+    {
+        const CancelScope scope([] { return true; });
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        CHECK_THROWS(index.add(more), Cancelled);
+    }
+    CHECK(index.snapshot().size() == kRows);
+    index.add(more);
+    CHECK(index.snapshot().size() == 2 * kRows);
+}
+
+// Of a batch of clicks the first are taken, whole runs of them.
+void check_clicks() {
+    constexpr std::size_t kRun = std::size_t{1} << 18;
+    constexpr std::size_t kClicks = 2 * kRun + 5;
+    const std::vector<std::int64_t> clusters(kClicks, 0);
+    const std::vector<std::int64_t> items(kClicks, 3);
+    const std::vector<double> times(kClicks, 0.0);
+    const Clicks clicks{
+        .clusters = clusters.data(), .items = items.data(), .times = times.data(), .size = kClicks};
+    ClusterFeed feed({.clusters = 1, .half_life = 1, .capacity = 10});
+    {
+        const CancelScope scope([] { return true; });
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        CHECK_THROWS(feed.observe(clicks), Cancelled);
+    }
+    CHECK(feed.state().values == std::vector<double>{static_cast<double>(kRun)});
+}
+
+}  // namespace
+
+int main() {
+    for (const int threads : {1, 2, 8}) check_tasks_are_left_out(threads);
+    check_nested();
+    check_a_waiting_caller_asks();
+    check_a_scope_that_never_says_so();
+    check_a_callback_may_call();
+    check_callers_side_by_side();
+    check_cancelled_comes_first();
+    check_turns();
+#if defined(__SANITIZE_THREAD__)
+    std::puts("skipped: fork, into which ThreadSanitizer's runtime does not follow threads");
+    static_cast<void>(check_fork);
+#else
+    check_fork();
+#endif
+    check_sorting();
+    check_an_update();
+    check_clicks();
+    return test::report("cancel");
+}
