@@ -1,0 +1,53 @@
+"""What ``benchmarks.compare build`` takes for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import vecrecall as vr
+from benchmarks.compare import build
+from vecrecall.cli.bench.peers import OURS
+
+
+@pytest.fixture(autouse=True)
+def same_threads_after() -> Iterator[None]:
+    """What runs here has a process of its own otherwise, and sets how many it uses."""
+    before = vr.get_num_threads()
+    yield
+    vr.set_num_threads(before)
+
+
+class Pipe:
+    """Asks once."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def recv(self) -> bool:
+        return len(self.sent) < 2
+
+    def send(self, what: Any) -> None:
+        self.sent.append(what)
+
+
+@pytest.mark.parametrize("step", build.STEPS)
+def test_every_step_answers(step: str) -> None:
+    pipe: Any = Pipe()
+    build.work(OURS, step, build.Items(1000, 4), 0, 1, pipe)
+    ready, (seconds, ids) = pipe.sent
+    assert ready is None
+    assert seconds > 0
+    assert ids.shape == (build.QUERIES, build.K)
+
+
+def test_lists_that_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(self: Any, index: Any, queries: Any) -> Any:
+        return index.search(queries, build.K - 1).ids
+
+    monkeypatch.setattr(build.Vecrecall, "search", short)
+    pipe: Any = Pipe()
+    with pytest.raises(ValueError, match=r"^expected ids of shape \(16, 10\), got \(16, 9\)$"):
+        build.work(OURS, "build", build.Items(1000, 4), 0, 1, pipe)

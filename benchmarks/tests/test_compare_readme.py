@@ -1,0 +1,168 @@
+"""The README's tables: what ``benchmarks.compare.readme`` makes of what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.compare import cluster, merge, readme
+from vecrecall.cli.bench.machine import Limits, Machine
+
+MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
+MISSED = {"case": "search: x", "what": "times FAISS", "measured": 4.0, "target": "at least 7"}
+
+
+def entry(peer: str, seconds: float, recall: float = 1.0, setting: int | None = None) -> Any:
+    # The median of three, none of which is the mean.
+    times = [seconds, seconds / 2, seconds * 10]
+    return {"peer": peer, "setting": setting, "seconds": times, "recall": recall}
+
+
+def others(**seconds: float) -> dict[str, Any]:
+    return {name: {"seconds": [value] * 3} for name, value in seconds.items()}
+
+
+SEARCH = {
+    **{"work": "search", "data": "gaussian-64", "items": 1_000_000, "dim": 64},
+    **{"k": 100, "batch": 256, "absent": {"usearch-exact": "not installed"}},
+    "peers": {
+        "vecrecall": entry("vecrecall", 0.0625),
+        "scann-brute": entry("scann-brute", 0.25),
+        "faiss-ivf, nprobe 64": entry("faiss-ivf", 0.03125, 0.9, 64),
+    },
+}
+ASSIGN = {
+    **{"work": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
+    "peers": others(vecrecall=0.5, torch=4.0, faiss=2.0, superkmeans=1.0, numpy=8.0),
+}
+MERGE = {
+    **{"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
+    "absent": {"ranx": "failed (ranx): MemoryError"},
+    "peers": others(vecrecall=0.01, polars=0.4) | {merge.WITH_PROVENANCE: {"seconds": [0.02]}},
+}
+POOL = {
+    **{"work": "pool", "data": "uniform", "rows": 1_000_000, "dim": 64, "bags": 1000, "length": 20},
+    "peers": others(vecrecall=0.05),
+    "absent": {},
+}
+FIT = {
+    **{"work": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
+    "peers": {
+        "vecrecall": {"seconds": [2.0], "inertia": 10.0},
+        "MiniBatchKMeans": {"seconds": [1.0], "inertia": 11.0},
+        "faiss": {"seconds": [4.0], "inertia": 9.0},
+    },
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "found.json"
+    found = {
+        "machine": MACHINE.as_json(),
+        "versions": dict.fromkeys(
+            (
+                "vecrecall",
+                "faiss-cpu",
+                "scann",
+                "torch",
+                "superkmeans",
+                "polars",
+                "numpy",
+                "scikit-learn",
+            ),
+            "9.8",
+        ),
+        "repeats": 3,
+        "cases": [SEARCH, ASSIGN, MERGE, POOL, FIT],
+        "targets": [{**MISSED, "met": False}, {**MISSED, "what": "times NumPy", "met": True}],
+    }
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_searches(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert readme.main([str(file)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Top-100 of 1,000,000 x 64 (gaussian-64) by inner product" in shown
+    assert "| scann-brute (9.8) | 0.977 (4.00x) |" in shown
+    assert "Faster than vecrecall here: faiss-ivf, nprobe 64 at batch 256 (0.500x" in shown
+    assert "Missing: usearch-exact not installed." in shown
+    assert "a model, 2 CPUs, avx512vnni" in shown
+
+
+def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme.main([str(file)])
+    shown = " ".join(capsys.readouterr().out.split())
+    times = "superkmeans 1.00 (2.00x) | faiss 2.00 (4.00x) | torch 4.00 (8.00x)"
+    assert f"assign 500,000 x 64 to 500 centroids, seconds | **0.500** | {times} |" in shown
+    assert "microseconds a user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
+    assert "| the same with provenance | **20.0** | polars 400 (20.0x) |" in shown
+    assert "rows, table 1,000,000 x 64 (uniform), ms | **50.0** | | | |" in shown
+    fits = "MiniBatchKMeans 1.00 (0.500x, inertia 1.10x) | faiss 4.00 (2.00x)"
+    assert f"20 iterations, seconds | **2.00** | {fits} | |" in shown
+    assert "Missing: ranx failed (ranx): MemoryError." in shown
+    names = ("faiss-cpu", "numpy", "polars", "scikit-learn", "superkmeans", "torch")
+    assert f"With {', '.join(f'{name} 9.8' for name in names)}." in shown
+
+
+def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(file.read_text())
+    del found["cases"][2]["peers"][merge.WITH_PROVENANCE]
+    file.write_text(json.dumps(found))
+    assert readme.main([str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "microseconds a user" in shown
+    assert "the same with provenance" not in shown
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"records": []}'])
+def test_figures_of_something_else(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    with pytest.raises(SystemExit):
+        readme.main([str(path)])
+    assert "other.json: expected what --json of compare wrote, got" in capsys.readouterr().err
+
+
+def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme.main([str(file)])
+    shown = capsys.readouterr().out
+    assert "- search: x, times FAISS: 4.00, target at least 7\n" in shown
+    assert "times NumPy" not in shown
+
+
+def test_into_a_document(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = tmp_path / "README.md"
+    document.write_text(f"# Name\n\n{readme.BEGIN}\nold\n{readme.END}\n\nmore\n")
+    readme.main([str(file)])
+    shown = capsys.readouterr().out
+    for _ in range(2):  # what was put there is replaced as well
+        assert readme.main([str(file), "--into", str(document)]) == 0
+        expected = f"# Name\n\n{readme.BEGIN}\n{shown}{readme.END}\n\nmore\n"
+        assert document.read_text() == expected
+    assert capsys.readouterr().out == ""
+
+
+def test_what_cannot_be_read(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "README.md"
+    document.write_text("no marks")
+    for arguments in (
+        [str(tmp_path / "none.json")],
+        [str(document)],
+        [str(file), "--into", "none"],
+    ):
+        with pytest.raises(SystemExit):
+            readme.main(arguments)
+        assert "expected files that can be read" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        readme.main([str(file), "--into", str(document)])
+    assert "--into: expected <!-- measured: begin --> and" in capsys.readouterr().err
+    assert document.read_text() == "no marks"

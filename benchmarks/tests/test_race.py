@@ -1,0 +1,88 @@
+"""The guard of the benchmarks: nothing is timed whose answers were not found to be the same."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.conftest import Race, engines_of
+from benchmarks.micro import conftest as guard  # whole: pytest takes its names for hooks
+
+
+class Timer:
+    """Stands for pytest-benchmark's fixture, and remembers what it timed."""
+
+    def __init__(self, group: str = "a group") -> None:
+        self.group = group
+        self.extra_info: dict[str, Any] = {}
+        self.timed: list[Any] = []
+
+    def __call__(self, run: Any) -> None:
+        self.timed.append(run())
+
+
+RUNS = {"vecrecall": lambda: "ours", "numpy": lambda: "theirs"}
+
+
+def test_answers_come_first() -> None:
+    timer, order = Timer(), []
+    race = Race(timer, "numpy", set(RUNS), set())
+    race({**RUNS, "numpy": lambda: order.append("timed")}, lambda: order.append("checked"))
+    assert order == ["checked", "timed"]
+
+
+@pytest.mark.parametrize("engine", list(RUNS))
+def test_wrong_answers_are_not_timed(engine: str) -> None:
+    timer = Timer()
+    checked: set[str] = set()
+
+    def check() -> None:
+        raise AssertionError("other ids")
+
+    for _ in range(2):  # a check that failed is made again
+        with pytest.raises(AssertionError, match="other ids"):
+            Race(timer, engine, set(RUNS), checked)(RUNS, check)
+    assert timer.timed == []
+
+
+def test_a_group_is_checked_once() -> None:
+    checks: list[int] = []
+    checked: set[str] = set()
+    timers = [Timer("a"), Timer("a"), Timer("b")]
+    for timer, engine in zip(timers, ["vecrecall", "numpy", "numpy"], strict=True):
+        Race(timer, engine, set(RUNS), checked)(RUNS, lambda: checks.append(1))
+    assert len(checks) == 2
+    assert [timer.timed for timer in timers] == [["ours"], ["theirs"], ["theirs"]]
+
+
+def test_every_engine_has_a_run() -> None:
+    with pytest.raises(AssertionError, match="a run for each engine"):
+        Race(Timer(), "numpy", {*RUNS, "blas"}, set())(RUNS, lambda: None)
+
+
+def marked(engines: list[str]) -> Any:
+    mark = SimpleNamespace(args=("race", engines))
+    return SimpleNamespace(name="test_x", iter_markers=lambda name: [mark])
+
+
+@pytest.mark.parametrize(
+    "engines", [["vecrecall"], ["numpy"], ["numpy", "numpy", "vecrecall"], ["vecrecall", "torch"]]
+)
+def test_a_benchmark_has_one_baseline(engines: list[str]) -> None:
+    with pytest.raises(pytest.fail.Exception, match="expected 'vecrecall', 'numpy' and others"):
+        engines_of(marked(engines))
+
+
+def test_other_engines() -> None:
+    assert engines_of(marked(["vecrecall", "numpy", "blas"])) == {"vecrecall", "numpy", "blas"}
+
+
+def test_a_benchmark_without_a_race_is_refused() -> None:
+    def test_alone(benchmark: Any) -> None:
+        raise AssertionError("never run")
+
+    metafunc: Any = SimpleNamespace(function=test_alone)
+    with pytest.raises(pytest.fail.Exception, match="test_alone: expected the fixture race"):
+        guard.pytest_generate_tests(metafunc)

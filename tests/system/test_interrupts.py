@@ -1,0 +1,43 @@
+"""Signals end heavy calls, whose objects and files are then as they were.
+
+Each case runs in an interpreter of its own (`interrupted.py`). No time is a limit: what ends a call
+too late has done all of its work by then, which the case tells from the work it has left undone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import interrupted
+import pytest
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def run(*arguments: str) -> None:
+    """Run a scenario, which ends by an assertion where something is wrong."""
+    command = [sys.executable, str(SUPPORT / "interrupted.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@posix
+@pytest.mark.parametrize("name", sorted(interrupted.CALLS))
+def test_a_signal_ends_a_call_and_leaves_everything(name: str) -> None:
+    run("call", name)
+
+
+@posix
+@pytest.mark.parametrize("name", ["search", "search on one thread", "fit", "update"])
+def test_a_handler_that_returns_lets_the_work_go_on(name: str) -> None:
+    run("returns", name)
+
+
+@posix
+@pytest.mark.parametrize("name", sorted(interrupted.SCENARIOS))
+def test_signals(name: str) -> None:
+    run("scenario", name)
