@@ -13,8 +13,9 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.compare import build, churn, cluster, filters, merge, pool, recall, search, targets
 from benchmarks.compare.data import DATA, QUERIES
+from benchmarks.compare.report import targets
+from benchmarks.compare.workloads import build, churn, cluster, filters, merge, pool, recall, search
 from benchmarks.compare.works import Case, Work, WorkError
 from benchmarks.options import add_common
 from vecrecall.cli._arguments import new_folder, seconds, whole
@@ -122,7 +123,7 @@ def main() -> int:
     if judged:
         print(targets.table(judged))
     if args.plot:
-        from benchmarks.compare import plots
+        from benchmarks.compare.report import plots
 
         plots.draw(cases, measured, args.plot)
     return 1 if refused else 0

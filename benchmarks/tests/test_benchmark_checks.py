@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks import bench_kmeans, numpy_clusters
-from benchmarks.bench_search import numpy_above
-from benchmarks.numpy_lists import (
+from benchmarks.micro import bench_kmeans, numpy_clusters
+from benchmarks.micro.bench_search import numpy_above
+from benchmarks.micro.numpy_lists import (
     Lists,
     NumpyIndex,
     assert_near_above,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare import build
+from benchmarks.compare.workloads import build
 from vecrecall.cli.bench.peers import OURS
 
 

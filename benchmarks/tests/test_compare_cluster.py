@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare import cluster_truth
-from benchmarks.compare.cluster_peers import PEERS, Case, Fitted
+from benchmarks.compare.workloads import cluster_truth
+from benchmarks.compare.workloads.cluster_peers import PEERS, Case, Fitted
 
 CASE = Case(points=3000, dim=13, clusters=20, rounds=5)  # more points than a sample
 POINTS, CENTROIDS = CASE.data(0)

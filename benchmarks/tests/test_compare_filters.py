@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare import churn, filters
+from benchmarks.compare.workloads import churn, filters
 from benchmarks.compare.works import WorkError
 
 BATCH, K = 4, 5

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare.merge import PEERS, channel_lists, problems
-from benchmarks.compare.merge_truth import Truth
+from benchmarks.compare.workloads.merge import PEERS, channel_lists, problems
+from benchmarks.compare.workloads.merge_truth import Truth
 
 USERS, WIDTH, K = 3, 40, 120
 LISTS = channel_lists(USERS, WIDTH, seed=0)

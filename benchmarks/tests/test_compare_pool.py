@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare import pool
 from benchmarks.compare.data import rated_films
+from benchmarks.compare.workloads import pool
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.standard_normal((100, 8), dtype=np.float32)

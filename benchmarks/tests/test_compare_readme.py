@@ -1,4 +1,4 @@
-"""The README's tables: what ``benchmarks.compare.readme`` makes of what was measured."""
+"""The README's tables: what ``benchmarks.compare.report.readme`` makes of what was measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.compare import cluster, merge, readme
+from benchmarks.compare.report import readme
+from benchmarks.compare.workloads import cluster, merge
 from vecrecall.cli.bench.machine import Limits, Machine
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))

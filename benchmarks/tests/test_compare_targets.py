@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.compare import targets
+from benchmarks.compare.report import targets
 from vecrecall.cli.bench.machine import Limits, Machine
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))

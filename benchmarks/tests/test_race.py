@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.conftest import Race, engines_of
 from benchmarks.micro import conftest as guard  # whole: pytest takes its names for hooks
+from benchmarks.micro.conftest import Race, engines_of
 
 
 class Timer:

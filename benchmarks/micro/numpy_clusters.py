@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.numpy_lists import F32, I64, Floats
+from benchmarks.micro.numpy_lists import F32, I64, Floats
 
 BLOCK = 1024  # points a product, so that the scores stay near
 FEW = 512  # clusters for which a product with ones and zeros adds faster than bincount

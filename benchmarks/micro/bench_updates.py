@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import F32, I64, assert_same_lists, exact_search
+from benchmarks.micro.numpy_lists import F32, I64, assert_same_lists, exact_search
 
 N, DIM, K = 100_000, 64, 100
 CHANGES = [1, 100, 5000]

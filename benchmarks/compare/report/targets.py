@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.compare.merge import WITH_PROVENANCE
+from benchmarks.compare.workloads.merge import WITH_PROVENANCE
 from benchmarks.compare.works import Case, middle
 from vecrecall.cli.bench import report
 from vecrecall.cli.bench.machine import Machine

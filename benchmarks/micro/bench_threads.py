@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import (
+from benchmarks.micro.numpy_lists import (
     Lists,
     NumpyIndex,
     assert_near_lists,

@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.ivf: a FAISS IVF index, trained and filled by us and by FAISS.
+"""python -m benchmarks.compare.studies.ivf: a FAISS IVF index, trained and filled by us and by FAISS.
 
 Each has a process of its own; they are timed in turn. What the two indexes find is compared with
 the exact answer at the same number of lists that a query visits.
@@ -132,7 +132,9 @@ def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.ivf", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare.studies.ivf", description=__doc__
+    )
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
     add_common(parser, repeats=2)
     parser.add_argument("--quick", action="store_true", help="small sizes")

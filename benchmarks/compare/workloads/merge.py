@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks import numpy_merge
-from benchmarks.compare.merge_truth import Truth
+from benchmarks.compare.workloads.merge_truth import Truth
 from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
+from benchmarks.micro import numpy_merge
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.bench.report import figure, table

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from benchmarks.numpy_lists import (
+from benchmarks.micro.numpy_lists import (
     F32,
     I64,
     Floats,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import F32, I64, Floats
+from benchmarks.micro.numpy_lists import F32, I64, Floats
 
 ROWS, DIM, BAGS, LONGEST, FIRST = 100_000, 64, 10_000, 39, 5
 MODES = ["sum", "mean", "max", "weighted", "first"]

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.compare import cluster_truth, works
-from benchmarks.compare.cluster_peers import F32, PEERS, Case, Fitted, Labels
+from benchmarks.compare import works
+from benchmarks.compare.workloads import cluster_truth
+from benchmarks.compare.workloads.cluster_peers import F32, PEERS, Case, Fitted, Labels
 from benchmarks.compare.works import chosen, complain, middle, needed
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS

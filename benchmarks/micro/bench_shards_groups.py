@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks import numpy_merge
-from benchmarks.numpy_lists import assert_same_lists
+from benchmarks.micro import numpy_merge
+from benchmarks.micro.numpy_lists import assert_same_lists
 
 ROWS, WIDTH, K = 1024, 200, 200
 SHARDS, GROUP = 8, 4

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks import numpy_merge
-from benchmarks.numpy_lists import Lists, assert_same_lists
+from benchmarks.micro import numpy_merge
+from benchmarks.micro.numpy_lists import Lists, assert_same_lists
 from vecrecall.policies import RRF, Interleave, Maximum, Policy, Priority, Quota, WeightedSum
 
 ITEMS, USERS, CHANNELS = 1_000_000, 256, 8

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.compare.cluster_peers import F32, PEERS, Fitted, Labels
+from benchmarks.compare.workloads.cluster_peers import F32, PEERS, Fitted, Labels
 from vecrecall.cli.bench.peers import OURS
 
 F64 = npt.NDArray[np.float64]

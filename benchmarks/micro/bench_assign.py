@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks import numpy_clusters
-from benchmarks.numpy_clusters import wide
-from benchmarks.numpy_lists import F32, I64, Floats
+from benchmarks.micro import numpy_clusters
+from benchmarks.micro.numpy_clusters import wide
+from benchmarks.micro.numpy_lists import F32, I64, Floats
 
 SIZES = [(50_000, 64, 100), (20_000, 64, 1024), (10_000, 384, 256)]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks import numpy_merge
-from benchmarks.numpy_lists import (
+from benchmarks.micro import numpy_merge
+from benchmarks.micro.numpy_lists import (
     F32,
     Lists,
     NumpyIndex,

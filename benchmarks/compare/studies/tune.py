@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.tune: how long `vr.tune` takes, and the curves that it finds.
+"""python -m benchmarks.compare.studies.tune: how long `vr.tune` takes, and the curves that it finds.
 
 One library after the other, in this process: only their own times matter.
 """
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.data import make
-from benchmarks.compare.indexes import hnswlib_graph
+from benchmarks.compare.studies.indexes import hnswlib_graph
 from vecrecall._core import MAX_THREADS
 from vecrecall.cli._arguments import whole
 from vecrecall.cli.bench import machine
@@ -62,7 +62,9 @@ def show(name: str, found: vr.Tuning, seconds: float) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare.tune", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare.studies.tune", description=__doc__
+    )
     parser.add_argument("--only", nargs="+", default=list(BUILDS), choices=list(BUILDS))
     parser.add_argument("--target", nargs="+", type=float, default=[0.95, 0.99])
     parser.add_argument("-k", type=whole(), default=10)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.numpy_lists import (
+from benchmarks.micro.numpy_lists import (
     F32,
     Lists,
     NumpyIndex,

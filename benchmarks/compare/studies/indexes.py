@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.indexes: which index to take when.
+"""python -m benchmarks.compare.studies.indexes: which index to take when.
 
 Each library builds and tunes its index in a process of its own; then all are timed in turn, several
 times over, at the settings that `vr.tune` has found for each recall target.
@@ -227,7 +227,7 @@ def table(case: Case, rows: list[dict[str, Any]], absent: dict[str, str]) -> str
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.indexes", description=__doc__
+        prog="python -m benchmarks.compare.studies.indexes", description=__doc__
     )
     names = [EXACT, *APPROXIMATE]
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))

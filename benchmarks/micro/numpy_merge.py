@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.numpy_lists import F32, I64, Lists, best
+from benchmarks.micro.numpy_lists import F32, I64, Lists, best
 
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
-from benchmarks.numpy_lists import F32, I64, Lists, assert_same_lists, packed, unpacked
+from benchmarks.micro.numpy_lists import F32, I64, Lists, assert_same_lists, packed, unpacked
 
 CLUSTERS, ITEMS, USERS, CLICKS = 200, 20_000, 50_000, 100_000
 CAPACITY, HALF_LIFE, K = 1000, 3600.0, 100

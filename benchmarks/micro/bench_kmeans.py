@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from benchmarks import numpy_clusters
-from benchmarks.numpy_clusters import wide
-from benchmarks.numpy_lists import F32, I64
+from benchmarks.micro import numpy_clusters
+from benchmarks.micro.numpy_clusters import wide
+from benchmarks.micro.numpy_lists import F32, I64
 
 N, DIM, ROUNDS = 30_000, 64, 5
 

@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.readme: the README's tables, from what compare wrote."""
+"""python -m benchmarks.compare.report.readme: the README's tables, from what compare wrote."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import cluster_peers, merge, pool
+from benchmarks.compare.workloads import cluster_peers, merge, pool
 from benchmarks.compare.works import Case, middle
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import OURS, PEERS
@@ -32,7 +32,7 @@ PACKAGES = {
 def main(argv: list[str] | None = None) -> int:
     """Print the tables, or put them into a file."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.readme", description=__doc__
+        prog="python -m benchmarks.compare.report.readme", description=__doc__
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="what --json of compare wrote")
     parser.add_argument(

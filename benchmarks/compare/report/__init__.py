@@ -1,0 +1,1 @@
+"""Tables, plots and targets from what was measured."""

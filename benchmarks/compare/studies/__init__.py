@@ -1,0 +1,1 @@
+"""Longer measurements, each a program of its own."""

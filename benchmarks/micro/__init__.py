@@ -1,0 +1,1 @@
+"""Every kernel beside plain NumPy."""
