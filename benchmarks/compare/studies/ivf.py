@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.studies.ivf: a FAISS IVF index, trained and filled by us and by FAISS.
+"""python -m benchmarks.compare.studies.ivf: an IVF index of FAISS, trained by us and by FAISS.
 
 Each has a process of its own; they are timed in turn. What the two indexes find is compared with
 the exact answer at the same number of lists that a query visits.

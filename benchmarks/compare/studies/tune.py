@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.studies.tune: how long `vr.tune` takes, and the curves that it finds.
+"""python -m benchmarks.compare.studies.tune: how long `vr.tune` takes, and the curves it finds.
 
 One library after the other, in this process: only their own times matter.
 """
