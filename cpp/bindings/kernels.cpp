@@ -21,8 +21,8 @@ py::tuple intervals(const std::string& isa, const Array<float>& vectors,
     }
     Array<float> lowest({queries.shape(0), vectors.shape(0)});
     Array<float> highest({queries.shape(0), vectors.shape(0)});
-    scan::intervals(table, items, metric, codes, matrix(queries), lowest.mutable_data(),
-                    highest.mutable_data());
+    search::intervals(table, items, metric, codes, matrix(queries), lowest.mutable_data(),
+                      highest.mutable_data());
     return py::make_tuple(lowest, highest);
 }
 

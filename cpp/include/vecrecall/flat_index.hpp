@@ -31,9 +31,9 @@ struct BuildOptions {
     std::shared_ptr<const void> owner = nullptr;  // of borrowed rows, let go once they are not used
 };
 
-struct IndexParts;
+struct IndexArrays;
 
-namespace scan {
+namespace search {
 class Items;
 }
 
@@ -47,7 +47,7 @@ class IdMask {
     IdMask& operator=(IdMask&&) noexcept;
 
     // For the search: a bit a row.
-    std::shared_ptr<const std::vector<std::uint64_t>> rows_in(const scan::Items& items) const;
+    std::shared_ptr<const std::vector<std::uint64_t>> rows_in(const search::Items& items) const;
 
   private:
     struct Impl;
@@ -65,7 +65,7 @@ struct SearchOptions {
 
 struct SearchStats {
     std::uint64_t items_scanned = 0;  // summed over the queries
-    std::uint64_t rows_rescored = 0;  // summed over the queries
+    std::uint64_t rows_reranked = 0;  // summed over the queries
     const char* precision = "none";   // of the scan
 };
 
@@ -116,13 +116,13 @@ class Snapshot {
     // The same items as one piece, without those removed; copies the rows where any were.
     Snapshot compacted(int threads = 0) const;
     // What it is made of, as long as the snapshot lives; only of one that is compacted.
-    IndexParts parts() const;
+    IndexArrays parts() const;
 
   private:
     friend class FlatIndex;
-    explicit Snapshot(std::shared_ptr<const scan::Items> items) : items_(std::move(items)) {}
+    explicit Snapshot(std::shared_ptr<const search::Items> items) : items_(std::move(items)) {}
 
-    std::shared_ptr<const scan::Items> items_;
+    std::shared_ptr<const search::Items> items_;
 };
 
 // Reads see one moment each and wait for no update; updates wait for each other. A child that is
@@ -132,7 +132,7 @@ class FlatIndex {
     // From the parts of another, which are borrowed as BuildOptions says of rows. Ready at once: no
     // row is read. Throws std::invalid_argument where parts do not fit together; other damage in
     // them makes wrong answers, or exceptions later, but no wrong reads.
-    explicit FlatIndex(const IndexParts& parts, std::shared_ptr<const void> owner = nullptr);
+    explicit FlatIndex(const IndexArrays& parts, std::shared_ptr<const void> owner = nullptr);
     // Throws std::invalid_argument for ids that repeat or are negative.
     FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options = {});
     ~FlatIndex();

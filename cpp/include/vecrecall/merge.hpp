@@ -21,8 +21,8 @@ enum class Join { kMax, kSum };
 
 struct GroupsOut {
     ListsOut lists;
-    std::int32_t* hits;    // how many of the group's rows hold the item; 0 on padding
-    std::int64_t* winner;  // the row with the item's largest score; -1 on padding
+    std::int32_t* hits;      // how many of the group's rows hold the item; 0 on padding
+    std::int64_t* best_row;  // the row with the item's largest score; -1 on padding
 };
 
 // Rows offsets[g] .. offsets[g + 1] - 1 become list g, each id once. A sum is accumulated in
@@ -115,7 +115,7 @@ struct MergeFilters {
 struct MergeOut {
     ListsOut lists;
     std::uint64_t* channels;  // (rows, width): bit c where channel c held the item
-    std::int32_t* shortfall;  // (rows, n_channels): slots that the channel could not fill itself
+    std::int32_t* unfilled;   // (rows, n_channels): slots that the channel could not fill itself
     std::int32_t* ranks;      // (rows, width, n_channels): from 1, 0 where absent; null: not wanted
     float* channel_scores;    // the same shape: NaN where absent
     // Gets the bits of channels whose lists have negative scores under Absent::kZero.

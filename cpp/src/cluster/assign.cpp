@@ -24,7 +24,7 @@ namespace {
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::size_t m, std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Centre centre = scan::choose_centre(table, {centroids}, metric);
+    const search::Centre centre = search::choose_centre(table, {centroids}, metric);
     const cluster::Centroids coded(table, centroids, metric, centre, threads);
     std::vector<std::size_t> finite(cluster::tasks_for(points.rows));
     parallel_for(finite.size(), threads, [&](std::size_t task) {

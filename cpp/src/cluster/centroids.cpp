@@ -44,7 +44,7 @@ kernels::ErrorTerms Errors::terms() const {
 }
 
 Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
-                     const scan::Centre& centre, int threads)
+                     const search::Centre& centre, int threads)
     : scored_{.rows = rows, .bias = nullptr, .metric = metric},
       centre_(centre),
       nothing_(centre.narrow.size(), 0.0F),

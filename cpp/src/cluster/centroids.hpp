@@ -32,7 +32,7 @@ class Centroids {
   public:
     // The rows are borrowed. `centre` is mu.
     Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
-              const scan::Centre& centre, int threads);
+              const search::Centre& centre, int threads);
 
     const ScoredItems& scored() const { return scored_; }
     std::size_t size() const { return scored_.rows.rows; }
@@ -63,7 +63,7 @@ class Centroids {
     void gather_groups(const kernels::KernelTable& table);
 
     ScoredItems scored_;
-    scan::Centre centre_;
+    search::Centre centre_;
     std::vector<float> nothing_;  // zeros
     bool scannable_ = false;
     bool has_codes_ = false;

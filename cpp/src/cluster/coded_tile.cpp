@@ -17,11 +17,11 @@ void CodedTile::code(const kernels::KernelTable& table, const float* panels) {
                      .lengths = lengths_,
                      .misses = misses_});
     const auto sum_margin = static_cast<float>(1 + (static_cast<double>(dim_) + 16) * kUnit);
-    wild_ = 0;
+    out_of_range_mask_ = 0;
     for (std::size_t i = 0; i < kTile; ++i) {
         const bool tame = steps[i] >= kSmallestStep && steps[i] <= kLargestStep &&
                           lengths_[i] * steps[i] <= kLargestLength;
-        wild_ |= std::uint64_t{!tame} << i;
+        out_of_range_mask_ |= std::uint64_t{!tame} << i;
         lengths_[i] *= sum_margin;
         misses_[i] = misses_[i] * sum_margin + lengths_[i] * kMissRounding;
         if (tame) continue;

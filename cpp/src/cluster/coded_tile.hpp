@@ -20,7 +20,7 @@ class CodedTile {
     const std::uint8_t* codes() const { return codes_.data(); }
     kernels::PointTerms terms() const { return {units_, misses_, lengths_}; }
     // Points whose values could leave the range of the scan, a bit each.
-    std::uint64_t wild() const { return wild_; }
+    std::uint64_t out_of_range_mask() const { return out_of_range_mask_; }
 
   private:
     std::size_t dim_;
@@ -28,7 +28,7 @@ class CodedTile {
     float units_[kTile];
     float misses_[kTile];
     float lengths_[kTile];
-    std::uint64_t wild_ = 0;
+    std::uint64_t out_of_range_mask_ = 0;
 };
 
 }  // namespace vecrecall::cluster

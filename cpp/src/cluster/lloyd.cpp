@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "cluster/centroids.hpp"
+#include "cluster/hamerly_pruner.hpp"
 #include "cluster/lengths.hpp"
-#include "cluster/relabel.hpp"
 #include "cluster/ties.hpp"
 #include "kernels/registry.hpp"
 #include "platform/cancelling.hpp"
@@ -37,7 +37,7 @@ struct Lloyd::Impl {
     const double* weights;             // or null
     bool holds;                        // ties and empty clusters keep what they have
     std::vector<std::int32_t> held;    // labels before the first step, if so
-    scan::Centre centre;               // of the points, for l2
+    search::Centre centre;             // of the points, for l2
     std::vector<std::int32_t> labels;  // of the last step
     std::vector<float> scores;
     std::vector<double> sums;
@@ -46,10 +46,10 @@ struct Lloyd::Impl {
     std::size_t patience = 0;    // steps without safe distances
 
     double weight(std::size_t row) const { return weights == nullptr ? 1.0 : weights[row]; }
-    Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
+    Part pruner(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
                     std::size_t task, bool known, std::int32_t* to, float* scored) const;
-    std::vector<double> safe_for(const MatrixView& centers) const;
+    std::vector<double> half_distances(const MatrixView& centers) const;
     void fill_empty();
     void move_point(std::size_t row, std::size_t to);
     double update(const float* centers, float* updated) const;
@@ -66,7 +66,7 @@ Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads, const LloydOp
     impl_->holds = options.held != nullptr;
     if (impl_->holds) impl_->held.assign(options.held, options.held + points.rows);
     if (metric == Metric::kL2) {
-        impl_->centre = scan::choose_centre(kernels::active(), {points}, metric);
+        impl_->centre = search::choose_centre(kernels::active(), {points}, metric);
     }
 }
 Lloyd::~Lloyd() = default;
@@ -81,7 +81,7 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     run.labelled = 0;
     run.labels.resize(run.points.rows);
     run.scores.resize(run.points.rows);
-    const Impl::Part all = run.relabel(view, known, run.labels.data(), run.scores.data());
+    const Impl::Part all = run.pruner(view, known, run.labels.data(), run.scores.data());
     run.labelled = k;
     if (run.patience > 0) --run.patience;
     else if (known && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
@@ -102,16 +102,16 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
     const MatrixView view{centers, k, impl_->points.dim};
     const bool known = impl_->labelled == k;
     if (known) std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
-    return impl_->relabel(view, known, labels, scores).inertia;
+    return impl_->pruner(view, known, labels, scores).inertia;
 }
 
-Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, std::int32_t* to,
-                                       float* scored) const {
+Lloyd::Impl::Part Lloyd::Impl::pruner(const MatrixView& centers, bool known, std::int32_t* to,
+                                      float* scored) const {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Centre mu =
-        metric == Metric::kL2 ? centre : scan::choose_centre(table, {centers}, metric);
+    const search::Centre mu =
+        metric == Metric::kL2 ? centre : search::choose_centre(table, {centers}, metric);
     const cluster::Centroids centroids(table, centers, metric, mu, threads);
-    const std::vector<double> safe = known ? safe_for(centers) : std::vector<double>();
+    const std::vector<double> safe = known ? half_distances(centers) : std::vector<double>();
     std::vector<Part> parts(cluster::tasks_for(points.rows));
     parallel_for(parts.size(), threads, [&](std::size_t task) {
         parts[task] = label_task(centroids, safe, task, known, to, scored);
@@ -140,7 +140,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
     else if (holds) before.assign(held.data() + first, held.data() + first + n);
     Part part{.relabelled = known ? 0 : n, .scanned = n};
     if (metric == Metric::kL2 && known) {
-        part.scanned = cluster::Relabel(table, centroids, safe).run(rows, to, scored);
+        part.scanned = cluster::HamerlyPruner(table, centroids, safe).run(rows, to, scored);
     } else {
         cluster::Nearest(table, centroids).find(rows, to, scored);
     }
@@ -154,7 +154,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
 }
 
 // Finding them costs k^2 distances.
-std::vector<double> Lloyd::Impl::safe_for(const MatrixView& centers) const {
+std::vector<double> Lloyd::Impl::half_distances(const MatrixView& centers) const {
     const bool worth = metric == Metric::kL2 && patience == 0 && centers.rows * 16 <= points.rows;
     return worth ? cluster::safe_distances(centers, threads) : std::vector<double>();
 }

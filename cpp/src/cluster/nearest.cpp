@@ -51,7 +51,7 @@ std::size_t Nearest::find(const MatrixView& points, std::int32_t* labels, float*
 
 // Of the tile at hand, or more than it has. NaN and infinities put a row out of the scan's range.
 std::size_t Nearest::first_nonfinite() const {
-    for (std::uint64_t rest = tile_.wild(); rest != 0; rest &= rest - 1) {
+    for (std::uint64_t rest = tile_.out_of_range_mask(); rest != 0; rest &= rest - 1) {
         const auto i = static_cast<std::size_t>(std::countr_zero(rest));
         const float* const row = rows_ + i * centroids_.dim();
         if (!std::all_of(row, row + centroids_.dim(), [](float x) { return std::isfinite(x); })) {
@@ -62,13 +62,14 @@ std::size_t Nearest::first_nonfinite() const {
 }
 
 void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,
-                        std::int32_t* labels, float* scores, const kernels::Upcoming& upcoming) {
+                        std::int32_t* labels, float* scores,
+                        const kernels::PrefetchRange& prefetch) {
     rows_ = rows;
     n_rows_ = n_rows;
     check_cancelled();
     live_ = first_bits(n_rows);
     known_ = known;
-    upcoming_ = upcoming;
+    upcoming_ = prefetch;
     for (std::size_t i = 0; i < n_rows * m_; ++i) labels_[i] = known ? labels[i] : -1;
     std::fill_n(scores_, kTile * m_, kNone);
     if (metric_ == Metric::kCosine) measure_lengths();
@@ -76,7 +77,8 @@ void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* kno
     tile_.code(table_, panels_.data());
     // Every group vouches for one centroid: of fewer groups than m nothing is known.
     const bool enough = std::min(centroids_.groups_i8(), centroids_.groups_f32()) >= m_;
-    const std::uint64_t scanned = centroids_.scannable() && enough ? live_ & ~tile_.wild() : 0;
+    const std::uint64_t scanned =
+        centroids_.scannable() && enough ? live_ & ~tile_.out_of_range_mask() : 0;
     const std::uint64_t left = live_ & ~scanned;
     live_ = scanned;
     if (live_ != 0 && !(centroids_.has_codes() && scan_codes())) scan_floats();
@@ -107,7 +109,7 @@ bool Nearest::scan_codes() {
     kernels::NearestI8 scan{.codes = tile_.codes(),
                             .points = tile_.terms(),
                             .reach = {highest_.data(), top_, top_groups_},
-                            .upcoming = upcoming_};
+                            .prefetch = upcoming_};
     centroids_.fill(scan);
     table_.nearest_i8(scan);
     set_limits(scan, table_.nearest_i8_group);
@@ -149,7 +151,7 @@ void Nearest::scan_floats() {
     kernels::NearestF32 scan{.panels = panels_.data(),
                              .points = {ones, zeros, lengths},
                              .reach = {highest_.data(), top_, top_groups_},
-                             .upcoming = upcoming_};
+                             .prefetch = upcoming_};
     centroids_.fill(scan);
     table_.nearest_f32(scan);
     set_limits(scan, table_.nearest_f32_group);

@@ -28,7 +28,7 @@ inline MatrixView rows_of_task(const MatrixView& points, std::size_t task) {
 }
 
 // The tile that begins at a row, if any: what is read once the tile before it is done.
-inline kernels::Upcoming upcoming_tile(const MatrixView& points, std::size_t first) {
+inline kernels::PrefetchRange upcoming_tile(const MatrixView& points, std::size_t first) {
     if (first >= points.rows) return {nullptr, 0};
     const std::size_t rows = points.rows - first < kTile ? points.rows - first : kTile;
     return {points.row(first), rows * points.dim * sizeof(float)};
@@ -45,7 +45,7 @@ class Nearest {
     // distances from the centroids that `labels` names, which then count as the nearest unless
     // others are nearer; m is 1 then. A scan is long enough to bring in what is needed next.
     void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
-                   float* scores, const kernels::Upcoming& upcoming);
+                   float* scores, const kernels::PrefetchRange& prefetch);
 
   private:
     std::size_t first_nonfinite() const;
@@ -86,7 +86,7 @@ class Nearest {
     std::size_t n_rows_ = 0;
     std::uint64_t live_ = 0;
     const double* known_ = nullptr;
-    kernels::Upcoming upcoming_{};
+    kernels::PrefetchRange upcoming_{};
     double lengths_[kTile];  // |x|, for cosine
     kernels::Pair tops_[kTile];
     std::uint32_t tops_of_[kTile];

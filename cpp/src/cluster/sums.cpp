@@ -16,9 +16,9 @@ namespace {
 constexpr std::size_t kChunk = 32768;
 
 // Row numbers by label, ascending within one: a counting sort, chunk by chunk.
-class Members {
+class ClusterRows {
   public:
-    Members(const std::int32_t* labels, std::size_t n, std::size_t k, int threads)
+    ClusterRows(const std::int32_t* labels, std::size_t n, std::size_t k, int threads)
         : labels_(labels), n_(n), k_(k), chunks_((n + kChunk - 1) / kChunk), rows_(n) {
         places_.assign(chunks_ * k, 0);
         parallel_for(chunks_, threads, [&](std::size_t chunk) { count(chunk); });
@@ -86,7 +86,7 @@ double weigh(const double* weights, const std::int64_t* rows, std::size_t n,
 void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
                   std::size_t k, Metric metric, const ClusterSums& out, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    Members members(labels, points.rows, k, threads);
+    ClusterRows members(labels, points.rows, k, threads);
     parallel_for(k, threads, [&](std::size_t c) {
         const std::int64_t* rows = members.begin(c);
         const auto n = static_cast<std::size_t>(members.count_of(c));

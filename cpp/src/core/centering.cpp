@@ -6,7 +6,7 @@
 
 #include "core/scoring.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 constexpr std::size_t kSampleRows = 4096;
@@ -78,4 +78,4 @@ Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric
     return median(left) < median(squares) ? centre : none;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

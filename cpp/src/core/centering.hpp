@@ -8,7 +8,7 @@
 #include "search/rows.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // The row-wise kernels read queries and centre in whole vectors.
 inline std::size_t padded_dim(std::size_t dim) { return (dim + 15) / 16 * 16; }
@@ -28,4 +28,4 @@ Centre centre_at(const kernels::KernelTable& table, const float* point, std::siz
 // closer; else zero: one huge row can drag the mean away from all the others.
 Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -9,9 +9,9 @@
 namespace vecrecall {
 namespace {
 
-scan::Words rows_of(const scan::Items& items, const std::vector<std::int64_t>& ids,
-                    bool complement) {
-    scan::Words rows(items.live().size(), 0);
+search::Bitmap rows_of(const search::Items& items, const std::vector<std::int64_t>& ids,
+                       bool complement) {
+    search::Bitmap rows(items.live().size(), 0);
     for (std::size_t i = 0; i < ids.size(); ++i) {
         cancelling::check_each(i);
         const std::int64_t row = items.find(ids[i]);
@@ -28,7 +28,7 @@ struct IdMask::Impl {
     std::vector<std::int64_t> ids;
     bool complement;
     std::uint64_t version = 0;  // of the items that the rows are of
-    std::shared_ptr<const scan::Words> rows;
+    std::shared_ptr<const search::Bitmap> rows;
 };
 
 IdMask::IdMask(const std::int64_t* ids, std::size_t n, bool complement)
@@ -37,12 +37,14 @@ IdMask::~IdMask() = default;
 IdMask::IdMask(IdMask&&) noexcept = default;
 IdMask& IdMask::operator=(IdMask&&) noexcept = default;
 
-std::shared_ptr<const std::vector<std::uint64_t>> IdMask::rows_in(const scan::Items& items) const {
+std::shared_ptr<const std::vector<std::uint64_t>> IdMask::rows_in(
+    const search::Items& items) const {
     {
         const std::lock_guard lock(at_fork::lock_of(impl_.get()));
         if (impl_->version == items.version()) return impl_->rows;
     }
-    auto rows = std::make_shared<const scan::Words>(rows_of(items, impl_->ids, impl_->complement));
+    auto rows =
+        std::make_shared<const search::Bitmap>(rows_of(items, impl_->ids, impl_->complement));
     const std::lock_guard lock(at_fork::lock_of(impl_.get()));
     impl_->version = items.version();
     impl_->rows = rows;

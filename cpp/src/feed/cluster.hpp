@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "feed/counts.hpp"
-#include "feed/members.hpp"
+#include "feed/user_histories.hpp"
 #include "platform/at_fork.hpp"
 #include "platform/cancelling.hpp"
 
@@ -15,7 +15,7 @@ namespace vecrecall::feed {
 
 struct Cluster {
     Counts counts;
-    Members members;
+    UserHistories members;
 
     std::mutex& lock() const { return at_fork::lock_of(this); }
 };

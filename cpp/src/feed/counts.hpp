@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "feed/eviction_heap.hpp"
 #include "feed/id_table.hpp"
 #include "feed/present.hpp"
 #include "feed/sums.hpp"
-#include "feed/weakest.hpp"
 
 namespace vecrecall::feed {
 
@@ -62,7 +62,7 @@ class Counts {
 
     std::vector<Count> counts_;
     IdTable table_;
-    Weakest weakest_;  // empty until the table is full
+    EvictionHeap weakest_;  // empty until the table is full
     Present present_;
     double base_ = 0;
 };

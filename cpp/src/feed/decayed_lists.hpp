@@ -59,7 +59,7 @@ class DecayedLists {
             order_.resize(out.width);
         }
         cancelling::sort(order_.begin(), order_.end(), before);
-        merging::write_list(
+        fusion::write_list(
             order_, ids.data(), [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row,
             out);
     }

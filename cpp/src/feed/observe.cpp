@@ -151,13 +151,15 @@ void ClusterFeed::fetch(const feed::Window& window) const {
     };
     const auto nothing = [](const auto&, std::int64_t) {};
     each([](const feed::Counts& c, std::int64_t) { __builtin_prefetch(&c); },
-         [](const feed::Members& m, std::int64_t) { __builtin_prefetch(&m); });
+         [](const feed::UserHistories& m, std::int64_t) { __builtin_prefetch(&m); });
     each([](const feed::Counts& c, std::int64_t item) { c.prefetch_slot(item); },
-         [](const feed::Members& m, std::int64_t user) { m.prefetch_slot(user); });
-    each([](const feed::Counts& c, std::int64_t item) { c.prefetch(item); },
-         [=](const feed::Members& m, std::int64_t user) { m.prefetch_member(user, history); });
-    each(nothing,
-         [=](const feed::Members& m, std::int64_t user) { m.prefetch_clicks(user, history); });
+         [](const feed::UserHistories& m, std::int64_t user) { m.prefetch_slot(user); });
+    each(
+        [](const feed::Counts& c, std::int64_t item) { c.prefetch(item); },
+        [=](const feed::UserHistories& m, std::int64_t user) { m.prefetch_member(user, history); });
+    each(nothing, [=](const feed::UserHistories& m, std::int64_t user) {
+        m.prefetch_clicks(user, history);
+    });
 }
 
 void ClusterFeed::take(const feed::Window& window, std::size_t i, feed::Cluster& cluster) {

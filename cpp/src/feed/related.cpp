@@ -19,7 +19,7 @@ namespace {
 // What one user adds: the later of two clicks, and the item of the other.
 struct RelatedWorkspace {
     std::vector<feed::Click> pairs;
-    merging::EntryTable table;
+    fusion::EntryTable table;
     std::vector<double> sums;
     feed::DecayedLists<double> lists;
 };
@@ -38,7 +38,7 @@ void collect_pairs(const feed::Cluster& cluster, std::int64_t item, std::uint32_
     for (std::uint32_t block = 0;; ++block) {
         check_cancelled();
         const std::lock_guard lock(cluster.lock());
-        if (block * feed::Members::kBlock >= cluster.members.size()) return;
+        if (block * feed::UserHistories::kBlock >= cluster.members.size()) return;
         cluster.members.for_each_holder(block, item, history, found);
     }
 }
@@ -51,7 +51,7 @@ void score_pairs(RelatedWorkspace& w, double now, double half_life) {
         pair.time = std::min(pair.time, now);
         newest = std::max(newest, pair.time);
     }
-    merging::Entries entries = w.table.start(w.pairs.size());
+    fusion::Entries entries = w.table.start(w.pairs.size());
     w.sums.assign(w.pairs.size(), 0);
     std::size_t steps = 0;
     for (const feed::Click& pair : w.pairs) {
@@ -78,7 +78,7 @@ void ClusterFeed::related(const std::int64_t* clusters, const std::int64_t* item
         score_pairs(w, now, options_.half_life);
         w.lists.write([](std::size_t) { return true; }, r, out);
     };
-    merging::parallel_rows(out.rows, threads, [] { return RelatedWorkspace(); }, row);
+    fusion::parallel_rows(out.rows, threads, [] { return RelatedWorkspace(); }, row);
 }
 
 }  // namespace vecrecall

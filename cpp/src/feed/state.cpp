@@ -35,7 +35,7 @@ void append(const feed::Counts& counts, FeedState& s) {
     s.item_offsets.push_back(static_cast<std::int64_t>(s.items.size()));
 }
 
-void append(const feed::Members& members, std::uint32_t length, FeedState& s) {
+void append(const feed::UserHistories& members, std::uint32_t length, FeedState& s) {
     s.clocks.push_back(members.clock());
     for (std::uint32_t m = 0; m < members.size(); ++m) {
         s.users.push_back(members[m].user);
@@ -123,7 +123,7 @@ void restore_counts(const FeedState& s, std::size_t c, feed::Counts& counts) {
 }
 
 void restore_members(const FeedState& s, std::size_t c, std::uint32_t length,
-                     feed::Members& members) {
+                     feed::UserHistories& members) {
     members.restore_clock(s.clocks[c]);
     for (auto m = static_cast<std::size_t>(s.user_offsets[c]);
          m < static_cast<std::size_t>(s.user_offsets[c + 1]); ++m) {

@@ -91,7 +91,7 @@ void ClusterFeed::top(const std::int64_t* clusters, double now,
             exclude.rows == 0 ? IdSet() : IdSet(exclude.begin(r), exclude.end(r));
         w.lists.write([&](std::size_t e) { return !excluded.contains(w.lists.ids[e]); }, r, out);
     };
-    merging::parallel_rows(out.rows, threads, [] { return TopWorkspace(); }, row);
+    fusion::parallel_rows(out.rows, threads, [] { return TopWorkspace(); }, row);
 }
 
 }  // namespace vecrecall

@@ -37,7 +37,7 @@ class Row {
     void write(std::size_t row, const ListsOut& out) {
         const auto order = ordered_ ? first(std::min(size_, out.width))
                                     : ranking_.best(scores_.data(), size_, out.width, ids_.data());
-        merging::write_list(
+        fusion::write_list(
             order, ids_.data(), [&](std::size_t i) { return scores_[order[i]]; }, row, out);
     }
 
@@ -56,7 +56,7 @@ class Row {
     std::vector<std::int64_t> ids_;
     std::vector<float> scores_;
     std::vector<std::uint32_t> places_;  // 0, 1, 2, ...
-    merging::Ranking ranking_;
+    fusion::Ranking ranking_;
 };
 
 IdSet excluded(const CandidateFilters& filters, std::size_t row) {
@@ -87,11 +87,11 @@ void rank_candidates(const CandidatesView& candidates, const CandidateFilters& f
             const std::size_t at = row * width + i;
             const std::int64_t id = candidates.ids[at];
             if (id < 0 || barred.contains(id) || (allow && !allow->admits(id))) continue;
-            best.add(id, merging::rounded(double{candidates.scores[at]}));
+            best.add(id, fusion::rounded(double{candidates.scores[at]}));
         }
         best.write(row, out);
     };
-    merging::parallel_rows(out.rows, threads, [] { return Row(); }, rank_row);
+    fusion::parallel_rows(out.rows, threads, [] { return Row(); }, rank_row);
 }
 
 }  // namespace vecrecall

@@ -11,7 +11,7 @@
 #include "core/hashing.hpp"
 #include "platform/memory.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 inline constexpr std::uint32_t kNoEntry = std::numeric_limits<std::uint32_t>::max();
 
@@ -89,4 +89,4 @@ class EntryTable {
     std::uint32_t next_ = 1;
 };
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

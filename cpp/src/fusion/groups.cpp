@@ -21,8 +21,8 @@ struct Item {
 };
 
 struct Workspace {
-    merging::EntryTable table;
-    merging::Ranking ranking;
+    fusion::EntryTable table;
+    fusion::Ranking ranking;
     std::vector<Item> items;
     std::vector<float> scores;
 };
@@ -42,15 +42,15 @@ void add(Item& item, bool fresh, float score, std::int64_t row) {
     }
 }
 
-merging::Entries gather(const ListsView& lists, std::int64_t first, std::int64_t end,
-                        Workspace& work) {
+fusion::Entries load(const ListsView& lists, std::int64_t first, std::int64_t end,
+                     Workspace& work) {
     std::size_t most = 0;
     for (std::int64_t r = first; r < end; ++r) most += static_cast<std::size_t>(lists.counts[r]);
     if (work.items.size() < most) {
         work.items.resize(most);
         work.scores.resize(most);
     }
-    merging::Entries entries = work.table.start(most);
+    fusion::Entries entries = work.table.start(most);
     std::size_t steps = 0;
     for (std::int64_t r = first; r < end; ++r) {
         const std::size_t begin = static_cast<std::size_t>(r) * lists.width;
@@ -70,21 +70,21 @@ void merge_groups(const ListsView& lists, const std::int64_t* offsets, Join how,
                   const GroupsOut& out, int threads) {
     const std::size_t k = out.lists.width;
     const auto merge_group = [&](Workspace& work, std::size_t group) {
-        const merging::Entries entries = gather(lists, offsets[group], offsets[group + 1], work);
+        const fusion::Entries entries = load(lists, offsets[group], offsets[group + 1], work);
         for (std::size_t e = 0; e < entries.size(); ++e) {
             const Item& item = work.items[e];
-            work.scores[e] = merging::rounded(how == Join::kSum ? item.sum : double{item.best});
+            work.scores[e] = fusion::rounded(how == Join::kSum ? item.sum : double{item.best});
         }
         const auto order = work.ranking.best(work.scores.data(), entries.size(), k, entries.ids());
         const auto score = [&](std::size_t i) { return work.scores[order[i]]; };
-        merging::write_list(order, entries.ids(), score, group, out.lists);
+        fusion::write_list(order, entries.ids(), score, group, out.lists);
         for (std::size_t i = 0; i < k; ++i) {
             const bool real = i < order.size();
             out.hits[group * k + i] = real ? work.items[order[i]].hits : 0;
-            out.winner[group * k + i] = real ? work.items[order[i]].row : -1;
+            out.best_row[group * k + i] = real ? work.items[order[i]].row : -1;
         }
     };
-    merging::parallel_rows(out.lists.rows, threads, [] { return Workspace(); }, merge_group);
+    fusion::parallel_rows(out.lists.rows, threads, [] { return Workspace(); }, merge_group);
 }
 
 }  // namespace vecrecall

@@ -14,24 +14,24 @@
 namespace vecrecall {
 namespace {
 
-using merging::Workspace;
+using fusion::Workspace;
 
 template <class P>
-inline constexpr bool kByScore = std::is_same_v<P, merging::RankTerms> ||
+inline constexpr bool kByScore = std::is_same_v<P, fusion::RankTerms> ||
                                  std::is_same_v<P, WeightedSum> || std::is_same_v<P, Maximum>;
 
 // What the policy needs for the whole batch is made once.
 const auto& planned(const auto& policy, const std::vector<Channel>&, std::size_t) { return policy; }
-merging::RankTerms planned(const Rrf& policy, const std::vector<Channel>& channels, std::size_t) {
+fusion::RankTerms planned(const Rrf& policy, const std::vector<Channel>& channels, std::size_t) {
     return {policy, channels};
 }
-merging::QuotaPlan planned(const Quota& policy, const std::vector<Channel>&, std::size_t k) {
+fusion::QuotaPlan planned(const Quota& policy, const std::vector<Channel>&, std::size_t k) {
     return {policy, k};
 }
 
 void write_channels(const Workspace& work, std::size_t row, const MergeOut& out) {
     std::uint64_t* const to = out.channels + row * out.lists.width;
-    const std::span<const std::uint32_t> order = work.picks.order();
+    const std::span<const std::uint32_t> order = work.output.order();
     for (std::size_t i = 0; i < order.size(); ++i) to[i] = work.row.channels_of(order[i]);
     std::fill(to + order.size(), to + out.lists.width, 0);
 }
@@ -40,13 +40,13 @@ void write_channels(const Workspace& work, std::size_t row, const MergeOut& out)
 // the list to one more row at the end, so that nothing branches.
 void gather_provenance(Workspace& work) {
     const std::size_t n_channels = work.row.n_channels();
-    const std::size_t n = work.picks.size();
+    const std::size_t n = work.output.size();
     const std::size_t size = (n + 1) * n_channels;
     work.ranks.assign(size, 0);
     work.channel_scores.assign(size, std::numeric_limits<float>::quiet_NaN());
     std::int32_t* const ranks = work.ranks.data();
     float* const scores = work.channel_scores.data();
-    const std::uint32_t* const places = work.picks.places();
+    const std::uint32_t* const places = work.output.places();
     for (std::size_t c = 0; c < n_channels; ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
         const std::span<const float> given = work.row.scores(c);
@@ -61,7 +61,7 @@ void gather_provenance(Workspace& work) {
 void write_provenance(Workspace& work, std::size_t row, const MergeOut& out) {
     gather_provenance(work);
     const std::size_t n_channels = work.row.n_channels();
-    const std::size_t used = work.picks.size() * n_channels;
+    const std::size_t used = work.output.size() * n_channels;
     const std::size_t size = out.lists.width * n_channels;
     std::int32_t* const ranks = out.ranks + row * size;
     float* const scores = out.channel_scores + row * size;
@@ -92,24 +92,24 @@ void run(const std::vector<Channel>& channels, const P& policy, const MergeFilte
     const std::vector<float> by_place =
         kByScore<P> ? std::vector<float>() : turn_scores(out.lists.width, channels);
     const auto merge_row = [&](Workspace& work, std::size_t row) {
-        work.row.gather(channels, row);
+        work.row.load(channels, row);
         cancelling::check_after(work.row.n_entries());
-        work.picks.start(work.row, row, out.lists.width);
-        work.shortfall = {out.shortfall + row * channels.size(), channels.size()};
-        std::fill(work.shortfall.begin(), work.shortfall.end(), 0);
+        work.output.start(work.row, row, out.lists.width);
+        work.unfilled = {out.unfilled + row * channels.size(), channels.size()};
+        std::fill(work.unfilled.begin(), work.unfilled.end(), 0);
         work.negative = 0;
-        merging::pick(policy, work);
+        fusion::pick(policy, work);
         if (work.negative != 0 && out.negative != nullptr) *out.negative |= work.negative;
         cancelling::check_after(work.row.n_entries());
-        const std::span<const std::uint32_t> order = work.picks.order();
+        const std::span<const std::uint32_t> order = work.output.order();
         const auto score = [&](std::size_t i) {
             return kByScore<P> ? work.scores[order[i]] : by_place[i];
         };
-        merging::write_list(order, work.row.ids(), score, row, out.lists);
+        fusion::write_list(order, work.row.ids(), score, row, out.lists);
         write_channels(work, row, out);
         if (out.ranks != nullptr) write_provenance(work, row, out);
     };
-    merging::parallel_rows(out.lists.rows, threads, [&] { return Workspace(filters); }, merge_row);
+    fusion::parallel_rows(out.lists.rows, threads, [&] { return Workspace(filters); }, merge_row);
 }
 
 void expect(bool condition, const char* message) {

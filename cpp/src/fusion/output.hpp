@@ -9,7 +9,7 @@
 
 #include "vecrecall/views.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // The list of a row: entries in order, then padding. score(i) is that of the i-th.
 template <class Score>
@@ -27,4 +27,4 @@ void write_list(std::span<const std::uint32_t> order, const std::int64_t* ids, c
     out.counts[row] = static_cast<std::int32_t>(n);
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

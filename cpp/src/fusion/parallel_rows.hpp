@@ -8,7 +8,7 @@
 #include "vecrecall/cancel.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // make() gives a workspace; each(workspace, row) is called once for every row.
 template <class Make, class Each>
@@ -27,4 +27,4 @@ void parallel_rows(std::size_t rows, int threads, const Make& make, const Each& 
     });
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -6,35 +6,35 @@
 #include <span>
 #include <vector>
 
-#include "fusion/picks.hpp"
+#include "fusion/output_list.hpp"
 #include "fusion/ranking.hpp"
 #include "fusion/row.hpp"
 #include "fusion/split.hpp"
 #include "platform/memory.hpp"
 #include "vecrecall/merge.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // What a thread keeps from user to user.
 struct Workspace {
-    explicit Workspace(const MergeFilters& filters) : picks(filters) {}
+    explicit Workspace(const MergeFilters& filters) : output(filters) {}
 
     Row row;
-    Picks picks;
+    OutputList output;
     Ranking ranking;
-    std::vector<double> terms;          // score policies: by rank in the channel at hand
-    std::vector<float> finite;          // ... scores of one with infinities
-    std::uint64_t negative = 0;         // ... bits of channels, as in MergeOut
-    Buffer<double> sums;                // ... and by entry
-    Buffer<float> scores;               // rounded, by entry
-    std::vector<std::size_t> cursors;   // other policies: by channel
-    std::vector<std::uint8_t> takers;   // Quota: by entry
-    std::vector<std::uint32_t> order;   // Quota: the final one
-    std::vector<Portion> portions;      // Quota: by channel
-    std::vector<std::int64_t> charged;  // Quota: items taken, by channel
-    std::vector<std::int32_t> ranks;    // provenance: by place in the list and channel
+    std::vector<double> terms;                 // score policies: by rank in the channel at hand
+    std::vector<float> finite;                 // ... scores of one with infinities
+    std::uint64_t negative = 0;                // ... bits of channels, as in MergeOut
+    Buffer<double> sums;                       // ... and by entry
+    Buffer<float> scores;                      // rounded, by entry
+    std::vector<std::size_t> cursors;          // other policies: by channel
+    std::vector<std::uint8_t> source_channel;  // Quota: by entry
+    std::vector<std::uint32_t> order;          // Quota: the final one
+    std::vector<Portion> portions;             // Quota: by channel
+    std::vector<std::int64_t> charged;         // Quota: items taken, by channel
+    std::vector<std::int32_t> ranks;           // provenance: by place in the list and channel
     std::vector<float> channel_scores;
-    std::span<std::int32_t> shortfall;  // by channel; zeros at first
+    std::span<std::int32_t> unfilled;  // by channel; zeros at first
 };
 
 // A policy with what it needs for a whole batch.
@@ -51,7 +51,7 @@ struct QuotaPlan {
     std::vector<std::int64_t> maximum;
 };
 
-// Each fills work.picks; those that rank by score leave it in work.scores.
+// Each fills work.output; those that rank by score leave it in work.scores.
 void pick(const RankTerms& policy, Workspace& work);
 void pick(const WeightedSum& policy, Workspace& work);
 void pick(const Maximum& policy, Workspace& work);
@@ -59,4 +59,4 @@ void pick(const Interleave& policy, Workspace& work);
 void pick(const Priority& policy, Workspace& work);
 void pick(const QuotaPlan& policy, Workspace& work);
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

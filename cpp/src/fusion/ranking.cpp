@@ -5,7 +5,7 @@
 
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 namespace {
 
 constexpr std::size_t kCrowd = 32;  // more in a bucket than insertion is good for
@@ -47,8 +47,8 @@ std::size_t Ranking::choose(const float* scores, std::size_t n, std::size_t k) {
         for (std::size_t e = 0; e < n; ++e) keys[e] = key(e);
         return n;
     }
-    const float floor = kernels_.reached_by(scores, n, k);
-    const std::size_t size = kernels_.reaching(scores, n, floor, order);
+    const float floor = kernels_.kth_largest_bound(scores, n, k);
+    const std::size_t size = kernels_.indices_at_least(scores, n, floor, order);
     std::uint64_t* const keys = at_least(keys_, size);
     for (std::size_t i = 0; i < size; ++i) keys[i] = key(order[i]);
     return size;
@@ -115,4 +115,4 @@ std::span<const std::uint32_t> Ranking::best(const float* scores, std::size_t n,
     return {order_.data(), k};
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

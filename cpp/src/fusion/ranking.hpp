@@ -9,7 +9,7 @@
 #include "kernels/registry.hpp"
 #include "platform/memory.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 class Ranking {
   public:
@@ -32,4 +32,4 @@ class Ranking {
     Buffer<std::uint32_t> order_;
 };
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // Rounded once, -0 as +0. Infinities of both signs have no sum; such an item goes last.
 inline float rounded(double value) {
@@ -12,4 +12,4 @@ inline float rounded(double value) {
     return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

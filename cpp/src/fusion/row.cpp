@@ -8,7 +8,7 @@
 
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 namespace {
 
 Places places_of(const Channel& channel, std::size_t row) {
@@ -122,7 +122,7 @@ Places Row::without_repeats(const Places& places) {
     return {nullptr, scores, n};
 }
 
-void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
+void Row::load(const std::vector<Channel>& channels, std::size_t row) {
     reserve(channels, row);
     for (std::size_t c = 0; c < channels.size(); ++c) {
         const Channel& channel = channels[c];
@@ -137,4 +137,4 @@ void Row::gather(const std::vector<Channel>& channels, std::size_t row) {
     }
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

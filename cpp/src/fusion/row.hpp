@@ -10,7 +10,7 @@
 #include "platform/memory.hpp"
 #include "vecrecall/merge.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // A row of one channel.
 struct Places {
@@ -23,7 +23,7 @@ class Row {
   public:
     // Replaces what was there. Throws std::invalid_argument for a score that is NaN or an id below
     // -1.
-    void gather(const std::vector<Channel>& channels, std::size_t row);
+    void load(const std::vector<Channel>& channels, std::size_t row);
 
     std::size_t n_channels() const { return begins_.size() - 1; }
     std::size_t n_entries() const { return items_.size(); }
@@ -60,4 +60,4 @@ class Row {
     std::vector<std::uint8_t> seen_;      // by entry: whether a list with repeats had it already
 };
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -13,8 +13,8 @@ namespace vecrecall {
 namespace {
 
 struct Workspace {
-    merging::EntryTable table;
-    merging::Ranking ranking;
+    fusion::EntryTable table;
+    fusion::Ranking ranking;
     std::vector<float> scores;
 };
 
@@ -23,11 +23,11 @@ struct Workspace {
                                 " twice in row " + std::to_string(row));
 }
 
-merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, Workspace& work) {
+fusion::Entries load(const std::vector<ListsView>& shards, std::size_t row, Workspace& work) {
     std::size_t most = 0;
     for (const ListsView& shard : shards) most += static_cast<std::size_t>(shard.counts[row]);
     if (work.scores.size() < most) work.scores.resize(most);
-    merging::Entries entries = work.table.start(most);
+    fusion::Entries entries = work.table.start(most);
     for (const ListsView& shard : shards) {
         const std::size_t begin = row * shard.width;
         const std::size_t end = begin + static_cast<std::size_t>(shard.counts[row]);
@@ -46,13 +46,13 @@ merging::Entries gather(const std::vector<ListsView>& shards, std::size_t row, W
 
 void merge_shards(const std::vector<ListsView>& shards, const ListsOut& out, int threads) {
     const auto merge_row = [&](Workspace& work, std::size_t row) {
-        const merging::Entries entries = gather(shards, row, work);
+        const fusion::Entries entries = load(shards, row, work);
         const auto order =
             work.ranking.best(work.scores.data(), entries.size(), out.width, entries.ids());
-        merging::write_list(
+        fusion::write_list(
             order, entries.ids(), [&](std::size_t i) { return work.scores[order[i]]; }, row, out);
     };
-    merging::parallel_rows(out.rows, threads, [] { return Workspace(); }, merge_row);
+    fusion::parallel_rows(out.rows, threads, [] { return Workspace(); }, merge_row);
 }
 
 }  // namespace vecrecall

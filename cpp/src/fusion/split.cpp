@@ -5,7 +5,7 @@
 
 #include "vecrecall/merge.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 namespace {
 
 __extension__ using Wide = unsigned __int128;  // a share times a number of slots
@@ -63,4 +63,4 @@ void split(std::int64_t total, std::span<Portion> portions) {
     }
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

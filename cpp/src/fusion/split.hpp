@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 struct Portion {
     std::uint64_t share;
@@ -20,4 +20,4 @@ struct Portion {
 // sum of the upper ones is less, all get their upper bound.
 void split(std::int64_t total, std::span<Portion> portions);
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -8,7 +8,7 @@
 #include "kernels/pairs-inl.hpp"
 #include "kernels/peak-inl.hpp"
 #include "kernels/pool-inl.hpp"
-#include "kernels/quantise_i8-inl.hpp"
+#include "kernels/quantize_i8-inl.hpp"
 #include "kernels/scan_f32-inl.hpp"
 #include "kernels/scan_i8-inl.hpp"
 #include "kernels/select-inl.hpp"
@@ -43,8 +43,8 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .nearest_f32 = nearest_f32<S>,
         .pair_products = pair_products<S>,
         .pair_squared_differences = pair_squared_differences<S>,
-        .reached_by = reached_by<S>,
-        .reaching = reaching<S>,
+        .kth_largest_bound = kth_largest_bound<S>,
+        .indices_at_least = indices_at_least<S>,
         .pool_sum = pool_sum<S>,
         .pool_max = pool_max<S>,
         .peak_chains = kPeakChains,

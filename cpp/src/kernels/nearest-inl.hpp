@@ -27,8 +27,9 @@ VR_INLINE typename S::F32 tagged(typename S::F32 value, int in_group) {
 
 // The maxima of a group.
 template <class S>
-VR_INLINE void note_group(const PointTerms& points, const ErrorTerms& groups, const Reach& reach,
-                          std::size_t group, std::size_t first, const typename S::F32* best) {
+VR_INLINE void note_group(const PointTerms& points, const ErrorTerms& groups,
+                          const GroupUpperBounds& reach, std::size_t group, std::size_t first,
+                          const typename S::F32* best) {
     using V = typename S::F32;
     using I = typename S::I32;
     VR_UNROLL
@@ -43,7 +44,7 @@ VR_INLINE void note_group(const PointTerms& points, const ErrorTerms& groups, co
     }
 }
 
-VR_INLINE void start_reach(const Reach& reach) {
+VR_INLINE void start_reach(const GroupUpperBounds& reach) {
     for (std::size_t i = 0; i < kWordItems; ++i) {
         reach.top[i] = -__builtin_inff();
         reach.top_group[i] = 0;
@@ -95,8 +96,8 @@ VR_INLINE void nearest_block(const NearestF32& a, std::size_t first, std::size_t
 template <class S, int Q, class Scan>
 VR_INLINE void nearest(const Scan& a) {
     start_reach(a.reach);
-    auto ahead = FetchAhead<2>::in_shares(a.upcoming.bytes, a.n_groups);
-    ahead.start(a.upcoming.from);
+    auto ahead = FetchAhead<2>::in_shares(a.prefetch.bytes, a.n_groups);
+    ahead.start(a.prefetch.from);
     for (std::size_t g = 0; g < a.n_groups; ++g) {
         ahead.fetch_share();
         for (std::size_t first = 0; first < kWordItems; first += S::kGroup) {
@@ -124,9 +125,9 @@ void nearest_f32(const NearestF32& a) {
 
 // kLanes centroids against R points, whose codes are at `codes`: which reach their thresholds.
 template <class S, int R>
-VR_INLINE void reaching(const SelectI8& a, const std::uint32_t* points,
-                        const std::uint8_t* const* codes, std::size_t group, std::size_t from,
-                        std::uint64_t* masks) {
+VR_INLINE void indices_at_least(const SelectI8& a, const std::uint32_t* points,
+                                const std::uint8_t* const* codes, std::size_t group,
+                                std::size_t from, std::uint64_t* masks) {
     using V = typename S::I32;
     using F = typename S::F32;
     const NearestI8& scan = *a.scan;
@@ -177,7 +178,7 @@ VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::siz
         const std::size_t real = a.n_centroids - c0 - from;
         const std::size_t here = in_group < real ? in_group : real;
         std::uint64_t masks[R];
-        reaching<S, R>(a, point, codes, group, from, masks);
+        indices_at_least<S, R>(a, point, codes, group, from, masks);
         for (int r = 0; r < R; ++r) {
             std::uint64_t mask = masks[r] & ((std::uint64_t{1} << here) - 1);
             for (; mask != 0; mask &= mask - 1) {

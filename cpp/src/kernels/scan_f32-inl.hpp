@@ -1,7 +1,7 @@
 // The float32 scan: inner products fused with the threshold test.
 #pragma once
 
-#include "kernels/sift-inl.hpp"
+#include "kernels/filter-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -42,7 +42,7 @@ VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t
     }
     dot_block_f32<S, Q>(a.panels + first * a.dim, a.dim, a.queries + q0 * a.dim, acc);
     VR_UNROLL
-    for (int q = 0; q < Q; ++q) sift<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
+    for (int q = 0; q < Q; ++q) filter<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
 }
 
 template <class S, int Q>
@@ -112,7 +112,7 @@ VR_INLINE void scan_rows(const ScanRowsF32& a) {
                 values[v] = load<V>(a.sieve.offsets + at) +
                             dot_rows<S, kScaled>(a, at, a.queries + q * stride);
             }
-            sift<S, 1>(a.sieve, values, first, q);
+            filter<S, 1>(a.sieve, values, first, q);
         }
     }
 }

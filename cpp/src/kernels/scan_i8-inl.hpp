@@ -1,7 +1,7 @@
 // The int8 scan: integer inner products fused with the threshold test.
 #pragma once
 
-#include "kernels/sift-inl.hpp"
+#include "kernels/filter-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -28,9 +28,9 @@ VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size
                 S::multiply_add(scale, __builtin_convertvector(sums[v * kStride], typename S::F32),
                                 load<typename S::F32>(a.sieve.offsets + first + v * S::kLanes));
         }
-        sift<S, 1>(a.sieve, values, first, query);
+        filter<S, 1>(a.sieve, values, first, query);
     } else {
-        sift<S, kStride>(a.sieve, sums, first, query);
+        filter<S, kStride>(a.sieve, sums, first, query);
     }
 }
 
@@ -58,7 +58,7 @@ VR_INLINE void sift_shifted(const ScanI8& a, typename S::I32 (&acc)[kVecs<S>][Q]
         V sums[kVecs<S>];
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) sums[v] = acc[v][q] + threshold;
-        sift<S, 1>(a.sieve, sums, first, q0 + q);
+        filter<S, 1>(a.sieve, sums, first, q0 + q);
     }
 }
 

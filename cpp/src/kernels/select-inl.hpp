@@ -74,7 +74,7 @@ VR_INLINE float float_of(std::int64_t key) {
 // Bisects the floats between the smallest and the largest value, not the reals: one value far away
 // costs a few steps more, and no precision.
 template <class S>
-float reached_by(const float* values, std::size_t n, std::size_t k) {
+float kth_largest_bound(const float* values, std::size_t n, std::size_t k) {
     const Range range = range_of<S>(values, n);
     if (n < k || count_reaching<S>(values, n, range.smallest) < k) return -__builtin_inff();
     std::int64_t low = key_of(range.smallest);
@@ -94,7 +94,8 @@ float reached_by(const float* values, std::size_t n, std::size_t k) {
 
 // Every value's number is written, and stays if the value reaches the floor.
 template <class S>
-std::size_t reaching(const float* values, std::size_t n, float floor, std::uint32_t* numbers) {
+std::size_t indices_at_least(const float* values, std::size_t n, float floor,
+                             std::uint32_t* numbers) {
     std::size_t count = 0;
     std::size_t i = 0;
     if constexpr (S::kCompresses) {

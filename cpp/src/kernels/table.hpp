@@ -24,7 +24,7 @@ struct HitList {
 };
 
 // What decides whether an item is a hit, and where the hits of a step go.
-struct Sieve {
+struct ThresholdFilter {
     const float* offsets;                // per item, what its value starts from
     const float* thresholds;             // per query: an item is a hit unless value < threshold
     const std::int32_t* int_thresholds;  // the same where values are integers
@@ -40,7 +40,7 @@ struct ScanPanelsF32 {
     std::size_t dim;
     const float* queries;  // blocks of query_block queries, each block [dim][queries in block]
     std::size_t n_queries;
-    Sieve sieve;
+    ThresholdFilter sieve;
 };
 
 // The same from the rows in place, for few queries: no packing, one sum across lanes an item.
@@ -52,7 +52,7 @@ struct ScanRowsF32 {
     const float* centre;   // [padded dim]
     const float* queries;  // n_queries x padded dim; padding to a multiple of 16 is zero
     std::size_t n_queries;
-    Sieve sieve;  // offsets reach to a multiple of 64 items
+    ThresholdFilter sieve;  // offsets reach to a multiple of 64 items
 };
 
 // One step of the int8 scan. Codes are c + 128; a sum over the dimensions is that of g * c.
@@ -68,7 +68,7 @@ struct ScanI8 {
     const float*
         scales;    // per query: value = scale * sum + offset; null: the sum itself, no offset
     bool shifted;  // sums start lower by their thresholds, and pass where they are not negative
-    Sieve sieve;
+    ThresholdFilter sieve;
 };
 
 // A block's rows to codes: r = row * scale - centre = step * c + e.
@@ -132,14 +132,14 @@ inline constexpr std::int32_t kInGroupBits = 15;
 inline constexpr std::size_t kColumns = 16;  // of a group, those past its centroids unused
 
 // What is found out about every point.
-struct Reach {
+struct GroupUpperBounds {
     float* highest;           // [n_groups][kWordItems]: no value of the group is really above it
     float* top;               // [kWordItems]: the largest value as computed
     std::int32_t* top_group;  // [kWordItems]: of which group
 };
 
 // Memory to be brought into the caches beside a scan.
-struct Upcoming {
+struct PrefetchRange {
     const void* from;
     std::size_t bytes;
 };
@@ -154,8 +154,8 @@ struct NearestI8 {
     std::size_t n_groups;
     PointTerms points;
     ErrorTerms groups;
-    Reach reach;
-    Upcoming upcoming;
+    GroupUpperBounds reach;
+    PrefetchRange prefetch;
 };
 
 struct NearestF32 {
@@ -166,8 +166,8 @@ struct NearestF32 {
     std::size_t n_groups;
     PointTerms points;
     ErrorTerms groups;
-    Reach reach;
-    Upcoming upcoming;
+    GroupUpperBounds reach;
+    PrefetchRange prefetch;
 };
 
 // A point of a tile and a centroid that may be its nearest.
@@ -250,11 +250,11 @@ struct KernelTable {
 
     // A value that at least k of the n values reach, and k + k / 32 at most, unless more are equal;
     // -infinity where fewer than k values are above that. No value is NaN.
-    float (*reached_by)(const float* values, std::size_t n, std::size_t k);
+    float (*kth_largest_bound)(const float* values, std::size_t n, std::size_t k);
     // The numbers of the values that reach the floor, in order; returns how many. There is room for
     // kReachingRoom more numbers than values.
-    std::size_t (*reaching)(const float* values, std::size_t n, float floor,
-                            std::uint32_t* numbers);
+    std::size_t (*indices_at_least)(const float* values, std::size_t n, float floor,
+                                    std::uint32_t* numbers);
 
     // Sums in float64 in entry order, and maxima. Returns whether the sums, and of maxima all
     // values of the rows, are finite. Zeros of no rows.

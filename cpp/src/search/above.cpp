@@ -10,7 +10,7 @@
 #include "search/collector.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Queries that are scanned together; more are no faster.
@@ -25,10 +25,11 @@ constexpr std::size_t kTasksAThread = 4;
 // Lists of some queries, one behind the other. Tasks are pairs of a tile of queries and a block of
 // items. Where more is found than should be held, the wave ends earlier: what was found for queries
 // behind its end is dropped, and found again by the next.
-class Wave {
+class QueryBatchRun {
   public:
     // At most so many queries, from the first on; thresholds are in the caller's order.
-    Wave(const Job& job, const float* thresholds, std::size_t first, std::size_t most, int threads);
+    QueryBatchRun(const SearchContext& context, const float* thresholds, std::size_t first,
+                  std::size_t most, int threads);
 
     // Appends the lists, and returns how many there are.
     std::size_t run(RaggedLists& lists);
@@ -42,10 +43,10 @@ class Wave {
     std::unique_ptr<Collector> take(std::size_t tile);
     void put_back(std::size_t tile, std::unique_ptr<Collector> collector, std::size_t held_before);
     void end_earlier();
-    void gather(std::size_t q);
+    void exhaustive(std::size_t q);
     void append(RaggedLists& lists);
 
-    const Job& job_;
+    const SearchContext& context_;
     int threads_;
     std::size_t first_;
     std::size_t tile_queries_;
@@ -58,22 +59,22 @@ class Wave {
 };
 
 // As many tiles as give every thread some tasks; no more, since what they find is held together.
-Wave::Wave(const Job& job, const float* thresholds, std::size_t first, std::size_t most,
-           int threads)
-    : job_(job), threads_(threads), first_(first) {
+QueryBatchRun::QueryBatchRun(const SearchContext& context, const float* thresholds,
+                             std::size_t first, std::size_t most, int threads)
+    : context_(context), threads_(threads), first_(first) {
     const std::size_t tasks = kTasksAThread * static_cast<std::size_t>(threads);
-    const std::size_t tiles = (tasks + job.items.blocks() - 1) / job.items.blocks();
-    size_ = std::min({most, job.queries.size() - first, tiles * kTileQueries});
+    const std::size_t tiles = (tasks + context.items.blocks() - 1) / context.items.blocks();
+    size_ = std::min({most, context.queries.size() - first, tiles * kTileQueries});
     tile_queries_ = (size_ + tiles - 1) / tiles;
     idle_.resize((size_ + tile_queries_ - 1) / tile_queries_);
     thresholds_ = std::vector<std::atomic<float>>(size_);
     for (std::size_t q = 0; q < size_; ++q) {
-        thresholds_[q].store(thresholds[job.queries[first + q].place]);
+        thresholds_[q].store(thresholds[context.queries[first + q].place]);
     }
 }
 
-std::size_t Wave::run(RaggedLists& lists) {
-    const std::size_t blocks = job_.items.blocks();
+std::size_t QueryBatchRun::run(RaggedLists& lists) {
+    const std::size_t blocks = context_.items.blocks();
     parallel_for(idle_.size() * blocks, threads_, [&](std::size_t task) {
         const std::size_t tile = task / blocks;
         std::unique_ptr<Collector> collector = take(tile);
@@ -83,33 +84,33 @@ std::size_t Wave::run(RaggedLists& lists) {
         put_back(tile, std::move(collector), held_before);
     });
     lists_.resize(size_);
-    parallel_for(size_, threads_, [&](std::size_t q) { gather(q); });
+    parallel_for(size_, threads_, [&](std::size_t q) { exhaustive(q); });
     append(lists);
     return size_;
 }
 
-std::size_t Wave::queries_of(std::size_t tile) const {
+std::size_t QueryBatchRun::queries_of(std::size_t tile) const {
     const std::size_t first = first_of(tile);
     return first < size_ ? std::min(tile_queries_, size_ - first) : 0;
 }
 
 // Null where the wave ends before the tile.
-std::unique_ptr<Collector> Wave::take(std::size_t tile) {
+std::unique_ptr<Collector> QueryBatchRun::take(std::size_t tile) {
     const std::size_t first = first_of(tile);
     std::unique_lock lock(mutex_);
     const std::size_t n = queries_of(tile);
     if (n == 0) return nullptr;
     if (idle_[tile].empty()) {
         lock.unlock();
-        return std::make_unique<Collector>(job_, first_ + first, n, thresholds_.data() + first);
+        return std::make_unique<Collector>(context_, first_ + first, n, thresholds_.data() + first);
     }
     std::unique_ptr<Collector> collector = std::move(idle_[tile].back());
     idle_[tile].pop_back();
     return collector;
 }
 
-void Wave::put_back(std::size_t tile, std::unique_ptr<Collector> collector,
-                    std::size_t held_before) {
+void QueryBatchRun::put_back(std::size_t tile, std::unique_ptr<Collector> collector,
+                             std::size_t held_before) {
     const std::lock_guard lock(mutex_);
     collector->keep_queries(queries_of(tile));
     held_ += collector->entries();
@@ -120,7 +121,7 @@ void Wave::put_back(std::size_t tile, std::unique_ptr<Collector> collector,
 
 // Keeps queries that hold half of what may be held, one at least. What threads have at the moment
 // they cut off themselves.
-void Wave::end_earlier() {
+void QueryBatchRun::end_earlier() {
     std::size_t kept = 0;
     std::size_t held = 0;
     for (; kept < size_; ++kept) {
@@ -141,7 +142,7 @@ void Wave::end_earlier() {
     }
 }
 
-void Wave::gather(std::size_t q) {
+void QueryBatchRun::exhaustive(std::size_t q) {
     const std::size_t tile = q / tile_queries_;
     std::vector<Scored>& list = lists_[q];
     for (const auto& collector : idle_[tile]) {
@@ -149,17 +150,17 @@ void Wave::gather(std::size_t q) {
         if (list.size() < part.size()) list.swap(part);
         list.insert(list.end(), part.begin(), part.end());
     }
-    keep_best(list, job_.options.k);
+    keep_best(list, context_.options.k);
     sort_best(list);
 }
 
-void Wave::append(RaggedLists& lists) {
+void QueryBatchRun::append(RaggedLists& lists) {
     std::vector<std::size_t> starts(size_);
     std::size_t total = 0;
     for (std::size_t q = 0; q < size_; ++q) {
         starts[q] = total;
         total += lists_[q].size();
-        lists.offsets[job_.queries[first_ + q].place + 1] =
+        lists.offsets[context_.queries[first_ + q].place + 1] =
             static_cast<std::int64_t>(lists_[q].size());
     }
     std::int64_t* ids = lists.ids.extend(total);
@@ -188,16 +189,17 @@ RaggedLists search_above(const Items& items, const MatrixView& queries,
     std::transform(options.min_scores, options.min_scores + queries.rows, thresholds.begin(),
                    smallest_passing);
     const SearchOptions most{.k = std::min(options.limit, items.size())};
-    const Job job{.table = table,
-                  .items = items,
-                  .queries = batch,
-                  .options = most,
-                  .allow = allowed.rows(),
-                  .codes = items.has_codes(),
-                  .first_threshold = -std::numeric_limits<float>::infinity()};
+    const SearchContext context{.table = table,
+                                .items = items,
+                                .queries = batch,
+                                .options = most,
+                                .allow = allowed.rows(),
+                                .codes = items.has_codes(),
+                                .first_threshold = -std::numeric_limits<float>::infinity()};
     std::size_t wave = batch.size();
     for (std::size_t q = 0; q < batch.size();) {
-        const std::size_t done = Wave(job, thresholds.data(), q, wave, threads).run(lists);
+        const std::size_t done =
+            QueryBatchRun(context, thresholds.data(), q, wave, threads).run(lists);
         wave = 2 * done;
         q += done;
     }
@@ -207,4 +209,4 @@ RaggedLists search_above(const Items& items, const MatrixView& queries,
     return lists;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

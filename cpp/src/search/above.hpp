@@ -4,9 +4,9 @@
 #include "search/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 RaggedLists search_above(const Items& items, const MatrixView& queries,
                          const AboveOptions& options);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -7,7 +7,7 @@
 
 #include "core/hashing.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // From ids to rows, one writer beside any number of readers. Rows are only ever put in: a reader
 // passes over those that its own items do not have, or have no longer. Where a row of one that came
@@ -44,4 +44,4 @@ class AddedRows {
     std::vector<std::atomic<std::uint32_t>> slots_;  // row + 1, 0 for a free one
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -5,7 +5,7 @@
 
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Waking threads costs about as much as this many multiply-adds.
@@ -34,4 +34,4 @@ Allowed::Allowed(const Items& items, const IdMask* const* masks, std::size_t que
     }
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

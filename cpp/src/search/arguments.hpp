@@ -7,7 +7,7 @@
 #include "search/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // The smallest float32 score that is not below min_score.
 float smallest_passing(double min_score);
@@ -23,8 +23,8 @@ class Allowed {
     const std::uint64_t* const* rows() const { return rows_.empty() ? nullptr : rows_.data(); }
 
   private:
-    std::vector<std::shared_ptr<const Words>> kept_;
+    std::vector<std::shared_ptr<const Bitmap>> kept_;
     std::vector<const std::uint64_t*> rows_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

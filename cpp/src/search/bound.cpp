@@ -1,6 +1,6 @@
 #include "search/bound.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -31,7 +31,7 @@ double query_rounding(const Items& items, const Query& query) {
 //  5. Everything done in float64 (constant, offset before its rounding, the exact score itself, the
 //     arithmetic of this certificate): (d + 8) 2^-50 times a bound on the magnitudes involved, more
 //     than four times the sum of their textbook bounds.
-Certificate certify_f32(const Items& items, const BlockStats& block, const Query& query) {
+ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query) {
     const auto d = static_cast<double>(items.dim());
     const double u = kFloatUnit;
     const double root_tiny = std::sqrt(d) * kFloatSmallest;
@@ -79,7 +79,8 @@ Certificate certify_f32(const Items& items, const BlockStats& block, const Query
 //  2. With offsets the value is fl(fl(step_q step) * fl(g.c) + offset): three roundings of T.C and
 //     one of the sum, 4u ((P + F) S + O), and u O + 2^-149 for the offset itself.
 //  3. Everything done in float64, as there: (d + 8) 2^-50 times a bound on the magnitudes.
-CodeBound::CodeBound(const Items& items, const Query& query, double step, double error)
+QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query, double step,
+                                         double error)
     : constant_(query.constant),
       multiplier_(query.multiplier),
       step_(step),
@@ -116,19 +117,19 @@ CodeBound::CodeBound(const Items& items, const Query& query, double step, double
     }
 }
 
-Certificate CodeBound::certify(const CodeStats& codes, const BlockStats& block) const {
+ScoreBound QuantizedScoreBound::certify(const CodeStats& codes, const BlockStats& block) const {
     const double max_offset = block.max_offset;
     const double r = codes.code_length + codes.error_length;
     double error = fixed_ + per_code_ * codes.code_length + per_error_ * codes.error_length +
                    per_offset_ * max_offset + per_square_ * r * r;
     error *= 1 + 0x1p-20;
     if (!(error < kInfinity)) error = kInfinity;  // NaN too
-    Certificate certificate{.constant = constant_,
-                            .multiplier = multiplier_ * step_ * codes.step,
-                            .inverse = inverse_step_ * codes.inverse_step / multiplier_,
-                            .error = error,
-                            .integers = !offsets_,
-                            .largest = kInfinity};
+    ScoreBound certificate{.constant = constant_,
+                           .multiplier = multiplier_ * step_ * codes.step,
+                           .inverse = inverse_step_ * codes.inverse_step / multiplier_,
+                           .error = error,
+                           .integers = !offsets_,
+                           .largest = kInfinity};
     if (offsets_) {
         certificate.multiplier = multiplier_;
         certificate.inverse = 1.0 / multiplier_;
@@ -142,7 +143,7 @@ Certificate CodeBound::certify(const CodeStats& codes, const BlockStats& block) 
 }
 
 // An item whose score rounds to at least `score` has a real score above the float before it.
-double Certificate::smallest_value(float score) const {
+double ScoreBound::smallest_value(float score) const {
     constexpr double kLowest = -std::numeric_limits<double>::infinity();
     if (!certifies() || score == -std::numeric_limits<float>::infinity()) return kLowest;
     const double above = std::nextafter(score, -std::numeric_limits<float>::infinity());
@@ -150,12 +151,12 @@ double Certificate::smallest_value(float score) const {
     return (above - constant - error - slack) * inverse;
 }
 
-float Certificate::threshold(float score) const {
+float ScoreBound::threshold(float score) const {
     return std::nextafter(static_cast<float>(smallest_value(score)),
                           -std::numeric_limits<float>::infinity());
 }
 
-std::int32_t Certificate::int_threshold(float score) const {
+std::int32_t ScoreBound::int_threshold(float score) const {
     constexpr auto kMin = std::numeric_limits<std::int32_t>::min();
     constexpr auto kMax = std::numeric_limits<std::int32_t>::max();
     const double value = std::floor(smallest_value(score));
@@ -163,4 +164,4 @@ std::int32_t Certificate::int_threshold(float score) const {
     return value < kMax ? static_cast<std::int32_t>(value) : kMax;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

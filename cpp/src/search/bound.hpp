@@ -9,11 +9,11 @@
 #include "search/items.hpp"
 #include "search/query.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // For one query and one block: |score before its rounding to float32 - (constant +
-// multiplier * raw)| <= error. An infinite error certifies nothing: every item is rescored.
-struct Certificate {
+// multiplier * raw)| <= error. An infinite error certifies nothing: every item is reranked.
+struct ScoreBound {
     double constant;
     double multiplier;
     double inverse;  // of the multiplier
@@ -50,15 +50,15 @@ struct Certificate {
 };
 
 // For the float32 scan of rows.
-Certificate certify_f32(const Items& items, const BlockStats& block, const Query& query);
+ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query);
 
 // For the int8 scan of codes: what does not depend on the block, worked out once a query.
-class CodeBound {
+class QuantizedScoreBound {
   public:
     // The query's codes are step * g, and miss at most `error` of its length.
-    CodeBound(const Items& items, const Query& query, double step, double error);
+    QuantizedScoreBound(const Items& items, const Query& query, double step, double error);
 
-    Certificate certify(const CodeStats& codes, const BlockStats& block) const;
+    ScoreBound certify(const CodeStats& codes, const BlockStats& block) const;
     // The factor of the integer sum where offsets are added to it.
     float scale(const CodeStats& codes) const { return static_cast<float>(step_ * codes.step); }
 
@@ -77,4 +77,4 @@ class CodeBound {
     double per_square_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -5,7 +5,7 @@
 
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Without a branch on the data, which no predictor could follow.
 void Candidates::drop_below_threshold() {
@@ -22,9 +22,9 @@ void Candidates::drop_below_threshold() {
 void Candidates::tighten(std::vector<float>& scratch) {
     scratch.resize(count_);
     for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].lowest;
-    raise_threshold(table_.reached_by(scratch.data(), count_, k_));
+    raise_threshold(table_.kth_largest_bound(scratch.data(), count_, k_));
     drop_below_threshold();
-    // Room to gather half as many again before the next look.
+    // Room to exhaustive half as many again before the next look.
     soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, count_ + count_ / 2));
 }
 
@@ -39,7 +39,7 @@ void Candidates::guess(double share, std::vector<float>& scratch) {
         scratch.resize(count_);
         for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].middle();
         const float floor =
-            table_.reached_by(scratch.data(), count_, static_cast<std::size_t>(rank));
+            table_.kth_largest_bound(scratch.data(), count_, static_cast<std::size_t>(rank));
         if (pass == 0) burst = mean_burst(floor);
         else raise_threshold(floor);
     }
@@ -67,23 +67,23 @@ double Candidates::mean_burst(float floor) const {
 
 // The share of the items holds this share of the k best, and of what lies as near to them; with a
 // few at least to count by.
-double Candidates::undecided(double share, std::vector<float>& scratch) const {
+double Candidates::n_ambiguous(double share, std::vector<float>& scratch) const {
     constexpr double kFew = 32;
     const auto k = static_cast<double>(k_);
     const auto rank = static_cast<std::size_t>(std::min(k, std::max(kFew, k * share)));
     if (count_ <= rank) return 0;
     scratch.resize(count_);
     for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].middle();
-    const float floor = table_.reached_by(scratch.data(), count_, rank);
+    const float floor = table_.kth_largest_bound(scratch.data(), count_, rank);
     std::size_t open = 0;
     for (std::uint32_t i = 0; i < count_; ++i) open += intervals_[i].highest >= floor ? 1U : 0U;
     return static_cast<double>(open - rank) * k / static_cast<double>(rank);
 }
 
-void Candidates::make_exact(const Rescore& rescore, const Items& items) {
+void Candidates::rerank(const ExactScores& rerank, const Items& items) {
     std::vector<std::uint32_t> rows(count_);
     for (std::uint32_t i = 0; i < count_; ++i) rows[i] = hits_[i].row;
-    rescored_ += score_best(table_, rows.data(), intervals_, count_, k_, rescore);
+    rescored_ += score_best(table_, rows.data(), intervals_, count_, k_, rerank);
 
     std::vector<std::uint32_t> order;
     for (std::uint32_t i = 0; i < count_; ++i) {
@@ -107,4 +107,4 @@ void Candidates::make_exact(const Rescore& rescore, const Items& items) {
     count_ = static_cast<std::uint32_t>(order.size());
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

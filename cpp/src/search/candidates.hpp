@@ -6,9 +6,9 @@
 
 #include "kernels/table.hpp"
 #include "search/bound.hpp"
-#include "search/rescoring.hpp"
+#include "search/rerank.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Buffers for `room` hits; behind the candidates lie the hits of a step that were not yet taken in.
 class Candidates {
@@ -31,7 +31,7 @@ class Candidates {
     // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold
     // and are wanted. Which are is hard to predict: no branch depends on it.
     template <class Wanted>
-    void take_in(std::uint32_t count, const Certificate& certificate, Wanted wanted) {
+    void append(std::uint32_t count, const ScoreBound& certificate, Wanted wanted) {
         std::uint32_t kept = count_;
         for (std::uint32_t i = count_; i < count; ++i) {
             const kernels::Hit hit = hits_[i];
@@ -60,17 +60,17 @@ class Candidates {
     void guess(double share, std::vector<float>& scratch);
     // Tightening freed too little: bounds cannot tell the rest apart (ties, or data finer than
     // them).
-    bool overfull() const { return count_ > hard_limit_ / 4 * 3; }
+    bool is_saturated() const { return count_ > hard_limit_ / 4 * 3; }
     // How many more than k will have to be scored exactly in the end, going by this share of the
     // items.
-    double undecided(double share, std::vector<float>& scratch) const;
+    double n_ambiguous(double share, std::vector<float>& scratch) const;
     // Scores exactly what may be among the k best, and keeps those.
-    void make_exact(const Rescore& rescore, const Items& items);
+    void rerank(const ExactScores& rerank, const Items& items);
 
     std::uint32_t size() const { return count_; }
     std::uint32_t row(std::size_t i) const { return hits_[i].row; }
     Interval interval(std::size_t i) const { return intervals_[i]; }
-    std::uint64_t rescored() const { return rescored_; }
+    std::uint64_t reranked() const { return rescored_; }
 
   private:
     void drop_below_threshold();
@@ -87,4 +87,4 @@ class Candidates {
     std::uint64_t rescored_ = 0;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

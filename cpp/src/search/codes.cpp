@@ -7,11 +7,11 @@
 #include "search/segment.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Times the median error: such a bound lets so much pass that a float32 scan is cheaper.
-constexpr double kCoarse = 3.0;
+constexpr double kOutlier = 3.0;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ void Codes::measure() {
     if (errors.empty()) return;
     const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);
     std::nth_element(errors.begin(), middle, errors.end());
-    coarse_error_ = kCoarse * *middle;
+    outlier_error_ = kOutlier * *middle;
 }
 
 void Codes::quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
@@ -46,25 +46,25 @@ void Codes::quantise(const kernels::KernelTable& table, const Segment& items, st
     const std::size_t n = items.block_size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
-    kernels::QuantiseI8 job{.rows = items.scored().rows.row(first),
-                            .n_rows = n,
-                            .dim = items.dim(),
-                            .scales = scales.empty() ? nullptr : scales.data(),
-                            .centre = items.centre().wide.data(),
-                            .codes = own_codes_.data() + first * quads_ * 4,
-                            .n_panels = whole_words(n) / kernels::kPanelItems};
-    const double largest = table.largest_residual(job);
-    job.step = largest > 0 ? largest / 127.0 : 1.0;
-    table.quantise_i8(job);
+    kernels::QuantiseI8 context{.rows = items.scored().rows.row(first),
+                                .n_rows = n,
+                                .dim = items.dim(),
+                                .scales = scales.empty() ? nullptr : scales.data(),
+                                .centre = items.centre().wide.data(),
+                                .codes = own_codes_.data() + first * quads_ * 4,
+                                .n_panels = whole_words(n) / kernels::kPanelItems};
+    const double largest = table.largest_residual(context);
+    context.step = largest > 0 ? largest / 127.0 : 1.0;
+    table.quantise_i8(context);
     // In float64 a difference and a product are off by 2^-53 of themselves; what 1 / |x| is off by
     // grows with the width, and is part of the certificate's own float64 term.
     const double rounding =
-        0x1p-50 * (std::sqrt(job.largest_code2) + std::sqrt(job.largest_error2) +
+        0x1p-50 * (std::sqrt(context.largest_code2) + std::sqrt(context.largest_error2) +
                    (items.metric() == Metric::kCosine ? 1.0 : 0.0));
-    stats_[block] = {.step = job.step,
-                     .inverse_step = 1.0 / job.step,
-                     .code_length = std::sqrt(job.largest_code2) * kUp,
-                     .error_length = std::sqrt(job.largest_error2) * kUp + rounding};
+    stats_[block] = {.step = context.step,
+                     .inverse_step = 1.0 / context.step,
+                     .code_length = std::sqrt(context.largest_code2) * kUp,
+                     .error_length = std::sqrt(context.largest_error2) * kUp + rounding};
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

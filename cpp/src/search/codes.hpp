@@ -7,7 +7,7 @@
 #include "kernels/table.hpp"
 #include "platform/memory.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 class Segment;
 
@@ -44,7 +44,7 @@ class Codes {
     const CodeStats& stats(std::size_t block) const { return stats_[block]; }
     // Codes that miss more than this miss far more than those of most blocks, for the sake of a few
     // huge values.
-    double coarse_error() const { return coarse_error_; }
+    double outlier_error() const { return outlier_error_; }
     // The panels from a row on; the row begins a panel.
     const std::uint8_t* from_row(std::size_t row) const { return codes_ + row * quads_ * 4; }
 
@@ -56,7 +56,7 @@ class Codes {
     Buffer<std::uint8_t> own_codes_;
     const std::uint8_t* codes_ = nullptr;
     std::vector<CodeStats> stats_;
-    double coarse_error_ = 0;
+    double outlier_error_ = 0;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

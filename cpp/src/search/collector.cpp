@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // The codes have failed when one item in so many is scored exactly for nothing, which costs as much
@@ -17,15 +17,15 @@ std::size_t most_entries(std::size_t limit) { return std::max<std::size_t>(2 * l
 
 }  // namespace
 
-Collector::Collector(const Job& job, std::size_t first, std::size_t n,
+Collector::Collector(const SearchContext& context, std::size_t first, std::size_t n,
                      std::atomic<float>* thresholds)
-    : job_(job),
+    : context_(context),
       first_(first),
       thresholds_(thresholds),
       found_(n),
       hits_(checked_product(n, kBlockItems)),
-      by_codes_(job.codes),
-      step_items_(job.options.k < job.items.size() ? kFirstStep : kBlockItems) {}
+      by_codes_(context.codes),
+      step_items_(context.options.k < context.items.size() ? kFirstStep : kBlockItems) {}
 
 void Collector::keep_queries(std::size_t n) {
     if (n >= found_.size()) return;
@@ -37,19 +37,21 @@ void Collector::keep_queries(std::size_t n) {
 
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
 void Collector::choose_stepper(const Block& block) {
-    const bool by_codes = by_codes_ && !job_.items.coarse(block);
+    const bool by_codes = by_codes_ && !context_.items.has_outliers(block);
     if (!step_) step_ = std::make_unique<Step>(n_queries());
-    if (by_codes && !codes_) codes_ = step_i8(job_, first_, n_queries());
+    if (by_codes && !codes_) codes_ = make_int8_scanner(context_, first_, n_queries());
     if (!by_codes && !floats_) {
-        floats_ = step_f32(job_, first_, n_queries(), longest_step_f32(job_.items.dim()));
+        floats_ = make_float32_scanner(context_, first_, n_queries(),
+                                       longest_step_f32(context_.items.dim()));
     }
-    stepper_ = by_codes ? codes_.get() : floats_.get();
-    stepper_->enter_block(block);
+    block_scanner_ = by_codes ? codes_.get() : floats_.get();
+    block_scanner_->enter_block(block);
 }
 
 bool Collector::out_of_reach() const {
     for (std::size_t q = 0; q < n_queries(); ++q) {
-        if (!(static_cast<float>(stepper_->certificate(q).largest) < threshold(q))) return false;
+        if (!(static_cast<float>(block_scanner_->certificate(q).largest) < threshold(q)))
+            return false;
     }
     return true;
 }
@@ -61,11 +63,11 @@ std::size_t Collector::entries() const {
 }
 
 void Collector::scan(std::size_t block) {
-    const Block& items = job_.items.block(block);
+    const Block& items = context_.items.block(block);
     choose_stepper(items);
     if (out_of_reach()) return;
-    const bool coded = stepper_ == codes_.get();
-    const std::size_t longest = coded ? kBlockItems : longest_step_f32(job_.items.dim());
+    const bool coded = block_scanner_ == codes_.get();
+    const std::size_t longest = coded ? kBlockItems : longest_step_f32(context_.items.dim());
     const std::size_t end = block * kBlockItems + items.size();
     for (std::size_t first = block * kBlockItems; first < end;) {
         const std::size_t n = std::min({step_items_, longest, end - first});
@@ -74,45 +76,45 @@ void Collector::scan(std::size_t block) {
         step_items_ = std::min(2 * step_items_, kBlockItems);
     }
     if (coded) coded_items_ += items.size() * n_queries();
-    if (by_codes_ && codes_fail()) by_codes_ = false;
+    if (by_codes_ && int8_unprofitable()) by_codes_ = false;
 }
 
 void Collector::scan_step(std::size_t first, std::size_t n) {
     for (std::size_t q = 0; q < n_queries(); ++q) {
         step_->thresholds[q] = threshold(q);
-        step_->live[q] = job_.live(first_ + q) + first / kernels::kWordItems;
+        step_->live[q] = context_.live(first_ + q) + first / kernels::kWordItems;
         step_->hits[q] = {hits_.data() + q * kBlockItems, 0};
     }
-    stepper_->scan(first, n, *step_);
+    block_scanner_->scan(first, n, *step_);
     for (std::size_t q = 0; q < n_queries(); ++q) {
-        if (step_->hits[q].count != 0) take_in(q);
+        if (step_->hits[q].count != 0) append(q);
     }
 }
 
-void Collector::take_in(std::size_t q) {
-    const Certificate& certificate = stepper_->certificate(q);
+void Collector::append(std::size_t q) {
+    const ScoreBound& certificate = block_scanner_->certificate(q);
     const kernels::HitList& list = step_->hits[q];
     const float reached = threshold(q);
     rows_.clear();
     for (std::uint32_t i = 0; i < list.count; ++i) {
         const kernels::Hit hit = list.hits[i];
         if (certificate.highest(certificate.value(hit.raw)) < reached) continue;
-        if (!job_.excluded(first_ + q, hit.row)) rows_.push_back(hit.row);
+        if (!context_.excluded(first_ + q, hit.row)) rows_.push_back(hit.row);
     }
     scores_.resize(rows_.size());
-    job_.score(first_ + q, rows_.data(), rows_.size(), scores_.data());
+    context_.score(first_ + q, rows_.data(), rows_.size(), scores_.data());
     std::vector<Scored>& found = found_[q];
     const std::size_t before = found.size();
     for (std::size_t i = 0; i < rows_.size(); ++i) {
         if (scores_[i] < reached) continue;
-        found.push_back({scores_[i], job_.items.id(rows_[i])});
+        found.push_back({scores_[i], context_.items.id(rows_[i])});
     }
-    if (stepper_ == codes_.get()) in_vain_ += rows_.size() - (found.size() - before);
-    if (found.size() >= most_entries(job_.options.k)) keep_within_limit(q);
+    if (block_scanner_ == codes_.get()) in_vain_ += rows_.size() - (found.size() - before);
+    if (found.size() >= most_entries(context_.options.k)) keep_within_limit(q);
 }
 
 void Collector::keep_within_limit(std::size_t q) {
-    const std::size_t limit = job_.options.k;
+    const std::size_t limit = context_.options.k;
     std::vector<Scored>& found = found_[q];
     keep_best(found, limit);
     float last = found.front().score;
@@ -122,8 +124,8 @@ void Collector::keep_within_limit(std::size_t q) {
     }
 }
 
-bool Collector::codes_fail() const {
+bool Collector::int8_unprofitable() const {
     return coded_items_ >= kItemsToJudge * n_queries() && in_vain_ * kItemsAScore > coded_items_;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -10,7 +10,7 @@
 #include "platform/cancelling.hpp"
 #include "platform/fp_env.hpp"
 #include "search/above.hpp"
-#include "search/parts.hpp"
+#include "search/index_arrays.hpp"
 #include "search/search.hpp"
 #include "search/update.hpp"
 #include "vecrecall/parallel.hpp"
@@ -21,9 +21,9 @@ namespace {
 // Making codes costs about a float32 scan for so many queries.
 constexpr std::size_t kQueriesWorthCodes = 64;
 
-scan::Items items_of(const ItemsView& items, Metric metric, const BuildOptions& options) {
-    const scan::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
-    return scan::Items(scan::make_base(source, metric, options), options.codes);
+search::Items items_of(const ItemsView& items, Metric metric, const BuildOptions& options) {
+    const search::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
+    return search::Items(search::make_base(source, metric, options), options.codes);
 }
 
 void check_items(const ItemsView& items, std::size_t dim) {
@@ -44,18 +44,18 @@ bool Snapshot::has_bias() const { return items_->has_bias(); }
 SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& options,
                              const ListsOut& out) const {
     const FpEnvScope env;
-    return scan::search(*items_, queries, options, out);
+    return search::search(*items_, queries, options, out);
 }
 
 RaggedLists Snapshot::search_above(const MatrixView& queries, const AboveOptions& options) const {
     const FpEnvScope env;
-    return scan::search_above(*items_, queries, options);
+    return search::search_above(*items_, queries, options);
 }
 
 void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& candidates,
                      float* scores, int threads) const {
     const kernels::KernelTable& table = kernels::active();
-    const scan::Items& items = *items_;
+    const search::Items& items = *items_;
     parallel_for(queries.rows, threads, [&](std::size_t q) {
         const std::size_t n = candidates.length(q);
         float* out = scores + candidates.offsets[q];
@@ -98,20 +98,20 @@ const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
 
 Snapshot Snapshot::compacted(int threads) const {
     const FpEnvScope env;
-    return Snapshot(scan::compacted(items_, threads));
+    return Snapshot(search::compacted(items_, threads));
 }
 
-IndexParts Snapshot::parts() const { return scan::parts_of(*items_); }
+IndexArrays Snapshot::parts() const { return search::to_arrays(*items_); }
 
 struct FlatIndex::Impl {
     // Held for the time of an update. One that a fork interrupts is not in the child.
     at_fork::PerProcess<cancelling::Turn> updating;
-    std::shared_ptr<const scan::Items> items;
+    std::shared_ptr<const search::Items> items;
 
     // Held for the time of copying or swapping a pointer.
     std::mutex& swapping() const { return at_fork::lock_of(this); }
 
-    std::shared_ptr<const scan::Items> now() const {
+    std::shared_ptr<const search::Items> now() const {
         const std::lock_guard lock(swapping());
         return items;
     }
@@ -120,7 +120,7 @@ struct FlatIndex::Impl {
     void update(Change change) {
         const std::lock_guard one_at_a_time(updating.get());
         const FpEnvScope env;
-        std::shared_ptr<const scan::Items> next = change(now());
+        std::shared_ptr<const search::Items> next = change(now());
         const std::lock_guard lock(swapping());
         items.swap(next);  // which is let go of after the lock
     }
@@ -130,11 +130,13 @@ FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& 
     : impl_(new Impl) {
     const FpEnvScope env;
     if (items.ids) check_ids(items.ids, items.rows.rows);
-    impl_->items = std::make_shared<const scan::Items>(items_of(items, metric, options));
+    impl_->items = std::make_shared<const search::Items>(items_of(items, metric, options));
 }
-FlatIndex::FlatIndex(const IndexParts& parts, std::shared_ptr<const void> owner) : impl_(new Impl) {
+FlatIndex::FlatIndex(const IndexArrays& parts, std::shared_ptr<const void> owner)
+    : impl_(new Impl) {
     const FpEnvScope env;
-    impl_->items = std::make_shared<const scan::Items>(scan::items_from(parts, std::move(owner)));
+    impl_->items =
+        std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
 }
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;
@@ -145,25 +147,25 @@ Snapshot FlatIndex::snapshot() const { return Snapshot(impl_->now()); }
 void FlatIndex::add(const ItemsView& items, int threads) {
     check_items(items, dim());
     impl_->update([&](const auto& now) {
-        return scan::with_items(now, items, scan::Known::kRefuse, threads);
+        return search::with_items(now, items, search::OnDuplicate::kError, threads);
     });
 }
 
 void FlatIndex::update(const ItemsView& items, int threads) {
     check_items(items, dim());
     impl_->update([&](const auto& now) {
-        return scan::with_items(now, items, scan::Known::kReplace, threads);
+        return search::with_items(now, items, search::OnDuplicate::kOverwrite, threads);
     });
 }
 
 void FlatIndex::remove(const std::int64_t* ids, std::size_t n, bool ignore_unknown, int threads) {
-    const auto unknown = ignore_unknown ? scan::Unknown::kIgnore : scan::Unknown::kRefuse;
+    const auto unknown = ignore_unknown ? search::OnMissing::kIgnore : search::OnMissing::kError;
     impl_->update(
-        [&](const auto& now) { return scan::without_ids(now, ids, n, unknown, threads); });
+        [&](const auto& now) { return search::without_ids(now, ids, n, unknown, threads); });
 }
 
 void FlatIndex::compact(int threads) {
-    impl_->update([&](const auto& now) { return scan::compacted(now, threads); });
+    impl_->update([&](const auto& now) { return search::compacted(now, threads); });
 }
 
 SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metric, std::size_t k,
@@ -171,8 +173,8 @@ SearchStats topk(const MatrixView& queries, const ItemsView& items, Metric metri
     const FpEnvScope env;
     const bool with_codes = queries.rows >= kQueriesWorthCodes;
     const BuildOptions options{.copy = false, .codes = with_codes, .threads = threads};
-    const scan::Items borrowed = items_of(items, metric, options);
-    return scan::search(borrowed, queries, {.k = k, .threads = threads}, out);
+    const search::Items borrowed = items_of(items, metric, options);
+    return search::search(borrowed, queries, {.k = k, .threads = threads}, out);
 }
 
 }  // namespace vecrecall

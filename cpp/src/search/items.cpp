@@ -6,7 +6,7 @@
 
 #include "kernels/registry.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 constexpr std::size_t kBlockWords = kBlockItems / kernels::kWordItems;
@@ -16,9 +16,9 @@ std::uint64_t next_version() {
     return ++last;
 }
 
-Words all_live(const Segment& segment) {
+Bitmap all_live(const Segment& segment) {
     const std::size_t n = segment.size();
-    Words words(segment.blocks() * kBlockWords, 0);
+    Bitmap words(segment.blocks() * kBlockWords, 0);
     std::fill_n(words.begin(), n / 64, ~std::uint64_t{0});
     if (n % 64 != 0) words[n / 64] = (std::uint64_t{1} << (n % 64)) - 1;
     return words;
@@ -31,20 +31,20 @@ Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
       base_ids_(&segments_.front()->ids()),
       live_(all_live(*segments_.front())),
       with_codes_(with_codes && Codes::possible(segments_.front()->dim())),
-      coarse_error_(segments_.front()->codes().coarse_error()),
+      outlier_error_(segments_.front()->codes().outlier_error()),
       n_places_(segments_.front()->size()),
       version_(next_version()) {
     list_blocks();
 }
 
-Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Words live,
+Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,
              std::shared_ptr<AddedRows> added, std::size_t n_places)
     : segments_(std::move(segments)),
       base_ids_(&segments_.front()->ids()),
       live_(std::move(live)),
       added_(std::move(added)),
       with_codes_(before.with_codes_),
-      coarse_error_(before.coarse_error_),
+      outlier_error_(before.outlier_error_),
       n_places_(n_places),
       version_(next_version()) {
     list_blocks();
@@ -114,4 +114,4 @@ std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
     return std::make_shared<const Segment>(source, metric, std::move(centre), kBlockItems, options);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -8,9 +8,9 @@
 #include "search/added_rows.hpp"
 #include "search/segment.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
-using Words = std::vector<std::uint64_t>;  // a bit a row
+using Bitmap = std::vector<std::uint64_t>;  // a bit a row
 
 // A block of all items is one of a segment.
 struct Block {
@@ -32,7 +32,7 @@ class Items {
     // All of one segment.
     Items(std::shared_ptr<const Segment> base, bool with_codes);
     // Those that are live; n_places: all places are below it.
-    Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Words live,
+    Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,
           std::shared_ptr<AddedRows> added, std::size_t n_places);
 
     std::size_t size() const { return size_; }  // without those removed
@@ -70,7 +70,7 @@ class Items {
     const std::shared_ptr<AddedRows>& added() const { return added_; }
 
     // A bit per row of every block, set for every item.
-    const Words& live() const { return live_; }
+    const Bitmap& live() const { return live_; }
     bool is_live(std::size_t row) const {
         return row / 64 < live_.size() && (live_[row / 64] >> (row % 64) & 1) != 0;
     }
@@ -82,7 +82,7 @@ class Items {
     bool ordered() const { return base().ordered(); }
     bool has_codes() const { return with_codes_; }
     // Far coarser than those of most blocks.
-    bool coarse(const Block& b) const { return b.code_stats().error_length > coarse_error_; }
+    bool has_outliers(const Block& b) const { return b.code_stats().error_length > outlier_error_; }
     const Centre& centre() const { return base().centre(); }
     // Not all offsets are zero.
     bool has_offsets() const { return has_offsets_; }
@@ -97,11 +97,11 @@ class Items {
     std::vector<std::shared_ptr<const Segment>> segments_;
     const IdMap* base_ids_;
     std::vector<Block> blocks_;
-    Words live_;
+    Bitmap live_;
     std::shared_ptr<AddedRows> added_;  // null: nothing was added
     bool with_codes_;
     bool has_offsets_ = false;
-    double coarse_error_;
+    double outlier_error_;
     std::size_t size_ = 0;
     std::size_t rows_ = 0;
     std::size_t n_places_;
@@ -121,4 +121,4 @@ void Items::for_live(Visit visit) const {
     }
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -7,7 +7,7 @@
 #include "search/segment.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Squared lengths of Gaussian rows of 64 dimensions spread by 1.3 between median and 95 %; ordering
@@ -45,4 +45,4 @@ std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, co
     return order;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

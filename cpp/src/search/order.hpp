@@ -7,7 +7,7 @@
 #include "kernels/table.hpp"
 #include "search/rows.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Where lengths (distances from the centre) differ much, the rows by length: blocks of like length
 // have tight bounds. The likelier half comes first (long rows for inner products, short ones for
@@ -16,4 +16,4 @@ namespace vecrecall::scan {
 std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, const Rows& rows,
                                            const double* centre, bool longest_first, int threads);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

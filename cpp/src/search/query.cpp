@@ -5,7 +5,7 @@
 
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 bool all_zero(const float* row, std::size_t dim) {
@@ -80,4 +80,4 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     query.scan_length = std::sqrt(scan_square) * (1.0 + 0x1p-30);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

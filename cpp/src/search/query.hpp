@@ -7,7 +7,7 @@
 #include "platform/memory.hpp"
 #include "search/items.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // The scan sees the query as p: q (ip), q - mu (l2) or q / |q| (cosine). Then
 //     score = constant + multiplier * (p.r + offset).
@@ -44,4 +44,4 @@ class QueryBatch {
     std::vector<Query> queries_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

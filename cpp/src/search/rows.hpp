@@ -3,7 +3,7 @@
 
 #include "vecrecall/views.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 struct Rows {
     MatrixView together;                      // its data unused where the rows are scattered
@@ -14,4 +14,4 @@ struct Rows {
     const float* row(std::size_t i) const { return scattered ? scattered[i] : together.row(i); }
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -6,7 +6,7 @@
 
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
@@ -22,7 +22,7 @@ double products_a_score(std::size_t dim) { return 2000 + 18 * static_cast<double
 
 // What may be lost before thresholds have risen, as a share of a float32 scan of everything: many
 // dimensions make wide bounds, which let most hits through at the start and few later on.
-constexpr double kStake = 1.0 / 16;
+constexpr double kWarmupBudget = 1.0 / 16;
 
 // Items of a scanner before its hits are held against the codes: thresholds must settle first.
 constexpr std::uint64_t kSettlingItems = 2 * kBlockItems;
@@ -45,97 +45,99 @@ std::size_t golden_stride(std::size_t blocks) {
 // Soft: looking whenever the candidates have grown by half keeps the hits of a whole scan within a
 // quarter of k ln(n / k), what a perfect threshold would let through, at a few comparisons a hit.
 // Hard: the promise of bounded memory.
-Limits limits_for(const Job& job) {
-    const std::size_t k = job.options.k;
+Limits limits_for(const SearchContext& context) {
+    const std::size_t k = context.options.k;
     Limits limits{};
-    limits.step = job.codes ? kBlockItems : longest_step_f32(job.items.dim());
-    const std::size_t all = whole_words(job.items.rows());
+    limits.step = context.codes ? kBlockItems : longest_step_f32(context.items.dim());
+    const std::size_t all = whole_words(context.items.rows());
     limits.hard = std::max<std::size_t>(4 * std::min(k, all), 4096);
     limits.soft = std::min(limits.hard, std::max<std::size_t>(3 * std::min(k, all) / 2, 64));
     limits.room = std::min(limits.hard + limits.step, all);
     return limits;
 }
 
-Group::Group(const Job& job, std::size_t first_query, std::size_t count, std::size_t scanners,
-             bool guessing)
+QueryTile::QueryTile(const SearchContext& context, std::size_t first_query, std::size_t count,
+                     std::size_t scanners, bool guessing)
     : first_(first_query),
       alone_(scanners == 1),
       guessing_(guessing),
-      blocks_(job.items.blocks()),
+      blocks_(context.items.blocks()),
       stride_(guessing ? golden_stride(blocks_) : 1),
       thresholds_(count) {
-    lower_all(job.first_threshold);
+    lower_all(context.first_threshold);
 }
 
-void Group::lower_all(float threshold) {
+void QueryTile::lower_all(float threshold) {
     for (auto& t : thresholds_) t.store(threshold, std::memory_order_relaxed);
 }
 
-std::size_t Group::claim_block() {
+std::size_t QueryTile::claim_block() {
     const std::size_t visit = claimed_++;
     return visit < blocks_ ? visit * stride_ % blocks_ : blocks_;
 }
 
-void Group::raise(std::size_t q, float threshold) {
+void QueryTile::raise(std::size_t q, float threshold) {
     float seen = this->threshold(q);
     while (seen < threshold && !thresholds_[q].compare_exchange_weak(seen, threshold)) {
     }
 }
 
-Scanner::Scanner(const Job& job, Group& group, const Limits& limits)
-    : job_(job),
-      group_(group),
+Scanner::Scanner(const SearchContext& context, QueryTile& tile, const Limits& limits)
+    : context_(context),
+      tile_(tile),
       limits_(limits),
-      hits_(checked_product(group.size(), limits.room)),
-      intervals_(checked_product(group.size(), limits.room)),
-      step_(group.size()),
+      hits_(checked_product(tile.size(), limits.room)),
+      intervals_(checked_product(tile.size(), limits.room)),
+      step_(tile.size()),
       step_items_(std::min(kFirstStep, limits.step)),
-      next_outlook_(std::max(job.items.rows() / kFirstOutlook, kFewestToJudge)) {
-    if (job.codes) codes_ = step_i8(job, group.first(), group.size());
-    candidates_.reserve(group.size());
-    for (std::size_t q = 0; q < group.size(); ++q) {
-        candidates_.emplace_back(job.table, hits_.data() + q * limits.room,
-                                 intervals_.data() + q * limits.room, job.options.k, limits.soft,
-                                 limits.hard, job.first_threshold);
+      next_outlook_(std::max(context.items.rows() / kFirstOutlook, kFewestToJudge)) {
+    if (context.codes) codes_ = make_int8_scanner(context, tile.first(), tile.size());
+    candidates_.reserve(tile.size());
+    for (std::size_t q = 0; q < tile.size(); ++q) {
+        candidates_.emplace_back(context.table, hits_.data() + q * limits.room,
+                                 intervals_.data() + q * limits.room, context.options.k,
+                                 limits.soft, limits.hard, context.first_threshold);
     }
 }
 
 void Scanner::run() {
-    for (std::size_t b = group_.claim_block(); b < job_.items.blocks(); b = group_.claim_block()) {
+    for (std::size_t b = tile_.claim_block(); b < context_.items.blocks();
+         b = tile_.claim_block()) {
         scan_block(b);
         blocks_done_.push_back(b);
         if (codes_ && items_seen_ >= next_outlook_) count_undecided();
-        if (codes_ && (giving_up_ || codes_fail())) give_up_codes();
-        if (codes_ && items_seen_ >= next_outlook_) look_ahead();
+        if (codes_ && (falling_back_ || int8_unprofitable())) fall_back_to_float32();
+        if (codes_ && items_seen_ >= next_outlook_) update_estimate();
     }
 }
 
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
 void Scanner::choose_stepper(const Block& block) {
-    const bool by_codes = codes_ && !job_.items.coarse(block);
-    const std::size_t longest = longest_step_f32(job_.items.dim());
-    if (!by_codes && !floats_) floats_ = step_f32(job_, group_.first(), group_.size(), longest);
-    stepper_ = by_codes ? codes_.get() : floats_.get();
+    const bool by_codes = codes_ && !context_.items.has_outliers(block);
+    const std::size_t longest = longest_step_f32(context_.items.dim());
+    if (!by_codes && !floats_)
+        floats_ = make_float32_scanner(context_, tile_.first(), tile_.size(), longest);
+    block_scanner_ = by_codes ? codes_.get() : floats_.get();
     longest_step_ = by_codes ? limits_.step : std::min(limits_.step, longest);
     (by_codes ? precisions_.int8 : precisions_.float32) = true;
-    stepper_->enter_block(block);
+    block_scanner_->enter_block(block);
 }
 
 // No item of the block at hand can reach any query's threshold.
 bool Scanner::out_of_reach() const {
-    for (std::size_t q = 0; q < group_.size(); ++q) {
-        const float threshold = std::max(candidates_[q].threshold(), group_.threshold(q));
-        if (!(static_cast<float>(stepper_->certificate(q).largest) < threshold)) return false;
+    for (std::size_t q = 0; q < tile_.size(); ++q) {
+        const float threshold = std::max(candidates_[q].threshold(), tile_.threshold(q));
+        if (!(static_cast<float>(block_scanner_->certificate(q).largest) < threshold)) return false;
     }
     return true;
 }
 
 void Scanner::scan_block(std::size_t block) {
-    choose_stepper(job_.items.block(block));
-    const std::size_t end = block * kBlockItems + job_.items.block(block).size();
-    items_seen_ += job_.items.block(block).size();
+    choose_stepper(context_.items.block(block));
+    const std::size_t end = block * kBlockItems + context_.items.block(block).size();
+    items_seen_ += context_.items.block(block).size();
     if (out_of_reach()) return;
-    for (std::size_t first = block * kBlockItems; first < end && !giving_up_;) {
+    for (std::size_t first = block * kBlockItems; first < end && !falling_back_;) {
         check_cancelled();
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);
@@ -145,138 +147,139 @@ void Scanner::scan_block(std::size_t block) {
 }
 
 void Scanner::scan_step(std::size_t first, std::size_t n) {
-    for (std::size_t q = 0; q < group_.size(); ++q) {
+    for (std::size_t q = 0; q < tile_.size(); ++q) {
         Candidates& candidates = candidates_[q];
-        candidates.raise_threshold(group_.threshold(q));
+        candidates.raise_threshold(tile_.threshold(q));
         step_.thresholds[q] = candidates.threshold();
-        step_.live[q] = job_.live(group_.first() + q) + first / kernels::kWordItems;
+        step_.live[q] = context_.live(tile_.first() + q) + first / kernels::kWordItems;
         step_.hits[q] = candidates.list();
     }
-    stepper_->scan(first, n, step_);
-    items_scanned_ += n * group_.size();
-    if (stepper_ == codes_.get()) coded_items_ += n * group_.size();
-    take_in();
+    block_scanner_->scan(first, n, step_);
+    items_scanned_ += n * tile_.size();
+    if (block_scanner_ == codes_.get()) coded_items_ += n * tile_.size();
+    append();
 }
 
-void Scanner::take_in() {
+void Scanner::append() {
     constexpr std::size_t kAhead = 4;  // queries; each has a few hits a step
-    for (std::size_t q = 0; q < std::min(kAhead, group_.size()); ++q) fetch_excluded(q);
-    for (std::size_t q = 0; q < group_.size(); ++q) {
-        if (q + kAhead < group_.size()) fetch_excluded(q + kAhead);
+    for (std::size_t q = 0; q < std::min(kAhead, tile_.size()); ++q) fetch_excluded(q);
+    for (std::size_t q = 0; q < tile_.size(); ++q) {
+        if (q + kAhead < tile_.size()) fetch_excluded(q + kAhead);
         Candidates& candidates = candidates_[q];
         const std::uint32_t count = step_.hits[q].count;
         if (count == candidates.size()) continue;
-        if (coded_items_ > kSettlingItems * group_.size()) hits_seen_ += count - candidates.size();
-        take_in(q, count);
+        if (coded_items_ > kSettlingItems * tile_.size()) hits_seen_ += count - candidates.size();
+        append(q, count);
         if (candidates.crowded()) tighten(q);
     }
 }
 
 // What the hits of query q will be looked up in: with that of many queries it is in no near cache.
 void Scanner::fetch_excluded(std::size_t q) const {
-    const IdSet& excluded = job_.queries[group_.first() + q].excluded;
+    const IdSet& excluded = context_.queries[tile_.first() + q].excluded;
     if (excluded.empty()) return;
     const kernels::HitList& list = step_.hits[q];
     for (std::uint32_t i = candidates_[q].size(); i < list.count; ++i) {
-        excluded.prefetch(job_.items.id(list.hits[i].row));
+        excluded.prefetch(context_.items.id(list.hits[i].row));
     }
 }
 
-void Scanner::take_in(std::size_t q, std::uint32_t count) {
-    candidates_[q].take_in(count, stepper_->certificate(q), [&](std::uint32_t row) {
-        return !job_.excluded(group_.first() + q, row);
+void Scanner::append(std::size_t q, std::uint32_t count) {
+    candidates_[q].append(count, block_scanner_->certificate(q), [&](std::uint32_t row) {
+        return !context_.excluded(tile_.first() + q, row);
     });
 }
 
 void Scanner::tighten(std::size_t q) {
     check_cancelled();  // hundreds of thousands of candidates, where lists are that long
     candidates_[q].tighten(scratch_);
-    group_.raise(q, candidates_[q].threshold());
-    if (!candidates_[q].overfull() || giving_up_) return;
-    const bool stuck = stepper_ == codes_.get() && early() && too_many_to_score(q);
-    if (stuck && ++stuck_ > group_.size() / 8) giving_up_ = true;
-    else make_exact(q);
+    tile_.raise(q, candidates_[q].threshold());
+    if (!candidates_[q].is_saturated() || falling_back_) return;
+    const bool stuck = block_scanner_ == codes_.get() && early() && too_many_to_score(q);
+    if (stuck && ++stuck_ > tile_.size() / 8) falling_back_ = true;
+    else rerank(q);
 }
 
 // Exact scores that would take an eighth of a float32 scan, or leave the buffer as full as it is.
 bool Scanner::too_many_to_score(std::size_t q) {
-    const double undecided = candidates_[q].undecided(1.0, scratch_);
+    const double n_ambiguous = candidates_[q].n_ambiguous(1.0, scratch_);
     const double room =
-        0.75 * static_cast<double>(limits_.hard) - static_cast<double>(job_.options.k);
-    return undecided > std::min(room, all_products() / products_a_score(job_.items.dim()) / 8);
+        0.75 * static_cast<double>(limits_.hard) - static_cast<double>(context_.options.k);
+    return n_ambiguous >
+           std::min(room, all_products() / products_a_score(context_.items.dim()) / 8);
 }
 
 double Scanner::all_products() const {
-    return static_cast<double>(job_.items.rows()) * static_cast<double>(job_.items.dim());
+    return static_cast<double>(context_.items.rows()) * static_cast<double>(context_.items.dim());
 }
 
 double Scanner::seen_share() const {
-    return static_cast<double>(items_seen_) / static_cast<double>(job_.items.rows());
+    return static_cast<double>(items_seen_) / static_cast<double>(context_.items.rows());
 }
 
 void Scanner::count_undecided() {
     undecided_ = 0;
-    for (const Candidates& c : candidates_) undecided_ += c.undecided(seen_share(), scratch_);
+    for (const Candidates& c : candidates_) undecided_ += c.n_ambiguous(seen_share(), scratch_);
 }
 
-void Scanner::look_ahead() {
+void Scanner::update_estimate() {
     next_outlook_ = 2 * items_seen_;
-    if (!group_.guessing()) return;
-    for (std::size_t q = 0; q < group_.size(); ++q) {
+    if (!tile_.guessing()) return;
+    for (std::size_t q = 0; q < tile_.size(); ++q) {
         candidates_[q].guess(seen_share(), scratch_);
-        group_.raise(q, candidates_[q].threshold());
+        tile_.raise(q, candidates_[q].threshold());
     }
 }
 
-void Scanner::make_exact(std::size_t q) {
-    const std::uint64_t before = candidates_[q].rescored();
-    candidates_[q].make_exact(
+void Scanner::rerank(std::size_t q) {
+    const std::uint64_t before = candidates_[q].reranked();
+    candidates_[q].rerank(
         [&](const std::uint32_t* rows, std::size_t n, float* scores) {
-            job_.score(group_.first() + q, rows, n, scores);
+            context_.score(tile_.first() + q, rows, n, scores);
         },
-        job_.items);
-    hits_seen_ += kHitsAScore * (candidates_[q].rescored() - before);
-    group_.raise(q, candidates_[q].threshold());
+        context_.items);
+    hits_seen_ += kHitsAScore * (candidates_[q].reranked() - before);
+    tile_.raise(q, candidates_[q].threshold());
 }
 
 // So few blocks are done that scanning them again would cost little.
 bool Scanner::early() const {
-    return blocks_done_.size() < std::max<std::size_t>(4, job_.items.blocks() / 8);
+    return blocks_done_.size() < std::max<std::size_t>(4, context_.items.blocks() / 8);
 }
 
 // Three times the hits of a perfect scan, k (1 + ln(n / k)), for what the bounds leave open.
 double Scanner::hits_of_good_codes() const {
-    const auto n = static_cast<double>(job_.items.rows());
-    const double k = std::min(static_cast<double>(job_.options.k), n);
+    const auto n = static_cast<double>(context_.items.rows());
+    const double k = std::min(static_cast<double>(context_.options.k), n);
     return 3 * k * (1 + std::log(n / k)) + 768;
 }
 
-// On data finer than the codes' bound nearly everything is a hit, or stays undecided to the end.
-bool Scanner::codes_fail() const {
-    const std::uint64_t settled = kSettlingItems * group_.size();
+// On data finer than the codes' bound nearly everything is a hit, or stays n_ambiguous to the end.
+bool Scanner::int8_unprofitable() const {
+    const std::uint64_t settled = kSettlingItems * tile_.size();
     if (coded_items_ <= settled) return false;
-    const auto n = static_cast<double>(group_.size());
-    const auto dim = static_cast<double>(job_.items.dim());
-    if (undecided_ > n * all_products() / products_a_score(job_.items.dim())) return true;
-    const double stake = n * kStake * all_products();
+    const auto n = static_cast<double>(tile_.size());
+    const auto dim = static_cast<double>(context_.items.dim());
+    if (undecided_ > n * all_products() / products_a_score(context_.items.dim())) return true;
+    const double stake = n * kWarmupBudget * all_products();
     const double scanned = static_cast<double>(coded_items_ - settled) * dim;
     const double bearable = (stake + scanned) / kProductsAHit;
     return static_cast<double>(hits_seen_) > n * hits_of_good_codes() + bearable;
 }
 
-// The rest is scanned in float32. What the codes left undecided would have to be scored exactly,
+// The rest is scanned in float32. What the codes left n_ambiguous would have to be scored exactly,
 // row by row; where few blocks are done, scanning them again costs a fraction of that. A guess that
 // was made with bad codes is then taken back, unless other threads have dropped items by it.
-void Scanner::give_up_codes() {
-    const bool again = early() || giving_up_;
+void Scanner::fall_back_to_float32() {
+    const bool again = early() || falling_back_;
     codes_.reset();
-    giving_up_ = false;
+    falling_back_ = false;
     gave_up_codes_ = true;
     if (!again) return;
     items_seen_ = 0;
-    if (group_.alone()) group_.lower_all(job_.first_threshold);
-    for (std::size_t q = 0; q < group_.size(); ++q) candidates_[q].restart(group_.threshold(q));
+    if (tile_.alone()) tile_.lower_all(context_.first_threshold);
+    for (std::size_t q = 0; q < tile_.size(); ++q) candidates_[q].restart(tile_.threshold(q));
     for (const std::size_t block : blocks_done_) scan_block(block);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

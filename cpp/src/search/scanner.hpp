@@ -1,4 +1,4 @@
-// A group of queries that is answered together, and one thread's scan of it.
+// A tile of queries that is answered together, and one thread's scan of it.
 #pragma once
 
 #include <atomic>
@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "platform/scratch.hpp"
+#include "search/block_scanner.hpp"
 #include "search/candidates.hpp"
-#include "search/job.hpp"
-#include "search/stepper.hpp"
+#include "search/search_context.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // How many candidates a query may hold; see Candidates.
 struct Limits {
@@ -20,16 +20,16 @@ struct Limits {
     std::size_t room;  // hits a buffer must take
 };
 
-Limits limits_for(const Job& job);
+Limits limits_for(const SearchContext& context);
 
 // Queries [first, first + n) of a batch against blocks that are claimed one at a time, so that
-// several threads can share the work: each makes a Scanner of its own on the same Group.
-class Group {
+// several threads can share the work: each makes a Scanner of its own on the same QueryTile.
+class QueryTile {
   public:
     // Guessing: thresholds run ahead of what is proved, from a sample of the items. The final list
     // must then prove them.
-    Group(const Job& job, std::size_t first_query, std::size_t count, std::size_t scanners,
-          bool guessing);
+    QueryTile(const SearchContext& context, std::size_t first_query, std::size_t count,
+              std::size_t scanners, bool guessing);
 
     std::size_t first() const { return first_; }
     std::size_t size() const { return thresholds_.size(); }
@@ -64,7 +64,7 @@ struct Precisions {
 
 class Scanner {
   public:
-    Scanner(const Job& job, Group& group, const Limits& limits);
+    Scanner(const SearchContext& context, QueryTile& tile, const Limits& limits);
 
     // Scans blocks until none are left.
     void run();
@@ -79,40 +79,40 @@ class Scanner {
     bool out_of_reach() const;
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
-    void take_in();
+    void append();
     void fetch_excluded(std::size_t q) const;
-    void take_in(std::size_t q, std::uint32_t count);
+    void append(std::size_t q, std::uint32_t count);
     void tighten(std::size_t q);
     bool too_many_to_score(std::size_t q);
     double all_products() const;
     double seen_share() const;
     void count_undecided();
-    void look_ahead();
-    void make_exact(std::size_t q);
+    void update_estimate();
+    void rerank(std::size_t q);
     bool early() const;
     double hits_of_good_codes() const;
-    bool codes_fail() const;
-    void give_up_codes();
+    bool int8_unprofitable() const;
+    void fall_back_to_float32();
 
-    const Job& job_;
-    Group& group_;
+    const SearchContext& context_;
+    QueryTile& tile_;
     const Limits& limits_;
     Scratch<kernels::Hit> hits_;
     Scratch<Interval> intervals_;
     std::vector<Candidates> candidates_;
     Step step_;
-    std::unique_ptr<Stepper> codes_;   // null where there are none, or once they are given up
-    std::unique_ptr<Stepper> floats_;  // made when first needed
-    Stepper* stepper_ = nullptr;       // of the block at hand
+    std::unique_ptr<BlockScanner> codes_;    // null where there are none, or once they are given up
+    std::unique_ptr<BlockScanner> floats_;   // made when first needed
+    BlockScanner* block_scanner_ = nullptr;  // of the block at hand
     std::vector<float> scratch_;
     std::size_t step_items_;        // grows while the thresholds settle
-    std::size_t longest_step_ = 0;  // of the stepper
+    std::size_t longest_step_ = 0;  // of the block_scanner
     std::vector<std::size_t> blocks_done_;
     std::size_t items_seen_ = 0;
-    std::size_t next_outlook_;  // at so many
-    double undecided_ = 0;      // candidates that the codes will leave open, by the last outlook
-    std::size_t stuck_ = 0;     // queries whose early candidates the codes could not tell apart
-    bool giving_up_ = false;    // the codes, at once
+    std::size_t next_outlook_;   // at so many
+    double undecided_ = 0;       // candidates that the codes will leave open, by the last outlook
+    std::size_t stuck_ = 0;      // queries whose early candidates the codes could not tell apart
+    bool falling_back_ = false;  // the codes, at once
     bool gave_up_codes_ = false;
 
     std::uint64_t items_scanned_ = 0;
@@ -121,4 +121,4 @@ class Scanner {
     Precisions precisions_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

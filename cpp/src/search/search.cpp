@@ -7,12 +7,12 @@
 #include "kernels/registry.hpp"
 #include "platform/cancelling.hpp"
 #include "search/arguments.hpp"
-#include "search/finish.hpp"
-#include "search/gather.hpp"
+#include "search/exhaustive.hpp"
+#include "search/reranker.hpp"
 #include "search/scanner.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Buffers of one thread stay below this, whatever k is.
@@ -23,7 +23,7 @@ constexpr std::size_t kMostQueries = 256;
 // From here on each thread takes queries of its own; below, the threads share the items.
 constexpr std::size_t kQueriesToSplit = 64;
 
-// Which queries go together, and how many threads share each group's items.
+// Which queries go together, and how many threads share each tile's items.
 struct Plan {
     std::size_t group_queries;
     std::size_t groups_at_once;
@@ -50,34 +50,35 @@ struct Outcome {
     std::vector<std::size_t> unproved;  // queries whose thresholds were guessed too high
 };
 
-// Some groups of a plan, scanned and finished together.
-class Wave {
+// Some tiles of a plan, scanned and finished together.
+class QueryBatchRun {
   public:
-    Wave(const Job& job, const Limits& limits, const Plan& plan, std::size_t first, std::size_t end,
-         bool guessing)
-        : job_(job),
+    QueryBatchRun(const SearchContext& context, const Limits& limits, const Plan& plan,
+                  std::size_t first, std::size_t end, bool guessing)
+        : context_(context),
           limits_(limits),
           plan_(plan),
           first_(first),
           end_(end),
           unproved_(end - first) {
         for (std::size_t q = first; q < end; q += plan.group_queries) {
-            groups_.push_back(std::make_unique<Group>(job, q, std::min(plan.group_queries, end - q),
-                                                      plan.scanners_a_group, guessing));
+            groups_.push_back(std::make_unique<QueryTile>(context, q,
+                                                          std::min(plan.group_queries, end - q),
+                                                          plan.scanners_a_group, guessing));
         }
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
 
     void run(int threads, const ListsOut& out, Outcome& outcome) {
         parallel_for(scanners_.size(), threads, [&](std::size_t s) {
-            Group& group = *groups_[s / plan_.scanners_a_group];
-            if (group.finished()) return;  // others were faster
-            scanners_[s] = std::make_unique<Scanner>(job_, group, limits_);
+            QueryTile& tile = *groups_[s / plan_.scanners_a_group];
+            if (tile.finished()) return;  // others were faster
+            scanners_[s] = std::make_unique<Scanner>(context_, tile, limits_);
             scanners_[s]->run();
         });
-        std::atomic<std::uint64_t> rescored{0};
-        parallel_for(end_ - first_, threads, [&](std::size_t i) { rescored += finish(i, out); });
-        outcome.stats.rows_rescored += rescored;
+        std::atomic<std::uint64_t> reranked{0};
+        parallel_for(end_ - first_, threads, [&](std::size_t i) { reranked += finish(i, out); });
+        outcome.stats.rows_reranked += reranked;
         for (const auto& scanner : scanners_) {
             if (!scanner) continue;
             outcome.stats.items_scanned += scanner->items_scanned();
@@ -95,23 +96,23 @@ class Wave {
         const std::size_t g = i / plan_.group_queries;
         const std::size_t q = i % plan_.group_queries;
         const float threshold = groups_[g]->threshold(q);
-        Finisher finisher(job_, first_ + i);
+        Reranker finisher(context_, first_ + i);
         for (std::size_t s = 0; s < plan_.scanners_a_group; ++s) {
             const auto& scanner = scanners_[g * plan_.scanners_a_group + s];
             if (scanner) finisher.add(scanner->candidates(q), threshold);
         }
         finisher.write(out);
         unproved_[i] = finisher.proves(threshold, out) ? 0 : 1;
-        return finisher.rescored();
+        return finisher.reranked();
     }
 
-    const Job& job_;
+    const SearchContext& context_;
     const Limits& limits_;
     const Plan& plan_;
     std::size_t first_;
     std::size_t end_;
     std::vector<char> unproved_;  // not bool: threads write neighbours
-    std::vector<std::unique_ptr<Group>> groups_;
+    std::vector<std::unique_ptr<QueryTile>> groups_;
     std::vector<std::unique_ptr<Scanner>> scanners_;
 };
 
@@ -128,35 +129,36 @@ const char* name_of(const Precisions& precisions) {
 }
 
 // A guess pays where the scan is so fast that hits count, and needs items in no order of ours.
-bool worth_guessing(const Job& job) {
+bool worth_guessing(const SearchContext& context) {
     constexpr std::size_t kFewestBlocks = 64;
     constexpr std::size_t kFewestQueries = 8;
-    return job.codes && job.queries.size() >= kFewestQueries &&
-           job.items.blocks() >= kFewestBlocks && !job.items.ordered();
+    return context.codes && context.queries.size() >= kFewestQueries &&
+           context.items.blocks() >= kFewestBlocks && !context.items.ordered();
 }
 
-void run_waves(const Job& job, int threads, bool guessing, const ListsOut& out, Outcome& outcome) {
-    const Limits limits = limits_for(job);
-    const Plan plan = plan_for(job.items, job.queries.size(), limits, threads);
+void run_waves(const SearchContext& context, int threads, bool guessing, const ListsOut& out,
+               Outcome& outcome) {
+    const Limits limits = limits_for(context);
+    const Plan plan = plan_for(context.items, context.queries.size(), limits, threads);
     const std::size_t at_once = plan.group_queries * plan.groups_at_once;
-    for (std::size_t q = 0; q < job.queries.size(); q += at_once) {
-        const std::size_t end = std::min(job.queries.size(), q + at_once);
-        Wave(job, limits, plan, q, end, guessing).run(threads, out, outcome);
+    for (std::size_t q = 0; q < context.queries.size(); q += at_once) {
+        const std::size_t end = std::min(context.queries.size(), q + at_once);
+        QueryBatchRun(context, limits, plan, q, end, guessing).run(threads, out, outcome);
     }
 }
 
-SearchStats scan_all(const Job& job, int threads, const ListsOut& out) {
+SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& out) {
     Outcome outcome;
-    run_waves(job, threads, worth_guessing(job), out, outcome);
+    run_waves(context, threads, worth_guessing(context), out, outcome);
     if (!outcome.unproved.empty()) {
-        const QueryBatch queries = job.queries.select(outcome.unproved);
-        const Job again{.table = job.table,
-                        .items = job.items,
-                        .queries = queries,
-                        .options = job.options,
-                        .allow = job.allow,
-                        .codes = job.codes && !outcome.gave_up_codes,
-                        .first_threshold = job.first_threshold};
+        const QueryBatch queries = context.queries.select(outcome.unproved);
+        const SearchContext again{.table = context.table,
+                                  .items = context.items,
+                                  .queries = queries,
+                                  .options = context.options,
+                                  .allow = context.allow,
+                                  .codes = context.codes && !outcome.gave_up_codes,
+                                  .first_threshold = context.first_threshold};
         run_waves(again, threads, false, out, outcome);  // which proves every threshold
     }
     outcome.stats.precision = name_of(outcome.precisions);
@@ -174,14 +176,15 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
     const Allowed allowed(items, options.allow, queries.rows);
-    const Job job{.table = table,
-                  .items = items,
-                  .queries = batch,
-                  .options = options,
-                  .allow = allowed.rows(),
-                  .codes = items.has_codes(),
-                  .first_threshold = smallest_passing(options.min_score)};
-    return worth_gathering(job) ? gather(job, threads, out) : scan_all(job, threads, out);
+    const SearchContext context{.table = table,
+                                .items = items,
+                                .queries = batch,
+                                .options = options,
+                                .allow = allowed.rows(),
+                                .codes = items.has_codes(),
+                                .first_threshold = smallest_passing(options.min_score)};
+    return exhaustive_is_cheaper(context) ? exhaustive(context, threads, out)
+                                          : scan_all(context, threads, out);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

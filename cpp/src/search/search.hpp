@@ -5,9 +5,9 @@
 #include "search/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 SearchStats search(const Items& items, const MatrixView& queries, const SearchOptions& options,
                    const ListsOut& out);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -11,7 +11,7 @@
 #include "search/order.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -66,7 +66,7 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
     if (options.codes && Codes::possible(dim())) codes_ = Codes(*this, options.threads);
 }
 
-Segment::Segment(const IndexParts& parts, std::shared_ptr<const Centre> centre,
+Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Centre> centre,
                  std::shared_ptr<const void> owner)
     : centre_(std::move(centre)),
       block_items_(kBlockItems),
@@ -200,4 +200,4 @@ void Segment::derive_differences(const kernels::KernelTable& table, std::size_t 
     stats.radius = std::sqrt(square) * kUp;
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

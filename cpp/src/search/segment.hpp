@@ -11,9 +11,9 @@
 #include "platform/memory.hpp"
 #include "search/codes.hpp"
 #include "search/rows.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Items share one bound within a block. Most blocks have so many; none has more.
 inline constexpr std::size_t kBlockItems = 2048;
@@ -47,7 +47,7 @@ class Segment {
     Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
             std::size_t block_items, const BuildOptions& options);
     // From parts that were checked; everything is borrowed.
-    Segment(const IndexParts& parts, std::shared_ptr<const Centre> centre,
+    Segment(const IndexArrays& parts, std::shared_ptr<const Centre> centre,
             std::shared_ptr<const void> owner);
 
     std::size_t size() const { return scored_.rows.rows; }
@@ -118,4 +118,4 @@ class Segment {
     Codes codes_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

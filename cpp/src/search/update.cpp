@@ -7,10 +7,10 @@
 #include <string>
 
 #include "platform/cancelling.hpp"
-#include "search/gathered.hpp"
+#include "search/segment_builder.hpp"
 #include "vecrecall/values.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // What was removed costs a scan as much as what is there. Where the base is ordered by length, what
@@ -20,9 +20,9 @@ constexpr std::size_t kDeadShare = 16;
 constexpr std::size_t kDeadShareOrdered = 32;
 constexpr std::size_t kDeadShareBorrowed = 4;
 
-// Additions gather in segments of up to so many items, of which so many are merged into one, and so
-// on: what was removed goes, and exact scores jump less between segments. Where the base is ordered
-// by length, what is merged is too, in blocks so small that there are some to pass over.
+// Additions exhaustive in segments of up to so many items, of which so many are merged into one,
+// and so on: what was removed goes, and exact scores jump less between segments. Where the base is
+// ordered by length, what is merged is too, in blocks so small that there are some to pass over.
 constexpr std::size_t kFewItems = kBlockItems;
 constexpr std::size_t kFewItemsOrdered = 256;
 constexpr std::size_t kMerged = kFewestOrderedBlocks + 1;
@@ -49,7 +49,7 @@ class Update {
     std::size_t size() const { return n_live_; }
     void remove(std::size_t row);
     // Gives every new item its place: that of the item that it replaces, or the next.
-    void place(const ItemsView& more, Known known);
+    void place(const ItemsView& more, OnDuplicate known);
     std::shared_ptr<const Items> with(const ItemsView& more);
     std::shared_ptr<const Items> rebuilt(const ItemsView& more) const;
 
@@ -61,13 +61,13 @@ class Update {
     std::size_t few_items() const;
     std::size_t block_items(std::size_t items) const;
     std::size_t row_behind(std::size_t segments) const;
-    void take_from(std::size_t segment, Gathered& gathered);
-    std::size_t take_last(std::size_t more, Gathered& gathered);
+    void take_from(std::size_t segment, SegmentBuilder& gathered);
+    std::size_t take_last(std::size_t more, SegmentBuilder& gathered);
     void enter(std::size_t first_new);
 
     const Items& items_;
     int threads_;
-    Words live_;
+    Bitmap live_;
     std::size_t n_live_;
     std::size_t n_places_;
     std::vector<std::size_t> places_;  // of the new items
@@ -81,12 +81,12 @@ void Update::remove(std::size_t row) {
     --n_live_;
 }
 
-void Update::place(const ItemsView& more, Known known) {
+void Update::place(const ItemsView& more, OnDuplicate known) {
     places_.reserve(more.rows.rows);
     for (std::size_t i = 0; i < more.rows.rows; ++i) {
         cancelling::check_each(i);
         const std::int64_t row = items_.find(more.ids[i]);
-        if (row >= 0 && known == Known::kRefuse) {
+        if (row >= 0 && known == OnDuplicate::kError) {
             throw std::invalid_argument("ids: expected ids that the index does not have, got " +
                                         std::to_string(more.ids[i]) + " at row " +
                                         std::to_string(i));
@@ -136,7 +136,7 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
     for (std::size_t i = 0; i < places_.size(); ++i) {
         at[places_[i]] = static_cast<std::uint32_t>(n_rows + i);
     }
-    Gathered gathered(items_, n_live_ + places_.size());
+    SegmentBuilder gathered(items_, n_live_ + places_.size());
     for (const std::uint32_t from : at) {
         if (from == kNone) continue;
         if (from < n_rows) gathered.take(from, gathered.size());
@@ -151,7 +151,7 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
 
 void Update::append(const ItemsView& more) {
     const std::size_t n = more.rows.rows;
-    Gathered gathered(items_, n + kBlockItems);
+    SegmentBuilder gathered(items_, n + kBlockItems);
     const std::size_t merged = first_merged();
     std::size_t first_new = 0;
     if (merged < segments_.size()) take_from(merged, gathered);
@@ -199,7 +199,7 @@ std::size_t Update::row_behind(std::size_t segments) const {
 }
 
 // What is live of the segments from one on; their rows get other numbers.
-void Update::take_from(std::size_t segment, Gathered& gathered) {
+void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
     const std::size_t first = row_behind(segment);
     for (std::size_t row = first; row < live_.size() * 64; ++row) {
         if (is_live(row)) gathered.take(row, items_.place(row));
@@ -211,7 +211,7 @@ void Update::take_from(std::size_t segment, Gathered& gathered) {
 
 // All of the last segment where its only block has room for so many more: its rows keep their
 // numbers, and those removed stay. Returns how many they are.
-std::size_t Update::take_last(std::size_t more, Gathered& gathered) {
+std::size_t Update::take_last(std::size_t more, SegmentBuilder& gathered) {
     const std::size_t size = segments_.back()->size();
     if (segments_.size() == 1 || size + more > few_items()) return 0;
     const std::size_t first = row_behind(segments_.size() - 1);
@@ -245,7 +245,7 @@ void Update::enter(std::size_t first_new) {
 }  // namespace
 
 std::shared_ptr<const Items> with_items(const std::shared_ptr<const Items>& items,
-                                        const ItemsView& more, Known known, int threads) {
+                                        const ItemsView& more, OnDuplicate known, int threads) {
     check_ids(more.ids, more.rows.rows);
     if (more.rows.rows == 0) return items;
     Update update(*items, threads);
@@ -254,7 +254,7 @@ std::shared_ptr<const Items> with_items(const std::shared_ptr<const Items>& item
 }
 
 std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& items,
-                                         const std::int64_t* ids, std::size_t n, Unknown unknown,
+                                         const std::int64_t* ids, std::size_t n, OnMissing unknown,
                                          int threads) {
     Update update(*items, threads);
     for (std::size_t i = 0; i < n; ++i) {
@@ -262,7 +262,7 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
         const std::int64_t row = items->find(ids[i]);
         if (row >= 0) {
             update.remove(static_cast<std::size_t>(row));
-        } else if (unknown == Unknown::kRefuse) {
+        } else if (unknown == OnMissing::kError) {
             throw std::out_of_range("ids: expected ids of the index, got " +
                                     std::to_string(ids[i]));
         }
@@ -275,4 +275,4 @@ std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items
     return whole ? items : Update(*items, threads).rebuilt({});
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

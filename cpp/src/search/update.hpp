@@ -6,21 +6,21 @@
 
 #include "search/items.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
-enum class Known { kRefuse, kReplace };
-enum class Unknown { kRefuse, kIgnore };
+enum class OnDuplicate { kError, kOverwrite };
+enum class OnMissing { kError, kIgnore };
 
 // Throws std::invalid_argument for negative and repeated ids, and for known ones that are refused.
 std::shared_ptr<const Items> with_items(const std::shared_ptr<const Items>& items,
-                                        const ItemsView& more, Known known, int threads);
+                                        const ItemsView& more, OnDuplicate known, int threads);
 
 // Throws std::out_of_range for unknown ids that are refused.
 std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& items,
-                                         const std::int64_t* ids, std::size_t n, Unknown unknown,
+                                         const std::int64_t* ids, std::size_t n, OnMissing unknown,
                                          int threads);
 
 // Made anew from the items that are left.
 std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items, int threads);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -4,7 +4,7 @@
 #include <limits>
 #include <stdexcept>
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLine = 64;  // headers fill whole ones
@@ -66,4 +66,4 @@ Bytes read_array(const std::filesystem::path& folder, const Stored& stored, Acce
     return {mapped, mapped.get() + header.size()};
 }
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

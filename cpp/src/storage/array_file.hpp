@@ -10,7 +10,7 @@
 #include "storage/file.hpp"
 #include "vecrecall/files.hpp"
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 
 // What a manifest says of an array.
 struct Stored {
@@ -24,4 +24,4 @@ struct Stored {
 // with the one that it should be, not read.
 Bytes read_array(const std::filesystem::path& folder, const Stored& stored, Access access);
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #endif
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 namespace {
 
 [[noreturn]] void refused(int error, const std::filesystem::path& path) {
@@ -86,4 +86,4 @@ Bytes File::map() const {
 
 #endif
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <memory>
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 
 // Bytes of a file, kept as long as anyone holds them.
 using Bytes = std::shared_ptr<const std::byte>;
@@ -34,4 +34,4 @@ class File {
     std::size_t size_ = 0;
 };
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 namespace {
 
 constexpr int kDeepest = 8;  // values within values, as in Python; a manifest has five
@@ -192,4 +192,4 @@ const Json* Json::find(std::string_view name) const {
 
 Json parse_json(std::string_view text) { return Parser(text).whole(); }
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 
 struct Json {
     enum class Kind { kNull, kBoolean, kInteger, kReal, kString, kArray, kObject };
@@ -26,4 +26,4 @@ struct Json {
 // Throws std::invalid_argument that says what is where it should not be. Views lead into `text`.
 Json parse_json(std::string_view text);
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -10,12 +10,12 @@
 
 #include "storage/manifest.hpp"
 #include "vecrecall/files.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 
 namespace vecrecall {
 namespace {
 
-using files::Manifest;
+using storage::Manifest;
 
 // The arrays of one save, as long as an index borrows them.
 class Arrays {
@@ -23,11 +23,11 @@ class Arrays {
     Arrays(const std::filesystem::path& folder, const Manifest& manifest, Access access)
         : manifest_(manifest) {
         for (const auto& [name, stored] : manifest.arrays) {
-            bytes_.emplace(name, files::read_array(folder, stored, access));
+            bytes_.emplace(name, storage::read_array(folder, stored, access));
         }
     }
 
-    IndexParts parts() const {
+    IndexArrays parts() const {
         return {.metric = manifest_.metric,
                 .rows = rows(),
                 .ids = part<std::int64_t>("ids"),
@@ -60,20 +60,20 @@ class Arrays {
     }
 
     Manifest manifest_;
-    std::map<std::string, files::Bytes, std::less<>> bytes_;
+    std::map<std::string, storage::Bytes, std::less<>> bytes_;
 };
 
 // The arrays that the manifest names at one moment. A save puts a new manifest in place and then
 // removes the files of the last one: where one is missing, there may be a new manifest.
 std::shared_ptr<const Arrays> read_arrays(const std::filesystem::path& folder, Access access) {
     for (;;) {
-        const std::string text = files::read_manifest(folder);
-        const Manifest manifest = files::parse_manifest(text, folder);
+        const std::string text = storage::read_manifest(folder);
+        const Manifest manifest = storage::parse_manifest(text, folder);
         try {
             return std::make_shared<const Arrays>(folder, manifest, access);
         } catch (const std::system_error& error) {
             const bool missing = error.code() == std::errc::no_such_file_or_directory;
-            if (!missing || files::read_manifest(folder) == text) throw;
+            if (!missing || storage::read_manifest(folder) == text) throw;
         }
     }
 }

@@ -6,7 +6,7 @@
 
 #include "storage/json.hpp"
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLongest = std::size_t{1} << 20;
@@ -181,4 +181,4 @@ Manifest parse_manifest(std::string_view text, const std::filesystem::path& fold
     return Reader(folder).manifest(text);
 }
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

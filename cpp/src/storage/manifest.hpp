@@ -10,7 +10,7 @@
 #include "storage/array_file.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::files {
+namespace vecrecall::storage {
 
 struct Manifest {
     Metric metric;
@@ -23,4 +23,4 @@ std::string read_manifest(const std::filesystem::path& folder);
 // needed is missing. Throws std::invalid_argument otherwise; `folder` is for the message.
 Manifest parse_manifest(std::string_view text, const std::filesystem::path& folder);
 
-}  // namespace vecrecall::files
+}  // namespace vecrecall::storage

@@ -48,21 +48,22 @@ void check_groups() {
     std::vector<float> out_scores(9);
     std::vector<std::int32_t> out_counts(3);
     std::vector<std::int32_t> hits(9);
-    std::vector<std::int64_t> winner(9);
-    merge_groups(
-        {ids, scores, counts, 3, 2}, offsets, Join::kSum,
-        {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3}, hits.data(), winner.data()});
+    std::vector<std::int64_t> best_row(9);
+    merge_groups({ids, scores, counts, 3, 2}, offsets, Join::kSum,
+                 {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3},
+                  hits.data(),
+                  best_row.data()});
     CHECK((out_ids == std::vector<std::int64_t>{5, 7, 8, -1, -1, -1, 6, -1, -1}));
     CHECK((hits == std::vector<std::int32_t>{2, 1, 1, 0, 0, 0, 1, 0, 0}));
-    CHECK((winner == std::vector<std::int64_t>{1, 0, 1, -1, -1, -1, 2, -1, -1}));
+    CHECK((best_row == std::vector<std::int64_t>{1, 0, 1, -1, -1, -1, 2, -1, -1}));
     CHECK((out_counts == std::vector<std::int32_t>{3, 0, 1}));
     CHECK(out_scores[0] == 2.5F);
 }
 
 void check_entry_table() {
-    merging::EntryTable table;
+    fusion::EntryTable table;
     for (const std::size_t n : {0U, 1U, 3U, 1000U, 7U}) {  // smaller again: nothing is left over
-        merging::Entries entries = table.start(n);
+        fusion::Entries entries = table.start(n);
         for (std::size_t i = 0; i < n; ++i) {
             const auto id = static_cast<std::int64_t>(i << 40 | i % 7);
             CHECK(entries.insert(id).fresh);
@@ -71,7 +72,7 @@ void check_entry_table() {
         }
         CHECK(entries.size() == n);
         CHECK(n == 0 || entries.find(0) == 0);
-        CHECK(entries.find(12345) == merging::kNoEntry);
+        CHECK(entries.find(12345) == fusion::kNoEntry);
     }
 }
 
@@ -79,7 +80,7 @@ void check_entry_table() {
 // instruction set in use.
 void check_ranking() {
     std::mt19937 engine(1);
-    merging::Ranking ranking;
+    fusion::Ranking ranking;
     for (const std::size_t n : {0U, 1U, 2U, 33U, 500U, 3000U}) {
         for (int kind = 0; kind < 4; ++kind) {
             std::vector<float> scores(n);
@@ -105,10 +106,10 @@ void check_ranking() {
     }
 }
 
-std::vector<std::int64_t> split(std::int64_t total, std::vector<merging::Portion> portions) {
-    merging::split(total, portions);
+std::vector<std::int64_t> split(std::int64_t total, std::vector<fusion::Portion> portions) {
+    fusion::split(total, portions);
     std::vector<std::int64_t> slots;
-    for (const merging::Portion& portion : portions) slots.push_back(portion.slots);
+    for (const fusion::Portion& portion : portions) slots.push_back(portion.slots);
     return slots;
 }
 
@@ -147,7 +148,7 @@ struct Case {
     MergeFilters filters;
     std::vector<std::int64_t> ids;
     std::vector<float> scores;
-    std::vector<std::int32_t> counts, shortfall, ranks;
+    std::vector<std::int32_t> counts, unfilled, ranks;
     std::vector<std::uint64_t> holders;
     std::vector<float> channel_scores;
 
@@ -156,14 +157,14 @@ struct Case {
         ids.assign(2 * k, 0);
         scores.assign(2 * k, 0);
         counts.assign(2, 0);
-        shortfall.assign(4, 7);
+        unfilled.assign(4, 7);
         holders.assign(2 * k, 7);
         ranks.assign(provenance ? 4 * k : 0, 7);
         channel_scores.assign(provenance ? 4 * k : 0, 7);
         merge(channels, policy, filters,
               {{ids.data(), scores.data(), counts.data(), 2, k},
                holders.data(),
-               shortfall.data(),
+               unfilled.data(),
                provenance ? ranks.data() : nullptr,
                provenance ? channel_scores.data() : nullptr},
               2);
@@ -185,7 +186,7 @@ void check_policies() {
     CHECK((c.run(Interleave{{1, 1}, true}, 6) == Ids{1, 3, 2, 5, 4, 6}));
     CHECK((c.run(Interleave{{2, 1}, false}, 4) == Ids{1, 2, 3, 4}));
     CHECK((c.run(Priority{{2, 9}, false, true}, 6) == Ids{1, 2, 3, 5, 6, 4}));
-    CHECK(c.shortfall[1] == 1);
+    CHECK(c.unfilled[1] == 1);
     CHECK((c.run(Quota{{1, 1}, {0, 0}, {any, any}}, 6) == Ids{1, 2, 5, 3, 4, 6}));
     CHECK_THROWS(c.run(Quota{{1, 1}, {4, 3}, {any, any}}, 6), std::invalid_argument);
     CHECK_THROWS(c.run(Rrf{{1}}, 6), std::invalid_argument);

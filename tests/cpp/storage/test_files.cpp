@@ -114,11 +114,11 @@ auto exactly(std::string_view text, Use use) {
 }
 
 void check_json() {
-    using files::Json;
+    using storage::Json;
     const std::string text =
         R"( {"a":[1,-0 ,9223372036854775807,9223372036854775808,2.5,-1e+7],"":{},"b":"\u0041\n\\",)"
         R"("c":[ ],"d":[true,false,null,[[]],{"a":{"a":1}}]} )";
-    const Json json = files::parse_json(text);
+    const Json json = storage::parse_json(text);
     const std::vector<Json>& a = json.find("a")->values;
     CHECK(a.size() == 6 && a[0].integer == 1 && a[1].integer == 0 && a[2].integer == INT64_MAX);
     for (std::size_t i = 0; i < a.size(); ++i) {
@@ -128,7 +128,7 @@ void check_json() {
     CHECK(json.find("")->kind == Json::Kind::kObject && json.find("e") == nullptr);
     CHECK(a[0].find("a") == nullptr && json.find("c")->values.empty());
     for (std::size_t n = 0; n + 1 < text.size(); ++n) {
-        CHECK_THROWS(exactly(text.substr(0, n), files::parse_json), std::invalid_argument);
+        CHECK_THROWS(exactly(text.substr(0, n), storage::parse_json), std::invalid_argument);
     }
     const std::string nul("\"\0\"", 3);
     for (const std::string& bad : {std::string("[1,]"),
@@ -159,7 +159,7 @@ void check_json() {
                                    std::string("\xEF\xBB\xBF{}"),
                                    std::string(100000, '['),
                                    std::string("{\"a\":") + std::string(100000, '[')}) {
-        CHECK_THROWS(exactly(bad, files::parse_json), std::invalid_argument);
+        CHECK_THROWS(exactly(bad, storage::parse_json), std::invalid_argument);
     }
 }
 
@@ -212,7 +212,7 @@ void check_manifests() {
         saved.put(saved.manifest.substr(0, n));
         CHECK_REFUSED(saved.path, "path: expected a JSON manifest, got no ");
         CHECK_THROWS(exactly(saved.manifest.substr(0, n),
-                             [&](auto text) { return files::parse_manifest(text, ""); }),
+                             [&](auto text) { return storage::parse_manifest(text, ""); }),
                      std::invalid_argument);
     }
     const struct {

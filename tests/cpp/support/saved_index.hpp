@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "vecrecall/flat_index.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 
 namespace test {
 
@@ -60,7 +60,7 @@ SavedArray saved_array(const char* dtype, const std::string& shape, const T* dat
     return {.dtype = dtype, .shape = shape, .bytes = bytes};
 }
 
-inline SavedArrays saved_arrays(const vecrecall::IndexParts& parts) {
+inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
     SavedArrays all;
     const auto put = [&](const char* name, const char* dtype, const auto& part, bool needed) {
         if (part.size == 0 && !needed) return;

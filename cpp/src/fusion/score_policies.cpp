@@ -9,7 +9,7 @@
 #include "fusion/rounding.hpp"
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 namespace {
 
 // (s - shift) / divisor, or the same value for every score.
@@ -181,12 +181,12 @@ void combine(const Of& terms, Workspace& work) {
 void take_best(Workspace& work) {
     const std::size_t n = work.row.n_entries();
     const std::size_t enough =
-        work.picks.capped() ? n : std::min(n, work.picks.room() + work.picks.n_barred());
+        work.output.capped() ? n : std::min(n, work.output.room() + work.output.n_excluded());
     const std::span<const std::uint32_t> order =
         work.ranking.best(work.scores.data(), n, enough, work.row.ids());
     for (const std::uint32_t entry : order) {
-        if (work.picks.room() == 0) break;
-        if (work.picks.usable(entry)) work.picks.take(entry);
+        if (work.output.room() == 0) break;
+        if (work.output.usable(entry)) work.output.take(entry);
     }
 }
 
@@ -231,4 +231,4 @@ void pick(const WeightedSum& policy, Workspace& work) { fuse_scores<Sum>(policy,
 
 void pick(const Maximum& policy, Workspace& work) { fuse_scores<Largest>(policy, work); }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -14,11 +14,11 @@ namespace vecrecall::cluster {
 std::vector<double> safe_distances(const MatrixView& centroids, int threads);
 
 // One thread's pass over points, under l2.
-class Relabel {
+class HamerlyPruner {
   public:
     // `safe` as above, or empty.
-    Relabel(const kernels::KernelTable& table, const Centroids& centroids,
-            const std::vector<double>& safe);
+    HamerlyPruner(const kernels::KernelTable& table, const Centroids& centroids,
+                  const std::vector<double>& safe);
 
     // Replaces labels. Returns how many points needed a scan.
     std::size_t run(const MatrixView& points, std::int32_t* labels, float* scores);
@@ -35,8 +35,8 @@ class Relabel {
     const Centroids& centroids_;
     const std::vector<double>& safe_;
     Nearest nearest_;
-    double distances_[kTile];       // squared, exact
-    kernels::Upcoming upcoming_{};  // not yet fetched
+    double distances_[kTile];            // squared, exact
+    kernels::PrefetchRange upcoming_{};  // not yet fetched
 
     // Points that need a scan, of tiles where others need none, until they fill a tile.
     std::size_t waiting_ = 0;

@@ -1,13 +1,13 @@
-// One precision of the scan: how a group's queries meet a step of items.
+// One precision of the scan: how a tile's queries meet a step of items.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "search/bound.hpp"
-#include "search/job.hpp"
+#include "search/search_context.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // What a step needs of each query, and where its hits go.
 struct Step {
@@ -18,20 +18,20 @@ struct Step {
     explicit Step(std::size_t queries) : thresholds(queries), live(queries), hits(queries) {}
 };
 
-class Stepper {
+class BlockScanner {
   public:
-    virtual ~Stepper() = default;
+    virtual ~BlockScanner() = default;
 
     // Before the steps of a block: what its bounds certify.
     virtual void enter_block(const Block& block) { block_ = block; }
     // Rows first .. first + n - 1 of all, in that block; first is a multiple of 64.
     virtual void scan(std::size_t first, std::size_t n, Step& step) = 0;
 
-    const Certificate& certificate(std::size_t q) const { return certificates_[q]; }
+    const ScoreBound& certificate(std::size_t q) const { return certificates_[q]; }
 
   protected:
-    Stepper(const Job& job, std::size_t first_query, std::size_t n)
-        : job_(job), first_query_(first_query), certificates_(n) {}
+    BlockScanner(const SearchContext& context, std::size_t first_query, std::size_t n)
+        : context_(context), first_query_(first_query), certificates_(n) {}
 
     std::size_t n_queries() const { return certificates_.size(); }
     std::size_t segment_row(std::size_t row) const { return block_.first() + row % kBlockItems; }
@@ -39,19 +39,21 @@ class Stepper {
         block_.segment->copy_offsets(segment_row(first), n, to);
     }
 
-    const Job& job_;
+    const SearchContext& context_;
     std::size_t first_query_;
     Block block_{};
-    std::vector<Certificate> certificates_;
+    std::vector<ScoreBound> certificates_;
 };
 
 // Over the rows in float32. A step has at most max_step items.
-std::unique_ptr<Stepper> step_f32(const Job& job, std::size_t first_query, std::size_t n,
-                                  std::size_t max_step);
+std::unique_ptr<BlockScanner> make_float32_scanner(const SearchContext& context,
+                                                   std::size_t first_query, std::size_t n,
+                                                   std::size_t max_step);
 // Over the codes in int8; the items have codes.
-std::unique_ptr<Stepper> step_i8(const Job& job, std::size_t first_query, std::size_t n);
+std::unique_ptr<BlockScanner> make_int8_scanner(const SearchContext& context,
+                                                std::size_t first_query, std::size_t n);
 
 // The longest useful step of the float32 scan: its panels stay in the second-level cache.
 std::size_t longest_step_f32(std::size_t dim);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

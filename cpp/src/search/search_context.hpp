@@ -5,9 +5,9 @@
 #include "search/query.hpp"
 #include "vecrecall/flat_index.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
-struct Job {
+struct SearchContext {
     const kernels::KernelTable& table;
     const Items& items;
     const QueryBatch& queries;
@@ -31,4 +31,4 @@ struct Job {
     }
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

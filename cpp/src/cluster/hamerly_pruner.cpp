@@ -1,4 +1,4 @@
-#include "cluster/relabel.hpp"
+#include "cluster/hamerly_pruner.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -18,9 +18,9 @@ constexpr double kSafe = 1 - 0x1p-16;
 // Below, float32 scores of distances lose their precision.
 constexpr double kSmallest = 0x1p-100;
 
-void fetch(const kernels::Upcoming& upcoming) {
-    const auto* from = static_cast<const char*>(upcoming.from);
-    for (std::size_t at = 0; at < upcoming.bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+void fetch(const kernels::PrefetchRange& prefetch) {
+    const auto* from = static_cast<const char*>(prefetch.from);
+    for (std::size_t at = 0; at < prefetch.bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
 }
 
 }  // namespace
@@ -38,15 +38,15 @@ std::vector<double> safe_distances(const MatrixView& centroids, int threads) {
     return safe;
 }
 
-Relabel::Relabel(const kernels::KernelTable& table, const Centroids& centroids,
-                 const std::vector<double>& safe)
+HamerlyPruner::HamerlyPruner(const kernels::KernelTable& table, const Centroids& centroids,
+                             const std::vector<double>& safe)
     : table_(table),
       centroids_(centroids),
       safe_(safe),
       nearest_(table, centroids),
       rows_(kTile * centroids.dim()) {}
 
-std::size_t Relabel::run(const MatrixView& points, std::int32_t* labels, float* scores) {
+std::size_t HamerlyPruner::run(const MatrixView& points, std::int32_t* labels, float* scores) {
     std::size_t scanned = 0;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
@@ -72,7 +72,7 @@ std::size_t Relabel::run(const MatrixView& points, std::int32_t* labels, float* 
     return scanned;
 }
 
-void Relabel::measure(const float* rows, std::size_t n, const std::int32_t* labels) {
+void HamerlyPruner::measure(const float* rows, std::size_t n, const std::int32_t* labels) {
     kernels::Pair pairs[kTile];
     for (std::size_t i = 0; i < n; ++i) {
         pairs[i] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(labels[i])};
@@ -82,7 +82,7 @@ void Relabel::measure(const float* rows, std::size_t n, const std::int32_t* labe
 }
 
 // Those of the measured that need no scan, a bit each.
-std::uint64_t Relabel::safe_points(std::size_t n, const std::int32_t* labels) const {
+std::uint64_t HamerlyPruner::safe_points(std::size_t n, const std::int32_t* labels) const {
     if (safe_.empty()) return 0;
     std::uint64_t safe = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -91,20 +91,20 @@ std::uint64_t Relabel::safe_points(std::size_t n, const std::int32_t* labels) co
     return safe;
 }
 
-void Relabel::scan(const float* rows, std::size_t n, const double* known, std::int32_t* labels,
-                   float* scores) {
+void HamerlyPruner::scan(const float* rows, std::size_t n, const double* known,
+                         std::int32_t* labels, float* scores) {
     nearest_.find_tile(rows, n, known, labels, scores, std::exchange(upcoming_, {}));
 }
 
-void Relabel::keep_waiting(const float* row, std::size_t place, std::int32_t label,
-                           double distance) {
+void HamerlyPruner::keep_waiting(const float* row, std::size_t place, std::int32_t label,
+                                 double distance) {
     std::copy_n(row, centroids_.dim(), rows_.data() + waiting_ * centroids_.dim());
     places_[waiting_] = place;
     labels_[waiting_] = label;
     known_[waiting_++] = distance;
 }
 
-void Relabel::scan_waiting(std::int32_t* labels, float* scores) {
+void HamerlyPruner::scan_waiting(std::int32_t* labels, float* scores) {
     float found[kTile];
     scan(rows_.data(), waiting_, known_, labels_, found);
     for (std::size_t i = 0; i < waiting_; ++i) {

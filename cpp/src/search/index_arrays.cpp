@@ -1,4 +1,4 @@
-#include "search/parts.hpp"
+#include "search/index_arrays.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include "kernels/registry.hpp"
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 static_assert(sizeof(BlockStats) == kBlockBounds * sizeof(double));
@@ -30,7 +30,7 @@ void check_size_if_there(const char* part, const ArrayView<T>& array, std::size_
     if (array.size != 0) check_size(part, array.size, expected);
 }
 
-void check_sizes(const IndexParts& parts) {
+void check_sizes(const IndexArrays& parts) {
     const std::size_t n = parts.rows.rows;
     if (n > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         refuse("rows", "fewer than 2^31", std::to_string(n));
@@ -72,7 +72,7 @@ void check_each(const char* part, const ArrayView<T>& array, const char* expecte
 }
 
 // What is missing is known by a null pointer from here on, not by its size.
-IndexParts without_empty(IndexParts parts) {
+IndexArrays without_empty(IndexArrays parts) {
     if (parts.ids.size == 0) parts.ids = {};
     if (parts.bias.size == 0) parts.bias = {};
     if (parts.order.size == 0) parts.order = {};
@@ -80,7 +80,7 @@ IndexParts without_empty(IndexParts parts) {
 }
 
 // The bounds that certificates are made of. Those of a block may be infinite, where it has none.
-void check_bounds(const IndexParts& parts) {
+void check_bounds(const IndexArrays& parts) {
     check_each("centre", parts.centre, "finite values",
                [&](std::size_t i) { return std::isfinite(parts.centre.data[i]); });
     check_each("block_bounds", parts.block_bounds, "numbers",
@@ -93,14 +93,14 @@ void check_bounds(const IndexParts& parts) {
 
 }  // namespace
 
-IndexParts parts_of(const Items& items) {
+IndexArrays to_arrays(const Items& items) {
     if (items.segments().size() != 1 || items.size() != items.rows()) {
         throw std::logic_error("expected items that are compacted");
     }
     const Segment& segment = items.base();
     const std::size_t n = segment.size();
     const float* terms = segment.metric() == Metric::kL2 ? segment.offsets() : segment.scales();
-    IndexParts parts{
+    IndexArrays parts{
         .metric = segment.metric(),
         .rows = segment.scored().rows,
         .ids = {segment.ids().ids(), segment.ids().ids() ? n : 0},
@@ -117,7 +117,7 @@ IndexParts parts_of(const Items& items) {
     return parts;
 }
 
-Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
+Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner) {
     check_sizes(parts);
     check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
@@ -130,4 +130,4 @@ Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner) {
         coded);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

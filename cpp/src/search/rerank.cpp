@@ -1,4 +1,4 @@
-#include "search/rescoring.hpp"
+#include "search/rerank.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,13 +7,13 @@
 
 #include "platform/cancelling.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Of the candidates that are not exact yet, those that `wanted` picks.
 template <class Wanted>
 std::size_t score_where(const std::uint32_t* rows, Interval* intervals, std::size_t n,
-                        const Rescore& rescore, Wanted wanted) {
+                        const ExactScores& rerank, Wanted wanted) {
     std::vector<std::uint32_t> places;
     std::vector<std::uint32_t> picked;
     for (std::size_t i = 0; i < n; ++i) {
@@ -22,7 +22,7 @@ std::size_t score_where(const std::uint32_t* rows, Interval* intervals, std::siz
         picked.push_back(rows[i]);
     }
     std::vector<float> scores(picked.size());
-    rescore(picked.data(), picked.size(), scores.data());
+    rerank(picked.data(), picked.size(), scores.data());
     for (std::size_t i = 0; i < picked.size(); ++i) intervals[places[i]] = {scores[i], scores[i]};
     return picked.size();
 }
@@ -56,15 +56,16 @@ void sort_by_digit(const std::vector<Scored>& from, std::vector<Scored>& to, int
 
 // The k most promising first: the k-th best of their scores rules out most of the others.
 std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* rows,
-                       Interval* intervals, std::size_t n, std::size_t k, const Rescore& rescore) {
+                       Interval* intervals, std::size_t n, std::size_t k,
+                       const ExactScores& rerank) {
     std::vector<float> values(n);
     for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].middle();
-    const float promising = table.reached_by(values.data(), n, k);
+    const float promising = table.kth_largest_bound(values.data(), n, k);
     const std::size_t scored = score_where(
-        rows, intervals, n, rescore, [&](const Interval& x) { return !(x.middle() < promising); });
+        rows, intervals, n, rerank, [&](const Interval& x) { return !(x.middle() < promising); });
     for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].lowest;
-    const float floor = table.reached_by(values.data(), n, k);
-    return scored + score_where(rows, intervals, n, rescore,
+    const float floor = table.kth_largest_bound(values.data(), n, k);
+    return scored + score_where(rows, intervals, n, rerank,
                                 [&](const Interval& x) { return !(x.highest < floor); });
 }
 
@@ -94,4 +95,4 @@ void sort_best(std::vector<Scored>& scored) {
     }
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -27,8 +27,8 @@ __attribute__((noinline)) void emit(const void* values, std::uint64_t mask, std:
 // Keeps the live items of a group whose compare bits are set. Value v is at values[v * kStride], so
 // that a register block can pass a column of its accumulators.
 template <class S, int kStride, class V>
-VR_INLINE void keep(const Sieve& sieve, const V* values, std::uint64_t mask, std::size_t first,
-                    std::size_t query) {
+VR_INLINE void keep(const ThresholdFilter& sieve, const V* values, std::uint64_t mask,
+                    std::size_t first, std::size_t query) {
     constexpr std::uint64_t kAll = ~std::uint64_t{0} >> (kWordItems - S::kGroup);
     mask &= (sieve.live[query][first / kWordItems] >> (first % kWordItems)) & kAll;
     if (__builtin_expect(mask != 0, 0)) {
@@ -41,8 +41,8 @@ VR_INLINE void keep(const Sieve& sieve, const V* values, std::uint64_t mask, std
 }
 
 template <class S, int kStride>
-VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size_t first,
-                    std::size_t query) {
+VR_INLINE void filter(const ThresholdFilter& sieve, const typename S::F32* values,
+                      std::size_t first, std::size_t query) {
     const auto threshold = S::set(sieve.thresholds[query]);
     std::uint64_t mask = 0;
     VR_UNROLL
@@ -53,8 +53,8 @@ VR_INLINE void sift(const Sieve& sieve, const typename S::F32* values, std::size
 }
 
 template <class S, int kStride>
-VR_INLINE void sift(const Sieve& sieve, const typename S::I32* values, std::size_t first,
-                    std::size_t query) {
+VR_INLINE void filter(const ThresholdFilter& sieve, const typename S::I32* values,
+                      std::size_t first, std::size_t query) {
     const auto threshold = S::set(sieve.int_thresholds[query]);
     std::uint64_t mask = 0;
     VR_UNROLL

@@ -1,8 +1,8 @@
-#include "fusion/picks.hpp"
+#include "fusion/output_list.hpp"
 
 #include <algorithm>
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 CapCounts::CapCounts(const std::vector<const Caps*>& caps) {
     for (const Caps* cap : caps) {
@@ -34,7 +34,7 @@ void CapCounts::count(std::int64_t id) {
     }
 }
 
-void Picks::start(const Row& items, std::size_t row, std::size_t k) {
+void OutputList::start(const Row& items, std::size_t row, std::size_t k) {
     items_ = &items;
     n_barred_ = 0;
     size_ = 0;
@@ -52,11 +52,11 @@ void Picks::start(const Row& items, std::size_t row, std::size_t k) {
     }
 }
 
-void Picks::reorder(std::span<const std::uint32_t> order) {
+void OutputList::reorder(std::span<const std::uint32_t> order) {
     for (std::size_t i = 0; i < order.size(); ++i) {
         order_[i] = order[i];
         places_[order[i]] = static_cast<std::uint32_t>(i);
     }
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

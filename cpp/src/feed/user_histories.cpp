@@ -1,4 +1,4 @@
-#include "feed/members.hpp"
+#include "feed/user_histories.hpp"
 
 #include <algorithm>
 
@@ -52,21 +52,22 @@ void History::add(const Click& click) {
     clicks_[place(i)] = click;
 }
 
-History Members::history(std::uint32_t m, std::uint32_t length) const {
+History UserHistories::history(std::uint32_t m, std::uint32_t length) const {
     const Block& block = blocks_[m / kBlock];
     const std::size_t i = m % kBlock;
     return {block.members[i], block.tags.get() + i * tags_of(length),
             block.clicks.get() + i * length, length};
 }
 
-void Members::add(std::int64_t user, const Click& click, std::uint32_t history_length,
-                  std::size_t most) {
+void UserHistories::add(std::int64_t user, const Click& click, std::uint32_t history_length,
+                        std::size_t most) {
     const std::uint32_t m = find_or_place(user, history_length, most);
     at(m).last_seen = ++clock_;
     history(m, history_length).add(click);
 }
 
-std::uint32_t Members::find_or_place(std::int64_t user, std::uint32_t length, std::size_t most) {
+std::uint32_t UserHistories::find_or_place(std::int64_t user, std::uint32_t length,
+                                           std::size_t most) {
     const std::uint32_t known = table_.find(user, id_of());
     if (known != kNoEntry) return known;
     if (size_ < most) return append(user, length);
@@ -80,7 +81,7 @@ std::uint32_t Members::find_or_place(std::int64_t user, std::uint32_t length, st
     return m;
 }
 
-std::uint32_t Members::append(std::int64_t user, std::uint32_t length) {
+std::uint32_t UserHistories::append(std::int64_t user, std::uint32_t length) {
     if (size_ == blocks_.size() * kBlock) add_block(length);
     const std::uint32_t m = size_;
     at(m).user = user;
@@ -89,19 +90,20 @@ std::uint32_t Members::append(std::int64_t user, std::uint32_t length) {
     return m;
 }
 
-void Members::add_block(std::uint32_t length) {
+void UserHistories::add_block(std::uint32_t length) {
     blocks_.push_back({std::make_unique<Member[]>(kBlock),
                        std::make_unique<Tag[]>(kBlock * tags_of(length)),
                        std::unique_ptr<Click[]>(new Click[std::size_t{kBlock} * length])});
 }
 
-History Members::restore_user(std::int64_t user, std::int64_t last_seen, std::uint32_t length) {
+History UserHistories::restore_user(std::int64_t user, std::int64_t last_seen,
+                                    std::uint32_t length) {
     const std::uint32_t m = append(user, length);
     at(m).last_seen = last_seen;
     return history(m, length);
 }
 
-void Members::prefetch_member(std::int64_t user, std::uint32_t length) const {
+void UserHistories::prefetch_member(std::int64_t user, std::uint32_t length) const {
     const std::uint32_t m = table_.first_look(user);
     if (m == kNoEntry) return;
     const Block& block = blocks_[m / kBlock];
@@ -109,7 +111,7 @@ void Members::prefetch_member(std::int64_t user, std::uint32_t length) const {
     __builtin_prefetch(block.tags.get() + (m % kBlock) * tags_of(length));
 }
 
-void Members::prefetch_clicks(std::int64_t user, std::uint32_t length) const {
+void UserHistories::prefetch_clicks(std::int64_t user, std::uint32_t length) const {
     const std::uint32_t m = table_.first_look(user);
     if (m == kNoEntry) return;
     const Block& block = blocks_[m / kBlock];

@@ -11,7 +11,7 @@ namespace vecrecall::feed {
 
 // A heap that is not told when a key rises: it keeps the keys of old, which are no larger, and
 // looks again at what has come to its top. Of equal keys the highest id is the weakest.
-class Weakest {
+class EvictionHeap {
   public:
     bool empty() const { return heap_.empty(); }
     void clear() { heap_.clear(); }

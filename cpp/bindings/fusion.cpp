@@ -107,31 +107,31 @@ py::tuple groups(const ListArrays& result, const Ids& offsets, std::size_t k, bo
     const auto n = static_cast<std::size_t>(offsets.size()) - 1;
     Lists lists(n, k);
     Array<std::int32_t> hits({n, k});
-    Array<std::int64_t> winner({n, k});
-    const GroupsOut out{lists.out(), hits.mutable_data(), winner.mutable_data()};
+    Array<std::int64_t> best_row({n, k});
+    const GroupsOut out{lists.out(), hits.mutable_data(), best_row.mutable_data()};
     {
         const NoGil nogil;
         merge_groups(view, offsets.data(), sum ? Join::kSum : Join::kMax, out, threads);
     }
-    return py::make_tuple(lists.ids, lists.scores, lists.counts, hits, winner);
+    return py::make_tuple(lists.ids, lists.scores, lists.counts, hits, best_row);
 }
 
 // The further outputs of a merge; without provenance the last two stay empty.
 struct Details {
     Array<std::uint64_t> channels;
-    Array<std::int32_t> shortfall;
+    Array<std::int32_t> unfilled;
     std::optional<Array<std::int32_t>> ranks;
     std::optional<Array<float>> scores;
 
     Details(std::size_t rows, std::size_t k, std::size_t n, bool provenance)
-        : channels({rows, k}), shortfall({rows, n}) {
+        : channels({rows, k}), unfilled({rows, n}) {
         if (!provenance) return;
         ranks.emplace(std::vector<std::size_t>{rows, k, n});
         scores.emplace(std::vector<std::size_t>{rows, k, n});
     }
 
     MergeOut out(const ListsOut& lists) {
-        return {lists, channels.mutable_data(), shortfall.mutable_data(),
+        return {lists, channels.mutable_data(), unfilled.mutable_data(),
                 ranks ? ranks->mutable_data() : nullptr, scores ? scores->mutable_data() : nullptr};
     }
 };
@@ -165,7 +165,7 @@ py::tuple merge_views(const std::vector<Channel>& channels, std::size_t k, const
     }
     if (negative != 0) warn_of_negative(channels, negative, stack_level);
     return py::make_tuple(lists.ids, lists.scores, lists.counts, details.channels, details.ranks,
-                          details.scores, details.shortfall);
+                          details.scores, details.unfilled);
 }
 
 py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const Policy& policy,

@@ -11,7 +11,7 @@
 #include "platform/memory.hpp"
 #include "vecrecall/merge.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 
 // How much of every group the list holds.
 class CapCounts {
@@ -32,9 +32,9 @@ class CapCounts {
     std::vector<Count> counts_;
 };
 
-class Picks {
+class OutputList {
   public:
-    explicit Picks(const MergeFilters& filters) : filters_(filters), caps_(filters.caps) {}
+    explicit OutputList(const MergeFilters& filters) : filters_(filters), caps_(filters.caps) {}
 
     // An empty list of at most k items of the row.
     void start(const Row& items, std::size_t row, std::size_t k);
@@ -45,7 +45,7 @@ class Picks {
     std::span<const std::uint32_t> order() const { return {order_.data(), size_}; }
 
     // How many of the row's items are excluded.
-    std::size_t n_barred() const { return n_barred_; }
+    std::size_t n_excluded() const { return n_barred_; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
@@ -84,4 +84,4 @@ class Picks {
     std::size_t k_ = 0;
 };
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

@@ -10,7 +10,7 @@
 #include "check.hpp"
 #include "expected.hpp"
 #include "vecrecall/flat_index.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 #include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
@@ -30,7 +30,7 @@ struct Copied {
     std::vector<std::uint8_t> codes;
     Metric metric;
 
-    explicit Copied(const IndexParts& parts)
+    explicit Copied(const IndexArrays& parts)
         : rows(parts.rows.data, parts.rows.data + parts.rows.rows * kDim),
           centre(copy(parts.centre)),
           row_terms(copy(parts.row_terms)),
@@ -42,7 +42,7 @@ struct Copied {
           codes(copy(parts.codes)),
           metric(parts.metric) {}
 
-    IndexParts parts() const {
+    IndexArrays parts() const {
         return {.metric = metric,
                 .rows = {rows.data(), rows.size() / kDim, kDim},
                 .ids = view(ids),
@@ -172,7 +172,7 @@ void check_refusals(const Copied& whole) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     check_refused(whole, [](Copied& c) { c.rows.resize(c.rows.size() - kDim); });
     check_refused(whole, [](Copied& c) { c.centre.pop_back(); });
-    IndexParts flat = whole.parts();
+    IndexArrays flat = whole.parts();
     flat.rows.dim = flat.centre.size = flat.codes.size = flat.code_bounds.size = 0;
     CHECK_THROWS(FlatIndex{flat}, std::invalid_argument);
     check_refused(whole, [](Copied& c) { c.row_terms.push_back(0); });
@@ -197,11 +197,11 @@ void check_refusals(const Copied& whole) {
 
 // What is missing may have a pointer all the same, as empty arrays have.
 void check_empty_parts(const Copied& whole) {
-    IndexParts missing = whole.parts();
+    IndexArrays missing = whole.parts();
     missing.ids = {};
     missing.bias = {};
     missing.order = {};
-    IndexParts empty = missing;
+    IndexArrays empty = missing;
     empty.ids.data = whole.ids.data() + whole.ids.size();
     empty.bias.data = whole.bias.data() + whole.bias.size();
     empty.order.data = whole.order.data() + whole.order.size();

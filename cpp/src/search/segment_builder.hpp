@@ -7,11 +7,11 @@
 #include "platform/cancelling.hpp"
 #include "search/items.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
-class Gathered {
+class SegmentBuilder {
   public:
-    Gathered(const Items& items, std::size_t room) : items_(items) {
+    SegmentBuilder(const Items& items, std::size_t room) : items_(items) {
         rows_.reserve(room);
         ids_.reserve(room);
         places_.reserve(room);
@@ -55,4 +55,4 @@ class Gathered {
     std::vector<std::uint32_t> places_;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

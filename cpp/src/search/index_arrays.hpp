@@ -4,15 +4,15 @@
 #include <memory>
 
 #include "search/items.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Of items that are all of one segment; views as long as they live.
-IndexParts parts_of(const Items& items);
+IndexArrays to_arrays(const Items& items);
 
 // Throws std::invalid_argument, naming the part, where sizes do not fit together or a number would
 // lead out of an array. What else is wrong in them makes wrong answers, but no wrong reads.
-Items items_from(const IndexParts& parts, std::shared_ptr<const void> owner);
+Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

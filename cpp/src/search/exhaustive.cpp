@@ -1,4 +1,4 @@
-#include "search/gather.hpp"
+#include "search/exhaustive.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -6,16 +6,16 @@
 #include <vector>
 
 #include "platform/cancelling.hpp"
-#include "search/finish.hpp"
+#include "search/reranker.hpp"
 #include "vecrecall/parallel.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // An exact score of a row somewhere costs some 40 ns; an item of an int8 scan at batch 256 1/3 ns.
 constexpr std::size_t kAllowedShare = 128;
 
-// Selection and rescoring of so many candidates cost as much as scoring all.
+// Selection and reranking of so many candidates cost as much as scoring all.
 constexpr std::size_t kListShare = 8;
 
 // Scored items that are kept before all but the k best are dropped.
@@ -27,23 +27,23 @@ std::size_t count_bits(const std::uint64_t* words, std::size_t n) {
     return count;
 }
 
-class Gatherer {
+class ExhaustiveScorer {
   public:
-    Gatherer(const Job& job, std::size_t q) : job_(job), q_(q) {}
+    ExhaustiveScorer(const SearchContext& context, std::size_t q) : context_(context), q_(q) {}
 
     std::size_t run(const ListsOut& out) {
-        const std::uint64_t* live = job_.live(q_);
-        for (std::size_t w = 0; w < job_.items.live().size(); ++w) {
+        const std::uint64_t* live = context_.live(q_);
+        for (std::size_t w = 0; w < context_.items.live().size(); ++w) {
             cancelling::check_each(w);
             for (std::uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
                 const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
                 const auto row = static_cast<std::uint32_t>(w * kernels::kWordItems + bit);
-                if (!job_.excluded(q_, row)) rows_.push_back(row);
+                if (!context_.excluded(q_, row)) rows_.push_back(row);
             }
             if (rows_.size() >= kChunk) score();
         }
         score();
-        write_best(job_, q_, scored_, out);
+        write_best(context_, q_, scored_, out);
         return seen_;
     }
 
@@ -52,16 +52,16 @@ class Gatherer {
         check_cancelled();
         seen_ += rows_.size();
         std::vector<float> scores(rows_.size());
-        job_.score(q_, rows_.data(), rows_.size(), scores.data());
+        context_.score(q_, rows_.data(), rows_.size(), scores.data());
         for (std::size_t i = 0; i < rows_.size(); ++i) {
-            scored_.push_back({scores[i], job_.items.id(rows_[i])});
+            scored_.push_back({scores[i], context_.items.id(rows_[i])});
         }
         rows_.clear();
-        const std::size_t k = job_.options.k;
+        const std::size_t k = context_.options.k;
         if (scored_.size() > std::max(4 * k, kChunk)) keep_best(scored_, k);
     }
 
-    const Job& job_;
+    const SearchContext& context_;
     std::size_t q_;
     std::vector<std::uint32_t> rows_;
     std::vector<Scored> scored_;
@@ -70,26 +70,26 @@ class Gatherer {
 
 }  // namespace
 
-bool worth_gathering(const Job& job) {
-    const std::size_t n = job.items.size();
-    if (job.options.k >= n / kListShare) return true;
-    if (job.allow == nullptr) return false;
+bool exhaustive_is_cheaper(const SearchContext& context) {
+    const std::size_t n = context.items.size();
+    if (context.options.k >= n / kListShare) return true;
+    if (context.allow == nullptr) return false;
     const std::uint64_t* counted = nullptr;
-    for (std::size_t q = 0; q < job.queries.size(); ++q) {
-        const std::uint64_t* live = job.live(q);
+    for (std::size_t q = 0; q < context.queries.size(); ++q) {
+        const std::uint64_t* live = context.live(q);
         if (live == counted) continue;
         check_cancelled();
-        if (count_bits(live, job.items.live().size()) > n / kAllowedShare) return false;
+        if (count_bits(live, context.items.live().size()) > n / kAllowedShare) return false;
         counted = live;
     }
     return true;
 }
 
-SearchStats gather(const Job& job, int threads, const ListsOut& out) {
+SearchStats exhaustive(const SearchContext& context, int threads, const ListsOut& out) {
     std::atomic<std::uint64_t> scored{0};
-    parallel_for(job.queries.size(), threads,
-                 [&](std::size_t q) { scored += Gatherer(job, q).run(out); });
-    return {.items_scanned = 0, .rows_rescored = scored.load(), .precision = "none"};
+    parallel_for(context.queries.size(), threads,
+                 [&](std::size_t q) { scored += ExhaustiveScorer(context, q).run(out); });
+    return {.items_scanned = 0, .rows_reranked = scored.load(), .precision = "none"};
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

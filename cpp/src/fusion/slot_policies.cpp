@@ -6,20 +6,20 @@
 
 #include "fusion/policies.hpp"
 
-namespace vecrecall::merging {
+namespace vecrecall::fusion {
 namespace {
 
 void start_cursors(Workspace& work) { work.cursors.assign(work.row.n_channels(), 0); }
 
 // What is left of the list, as a count.
-std::int64_t room(const Workspace& work) { return static_cast<std::int64_t>(work.picks.room()); }
+std::int64_t room(const Workspace& work) { return static_cast<std::int64_t>(work.output.room()); }
 
 // Moves a channel's cursor to its next usable item; false if there is none. What is passed over
 // never becomes usable again.
 bool advance(Workspace& work, std::size_t c) {
     const std::span<const std::uint32_t> entries = work.row.entries(c);
     std::size_t& at = work.cursors[c];
-    while (at < entries.size() && !work.picks.usable(entries[at])) ++at;
+    while (at < entries.size() && !work.output.usable(entries[at])) ++at;
     return at < entries.size();
 }
 
@@ -28,7 +28,7 @@ std::int64_t take_from(Workspace& work, std::size_t c, std::int64_t most) {
     most = std::min(most, room(work));
     std::int64_t taken = 0;
     for (; taken < most && advance(work, c); ++taken) {
-        work.picks.take(work.row.entries(c)[work.cursors[c]++]);
+        work.output.take(work.row.entries(c)[work.cursors[c]++]);
     }
     return taken;
 }
@@ -37,30 +37,30 @@ std::int64_t take_from(Workspace& work, std::size_t c, std::int64_t most) {
 void take_or_skip(Workspace& work, std::size_t c, std::int64_t places) {
     const std::span<const std::uint32_t> entries = work.row.entries(c);
     std::size_t& at = work.cursors[c];
-    for (; places > 0 && at < entries.size() && work.picks.room() > 0; ++at) {
-        if (work.picks.is_taken(entries[at])) {
+    for (; places > 0 && at < entries.size() && work.output.room() > 0; ++at) {
+        if (work.output.is_taken(entries[at])) {
             --places;
-        } else if (work.picks.usable(entries[at])) {
-            work.picks.take(entries[at]);
+        } else if (work.output.usable(entries[at])) {
+            work.output.take(entries[at]);
             --places;
         }
     }
 }
 
 // Each channel takes its slots, in channel order.
-void charge(Workspace& work) {
+void fill_slots(Workspace& work) {
     for (std::size_t c = 0; c < work.portions.size(); ++c) {
-        const std::size_t before = work.picks.size();
+        const std::size_t before = work.output.size();
         work.charged[c] += take_from(work, c, work.portions[c].slots);
-        for (const std::uint32_t entry : work.picks.order().subspan(before)) {
-            work.takers[entry] = static_cast<std::uint8_t>(c);
+        for (const std::uint32_t entry : work.output.order().subspan(before)) {
+            work.source_channel[entry] = static_cast<std::uint8_t>(c);
         }
     }
 }
 
 // Opens the portions of channels that may and can take more; false if there are none. Where none of
 // them has a share, they have equal ones.
-bool reopen(const QuotaPlan& policy, Workspace& work) {
+bool redistribute_slots(const QuotaPlan& policy, Workspace& work) {
     bool any = false;
     bool any_share = false;
     for (std::size_t c = 0; c < work.portions.size(); ++c) {
@@ -88,17 +88,18 @@ void order_by_rank(Workspace& work) {
         for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
             if (r >= work.cursors[c]) continue;
             const std::uint32_t entry = work.row.entries(c)[r];
-            if (work.picks.is_taken(entry) && work.takers[entry] == c) work.order.push_back(entry);
+            if (work.output.is_taken(entry) && work.source_channel[entry] == c)
+                work.order.push_back(entry);
         }
     }
-    work.picks.reorder(work.order);
+    work.output.reorder(work.order);
 }
 
 }  // namespace
 
 void pick(const Interleave& policy, Workspace& work) {
     start_cursors(work);
-    for (bool more = true; more && work.picks.room() > 0;) {
+    for (bool more = true; more && work.output.room() > 0;) {
         more = false;
         for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
             if (policy.refill) take_from(work, c, policy.weights[c]);
@@ -111,10 +112,10 @@ void pick(const Interleave& policy, Workspace& work) {
 void pick(const Priority& policy, Workspace& work) {
     start_cursors(work);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
-        const auto taken = static_cast<std::int64_t>(work.picks.size());
+        const auto taken = static_cast<std::int64_t>(work.output.size());
         const std::int64_t target = policy.accumulate ? policy.quotas[c] - taken : policy.quotas[c];
         const std::int64_t slots = std::clamp<std::int64_t>(target, 0, room(work));
-        work.shortfall[c] = static_cast<std::int32_t>(slots - take_from(work, c, slots));
+        work.unfilled[c] = static_cast<std::int32_t>(slots - take_from(work, c, slots));
     }
     for (std::size_t c = 0; policy.backfill && c < work.row.n_channels(); ++c) {
         take_from(work, c, room(work));
@@ -141,16 +142,16 @@ void pick(const QuotaPlan& policy, Workspace& work) {
     start_cursors(work);
     work.portions = policy.portions;
     work.charged.assign(work.row.n_channels(), 0);
-    work.takers.resize(std::max(work.takers.size(), work.row.n_entries()));
-    charge(work);
+    work.source_channel.resize(std::max(work.source_channel.size(), work.row.n_entries()));
+    fill_slots(work);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
-        work.shortfall[c] = static_cast<std::int32_t>(work.portions[c].slots - work.charged[c]);
+        work.unfilled[c] = static_cast<std::int32_t>(work.portions[c].slots - work.charged[c]);
     }
-    while (work.picks.room() > 0 && reopen(policy, work)) {
+    while (work.output.room() > 0 && redistribute_slots(policy, work)) {
         split(room(work), work.portions);
-        charge(work);
+        fill_slots(work);
     }
     order_by_rank(work);
 }
 
-}  // namespace vecrecall::merging
+}  // namespace vecrecall::fusion

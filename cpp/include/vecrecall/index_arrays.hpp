@@ -19,7 +19,7 @@ inline constexpr std::size_t kCodeBounds = 4;
 
 // Little-endian as they lie, the same for every instruction set. Where an array may be missing, its
 // size is 0.
-struct IndexParts {
+struct IndexArrays {
     Metric metric = Metric::kIp;
     MatrixView rows;                 // in the order in which the index keeps them
     ArrayView<std::int64_t> ids;     // of the rows; missing: 0 .. n-1

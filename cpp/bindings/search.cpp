@@ -9,7 +9,7 @@
 
 #include "core/id_map.hpp"
 #include "register.hpp"
-#include "vecrecall/index_parts.hpp"
+#include "vecrecall/index_arrays.hpp"
 
 namespace vecrecall::python {
 namespace {
@@ -78,8 +78,8 @@ py::array view(const ArrayView<T>& part, const py::object& owner) {
 }
 
 // By name; those that are missing are left out.
-py::dict parts_of(const py::object& self) {
-    const IndexParts parts = self.cast<const Snapshot&>().parts();
+py::dict to_arrays(const py::object& self) {
+    const IndexArrays parts = self.cast<const Snapshot&>().parts();
     py::dict named;
     const auto n = static_cast<py::ssize_t>(parts.rows.rows);
     named["rows"] = view(parts.rows.data, {n, static_cast<py::ssize_t>(parts.rows.dim)}, self);
@@ -123,16 +123,16 @@ ArrayView<T> values(const py::dict& named, const char* name) {
 FlatIndex index_from(const py::dict& named, Metric metric) {
     const std::optional<Array<float>> rows = part<float>(named, "rows");
     if (!rows || rows->ndim() != 2) throw std::invalid_argument("rows: expected a matrix");
-    const IndexParts parts{.metric = metric,
-                           .rows = matrix(*rows),
-                           .ids = values<std::int64_t>(named, "ids"),
-                           .bias = values<double>(named, "bias"),
-                           .order = values<std::uint32_t>(named, "order"),
-                           .centre = values<float>(named, "centre"),
-                           .row_terms = values<float>(named, "row_terms"),
-                           .block_bounds = values<double>(named, "block_bounds"),
-                           .codes = values<std::uint8_t>(named, "codes"),
-                           .code_bounds = values<double>(named, "code_bounds")};
+    const IndexArrays parts{.metric = metric,
+                            .rows = matrix(*rows),
+                            .ids = values<std::int64_t>(named, "ids"),
+                            .bias = values<double>(named, "bias"),
+                            .order = values<std::uint32_t>(named, "order"),
+                            .centre = values<float>(named, "centre"),
+                            .row_terms = values<float>(named, "row_terms"),
+                            .block_bounds = values<double>(named, "block_bounds"),
+                            .codes = values<std::uint8_t>(named, "codes"),
+                            .code_bounds = values<double>(named, "code_bounds")};
     std::shared_ptr<const void> owner = owner_of(named);
     const NoGil nogil;
     return FlatIndex(parts, std::move(owner));
@@ -208,7 +208,7 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
     }
     return py::make_tuple(
         lists.ids, lists.scores, lists.counts,
-        py::make_tuple(stats.items_scanned, stats.rows_rescored, stats.precision));
+        py::make_tuple(stats.items_scanned, stats.rows_reranked, stats.precision));
 }
 
 // An array of NumPy's that owns what was made elsewhere.
@@ -339,7 +339,7 @@ void register_flat_index(py::module_& m) {
         .def_property_readonly("has_bias", &Snapshot::has_bias)
         .def("ids", &ids_of)
         .def("compacted", &Snapshot::compacted, py::arg("threads"), py::call_guard<NoGil>())
-        .def("parts", &parts_of)
+        .def("parts", &to_arrays)
         .def("contains", &contains, py::arg("ids").noconvert())
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
     py::class_<FlatIndex>(m, "FlatIndex")

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <limits>
 
-#include "search/stepper.hpp"
+#include "search/block_scanner.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 namespace {
 
 // Up to so many queries memory is the limit, and the panels are read as they lie.
@@ -15,27 +15,28 @@ constexpr std::size_t kFewQueries = 2;
 constexpr std::size_t kMostQuadsToShift = 4096;
 constexpr std::int32_t kMostToShift = 1 << 30;
 
-class I8 : public Stepper {
+class I8 : public BlockScanner {
   public:
-    I8(const Job& job, std::size_t first_query, std::size_t n)
-        : Stepper(job, first_query, n),
+    I8(const SearchContext& context, std::size_t first_query, std::size_t n)
+        : BlockScanner(context, first_query, n),
           few_(n <= kFewQueries),
-          quads_((job.items.dim() + 3) / 4),
+          quads_((context.items.dim() + 3) / 4),
           // With a mask most hits are dead items, and a block's one test would seldom be the last.
-          shifted_(!few_ && !job.items.has_offsets() && !job.allow && quads_ <= kMostQuadsToShift),
+          shifted_(!few_ && !context.items.has_offsets() && !context.allow &&
+                   quads_ <= kMostQuadsToShift),
           queries_(checked_product(n, quads_ * 4)),
           starts_(n),
           shifted_starts_(shifted_ ? n : 0),
-          scales_(job.items.has_offsets() ? n : 0),
+          scales_(context.items.has_offsets() ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
-          offsets_(job.items.has_offsets() ? kBlockItems : 0, 0.0F) {
+          offsets_(context.items.has_offsets() ? kBlockItems : 0, 0.0F) {
         bounds_.reserve(n);
         for (std::size_t q = 0; q < n; ++q) quantise_query(q);
     }
 
     void enter_block(const Block& block) override {
-        Stepper::enter_block(block);
+        BlockScanner::enter_block(block);
         const CodeStats& stats = block.code_stats();
         for (std::size_t q = 0; q < n_queries(); ++q) {
             certificates_[q] = bounds_[q].certify(stats, block.stats());
@@ -52,7 +53,7 @@ class I8 : public Stepper {
             }
         }
         if (shifted_) shift();
-        if (job_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{.codes = block_.segment->codes().from_row(segment_row(first)),
                                    .n_panels = whole_words(n) / kernels::kPanelItems,
                                    .n_quads = quads_,
@@ -67,8 +68,8 @@ class I8 : public Stepper {
                                              .live = step.live.data(),
                                              .first_row = static_cast<std::uint32_t>(first),
                                              .hits = step.hits.data()}};
-        if (few_) job_.table.scan_i8_few(scan);
-        else job_.table.scan_i8(scan);
+        if (few_) context_.table.scan_i8_few(scan);
+        else context_.table.scan_i8(scan);
     }
 
   private:
@@ -81,9 +82,9 @@ class I8 : public Stepper {
 
     // p = step * g + f with g in -limit .. limit.
     void quantise_query(std::size_t q) {
-        const std::size_t dim = job_.items.dim();
-        const float* p = job_.queries[first_query_ + q].scan_vector;
-        const auto limit = static_cast<double>(job_.table.i8_query_limit);
+        const std::size_t dim = context_.items.dim();
+        const float* p = context_.queries[first_query_ + q].scan_vector;
+        const auto limit = static_cast<double>(context_.table.i8_query_limit);
         double largest = 0;
         for (std::size_t j = 0; j < dim; ++j) {
             largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
@@ -101,16 +102,16 @@ class I8 : public Stepper {
             sum += static_cast<std::int32_t>(g);
             *place(q, j) = static_cast<std::int8_t>(g);
         }
-        starts_[q] = -job_.table.i8_code_offset * sum;
-        const Query& query = job_.queries[first_query_ + q];
+        starts_[q] = -context_.table.i8_code_offset * sum;
+        const Query& query = context_.queries[first_query_ + q];
         // f's own rounding: 2^-52 of the query at most.
         const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
-        bounds_.emplace_back(job_.items, query, step, error);
+        bounds_.emplace_back(context_.items, query, step, error);
     }
 
     // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
     std::int8_t* place(std::size_t q, std::size_t j) {
-        const std::size_t width = few_ ? 1 : job_.table.i8_query_block;
+        const std::size_t width = few_ ? 1 : context_.table.i8_query_block;
         const std::size_t q0 = q - q % width;
         const std::size_t in_block = std::min(width, n_queries() - q0);
         return queries_.data() + q0 * quads_ * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
@@ -120,7 +121,7 @@ class I8 : public Stepper {
     std::size_t quads_;
     bool shifted_;
     Buffer<std::int8_t> queries_;
-    std::vector<CodeBound> bounds_;
+    std::vector<QuantizedScoreBound> bounds_;
     std::vector<std::int32_t> starts_;
     std::vector<std::int32_t> shifted_starts_;
     std::vector<float> scales_;  // with offsets
@@ -131,8 +132,9 @@ class I8 : public Stepper {
 
 }  // namespace
 
-std::unique_ptr<Stepper> step_i8(const Job& job, std::size_t first_query, std::size_t n) {
-    return std::make_unique<I8>(job, first_query, n);
+std::unique_ptr<BlockScanner> make_int8_scanner(const SearchContext& context,
+                                                std::size_t first_query, std::size_t n) {
+    return std::make_unique<I8>(context, first_query, n);
 }
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

@@ -7,7 +7,7 @@
 
 #include "kernels/table.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // What the float32 score of a candidate lies between.
 struct Interval {
@@ -33,12 +33,13 @@ struct Scored {
 };
 
 // Exact float32 scores of n rows.
-using Rescore = std::function<void(const std::uint32_t* rows, std::size_t n, float* scores)>;
+using ExactScores = std::function<void(const std::uint32_t* rows, std::size_t n, float* scores)>;
 
 // Makes the intervals exact of all candidates that may be among the k best, and returns how many
 // rows it scored. What keeps a wider interval is not among them.
 std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* rows,
-                       Interval* intervals, std::size_t n, std::size_t k, const Rescore& rescore);
+                       Interval* intervals, std::size_t n, std::size_t k,
+                       const ExactScores& rerank);
 
 // Drops all but the k best, in any order.
 void keep_best(std::vector<Scored>& scored, std::size_t k);
@@ -46,4 +47,4 @@ void keep_best(std::vector<Scored>& scored, std::size_t k);
 // By score, then id.
 void sort_best(std::vector<Scored>& scored);
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

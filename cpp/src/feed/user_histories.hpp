@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "feed/eviction_heap.hpp"
 #include "feed/id_table.hpp"
-#include "feed/weakest.hpp"
 
 namespace vecrecall::feed {
 
@@ -63,7 +63,7 @@ class History {
     std::uint32_t length_;
 };
 
-class Members {
+class UserHistories {
   public:
     // Users are kept in blocks, which never move.
     static constexpr std::uint32_t kBlock = 64;
@@ -127,7 +127,7 @@ class Members {
 
     std::vector<Block> blocks_;
     IdTable table_;
-    Weakest longest_silent_;  // empty until no more users may be kept
+    EvictionHeap longest_silent_;  // empty until no more users may be kept
     std::uint32_t size_ = 0;
     std::int64_t clock_ = 0;  // clicks so far
 };

@@ -4,17 +4,18 @@
 #include <vector>
 
 #include "search/candidates.hpp"
-#include "search/job.hpp"
+#include "search/search_context.hpp"
 
-namespace vecrecall::scan {
+namespace vecrecall::search {
 
 // Sorts by score and id, and writes the k best that reach min_score as query q's list.
-void write_best(const Job& job, std::size_t q, std::vector<Scored>& scored, const ListsOut& out);
+void write_best(const SearchContext& context, std::size_t q, std::vector<Scored>& scored,
+                const ListsOut& out);
 
 // The survivors of every scanner that worked on query q, made exact.
-class Finisher {
+class Reranker {
   public:
-    Finisher(const Job& job, std::size_t q) : job_(job), q_(q) {}
+    Reranker(const SearchContext& context, std::size_t q) : context_(context), q_(q) {}
 
     // Candidates that may reach the threshold which all scanners went by.
     void add(const Candidates& candidates, float threshold);
@@ -24,14 +25,14 @@ class Finisher {
     // dropped lies below it. Up to first_threshold only what min_score forbids was dropped.
     bool proves(float threshold, const ListsOut& out) const;
 
-    std::uint64_t rescored() const { return rescored_; }
+    std::uint64_t reranked() const { return rescored_; }
 
   private:
-    const Job& job_;
+    const SearchContext& context_;
     std::size_t q_;
     std::vector<std::uint32_t> rows_;
     std::vector<Interval> intervals_;
     std::uint64_t rescored_ = 0;
 };
 
-}  // namespace vecrecall::scan
+}  // namespace vecrecall::search

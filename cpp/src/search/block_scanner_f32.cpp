@@ -1,0 +1,130 @@
+#include <algorithm>
+
+#include "search/block_scanner.hpp"
+
+namespace vecrecall::search {
+namespace {
+
+constexpr std::size_t kPanelBytes = std::size_t{128} << 10;
+
+// Packing a row costs as much as scanning it in place for so many queries.
+constexpr std::size_t kQueriesByRows = 4;
+
+class F32 : public BlockScanner {
+  public:
+    F32(const SearchContext& context, std::size_t first_query, std::size_t n, std::size_t max_step)
+        : BlockScanner(context, first_query, n),
+          by_rows_(n <= kQueriesByRows),
+          queries_(checked_product(n, padded_dim(context.items.dim()))),
+          panels_(by_rows_ ? 0 : checked_product(whole_words(max_step), context.items.dim())),
+          offsets_(whole_words(max_step), 0.0F),
+          thresholds_(n) {
+        if (by_rows_) copy_queries();
+        else interleave_queries();
+    }
+
+    void enter_block(const Block& block) override {
+        BlockScanner::enter_block(block);
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            certificates_[q] =
+                certify_f32(context_.items, block.stats(), context_.queries[first_query_ + q]);
+        }
+    }
+
+    void scan(std::size_t first, std::size_t n, Step& step) override {
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
+        }
+        if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        const kernels::ThresholdFilter sieve{.offsets = offsets_.data(),
+                                             .thresholds = thresholds_.data(),
+                                             .live = step.live.data(),
+                                             .first_row = static_cast<std::uint32_t>(first),
+                                             .hits = step.hits.data()};
+        if (by_rows_) scan_rows(first, n, sieve);
+        else scan_panels(first, n, sieve);
+    }
+
+  private:
+    void copy_queries() {
+        const std::size_t dim = context_.items.dim();
+        std::fill_n(queries_.data(), queries_.size(), 0.0F);
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            std::copy_n(context_.queries[first_query_ + q].scan_vector, dim,
+                        queries_.data() + q * padded_dim(dim));
+        }
+    }
+
+    // Blocks of the kernel's width, dimension by dimension: what a register block reads is
+    // adjacent.
+    void interleave_queries() {
+        const std::size_t dim = context_.items.dim();
+        const std::size_t width = context_.table.f32_query_block;
+        for (std::size_t q0 = 0; q0 < n_queries(); q0 += width) {
+            const std::size_t n = std::min(width, n_queries() - q0);
+            float* block = queries_.data() + q0 * dim;
+            for (std::size_t q = 0; q < n; ++q) {
+                const float* p = context_.queries[first_query_ + q0 + q].scan_vector;
+                for (std::size_t j = 0; j < dim; ++j) block[j * n + q] = p[j];
+            }
+        }
+    }
+
+    const float* scales(std::size_t first) const {
+        const float* all = block_.segment->scales();
+        return all ? all + segment_row(first) : nullptr;
+    }
+    const float* rows(std::size_t first) const {
+        return block_.segment->scored().rows.row(segment_row(first));
+    }
+
+    void scan_rows(std::size_t first, std::size_t n, const kernels::ThresholdFilter& sieve) {
+        context_.table.scan_rows_f32({.rows = rows(first),
+                                      .n_rows = n,
+                                      .dim = context_.items.dim(),
+                                      .scales = scales(first),
+                                      .centre = context_.items.centre().narrow.data(),
+                                      .queries = queries_.data(),
+                                      .n_queries = n_queries(),
+                                      .sieve = sieve});
+    }
+
+    void scan_panels(std::size_t first, std::size_t n, const kernels::ThresholdFilter& sieve) {
+        const std::size_t n_panels = whole_words(n) / kernels::kPanelItems;
+        context_.table.pack_f32({.rows = rows(first),
+                                 .n_rows = n,
+                                 .dim = context_.items.dim(),
+                                 .scales = scales(first),
+                                 .centre = context_.items.centre().narrow.data(),
+                                 .panels = panels_.data(),
+                                 .n_panels = n_panels});
+        context_.table.scan_panels_f32({.panels = panels_.data(),
+                                        .n_panels = n_panels,
+                                        .dim = context_.items.dim(),
+                                        .queries = queries_.data(),
+                                        .n_queries = n_queries(),
+                                        .sieve = sieve});
+    }
+
+    bool by_rows_;  // few queries: rows in place, instead of panels
+    Buffer<float> queries_;
+    Buffer<float> panels_;
+    std::vector<float> offsets_;
+    std::vector<float> thresholds_;
+};
+
+}  // namespace
+
+std::size_t longest_step_f32(std::size_t dim) {
+    const std::size_t rows = kPanelBytes / (sizeof(float) * std::max<std::size_t>(1, dim));
+    return std::clamp(rows / kernels::kWordItems * kernels::kWordItems, kernels::kWordItems,
+                      kBlockItems);
+}
+
+std::unique_ptr<BlockScanner> make_float32_scanner(const SearchContext& context,
+                                                   std::size_t first_query, std::size_t n,
+                                                   std::size_t max_step) {
+    return std::make_unique<F32>(context, first_query, n, max_step);
+}
+
+}  // namespace vecrecall::search
