@@ -38,22 +38,22 @@ def test_shards(race: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("how", ["max", "sum"])
+@pytest.mark.parametrize("aggregate", ["max", "sum"])
 def test_groups(race: Any, how: Literal["max", "sum"]) -> None:
     """Groups of equal size, so that NumPy needs no padding; half the items are in two rows."""
     rows = result(np.random.default_rng(2), 0, 500)
     offsets = np.arange(0, ROWS + 1, GROUP)
 
     def check() -> None:
-        found = vr.merge_groups(rows, offsets, K, how=how)
+        found = vr.merge_groups(rows, offsets, K, aggregate=how)
         expected = numpy_merge.groups(rows, GROUP, K, how)
         assert_same_lists(found, expected)
-        np.testing.assert_array_equal(found.hits, expected.hits)
-        np.testing.assert_array_equal(found.winner, expected.winner)
+        np.testing.assert_array_equal(found.n_rows, expected.n_rows)
+        np.testing.assert_array_equal(found.best_row, expected.best_row)
 
     race(
         {
-            "vecrecall": lambda: vr.merge_groups(rows, offsets, K, how=how),
+            "vecrecall": lambda: vr.merge_groups(rows, offsets, K, aggregate=how),
             "numpy": lambda: numpy_merge.groups(rows, GROUP, K, how),
         },
         check,

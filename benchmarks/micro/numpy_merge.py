@@ -35,8 +35,8 @@ class Grouped(NamedTuple):
 
     ids: I64
     scores: F32
-    hits: I64
-    winner: I64
+    n_rows: I64
+    best_row: I64
 
 
 def in_blocks(users: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -303,10 +303,10 @@ def _groups(wide: Channels, k: int, how: str) -> Grouped:
     found, chosen = distinct.best(totals, k)
     row = distinct.in_order(rows)
     row[values != most[distinct.slots]] = np.iinfo(np.int64).max  # not where it is best
-    winner = np.empty(distinct.order.size, np.int64)
-    winner[distinct.slots[distinct.starts]] = np.minimum.reduceat(row, distinct.starts)
-    hits = np.bincount(distinct.slots, minlength=distinct.order.size)
+    best_row = np.empty(distinct.order.size, np.int64)
+    best_row[distinct.slots[distinct.starts]] = np.minimum.reduceat(row, distinct.starts)
+    n_rows = np.bincount(distinct.slots, minlength=distinct.order.size)
     shape = distinct.order.shape
     return Grouped(
-        *found, *(np.take_along_axis(a.reshape(shape), chosen, 1) for a in (hits, winner))
+        *found, *(np.take_along_axis(a.reshape(shape), chosen, 1) for a in (n_rows, best_row))
     )

@@ -106,14 +106,14 @@ py::tuple groups(const ListArrays& result, const Ids& offsets, std::size_t k, bo
     }
     const auto n = static_cast<std::size_t>(offsets.size()) - 1;
     Lists lists(n, k);
-    Array<std::int32_t> hits({n, k});
+    Array<std::int32_t> n_rows({n, k});
     Array<std::int64_t> best_row({n, k});
-    const GroupsOut out{lists.out(), hits.mutable_data(), best_row.mutable_data()};
+    const GroupsOut out{lists.out(), n_rows.mutable_data(), best_row.mutable_data()};
     {
         const NoGil nogil;
         merge_groups(view, offsets.data(), sum ? Join::kSum : Join::kMax, out, threads);
     }
-    return py::make_tuple(lists.ids, lists.scores, lists.counts, hits, best_row);
+    return py::make_tuple(lists.ids, lists.scores, lists.counts, n_rows, best_row);
 }
 
 // The further outputs of a merge; without provenance the last two stay empty.

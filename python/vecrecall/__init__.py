@@ -37,7 +37,7 @@ from vecrecall.fusion._merge import merge, merge_groups, merge_shards
 from vecrecall.search._flat_index import FlatIndex, topk
 from vecrecall.search._masks import Mask
 from vecrecall.search._neighbors import Neighbors, NeighborTable
-from vecrecall.search._reloading import Served
+from vecrecall.search._reloading import ReloadingIndex
 
 __version__ = _version("vecrecall")
 
@@ -62,11 +62,11 @@ __all__ = [
     "RecallStats",
     "Recaller",
     "RefreshReport",
+    "ReloadingIndex",
     "RequestBatch",
     "RuleGroups",
     "SearchResult",
     "SearchStats",
-    "Served",
     "Tuning",
     "TuningPoint",
     "TuningWarning",

@@ -365,7 +365,9 @@ def test_filters_hold_and_lists_are_full(
     kept = wrapped.search(q, 60, min_score=floor)
     assert_valid(kept, 60)
     assert (kept.scores[kept.ids >= 0] >= floor).all()
-    if not set(wrapped.knobs) - {"reorder"}:  # else lists that may end early are not asked for more
+    if not set(wrapped.search_params) - {
+        "reorder"
+    }:  # else lists that may end early are not asked for more
         np.testing.assert_array_equal(kept.counts, (best_scores >= floor).sum(axis=1))
 
 
@@ -393,7 +395,7 @@ def test_a_selector_finds_what_over_fetching_finds(
     kind: str, metric: Metric, rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = Pair(rng, kind, metric, rescored=False)
-    full = {name: knob.high for name, knob in pair.wrapped.knobs.items()}
+    full = {name: knob.high for name, knob in pair.wrapped.search_params.items()}
     wrapped = pair.wrapped.at(**full)
     some = rng.permutation(pair.ids)[:200]
     found = [wrapped.search(pair.queries, 10, allow=m) for m in (some, ~wrapped.mask(some))]
@@ -453,13 +455,13 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     before = faiss.serialize_index(pair.library)
     omp = faiss.omp_get_max_threads()
     own = pair.wrapped.search(pair.queries, 5)
-    high = pair.wrapped.at(**{name: pair.wrapped.knobs[name].high})
+    high = pair.wrapped.at(**{name: pair.wrapped.search_params[name].high})
     more = high.search(pair.queries, 5, allow=pair.ids[::2], threads=1)
     high.search(pair.queries, 200, exclude=more.ids, threads=omp + 1)
     assert faiss.omp_get_max_threads() == omp
     np.testing.assert_array_equal(faiss.serialize_index(pair.library), before)
     assert pair.wrapped.setting == {}
-    assert high.setting == {name: pair.wrapped.knobs[name].high}
+    assert high.setting == {name: pair.wrapped.search_params[name].high}
     assert_same_bits(pair.wrapped.search(pair.queries, 5), *own)
     assert_same_bits(pair.wrapped.at(**{name: 3}).search(pair.queries, 5), *own)
 
@@ -477,7 +479,7 @@ def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,IVF8,Flat", "HNSW16", "OPQ4_16,IVF8,PQ4x4"])
 def test_searches_side_by_side(kind: str, rng: Rng) -> None:
     pair = Pair(rng, kind, "ip", rescored=True)
-    name = next(iter(pair.wrapped.knobs))
+    name = next(iter(pair.wrapped.search_params))
     views = [pair.wrapped.at(**{name: value}) for value in (1, 2, 5, 8)]
     allows = [None, pair.wrapped.mask(pair.ids[::2]), ~pair.wrapped.mask(pair.ids[::3])]
     jobs = [(view, None if a is None else a._ids) for view in views for a in allows]
@@ -494,7 +496,7 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
 
 def test_the_knobs_of_a_chain(rng: Rng) -> None:
     pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", rescored=True)
-    ranges = {name: (knob.low, knob.high) for name, knob in pair.wrapped.knobs.items()}
+    ranges = {name: (knob.low, knob.high) for name, knob in pair.wrapped.search_params.items()}
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
     every = pair.wrapped.at(nprobe=8, reorder=60)
@@ -567,7 +569,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     assert 10**6 not in wrapped
     assert True not in wrapped
     np.testing.assert_array_equal(wrapped.vectors(ids[:4]), items[:4])
-    high = {name: knob.high for name, knob in wrapped.knobs.items() if name != "reorder"}
+    high = {name: knob.high for name, knob in wrapped.search_params.items() if name != "reorder"}
     flat = vr.FlatIndex(items, ids, metric="l2")
     given = {"exclude": ids[:9, None], "allow": ids[:100]}
     assert_same_bits(wrapped.at(**high).search(items[:9], 5, **given),
@@ -600,7 +602,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
     labels = labels_for(kind, rng, N)
     wrapped = vr.wrap(library(kind, x, "l2", labels))
     first = wrapped.search(x[:5], 3)
-    view = wrapped.at(**{name: knob.low for name, knob in wrapped.knobs.items()})
+    view = wrapped.at(**{name: knob.low for name, knob in wrapped.search_params.items()})
     allow = wrapped.mask(wrapped.ids[:100])
     wrapped.search(x[:5], 3, allow=allow)
     ids = wrapped.ids

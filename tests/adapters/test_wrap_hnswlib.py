@@ -165,7 +165,7 @@ def test_ef_is_an_argument_and_left_as_it_was() -> None:
     x, q = items(2000, 16), queries(60, 16)
     library = graph("l2", x, ef=10)
     index = vr.wrap(library)
-    assert index.knobs == {"ef": (1, 2000, "candidates")}
+    assert index.search_params == {"ef": (1, 2000, "candidates")}
     expected = {}
     for ef in (10, 40, 2000):
         library.set_ef(ef)

@@ -86,10 +86,10 @@ def test_cosine_over_products_of_unit_rows(kind: str) -> None:
 
 def test_knobs_are_those_that_have_a_meaning() -> None:
     x = items()
-    knobs = {kind: vr.wrap(searcher(kind, "l2", x)).knobs for kind in KINDS}
+    search_params = {kind: vr.wrap(searcher(kind, "l2", x)).search_params for kind in KINDS}
     leaves = {"leaves_to_search": (1, 20, "parts")}
     reordered = {"pre_reorder_num_neighbors": (1, 400, "candidates")}
-    assert knobs == {
+    assert search_params == {
         "scan": {},
         "bytes": {},
         "codes": {},

@@ -97,7 +97,7 @@ def test_expansion_is_an_argument_and_left_as_it_was() -> None:
     library = graph("l2", x, connectivity=4, expansion_add=16)
     library.expansion_search = 10
     index = vr.wrap(library)
-    assert index.knobs == {
+    assert index.search_params == {
         "expansion_search": (1, 3000, "candidates"),
         "exact": (0, 1, "scan"),
     }

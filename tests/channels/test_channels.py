@@ -63,7 +63,7 @@ def neighbor_table(table: dict[int, oracle.Pairs]) -> vr.NeighborTable:
     k=st.integers(1, 30),
     length=st.integers(1, 6),
     decay=st.sampled_from([1.0, 0.5, 0.3]),
-    how=st.sampled_from(["sum", "max"]),
+    aggregate=st.sampled_from(["sum", "max"]),
     exclude_history=st.booleans(),
     weighted=st.booleans(),
     any_seen=st.booleans(),
@@ -85,11 +85,11 @@ def test_item_to_item_from_a_table(
         neighbor_table(table),
         history_length=length,
         decay=decay,
-        how=how,
+        aggregate=how,
         exclude_history=exclude_history,
     )
     expected = oracle.item_to_item(
-        table, history, weights, seen, k, history_length=length, decay=decay, how=how,
+        table, history, weights, seen, k, history_length=length, decay=decay, aggregate=how,
         exclude_history=exclude_history,
     )  # fmt: skip
     assert_same_bits(channel.recall(batch, k), *expected)
@@ -97,7 +97,7 @@ def test_item_to_item_from_a_table(
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("own_vectors", [False, True])
-@pytest.mark.parametrize("how", ["sum", "max"])
+@pytest.mark.parametrize("aggregate", ["sum", "max"])
 @pytest.mark.parametrize("exclude_history", [False, True])
 def test_item_to_item_live(
     metric: Metric, own_vectors: bool, how: Any, exclude_history: bool, rng: np.random.Generator
@@ -115,7 +115,7 @@ def test_item_to_item_live(
         else LiveNeighbors(index, n_neighbors=8, min_score=floor)
     )
     channel = ItemToItem(
-        source, history_length=4, decay=0.5, how=how, exclude_history=exclude_history
+        source, history_length=4, decay=0.5, aggregate=how, exclude_history=exclude_history
     )
     rows = []
     for user, clicks in enumerate(history):
@@ -316,7 +316,7 @@ def test_a_larger_k_extends_the_lists(rng: np.random.Generator) -> None:
     )
     for channel in (
         ItemToItem(LiveNeighbors(index, n_neighbors=30)),
-        ItemToItem(vr.NeighborTable.build(index, 30), how="max"),
+        ItemToItem(vr.NeighborTable.build(index, 30), aggregate="max"),
         CrossTag(index, normal(rng, 4, 6)),
     ):
         short, long = channel.recall(batch, 10), channel.recall(batch, 40)
@@ -366,7 +366,11 @@ TABLE = vr.NeighborTable([1], [[2]], [[0.5]])
         (lambda: ItemToItem(TABLE, history_length=0), ValueError, "history_length: expected"),
         (lambda: ItemToItem(TABLE, decay=0), ValueError, "decay: expected a number over 0 and at"),
         (lambda: ItemToItem(TABLE, decay=1.5), ValueError, "decay: expected a number over 0 and"),
-        (lambda: ItemToItem(TABLE, how="mean"), ValueError, "how: expected one of 'max', 'sum'"),  # type: ignore[arg-type]
+        (
+            lambda: ItemToItem(TABLE, aggregate="mean"),
+            ValueError,
+            "aggregate: expected one of 'max', 'sum'",
+        ),  # type: ignore[arg-type]
         (lambda: LiveNeighbors(INDEX, n_neighbors=0), ValueError, "n_neighbors: expected"),
         (lambda: LiveNeighbors(Bare(INDEX)), TypeError, "vectors: expected the articles' vectors"),
         (

@@ -40,10 +40,10 @@ def random_lists(
 def check_groups(found: Any, expected: reference.Groups) -> None:
     assert found._fields == ("ids", "scores", "counts", "hits", "winner")
     assert_same_bits(found, expected.ids, expected.scores, expected.counts)
-    assert found.hits.dtype.kind == "i"
-    assert found.winner.dtype.kind == "i"
-    np.testing.assert_array_equal(found.hits, expected.hits)
-    np.testing.assert_array_equal(found.winner, expected.winner)
+    assert found.n_rows.dtype.kind == "i"
+    assert found.best_row.dtype.kind == "i"
+    np.testing.assert_array_equal(found.n_rows, expected.n_rows)
+    np.testing.assert_array_equal(found.best_row, expected.best_row)
 
 
 @given(
@@ -111,7 +111,7 @@ def test_shards_of_an_index(isa: str, threads: int, rng: np.random.Generator) ->
         assert_same_bits(vr.merge_shards(results, k), *expected)
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("aggregate", HOWS)
 @given(
     seed=st.integers(0, 2**32),
     sizes=st.lists(st.integers(0, 5), max_size=6),
@@ -123,18 +123,20 @@ def test_merge_groups(how: How, seed: int, sizes: list[int], width: int, k: int)
     offsets = np.cumsum([0, *sizes])
     lists = random_lists(rng, int(offsets[-1]), width, 15, infinite=True)
     expected = reference.merge_groups(lists, offsets.tolist(), k, how)
-    check_groups(vr.merge_groups(vr.SearchResult(*lists), offsets, k, how=how), expected)
-    check_groups(vr.merge_groups(vr.SearchResult(*lists), offsets.tolist(), k, how=how), expected)
+    check_groups(vr.merge_groups(vr.SearchResult(*lists), offsets, k, aggregate=how), expected)
+    check_groups(
+        vr.merge_groups(vr.SearchResult(*lists), offsets.tolist(), k, aggregate=how), expected
+    )
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("aggregate", HOWS)
 def test_groups_of_a_search(how: How, isa: str, rng: np.random.Generator) -> None:
     queries, items = HARD["grid"](rng, 40, 3000, 7)
     offsets = [0, 0, 1, 6, 6, 20, 39, 40, 40]
     index = vr.FlatIndex(items)
     result = index.search(queries, 60)
     expected = reference.merge_groups(reference.search(queries, items, 60), offsets, 80, how)
-    check_groups(vr.merge_groups(result, offsets, 80, how=how), expected)
+    check_groups(vr.merge_groups(result, offsets, 80, aggregate=how), expected)
 
 
 def test_max_is_the_default(rng: np.random.Generator) -> None:
@@ -155,43 +157,43 @@ def test_the_sum_is_float64_in_row_order() -> None:
     big = 2.0**60
     result = one_item_rows([1.0, big, -big, big, -big, 0.5])
     # row order: 1 is lost in big, 0.5 is not
-    found = vr.merge_groups(result, [0, 6], 1, how="sum")
+    found = vr.merge_groups(result, [0, 6], 1, aggregate="sum")
     assert found.scores.tolist() == [[0.5]]
     # float32 sums would lose every second term
     found = vr.merge_groups(
-        one_item_rows([1.0, 2.0**-24, 2.0**-24, 2.0**-24]), [0, 4], 1, how="sum"
+        one_item_rows([1.0, 2.0**-24, 2.0**-24, 2.0**-24]), [0, 4], 1, aggregate="sum"
     )
     assert found.scores.tolist() == [[1 + 2.0**-22]]
 
 
 def test_the_sum_is_rounded_once_and_may_overflow() -> None:
     largest = float(np.finfo(np.float32).max)
-    found = vr.merge_groups(one_item_rows([largest, largest, -largest]), [0, 3], 1, how="sum")
+    found = vr.merge_groups(one_item_rows([largest, largest, -largest]), [0, 3], 1, aggregate="sum")
     assert found.scores.tolist() == [[largest]]
-    found = vr.merge_groups(one_item_rows([largest, largest]), [0, 2], 1, how="sum")
+    found = vr.merge_groups(one_item_rows([largest, largest]), [0, 2], 1, aggregate="sum")
     assert found.scores.tolist() == [[math.inf]]
     assert found.counts.tolist() == [1]
-    found = vr.merge_groups(one_item_rows([-0.0, -0.0]), [0, 2], 1, how="sum")
+    found = vr.merge_groups(one_item_rows([-0.0, -0.0]), [0, 2], 1, aggregate="sum")
     assert found.scores.view(np.uint32).tolist() == [[0]]
 
 
 def test_the_winner_is_a_global_row_and_the_lowest_on_a_tie() -> None:
     result = one_item_rows([5.0, 1.0, 3.0, 3.0, 2.0])
     for how in HOWS:
-        found = vr.merge_groups(result, [0, 1, 5], 2, how=how)
-        assert found.winner.tolist() == [[0, -1], [2, -1]]
-        assert found.hits.tolist() == [[1, 0], [4, 0]]
+        found = vr.merge_groups(result, [0, 1, 5], 2, aggregate=how)
+        assert found.best_row.tolist() == [[0, -1], [2, -1]]
+        assert found.n_rows.tolist() == [[1, 0], [4, 0]]
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("aggregate", HOWS)
 def test_no_groups_and_empty_groups(how: How) -> None:
     none = vr.SearchResult(*reference.padded(0, 3))
     check_groups(
-        vr.merge_groups(none, [0], 4, how=how),
+        vr.merge_groups(none, [0], 4, aggregate=how),
         reference.merge_groups(reference.padded(0, 3), [0], 4, how),
     )
     check_groups(
-        vr.merge_groups(none, [0, 0, 0], 4, how=how),
+        vr.merge_groups(none, [0, 0, 0], 4, aggregate=how),
         reference.merge_groups(reference.padded(0, 3), [0, 0, 0], 4, how),
     )
 
@@ -204,4 +206,4 @@ def test_the_order_of_a_row_does_not_matter(rng: np.random.Generator) -> None:
         ids[i, :count], scores[i, :count] = ids[i, order], scores[i, order]
     shuffled = vr.SearchResult(ids, scores, lists.counts)
     expected = reference.merge_groups(lists, [0, 4, 6], 10, "sum")
-    check_groups(vr.merge_groups(shuffled, [0, 4, 6], 10, how="sum"), expected)
+    check_groups(vr.merge_groups(shuffled, [0, 4, 6], 10, aggregate="sum"), expected)

@@ -38,7 +38,7 @@ def merged(
         (Interleave({"a": 2, "b": 1}), [1, 2, 3, 4, 5, 6]),
         (Interleave(on_duplicate="skip"), [1, 3, 2, 5, 4, 6]),
         (Priority({"a": 2, "b": 2}), [1, 2, 3, 5, 4, 6]),
-        (Priority({"a": 2, "b": 3}, mode="accumulate", backfill=False), [1, 2, 3]),
+        (Priority({"a": 2, "b": 3}, mode="cumulative", backfill=False), [1, 2, 3]),
         (Quota(None), [1, 2, 5, 3, 4, 6]),
         (Quota({"a": 1, "b": 2}, maximum={"b": 1}), [1, 2, 5, 3, 4]),
     ],
@@ -86,9 +86,9 @@ def test_exclude_and_caps() -> None:
 
 
 def test_shortfall() -> None:
-    assert vr.merge(LISTS, 6, Priority({"a": 9, "b": 1})).shortfall.tolist() == [[2, 0]]
-    assert vr.merge(LISTS, 8, Quota({"a": 1, "b": 3})).shortfall.tolist() == [[0, 3]]
-    assert vr.merge(LISTS, 8, RRF()).shortfall.tolist() == [[0, 0]]
+    assert vr.merge(LISTS, 6, Priority({"a": 9, "b": 1})).unfilled.tolist() == [[2, 0]]
+    assert vr.merge(LISTS, 8, Quota({"a": 1, "b": 3})).unfilled.tolist() == [[0, 3]]
+    assert vr.merge(LISTS, 8, RRF()).unfilled.tolist() == [[0, 0]]
 
 
 def test_kinds_of_channels() -> None:

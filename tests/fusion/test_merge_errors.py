@@ -258,7 +258,7 @@ BY_CHANNEL: dict[str, tuple[Callable[[Any], Any], str, Any]] = {
     "Maximum": (lambda v: policies.Maximum(v), "weights", 0.5),
     "Interleave": (lambda v: policies.Interleave(v), "weights", 2),
     "Priority fix": (lambda v: policies.Priority(v), "quotas", 2),
-    "Priority accumulate": (lambda v: policies.Priority(v, mode="accumulate"), "quotas", 2),
+    "Priority accumulate": (lambda v: policies.Priority(v, mode="cumulative"), "quotas", 2),
     "Quota": (lambda v: policies.Quota(v), "shares", 0.5),
 }
 BOUNDS: dict[str, tuple[Callable[[Any], Any], str, Any]] = {
@@ -377,7 +377,7 @@ CHOICES: dict[str, tuple[str, Make, list[str]]] = {
     "Priority": (
         "mode",
         lambda v: policies.Priority({"i2i": 1, "dssm": 1}, mode=v),
-        ["fix", "accumulate"],
+        ["per_channel", "cumulative"],
     ),
 }
 

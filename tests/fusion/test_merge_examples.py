@@ -88,7 +88,7 @@ def test_everything_that_comes_back(answer: Answer) -> None:
         found.channel_scores,
         np.array([[[0.5, 3.0, nan], [nan, 3.0, nan], [-1.5, nan, nan], [nan] * 3]]),
     )
-    assert found.shortfall.tolist() == [[0, 0, 0]]
+    assert found.unfilled.tolist() == [[0, 0, 0]]
 
 
 def test_channel_63_has_the_highest_bit(answer: Answer) -> None:
@@ -139,7 +139,7 @@ NORMALIZED = {
 
 
 @pytest.mark.parametrize("policy", ["WeightedSum", "Maximum"])
-@pytest.mark.parametrize("how", NORMALIZED)
+@pytest.mark.parametrize("aggregate", NORMALIZED)
 def test_normalisation(answer: Answer, policy: str, how: str) -> None:
     channels = {
         "spread": [(0, 1.0), (1, 3.0), (2, -3.0), (3, -1.0)],
@@ -266,30 +266,30 @@ def test_fixed_quotas(answer: Answer) -> None:
     quotas = {"a": 2, "b": 2, "c": 3}
     found = priority(answer, 20, quotas, backfill=False)
     assert ids(found) == [1, 2, 11, 12, 21]  # b's 2 is there, so its quota goes to 11 and 12
-    assert found.shortfall.tolist() == [[0, 0, 2]]
+    assert found.unfilled.tolist() == [[0, 0, 2]]
     found = priority(answer, 20, quotas)
     assert ids(found) == [1, 2, 11, 12, 21, 3, 4, 13]
-    assert found.shortfall.tolist() == [[0, 0, 2]]
+    assert found.unfilled.tolist() == [[0, 0, 2]]
     assert scores(found) == float32(*(1 / i for i in range(1, 9)))
 
 
 def test_quotas_that_accumulate(answer: Answer) -> None:
     quotas = {"a": 3, "b": 2, "c": 5}
-    found = priority(answer, 20, quotas, mode="accumulate", backfill=False)
+    found = priority(answer, 20, quotas, mode="cumulative", backfill=False)
     assert ids(found) == [1, 2, 3, 21]  # b: 3 of 2 there. c: has 1 for 2 places
-    assert found.shortfall.tolist() == [[0, 0, 1]]
-    found = priority(answer, 20, {"a": 9, "b": 6, "c": 6}, mode="accumulate", backfill=False)
+    assert found.unfilled.tolist() == [[0, 0, 1]]
+    found = priority(answer, 20, {"a": 9, "b": 6, "c": 6}, mode="cumulative", backfill=False)
     assert ids(found) == [1, 2, 3, 4, 11, 12]  # b makes up for a
-    assert found.shortfall.tolist() == [[5, 0, 0]]
+    assert found.unfilled.tolist() == [[5, 0, 0]]
 
 
 def test_quotas_over_k(answer: Answer) -> None:
     found = priority(answer, 3, {"a": 2, "b": 100, "c": 100})
     assert ids(found) == [1, 2, 11]
-    assert found.shortfall.tolist() == [[0, 0, 0]]  # the list was full: nobody fell short
+    assert found.unfilled.tolist() == [[0, 0, 0]]  # the list was full: nobody fell short
     found = priority(answer, 5, {"a": 100, "b": 0, "c": 0})
     assert ids(found) == [1, 2, 3, 4, 11]
-    assert found.shortfall.tolist() == [[1, 0, 0]]
+    assert found.unfilled.tolist() == [[1, 0, 0]]
 
 
 def test_what_may_not_be_taken_uses_up_no_quota(answer: Answer) -> None:
@@ -308,7 +308,7 @@ def slots(answer: Answer, k: int, shares: dict[str, float], **bounds: Any) -> li
     """The slots of channels that have plenty, seen from what they filled."""
     channels = {name: [100 * c + i for i in range(50)] for c, name in enumerate(shares)}
     found = answer(case(channels, k, "Quota", shares=shares, **bounds))
-    assert found.shortfall.tolist() == [[0] * len(shares)]
+    assert found.unfilled.tolist() == [[0] * len(shares)]
     return [int((found.channels[0] == 1 << c).sum()) for c in range(len(shares))]
 
 
@@ -374,7 +374,7 @@ def test_unused_slots_are_split_again(answer: Answer) -> None:
     found = answer(case(channels, 12, "Quota", shares={"a": 6, "b": 2, "c": 1}))
     # 8, 2 2/3, 1 1/3: slots 8, 3, 1. a lacks 7: 4 2/3 and 2 1/3, so 5 and 2. Together 1, 8, 3
     assert [int((found.channels[0] == bit).sum()) for bit in (1, 2, 4)] == [1, 8, 3]
-    assert found.shortfall.tolist() == [[7, 0, 0]]
+    assert found.unfilled.tolist() == [[7, 0, 0]]
     assert ids(found)[:7] == [1, 10, 40, 11, 41, 12, 42]
 
 
@@ -393,7 +393,7 @@ def test_a_share_of_zero_helps_when_nobody_else_can(answer: Answer) -> None:
     channels = {"a": [1, 2], "b": [11, 12, 13, 14], "c": [21, 22, 23, 24]}
     found = answer(case(channels, 6, "Quota", shares={"a": 1, "b": 0, "c": 0}))
     assert ids(found) == [1, 11, 21, 2, 12, 22]
-    assert found.shortfall.tolist() == [[4, 0, 0]]
+    assert found.unfilled.tolist() == [[4, 0, 0]]
     found = answer(case(channels, 4, "Quota", shares={"a": 1, "b": 1, "c": 0}))
     assert ids(found) == [1, 11, 2, 12]
 
@@ -404,7 +404,7 @@ def test_an_item_is_charged_to_the_channel_that_took_it(answer: Answer) -> None:
     found = answer(case(channels, 4, "Quota", shares=shares, maximum=maximum))
     # b holds 1 and 2 too, but has had only 3, its one item
     assert ids(found) == [1, 2, 3]
-    assert found.shortfall.tolist() == [[1, 0]]  # of slots 3 and 1
+    assert found.unfilled.tolist() == [[1, 0]]  # of slots 3 and 1
 
 
 def test_quota_and_what_may_not_be_taken(answer: Answer) -> None:

@@ -133,8 +133,8 @@ def test_groups_and_shards_order_infinities() -> None:
         np.array([[INF, -INF], [INF, 1]], np.float32),
         np.array([2, 2], np.int32),
     )
-    assert vr.merge_groups(r, [0, 2], 3, how="max").ids.tolist() == [[1, 2, 3]]
-    total = vr.merge_groups(r, [0, 2], 3, how="sum")
+    assert vr.merge_groups(r, [0, 2], 3, aggregate="max").ids.tolist() == [[1, 2, 3]]
+    total = vr.merge_groups(r, [0, 2], 3, aggregate="sum")
     assert total.ids.tolist() == [[1, 3, 2]]  # infinities of both signs: last
     assert total.scores.tolist() == [[INF, 1.0, -INF]]
     other = r._replace(ids=r.ids + 10)

@@ -42,7 +42,7 @@ VARIANTS: dict[str, Policy] = {
     ),
     "Priority fix": Policy("Priority", {"quotas": {"a": 2, "b": 3, "c": 1}}),
     "Priority accumulate": Policy(
-        "Priority", {"quotas": {"a": 2, "b": 3, "c": 8}, "mode": "accumulate"}
+        "Priority", {"quotas": {"a": 2, "b": 3, "c": 8}, "mode": "cumulative"}
     ),
     "Quota": Policy("Quota", {"shares": {"a": 0.5, "b": 0.3, "c": 0.2}}),
 }
@@ -52,7 +52,7 @@ variants = pytest.mark.parametrize("policy", VARIANTS.values(), ids=VARIANTS)
 def check(found: Any, expected: Merged) -> None:
     """Everything is equal, and of the promised types; scores by their bits."""
     assert_same_bits(found, expected.ids, expected.scores, expected.counts)
-    for name, dtype in (("channels", np.uint64), ("ranks", np.int32), ("shortfall", np.int32)):
+    for name, dtype in (("channels", np.uint64), ("ranks", np.int32), ("unfilled", np.int32)):
         array = getattr(found, name)
         assert array.dtype == dtype, name
         np.testing.assert_array_equal(array, getattr(expected, name), err_msg=name, strict=True)
@@ -281,7 +281,7 @@ def test_without_provenance(policy: str, seed: int) -> None:
     found, full = vecrecall(case, provenance=False), vecrecall(case, provenance=True)
     assert found.ranks is None
     assert found.channel_scores is None
-    for name in ("ids", "scores", "counts", "channels", "shortfall"):
+    for name in ("ids", "scores", "counts", "channels", "unfilled"):
         assert getattr(found, name).tobytes() == getattr(full, name).tobytes(), name
 
 
@@ -371,7 +371,7 @@ def test_defaults() -> None:
     assert policies.Maximum() == policies.Maximum(weights=None, normalize="none")
     assert policies.Interleave() == policies.Interleave(weights=None, on_duplicate="refill")
     quotas = {"a": 1}
-    assert policies.Priority(quotas) == policies.Priority(quotas, mode="fix", backfill=True)
+    assert policies.Priority(quotas) == policies.Priority(quotas, mode="per_channel", backfill=True)
     assert policies.Quota({"a": 1}) == policies.Quota({"a": 1}, minimum=None, maximum=None)
 
 

@@ -281,7 +281,7 @@ def test_invalid_items_are_left_out(metric: Metric, isa: str, rng: np.random.Gen
     items[0, 3], items[7, 0], items[2099] = np.nan, np.inf, -np.inf
     items[64], items[65] = 0.0, -0.0
     bias = rng.standard_normal(2100).astype(np.float32)
-    index = vr.FlatIndex(items, metric=metric, bias=bias, invalid="empty")
+    index = vr.FlatIndex(items, metric=metric, bias=bias, invalid="skip")
     assert sorted(np.asarray(index.skipped).tolist()) == rows
     assert len(index) == 2100 - len(rows)
     assert not any(row in index for row in rows)
@@ -294,7 +294,7 @@ def test_invalid_items_keep_ids_and_rows_together(isa: str, rng: np.random.Gener
     queries, items = HARD["gaussian"](rng, 5, 300, 9)
     items[::7, 2] = np.nan
     ids = rng.permutation(1000)[:300].astype(np.int64)
-    index = vr.FlatIndex(items, ids, invalid="empty")
+    index = vr.FlatIndex(items, ids, invalid="skip")
     expected = reference.search(queries, items, 300, ids=ids)
     assert_same_bits(index.search(queries, 300), *expected)
     kept = np.isfinite(items).all(axis=1)
@@ -302,7 +302,7 @@ def test_invalid_items_keep_ids_and_rows_together(isa: str, rng: np.random.Gener
 
 
 def test_all_items_invalid(isa: str) -> None:
-    index = vr.FlatIndex(np.full((3, 2), np.nan), invalid="empty")
+    index = vr.FlatIndex(np.full((3, 2), np.nan), invalid="skip")
     assert len(index) == 0
     found = index.search(np.ones((2, 2)), 3)
     assert_same_bits(found, *reference.padded(2, 3))

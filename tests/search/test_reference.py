@@ -194,12 +194,12 @@ def test_merges_by_hand() -> None:
     assert top.ids.tolist() == [[6, 5, -1], [-1, -1, -1], [8, -1, -1]]
     assert top.scores[0].tolist() == [4, 3, -inf]
     assert top.counts.tolist() == [2, 0, 1]
-    assert top.hits.tolist() == [[2, 2, 0], [0, 0, 0], [1, 0, 0]]
-    assert top.winner.tolist() == [[1, 0, -1], [-1, -1, -1], [2, -1, -1]]
+    assert top.n_rows.tolist() == [[2, 2, 0], [0, 0, 0], [1, 0, 0]]
+    assert top.best_row.tolist() == [[1, 0, -1], [-1, -1, -1], [2, -1, -1]]
     total = reference.merge_groups(rows, [0, 2, 2, 3], 1, "sum")
     assert total.ids.tolist() == [[5], [-1], [8]]
     assert total.scores[:, 0].tolist() == [6, -inf, 5]
-    assert total.winner[0].tolist() == [0]
+    assert total.best_row[0].tolist() == [0]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -195,7 +195,7 @@ def test_updates_and_saved_ones(
     for mmap in (True, False):
         loaded = vr.FlatIndex.load(tmp_path / "index", mmap=mmap)
         assert_above(loaded.search_above(queries, floor), matrix, ids, floor)
-    with vr.Served(tmp_path / "index") as served:
+    with vr.ReloadingIndex(tmp_path / "index") as served:
         assert_above(served.search_above(queries, floor, limit=3), matrix, ids, floor, 3)
 
 

@@ -34,7 +34,7 @@ def test_gaussian_data_is_scanned_by_codes(batch: int, rng: np.random.Generator)
     stats = searched(items, queries)
     assert stats.precision == "int8"
     assert stats.items_scanned == batch * N
-    assert batch * K <= stats.rows_rescored < batch * N // 50
+    assert batch * K <= stats.rows_reranked < batch * N // 50
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -44,7 +44,7 @@ def test_every_metric_is_scanned_by_codes(metric: Metric, rng: np.random.Generat
         index = vr.FlatIndex(items, metric=metric, bias=bias)
         _, stats = index.search(queries, K, stats=True)
         assert stats.precision == "int8"
-        assert stats.rows_rescored < 4 * N // 50
+        assert stats.rows_reranked < 4 * N // 50
 
 
 @pytest.mark.parametrize("batch", [2, 9])
@@ -62,7 +62,7 @@ def test_one_huge_row_spoils_one_block_only(rng: np.random.Generator) -> None:
     items[N // 2] *= 1000
     stats = searched(items, queries)
     assert stats.precision == "int8 and float32"  # its block in float32, the others by codes
-    assert stats.rows_rescored < 3 * N // 50
+    assert stats.rows_reranked < 3 * N // 50
 
 
 def test_an_overflowing_query_is_answered(rng: np.random.Generator) -> None:
@@ -77,10 +77,10 @@ def test_an_overflowing_query_is_answered(rng: np.random.Generator) -> None:
 def test_long_lists_and_small_masks_are_scored_directly(rng: np.random.Generator) -> None:
     queries, items = HARD["gaussian"](rng, 3, N, D)
     stats = searched(items, queries, k=N // 4)
-    assert (stats.precision, stats.items_scanned, stats.rows_rescored) == ("none", 0, 3 * N)
+    assert (stats.precision, stats.items_scanned, stats.rows_reranked) == ("none", 0, 3 * N)
     allowed = rng.permutation(N)[: N // 200]
     stats = searched(items, queries, allow=allowed)
-    assert (stats.precision, stats.rows_rescored) == ("none", 3 * len(allowed))
+    assert (stats.precision, stats.rows_reranked) == ("none", 3 * len(allowed))
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])

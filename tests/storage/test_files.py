@@ -128,7 +128,7 @@ def test_updates_of_a_loaded_index(rng: Rng, tmp_path: Path, kind: str) -> None:
 def test_skipped_items_are_remembered(rng: Rng, tmp_path: Path) -> None:
     vectors = normal(rng, 10)
     vectors[[2, 7]] = np.nan
-    index = vr.FlatIndex(vectors, invalid="empty")
+    index = vr.FlatIndex(vectors, invalid="skip")
     index.save(tmp_path)
     assert vr.FlatIndex.load(tmp_path).skipped.tolist() == [2, 7]
 
@@ -177,7 +177,7 @@ def test_pipes_in_place_of_files(saved: Path) -> None:
         with pytest.raises(ValueError, match=f"path: expected a regular file, got .*{name}"):
             vr.FlatIndex.load(saved)
         with pytest.raises(ValueError, match=f"path: expected a regular file, got .*{name}"):
-            vr.Served(saved)
+            vr.ReloadingIndex(saved)
         file.unlink()
         file.write_bytes(content)
     vr.FlatIndex.load(saved)
@@ -470,7 +470,7 @@ def test_what_is_no_path(path: Any) -> None:
     calls: list[Callable[[Any], object]] = [
         index.save,
         vr.FlatIndex.load,
-        vr.Served,
+        vr.ReloadingIndex,
         feed.save,
         vr.ClusterFeed.load,
         groups.save,
@@ -533,7 +533,7 @@ def test_folders_without_permission(tmp_path: Path) -> None:
         index.save(path / "deeper" / "new")
     assert len(vr.FlatIndex.load(path)) == 2
     path.chmod(0)
-    for call in (index.save, vr.FlatIndex.load, vr.Served):
+    for call in (index.save, vr.FlatIndex.load, vr.ReloadingIndex):
         with pytest.raises(PermissionError):
             call(path)
     path.chmod(0o700)

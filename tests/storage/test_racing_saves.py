@@ -64,7 +64,7 @@ def test_a_load_finds_one_of_the_versions(tmp_path: Path) -> None:
         return numbers
 
     def follow() -> list[int]:
-        served, numbers = vr.Served(tmp_path), []
+        served, numbers = vr.ReloadingIndex(tmp_path), []
         while time.monotonic() < end:
             served.refresh()
             numbers.append(number_of(served.index))

@@ -71,7 +71,7 @@ def use_index(folder: str) -> None:
     for mmap in (True, False):
         for verify in (True, False):
             vr.FlatIndex.load(folder + "/index", mmap=mmap, verify=verify)
-    with vr.Served(folder + "/index", poll=100.0, check=len) as served:
+    with vr.ReloadingIndex(folder + "/index", poll=100.0, check=len) as served:
         index.save(folder + "/index")
         served.refresh()
         served.search(items, 3)

@@ -194,7 +194,7 @@ def random_arguments(
     if policy == "Priority":
         return {
             "quotas": by_name(rng.choice([0, 1, 2, 3, 8, k, 2 * k], n)),
-            "mode": str(rng.choice(["fix", "accumulate"])),
+            "mode": str(rng.choice(["per_channel", "cumulative"])),
             "backfill": bool(rng.random() < 0.6),
         }
     # Whole numbers and quarters: the split of such shares is exact in any sane arithmetic.

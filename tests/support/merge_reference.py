@@ -11,8 +11,8 @@ What the API leaves open, decided here as a user would expect it (`OPEN` marks t
 2. A merged score of -0 is +0, as every score of the package.
 3. `skip`: an item that is already in the list uses up a place even if its group is full by now.
    A repeat within the channel itself is no entry at all and uses up nothing.
-4. `shortfall` counts what the channel's own list lacked. Places that were gone because the list
-   was full already (`Priority` with quotas over `k`) are nobody's shortfall. For `Quota` it is
+4. `unfilled` counts what the channel's own list lacked. Places that were gone because the list
+   was full already (`Priority` with quotas over `k`) are nobody's unfilled. For `Quota` it is
    counted against the slots of step 1, after the first pass of step 2.
 5. `Quota` splits exactly: shares are the rational numbers that their floats are, so remainders
    that are equal tie. Where a split breaks minima and maxima at once, what is broken on the side
@@ -62,7 +62,7 @@ class Merged(NamedTuple):
     channels: npt.NDArray[np.uint64]
     ranks: npt.NDArray[np.int32]
     channel_scores: npt.NDArray[np.float32]
-    shortfall: npt.NDArray[np.int32]
+    unfilled: npt.NDArray[np.int32]
 
 
 class Ranked(NamedTuple):
@@ -140,7 +140,7 @@ class Outcome(NamedTuple):
     """One query's list. The items are in `Taking`."""
 
     scores: list[float]
-    shortfall: list[int]
+    unfilled: list[int]
 
 
 # --- score policies
@@ -311,25 +311,25 @@ def priority(
     channels: Sequence[Ranked],
     taking: Taking,
     quotas: Mapping[str, int],
-    mode: str = "fix",
+    mode: str = "per_channel",
     backfill: bool = True,
 ) -> Outcome:
     """Channels in order, each up to its quota; what is left over is filled in channel order.
 
-    `fix`: so many new items from this channel. `accumulate`: until the list is so long, whoever
-    its items came from; a total that is reached already asks for nothing.
+    `per_channel`: so many new items from this channel. `cumulative`: until the list is so long,
+    whoever its items came from; a total that is reached already asks for nothing.
     """
-    shortfall = []
+    unfilled = []
     for channel in channels:
         asked = quotas[channel.name]
-        if mode == "accumulate":
+        if mode == "cumulative":
             asked = max(asked - len(taking.items), 0)
         asked = min(asked, taking.places)  # OPEN 4
-        shortfall.append(asked - len(taking.take_from(channel, asked)))
+        unfilled.append(asked - len(taking.take_from(channel, asked)))
     if backfill:
         for channel in channels:
             taking.take_from(channel, taking.places)
-    return Outcome(by_position(taking), shortfall)
+    return Outcome(by_position(taking), unfilled)
 
 
 def largest_remainder(total: int, shares: Sequence[Fraction]) -> list[int]:
@@ -398,7 +398,7 @@ def quota(
     slots = split(taking.k, share, low, high)
     for c, channel in enumerate(channels):
         charged[c] += taking.take_from(channel, slots[c])
-    shortfall = [slots[c] - len(charged[c]) for c in range(n)]  # OPEN 4
+    unfilled = [slots[c] - len(charged[c]) for c in range(n)]  # OPEN 4
 
     while taking.places:
         helpers = [
@@ -418,7 +418,7 @@ def quota(
 
     places = [(channels[c].items.index(item), c, item) for c in range(n) for item in charged[c]]
     taking.items = [item for _, _, item in sorted(places)]
-    return Outcome(by_position(taking), shortfall)
+    return Outcome(by_position(taking), unfilled)
 
 
 POLICIES: dict[str, Callable[..., Outcome]] = {
@@ -448,14 +448,14 @@ def merge(
         channels=np.zeros((nq, k), np.uint64),
         ranks=np.zeros((nq, k, n), np.int32),
         channel_scores=np.full((nq, k, n), np.nan, np.float32),
-        shortfall=np.zeros((nq, n), np.int32),
+        unfilled=np.zeros((nq, n), np.int32),
     )
     for q in range(nq):
         lists = [ranked(name, rows[q]) for name, rows in channels.items()]
         taking = Taking(k, () if exclude is None else exclude[q], caps)
         outcome = POLICIES[policy.name](lists, taking, **policy.arguments)
         out.counts[q] = len(taking.items)
-        out.shortfall[q] = outcome.shortfall
+        out.unfilled[q] = outcome.unfilled
         for place, item in enumerate(taking.items):
             out.ids[q, place] = item
             out.scores[q, place] = outcome.scores[place]

@@ -291,7 +291,7 @@ def fork_while_refreshing() -> None:
         version = number or next(numbers)
         vr.FlatIndex(vectors(n, version), version * n + np.arange(n)).save(folder)
 
-    def version(served: vr.Served) -> int:
+    def version(served: vr.ReloadingIndex) -> int:
         found = served.search(queries, K)
         number = int(found.ids[0, 0]) // n
         assert same(
@@ -299,13 +299,13 @@ def fork_while_refreshing() -> None:
         )
         return number
 
-    def newer(served: vr.Served, than: int) -> int:
+    def newer(served: vr.ReloadingIndex, than: int) -> int:
         while version(served) <= than:
             time.sleep(0.001)
         return version(served)
 
     def pollers() -> int:
-        return sum(thread.name == "vecrecall-served" for thread in threading.enumerate())
+        return sum(thread.name == "vecrecall-reloading" for thread in threading.enumerate())
 
     def follow() -> None:
         old = version(by_hand)
@@ -320,8 +320,8 @@ def fork_while_refreshing() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         save()
-        by_hand, polled = vr.Served(folder), vr.Served(folder, poll=0.001)
-        closed = vr.Served(folder, poll=0.001)
+        by_hand, polled = vr.ReloadingIndex(folder), vr.ReloadingIndex(folder, poll=0.001)
+        closed = vr.ReloadingIndex(folder, poll=0.001)
         closed.close()
         with beside(save, by_hand.refresh, polled.refresh):
             for _ in range(30):

@@ -247,8 +247,8 @@ def merge_groups(result: Lists, offsets: Sequence[int], k: int, how: str) -> Gro
     lists = padded(n_groups, k)
     out = Groups(
         *lists,
-        hits=np.zeros((n_groups, k), np.int64),
-        winner=np.full((n_groups, k), -1, np.int64),
+        n_rows=np.zeros((n_groups, k), np.int64),
+        best_row=np.full((n_groups, k), -1, np.int64),
     )
     for g in range(n_groups):
         held: dict[int, list[tuple[float, int]]] = {}
@@ -268,8 +268,8 @@ def merge_groups(result: Lists, offsets: Sequence[int], k: int, how: str) -> Gro
             out.ids[g, place] = item
             out.scores[g, place] = -minus
             out.counts[g] = place + 1
-            out.hits[g, place] = len(held[item])
-            out.winner[g, place] = min(held[item], key=lambda entry: (-entry[0], entry[1]))[1]
+            out.n_rows[g, place] = len(held[item])
+            out.best_row[g, place] = min(held[item], key=lambda entry: (-entry[0], entry[1]))[1]
     return out
 
 

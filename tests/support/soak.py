@@ -62,7 +62,7 @@ class Life:
         self.index = vr.FlatIndex(vectors, ids, metric=metric, bias=bias, copy=copy)
         self.model.put(vectors, ids, bias)
         self.masks: list[Allowed] = []
-        self.served: vr.Served | None = None
+        self.served: vr.ReloadingIndex | None = None
         self.note(f"{n} items {self.kind}, dim {self.dim}, {metric}, copy={copy}")
 
     def note(self, what: str) -> None:
@@ -263,13 +263,13 @@ class Life:
         self.check_all()
 
     def serve(self) -> None:
-        """Save where a `Served` looks; it has what was saved, not what was done since."""
+        """Save where a `ReloadingIndex` looks; it has what was saved, not what was done since."""
         path = self.folder / "served"
         self.note("save, served")
         self.index.save(path)
         if self.served is None:
             options = {"mmap": self.chance(0.5), "verify": self.chance(0.3)}
-            self.served = vr.Served(path, allow_empty=True, **options)
+            self.served = vr.ReloadingIndex(path, allow_empty=True, **options)
         else:
             assert self.served.refresh()
         assert not self.served.refresh()

@@ -113,7 +113,7 @@ def test_pool_and_merges(
     small = lists._replace(scores=lists.scores.clip(-1e38, 1e37))
     with control.changed(mode):
         mean = vr.pool(table, rows, weights, mode="mean", threads=2)
-        joined = vr.merge_groups(vr.SearchResult(*small), [0, 4, 6], 50, how="sum")
+        joined = vr.merge_groups(vr.SearchResult(*small), [0, 4, 6], 50, aggregate="sum")
     # + 0.0: the sign of a zero is promised for scores only
     assert_same_float32(mean + 0.0, reference.pool(table, rows, weights, mode="mean"))
     assert_same_bits(joined, *reference.merge_groups(small, [0, 4, 6], 50, "sum")[:3])

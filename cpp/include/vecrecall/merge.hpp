@@ -21,7 +21,7 @@ enum class Join { kMax, kSum };
 
 struct GroupsOut {
     ListsOut lists;
-    std::int32_t* hits;      // how many of the group's rows hold the item; 0 on padding
+    std::int32_t* n_rows;    // how many of the group's rows hold the item; 0 on padding
     std::int64_t* best_row;  // the row with the item's largest score; -1 on padding
 };
 

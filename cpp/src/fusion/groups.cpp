@@ -13,11 +13,11 @@ namespace {
 
 // What has been gathered of an item.
 struct Item {
-    double sum;         // kSum: of all rows
-    float best;         // the largest score
-    std::int32_t hits;  // rows that held it
-    std::int64_t row;   // the row of the largest score
-    std::int64_t last;  // the latest row that held it
+    double sum;           // kSum: of all rows
+    float best;           // the largest score
+    std::int32_t n_rows;  // rows that held it
+    std::int64_t row;     // the row of the largest score
+    std::int64_t last;    // the latest row that held it
 };
 
 struct Workspace {
@@ -29,13 +29,13 @@ struct Workspace {
 
 void add(Item& item, bool fresh, float score, std::int64_t row) {
     if (fresh) {
-        item = {.sum = score, .best = score, .hits = 1, .row = row, .last = row};
+        item = {.sum = score, .best = score, .n_rows = 1, .row = row, .last = row};
         return;
     }
     if (item.last == row) return;
     item.sum += score;
     item.last = row;
-    ++item.hits;
+    ++item.n_rows;
     if (score > item.best) {
         item.best = score;
         item.row = row;
@@ -80,7 +80,7 @@ void merge_groups(const ListsView& lists, const std::int64_t* offsets, Join how,
         fusion::write_list(order, entries.ids(), score, group, out.lists);
         for (std::size_t i = 0; i < k; ++i) {
             const bool real = i < order.size();
-            out.hits[group * k + i] = real ? work.items[order[i]].hits : 0;
+            out.n_rows[group * k + i] = real ? work.items[order[i]].n_rows : 0;
             out.best_row[group * k + i] = real ? work.items[order[i]].row : -1;
         }
     };

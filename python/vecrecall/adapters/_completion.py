@@ -26,7 +26,7 @@ ROUNDING: float = 2.0**-24  # of float32, relative
 BLOCK_ENTRIES = 2**22  # candidates at a time: 48 MB of labels and scores
 
 
-class Effort(NamedTuple):
+class FetchPlan(NamedTuple):
     """How much the library is asked for.
 
     Attributes
@@ -40,7 +40,7 @@ class Effort(NamedTuple):
     setting: Setting
 
 
-class Asked(NamedTuple):
+class BatchResult(NamedTuple):
     """What one round of questions brought.
 
     Attributes
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
 NONE_SHORT = (np.empty(0, np.int64), np.empty(0, np.bool_))
 
 
-class Filler:
+class ListCompleter:
     """Searches until lists are full, within bounds.
 
     Parameters
@@ -93,7 +93,7 @@ class Filler:
         )
 
     def fill(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
+        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
     ) -> SearchResult:
         """Search for `k` items of every query; entries below `floor` may be among them."""
         if len(q) == 0 or filters.most == 0:
@@ -113,13 +113,13 @@ class Filler:
             _put(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
         return found
 
-    def ask_once(self, q: F32, k: int, effort: Effort, threads: int) -> SearchResult:
+    def ask_once(self, q: F32, k: int, effort: FetchPlan, threads: int) -> SearchResult:
         """Search without filters, and leave short lists as they are."""
         filters = Filters.of(self._items, k, len(q), None, [])
         effort = self._first_effort(effort, filters)
         return self._ask(q, k, filters, -np.inf, effort, threads).lists
 
-    def _first_effort(self, effort: Effort, filters: Filters) -> Effort:
+    def _first_effort(self, effort: FetchPlan, filters: Filters) -> FetchPlan:
         """Ask for what filters will probably take away as well."""
         fetch = effort.fetch
         if self._proves:
@@ -129,9 +129,9 @@ class Filler:
         if filters.allow and filters.selector is None:
             smallest = min(a.size for a in filters.allow if a.size)
             fetch = fetch * len(self._items) * 5 // (smallest * 4) + 32
-        return Effort(min(fetch, len(self._items)), effort.setting)
+        return FetchPlan(min(fetch, len(self._items)), effort.setting)
 
-    def _more(self, effort: Effort, padded: Bools) -> Effort | None:
+    def _more(self, effort: FetchPlan, padded: Bools) -> FetchPlan | None:
         """Grow what limits the short lists; None when nothing is left to grow."""
         n = len(self._items)
         fetch, setting = effort
@@ -139,21 +139,21 @@ class Filler:
             fetch = min(n, GROWTH * fetch)
         if padded.any() or fetch == effort.fetch:
             setting = self._harder(setting)
-        grown = Effort(fetch, setting)
+        grown = FetchPlan(fetch, setting)
         return None if grown == effort else grown
 
     def _harder(self, setting: Setting) -> Setting:
         """Raise the first knob that is not at its highest."""
         own = self._backend.setting()
-        for name, knob in self._backend.knobs.items():
+        for name, knob in self._backend.search_params.items():
             now = setting[name] if name in setting else own[name]
             if now < knob.high:
                 return {**setting, name: min(knob.high, max(1, GROWTH * now))}
         return setting
 
     def _ask(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
-    ) -> Asked:
+        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
+    ) -> BatchResult:
         """Search once, some queries at a time where there are very many candidates."""
         step = max(1, BLOCK_ENTRIES // effort.fetch)
         if len(q) <= step:
@@ -165,11 +165,11 @@ class Filler:
             _put(lists, rows, part.lists)
             short.append(start + part.short)
             padded.append(part.padded)
-        return Asked(lists, np.concatenate(short), np.concatenate(padded))
+        return BatchResult(lists, np.concatenate(short), np.concatenate(padded))
 
     def _ask_block(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: Effort, threads: int
-    ) -> Asked:
+        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
+    ) -> BatchResult:
         asked = unit_rows(q) if self._divides else q
         labels, own = self._backend.search(
             asked, effort.fetch, effort.setting, filters.selector, threads
@@ -184,7 +184,7 @@ class Filler:
         found = _core.rank_candidates(ids, scores, k, exclude, allow, threads)
         lists, shortest = SearchResult(*found[:3]), found[3]
         if shortest >= filters.most and not self._proves:
-            return Asked(lists, *NONE_SHORT)
+            return BatchResult(lists, *NONE_SHORT)
         padded = labels[:, -1] < 0
         lacking = self._lacking(lists, filters, floor)
         if self._proves:
@@ -192,7 +192,7 @@ class Filler:
             complete = labels[:, end] >= 0 if end < effort.fetch else False
             lacking |= ~(complete | self._proved(q, lists, own, floor))
         short = np.flatnonzero(lacking)
-        return Asked(lists, short, padded[short])
+        return BatchResult(lists, short, padded[short])
 
     def _lacking(self, lists: SearchResult, filters: Filters, floor: float) -> Bools:
         """Tell which lists are not full though there may be more."""

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.fusion._candidate_lists import Keys
+from vecrecall.fusion._candidate_lists import IdIndex
 
 I64 = npt.NDArray[np.int64]
 
@@ -25,14 +25,14 @@ class Items:
 
     def __init__(self, labels: I64, ids: I64 | None) -> None:
         self.ids = labels if ids is None else ids
-        self._by_id = Keys(self.ids, "index" if ids is None else "ids")
+        self._by_id = IdIndex(self.ids, "index" if ids is None else "ids")
         self.labels = labels
         self._table: I64 | None = None
-        self._rows: Keys | None = None
+        self._rows: IdIndex | None = None
         if ids is not None:
             self._table = np.append(ids, -1)  # what a label or row of -1 leads to
             if not np.array_equal(labels, np.arange(len(labels))):
-                self._rows = Keys(labels, "labels")
+                self._rows = IdIndex(labels, "labels")
 
     def __len__(self) -> int:
         return len(self.ids)

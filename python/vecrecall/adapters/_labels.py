@@ -142,7 +142,7 @@ def _scored_otherwise(
 ) -> tuple[I64, Bools]:
     """Search an exact index for some of its items, and tell whose scores are others.
 
-    The sums of float32 products are off by what `Filler` bounds them by.
+    The sums of float32 products are off by what `ListCompleter` bounds them by.
     """
     if metric != backend.metric:
         queries = unit_rows(queries)

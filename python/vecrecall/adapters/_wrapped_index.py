@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.adapters._completion import Effort, Filler
+from vecrecall.adapters._completion import FetchPlan, ListCompleter
 from vecrecall.adapters._filters import AllowSet, Filters
 from vecrecall.adapters._items import Items
-from vecrecall.adapters.backends._protocol import F32, I64, Backend, Knob, Setting
+from vecrecall.adapters.backends._protocol import F32, I64, Backend, SearchParam, Setting
 from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import spread
+from vecrecall.arrays._lists import scatter
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import SearchResult
 from vecrecall.search._flat_index import (
@@ -36,7 +36,7 @@ class WrappedIndex:
     ----------
     setting : dict of str to int
         What searches use beside the index's own values; see `at`.
-    knobs : dict of str to Knob
+    search_params : dict of str to SearchParam
         The settings that there are, each with its range (``low``, ``high``).
     """
 
@@ -54,13 +54,13 @@ class WrappedIndex:
         self._items = items
         self._exact = exact
         self._metric: Metric = metric
-        self._filler = Filler(backend, items, exact, metric, setting)
+        self._filler = ListCompleter(backend, items, exact, metric, setting)
         self.setting = dict(setting)
         self._library_setting = {name: v for name, v in setting.items() if name != "reorder"}
         self._reorder = setting.get("reorder", 1)
-        self.knobs: dict[str, Knob] = dict(backend.knobs)
+        self.search_params: dict[str, SearchParam] = dict(backend.search_params)
         if exact is not None:
-            self.knobs["reorder"] = Knob(1, max(1, len(items)), "times k")
+            self.search_params["reorder"] = SearchParam(1, max(1, len(items)), "times k")
 
     def search(
         self,
@@ -106,7 +106,7 @@ class WrappedIndex:
         found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
-        return found if served is None else spread(found, served, len(served))
+        return found if served is None else scatter(found, served, len(served))
 
     def at(self, **setting: int) -> "WrappedIndex":
         """Make a view of this index that searches with another setting.
@@ -114,7 +114,7 @@ class WrappedIndex:
         Parameters
         ----------
         **setting : int
-            Values for some of the `knobs`, for example ``nprobe=32``; the others stay. With
+            Values for some of the `search_params`, for example ``nprobe=32``; the others stay. With
             `vectors`, ``reorder`` is how many candidates an entry of the list are rescored.
 
         Returns
@@ -125,14 +125,14 @@ class WrappedIndex:
         Raises
         ------
         TypeError, ValueError
-            If a name is not one of the knobs, or a value is out of its range.
+            If a name is not one of the search_params, or a value is out of its range.
         """
         values = dict(self.setting)
         for name, value in setting.items():
-            if name not in self.knobs:
-                known = ", ".join(self.knobs) or "none, since it has no settings"
+            if name not in self.search_params:
+                known = ", ".join(self.search_params) or "none, since it has no settings"
                 raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
-            knob = self.knobs[name]
+            knob = self.search_params[name]
             values[name] = _validation.at_most(value, name, knob.low, knob.high)
         return WrappedIndex(
             self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
@@ -223,8 +223,8 @@ class WrappedIndex:
             raise ValueError(f"{what}: expected an index wrapped with `vectors`, got one without")
         return self._exact
 
-    def _effort(self, k: int) -> Effort:
-        return Effort(k * self._reorder, self._library_setting)
+    def _effort(self, k: int) -> FetchPlan:
+        return FetchPlan(k * self._reorder, self._library_setting)
 
     def _check_size(self) -> None:
         size = self._backend.size()

@@ -17,7 +17,7 @@ def empty_lists(rows: int, k: int) -> SearchResult:
     )
 
 
-def spread(found: SearchResult, places: npt.NDArray[Any], rows: int) -> SearchResult:
+def scatter(found: SearchResult, places: npt.NDArray[Any], rows: int) -> SearchResult:
     """Put lists in their places (numbers or a mask) among `rows`; the others are empty."""
     full = empty_lists(rows, found.ids.shape[1])
     full.ids[places], full.scores[places], full.counts[places] = found

@@ -52,13 +52,13 @@ def repeat_rows(rows: Ragged, times: I64) -> Ragged:
     return take_rows(rows, np.repeat(np.arange(len(rows)), times))
 
 
-def head(rows: Ragged, most: int) -> tuple[I64, I64]:
+def truncate(rows: Ragged, most: int) -> tuple[I64, I64]:
     """Find the places of the first `most` values of each row, and the offsets they then have."""
     offsets = offsets_of(np.minimum(rows.lengths, most))
     return segments(rows.offsets[:-1], offsets), offsets
 
 
-def beside(left: Ragged, right: Ragged) -> Ragged:
+def concat_rows(left: Ragged, right: Ragged) -> Ragged:
     """Join two raggeds row by row."""
     offsets = left.offsets + right.offsets
     if offsets.size == 2:

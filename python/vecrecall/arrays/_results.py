@@ -47,9 +47,9 @@ class GroupResult(NamedTuple):
     ----------
     ids, scores, counts
         As in `SearchResult`, one row a group.
-    hits : ndarray of int32, shape (n_groups, k)
+    n_rows : ndarray of int32, shape (n_groups, k)
         How many of the group's rows held the item; 0 after the list's end.
-    winner : ndarray of int64, shape (n_groups, k)
+    best_row : ndarray of int64, shape (n_groups, k)
         The row of the merged result with the item's largest score, the lowest such row on a tie;
         -1 after the list's end.
     """
@@ -57,8 +57,8 @@ class GroupResult(NamedTuple):
     ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
-    hits: npt.NDArray[np.int32]
-    winner: npt.NDArray[np.int64]
+    n_rows: npt.NDArray[np.int32]
+    best_row: npt.NDArray[np.int64]
 
 
 class MergeResult(NamedTuple):
@@ -76,7 +76,7 @@ class MergeResult(NamedTuple):
     channel_scores : ndarray of float32, shape (nq, k, n_channels), or None
         The item's score in each channel, as it came; NaN where it is absent. None without
         provenance.
-    shortfall : ndarray of int32, shape (nq, n_channels)
+    unfilled : ndarray of int32, shape (nq, n_channels)
         Slots of its quota that a channel could not fill itself; 0 where there are no quotas.
     """
 
@@ -86,7 +86,7 @@ class MergeResult(NamedTuple):
     channels: npt.NDArray[np.uint64]
     ranks: npt.NDArray[np.int32] | None
     channel_scores: npt.NDArray[np.float32] | None
-    shortfall: npt.NDArray[np.int32]
+    unfilled: npt.NDArray[np.int32]
 
 
 class SearchStats(NamedTuple):
@@ -96,7 +96,7 @@ class SearchStats(NamedTuple):
     ----------
     items_scanned : int
         Items whose approximate score was computed.
-    rows_rescored : int
+    rows_reranked : int
         Rows whose exact score was computed.
     precision : str
         Of the scan: ``"int8"``; ``"float32"``; ``"int8 and float32"`` where int8 could not tell
@@ -104,5 +104,5 @@ class SearchStats(NamedTuple):
     """
 
     items_scanned: int
-    rows_rescored: int
+    rows_reranked: int
     precision: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import spread
+from vecrecall.arrays._lists import scatter
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._cluster_lists import refuse
@@ -93,5 +93,5 @@ class ClusterFeedChannel:
         found = self._feed.top(numbers[known], k, self._now(), exclude=seen)
         per_user = np.bincount(users, minlength=len(batch))
         if per_user.max(initial=0) <= 1:  # no join: it would lose the order of vanishing scores
-            return spread(found, users, len(batch))
+            return scatter(found, users, len(batch))
         return join_searched(found, np.ones(users.size), offsets_of(per_user), k, "max", None)

@@ -7,7 +7,7 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import KeyedLists
+from vecrecall.fusion._candidate_lists import CandidateLists
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class ClusterLists:
         self._n = len(numbers)
         self._lengths = held.sum(axis=1)
         ids = Ragged._of(found.ids[held], offsets_of(self._lengths))
-        self._lists = KeyedLists(numbers, "centers", ids, found.scores[held])
+        self._lists = CandidateLists(numbers, "centers", ids, found.scores[held])
 
     def __len__(self) -> int:
         return self._n

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from vecrecall.adapters._wrapped_index import WrappedIndex
 from vecrecall.arrays import _validation
 from vecrecall.arrays._ragged import Ragged
-from vecrecall.arrays._ragged_ops import beside, head, offsets_of, row_of_each, take_rows
+from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each, take_rows, truncate
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import Keys, join_searched
-from vecrecall.fusion._merge import HOW
+from vecrecall.fusion._candidate_lists import IdIndex, join_searched
+from vecrecall.fusion._merge import AGGREGATES
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._neighbors import NeighborTable
 
@@ -26,7 +26,7 @@ class _Source(Protocol):
     """Where the lists of similar items come from."""
 
     def _join(
-        self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
+        self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None
     ) -> SearchResult:
         """Join the weighted lists of each user's items, without the excluded."""
 
@@ -45,7 +45,7 @@ class ItemToItem:
     decay : float, in (0, 1]
         The article at place ``p`` of the history, 0 the latest, weighs
         ``history_weight * decay**p``.
-    how : {"sum", "max"}
+    aggregate : {"sum", "max"}
         An item's score: the sum, or the largest, of weight times score over the lists that hold
         it. Products are rounded to float32, sums accumulated in float64.
     exclude_history : bool
@@ -81,7 +81,7 @@ class ItemToItem:
         *,
         history_length: int = 10,
         decay: float = 1.0,
-        how: Literal["sum", "max"] = "sum",
+        aggregate: Literal["sum", "max"] = "sum",
         exclude_history: bool = True,
     ) -> None:
         if not isinstance(source, (NeighborTable, LiveNeighbors)):
@@ -93,8 +93,8 @@ class ItemToItem:
         self._decay = _validation.real(decay, "decay")
         if not 0 < self._decay <= 1:
             raise ValueError(f"decay: expected a number over 0 and at most 1, got {decay}")
-        _validation.choice(how, "how", HOW)
-        self._how = how
+        _validation.choice(aggregate, "aggregate", AGGREGATES)
+        self._aggregate = aggregate
         self._exclude_history = _validation.flag(exclude_history, "exclude_history")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
@@ -117,18 +117,20 @@ class ItemToItem:
         """
         history = batch.need("history", self)
         k = _validation.list_length(k, len(history))
-        places, offsets = head(history, self._most)
+        places, offsets = truncate(history, self._most)
         latest = Ragged._of(history.values[places], offsets)
         ages = places - np.repeat(history.offsets[:-1], latest.lengths)
         weights: F64 = self._decay ** ages.astype(np.float64)
         if batch.history_weights is not None:
             weights *= batch.history_weights.values[places]
-        return self._source._join(latest, weights, k, self._how, self._excluded(batch, history))
+        return self._source._join(
+            latest, weights, k, self._aggregate, self._excluded(batch, history)
+        )
 
     def _excluded(self, batch: RequestBatch, history: Ragged) -> Ragged | None:
         if not self._exclude_history:
             return batch.seen
-        return history if batch.seen is None else beside(batch.seen, history)
+        return history if batch.seen is None else concat_rows(batch.seen, history)
 
 
 class LiveNeighbors:
@@ -181,16 +183,16 @@ class LiveNeighbors:
         self._vectors: _Vectors = _IndexVectors(index) if vectors is None else _Table(vectors, ids)
 
     def _join(
-        self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
+        self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None
     ) -> SearchResult:
         """Join the lists of each user's items."""
         known, vectors = self._vectors.of(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
-        barred = own if exclude is None else beside(own, take_rows(exclude, users))
+        barred = own if exclude is None else concat_rows(own, take_rows(exclude, users))
         found = search(self._index, vectors, self._depth, barred)
         offsets = offsets_of(np.bincount(users, minlength=len(items)))
-        return join_searched(found, weights[known], offsets, k, how, self._min_score)
+        return join_searched(found, weights[known], offsets, k, aggregate, self._min_score)
 
 
 class _Vectors(Protocol):
@@ -222,7 +224,7 @@ class _Table:
     def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
         self._table = _validation.vectors(vectors, "vectors")
         n = len(self._table)
-        self._keys = Keys(np.arange(n) if ids is None else _validation.ids(ids, "ids", n), "ids")
+        self._keys = IdIndex(np.arange(n) if ids is None else _validation.ids(ids, "ids", n), "ids")
 
     def of(self, ids: I64) -> tuple[I64, F32]:
         rows = self._keys.find(ids)

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from vecrecall.arrays import _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
-from vecrecall.arrays._ragged_ops import beside, offsets_of, row_of_each
+from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import KeyedLists
+from vecrecall.fusion._candidate_lists import CandidateLists
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -133,7 +133,7 @@ class Precomputed:
         unknown = np.bincount(user[rows >= 0], minlength=users) == 0
         default = np.full(np.count_nonzero(unknown), self._n)
         found = Ragged._of(rows, clusters.offsets)
-        return beside(found, Ragged._of(default, offsets_of(unknown.astype(np.int64))))
+        return concat_rows(found, Ragged._of(default, offsets_of(unknown.astype(np.int64))))
 
 
 def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str) -> F32:
@@ -154,7 +154,7 @@ def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str)
     return values
 
 
-def _ranked(keys: I64, ids: Ragged, scores: F32) -> KeyedLists:
+def _ranked(keys: I64, ids: Ragged, scores: F32) -> CandidateLists:
     """Order every list, each item once."""
     rows = row_of_each(ids)
     order = np.lexsort((-scores, ids.values, rows))
@@ -164,4 +164,6 @@ def _ranked(keys: I64, ids: Ragged, scores: F32) -> KeyedLists:
     once = order[~same]
     best_first = once[np.lexsort((ids.values[once], -scores[once], rows[once]))]
     offsets = offsets_of(np.bincount(rows[best_first], minlength=len(ids)))
-    return KeyedLists(keys, "keys", Ragged._of(ids.values[best_first], offsets), scores[best_first])
+    return CandidateLists(
+        keys, "keys", Ragged._of(ids.values[best_first], offsets), scores[best_first]
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays._lists import spread
+from vecrecall.arrays._lists import scatter
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import take_rows
 from vecrecall.arrays._results import SearchResult
@@ -42,4 +42,4 @@ def search(
         return index.search(queries, k, exclude=exclude)
     rows = np.flatnonzero(_core.zero_rows(queries) == 0)
     exclude = None if exclude is None else take_rows(exclude, rows)
-    return spread(index.search(queries[rows], k, exclude=exclude), rows, len(queries))
+    return scatter(index.search(queries[rows], k, exclude=exclude), rows, len(queries))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vecrecall.arrays import _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
-from vecrecall.arrays._ragged_ops import head, offsets_of, row_of_each, segments, take_rows
+from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, segments, take_rows, truncate
 
 Bools = npt.NDArray[np.bool_]
 I64 = npt.NDArray[np.int64]
@@ -87,7 +87,7 @@ def rule_groups(interests: RaggedLike, *, depth: int, min_size: int) -> RuleGrou
 
 def _strongest(rows: Ragged, most: int) -> Ragged:
     """Take the first `most` different values of each row."""
-    places, offsets = head(rows, most)
+    places, offsets = truncate(rows, most)
     first = Ragged._of(rows.values[places], offsets)
     again = _repeats(first)
     if not again.any():
@@ -98,7 +98,7 @@ def _strongest(rows: Ragged, most: int) -> Ragged:
     keep = np.ones(rows.values.size, bool)
     keep[segments(rows.offsets[numbers], some.offsets)] = ~_repeats(some)
     kept = Ragged._of(rows.values[keep], offsets_of(keep)[rows.offsets])
-    places, offsets = head(kept, most)
+    places, offsets = truncate(kept, most)
     return Ragged._of(kept.values[places], offsets)
 
 

@@ -14,7 +14,7 @@ from vecrecall._extras import needed
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._labels import check_vectors
 from vecrecall.adapters._wrap import exact_index, given_vectors
-from vecrecall.adapters.backends._protocol import F32, Knob
+from vecrecall.adapters.backends._protocol import F32, SearchParam
 from vecrecall.arrays import _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.evaluation._recall import recall_at_k
@@ -39,7 +39,7 @@ class Tuning:
     Attributes
     ----------
     setting : dict of str to int
-        A value for each of the index's `knobs`; empty where there is nothing to set.
+        A value for each of the index's `search_params`; empty where there is nothing to set.
     recall : float
         Measured at this setting.
     ms_per_query : float
@@ -309,9 +309,11 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
 
 def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> list[TuningPoint]:
     """Walk over the settings; one of a scan, where there is one, is the last resort."""
-    knobs = {} if index._backend.exact({}) else index.knobs
-    ranges = {n: _range(knob, k, len(index)) for n, knob in knobs.items() if knob.counts != "scan"}
-    scans = {name: knob for name, knob in knobs.items() if knob.counts == "scan"}
+    search_params = {} if index._backend.exact({}) else index.search_params
+    ranges = {
+        n: _range(knob, k, len(index)) for n, knob in search_params.items() if knob.counts != "scan"
+    }
+    scans = {name: knob for name, knob in search_params.items() if knob.counts == "scan"}
     off = {name: knob.low for name, knob in scans.items()}
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
@@ -323,7 +325,7 @@ def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> li
     return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
 
 
-def _range(knob: Knob, k: int, n: int) -> Knob:
+def _range(knob: SearchParam, k: int, n: int) -> SearchParam:
     """Leave out values that do what others do."""
     if knob.counts == "candidates":
         return knob._replace(low=min(max(knob.low, k), knob.high))

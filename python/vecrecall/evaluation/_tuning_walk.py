@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from vecrecall.adapters.backends._protocol import Knob
+from vecrecall.adapters.backends._protocol import SearchParam
 
 FINEST = 20  # a value is found to a twentieth of itself, or exactly
 HASTE = 2  # doublings with no gain after which the second setting grows instead of the first
@@ -33,14 +33,16 @@ class TuningPoint(NamedTuple):
 Measure = Callable[[dict[str, int]], TuningPoint]
 
 
-def reaching(measure: Measure, knobs: Mapping[str, Knob], target: float) -> list[TuningPoint]:
+def reaching(
+    measure: Measure, search_params: Mapping[str, SearchParam], target: float
+) -> list[TuningPoint]:
     """Find settings that reach the target: those of which one may be the cheapest.
 
     Parameters
     ----------
     measure : callable
         What a search does at a setting; asking twice for the same one is free.
-    knobs : mapping of str to Knob
+    search_params : mapping of str to SearchParam
         From the lowest value worth a try; that of the largest effect first.
     target : float
 
@@ -50,14 +52,16 @@ def reaching(measure: Measure, knobs: Mapping[str, Knob], target: float) -> list
         The others than the first setting ascending, the first descending; empty where nothing
         reaches the target.
     """
-    setting = {name: knob.low for name, knob in knobs.items()}
-    if not knobs:
+    setting = {name: knob.low for name, knob in search_params.items()}
+    if not search_params:
         point = measure(setting)
         return [point] if point.recall >= target else []
-    first, *others = knobs
-    values = _doubling(knobs[first])
+    first, *others = search_params
+    values = _doubling(search_params[first])
     for second in others:
-        stairs = _Stairs(measure, setting, (first, values), (second, _doubling(knobs[second])))
+        stairs = _Stairs(
+            measure, setting, (first, values), (second, _doubling(search_params[second]))
+        )
         if corners := stairs.corners(target):
             return corners
         setting[second] = stairs.enough
@@ -195,7 +199,7 @@ class _Stairs:
         return kept
 
 
-def _doubling(knob: Knob) -> list[int]:
+def _doubling(knob: SearchParam) -> list[int]:
     values = [knob.low]
     while values[-1] < knob.high:
         values.append(min(knob.high, 2 * values[-1]))

@@ -8,17 +8,17 @@ import numpy.typing as npt
 from vecrecall import _core
 from vecrecall.arrays._lists import empty_lists
 from vecrecall.arrays._ragged import Ragged
-from vecrecall.arrays._ragged_ops import beside, offsets_of, segments
+from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, segments
 from vecrecall.arrays._results import SearchResult
-from vecrecall.fusion._merge import HOW
+from vecrecall.fusion._merge import AGGREGATES
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-How = Literal["max", "sum"]
+Aggregate = Literal["max", "sum"]
 
 
-class Keys:
+class IdIndex:
     """From unique keys to their places, -1 for others."""
 
     def __init__(self, keys: I64, name: str) -> None:
@@ -38,7 +38,7 @@ class Keys:
         return np.where(self._sorted[at] == keys, places, -1)
 
 
-class KeyedLists:
+class CandidateLists:
     """One ranked list a key.
 
     Parameters
@@ -51,7 +51,7 @@ class KeyedLists:
     """
 
     def __init__(self, keys: I64, name: str, ids: Ragged, scores: F32) -> None:
-        self._keys = Keys(keys, name)
+        self._keys = IdIndex(keys, name)
         self._ids = ids
         self._scores = scores
 
@@ -63,7 +63,7 @@ class KeyedLists:
         self,
         rows: Ragged,
         k: int,
-        how: str,
+        aggregate: str,
         exclude: Ragged | None,
         *,
         weights: F64 | None = None,
@@ -77,7 +77,7 @@ class KeyedLists:
             For each user the rows to join; -1 is none.
         k : int
             Length of the joined lists.
-        how : {"max", "sum"}
+        aggregate : {"max", "sum"}
         exclude : Ragged of int64, optional
             For each user the ids to leave out, which does not shorten the list.
         weights : ndarray of float64, optional
@@ -99,7 +99,7 @@ class KeyedLists:
         scores = self._scores[places]
         if weights is not None:
             scores = weighed(scores, np.repeat(weights, lengths))
-        return _join(self._ids.values[places], scores, offsets[rows.offsets], k, how, exclude)
+        return _join(self._ids.values[places], scores, offsets[rows.offsets], k, aggregate, exclude)
 
     def best(self, rows: Ragged, k: int, seen: Ragged | None) -> SearchResult:
         """Join as `joined` does, an item with its largest score, reading no more than can count."""
@@ -108,7 +108,7 @@ class KeyedLists:
 
 
 def join_searched(
-    found: SearchResult, weights: F64, offsets: I64, k: int, how: str, min_score: float | None
+    found: SearchResult, weights: F64, offsets: I64, k: int, aggregate: str, min_score: float | None
 ) -> SearchResult:
     """Join the rows of a search, each multiplied by its weight; `offsets` are of users."""
     valid = found.ids >= 0
@@ -116,7 +116,7 @@ def join_searched(
         valid &= found.scores.astype(np.float64) >= min_score
     ids = np.where(valid, found.ids, -1)
     scores = weighed(np.where(valid, found.scores, 0), weights[:, None])
-    return SearchResult(*_merge(ids, scores, found.counts, offsets, k, how)[:3])
+    return SearchResult(*_merge(ids, scores, found.counts, offsets, k, aggregate)[:3])
 
 
 def weighed(scores: F32, weights: F64) -> F32:
@@ -128,7 +128,7 @@ def weighed(scores: F32, weights: F64) -> F32:
 
 
 def _join(
-    ids: I64, scores: F32, offsets: I64, k: int, how: str, exclude: Ragged | None
+    ids: I64, scores: F32, offsets: I64, k: int, aggregate: str, exclude: Ragged | None
 ) -> SearchResult:
     """Join flat entries, a user's ``offsets[u]`` to ``offsets[u + 1] - 1``, without the excluded.
 
@@ -136,12 +136,12 @@ def _join(
     recognised by the entry that won, and the `k` best others follow.
     """
     if exclude is None:
-        return SearchResult(*_merge_flat(ids, scores, offsets, k, how)[:3])
+        return SearchResult(*_merge_flat(ids, scores, offsets, k, aggregate)[:3])
     barred = Ragged._of(np.full(exclude.values.size, np.inf, np.float32), exclude.offsets)
-    all_scores = beside(barred, Ragged._of(scores, offsets)).values
-    entries = beside(exclude, Ragged._of(ids, offsets))
+    all_scores = concat_rows(barred, Ragged._of(scores, offsets)).values
+    entries = concat_rows(exclude, Ragged._of(ids, offsets))
     width = k + int(exclude.lengths.max(initial=0))
-    found = _merge_flat(entries.values, all_scores, entries.offsets, width, how)
+    found = _merge_flat(entries.values, all_scores, entries.offsets, width, aggregate)
     first_own = entries.offsets[:-1] + exclude.lengths
     return _packed(found[0], found[1], found[4] >= first_own[:, None], k)
 
@@ -156,13 +156,13 @@ def _packed(ids: I64, scores: F32, keep: npt.NDArray[np.bool_], k: int) -> Searc
     return result
 
 
-def _merge_flat(ids: I64, scores: F32, offsets: I64, k: int, how: str) -> Any:
+def _merge_flat(ids: I64, scores: F32, offsets: I64, k: int, aggregate: str) -> Any:
     """Merge entries as so many lists of one."""
-    return _merge(ids[:, None], scores[:, None], np.ones(ids.size, np.int32), offsets, k, how)
+    return _merge(ids[:, None], scores[:, None], np.ones(ids.size, np.int32), offsets, k, aggregate)
 
 
 def _merge(
-    ids: I64, scores: F32, counts: npt.NDArray[np.int32], offsets: I64, k: int, how: str
+    ids: I64, scores: F32, counts: npt.NDArray[np.int32], offsets: I64, k: int, aggregate: str
 ) -> tuple[I64, F32, npt.NDArray[np.int32], npt.NDArray[np.int32], I64]:
     lists = (ids, scores, counts)
-    return _core.merge_groups(lists, offsets, k, HOW[how], _core.num_threads())
+    return _core.merge_groups(lists, offsets, k, AGGREGATES[aggregate], _core.num_threads())

@@ -13,7 +13,7 @@ from vecrecall.arrays._results import GroupResult, MergeResult, SearchResult
 from vecrecall.fusion._caps import Caps
 from vecrecall.fusion._policies import CorePolicy, Policy
 
-HOW = {"max": False, "sum": True}
+AGGREGATES = {"max": False, "sum": True}
 
 Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
 
@@ -180,7 +180,7 @@ def merge_groups(
     groups: npt.ArrayLike,
     k: int,
     *,
-    how: Literal["max", "sum"] = "max",
+    aggregate: Literal["max", "sum"] = "max",
     threads: int | None = None,
 ) -> GroupResult:
     """Join the rows of one search, group by group, each item once.
@@ -196,7 +196,7 @@ def merge_groups(
         gets an empty list.
     k : int
         List length, >= 1.
-    how : {"max", "sum"}
+    aggregate : {"max", "sum"}
         An item's score: its largest, or the sum over the rows, accumulated in float64 in row order
         and rounded once. Infinities add up as in float64; where they have both signs the score is
         -inf.
@@ -211,14 +211,14 @@ def merge_groups(
     >>> import numpy as np, vecrecall as vr
     >>> index = vr.FlatIndex(np.array([[1, 0], [0, 1], [1, 1]], np.float32))
     >>> r = index.search(np.array([[1, 0], [0, 1]], np.float32), 2)
-    >>> g = vr.merge_groups(r, [0, 2], 3, how="sum")
-    >>> g.ids.tolist(), g.scores.tolist(), g.hits.tolist()
+    >>> g = vr.merge_groups(r, [0, 2], 3, aggregate="sum")
+    >>> g.ids.tolist(), g.scores.tolist(), g.n_rows.tolist()
     ([[2, 0, 1]], [[2.0, 1.0, 1.0]], [[2, 1, 1]])
     """
     lists = _validation.lists(result, "result")
     offsets = _offsets(groups, len(lists[2]))
     k = _validation.list_length(k, len(offsets))
-    total = _validation.choice(how, "how", HOW)
+    total = _validation.choice(aggregate, "aggregate", AGGREGATES)
     return GroupResult(*_core.merge_groups(lists, offsets, k, total, _validation.threads(threads)))
 
 

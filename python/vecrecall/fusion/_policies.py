@@ -49,7 +49,7 @@ _NORMALIZE = {
 }
 _ABSENT = {None: _core.Absent.automatic, "zero": _core.Absent.zero, "min": _core.Absent.min}
 _ON_DUPLICATE = {"refill": True, "skip": False}
-_MODES = {"fix": False, "accumulate": True}
+_MODES = {"per_channel": False, "cumulative": True}
 T = TypeVar("T", bound=float)
 
 _MOST = int(np.iinfo(np.int64).max)
@@ -269,16 +269,16 @@ class Priority(Policy):
     ----------
     quotas : mapping of str to int
         One a channel, >= 0; may be over `k`.
-    mode : {"fix", "accumulate"}
-        ``"fix"``: up to ``quotas[c]`` items that are not yet in the list; ``"accumulate"``: until
-        the list has ``quotas[c]`` items.
+    mode : {"per_channel", "cumulative"}
+        ``"per_channel"``: up to ``quotas[c]`` items that are not yet in the list;
+        ``"cumulative"``: until the list has ``quotas[c]`` items.
     backfill : bool
         Whether channels then take what is left of the list, each as much as it can.
 
     Notes
     -----
     A channel's slots are those of its quota for which the list still has room when its turn comes;
-    `MergeResult.shortfall` has those that it could not fill.
+    `MergeResult.unfilled` has those that it could not fill.
 
     Examples
     --------
@@ -289,7 +289,7 @@ class Priority(Policy):
     """
 
     quotas: Mapping[str, int] = field(hash=False)
-    mode: Literal["fix", "accumulate"] = "fix"
+    mode: Literal["per_channel", "cumulative"] = "per_channel"
     backfill: bool = True
 
     def __post_init__(self) -> None:

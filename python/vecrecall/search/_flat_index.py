@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import spread
+from vecrecall.arrays._lists import scatter
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats
@@ -21,12 +21,14 @@ from vecrecall.storage import _array_folder
 
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
+InvalidItems = Literal["raise", "skip"]
 Missing = Literal["raise", "ignore"]
 Ids = npt.ArrayLike | AbstractSet[int]
 Allow = Mask | Sequence[Mask] | Ids
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 INVALID = {"raise": False, "empty": True}
+_INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
 # What may be in a saved one; the C++ loader (`cpp/src/files`) has the same list.
@@ -65,7 +67,7 @@ class FlatIndex:
         was built with are new, or `compact` is called: then what is left is copied. With True rows
         whose lengths differ much are kept by length, which makes searches several times faster;
         results and `ids` do not show it.
-    invalid : {"raise", "empty"}
+    invalid : {"raise", "skip"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
     threads : int, optional
@@ -103,11 +105,11 @@ class FlatIndex:
         metric: Metric = "ip",
         bias: npt.ArrayLike | None = None,
         copy: bool = True,
-        invalid: Invalid = "raise",
+        invalid: InvalidItems = "raise",
         threads: int | None = None,
     ) -> None:
         code = _validation.choice(metric, "metric", METRICS)
-        leave_out = _validation.choice(invalid, "invalid", INVALID)
+        leave_out = _validation.choice(invalid, "invalid", _INVALID_ITEMS)
         copy = _validation.flag(copy, "copy")
         n_threads = _validation.threads(threads)
         rows = _validation.matrix(vectors, "vectors")
@@ -220,7 +222,7 @@ class FlatIndex:
         ids, scores, counts, numbers = self._now().search(q, k, pair, bits, floor, n_threads)
         result = SearchResult(ids, scores, counts)
         if valid is not None:
-            result = spread(result, valid, len(valid))
+            result = scatter(result, valid, len(valid))
         return (result, SearchStats(*numbers)) if stats else result
 
     def search_above(

@@ -12,7 +12,7 @@ from vecrecall.arrays import _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import SearchResult
-from vecrecall.fusion._candidate_lists import KeyedLists, Keys, weighed
+from vecrecall.fusion._candidate_lists import CandidateLists, IdIndex, weighed
 from vecrecall.search._neighbor_files import Block, Folder, fingerprint, load
 
 F32 = npt.NDArray[np.float32]
@@ -185,7 +185,7 @@ class NeighborTable:
         self.items = _validation.integers(items, "items")
         self.ids = _validation.ragged(ids, "ids", len(self.items))
         self.scores = _float_entries(scores, self.ids)
-        self._lists = KeyedLists(self.items, "items", self.ids, self.scores.values)
+        self._lists = CandidateLists(self.items, "items", self.ids, self.scores.values)
 
     @classmethod
     def build(
@@ -269,7 +269,7 @@ class NeighborTable:
         product = np.ones(len(self.items))
         for name, factor in factors.items():
             product *= _validation.weights(factor, f"factors[{name!r}]", len(self.items))
-        places = Keys(self.items, "items").find(self.ids.values)
+        places = IdIndex(self.items, "items").find(self.ids.values)
         if (places < 0).any():
             stranger = self.ids.values[places < 0][0]
             raise ValueError(f"ids: expected ids that are among the items, got {stranger}")
@@ -290,11 +290,11 @@ class NeighborTable:
         return f"NeighborTable({len(self)} items, {self.ids.values.size} neighbors)"
 
     def _join(
-        self, items: Ragged, weights: F64, k: int, how: str, exclude: Ragged | None
+        self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None
     ) -> SearchResult:
         """Join the lists of each user's items."""
         rows = Ragged._of(self._lists.find(items.values), items.offsets)
-        return self._lists.joined(rows, k, how, exclude, weights=weights)
+        return self._lists.joined(rows, k, aggregate, exclude, weights=weights)
 
 
 def _float_entries(scores: RaggedLike, ids: Ragged) -> Ragged:

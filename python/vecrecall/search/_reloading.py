@@ -34,7 +34,7 @@ class _Version(NamedTuple):
     loaded: float  # by the clock that nobody sets
 
 
-class Served:
+class ReloadingIndex:
     """An index that follows a path: saved anew there, it is served from the next refresh on.
 
     A search finishes on the version that it began with, and none waits while another version is
@@ -80,7 +80,7 @@ class Served:
     Notes
     -----
     What cannot be loaded or is refused is tried again at the next refresh, since the reason may be
-    gone; until then the version before is served. The logger ``vecrecall.serving`` has each new
+    gone; until then the version before is served. The logger ``vecrecall.reloading`` has each new
     version as INFO, and a failure as WARNING where it is another than the last. A monitor reads
     `failures`, `stale`, `age` and `since_check`.
 
@@ -91,7 +91,7 @@ class Served:
 
     Examples
     --------
-    >>> with vr.Served("items.index", poll=5.0) as items:  # doctest: +SKIP
+    >>> with vr.ReloadingIndex("items.index", poll=5.0) as items:  # doctest: +SKIP
     ...     items.search(queries, 100)
     """
 
@@ -252,7 +252,7 @@ class Served:
         if self._poller is not None:
             self._poller.join()
 
-    def __enter__(self) -> "Served":
+    def __enter__(self) -> "ReloadingIndex":
         return self
 
     def __exit__(
@@ -264,7 +264,7 @@ class Served:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Served({str(self.path)!r}, {self.index!r})"
+        return f"ReloadingIndex({str(self.path)!r}, {self.index!r})"
 
     def _manifest(self) -> bytes:
         with open_regular(self.path / MANIFEST) as file:
@@ -333,7 +333,7 @@ class Served:
         if self._pause is None:
             return
         self._poller = threading.Thread(
-            target=self._poll, args=(self._pause,), name="vecrecall-served", daemon=True
+            target=self._poll, args=(self._pause,), name="vecrecall-reloading", daemon=True
         )
         self._poller.start()
 
@@ -366,7 +366,7 @@ def _interval(poll: object) -> float:
     return pause
 
 
-_ALL: WeakSet[Served] = WeakSet()
+_ALL: WeakSet[ReloadingIndex] = WeakSet()
 
 
 def _begin_all_in_child() -> None:

@@ -47,14 +47,14 @@ void check_groups() {
     std::vector<std::int64_t> out_ids(9);
     std::vector<float> out_scores(9);
     std::vector<std::int32_t> out_counts(3);
-    std::vector<std::int32_t> hits(9);
+    std::vector<std::int32_t> n_rows(9);
     std::vector<std::int64_t> best_row(9);
     merge_groups({ids, scores, counts, 3, 2}, offsets, Join::kSum,
                  {{out_ids.data(), out_scores.data(), out_counts.data(), 3, 3},
-                  hits.data(),
+                  n_rows.data(),
                   best_row.data()});
     CHECK((out_ids == std::vector<std::int64_t>{5, 7, 8, -1, -1, -1, 6, -1, -1}));
-    CHECK((hits == std::vector<std::int32_t>{2, 1, 1, 0, 0, 0, 1, 0, 0}));
+    CHECK((n_rows == std::vector<std::int32_t>{2, 1, 1, 0, 0, 0, 1, 0, 0}));
     CHECK((best_row == std::vector<std::int64_t>{1, 0, 1, -1, -1, -1, 2, -1, -1}));
     CHECK((out_counts == std::vector<std::int32_t>{3, 0, 1}));
     CHECK(out_scores[0] == 2.5F);

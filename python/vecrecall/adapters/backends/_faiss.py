@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.adapters.backends._faiss_threads import FaissThreads
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, Knob, Setting
+from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
 from vecrecall.search._flat_index import Metric
 
 BITS_AN_ITEM = 64  # as large as the bitmap of a selection may be: as much as the labels
@@ -50,7 +50,7 @@ class FaissBackend:
         # half the time of a bitmap, 1% a ninth.
         self._looks_up_rows = is_flat and not isinstance(self._chain[-2:][0], faiss.IndexIDMap)
         self.ordered = True
-        self.knobs: Mapping[str, Knob] = self._find_knobs()
+        self.search_params: Mapping[str, SearchParam] = self._find_knobs()
         self._params: dict[tuple[int, ...], Any] = {}
         self._selects: bool | None = None
 
@@ -69,7 +69,7 @@ class FaissBackend:
         return np.arange(self.size())
 
     def setting(self) -> dict[str, int]:
-        """Read the index's own values of its knobs."""
+        """Read the index's own values of its search_params."""
         values: dict[str, int] = {}
         for part in self._chain:
             if isinstance(part, self._faiss.IndexRefine):
@@ -78,7 +78,7 @@ class FaissBackend:
                 values["nprobe"] = part.nprobe
             elif isinstance(part, self._faiss.IndexHNSW):
                 values["efSearch"] = part.hnsw.efSearch
-        return {name: values[name] for name in self.knobs}
+        return {name: values[name] for name in self.search_params}
 
     def exact(self, setting: Setting) -> bool:
         """Tell whether the index is a Flat."""
@@ -164,16 +164,16 @@ class FaissBackend:
             return labels
         return np.flatnonzero(np.isin(self._faiss.vector_to_array(outer.id_map), labels))
 
-    def _find_knobs(self) -> dict[str, Knob]:
-        knobs: dict[str, Knob] = {}
+    def _find_knobs(self) -> dict[str, SearchParam]:
+        search_params: dict[str, SearchParam] = {}
         for part in reversed(self._chain):
             if isinstance(part, self._faiss.IndexIVF):
-                knobs["nprobe"] = Knob(1, part.nlist, "parts")
+                search_params["nprobe"] = SearchParam(1, part.nlist, "parts")
             elif isinstance(part, self._faiss.IndexHNSW):
-                knobs["efSearch"] = Knob(1, max(1, part.ntotal), "candidates")
+                search_params["efSearch"] = SearchParam(1, max(1, part.ntotal), "candidates")
             elif isinstance(part, self._faiss.IndexRefine):
-                knobs["k_factor"] = Knob(1, max(1, part.ntotal), "times k")
-        return knobs
+                search_params["k_factor"] = SearchParam(1, max(1, part.ntotal), "times k")
+        return search_params
 
     def _parameters(self, setting: Setting, selector: object | None) -> Any:
         """Make the search's parameters; without a setting and a selector there are none."""

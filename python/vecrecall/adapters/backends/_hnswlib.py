@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.adapters.backends._gate import Gate
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, Knob, Setting
+from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
 from vecrecall.search._flat_index import Metric
 
 METRICS: dict[str, Metric] = {"ip": "ip", "cosine": "cosine", "l2": "l2"}
@@ -42,7 +42,9 @@ class HnswBackend:
         self.dim: int = index.dim
         self._labels = self._find_labels()
         self._gone: int = index.element_count - len(self._labels)
-        self.knobs: Mapping[str, Knob] = {"ef": Knob(1, max(1, len(self._labels)), "candidates")}
+        self.search_params: Mapping[str, SearchParam] = {
+            "ef": SearchParam(1, max(1, len(self._labels)), "candidates")
+        }
         self._ef = Gate(lambda: int(index.ef), index.set_ef)
 
     def size(self) -> int:
@@ -152,7 +154,7 @@ class BruteForceBackend:
         self.dim = _width(index)
         self._labels, self.metric = self._look()
         self.told = self.metric == "l2"
-        self.knobs: Mapping[str, Knob] = {}
+        self.search_params: Mapping[str, SearchParam] = {}
 
     def size(self) -> int:
         """Count the items."""

@@ -13,7 +13,7 @@ I64 = npt.NDArray[np.int64]
 Setting = Mapping[str, int]
 
 
-class Knob(NamedTuple):
+class SearchParam(NamedTuple):
     """The range of a search setting: a larger value finds more and takes longer.
 
     Attributes
@@ -60,7 +60,7 @@ class Backend(Protocol):
         The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
     ordered : bool
         Its `labels` are in the order of its rows; else ascending.
-    knobs : mapping of str to Knob
+    search_params : mapping of str to SearchParam
         Its search settings; that of the largest effect first.
     """
 
@@ -69,7 +69,7 @@ class Backend(Protocol):
     metric: Metric
     told: bool
     ordered: bool
-    knobs: Mapping[str, Knob]
+    search_params: Mapping[str, SearchParam]
 
     def size(self) -> int:
         """Count the items."""

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, Knob, Setting
+from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
 from vecrecall.adapters.backends._scann_config import (
     defaults,
-    knobs,
     metric_of,
     parse,
     scans_floats,
+    search_params,
 )
 from vecrecall.arrays import _validation
 from vecrecall.search._flat_index import Metric
@@ -45,7 +45,7 @@ class ScannBackend:
         self.dim = _width(self._searcher)
         self._scans = scans_floats(config)
         self._default = defaults(config)
-        self.knobs: Mapping[str, Knob] = knobs(config, max(1, self.size()))
+        self.search_params: Mapping[str, SearchParam] = search_params(config, max(1, self.size()))
 
     def size(self) -> int:
         """Count the items."""
@@ -76,7 +76,7 @@ class ScannBackend:
         """
         leaves = setting.get("leaves_to_search", -1)
         reordered = -1
-        if "pre_reorder_num_neighbors" in self.knobs:
+        if "pre_reorder_num_neighbors" in self.search_params:
             values = {**self._default, **setting}
             reordered = max(k, values["pre_reorder_num_neighbors"])
         batch = -(-len(queries) // threads)

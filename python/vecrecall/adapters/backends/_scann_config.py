@@ -2,7 +2,7 @@
 
 from typing import Union
 
-from vecrecall.adapters.backends._protocol import Knob
+from vecrecall.adapters.backends._protocol import SearchParam
 from vecrecall.search._flat_index import Metric
 
 Fields = dict[str, Union[str, "Fields"]]
@@ -42,14 +42,14 @@ def scans_floats(config: Fields) -> bool:
     return "brute_force" in config and not others and "true" not in reduced
 
 
-def knobs(config: Fields, n: int) -> dict[str, Knob]:
+def search_params(config: Fields, n: int) -> dict[str, SearchParam]:
     """List the settings that have a meaning; others would end the process or be ignored."""
-    found: dict[str, Knob] = {}
+    found: dict[str, SearchParam] = {}
     if "partitioning" in config:
         leaves = _at(config, "partitioning", "num_children")
-        found["leaves_to_search"] = Knob(1, max(1, int(leaves or 1)), "parts")
+        found["leaves_to_search"] = SearchParam(1, max(1, int(leaves or 1)), "parts")
     if "exact_reordering" in config:
-        found["pre_reorder_num_neighbors"] = Knob(1, n, "candidates")
+        found["pre_reorder_num_neighbors"] = SearchParam(1, n, "candidates")
     return found
 
 
@@ -59,7 +59,7 @@ def defaults(config: Fields) -> dict[str, int]:
         "leaves_to_search": ("partitioning", "query_spilling", "max_spill_centers"),
         "pre_reorder_num_neighbors": ("exact_reordering", "approx_num_neighbors"),
     }
-    return {name: int(_at(config, *places[name]) or 1) for name in knobs(config, 1)}
+    return {name: int(_at(config, *places[name]) or 1) for name in search_params(config, 1)}
 
 
 def _at(config: Fields, *path: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from vecrecall.adapters.backends._gate import Gate
 from vecrecall.adapters.backends._hnswlib import signed
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, Knob, Setting
+from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
 from vecrecall.arrays import _validation
 from vecrecall.search._flat_index import Metric
 
@@ -49,9 +49,9 @@ class UsearchBackend:
         self._index: Any = index
         self._in_float32 = index.dtype == ScalarKind.F32
         self.dim: int = index.ndim
-        self.knobs: Mapping[str, Knob] = {
-            "expansion_search": Knob(1, max(1, index.size), "candidates"),
-            "exact": Knob(0, 1, "scan"),
+        self.search_params: Mapping[str, SearchParam] = {
+            "expansion_search": SearchParam(1, max(1, index.size), "candidates"),
+            "exact": SearchParam(0, 1, "scan"),
         }
         self._expansion = Gate(self._get_expansion, self._put_expansion)
         if index.size:

@@ -119,7 +119,7 @@ def _popularity(dataset: Dataset) -> Channel:
 
 def item2vec_index(vectors: Vectors) -> vr.FlatIndex:
     """Index item2vec; items too rare to train are zero: no cosine, so left out."""
-    return vr.FlatIndex(vectors.items, metric="cosine", invalid="empty")
+    return vr.FlatIndex(vectors.items, metric="cosine", invalid="skip")
 
 
 def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
@@ -142,7 +142,7 @@ def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, C
 
 def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
     heat = HEAT_WEIGHT * _heat(dataset)
-    index = vr.FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="empty")
+    index = vr.FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="skip")
     table = vr.NeighborTable.build(index, TAG_NEIGHBORS)
     return {
         "i2i-tag2vec": ItemToItem(table, history_length=I2I_HISTORY, decay=I2I_DECAY),

@@ -164,7 +164,7 @@ def channels(
     found: dict[str, Channel] = {}
     for name, fitted in groups.fitted.items():
         items = groups.spaces[name].items
-        index = vr.FlatIndex(items, metric="cosine", bias=heat[name], invalid="empty")
+        index = vr.FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
         found[f"cluster-{name}"] = Grouped(ClusterCandidates(index, fitted), groups.labels[name])
     for name, labels in groups.labels.items():
         found[f"feed-{name}"] = replayed(dataset, labels)

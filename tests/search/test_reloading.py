@@ -1,4 +1,4 @@
-"""`Served`: the newest version of a path, while it is saved anew and searched."""
+"""`ReloadingIndex`: the newest version of a path, while it is saved anew and searched."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_serves_what_is_there(path: Path) -> None:
-    served = vr.Served(str(path), load=load)
+    served = vr.ReloadingIndex(str(path), load=load)
     assert version_of(served.search(QUERY, K)) == 0
     assert not served.refresh()
 
 
 def test_searches_with_every_filter(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     filters: dict[str, Any] = {"exclude": [[3, 7]], "allow": np.arange(30), "min_score": 0.5}
     expected = served.index.search(QUERY, N, **filters)
     assert 0 < expected.counts[0] < 28  # every filter has left something out
@@ -95,7 +95,7 @@ def test_searches_with_every_filter(path: Path) -> None:
 
 
 def test_refresh_serves_the_newest(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     save(path, 1)
     save(path, 2)
     assert version_of(served.search(QUERY, K)) == 0
@@ -105,7 +105,7 @@ def test_refresh_serves_the_newest(path: Path) -> None:
 
 
 def test_an_index_that_is_held_stays(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     index = served.index
     mask = index.mask([0, 1, 2])
     save(path, 1)
@@ -120,13 +120,13 @@ def test_options_reach_the_loader(path: Path) -> None:
         got.append((mmap, verify))
         return load(path, mmap=mmap, verify=verify)
 
-    vr.Served(path, load=record)
-    vr.Served(path, load=record, mmap=False, verify=True)
+    vr.ReloadingIndex(path, load=record)
+    vr.ReloadingIndex(path, load=record, mmap=False, verify=True)
     assert got == [(True, False), (False, True)]
 
 
 def test_a_version_that_does_not_load_is_not_served(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     save(path, 1, broken=True)
     for _ in range(2):  # tried again, since the reason may be gone
         with pytest.raises(ValueError, match="got a broken one"):
@@ -140,7 +140,7 @@ def test_a_version_that_does_not_load_is_not_served(path: Path) -> None:
 
 
 def test_a_folder_that_goes_away_is_still_served(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     (path / "manifest.json").unlink()
     with pytest.raises(FileNotFoundError):
         served.refresh()
@@ -149,31 +149,31 @@ def test_a_folder_that_goes_away_is_still_served(path: Path) -> None:
 
 def test_nothing_to_begin_with(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        vr.Served(tmp_path, load=load)
+        vr.ReloadingIndex(tmp_path, load=load)
 
 
 @pytest.mark.parametrize("poll", [0, -1.0, np.inf, np.nan])
 def test_bad_intervals(path: Path, poll: float) -> None:
     with pytest.raises(ValueError, match=r"^poll: expected a (finite )?number"):
-        vr.Served(path, load=load, poll=poll)
+        vr.ReloadingIndex(path, load=load, poll=poll)
 
 
 def test_an_interval_that_no_thread_can_wait(path: Path) -> None:
     with pytest.raises(ValueError, match=r"^poll: expected at most .* s, got 1e\+300"):
-        vr.Served(path, load=load, poll=1e300)
+        vr.ReloadingIndex(path, load=load, poll=1e300)
 
 
 def test_bad_loaders(path: Path) -> None:
     with pytest.raises(TypeError, match=r"^load: expected a callable, got int"):
-        vr.Served(path, load=3)  # type: ignore[arg-type]
+        vr.ReloadingIndex(path, load=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^load: expected a FlatIndex in return, got NoneType"):
-        vr.Served(path, load=lambda *_, **__: None)  # type: ignore[arg-type,return-value]
+        vr.ReloadingIndex(path, load=lambda *_, **__: None)  # type: ignore[arg-type,return-value]
 
 
 @pytest.mark.parametrize("option", ["mmap", "verify"])
 def test_bad_flags(path: Path, option: str) -> None:
     with pytest.raises(TypeError, match=f"^{option}: expected "):
-        vr.Served(path, load=load, **{option: "yes"})  # type: ignore[arg-type]
+        vr.ReloadingIndex(path, load=load, **{option: "yes"})  # type: ignore[arg-type]
 
 
 def test_a_save_in_the_middle_of_a_load(path: Path) -> None:
@@ -186,13 +186,13 @@ def test_a_save_in_the_middle_of_a_load(path: Path) -> None:
             save(path, version)
         return before
 
-    served = vr.Served(path, load=interrupted)
+    served = vr.ReloadingIndex(path, load=interrupted)
     assert version_of(served.search(QUERY, K)) == 1
     assert not served.refresh()
 
 
 def test_polling(path: Path) -> None:
-    with vr.Served(path, load=load, poll=0.01) as served:
+    with vr.ReloadingIndex(path, load=load, poll=0.01) as served:
         save(path, 1)
         wait_for(lambda: version_of(served.search(QUERY, K)) == 1)
         save(path, 2, broken=True)
@@ -205,7 +205,7 @@ def test_polling(path: Path) -> None:
 
 def test_close_ends_the_polling(path: Path) -> None:
     before = set(threading.enumerate())
-    served = vr.Served(path, load=load, poll=0.01)
+    served = vr.ReloadingIndex(path, load=load, poll=0.01)
     assert len(set(threading.enumerate()) - before) == 1
     served.close()
     served.close()
@@ -214,7 +214,7 @@ def test_close_ends_the_polling(path: Path) -> None:
 
 
 def test_a_channel_over_it(path: Path) -> None:
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     channel = vr.channels.UserToItem(served, vector="user")
     batch = vr.RequestBatch(vectors={"user": QUERY}, seen=[[1]])
     assert_same_bits(channel.recall(batch, K), *served.index.search(QUERY, K, exclude=[[1]]))
@@ -234,7 +234,7 @@ def finishing(stop: threading.Event) -> Iterator[None]:
 def test_searches_beside_saves_and_refreshes(path: Path) -> None:
     """Every answer is one version's exact answer, and a thread never goes back to an older one."""
     last, stop = 40, threading.Event()
-    served = vr.Served(path, load=load, poll=0.001)
+    served = vr.ReloadingIndex(path, load=load, poll=0.001)
 
     def search() -> None:
         seen = 0
@@ -264,7 +264,7 @@ def test_searches_beside_saves_and_refreshes(path: Path) -> None:
 def test_an_index_that_was_saved(tmp_path: Path, mmap: bool) -> None:
     """What is mapped is still searched when its files are replaced and deleted."""
     vr.FlatIndex(rows(0), ids_of(0)).save(tmp_path)
-    with vr.Served(tmp_path, mmap=mmap, verify=True) as served:
+    with vr.ReloadingIndex(tmp_path, mmap=mmap, verify=True) as served:
         first = served.index
         for version in (1, 2):
             vr.FlatIndex(rows(version), ids_of(version)).save(tmp_path)
@@ -277,7 +277,7 @@ def test_an_index_that_was_saved(tmp_path: Path, mmap: bool) -> None:
 
 def test_a_saved_index_that_is_damaged(tmp_path: Path) -> None:
     vr.FlatIndex(rows(0), ids_of(0)).save(tmp_path)
-    served = vr.Served(tmp_path)
+    served = vr.ReloadingIndex(tmp_path)
     vr.FlatIndex(rows(1), ids_of(1)).save(tmp_path)
     largest = max(tmp_path.glob("*.npy"), key=lambda file: file.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-1])
@@ -299,7 +299,7 @@ def test_a_relative_path_stays_where_it_was(
     here.mkdir()
     saved(here / "index", 0)
     monkeypatch.chdir(here)
-    served = vr.Served(form)
+    served = vr.ReloadingIndex(form)
     assert served.path.is_absolute()
     (tmp_path / "index").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -314,7 +314,7 @@ def test_a_symbolic_link_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     link = tmp_path / "current"
     link.symlink_to("v0")
     monkeypatch.chdir(tmp_path)
-    served = vr.Served("current")
+    served = vr.ReloadingIndex("current")
     monkeypatch.chdir("/")
     before = served.version
     (tmp_path / "next").symlink_to("v1")
@@ -336,9 +336,9 @@ def test_a_folder_of_the_process_that_is_gone(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert not vr.Served(tmp_path / "index").refresh()  # an absolute path needs none
+    assert not vr.ReloadingIndex(tmp_path / "index").refresh()  # an absolute path needs none
     with pytest.raises(FileNotFoundError, match=r"path: expected an absolute path.*: 'index'"):
-        vr.Served("index")
+        vr.ReloadingIndex("index")
     with pytest.raises(FileNotFoundError, match="path: expected an absolute path"):
         vr.FlatIndex(rows(0)).save("index")
 
@@ -353,8 +353,8 @@ def test_a_folder_of_the_process_that_is_gone(
 )
 def test_versions_that_are_refused(tmp_path: Path, other: dict[str, Any], message: str) -> None:
     saved(tmp_path, 0)
-    served = vr.Served(tmp_path)
-    willing = vr.Served(tmp_path, allow_change=True, allow_empty=True)
+    served = vr.ReloadingIndex(tmp_path)
+    willing = vr.ReloadingIndex(tmp_path, allow_change=True, allow_empty=True)
     saved(tmp_path, 1, **other)
     for failures in (1, 2):
         with pytest.raises(ValueError, match=message):
@@ -374,7 +374,10 @@ def test_versions_that_are_refused(tmp_path: Path, other: dict[str, Any], messag
 
 def test_one_permission_is_not_the_other(tmp_path: Path) -> None:
     saved(tmp_path, 0)
-    change, empty = vr.Served(tmp_path, allow_change=True), vr.Served(tmp_path, allow_empty=True)
+    change, empty = (
+        vr.ReloadingIndex(tmp_path, allow_change=True),
+        vr.ReloadingIndex(tmp_path, allow_empty=True),
+    )
     saved(tmp_path, 1, n=0, metric="l2")
     with pytest.raises(ValueError, match="with items"):
         change.refresh()
@@ -385,8 +388,8 @@ def test_one_permission_is_not_the_other(tmp_path: Path) -> None:
 def test_an_empty_index_to_begin_with(tmp_path: Path) -> None:
     saved(tmp_path, 0, n=0)
     with pytest.raises(ValueError, match=r"^path: expected a version with items"):
-        vr.Served(tmp_path)
-    served = vr.Served(tmp_path, allow_empty=True)
+        vr.ReloadingIndex(tmp_path)
+    served = vr.ReloadingIndex(tmp_path, allow_empty=True)
     saved(tmp_path, 1)
     assert served.refresh()
 
@@ -402,7 +405,7 @@ def test_a_check_of_ones_own(path: Path, no: object) -> None:
             raise KeyError("item 7 is missing")
         return no if version == 1 else None
 
-    served = vr.Served(path, load=load, check=check)
+    served = vr.ReloadingIndex(path, load=load, check=check)
     save(path, 1)
     with pytest.raises(ValueError, match=r"^check: expected a version that passes, got "):
         served.refresh()
@@ -415,7 +418,7 @@ def test_a_check_of_ones_own(path: Path, no: object) -> None:
     assert served.refresh()
     assert seen == [0, 1, 2, 3]
     with pytest.raises(ValueError, match=r"^check: expected a version that passes"):
-        vr.Served(path, load=load, check=lambda index: False)
+        vr.ReloadingIndex(path, load=load, check=lambda index: False)
 
 
 @pytest.mark.parametrize(
@@ -423,12 +426,12 @@ def test_a_check_of_ones_own(path: Path, no: object) -> None:
 )
 def test_bad_rules(path: Path, option: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"^{option}: expected "):
-        vr.Served(path, load=load, **{option: value})  # type: ignore[arg-type]
+        vr.ReloadingIndex(path, load=load, **{option: value})  # type: ignore[arg-type]
 
 
 def test_the_log(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "vecrecall")
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     save(path, 1, broken=True)
     for _ in range(3):  # one message for one reason
         with pytest.raises(ValueError, match="broken"):
@@ -452,7 +455,7 @@ def test_ages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = {"monotonic": 1000.0, "time": 5e9}
     for clock in now:
         monkeypatch.setattr(time, clock, lambda clock=clock: now[clock])
-    served = vr.Served(path, load=load)
+    served = vr.ReloadingIndex(path, load=load)
     now["monotonic"] += 7
     now["time"] -= 100  # set back, which changes no age
     assert (served.loaded_at, served.age, served.since_check) == (5e9, 7.0, 7.0)
@@ -469,7 +472,7 @@ def test_ages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_polls_that_do_not_come(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = vr.Served(path, load=load, poll=100.0)
+    served = vr.ReloadingIndex(path, load=load, poll=100.0)
     served.close()
     assert not served.stale
     later = time.monotonic() + 301
@@ -484,7 +487,7 @@ def test_a_version_that_is_refused_leaves_the_memory(path: Path) -> None:
         refs.append(weakref.ref(index))
         return int(index.ids[0]) == 0
 
-    with vr.Served(path, load=load, poll=0.01, check=check) as served:
+    with vr.ReloadingIndex(path, load=load, poll=0.01, check=check) as served:
         save(path, 1)
         wait_for(lambda: served.failures >= 2)
     gc.collect()
