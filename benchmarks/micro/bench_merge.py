@@ -1,4 +1,4 @@
-"""Merging the lists of channels against vectorised NumPy, by every policy."""
+"""Merging the lists of channels against vectorized NumPy, by every policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joining the lists of shards, and those of a user's several vectors, against vectorised NumPy."""
+"""Joining the lists of shards, and those of a user's several vectors, against vectorized NumPy."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def cluster_sums(points: Floats, labels: I64, k: int) -> Floats:
 
 
 def means(points: Floats, labels: I64, k: int, metric: str) -> F32:
-    """The centres of labelled points, kept in float32; those of cosine have length one."""
+    """The centers of labeled points, kept in float32; those of cosine have length one."""
     sums = cluster_sums(points, labels, k)
     if metric == "cosine":
         return unit(sums).astype(np.float32)
@@ -60,7 +60,7 @@ def means(points: Floats, labels: I64, k: int, metric: str) -> F32:
 
 
 def lloyd(points: Floats, centers: F32, rounds: int, metric: str) -> tuple[F32, I64]:
-    """Centres after so many rounds, and the labels by them."""
+    """Centers after so many rounds, and the labels by them."""
     points = unit(points) if metric == "cosine" else points
     centers = unit(centers) if metric == "cosine" else centers
     for _ in range(rounds):

@@ -140,5 +140,5 @@ def test_every_fit_is_a_k_means(name: str) -> None:
     module = {"torch": "torch", "superkmeans": "superkmeans", "faiss-cpu": "faiss"}
     pytest.importorskip(module.get(PEERS[name].package, "sklearn"))
     case = CASE._replace(rounds=20)
-    # Of few points optima differ by some hundredths; centres that never moved are 31 % worse.
+    # Of few points optima differ by some hundredths; centers that never moved are 31 % worse.
     assert inertia(PEERS[name].fit(POINTS, case, 1).centers) < 1.1 * inertia(GOOD.centers)

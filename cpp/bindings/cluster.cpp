@@ -116,7 +116,7 @@ class Run {
             const NoGil nogil;
             result = lloyd_.step(c.data, c.rows, to);
         }
-        return py::make_tuple(updated, result.inertia, result.shift2, result.relabelled);
+        return py::make_tuple(updated, result.inertia, result.shift2, result.relabeled);
     }
 
     py::tuple assign(const Array<float>& centers) const {

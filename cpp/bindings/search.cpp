@@ -83,7 +83,7 @@ py::dict to_arrays(const py::object& self) {
     py::dict named;
     const auto n = static_cast<py::ssize_t>(parts.rows.rows);
     named["rows"] = view(parts.rows.data, {n, static_cast<py::ssize_t>(parts.rows.dim)}, self);
-    named["centre"] = view(parts.centre, self);
+    named["center"] = view(parts.center, self);
     named["block_bounds"] = view(parts.block_bounds, self);
     if (parts.ids.size != 0) named["ids"] = view(parts.ids, self);
     if (parts.bias.size != 0) named["bias"] = view(parts.bias, self);
@@ -128,7 +128,7 @@ FlatIndex index_from(const py::dict& named, Metric metric) {
                             .ids = values<std::int64_t>(named, "ids"),
                             .bias = values<double>(named, "bias"),
                             .order = values<std::uint32_t>(named, "order"),
-                            .centre = values<float>(named, "centre"),
+                            .center = values<float>(named, "center"),
                             .row_terms = values<float>(named, "row_terms"),
                             .block_bounds = values<double>(named, "block_bounds"),
                             .codes = values<std::uint8_t>(named, "codes"),

@@ -1,5 +1,5 @@
 """A small HTTP recall service to copy: ``python -m examples.service``.
 
-`catalogue` makes the index, `recall` answers for users, `gather` joins requests into one scan,
+`catalog` makes the index, `recall` answers for users, `gather` joins requests into one scan,
 `app` is the ASGI application, `__main__` starts it, `load` measures it.
 """

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 
-from examples.service import catalogue
+from examples.service import catalog
 
 
 def main() -> int:
@@ -39,9 +39,9 @@ def main() -> int:
     from examples.service import app
 
     load = (
-        partial(catalogue.films, options.seed)
+        partial(catalog.films, options.seed)
         if options.synthetic is None
-        else partial(catalogue.synthetic, options.synthetic, options.dim, options.seed)
+        else partial(catalog.synthetic, options.synthetic, options.dim, options.seed)
     )
     uvicorn.run(
         app.create(load, gather=not options.no_gather),

@@ -237,11 +237,11 @@ def test_other_vectors_are_refused(make: Any, metric: Any) -> None:
         vr.wrap(make(metric, x), metric=metric, vectors=flat)
 
 
-def test_an_index_that_was_never_initialised() -> None:
-    with pytest.raises(ValueError, match="index: expected an initialised one"):
+def test_an_index_that_was_never_initialized() -> None:
+    with pytest.raises(ValueError, match="index: expected an initialized one"):
         vr.wrap(hnswlib.Index("l2", 4))
     library = hnswlib.BFIndex("l2", 4)
-    with pytest.raises(ValueError, match="index: expected an initialised one"):
+    with pytest.raises(ValueError, match="index: expected an initialized one"):
         vr.wrap(library)
     library.init_index(10)  # still possible
     library.add_items(np.eye(4, dtype=np.float32))

@@ -44,7 +44,7 @@ def check_normalized(found: Any, expected: F32) -> None:
     """The order in which the norm is summed is not promised, its precision is.
 
     A float64 norm of 40 terms is within 40 * 2^-53 of the other's: far less than half a unit of
-    float32, so the one rounding may at most fall on the neighbour.
+    float32, so the one rounding may at most fall on the neighbor.
     """
     assert found.dtype == np.float32
     np.testing.assert_array_max_ulp(found, expected, maxulp=1)
@@ -59,7 +59,7 @@ def test_modes_and_widths(d: int, mode: Mode, isa: str, rng: np.random.Generator
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean"])
-@pytest.mark.parametrize("name", ["gaussian", "cauchy", "denormals", "all_exponents", "cancelling"])
+@pytest.mark.parametrize("name", ["gaussian", "cauchy", "denormals", "all_exponents", "canceling"])
 def test_weights_on_hard_data(
     name: str, mode: Mode, isa: str, threads: int, rng: np.random.Generator
 ) -> None:

@@ -582,7 +582,7 @@ def test_exact_libraries_give_the_same_lists(
     monkeypatch.setattr(
         libraries, "find_spec", lambda name: None if name == "scann" else find_spec(name)
     )
-    # Users of many tastes, so that 300 neighbours are not all items.
+    # Users of many tastes, so that 300 neighbors are not all items.
     found = run(Options(data=write(tmp_path / "log.csv", wide()), libraries=True))["libraries"]
     measured = {name: one for name, one in found.items() if "missing" not in one}
     assert {name: one["same_lists"] for name, one in measured.items() if one["exact"]} == {

@@ -29,7 +29,7 @@ SPACING = 2.0**-23  # of float32 beside one; a rounding is off by half of it
 
 
 def blobs(rng: Rng, n: int, k: int, d: int, spread: float = 0.1) -> F32:
-    """Points around k far centres, in no order, every centre in use."""
+    """Points around k far centers, in no order, every center in use."""
     centers = 10 * normal(rng, k, d)
     labels = rng.permutation(np.arange(n) % k)
     points: F32 = centers[labels] + np.float32(spread) * normal(rng, n, d)
@@ -42,7 +42,7 @@ def some_rows(rng: Rng, points: F32, k: int) -> F32:
 
 
 def once(points: F32, centers: F32, metric: Metric = "l2", rounds: int = 1, **given: Any) -> Any:
-    """Lloyd from given centres that does not stop before `rounds` unless no label changes."""
+    """Lloyd from given centers that does not stop before `rounds` unless no label changes."""
     settings: dict[str, Any] = {"init": centers, "max_iter": rounds, "tol": 0.0, **given}
     return vr.KMeans(len(centers), metric=metric, **settings).fit(points)
 
@@ -56,7 +56,7 @@ def check_same(found: Any, expected: Any) -> None:
 
 
 def check_fit(found: Any, points: F32, metric: Metric) -> None:
-    """Labels and inertia belong to the centres, which are sound.
+    """Labels and inertia belong to the centers, which are sound.
 
     The inertia may be summed from float32 scores: each is half a spacing off, of its own under
     l2 (of the smallest numbers 2^-150), of 1 under cosine.
@@ -82,7 +82,7 @@ def check_fit(found: Any, points: F32, metric: Metric) -> None:
 
 
 def check_step(points: F32, centers: F32, metric: Metric) -> F32:
-    """One step from these centres is the oracle's, but for the order of sums and one rounding.
+    """One step from these centers is the oracle's, but for the order of sums and one rounding.
 
     Under cosine the divisor is off as well, by d + 8 roundings of float64.
     """
@@ -165,7 +165,7 @@ def test_the_core_step_tells_what_it_did(metric: Metric, isa: str, threads: int,
     assert_same_float32(scores, oracle.assign(points, new, 1, metric).scores[:, 0])
 
 
-@pytest.mark.parametrize("equal", [False, True], ids=["different", "equal-centres"])
+@pytest.mark.parametrize("equal", [False, True], ids=["different", "equal-centers"])
 @pytest.mark.parametrize(("d", "scale"), [(6, 1.0), (33, 1.0), (6, 1e-15), (6, 1e17), (6, 1e25)])
 def test_new_labels_where_some_points_need_no_scan(
     d: int, scale: float, equal: bool, isa: str, threads: int, rng: Rng
@@ -175,7 +175,7 @@ def test_new_labels_where_some_points_need_no_scan(
     if equal:
         centers[1] = centers[0]
     safe = centers[rng.integers(2, k, 8 * tile)] + np.float32(0.01) * normal(rng, 8 * tile, d)
-    points = 100 * normal(rng, 8 * tile, d)  # farther out than the centres are from each other
+    points = 100 * normal(rng, 8 * tile, d)  # farther out than the centers are from each other
     in_tile = np.arange(tile)
     # How many of a tile: points that wait for others outlast tiles of either kind.
     for t, n in enumerate([10, 0, tile, 0, 63, 1, 40, 5]):
@@ -235,11 +235,11 @@ def test_a_run_is_a_chain_of_single_steps(
 def rounding_slack(points: F32, found: Any, before: float, metric: Metric) -> float:
     """By how much one iteration may raise the inertia, in spite of all being right.
 
-    l2: the means of the clusters are the best centres. A mean is off by half a spacing of its
+    l2: the means of the clusters are the best centers. A mean is off by half a spacing of its
     size, and by what n additions in float64 are; a cluster of n points pays n times the square of
-    that. Labels go by float32 scores, so a point may go to a centre that is farther by half a
+    that. Labels go by float32 scores, so a point may go to a center that is farther by half a
     spacing of either distance; and the two inertias may be sums of such scores.
-    cosine: an error of a centre counts by its square, which is below the rest: labels by scores
+    cosine: an error of a center counts by its square, which is below the rest: labels by scores
     that are half a spacing off each, and two inertias of such scores, of n points.
     """
     if metric == "cosine":
@@ -654,7 +654,7 @@ def test_one_point_and_one_cluster() -> None:
 
 
 def test_directions_that_cancel(rng: Rng) -> None:
-    """Their sum has none: whatever the centre is, it is sound."""
+    """Their sum has none: whatever the center is, it is sound."""
     rows = normal(rng, 20, 3)
     points = np.concatenate([rows, -rows])
     for init in (rows[:1], rows[:2], "k-means++"):
@@ -694,8 +694,8 @@ def test_batches_are_not_much_worse(metric: Metric, rng: Rng) -> None:
         assert not np.array_equal(other.cluster_centers_, found.cluster_centers_)
 
 
-def test_centres_are_running_means_of_their_points(rng: Rng) -> None:
-    """Each batch may round a centre to float32 once."""
+def test_centers_are_running_means_of_their_points(rng: Rng) -> None:
+    """Each batch may round a center to float32 once."""
     batches = [normal(rng, 60, 4) for _ in range(12)]
     start = normal(rng, 5, 4)
     start[4] = 1000  # no point is ever near
@@ -728,13 +728,13 @@ def test_partial_fit_is_the_same_everywhere(metric: Metric, rng: Rng) -> None:
                 found = model.cluster_centers_
                 bits = found if bits is None else bits
                 assert_same_float32(found, bits)
-    # most of every batch goes to a centre that is near
+    # most of every batch goes to a center that is near
     labels = model.predict(batches[0])
     assert len(np.unique(labels)) > 1
     assert model.n_features_in_ == 5
 
 
-def test_the_first_batch_must_hold_the_centres(rng: Rng) -> None:
+def test_the_first_batch_must_hold_the_centers(rng: Rng) -> None:
     model = vr.KMeans(6)
     with pytest.raises(ValueError, match="6"):
         model.partial_fit(normal(rng, 5, 3))

@@ -96,7 +96,7 @@ def test_cosine(points: F32) -> None:
     lengths = np.linalg.norm(points.astype(np.float64), axis=1)
     cosines = points @ model.cluster_centers_.T.astype(np.float64)
     cosines /= np.where(lengths > 0, lengths, 1)[:, None]
-    # A score near 1 is within 2^-25 of the cosine, a centre's length within 2^-23 of one.
+    # A score near 1 is within 2^-25 of the cosine, a center's length within 2^-23 of one.
     np.testing.assert_allclose(distances, 1 - cosines, atol=2e-7)
 
 
@@ -190,7 +190,7 @@ def test_pickle_and_copies(points: F32) -> None:
             ValueError,
             r"init: expected one of 'k-means\+\+', 'random', got 'best'",
         ),
-        ({"init": np.ones((2, 7))}, ValueError, "init: expected 3 centres, got 2"),
+        ({"init": np.ones((2, 7))}, ValueError, "init: expected 3 centers, got 2"),
         ({"init": np.ones((3, 6))}, ValueError, r"init: expected shape \(n, 7\), got \(3, 6\)"),
         ({"init": np.full((3, 7), np.inf)}, ValueError, "init: expected finite values"),
         ({"init": np.zeros((3, 7)), "metric": "cosine"}, ValueError, "init: expected rows with a"),

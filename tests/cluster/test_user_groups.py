@@ -1,4 +1,4 @@
-"""`vr.UserGroups`: frozen centres, refreshes that keep labels, merges, profiles, files."""
+"""`vr.UserGroups`: frozen centers, refreshes that keep labels, merges, profiles, files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_fit_is_kmeans(metric: Metric, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("metric", BOTH)
-def test_assign_is_against_the_centres(metric: Metric, rng: np.random.Generator) -> None:
+def test_assign_is_against_the_centers(metric: Metric, rng: np.random.Generator) -> None:
     groups = vr.UserGroups.fit(normal(rng, 200, 6), 5, metric=metric)
     new = normal(rng, 40, 6)
     new[3] = 0
@@ -65,7 +65,7 @@ def test_assign_is_against_the_centres(metric: Metric, rng: np.random.Generator)
     assert_same_float32(found.scores, expected.scores)
 
 
-def test_centres_are_frozen(rng: np.random.Generator) -> None:
+def test_centers_are_frozen(rng: np.random.Generator) -> None:
     groups = vr.UserGroups.fit(normal(rng, 50, 3), 2)
     for array in (groups.centers, groups.labels):
         with pytest.raises(ValueError, match="read-only"):
@@ -93,10 +93,10 @@ def test_refresh_keeps_labels(metric: Metric, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.usefixtures("_scipy")
-def test_refresh_matches_centres_that_changed_places() -> None:
+def test_refresh_matches_centers_that_changed_places() -> None:
     """Means wander from one corner to the next: the matching, not the order, gives the labels."""
     groups = vr.UserGroups.fit(np.array([[0.0], [10.0]]), 2, init=np.array([[0.0], [10.0]]))
-    # Label 0's centre takes all users up to 5, label 1's those beyond: they end at 3 and 300.
+    # Label 0's center takes all users up to 5, label 1's those beyond: they end at 3 and 300.
     new, report = groups.refresh(np.array([[2.0], [4.0], [300.0]]))
     assert new.centers.tolist() == [[3.0], [300.0]]
     assert report.shifts.tolist() == [3.0, 290.0]
@@ -130,7 +130,7 @@ def test_report_of_users_who_move(rng: np.random.Generator) -> None:
     users, own = corners(rng, [50, 30, 20])
     groups = started_at(users, own)
     now = users.copy()
-    now[own == 2] = users[own == 0][:20]  # one corner empties, and its centre stays
+    now[own == 2] = users[own == 0][:20]  # one corner empties, and its center stays
     new, report = groups.refresh(now)
     assert report.sizes_before.tolist() == [70, 30, 0]
     assert report.sizes_after.tolist() == new.sizes.tolist()
@@ -297,7 +297,7 @@ def test_saves_of_another_kind_are_kept(tmp_path: Path, rng: np.random.Generator
     assert vr.ClusterFeed.load(tmp_path).n_clusters == 1
 
 
-# Equal centres, and labels that nobody has any more
+# Equal centers, and labels that nobody has any more
 
 
 @pytest.mark.usefixtures("_scipy")
@@ -334,7 +334,7 @@ def test_copies_of_one_user_keep_their_label(metric: Metric, rng: np.random.Gene
 
 @pytest.mark.usefixtures("_scipy")
 def test_ties_go_to_the_label_held_before() -> None:
-    """Label 1's users move to 0's centre, which nobody has any more: they stay with 1."""
+    """Label 1's users move to 0's center, which nobody has any more: they stay with 1."""
     groups = vr.UserGroups.fit(np.array([[0.0], [10.0]]), 2, init=np.array([[0.0], [10.0]]))
     new, report = groups.refresh(np.array([[-20.0], [20.0], [6.0], [6.0]]), tol=0)
     assert report.moved == 0
@@ -348,7 +348,7 @@ def test_ties_go_to_the_label_held_before() -> None:
 
 
 @pytest.mark.usefixtures("_scipy")
-def test_a_centre_that_nobody_has_does_not_take_users_of_an_equal_one() -> None:
+def test_a_center_that_nobody_has_does_not_take_users_of_an_equal_one() -> None:
     centers = np.array([[5.0], [5.0], [9.0]], np.float32)
     groups = vr.UserGroups(centers, np.array([1, 1, 2, 2, 2], np.int32), "l2", 1, {})
     users = np.array([[5.0], [5.0], [9.0]], np.float32)

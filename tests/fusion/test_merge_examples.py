@@ -71,7 +71,7 @@ def test_a_repeat_keeps_the_score_of_its_first_place(answer: Answer) -> None:
         assert ids(found) == [5, 7]
         assert scores(found) == [2.0, 1.0]
         assert found.channel_scores[0, :2, 0].tolist() == [2.0, 1.0]
-    # the 9 is in no normalisation
+    # the 9 is in no normalization
     assert scores(answer(case({"a": row}, 6, "WeightedSum", normalize="minmax"))) == [1.0, 0.0]
 
 
@@ -140,7 +140,7 @@ NORMALIZED = {
 
 @pytest.mark.parametrize("policy", ["WeightedSum", "Maximum"])
 @pytest.mark.parametrize("aggregate", NORMALIZED)
-def test_normalisation(answer: Answer, policy: str, how: str) -> None:
+def test_normalization(answer: Answer, policy: str, how: str) -> None:
     channels = {
         "spread": [(0, 1.0), (1, 3.0), (2, -3.0), (3, -1.0)],
         "flat": [(10, 5.0), (11, 5.0)],
@@ -160,7 +160,7 @@ def test_normalisation(answer: Answer, policy: str, how: str) -> None:
         assert math.copysign(1, by_id[item]) == (1 if score == 0 else math.copysign(1, score))
 
 
-def test_normalisation_is_per_query(answer: Answer) -> None:
+def test_normalization_is_per_query(answer: Answer) -> None:
     rows = [[(1, 1.0), (2, 2.0), (3, 3.0)], [(1, 10.0), (2, 30.0), (3, 20.0)], []]
     found = answer(Case({"a": rows}, 3, Policy("WeightedSum", {"normalize": "minmax"})))
     assert found.ids.tolist() == [[3, 2, 1], [2, 3, 1], [-1, -1, -1]]
@@ -420,7 +420,7 @@ def test_quota_and_what_may_not_be_taken(answer: Answer) -> None:
 # --- exclude and caps
 
 
-def test_exclusion_changes_no_rank_and_no_normalisation(answer: Answer) -> None:
+def test_exclusion_changes_no_rank_and_no_normalization(answer: Answer) -> None:
     channels = {"a": [(1, 10.0), (2, 6.0), (3, 2.0)], "b": [(4, 5.0), (2, 5.0)]}
     found = answer(case(channels, 4, "RRF", exclude=[1, 99], k=0))
     assert ids(found) == [2, 4, 3]

@@ -395,7 +395,7 @@ def test_a_round_of_duplicates_is_not_the_end() -> None:
 
 @variants
 def test_items_of_equal_score_do_not_vanish(policy: Policy) -> None:
-    """A merge recognised items by their distance: different ones of the same distance vanished."""
+    """A merge recognized items by their distance: different ones of the same distance vanished."""
     channels = {c: [[(i + shift, 0.5) for i in range(10)]] for shift, c in enumerate("abc")}
     found = vecrecall(Case(channels, 50, policy))
     assert sorted(found.ids[0, :12].tolist()) == list(range(12))
@@ -423,7 +423,7 @@ def test_a_growing_k_does_not_change_the_first_items(policy: Policy) -> None:
     np.testing.assert_array_equal(lists[1], lists[2][:, :6])
 
 
-MISSPELT = {
+MISSPELLED = {
     "RRF weights": ("RRF", {"weights": {"i2i": 1, "dsm": 1}}),
     "WeightedSum weights": ("WeightedSum", {"weights": {"i2i": 1, "dsm": 1}}),
     "Maximum weights": ("Maximum", {"weights": {"i2i": 1, "dsm": 1}}),
@@ -435,9 +435,9 @@ MISSPELT = {
 }
 
 
-@pytest.mark.parametrize(("name", "arguments"), MISSPELT.values(), ids=MISSPELT)
-def test_a_misspelt_channel_is_an_error(name: str, arguments: dict[str, Any]) -> None:
-    """A misspelt name dropped its channel, and nobody noticed."""
+@pytest.mark.parametrize(("name", "arguments"), MISSPELLED.values(), ids=MISSPELLED)
+def test_a_misspelled_channel_is_an_error(name: str, arguments: dict[str, Any]) -> None:
+    """A misspelled name dropped its channel, and nobody noticed."""
     rows = {"i2i": [[(1, 0.0)]], "dssm": [[(2, 0.0)]]}
     with pytest.raises(ValueError, match="'dsm'"):
         vecrecall(Case(rows, 2, Policy(name, arguments)))

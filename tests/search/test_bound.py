@@ -53,7 +53,7 @@ def test_scores_lie_within(name: str, metric: Metric, codes: bool) -> None:
 
 Builder = Callable[[np.random.Generator, int, int, int], tuple[F32, F32]]
 HARD_NAMES = ["gaussian", "lognormal_norms", "cauchy", "one_ulp", "huge_dimension", "huge_row"]
-HARD_NAMES += ["denormals", "common_offset", "cancelling", "half_way", "infinite_terms"]
+HARD_NAMES += ["denormals", "common_offset", "canceling", "half_way", "infinite_terms"]
 HARD_NAMES += ["overflowing", "vanishing", "largest_values", "all_exponents"]
 REAL: dict[str, Builder] = {name: HARD[name] for name in HARD_NAMES}
 REAL["midpoints"] = adversary.midpoints

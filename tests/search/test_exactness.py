@@ -164,7 +164,7 @@ def test_bias(spread: float, metric: Metric, isa: str, rng: np.random.Generator)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("name", ["cancelling", "overflowing", "half_way", "descending"])
+@pytest.mark.parametrize("name", ["canceling", "overflowing", "half_way", "descending"])
 def test_bias_on_hard_data(
     name: str, metric: Metric, threads: int, isa: str, rng: np.random.Generator
 ) -> None:

@@ -189,7 +189,7 @@ def test_a_mask_outlives_its_index() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("name", ["gaussian", "grid", "cancelling", "overflowing", "vanishing"])
+@pytest.mark.parametrize("name", ["gaussian", "grid", "canceling", "overflowing", "vanishing"])
 def test_min_score_at_the_boundary(
     name: str, metric: Metric, isa: str, rng: np.random.Generator
 ) -> None:

@@ -112,7 +112,7 @@ def test_score_takes_a_ragged(rng: np.random.Generator) -> None:
 
 
 def test_scores_of_a_search_are_those_of_score(isa: str, rng: np.random.Generator) -> None:
-    queries, items = HARD["cancelling"](rng, 5, 2500, 12)
+    queries, items = HARD["canceling"](rng, 5, 2500, 12)
     index = vr.FlatIndex(items)
     found = index.search(queries, 80)
     scored = index.score(queries, list(found.ids))

@@ -137,10 +137,10 @@ def test_a_guess_that_was_too_high_is_found_out(rng: np.random.Generator) -> Non
 def test_rows_in_the_order_of_clusters_are_scanned_once(
     threads: int, rng: np.random.Generator
 ) -> None:
-    centres = rng.standard_normal((150, 16), dtype=np.float32)
-    items = np.repeat(centres, 2000, axis=0)
+    centers = rng.standard_normal((150, 16), dtype=np.float32)
+    items = np.repeat(centers, 2000, axis=0)
     items += np.float32(0.3) * rng.standard_normal(items.shape, dtype=np.float32)
-    queries = centres[:16] + np.float32(0.1)
+    queries = centers[:16] + np.float32(0.1)
     index = vr.FlatIndex(items, copy=False)
     result, stats = index.search(queries, 100, stats=True, threads=threads)
     assert_same_bits(result, *reference.search_many(queries, items, 100))

@@ -269,7 +269,7 @@ def test_no_bytes_lead_astray(rng: Rng, tmp_path: Path, metric: Metric, content:
         ("ids", 5, -1, "ids: expected ids >= 0, got -1"),
         ("order", 3, ORDERED, f"order: expected each place once, below {ORDERED}"),
         ("order", 3, 2**32 - 1, "order: expected each place once"),
-        ("centre", 1, np.nan, "centre: expected finite values, got"),
+        ("center", 1, np.nan, "center: expected finite values, got"),
         ("block_bounds", 4, np.nan, "block_bounds: expected numbers, got"),
         ("code_bounds", 4, 0, "code_bounds: expected lengths, and steps > 0, got 0"),
         ("code_bounds", 7, -1, "code_bounds: expected lengths, and steps > 0, got -1"),
@@ -299,7 +299,7 @@ def test_arrays_of_no_values(rng: Rng, tmp_path: Path, name: str, dtype: str) ->
 
 def test_rows_of_no_values(small: Path) -> None:
     manifest = json.loads(json.dumps(SMALL))
-    for name, shape in (("rows", (4, 0)), ("centre", (0,))):
+    for name, shape in (("rows", (4, 0)), ("center", (0,))):
         file = small / f"{name}-000000000000.npy"
         file.unlink(missing_ok=True)
         manifest["arrays"][name] = _npy.write(file, np.empty(shape, "f4"))._asdict()
@@ -438,16 +438,16 @@ def test_manifests_that_are_nested(small: Path, place: str) -> None:
 
 
 def test_newer_and_older_formats(small: Path) -> None:
-    for form in (1, 3, 2.0, "2", None):
+    for form in (1, 2, 4, 3.0, "3", None):
         write_manifest(small, {**SMALL, "format": form})
-        with pytest.raises(ValueError, match=f"path: expected format 2, got {form!r}"):
+        with pytest.raises(ValueError, match=f"path: expected format 3, got {form!r}"):
             vr.FlatIndex.load(small)
     write_manifest(small, {**SMALL, "kind": "ClusterFeed"})
     with pytest.raises(ValueError, match="path: expected a saved FlatIndex, got 'ClusterFeed'"):
         vr.FlatIndex.load(small)
 
 
-@pytest.mark.parametrize("left_out", ["rows", "centre", "block_bounds", "row_terms", "skipped"])
+@pytest.mark.parametrize("left_out", ["rows", "center", "block_bounds", "row_terms", "skipped"])
 def test_arrays_that_are_not_named(small: Path, left_out: str) -> None:
     arrays = {name: of for name, of in SMALL["arrays"].items() if name != left_out}
     write_manifest(small, {**SMALL, "arrays": arrays})

@@ -46,7 +46,7 @@ def made(rng: Rng) -> Saved:
         bias=rng.standard_normal(n) if chance(rng, 0.5) else None,
     )
     arrays = {**index._now().parts(), "skipped": np.arange(2)}
-    return {"arrays": arrays, "about": {"kind": "FlatIndex", "format": 2, "metric": metric}}
+    return {"arrays": arrays, "about": {"kind": "FlatIndex", "format": 3, "metric": metric}}
 
 
 def write(folder: Path, saved: Saved) -> dict[str, Any]:

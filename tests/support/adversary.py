@@ -59,7 +59,7 @@ MISS = 0.5 - 2.0**-8  # of a code's step: nearly all that rounding to the neares
 
 
 def signs(rng: np.random.Generator, n: int, d: int) -> F64:
-    """Rows of +1 and -1, each followed by its opposite: a mean of exactly zero, so no centre."""
+    """Rows of +1 and -1, each followed by its opposite: a mean of exactly zero, so no center."""
     half = rng.choice(np.array([-1.0, 1.0]), (n // 2, d))
     return np.stack([half, -half], axis=1).reshape(-1, d)
 
@@ -101,7 +101,7 @@ def midpoints(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F
 
 
 def along_the_codes_errors(rng: np.random.Generator, nq: int, n: int, d: int) -> tuple[F32, F32]:
-    """Gaussian items about a centre; each query along what the codes of one item miss."""
+    """Gaussian items about a center; each query along what the codes of one item miss."""
     items = (rng.standard_normal((n, d)) + 3).astype(np.float32)
     residuals = items - items.mean(axis=0, dtype=np.float64)
     step = np.abs(residuals).max() / 127

@@ -84,7 +84,7 @@ def strongest_tags(
 
 
 def pooled(table: F32, tags: Sequence[tuple[int, float]]) -> F32:
-    """The normalised weighted sum of tags: (1, d)."""
+    """The normalized weighted sum of tags: (1, d)."""
     rows = [[tag for tag, _ in tags]]
     return reference.pool(table, rows, [[w for _, w in tags]], normalize=True)
 

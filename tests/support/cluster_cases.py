@@ -151,7 +151,7 @@ def huge_point(rng: Rng, n: int, k: int, d: int) -> Data:
 
 
 def mixed_scales(rng: Rng, n: int, k: int, d: int) -> Data:
-    """Neighbours forty powers of ten apart, in every tile of points and of centroids."""
+    """Neighbors forty powers of ten apart, in every tile of points and of centroids."""
     scales = 10.0 ** rng.uniform(-20, 18, (n + k, 1))
     rows = without_zero_rows(narrow(normal(rng, n + k, d) * scales))
     return rows[:n], rows[n:]

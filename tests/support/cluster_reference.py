@@ -38,12 +38,12 @@ class Sums(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One iteration of Lloyd: centres before their rounding; labels and inertia of those given."""
+    """One iteration of Lloyd: centers before their rounding; labels and inertia of those given."""
 
     centers: F64
     labels: I32
     inertia: float
-    bound: F64  # how far a centre summed in another order may be, before its rounding
+    bound: F64  # how far a center summed in another order may be, before its rounding
 
 
 def exact_scores(points: F32, centroids: F32, metric: str) -> F64:
@@ -145,7 +145,7 @@ def lloyd_step(points: F32, centers: F32, metric: str = "l2") -> Step:
 
 
 def lloyd(points: F32, centers: F32, rounds: int, metric: str = "l2") -> Step:
-    """Iterate until no label changes, at most `rounds` times; centres are rounded to float32."""
+    """Iterate until no label changes, at most `rounds` times; centers are rounded to float32."""
     labels = None
     for _ in range(rounds):
         step = lloyd_step(points, centers, metric)

@@ -136,7 +136,7 @@ def common_offset(rng: Rng, nq: int, n: int, d: int) -> Data:
     return queries, items[:n]
 
 
-def cancelling(rng: Rng, nq: int, n: int, d: int) -> Data:
+def canceling(rng: Rng, nq: int, n: int, d: int) -> Data:
     """Two large terms cancel; the rest, lost beside them in float32, decides."""
     queries, items = gaussian(rng, nq, n, d)
     items *= 1e-3
@@ -215,7 +215,7 @@ HARD: dict[str, Builder] = {
         falling_norms,
         grid,
         common_offset,
-        cancelling,
+        canceling,
         half_way,
         overflowing,
         infinite_terms,

@@ -129,7 +129,7 @@ def float32_tolerance(x: np.ndarray, q: np.ndarray, metric: str) -> float:
     """Bound the error of scores whose sums are of float32.
 
     A sum of d products is off by at most (d + 2) u |q| |x|; the norms of squared distances as
-    well; normalising adds d / 2 + 3 of these to each side, ``1 - s`` one of ``1 + |s|``.
+    well; normalizing adds d / 2 + 3 of these to each side, ``1 - s`` one of ``1 + |s|``.
     """
     longest = np.linalg.norm(x, axis=1).max() * np.linalg.norm(q, axis=1).max()
     size = {"ip": 1 + longest, "cosine": 2.0, "l2": 4 * max(longest, 1) ** 2}[metric]

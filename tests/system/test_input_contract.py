@@ -609,8 +609,8 @@ def test_merge_shards() -> None:
 
 def test_unknown_arguments() -> None:
     for call in (flat, search, topk, pool, merge_groups):
-        with pytest.raises(TypeError, match="misspelt"):
-            call(misspelt=1)
+        with pytest.raises(TypeError, match="misspelled"):
+            call(misspelled=1)
 
 
 def test_errors_do_nothing() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import vecrecall as vr
 
 F32 = npt.NDArray[np.float32]
-KINDS = ["gaussian", "grid", "duplicate_blocks", "common_offset", "cancelling", "overflowing"]
+KINDS = ["gaussian", "grid", "duplicate_blocks", "common_offset", "canceling", "overflowing"]
 
 
 class Case(NamedTuple):
@@ -176,7 +176,7 @@ def rows_of_a_wider_array(a: F32) -> F32:
 
 
 def subclass(a: F32) -> npt.NDArray[Any]:
-    return a.view(type("Labelled", (np.ndarray,), {}))
+    return a.view(type("Labeled", (np.ndarray,), {}))
 
 
 Layout = Callable[[F32], npt.NDArray[Any]]

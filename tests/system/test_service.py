@@ -22,7 +22,7 @@ pytest.importorskip("httpx2", reason="needs pip install httpx2")
 
 import httpx2 as httpx
 from comparison import assert_same_float32
-from examples.service import app, catalogue, load
+from examples.service import app, catalog, load
 from examples.service.gather import Gather
 from examples.service.recall import DECAY, HISTORY, MAX_K, MAX_USERS, user_vectors
 from starlette.testclient import TestClient
@@ -429,7 +429,7 @@ def test_films_and_their_users(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = reading.load(None)
     films = embeddings.svd(dataset, 0)
     assert films is not None
-    index = catalogue.films()
+    index = catalog.films()
     labels = np.array(dataset.items)
     np.testing.assert_array_equal(index.ids, labels)
     history = vr.Ragged.from_lists([labels[items[::-1]] for items in dataset.histories])

@@ -1,4 +1,4 @@
-"""Assignment and k-means: labels are compared one by one, centres by their inertia."""
+"""Assignment and k-means: labels are compared one by one, centers by their inertia."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def measured(
 
 
 def judge(case: Case, answers: dict[str, Any], seed: int) -> tuple[dict[str, float], list[str]]:
-    """The share of labels that are ours, or the inertia of the centres; and what is wrong."""
+    """The share of labels that are ours, or the inertia of the centers; and what is wrong."""
     points, centroids = case.data(seed)
     if not case.rounds:
         shares = cluster_truth.same_labels(answers)

@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """Centres, and what a peer says of them where that is checked."""
+    """Centers, and what a peer says of them where that is checked."""
 
     centers: F32
     labels: Labels | None = None
@@ -91,7 +91,7 @@ def sklearn_assign(points: F32, centroids: F32, threads: int) -> Labels:
     return pairwise_distances_argmin(points, centroids)
 
 
-# k-means: points, the case, threads to centres
+# k-means: points, the case, threads to centers
 
 
 def fit(points: F32, case: Case, threads: int) -> Fitted:
@@ -127,7 +127,7 @@ def faiss_fit(points: F32, case: Case, threads: int) -> Fitted:
 
 
 def torch_fit(points: F32, case: Case, threads: int) -> Fitted:
-    """Lloyd from points drawn at random; a cluster that is empty keeps its centre."""
+    """Lloyd from points drawn at random; a cluster that is empty keeps its center."""
     import torch
 
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""What is wrong with labels and centres, by float64 arithmetic that shares nothing with us."""
+"""What is wrong with labels and centers, by float64 arithmetic that shares nothing with us."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def distances(points: F32, centroids: F32, labels: Labels) -> F64:
 
 
 def least_distances(points: F32, centers: F32) -> F64:
-    """Squared distances from the nearest centres."""
+    """Squared distances from the nearest centers."""
     wide = centers.astype(np.float64)
     lengths = np.einsum("ij,ij->i", wide, wide)
     labels = np.empty(len(points), np.int64)
@@ -137,7 +137,7 @@ def beside_ours(points: F32, centroids: F32, ours: Labels, theirs: Labels, name:
 
 
 def inertias(points: F32, answers: Mapping[str, Fitted], clusters: int) -> dict[str, float]:
-    """The sum of squared distances from the nearest centres; NaN of another number of them."""
+    """The sum of squared distances from the nearest centers; NaN of another number of them."""
     shape = clusters, points.shape[1]
     return {
         name: float(least_distances(points, found.centers).sum())
@@ -150,7 +150,7 @@ def inertias(points: F32, answers: Mapping[str, Fitted], clusters: int) -> dict[
 def wrong_fits(
     points: F32, answers: Mapping[str, Fitted], measured: Mapping[str, float], seed: int
 ) -> list[str]:
-    """Hold what we say of our centres against them, and every Lloyd against the best."""
+    """Hold what we say of our centers against them, and every Lloyd against the best."""
     ours = answers[OURS]
     assert ours.labels is not None
     assert ours.inertia is not None

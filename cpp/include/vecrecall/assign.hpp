@@ -17,7 +17,7 @@ namespace vecrecall {
 void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads = 0);
 
-// Of points labelled anew, gives those back their label that score the same by it: `held` has one a
+// Of points labeled anew, gives those back their label that score the same by it: `held` has one a
 // point, -1 for none. Labels and scores are as `assign` gives them, one a point.
 void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
                const std::int32_t* held, std::int32_t* labels, const float* scores,
@@ -30,7 +30,7 @@ struct ClusterSums {
 };
 
 // Adds up the rows of each label in float64, in row order, times their weights if any; under cosine
-// each row is divided by its length first. Rows labelled -1 are left out; other labels are below k.
+// each row is divided by its length first. Rows labeled -1 are left out; other labels are below k.
 void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
                   std::size_t k, Metric metric, const ClusterSums& out, int threads = 0);
 

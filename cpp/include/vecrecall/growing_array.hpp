@@ -12,7 +12,7 @@
 
 namespace vecrecall {
 
-// Of trivial values, uninitialised until they are written. Memory that was not written yet takes no
+// Of trivial values, uninitialized until they are written. Memory that was not written yet takes no
 // pages, so that room to grow costs nothing where arrays are large.
 template <class T>
 class GrowingArray {

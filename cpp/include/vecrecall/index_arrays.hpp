@@ -25,7 +25,7 @@ struct IndexArrays {
     ArrayView<std::int64_t> ids;     // of the rows; missing: 0 .. n-1
     ArrayView<double> bias;          // of the rows; missing: none
     ArrayView<std::uint32_t> order;  // of the rows, their places as inserted; missing: 0 .. n-1
-    ArrayView<float> centre;         // one a dimension
+    ArrayView<float> center;         // one a dimension
     ArrayView<float> row_terms;      // cosine: inverse lengths; l2: what the scan adds
     ArrayView<double> block_bounds;  // kBlockBounds a block
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32

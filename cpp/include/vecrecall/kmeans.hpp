@@ -11,20 +11,20 @@
 namespace vecrecall {
 
 struct LloydStep {
-    double inertia;          // weighted; of the centres that the step started from
-    double shift2;           // sum of squared movements of the centres
-    std::size_t relabelled;  // points that changed label since the step before, or all
+    double inertia;         // weighted; of the centers that the step started from
+    double shift2;          // sum of squared movements of the centers
+    std::size_t relabeled;  // points that changed label since the step before, or all
 };
 
 struct LloydOptions {
     const double* weights = nullptr;  // of the points, > 0; null: all 1. Borrowed.
-    // Labels that points hold already, each below the number of centres or -1, or null. Then ties
-    // go to the label held before, and a centre without points stays. Copied.
+    // Labels that points hold already, each below the number of centers or -1, or null. Then ties
+    // go to the label held before, and a center without points stays. Copied.
     const std::int32_t* held = nullptr;
 };
 
 // A k-means run over points that are borrowed. Metric l2, or cosine (spherical): there rows count
-// as divided by their length, zero rows take no part, and centres have length one.
+// as divided by their length, zero rows take no part, and centers have length one.
 class Lloyd {
   public:
     Lloyd(const MatrixView& points, Metric metric, int threads = 0,
@@ -33,8 +33,8 @@ class Lloyd {
     Lloyd(Lloyd&&) noexcept;
     Lloyd& operator=(Lloyd&&) noexcept;
 
-    // From k centres to the means of their points, which may overwrite them. An empty cluster takes
-    // the point farthest from its centre (the lowest row of equals) that is not alone in its own.
+    // From k centers to the means of their points, which may overwrite them. An empty cluster takes
+    // the point farthest from its center (the lowest row of equals) that is not alone in its own.
     LloydStep step(const float* centers, std::size_t k, float* updated);
 
     // Labels and scores as `assign` gives them; returns the inertia: the sum of squared distances,

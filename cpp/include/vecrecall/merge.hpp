@@ -65,9 +65,9 @@ struct Rrf {
 // all equal.
 enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
 
-// What a list counts for an item that it does not hold: nothing, 0, or its lowest normalised score
+// What a list counts for an item that it does not hold: nothing, 0, or its lowest normalized score
 // (nothing where it is empty). Automatic: the lowest where the list has a negative score that the
-// normalisation leaves negative, else nothing.
+// normalization leaves negative, else nothing.
 enum class Absent { kAutomatic, kZero, kMin };
 
 struct WeightedSum {
@@ -106,7 +106,7 @@ struct Quota {
 
 using Policy = std::variant<Rrf, WeightedSum, Maximum, Interleave, Priority, Quota>;
 
-// Both act when items are taken: they change no rank and no normalisation.
+// Both act when items are taken: they change no rank and no normalization.
 struct MergeFilters {
     RaggedView<std::int64_t> exclude;  // ids a row; no rows: none
     std::vector<const Caps*> caps;

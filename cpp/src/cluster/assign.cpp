@@ -24,8 +24,8 @@ namespace {
 void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
                     std::size_t m, std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
-    const search::Centre centre = search::choose_centre(table, {centroids}, metric);
-    const cluster::Centroids coded(table, centroids, metric, centre, threads);
+    const search::Center center = search::choose_center(table, {centroids}, metric);
+    const cluster::Centroids coded(table, centroids, metric, center, threads);
     std::vector<std::size_t> finite(cluster::tasks_for(points.rows));
     parallel_for(finite.size(), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;

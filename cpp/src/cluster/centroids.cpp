@@ -44,10 +44,10 @@ kernels::ErrorTerms Errors::terms() const {
 }
 
 Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
-                     const search::Centre& centre, int threads)
+                     const search::Center& center, int threads)
     : scored_{.rows = rows, .bias = nullptr, .metric = metric},
-      centre_(centre),
-      nothing_(centre.narrow.size(), 0.0F),
+      center_(center),
+      nothing_(center.narrow.size(), 0.0F),
       quads_((rows.dim + 3) / 4),
       groups_i8_(groups_of(rows.rows, table.nearest_i8_group)),
       groups_f32_(groups_of(rows.rows, table.nearest_f32_group)),
@@ -76,7 +76,7 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
     });
     gather_groups(table);
     const double radius = *std::max_element(radii_.begin(), radii_.end());
-    reach_ = centre.norm + radius;
+    reach_ = center.norm + radius;
     scannable_ = reach_ <= kLargestRadius && dim() <= kMostFloatDims;
 }
 
@@ -89,7 +89,7 @@ void Centroids::derive(const kernels::KernelTable& table, std::size_t c) {
     const double scale = scored_.metric == Metric::kCosine ? 1.0 / lengths_[c] : 1.0;
     double square = 0;
     for (std::size_t j = 0; j < dim(); ++j) {
-        s[j] = s[j] * scale - centre_.wide[j];
+        s[j] = s[j] * scale - center_.wide[j];
         square += s[j] * s[j];
     }
     const double radius = std::sqrt(square) * kUp;

@@ -30,9 +30,9 @@ struct Errors {
 //     ip, cosine: r = x, offset = 0, score = v + x.mu, for cosine divided by |x|.
 class Centroids {
   public:
-    // The rows are borrowed. `centre` is mu.
+    // The rows are borrowed. `center` is mu.
     Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
-              const search::Centre& centre, int threads);
+              const search::Center& center, int threads);
 
     const ScoredItems& scored() const { return scored_; }
     std::size_t size() const { return scored_.rows.rows; }
@@ -41,10 +41,10 @@ class Centroids {
     bool scannable() const { return scannable_; }
     bool has_codes() const { return has_codes_; }
     // mu as a row: x.mu is what values lack.
-    const float* centre() const { return centre_.narrow.data(); }
+    const float* center() const { return center_.narrow.data(); }
     // What points have subtracted, in whole vectors.
-    const float* point_centre() const {
-        return scored_.metric == Metric::kL2 ? centre_.narrow.data() : nothing_.data();
+    const float* point_center() const {
+        return scored_.metric == Metric::kL2 ? center_.narrow.data() : nothing_.data();
     }
     // At least |mu| + |s|, for ip.
     double reach() const { return reach_; }
@@ -63,7 +63,7 @@ class Centroids {
     void gather_groups(const kernels::KernelTable& table);
 
     ScoredItems scored_;
-    search::Centre centre_;
+    search::Center center_;
     std::vector<float> nothing_;  // zeros
     bool scannable_ = false;
     bool has_codes_ = false;

@@ -7,7 +7,7 @@
 
 #include "core/scoring.hpp"
 #include "kernels/table.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/views.hpp"
 
 namespace vecrecall::cluster {
@@ -19,7 +19,7 @@ inline std::vector<double> inverse_lengths(const kernels::KernelTable& table,
     std::vector<double> wide(exact_width(points.dim));
     std::vector<double> inverse(n);
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const float* row = points.row(static_cast<std::size_t>(rows[i]));
         widen_query(row, points.dim, wide.data());
         const double length = norm(table, wide.data(), row, points.dim);

@@ -8,7 +8,7 @@
 #include "cluster/lengths.hpp"
 #include "cluster/ties.hpp"
 #include "kernels/registry.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/fp_env.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/kmeans.hpp"
@@ -27,7 +27,7 @@ constexpr std::size_t kPatience = 4;
 struct Lloyd::Impl {
     struct Part {  // of one task
         double inertia;
-        std::size_t relabelled;
+        std::size_t relabeled;
         std::size_t scanned;
     };
 
@@ -37,16 +37,16 @@ struct Lloyd::Impl {
     const double* weights;             // or null
     bool holds;                        // ties and empty clusters keep what they have
     std::vector<std::int32_t> held;    // labels before the first step, if so
-    search::Centre centre;             // of the points, for l2
+    search::Center center;             // of the points, for l2
     std::vector<std::int32_t> labels;  // of the last step
     std::vector<float> scores;
     std::vector<double> sums;
     std::vector<double> masses;  // what the points of each cluster weigh
-    std::size_t labelled = 0;    // the number of centres that the labels are of
+    std::size_t labeled = 0;     // the number of centers that the labels are of
     std::size_t patience = 0;    // steps without safe distances
 
     double weight(std::size_t row) const { return weights == nullptr ? 1.0 : weights[row]; }
-    Part pruner(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
+    Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
                     std::size_t task, bool known, std::int32_t* to, float* scored) const;
     std::vector<double> half_distances(const MatrixView& centers) const;
@@ -66,7 +66,7 @@ Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads, const LloydOp
     impl_->holds = options.held != nullptr;
     if (impl_->holds) impl_->held.assign(options.held, options.held + points.rows);
     if (metric == Metric::kL2) {
-        impl_->centre = search::choose_centre(kernels::active(), {points}, metric);
+        impl_->center = search::choose_center(kernels::active(), {points}, metric);
     }
 }
 Lloyd::~Lloyd() = default;
@@ -77,12 +77,12 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     const FpEnvScope env;
     Impl& run = *impl_;
     const MatrixView view{centers, k, run.points.dim};
-    const bool known = run.labelled == k;  // labels of other centres say nothing
-    run.labelled = 0;
+    const bool known = run.labeled == k;  // labels of other centers say nothing
+    run.labeled = 0;
     run.labels.resize(run.points.rows);
     run.scores.resize(run.points.rows);
-    const Impl::Part all = run.pruner(view, known, run.labels.data(), run.scores.data());
-    run.labelled = k;
+    const Impl::Part all = run.relabel(view, known, run.labels.data(), run.scores.data());
+    run.labeled = k;
     if (run.patience > 0) --run.patience;
     else if (known && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
         run.patience = kPatience;
@@ -91,25 +91,24 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     sum_clusters(run.points, run.weights, run.labels.data(), k, run.metric,
                  {run.sums.data(), run.masses.data()}, run.threads);
     if (!run.holds) run.fill_empty();
-    return {.inertia = all.inertia,
-            .shift2 = run.update(centers, updated),
-            .relabelled = all.relabelled};
+    return {
+        .inertia = all.inertia, .shift2 = run.update(centers, updated), .relabeled = all.relabeled};
 }
 
 double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
                      float* scores) const {
     const FpEnvScope env;
     const MatrixView view{centers, k, impl_->points.dim};
-    const bool known = impl_->labelled == k;
+    const bool known = impl_->labeled == k;
     if (known) std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
-    return impl_->pruner(view, known, labels, scores).inertia;
+    return impl_->relabel(view, known, labels, scores).inertia;
 }
 
-Lloyd::Impl::Part Lloyd::Impl::pruner(const MatrixView& centers, bool known, std::int32_t* to,
+Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, std::int32_t* to,
                                       float* scored) const {
     const kernels::KernelTable& table = kernels::active();
-    const search::Centre mu =
-        metric == Metric::kL2 ? centre : search::choose_centre(table, {centers}, metric);
+    const search::Center mu =
+        metric == Metric::kL2 ? center : search::choose_center(table, {centers}, metric);
     const cluster::Centroids centroids(table, centers, metric, mu, threads);
     const std::vector<double> safe = known ? half_distances(centers) : std::vector<double>();
     std::vector<Part> parts(cluster::tasks_for(points.rows));
@@ -119,7 +118,7 @@ Lloyd::Impl::Part Lloyd::Impl::pruner(const MatrixView& centers, bool known, std
     Part all{};
     for (const Part& part : parts) {
         all.inertia += part.inertia;
-        all.relabelled += part.relabelled;
+        all.relabeled += part.relabeled;
         all.scanned += part.scanned;
     }
     return all;
@@ -138,7 +137,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
     std::vector<std::int32_t> before;
     if (known) before.assign(to, to + n);
     else if (holds) before.assign(held.data() + first, held.data() + first + n);
-    Part part{.relabelled = known ? 0 : n, .scanned = n};
+    Part part{.relabeled = known ? 0 : n, .scanned = n};
     if (metric == Metric::kL2 && known) {
         part.scanned = cluster::HamerlyPruner(table, centroids, safe).run(rows, to, scored);
     } else {
@@ -147,7 +146,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
     if (holds) cluster::keep_ties_of(table, rows, centroids.scored(), before.data(), to, scored);
     const double best = metric == Metric::kCosine ? 1.0 : 0.0;
     for (std::size_t i = 0; i < n; ++i) {
-        if (known) part.relabelled += to[i] != before[i] ? 1 : 0;
+        if (known) part.relabeled += to[i] != before[i] ? 1 : 0;
         if (to[i] >= 0) part.inertia += weight(first + i) * (best - scored[i]);
     }
     return part;
@@ -170,7 +169,7 @@ void Lloyd::Impl::fill_empty() {
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if (labels[i] >= 0) rows.push_back(i);
     }
-    cancelling::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
+    canceling::sort(rows.begin(), rows.end(), [&](std::size_t a, std::size_t b) {
         return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
     });
     auto next = empty.begin();
@@ -215,7 +214,7 @@ double Lloyd::Impl::update(const float* centers, float* updated) const {
     return shift2;
 }
 
-// The centre stays where no direction is left, or no point.
+// The center stays where no direction is left, or no point.
 void Lloyd::Impl::mean(std::size_t c, const float* old, std::vector<double>& to) const {
     const double* sum = sums.data() + c * points.dim;
     double divisor = masses[c];

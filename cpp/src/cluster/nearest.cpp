@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "cluster/bound.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::cluster {
 namespace {
@@ -134,7 +134,7 @@ void Nearest::pack() {
                      .n_rows = n_rows_,
                      .dim = centroids_.dim(),
                      .scales = nullptr,
-                     .centre = centroids_.point_centre(),
+                     .center = centroids_.point_center(),
                      .panels = panels_.data(),
                      .n_panels = kTile / kernels::kPanelItems});
 }
@@ -199,10 +199,10 @@ void Nearest::score_tops(std::size_t in_group) {
         values_[i] = 0;
     }
     if (metric_ != Metric::kL2) {  // values lack x.mu
-        kernels::Pair centre[kTile];
-        for (std::size_t i = 0; i < n; ++i) centre[i] = {tops_[i].point, 0};
+        kernels::Pair center[kTile];
+        for (std::size_t i = 0; i < n; ++i) center[i] = {tops_[i].point, 0};
         table_.pair_products(
-            {rows_, centroids_.centre(), centroids_.dim(), centre, n, sums_.data()});
+            {rows_, centroids_.center(), centroids_.dim(), center, n, sums_.data()});
         for (std::size_t i = 0; i < n; ++i) values_[tops_[i].point] = -sums_[i];
     }
     score_pairs(tops_, n);

@@ -5,7 +5,7 @@
 #include "cluster/lengths.hpp"
 #include "core/pooling.hpp"
 #include "kernels/registry.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/scratch.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/parallel.hpp"
@@ -25,7 +25,7 @@ class ClusterRows {
         starts_.assign(k + 1, 0);
         std::int64_t at = 0;
         for (std::size_t c = 0; c < k; ++c) {
-            cancelling::check_each(c);
+            canceling::check_each(c);
             starts_[c] = at;
             for (std::size_t chunk = 0; chunk < chunks_; ++chunk) {
                 const std::int64_t here = places_[chunk * k + c];

@@ -24,19 +24,19 @@ std::vector<std::uint32_t> sample_of(std::size_t rows) {
     return sample;
 }
 
-// Squared, of the sample's rows from a centre.
+// Squared, of the sample's rows from a center.
 std::vector<double> distances(const kernels::KernelTable& table, const Rows& rows,
-                              const std::vector<std::uint32_t>& sample, const Centre& centre) {
+                              const std::vector<std::uint32_t>& sample, const Center& center) {
     std::vector<double> squares(sample.size());
     for (std::size_t i = 0; i < sample.size(); ++i) {
-        table.sum_squared_differences(centre.wide.data(), rows.row(sample[i]), rows.dim(), nullptr,
+        table.sum_squared_differences(center.wide.data(), rows.row(sample[i]), rows.dim(), nullptr,
                                       1, &squares[i]);
     }
     return squares;
 }
 
 // `squares`: per row of the sample |x|^2.
-Centre mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metric,
+Center mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metric,
                const std::vector<std::uint32_t>& sample, const std::vector<double>& squares) {
     std::vector<double> mean(rows.dim(), 0.0);
     for (std::size_t i = 0; i < sample.size(); ++i) {
@@ -48,34 +48,34 @@ Centre mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metri
     for (std::size_t j = 0; j < rows.dim(); ++j) {
         point[j] = static_cast<float>(mean[j] / static_cast<double>(sample.size()));
     }
-    return centre_at(table, point.data(), rows.dim());
+    return center_at(table, point.data(), rows.dim());
 }
 
 }  // namespace
 
-Centre no_centre(std::size_t dim) {
+Center no_center(std::size_t dim) {
     return {.narrow = std::vector<float>(padded_dim(dim), 0.0F),
             .wide = std::vector<double>(exact_width(dim), 0.0),
             .norm = 0};
 }
 
-Centre centre_at(const kernels::KernelTable& table, const float* point, std::size_t dim) {
-    Centre centre = no_centre(dim);
-    std::copy_n(point, dim, centre.narrow.data());
-    widen_query(point, dim, centre.wide.data());
-    centre.norm = norm(table, centre.wide.data(), point, dim) * kUp;
-    return centre;
+Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim) {
+    Center center = no_center(dim);
+    std::copy_n(point, dim, center.narrow.data());
+    widen_query(point, dim, center.wide.data());
+    center.norm = norm(table, center.wide.data(), point, dim) * kUp;
+    return center;
 }
 
-Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric) {
-    Centre none = no_centre(rows.dim());
+Center choose_center(const kernels::KernelTable& table, const Rows& rows, Metric metric) {
+    Center none = no_center(rows.dim());
     const std::vector<std::uint32_t> sample = sample_of(rows.size());
     if (sample.empty() || rows.dim() == 0) return none;
     std::vector<double> squares = distances(table, rows, sample, none);
-    Centre centre = mean_of(table, rows, metric, sample, squares);
-    if (metric == Metric::kCosine) return centre;  // unit rows never lose by it
-    std::vector<double> left = distances(table, rows, sample, centre);
-    return median(left) < median(squares) ? centre : none;
+    Center center = mean_of(table, rows, metric, sample, squares);
+    if (metric == Metric::kCosine) return center;  // unit rows never lose by it
+    std::vector<double> left = distances(table, rows, sample, center);
+    return median(left) < median(squares) ? center : none;
 }
 
 }  // namespace vecrecall::search

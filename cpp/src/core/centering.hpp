@@ -1,4 +1,4 @@
-// The centre that a scan subtracts from rows: the shorter what is left, the finer its codes.
+// The center that a scan subtracts from rows: the shorter what is left, the finer its codes.
 #pragma once
 
 #include <cstddef>
@@ -10,22 +10,22 @@
 
 namespace vecrecall::search {
 
-// The row-wise kernels read queries and centre in whole vectors.
+// The row-wise kernels read queries and center in whole vectors.
 inline std::size_t padded_dim(std::size_t dim) { return (dim + 15) / 16 * 16; }
 
-struct Centre {
+struct Center {
     std::vector<float> narrow;  // zero-padded to padded_dim
     std::vector<double> wide;   // the same numbers, zero-padded to exact_width
     double norm;                // an upper bound
 };
 
-Centre no_centre(std::size_t dim);
+Center no_center(std::size_t dim);
 
 // At a given point, one number a dimension.
-Centre centre_at(const kernels::KernelTable& table, const float* point, std::size_t dim);
+Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim);
 
 // The mean of a sample (under cosine of rows of length one), where that brings the typical row
 // closer; else zero: one huge row can drag the mean away from all the others.
-Centre choose_centre(const kernels::KernelTable& table, const Rows& rows, Metric metric);
+Center choose_center(const kernels::KernelTable& table, const Rows& rows, Metric metric);
 
 }  // namespace vecrecall::search

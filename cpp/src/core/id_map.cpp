@@ -15,7 +15,7 @@ std::vector<std::uint32_t> table_of(const std::int64_t* ids, std::size_t n) {
     const HashShape shape(n);
     std::vector<std::uint32_t> slots(shape.slots, 0);
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         std::size_t s = hash_id(ids[i]) >> shape.shift;
         for (; slots[s] != 0; s = (s + 1) & (shape.slots - 1)) {
             if (ids[slots[s] - 1] == ids[i]) {
@@ -69,7 +69,7 @@ IdMap::~IdMap() { delete table_.load(); }
 const IdMap::Table& IdMap::table() const {
     const Table* known = table_.load(std::memory_order_acquire);
     if (known != nullptr) return *known;
-    cancelling::Turn& turn = making_.get();
+    canceling::Turn& turn = making_.get();
     std::unique_lock lock(turn, std::defer_lock);
     if (!turn.is_mine()) lock.lock();
     known = table_.load(std::memory_order_acquire);

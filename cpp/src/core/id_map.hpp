@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "platform/at_fork.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall {
 
@@ -40,7 +40,7 @@ class IdMap {
     std::vector<std::int64_t> own_ids_;
     const std::int64_t* ids_ = nullptr;
     mutable std::atomic<const Table*> table_{nullptr};  // made at the first look-up
-    mutable at_fork::PerProcess<cancelling::Turn> making_;
+    mutable at_fork::PerProcess<canceling::Turn> making_;
 };
 
 }  // namespace vecrecall

@@ -2,7 +2,7 @@
 #include <mutex>
 
 #include "platform/at_fork.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
@@ -13,7 +13,7 @@ search::Bitmap rows_of(const search::Items& items, const std::vector<std::int64_
                        bool complement) {
     search::Bitmap rows(items.live().size(), 0);
     for (std::size_t i = 0; i < ids.size(); ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const std::int64_t row = items.find(ids[i]);
         if (row >= 0) rows[static_cast<std::size_t>(row) / 64] |= std::uint64_t{1} << (row % 64);
     }

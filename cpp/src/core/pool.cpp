@@ -70,7 +70,7 @@ class Bags {
         gather(bag);
         if (!combine(bag, out)) throw_not_finite();
         if (options_.mode == Pooling::kMean) divide_by_weight();
-        if (options_.normalize) normalise();
+        if (options_.normalize) normalize();
         if (wide()) std::copy(sums_.begin(), sums_.end(), out);
     }
 
@@ -136,7 +136,7 @@ class Bags {
     }
 
     // Scaled by a power of two first, which rounds nothing: squares must not over- or underflow.
-    void normalise() {
+    void normalize() {
         double largest = 0;
         for (const double sum : sums_) largest = std::max(largest, std::fabs(sum));
         if (largest == 0) return;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall {
 namespace {
@@ -58,7 +58,7 @@ void score_rows(const kernels::KernelTable& table, const ScoredItems& items, con
                 double query_norm, const std::uint32_t* index, std::size_t n, float* scores) {
     Sums sums;
     for (std::size_t from = 0; from < n; from += kChunk) {
-        cancelling::check_each(from);
+        canceling::check_each(from);
         const std::size_t count = std::min(kChunk, n - from);
         exact_sums(table, items, query, index + from, count, sums);
         for (std::size_t i = 0; i < count; ++i) {

@@ -15,7 +15,7 @@ constexpr std::size_t kRowsPerTask = 4096;
 
 std::size_t tasks_for(std::size_t rows) { return (rows + kRowsPerTask - 1) / kRowsPerTask; }
 
-// All exponent bits set: NaN or infinity. Integer work, so that the compiler vectorises it.
+// All exponent bits set: NaN or infinity. Integer work, so that the compiler vectorizes it.
 bool finite(const float* values, std::size_t n) {
     std::uint32_t bad = 0;
     for (std::size_t i = 0; i < n; ++i) {

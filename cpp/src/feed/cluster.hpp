@@ -9,7 +9,7 @@
 #include "feed/counts.hpp"
 #include "feed/user_histories.hpp"
 #include "platform/at_fork.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::feed {
 
@@ -22,7 +22,7 @@ struct Cluster {
 
 // For one batch at a time. One that a fork interrupts is in the child as far as it was taken.
 struct Writing {
-    cancelling::Turn lock;
+    canceling::Turn lock;
     std::vector<std::size_t> order;  // of a slice of a batch, grouped by cluster
     std::vector<std::size_t> ends;
 };

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fusion/output.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::feed {
 
@@ -55,10 +55,10 @@ class DecayedLists {
         const auto before = [this](std::uint32_t a, std::uint32_t b) { return is_before(a, b); };
         if (order_.size() > out.width) {
             const auto end = order_.begin() + static_cast<std::ptrdiff_t>(out.width);
-            cancelling::nth_element(order_.begin(), end, order_.end(), before);
+            canceling::nth_element(order_.begin(), end, order_.end(), before);
             order_.resize(out.width);
         }
-        cancelling::sort(order_.begin(), order_.end(), before);
+        canceling::sort(order_.begin(), order_.end(), before);
         fusion::write_list(
             order_, ids.data(), [&](std::size_t i) { return narrowed(scores[order_[i]]); }, row,
             out);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "feed/cluster.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/fp_env.hpp"
 #include "vecrecall/feed.hpp"
 

@@ -10,7 +10,7 @@
 #include "feed/decayed_lists.hpp"
 #include "fusion/entry_table.hpp"
 #include "fusion/parallel_rows.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {
@@ -55,7 +55,7 @@ void score_pairs(RelatedWorkspace& w, double now, double half_life) {
     w.sums.assign(w.pairs.size(), 0);
     std::size_t steps = 0;
     for (const feed::Click& pair : w.pairs) {
-        cancelling::check_each(++steps);
+        canceling::check_each(++steps);
         w.sums[entries.insert(pair.item).entry] +=
             feed::decayed(pair.weight, pair.time, newest, half_life);
     }

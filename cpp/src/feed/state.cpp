@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "feed/cluster.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {
@@ -71,9 +71,9 @@ void check_ids(const std::vector<std::int64_t>& ids, const std::vector<std::int6
     std::unordered_set<std::int64_t> seen;
     for (std::size_t r = 0; r + 1 < offsets.size(); ++r) {
         seen.clear();
-        cancelling::check_each(r);
+        canceling::check_each(r);
         for (std::int64_t i = offsets[r]; i < offsets[r + 1]; ++i) {
-            cancelling::check_each(static_cast<std::size_t>(i));
+            canceling::check_each(static_cast<std::size_t>(i));
             expect(ids[i] >= 0 && seen.insert(ids[i]).second, "distinct ids >= 0");
         }
     }

@@ -10,7 +10,7 @@
 #include "feed/decay.hpp"
 #include "feed/decayed_lists.hpp"
 #include "fusion/parallel_rows.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/feed.hpp"
 
 namespace vecrecall {

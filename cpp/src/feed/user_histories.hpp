@@ -107,7 +107,7 @@ class UserHistories {
     struct Block {
         std::unique_ptr<Member[]> members;
         std::unique_ptr<Tag[]> tags;
-        std::unique_ptr<Click[]> clicks;  // those that are in use are initialised
+        std::unique_ptr<Click[]> clicks;  // those that are in use are initialized
     };
 
     // Whole registers of tags.

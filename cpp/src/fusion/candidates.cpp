@@ -9,7 +9,7 @@
 #include "fusion/parallel_rows.hpp"
 #include "fusion/ranking.hpp"
 #include "fusion/rounding.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall {
 namespace {
@@ -83,7 +83,7 @@ void rank_candidates(const CandidatesView& candidates, const CandidateFilters& f
         const IdFilter* const allow = allowed(filters, row);
         best.start(width);
         for (std::size_t i = 0; i < width; ++i) {
-            cancelling::check_each(i);
+            canceling::check_each(i);
             const std::size_t at = row * width + i;
             const std::int64_t id = candidates.ids[at];
             if (id < 0 || barred.contains(id) || (allow && !allow->admits(id))) continue;

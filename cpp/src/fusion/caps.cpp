@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/id_map.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall {
 
@@ -21,7 +21,7 @@ Caps::Caps(const std::int64_t* ids, const std::int64_t* groups, std::size_t n, s
     auto table = std::make_unique<Table>(ids, n);
     std::unordered_map<std::int64_t, std::uint32_t> numbers;
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const auto next = static_cast<std::uint32_t>(numbers.size());
         table->groups[i] = numbers.try_emplace(groups[i], next).first->second;
     }

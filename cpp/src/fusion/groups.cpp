@@ -5,7 +5,7 @@
 #include "fusion/parallel_rows.hpp"
 #include "fusion/ranking.hpp"
 #include "fusion/rounding.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/merge.hpp"
 
 namespace vecrecall {
@@ -55,7 +55,7 @@ fusion::Entries load(const ListsView& lists, std::int64_t first, std::int64_t en
     for (std::int64_t r = first; r < end; ++r) {
         const std::size_t begin = static_cast<std::size_t>(r) * lists.width;
         for (std::size_t at = begin; at < begin + static_cast<std::size_t>(lists.counts[r]); ++at) {
-            cancelling::check_each(++steps);
+            canceling::check_each(++steps);
             if (lists.ids[at] < 0) continue;
             const auto [entry, fresh] = entries.insert(lists.ids[at]);
             add(work.items[entry], fresh, lists.scores[at], r);

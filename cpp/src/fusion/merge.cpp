@@ -8,7 +8,7 @@
 #include "fusion/output.hpp"
 #include "fusion/parallel_rows.hpp"
 #include "fusion/policies.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/fp_env.hpp"
 
 namespace vecrecall {
@@ -93,14 +93,14 @@ void run(const std::vector<Channel>& channels, const P& policy, const MergeFilte
         kByScore<P> ? std::vector<float>() : turn_scores(out.lists.width, channels);
     const auto merge_row = [&](Workspace& work, std::size_t row) {
         work.row.load(channels, row);
-        cancelling::check_after(work.row.n_entries());
+        canceling::check_after(work.row.n_entries());
         work.output.start(work.row, row, out.lists.width);
         work.unfilled = {out.unfilled + row * channels.size(), channels.size()};
         std::fill(work.unfilled.begin(), work.unfilled.end(), 0);
         work.negative = 0;
         fusion::pick(policy, work);
         if (work.negative != 0 && out.negative != nullptr) *out.negative |= work.negative;
-        cancelling::check_after(work.row.n_entries());
+        canceling::check_after(work.row.n_entries());
         const std::span<const std::uint32_t> order = work.output.order();
         const auto score = [&](std::size_t i) {
             return kByScore<P> ? work.scores[order[i]] : by_place[i];

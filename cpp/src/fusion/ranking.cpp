@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::fusion {
 namespace {
@@ -95,7 +95,7 @@ void Ranking::sort_crowded(const std::int64_t* ids) {
     std::size_t begin = 0;
     for (const std::uint32_t bucket_end : ends_) {
         if (bucket_end - begin > kCrowd) {
-            cancelling::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
+            canceling::sort(spread_.data() + begin, spread_.data() + bucket_end, Before{ids});
         }
         begin = bucket_end;
     }
@@ -106,9 +106,9 @@ std::span<const std::uint32_t> Ranking::best(const float* scores, std::size_t n,
     if (n == 0) return {};
     k = std::min(k, n);
     const std::size_t chosen = choose(scores, n, k);
-    cancelling::check_after(n);
+    canceling::check_after(n);
     const std::size_t end = spread(chosen, k);
-    cancelling::check_after(n);
+    canceling::check_after(n);
     sort_crowded(ids);
     insertion_sort(spread_.data(), end, Before{ids});
     for (std::size_t i = 0; i < k; ++i) order_[i] = static_cast<std::uint32_t>(spread_[i]);

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::fusion {
 namespace {
@@ -56,7 +56,7 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     std::size_t most = 0;
     for (const Channel& channel : channels) most += channel.length(row);
     items_ = table_.start(most);
-    cancelling::check_after(most);
+    canceling::check_after(most);
     begins_.assign(1, 0);
     scores_of_.clear();
     infinite_ = 0;
@@ -92,13 +92,13 @@ bool Row::add(const Places& places) {
     const std::int64_t* const ids = places.ids;
     Entries items = items_;
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         entries[i] = items.insert(ids[i]).entry;
     }
     items_ = items;
     std::uint64_t held_before = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const std::uint64_t held = holders[entries[i]];
         held_before |= held;
         holders[entries[i]] = held | bit;
@@ -129,7 +129,7 @@ void Row::load(const std::vector<Channel>& channels, std::size_t row) {
         Places places = places_of(channel, row);
         const bool last = c + 1 == channels.size();
         prefetch(channels[last ? 0 : c + 1], last ? row + 1 : row);
-        cancelling::check_after(places.n);
+        canceling::check_after(places.n);
         if (!all_in_use(places)) places = in_use(places, channel, row);
         if (add(places)) places = without_repeats(places);
         scores_of_.push_back(places.scores);

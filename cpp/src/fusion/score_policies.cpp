@@ -7,7 +7,7 @@
 
 #include "fusion/policies.hpp"
 #include "fusion/rounding.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::fusion {
 namespace {
@@ -106,7 +106,7 @@ std::span<const float> finite_scores(std::size_t c, Workspace& work) {
     return work.finite;
 }
 
-// w times the normalised scores of a channel, by rank.
+// w times the normalized scores of a channel, by rank.
 void weigh(std::span<const float> scores, Normalize how, double weight,
            std::vector<double>& terms) {
     if (terms.size() < scores.size()) terms.resize(scores.size());
@@ -162,7 +162,7 @@ void combine(const Of& terms, Workspace& work) {
     std::fill_n(sums, n, Op::kInit);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
-        cancelling::check_after(entries.size());
+        canceling::check_after(entries.size());
         const Terms term = terms(c);
         for (std::size_t r = 0; r < entries.size(); ++r) {
             sums[entries[r]] = Op::combine(sums[entries[r]], term.held[r]);

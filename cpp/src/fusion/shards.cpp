@@ -6,7 +6,7 @@
 #include "fusion/output.hpp"
 #include "fusion/parallel_rows.hpp"
 #include "fusion/ranking.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "vecrecall/merge.hpp"
 
 namespace vecrecall {
@@ -32,7 +32,7 @@ fusion::Entries load(const std::vector<ListsView>& shards, std::size_t row, Work
         const std::size_t begin = row * shard.width;
         const std::size_t end = begin + static_cast<std::size_t>(shard.counts[row]);
         for (std::size_t at = begin; at < end; ++at) {
-            cancelling::check_each(at - begin);
+            canceling::check_each(at - begin);
             if (shard.ids[at] < 0) continue;
             const auto [entry, fresh] = entries.insert(shard.ids[at]);
             if (!fresh) throw_repeat(shard.ids[at], row);

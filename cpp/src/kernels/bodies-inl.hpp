@@ -34,7 +34,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .scan_i8 = scan_i8<S>,
         .scan_i8_few = scan_i8_few<S>,
         .largest_residual = largest_residual<S>,
-        .quantise_i8 = quantise_i8<S>,
+        .quantize_i8 = quantize_i8<S>,
         .nearest_i8_group = kBlocksInGroup * S::kQueriesI8,
         .code_tile = code_tile<S>,
         .nearest_i8 = nearest_i8<S>,

@@ -1,4 +1,4 @@
-// Rows to panels: 16 items side by side, centred and scaled, so that the scan's lanes are items.
+// Rows to panels: 16 items side by side, centered and scaled, so that the scan's lanes are items.
 #pragma once
 
 #include "kernels/vectors.hpp"
@@ -7,7 +7,7 @@ namespace vecrecall::kernels {
 namespace {
 
 // Every instruction set computes the same floats: one product, one subtraction, each rounded.
-VR_INLINE float centred(float x, float scale, float centre) { return x * scale - centre; }
+VR_INLINE float centered(float x, float scale, float center) { return x * scale - center; }
 
 VR_INLINE void pack_columns(const PackF32& a, std::size_t first_row, std::size_t from,
                             std::size_t to, float* panel) {
@@ -19,7 +19,7 @@ VR_INLINE void pack_columns(const PackF32& a, std::size_t first_row, std::size_t
         for (std::size_t i = 0; i < rows; ++i) {
             const float scale = a.scales ? a.scales[first_row + i] : 1.0F;
             panel[j * kPanelItems + i] =
-                centred(a.rows[(first_row + i) * a.dim + j], scale, a.centre[j]);
+                centered(a.rows[(first_row + i) * a.dim + j], scale, a.center[j]);
         }
         for (std::size_t i = rows; i < kPanelItems; ++i) panel[j * kPanelItems + i] = 0.0F;
     }
@@ -43,7 +43,7 @@ VR_INLINE void pack_square(const PackF32& a, std::size_t first_row, std::size_t 
         for (int c = 0; c < S::kLanes; ++c) square[c] = square[c] * scale;
     }
     for (int c = 0; c < S::kLanes; ++c) {
-        store(panel + (column + c) * kPanelItems + lane, square[c] - S::set(a.centre[column + c]));
+        store(panel + (column + c) * kPanelItems + lane, square[c] - S::set(a.center[column + c]));
     }
 }
 

@@ -17,15 +17,15 @@ VR_INLINE f64x8 fill8(T x) {
 
 // Eight components of a row's residual; `count` < 8 of them exist, the others are zero.
 template <class S>
-VR_INLINE f64x8 residual8(const QuantiseI8& a, std::size_t row, std::size_t j, std::size_t count) {
+VR_INLINE f64x8 residual8(const QuantizeI8& a, std::size_t row, std::size_t j, std::size_t count) {
     const float* at = a.rows + row * a.dim + j;
     f64x8 x = count < 8 ? widen_tail<S>(at, count) : S::widen8(at);
     if (a.scales) x = x * fill8(a.scales[row]);
-    return x - load<f64x8>(a.centre + j);  // the centre's padding is zero
+    return x - load<f64x8>(a.center + j);  // the center's padding is zero
 }
 
 template <class S>
-double largest_residual(const QuantiseI8& a) {
+double largest_residual(const QuantizeI8& a) {
     f64x8 largest = {};
     for (std::size_t i = 0; i < a.n_rows; ++i) {
         for (std::size_t j = 0; j < a.dim; j += 8) {
@@ -40,7 +40,7 @@ double largest_residual(const QuantiseI8& a) {
 }
 
 // Four codes of one item lie together, the items of a panel side by side.
-VR_INLINE void store_codes(const QuantiseI8& a, std::size_t row, std::size_t j, f64x8 codes) {
+VR_INLINE void store_codes(const QuantizeI8& a, std::size_t row, std::size_t j, f64x8 codes) {
     const std::size_t n_quads = (a.dim + 3) / 4;
     const u8x8 bytes = __builtin_convertvector(__builtin_convertvector(codes, i32x8), u8x8);
     std::uint32_t quads[2];
@@ -52,7 +52,7 @@ VR_INLINE void store_codes(const QuantiseI8& a, std::size_t row, std::size_t j, 
 }
 
 template <class S>
-void quantise_i8(QuantiseI8& a) {
+void quantize_i8(QuantizeI8& a) {
     const f64x8 per_step = fill8(1.0 / a.step);
     const f64x8 step = fill8(a.step);
     const f64x8 limit = fill8(127.0);

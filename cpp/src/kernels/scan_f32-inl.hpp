@@ -83,12 +83,12 @@ VR_INLINE typename S::F32 dot_rows(const ScanRowsF32& a, std::size_t first, cons
         for (; j + S::kLanes <= a.dim; j += S::kLanes) {
             V y = load<V>(x + j);
             if constexpr (kScaled) y = y * scale;
-            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.centre + j), sum);
+            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.center + j), sum);
         }
         if (j < a.dim) {
             V y = S::load_some(x + j, static_cast<int>(a.dim - j));
             if constexpr (kScaled) y = y * scale;
-            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.centre + j), sum);
+            sum = S::multiply_add(load<V>(query + j), y - load<V>(a.center + j), sum);
         }
         sums[r] = sum;
     }

@@ -49,7 +49,7 @@ struct ScanRowsF32 {
     std::size_t n_rows;
     std::size_t dim;
     const float* scales;   // per row, or null for 1
-    const float* centre;   // [padded dim]
+    const float* center;   // [padded dim]
     const float* queries;  // n_queries x padded dim; padding to a multiple of 16 is zero
     std::size_t n_queries;
     ThresholdFilter sieve;  // offsets reach to a multiple of 64 items
@@ -71,13 +71,13 @@ struct ScanI8 {
     ThresholdFilter sieve;
 };
 
-// A block's rows to codes: r = row * scale - centre = step * c + e.
-struct QuantiseI8 {
+// A block's rows to codes: r = row * scale - center = step * c + e.
+struct QuantizeI8 {
     const float* rows;
     std::size_t n_rows;
     std::size_t dim;
     const double* scales;  // per row, or null for 1
-    const double* centre;  // [dim], padded with zeros to a multiple of 8
+    const double* center;  // [dim], padded with zeros to a multiple of 8
     double step;
     std::uint8_t* codes;    // [n_panels][n_quads][16][4], the whole of it is written
     std::size_t n_panels;   // n_rows rounded up, or more
@@ -90,7 +90,7 @@ struct PackF32 {
     std::size_t n_rows;
     std::size_t dim;
     const float* scales;   // per row, or null for 1
-    const float* centre;   // [dim]
+    const float* center;   // [dim]
     float* panels;         // [n_panels][dim][16]; lanes past n_rows become zeros
     std::size_t n_panels;  // n_rows rounded up to whole panels, or more
 };
@@ -235,8 +235,8 @@ struct KernelTable {
     std::size_t i8_query_block;
     void (*scan_i8)(const ScanI8&);
     void (*scan_i8_few)(const ScanI8&);
-    double (*largest_residual)(const QuantiseI8&);  // max |r_j|
-    void (*quantise_i8)(QuantiseI8&);
+    double (*largest_residual)(const QuantizeI8&);  // max |r_j|
+    void (*quantize_i8)(QuantizeI8&);
 
     std::size_t nearest_i8_group;  // centroids
     void (*code_tile)(const CodeTile&);

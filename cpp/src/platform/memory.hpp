@@ -1,4 +1,4 @@
-// Aligned storage that is left uninitialised until it is written.
+// Aligned storage that is left uninitialized until it is written.
 #pragma once
 
 #include <algorithm>

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "platform/at_fork.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/cpu_count.hpp"
 #include "platform/fp_env.hpp"
 
@@ -27,7 +27,7 @@ struct Job {
     const Task& task;
     const std::size_t n;
     const int threads;  // most threads at once, the caller included
-    CancelScope* const scope = cancelling::scope();
+    CancelScope* const scope = canceling::scope();
     std::atomic<std::size_t> next{0};
     int helpers_wanted = 0;  // guarded by the pool's mutex, as all below
     int helpers_active = 0;
@@ -69,7 +69,7 @@ class Pool {
         std::unique_lock lock(mutex_);
         jobs_.remove(&job);
         const auto alone = [&] { return job.helpers_active == 0; };
-        if (!cancelling::wait(job.helpers_left, lock, alone)) {
+        if (!canceling::wait(job.helpers_left, lock, alone)) {
             job.next.store(job.n);
             job.helpers_left.wait(lock, alone);
         }
@@ -111,7 +111,7 @@ class Pool {
             ++running_;
             lock.unlock();
             {
-                const cancelling::Working for_its_caller(job->scope);
+                const canceling::Working for_its_caller(job->scope);
                 job->work(mutex_);
             }
             lock.lock();

@@ -14,7 +14,7 @@ Buffer<std::byte> take_scratch(std::size_t bytes);
 void keep_scratch(Buffer<std::byte> buffer);
 }  // namespace detail
 
-// An uninitialised array of trivial values.
+// An uninitialized array of trivial values.
 template <class T>
 class Scratch {
   public:

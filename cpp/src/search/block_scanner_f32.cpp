@@ -83,7 +83,7 @@ class F32 : public BlockScanner {
                                       .n_rows = n,
                                       .dim = context_.items.dim(),
                                       .scales = scales(first),
-                                      .centre = context_.items.centre().narrow.data(),
+                                      .center = context_.items.center().narrow.data(),
                                       .queries = queries_.data(),
                                       .n_queries = n_queries(),
                                       .sieve = sieve});
@@ -95,7 +95,7 @@ class F32 : public BlockScanner {
                                  .n_rows = n,
                                  .dim = context_.items.dim(),
                                  .scales = scales(first),
-                                 .centre = context_.items.centre().narrow.data(),
+                                 .center = context_.items.center().narrow.data(),
                                  .panels = panels_.data(),
                                  .n_panels = n_panels});
         context_.table.scan_panels_f32({.panels = panels_.data(),

@@ -32,7 +32,7 @@ class I8 : public BlockScanner {
           int_thresholds_(n),
           offsets_(context.items.has_offsets() ? kBlockItems : 0, 0.0F) {
         bounds_.reserve(n);
-        for (std::size_t q = 0; q < n; ++q) quantise_query(q);
+        for (std::size_t q = 0; q < n; ++q) quantize_query(q);
     }
 
     void enter_block(const Block& block) override {
@@ -81,7 +81,7 @@ class I8 : public BlockScanner {
     }
 
     // p = step * g + f with g in -limit .. limit.
-    void quantise_query(std::size_t q) {
+    void quantize_query(std::size_t q) {
         const std::size_t dim = context_.items.dim();
         const float* p = context_.queries[first_query_ + q].scan_vector;
         const auto limit = static_cast<double>(context_.table.i8_query_limit);

@@ -48,9 +48,9 @@ ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query&
     const double dot_error = gamma * reach + (d + 2) * kFloatSmallest;
     const double offset_error = u * offset + kFloatSmallest;
 
-    double exact = query.length * (items.centre().norm + r);  // ip: |q| |x|
+    double exact = query.length * (items.center().norm + r);  // ip: |q| |x|
     if (items.metric() == Metric::kL2) exact = (p + r) * (p + r);
-    if (cosine) exact = 1 + items.centre().norm + r;
+    if (cosine) exact = 1 + items.center().norm + r;
     const double magnitude = std::fabs(query.constant) + query.multiplier * reach + exact;
 
     double error =
@@ -101,12 +101,12 @@ QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query,
     per_square_ = 0;
     switch (items.metric()) {  // the exact score's own float64 rounding
         case Metric::kIp:
-            fixed_ += lane * query.length * items.centre().norm;
+            fixed_ += lane * query.length * items.center().norm;
             per_code_ += lane * query.length;
             per_error_ += lane * query.length;
             break;
         case Metric::kCosine:
-            fixed_ += lane * (1 + items.centre().norm);
+            fixed_ += lane * (1 + items.center().norm);
             per_code_ += lane;
             per_error_ += lane;
             break;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 
@@ -94,8 +94,8 @@ void Candidates::rerank(const ExactScores& rerank, const Items& items) {
             {intervals_[b].lowest, items.id(rows[b])});
     };
     if (order.size() > k_) {
-        cancelling::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
-                                order.end(), better);
+        canceling::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k_ - 1),
+                               order.end(), better);
         raise_threshold(intervals_[order[k_ - 1]].lowest);
         order.resize(k_);
         std::sort(order.begin(), order.end());  // so that moving down never overwrites

@@ -22,7 +22,7 @@ Codes::Codes(const Segment& items, int threads)
       stats_(items.blocks()) {
     const kernels::KernelTable& table = kernels::active();
     parallel_for(items.blocks(), threads,
-                 [&](std::size_t block) { quantise(table, items, block); });
+                 [&](std::size_t block) { quantize(table, items, block); });
     measure();
 }
 
@@ -41,21 +41,21 @@ void Codes::measure() {
     outlier_error_ = kOutlier * *middle;
 }
 
-void Codes::quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
+void Codes::quantize(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
     const std::size_t first = block * items.block_items();
     const std::size_t n = items.block_size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
-    kernels::QuantiseI8 context{.rows = items.scored().rows.row(first),
+    kernels::QuantizeI8 context{.rows = items.scored().rows.row(first),
                                 .n_rows = n,
                                 .dim = items.dim(),
                                 .scales = scales.empty() ? nullptr : scales.data(),
-                                .centre = items.centre().wide.data(),
+                                .center = items.center().wide.data(),
                                 .codes = own_codes_.data() + first * quads_ * 4,
                                 .n_panels = whole_words(n) / kernels::kPanelItems};
     const double largest = table.largest_residual(context);
     context.step = largest > 0 ? largest / 127.0 : 1.0;
-    table.quantise_i8(context);
+    table.quantize_i8(context);
     // In float64 a difference and a product are off by 2^-53 of themselves; what 1 / |x| is off by
     // grows with the width, and is part of the certificate's own float64 term.
     const double rounding =

@@ -50,7 +50,7 @@ class Codes {
 
   private:
     void measure();
-    void quantise(const kernels::KernelTable& table, const Segment& items, std::size_t block);
+    void quantize(const kernels::KernelTable& table, const Segment& items, std::size_t block);
 
     std::size_t quads_ = 0;
     Buffer<std::uint8_t> own_codes_;

@@ -5,7 +5,7 @@
 #include <bit>
 #include <vector>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/reranker.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -34,7 +34,7 @@ class ExhaustiveScorer {
     std::size_t run(const ListsOut& out) {
         const std::uint64_t* live = context_.live(q_);
         for (std::size_t w = 0; w < context_.items.live().size(); ++w) {
-            cancelling::check_each(w);
+            canceling::check_each(w);
             for (std::uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
                 const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
                 const auto row = static_cast<std::uint32_t>(w * kernels::kWordItems + bit);

@@ -7,7 +7,7 @@
 
 #include "kernels/registry.hpp"
 #include "platform/at_fork.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "platform/fp_env.hpp"
 #include "search/above.hpp"
 #include "search/index_arrays.hpp"
@@ -67,7 +67,7 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
         std::vector<std::uint32_t> rows;
         std::vector<std::size_t> places;
         for (std::size_t i = 0; i < n; ++i) {
-            cancelling::check_each(i);
+            canceling::check_each(i);
             const std::int64_t row = items.find(candidates.begin(q)[i]);
             if (row < 0) continue;
             rows.push_back(static_cast<std::uint32_t>(row));
@@ -82,14 +82,14 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
 void Snapshot::ids(std::int64_t* out) const {
     const std::vector<std::uint32_t> rows = items_->rows_by_place();
     for (std::size_t i = 0; i < rows.size(); ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         out[i] = items_->id(rows[i]);
     }
 }
 
 void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         rows[i] = items_->find(ids[i]);
     }
 }
@@ -105,7 +105,7 @@ IndexArrays Snapshot::parts() const { return search::to_arrays(*items_); }
 
 struct FlatIndex::Impl {
     // Held for the time of an update. One that a fork interrupts is not in the child.
-    at_fork::PerProcess<cancelling::Turn> updating;
+    at_fork::PerProcess<canceling::Turn> updating;
     std::shared_ptr<const search::Items> items;
 
     // Held for the time of copying or swapping a pointer.

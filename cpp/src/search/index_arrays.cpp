@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/registry.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 namespace {
@@ -36,7 +36,7 @@ void check_sizes(const IndexArrays& parts) {
         refuse("rows", "fewer than 2^31", std::to_string(n));
     }
     if (parts.rows.dim == 0) refuse("rows", "at least one column", "none");
-    check_size("centre", parts.centre.size, parts.rows.dim);
+    check_size("center", parts.center.size, parts.rows.dim);
     check_size_if_there("ids", parts.ids, n);
     check_size_if_there("bias", parts.bias, n);
     check_size_if_there("order", parts.order, n);
@@ -53,7 +53,7 @@ void check_sizes(const IndexArrays& parts) {
 void check_order(const ArrayView<std::uint32_t>& order) {
     std::vector<bool> there(order.size, false);
     for (std::size_t i = 0; i < order.size; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const std::uint32_t place = order.data[i];
         if (place >= order.size || there[place]) {
             refuse("order", "each place once, below " + std::to_string(order.size),
@@ -66,7 +66,7 @@ void check_order(const ArrayView<std::uint32_t>& order) {
 template <class T, class Good>
 void check_each(const char* part, const ArrayView<T>& array, const char* expected, Good good) {
     for (std::size_t i = 0; i < array.size; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         if (!good(i)) refuse(part, expected, std::to_string(array.data[i]));
     }
 }
@@ -81,8 +81,8 @@ IndexArrays without_empty(IndexArrays parts) {
 
 // The bounds that certificates are made of. Those of a block may be infinite, where it has none.
 void check_bounds(const IndexArrays& parts) {
-    check_each("centre", parts.centre, "finite values",
-               [&](std::size_t i) { return std::isfinite(parts.centre.data[i]); });
+    check_each("center", parts.center, "finite values",
+               [&](std::size_t i) { return std::isfinite(parts.center.data[i]); });
     check_each("block_bounds", parts.block_bounds, "numbers",
                [&](std::size_t i) { return !std::isnan(parts.block_bounds.data[i]); });
     check_each("code_bounds", parts.code_bounds, "lengths, and steps > 0", [&](std::size_t i) {
@@ -106,7 +106,7 @@ IndexArrays to_arrays(const Items& items) {
         .ids = {segment.ids().ids(), segment.ids().ids() ? n : 0},
         .bias = {segment.scored().bias, segment.scored().bias ? n : 0},
         .order = {segment.order(), segment.order() ? n : 0},
-        .centre = {segment.centre().narrow.data(), segment.dim()},
+        .center = {segment.center().narrow.data(), segment.dim()},
         .row_terms = {terms, terms ? n : 0},
     };
     if (segment.blocks() == 0) return parts;
@@ -122,11 +122,11 @@ Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner) {
     check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
-    auto centre = std::make_shared<const Centre>(
-        centre_at(kernels::active(), parts.centre.data, parts.rows.dim));
+    auto center = std::make_shared<const Center>(
+        center_at(kernels::active(), parts.center.data, parts.rows.dim));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
     return Items(
-        std::make_shared<const Segment>(without_empty(parts), std::move(centre), std::move(owner)),
+        std::make_shared<const Segment>(without_empty(parts), std::move(center), std::move(owner)),
         coded);
 }
 

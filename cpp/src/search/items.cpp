@@ -109,9 +109,9 @@ void Items::score(const kernels::KernelTable& table, const double* query, double
 
 std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
                                          const BuildOptions& options) {
-    auto centre =
-        std::make_shared<const Centre>(choose_centre(kernels::active(), source.rows, metric));
-    return std::make_shared<const Segment>(source, metric, std::move(centre), kBlockItems, options);
+    auto center =
+        std::make_shared<const Center>(choose_center(kernels::active(), source.rows, metric));
+    return std::make_shared<const Segment>(source, metric, std::move(center), kBlockItems, options);
 }
 
 }  // namespace vecrecall::search

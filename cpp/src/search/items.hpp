@@ -83,7 +83,7 @@ class Items {
     bool has_codes() const { return with_codes_; }
     // Far coarser than those of most blocks.
     bool has_outliers(const Block& b) const { return b.code_stats().error_length > outlier_error_; }
-    const Centre& centre() const { return base().centre(); }
+    const Center& center() const { return base().center(); }
     // Not all offsets are zero.
     bool has_offsets() const { return has_offsets_; }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/segment.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -25,20 +25,20 @@ bool worth_ordering(const std::vector<double>& squares) {
 }  // namespace
 
 std::vector<std::uint32_t> order_by_length(const kernels::KernelTable& table, const Rows& rows,
-                                           const double* centre, bool longest_first, int threads) {
+                                           const double* center, bool longest_first, int threads) {
     std::vector<double> squares(rows.size());
     parallel_for(blocks_for(rows.size()), threads, [&](std::size_t block) {
         const std::size_t first = block * kBlockItems;
         const std::size_t n = std::min(kBlockItems, rows.size() - first);
         for (std::size_t i = first; i < first + n; ++i) {
-            table.sum_squared_differences(centre, rows.row(i), rows.dim(), nullptr, 1,
+            table.sum_squared_differences(center, rows.row(i), rows.dim(), nullptr, 1,
                                           squares.data() + i);
         }
     });
     if (!worth_ordering(squares)) return {};
     std::vector<std::uint32_t> order(rows.size());
     std::iota(order.begin(), order.end(), 0U);
-    cancelling::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    canceling::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
         if (squares[a] == squares[b]) return a < b;
         return longest_first == (squares[a] > squares[b]);
     });

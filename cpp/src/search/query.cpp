@@ -53,7 +53,7 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     float* p = scan_vectors_.data() + i * dim_;
     query.scan_vector = p;
     double product = 0;  // q.mu
-    table.sum_products(wide, items.centre().narrow.data(), dim_, nullptr, 1, &product);
+    table.sum_products(wide, items.center().narrow.data(), dim_, nullptr, 1, &product);
     double square = 0;
     switch (items.metric()) {
         case Metric::kIp:
@@ -67,7 +67,7 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
             break;
         case Metric::kL2:
             for (std::size_t j = 0; j < dim_; ++j) {
-                const double e = wide[j] - items.centre().wide[j];
+                const double e = wide[j] - items.center().wide[j];
                 p[j] = static_cast<float>(e);
                 square += e * e;
             }

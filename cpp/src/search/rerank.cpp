@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 namespace {
@@ -71,9 +71,9 @@ std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* r
 
 void keep_best(std::vector<Scored>& scored, std::size_t k) {
     if (k >= scored.size()) return;
-    cancelling::nth_element(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k),
-                            scored.end(),
-                            [](const Scored& a, const Scored& b) { return a.before(b); });
+    canceling::nth_element(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(k),
+                           scored.end(),
+                           [](const Scored& a, const Scored& b) { return a.before(b); });
     scored.resize(k);
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 
@@ -10,8 +10,8 @@ void write_best(const SearchContext& context, std::size_t q, std::vector<Scored>
                 const ListsOut& out) {
     std::erase_if(scored, [&](const Scored& s) { return s.score < context.first_threshold; });
     keep_best(scored, context.options.k);
-    cancelling::sort(scored.begin(), scored.end(),
-                     [](const Scored& x, const Scored& y) { return x.before(y); });
+    canceling::sort(scored.begin(), scored.end(),
+                    [](const Scored& x, const Scored& y) { return x.before(y); });
     const std::size_t place = context.queries[q].place;
     for (std::size_t i = 0; i < scored.size(); ++i) {
         out.ids[place * out.width + i] = scored[i].id;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 namespace {

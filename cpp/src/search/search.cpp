@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "kernels/registry.hpp"
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/arguments.hpp"
 #include "search/exhaustive.hpp"
 #include "search/reranker.hpp"
@@ -111,16 +111,16 @@ class QueryBatchRun {
     const Plan& plan_;
     std::size_t first_;
     std::size_t end_;
-    std::vector<char> unproved_;  // not bool: threads write neighbours
+    std::vector<char> unproved_;  // not bool: threads write neighbors
     std::vector<std::unique_ptr<QueryTile>> groups_;
     std::vector<std::unique_ptr<Scanner>> scanners_;
 };
 
 void write_padding(const ListsOut& out) {
     const std::size_t n = checked_product(out.rows, out.width);
-    cancelling::fill(out.ids, n, std::int64_t{-1});
-    cancelling::fill(out.scores, n, -std::numeric_limits<float>::infinity());
-    cancelling::fill(out.counts, out.rows, 0);
+    canceling::fill(out.ids, n, std::int64_t{-1});
+    canceling::fill(out.scores, n, -std::numeric_limits<float>::infinity());
+    canceling::fill(out.counts, out.rows, 0);
 }
 
 const char* name_of(const Precisions& precisions) {

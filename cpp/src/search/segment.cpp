@@ -36,9 +36,9 @@ Buffer<float> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& orde
 
 }  // namespace
 
-Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
+Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
                  std::size_t block_items, const BuildOptions& options)
-    : centre_(std::move(centre)),
+    : center_(std::move(center)),
       block_items_(block_items),
       owner_(options.copy ? nullptr : options.owner),
       borrows_(!options.copy),
@@ -66,9 +66,9 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
     if (options.codes && Codes::possible(dim())) codes_ = Codes(*this, options.threads);
 }
 
-Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Centre> centre,
+Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
                  std::shared_ptr<const void> owner)
-    : centre_(std::move(centre)),
+    : center_(std::move(center)),
       block_items_(kBlockItems),
       owner_(std::move(owner)),
       borrows_(true),
@@ -98,7 +98,7 @@ void Segment::take_rows(const kernels::KernelTable& table, const Rows& rows, int
     const bool enough = rows.size() > (kFewestOrderedBlocks - 1) * block_items_;
     if (enough && metric() != Metric::kCosine) {  // there all lengths are one
         const bool longest_first = metric() == Metric::kIp;
-        own_order_ = order_by_length(table, rows, centre_->wide.data(), longest_first, threads);
+        own_order_ = order_by_length(table, rows, center_->wide.data(), longest_first, threads);
         if (!own_order_.empty()) order_ = own_order_.data();
     }
     own_rows_ = copy_rows(rows, own_order_, threads);
@@ -126,7 +126,7 @@ std::vector<double> Segment::inverse_lengths(const kernels::KernelTable& table, 
                                              std::size_t n) const {
     std::vector<double> products(n);
     std::vector<double> inverse(n);
-    table.sum_products_and_squares(centre_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_products_and_squares(center_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
                                    products.data(), inverse.data());
     for (double& x : inverse) x = x > 0 ? 1.0 / std::sqrt(x) : 0.0;
     return inverse;
@@ -169,9 +169,9 @@ void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t first
                             BlockStats& stats) {
     std::vector<double> products(n);
     std::vector<double> squares(n);
-    table.sum_products_and_squares(centre_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_products_and_squares(center_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
                                    products.data(), squares.data());
-    const double mu2 = centre_->norm * centre_->norm;
+    const double mu2 = center_->norm * center_->norm;
     const double slack = (static_cast<double>(dim()) + 16) * 0x1p-50 * (1 + mu2);
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -188,7 +188,7 @@ void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t first
 void Segment::derive_differences(const kernels::KernelTable& table, std::size_t first,
                                  std::size_t n, BlockStats& stats) {
     std::vector<double> squares(n);
-    table.sum_squared_differences(centre_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_squared_differences(center_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
                                   squares.data());
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {

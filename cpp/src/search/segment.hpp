@@ -44,10 +44,10 @@ class Segment {
   public:
     // The rows are borrowed where options.copy is false; they lie together then. block_items: a
     // multiple of kWordItems.
-    Segment(const Source& source, Metric metric, std::shared_ptr<const Centre> centre,
+    Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
             std::size_t block_items, const BuildOptions& options);
     // From parts that were checked; everything is borrowed.
-    Segment(const IndexArrays& parts, std::shared_ptr<const Centre> centre,
+    Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
             std::shared_ptr<const void> owner);
 
     std::size_t size() const { return scored_.rows.rows; }
@@ -74,8 +74,8 @@ class Segment {
     std::size_t place(std::size_t row) const;
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
-    const Centre& centre() const { return *centre_; }
-    const std::shared_ptr<const Centre>& shared_centre() const { return centre_; }
+    const Center& center() const { return *center_; }
+    const std::shared_ptr<const Center>& shared_center() const { return center_; }
 
     // 1 / |x| for a run of rows, 0 for a zero row.
     std::vector<double> inverse_lengths(const kernels::KernelTable& table, std::size_t first,
@@ -99,7 +99,7 @@ class Segment {
     void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                             BlockStats& stats);
 
-    std::shared_ptr<const Centre> centre_;
+    std::shared_ptr<const Center> center_;
     std::size_t block_items_;
     std::shared_ptr<const void> owner_;  // of borrowed rows
     bool borrows_;

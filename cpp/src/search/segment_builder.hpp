@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/items.hpp"
 
 namespace vecrecall::search {
@@ -37,7 +37,7 @@ class SegmentBuilder {
 
   private:
     void take(const float* row, std::int64_t id, double bias, std::size_t place) {
-        cancelling::check_each(size());
+        canceling::check_each(size());
         if (bias != 0) has_bias_ = true;
         rows_.push_back(row);
         ids_.push_back(id);

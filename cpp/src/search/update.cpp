@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 #include "search/segment_builder.hpp"
 #include "vecrecall/values.hpp"
 
@@ -84,7 +84,7 @@ void Update::remove(std::size_t row) {
 void Update::place(const ItemsView& more, OnDuplicate known) {
     places_.reserve(more.rows.rows);
     for (std::size_t i = 0; i < more.rows.rows; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const std::int64_t row = items_.find(more.ids[i]);
         if (row >= 0 && known == OnDuplicate::kError) {
             throw std::invalid_argument("ids: expected ids that the index does not have, got " +
@@ -107,7 +107,7 @@ std::shared_ptr<const Items> Update::with(const ItemsView& more) {
                                          std::move(added_), n_places_);
 }
 
-// Twice as many items as the base was made for may want another centre; and places stay few.
+// Twice as many items as the base was made for may want another center; and places stay few.
 bool Update::worth_rebuilding(std::size_t more) const {
     const Segment& base = items_.base();
     const std::size_t dead = items_.rows() - n_live_;
@@ -129,7 +129,7 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
     constexpr auto kNone = ~std::uint32_t{0};
     std::vector<std::uint32_t> at(n_places_, kNone);  // a row, or behind all rows a new item
     for (std::size_t row = 0; row < live_.size() * 64; ++row) {
-        cancelling::check_each(row);
+        canceling::check_each(row);
         if (is_live(row)) at[items_.place(row)] = static_cast<std::uint32_t>(row);
     }
     const std::size_t n_rows = live_.size() * 64;
@@ -160,7 +160,7 @@ void Update::append(const ItemsView& more) {
     const std::size_t first_row = row_behind(segments_.size());
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
     segments_.push_back(std::make_shared<const Segment>(gathered.source(), items_.metric(),
-                                                        items_.base().shared_centre(),
+                                                        items_.base().shared_center(),
                                                         block_items(gathered.size()), options));
     live_.resize(row_behind(segments_.size()) / 64, 0);
     for (std::size_t i = first_new; i < gathered.size(); ++i) {
@@ -235,7 +235,7 @@ void Update::enter(std::size_t first_new) {
         const Segment& segment = *segments_[s];
         const std::size_t start = row_behind(s);
         for (std::size_t i = first_new; i < segment.size(); ++i) {
-            cancelling::check_each(i);
+            canceling::check_each(i);
             const std::size_t row = start + segment.spread(i);
             if (is_live(row)) added_->put(segment.ids().id(i), static_cast<std::uint32_t>(row));
         }
@@ -258,7 +258,7 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
                                          int threads) {
     Update update(*items, threads);
     for (std::size_t i = 0; i < n; ++i) {
-        cancelling::check_each(i);
+        canceling::check_each(i);
         const std::int64_t row = items->find(ids[i]);
         if (row >= 0) {
             update.remove(static_cast<std::size_t>(row));

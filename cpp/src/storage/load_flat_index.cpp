@@ -33,7 +33,7 @@ class Arrays {
                 .ids = part<std::int64_t>("ids"),
                 .bias = part<double>("bias"),
                 .order = part<std::uint32_t>("order"),
-                .centre = part<float>("centre"),
+                .center = part<float>("center"),
                 .row_terms = part<float>("row_terms"),
                 .block_bounds = part<double>("block_bounds"),
                 .codes = part<std::uint8_t>("codes"),

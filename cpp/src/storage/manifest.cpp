@@ -10,7 +10,7 @@ namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLongest = std::size_t{1} << 20;
-constexpr std::int64_t kFormat = 2;
+constexpr std::int64_t kFormat = 3;
 constexpr std::size_t kLongestQuote = 80;
 
 struct KnownArray {
@@ -23,7 +23,7 @@ struct KnownArray {
 // The arrays that an index may have. Python's list is in `index.py`.
 constexpr std::array kArrays{
     KnownArray{"rows", "<f4", 2, true},
-    KnownArray{"centre", "<f4", 1, true},
+    KnownArray{"center", "<f4", 1, true},
     KnownArray{"block_bounds", "<f8", 1, true},
     KnownArray{"skipped", "<i8", 1, true},
     KnownArray{"ids", "<i8"},

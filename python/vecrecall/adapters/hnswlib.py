@@ -94,7 +94,7 @@ def from_hnswlib(index: Any) -> FlatIndex:
     ImportError
         If hnswlib is not installed.
     TypeError, ValueError
-        If `index` is not as described, was neither initialised nor loaded, or holds a label over
+        If `index` is not as described, was neither initialized nor loaded, or holds a label over
         ``2**63 - 1``, a vector with NaN or infinity, or under cosine a zero vector.
 
     Examples

@@ -1,4 +1,4 @@
-"""Clusters, offline: what is nearest to the centre of a user's cluster."""
+"""Clusters, offline: what is nearest to the center of a user's cluster."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from vecrecall.cluster._user_groups import UserGroups
 
 
 class ClusterCandidates:
-    """The items nearest to each cluster's centre, found once and read by the cluster's users.
+    """The items nearest to each cluster's center, found once and read by the cluster's users.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class ClusterCandidates:
     is left out, and later entries move up, as far as the lists go. To bring lists up to date, make
     the channel anew.
 
-    In the news recommender that this library follows a job matched the centres with the candidate
-    articles on a schedule; a user read the list of the nearest centre, or of several.
+    In the news recommender that this library follows a job matched the centers with the candidate
+    articles on a schedule; a user read the list of the nearest center, or of several.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class ClusterCandidates:
         Raises
         ------
         ValueError
-            If the batch has no clusters, or one that has no centre.
+            If the batch has no clusters, or one that has no center.
         """
         rows = self._lists.rows(batch, self)
         return self._lists.joined(rows, _validation.list_length(k, len(batch)), batch.seen)

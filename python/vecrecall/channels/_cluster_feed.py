@@ -38,7 +38,7 @@ class ClusterFeedChannel:
     never shortens a list while the clusters have other items.
 
     In the news recommender that this library follows clicks came from a stream, and this channel
-    did better than the nearest items of the centres, `ClusterCandidates`.
+    did better than the nearest items of the centers, `ClusterCandidates`.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class ClusterSums(NamedTuple):
     sums : ndarray of float64, shape (k, d)
         Sums of the points; under cosine of the points divided by their lengths.
     counts : ndarray of int64, shape (k,)
-        How many points; those labelled -1 are in none.
+        How many points; those labeled -1 are in none.
     """
 
     sums: npt.NDArray[np.float64]

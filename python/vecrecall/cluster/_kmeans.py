@@ -30,10 +30,10 @@ class KMeans:
     n_clusters : int
         At most the number of points (of those that are not zero under cosine).
     metric : {"l2", "cosine"}
-        ``"cosine"`` is spherical k-means: points count as divided by their length and centres
+        ``"cosine"`` is spherical k-means: points count as divided by their length and centers
         have length one; zero points have label -1 and take no part.
     init : {"k-means++", "random"} or array_like of float, shape (n_clusters, d)
-        The first centres: points drawn by their squared distances (under cosine by 1 - cosine)
+        The first centers: points drawn by their squared distances (under cosine by 1 - cosine)
         from those drawn before, points drawn uniformly, or given ones. k-means++ keeps the
         better of two draws, the one that leaves the smaller inertia, and draws from a uniform
         sample of ``max(50 * n_clusters, 20_000)`` points where there are more. From 129 clusters
@@ -42,19 +42,19 @@ class KMeans:
     max_iter : int
         Rounds at most: of assignment and update, or with `batch_size` passes over the points.
     batch_size : int, optional
-        Update the centres after each batch of so many points, in an order drawn for each pass;
-        a centre is the mean of all points that it was ever given. None: only after all points.
+        Update the centers after each batch of so many points, in an order drawn for each pass;
+        a center is the mean of all points that it was ever given. None: only after all points.
     reassignment_ratio : float
         A mini-batch moves clusters to points of its own, drawn at random, that had fewer points
         than this part of the largest; 0: never. As in scikit-learn's `MiniBatchKMeans`.
     tol : float
-        Stop when the squared movements of the centres in a round add up to no more than this
+        Stop when the squared movements of the centers in a round add up to no more than this
         part of the features' mean variance.
     seed : int
         Of all draws, >= 0.
     callback : callable, optional
         Called with the number of the round, from 1, and the inertia that was found in it, which
-        is of the centres before their update.
+        is of the centers before their update.
     threads : int, optional
         Default `get_num_threads`. Results do not depend on it.
 
@@ -62,10 +62,10 @@ class KMeans:
     ----------
     cluster_centers_ : ndarray of float32, shape (n_clusters, d)
     labels_ : ndarray of int32, shape (n,)
-        The points' clusters, by the final centres.
+        The points' clusters, by the final centers.
     inertia_ : float
-        Sum of squared distances from the centres, or of 1 - cosine, times `sample_weight`; of the
-        final centres.
+        Sum of squared distances from the centers, or of 1 - cosine, times `sample_weight`; of the
+        final centers.
     n_iter_ : int
         Rounds; of `partial_fit` the batches.
     n_features_in_ : int
@@ -74,7 +74,7 @@ class KMeans:
     -----
     One seed gives the same bits on every instruction set and number of threads: draws come from
     the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty cluster
-    takes the point farthest from its centre, the lowest row of equals; in mini-batches it waits
+    takes the point farthest from its center, the lowest row of equals; in mini-batches it waits
     for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
 
     Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
@@ -133,7 +133,7 @@ class KMeans:
     def fit(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> "KMeans":
-        """Find the centres of points.
+        """Find the centers of points.
 
         Parameters
         ----------
@@ -178,13 +178,13 @@ class KMeans:
     def partial_fit(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> "KMeans":
-        """Update the centres by one batch of points.
+        """Update the centers by one batch of points.
 
         Parameters
         ----------
         X : array_like of float, shape (b, d)
-            The first batch also gives the first centres and must hold `n_clusters` points. After
-            `fit` with all points at once, each centre counts as the mean of its cluster.
+            The first batch also gives the first centers and must hold `n_clusters` points. After
+            `fit` with all points at once, each center counts as the mean of its cluster.
         y : object
             Not looked at.
         sample_weight : array_like of float, shape (b,), optional
@@ -193,7 +193,7 @@ class KMeans:
         Returns
         -------
         KMeans
-            This model; `labels_` and `inertia_` are of the batch, by the new centres.
+            This model; `labels_` and `inertia_` are of the batch, by the new centers.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class KMeans:
         return Batches(centers, self._masses)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
-        """Find the nearest centre of each point.
+        """Find the nearest center of each point.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class KMeans:
         return self.fit(X, sample_weight=sample_weight).labels_
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Measure the distance of each point from every centre.
+        """Measure the distance of each point from every center.
 
         Parameters
         ----------
@@ -292,7 +292,7 @@ class KMeans:
     def score(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> float:
-        """Judge the centres by other points.
+        """Judge the centers by other points.
 
         Parameters
         ----------

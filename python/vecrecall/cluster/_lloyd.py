@@ -1,4 +1,4 @@
-"""One run of k-means: first centres, rounds, and when to stop."""
+"""One run of k-means: first centers, rounds, and when to stop."""
 
 import math
 from collections.abc import Callable
@@ -32,24 +32,24 @@ RESEED_AFTER = 10
 
 
 class Batches:
-    """Centres as means of all points that they were ever given.
+    """Centers as means of all points that they were ever given.
 
     Parameters
     ----------
     centers : ndarray of float32, shape (k, d)
     counts : ndarray of float64 or int64, shape (k,), optional
         Of how many points they are the means, or how much these weigh; none at first, so that a
-        centre's first points replace it.
+        center's first points replace it.
     """
 
     def __init__(self, centers: F32, counts: F64 | I64 | None = None) -> None:
         self.centers = centers
         self.counts = np.zeros(len(centers)) if counts is None else counts.astype(np.float64)
         self.sums = centers.astype(np.float64) * self.counts[:, None]
-        self._since = 0  # points since starved centres were looked for
+        self._since = 0  # points since starved centers were looked for
 
     def add(self, sums: F64, counts: F64, cosine: bool) -> None:
-        """Give the centres more points; one whose sum has no direction stays as it is."""
+        """Give the centers more points; one whose sum has no direction stays as it is."""
         with _core.FpEnvironment():
             self.sums = self.sums + sums
             self.counts = self.counts + counts
@@ -59,21 +59,21 @@ class Batches:
             self.centers = means.astype(np.float32)
 
     def is_due(self, n: int) -> bool:
-        """Tell whether to look for starved centres with the next `n` points."""
+        """Tell whether to look for starved centers with the next `n` points."""
         self._since += n
         due = not self.counts.all() or self._since >= RESEED_AFTER * len(self.counts)
         self._since = 0 if due else self._since
         return due
 
     def starved(self, ratio: float, most: int) -> I64:
-        """List centres with less than this part of the largest count, at most the `most` least."""
+        """List centers with less than this part of the largest count, at most the `most` least."""
         few = np.flatnonzero(self.counts < ratio * self.counts.max())
         if few.size > most:
             few = np.sort(np.argsort(self.counts, kind="stable")[:most])
         return few
 
     def reseed(self, labels: I64, centers: F32) -> None:
-        """Replace centres; each counts like the least of the others, lest it be starved again."""
+        """Replace centers; each counts like the least of the others, lest it be starved again."""
         counts, sums, moved = self.counts.copy(), self.sums.copy(), self.centers.copy()
         counts[labels] = np.delete(self.counts, labels).min()
         moved[labels] = centers
@@ -138,7 +138,7 @@ class Run:
             raise ValueError(f"X: expected at least n_clusters={n} {kind}, got {self._n_usable}")
 
     def first_centers(self, init: object, draws: Draws) -> F32:
-        """Draw the first centres, or take those that are given."""
+        """Draw the first centers, or take those that are given."""
         if isinstance(init, str):
             draw = _validation.choice(
                 init, "init", {"k-means++": self._plus_plus, "random": self._uniform}
@@ -147,7 +147,7 @@ class Run:
         else:
             centers = _validation.vectors(init, "init", self.points.shape[1])
             if len(centers) != self.k:
-                raise ValueError(f"init: expected {self.k} centres, got {len(centers)}")
+                raise ValueError(f"init: expected {self.k} centers, got {len(centers)}")
         return _normalized(centers) if self._cosine else centers
 
     def _plus_plus(self, draws: Draws) -> I64:
@@ -184,18 +184,18 @@ class Run:
         return weights if self._usable is None else weights[self._usable]
 
     def lloyd(self, centers: F32) -> tuple[F32, int]:
-        """Iterate over all points; returns the centres and the number of rounds."""
+        """Iterate over all points; returns the centers and the number of rounds."""
         enough = self._enough()
         for done in range(1, self.max_iter + 1):
-            centers, inertia, moved, relabelled = self.core.step(centers)
+            centers, inertia, moved, relabeled = self.core.step(centers)
             if self.callback is not None:
                 self.callback(done, inertia)
-            if moved <= enough or not relabelled:
+            if moved <= enough or not relabeled:
                 break
         return centers, done
 
     def mini_batches(self, batches: Batches, size: int, draws: Draws) -> tuple[F32, int]:
-        """Pass over all points in batches; returns the centres and the number of passes."""
+        """Pass over all points in batches; returns the centers and the number of passes."""
         enough = self._enough()
         for done in range(1, self.max_iter + 1):
             before = batches.centers
@@ -229,7 +229,7 @@ class Run:
         return _total(losses if weights is None else losses * weights[used])
 
     def _reseed(self, batches: Batches, draws: Draws, points: F32, weights: F64 | None) -> None:
-        """Move starved centres to points of a batch."""
+        """Move starved centers to points of a batch."""
         labels = batches.starved(self._ratio, len(points) // 2)
         if not labels.size:
             return
@@ -271,7 +271,7 @@ class Run:
             if self._cosine:
                 return self._tol * max(0.0, 1.0 - _total(np.square(mean))) / dim
             core = self.core
-            if self._held is not None:  # one centre has none of the labels that are held
+            if self._held is not None:  # one center has none of the labels that are held
                 core = _core.Lloyd(self.points, self._code, self.threads)
             return self._tol * core.assign(mean.astype(np.float32))[2] / n / dim
 

@@ -10,10 +10,10 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-TRIALS = 2  # draws a centre, of which the better stays
-FIRST = 64  # centres with a pass over the rows for each draw, which is cheaper for few
+TRIALS = 2  # draws a center, of which the better stays
+FIRST = 64  # centers with a pass over the rows for each draw, which is cheaper for few
 NEAR = 4  # drawn rows that a row counts for, when these are judged
-GROWTH = 0.5  # a round adds this part of the centres that there are
+GROWTH = 0.5  # a round adds this part of the centers that there are
 SPARE = 1.2  # draws in a round, over those that it would need if none was turned down
 
 

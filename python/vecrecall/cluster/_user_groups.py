@@ -1,4 +1,4 @@
-"""Groups of users whose labels keep their meaning: frozen centres, refreshed one to one."""
+"""Groups of users whose labels keep their meaning: frozen centers, refreshed one to one."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,12 +32,12 @@ class RefreshReport(NamedTuple):
     Attributes
     ----------
     moved : float
-        The share of the given users whose label by the new centres is another than by the old.
+        The share of the given users whose label by the new centers is another than by the old.
     shifts : ndarray of float64, shape (n_groups,)
-        How far each centre moved: Euclidean distance, under cosine 1 - cosine; NaN for a label
+        How far each center moved: Euclidean distance, under cosine 1 - cosine; NaN for a label
         that is not in use.
     sizes_before, sizes_after : ndarray of int64, shape (n_groups,)
-        How many of the given users each label has by the old centres, and by the new.
+        How many of the given users each label has by the old centers, and by the new.
     appeared, vanished : ndarray of int32
         Labels that have users only after, and only before.
     """
@@ -51,12 +51,12 @@ class RefreshReport(NamedTuple):
 
 
 class UserGroups:
-    """Clusters of users with frozen centres; made by `fit` or `load`, never changed.
+    """Clusters of users with frozen centers; made by `fit` or `load`, never changed.
 
     Its arrays are read-only, those of copies and of what was pickled, too.
 
     A ranker learns from the label, so that a label must mean the same for a long time: new and
-    changed users get the label of the nearest frozen centre, and `refresh` matches new centres to
+    changed users get the label of the nearest frozen center, and `refresh` matches new centers to
     old labels one to one.
 
     Attributes
@@ -160,7 +160,7 @@ class UserGroups:
     def assign(
         self, vectors: npt.ArrayLike, m: int = 1, *, threads: int | None = None
     ) -> Assignment:
-        """Find the `m` nearest groups of new or changed users, by the frozen centres.
+        """Find the `m` nearest groups of new or changed users, by the frozen centers.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class UserGroups:
         return near._replace(labels=_renamed(near.labels, self._order))
 
     def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
-        """Cluster all users anew, from these centres on, and match the labels one to one.
+        """Cluster all users anew, from these centers on, and match the labels one to one.
 
         Parameters
         ----------
@@ -202,11 +202,11 @@ class UserGroups:
         Returns
         -------
         (UserGroups, RefreshReport)
-            Each new centre has the label of an old one, so that the squared distances between
+            Each new center has the label of an old one, so that the squared distances between
             them (under cosine 1 - cosine) add up to the least; of equal sums, the one in which
-            more centres keep the label that they had. The labels in use stay the same. A user
-            between centres that are equally near keeps the label held before; a label that no
-            user has any more keeps its centre.
+            more centers keep the label that they had. The labels in use stay the same. A user
+            between centers that are equally near keeps the label held before; a label that no
+            user has any more keeps its center.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class UserGroups:
         return groups, _report(_renamed(held, used), groups, shifts)
 
     def _held(self, x: F32) -> I32:
-        """Find each user's label by these centres, as its place in `_order`.
+        """Find each user's label by these centers, as its place in `_order`.
 
         Where users are as many as `labels`, those tell which of equally near ones it is; if they
         are others, one is as good as another.
@@ -257,7 +257,7 @@ class UserGroups:
         """Merge groups of too few users into the most similar ones.
 
         The smallest group first (the lowest label of equals) joins the one with the nearest
-        centre, which becomes the mean of both, weighted by their sizes, until no group is too
+        center, which becomes the mean of both, weighted by their sizes, until no group is too
         small or only one is left. Other labels keep their meaning; the merged ones are in use no
         longer.
 
@@ -380,9 +380,9 @@ def _renamed(labels: I32, names: I32) -> I32:
 
 
 def _matched(solver: Any, cost: F64, alive: npt.NDArray[np.bool_]) -> I64:
-    """Match old centres (rows) with new ones (columns): the new one of each old.
+    """Match old centers (rows) with new ones (columns): the new one of each old.
 
-    A centre without users has not moved and keeps its label; the others are matched at the least
+    A center without users has not moved and keeps its label; the others are matched at the least
     cost, and among equals by as many as can be to where they came from.
     """
     new = np.arange(len(cost))

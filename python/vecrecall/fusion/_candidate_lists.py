@@ -133,7 +133,7 @@ def _join(
     """Join flat entries, a user's ``offsets[u]`` to ``offsets[u + 1] - 1``, without the excluded.
 
     Excluded ids go in as the user's first entries with an infinite score: they come out on top,
-    recognised by the entry that won, and the `k` best others follow.
+    recognized by the entry that won, and the `k` best others follow.
     """
     if exclude is None:
         return SearchResult(*_merge_flat(ids, scores, offsets, k, aggregate)[:3])

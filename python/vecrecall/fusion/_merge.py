@@ -64,7 +64,7 @@ def merge(
 
     Notes
     -----
-    `exclude` and `caps` act when items are taken: they change no rank and no normalisation, and use
+    `exclude` and `caps` act when items are taken: they change no rank and no normalization, and use
     up no turn, place or quota. Under the policies that score items they act in the order of scores.
 
     Examples

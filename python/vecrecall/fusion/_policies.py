@@ -110,7 +110,7 @@ class RRF(Policy):
 
 @dataclass(frozen=True)
 class _Normalized(Policy):
-    """What policies over normalised scores have in common."""
+    """What policies over normalized scores have in common."""
 
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     normalize: Normalization = "none"
@@ -125,7 +125,7 @@ class _Normalized(Policy):
 
 @dataclass(frozen=True)
 class WeightedSum(_Normalized):
-    """The sum over channels of ``w`` times the normalised score.
+    """The sum over channels of ``w`` times the normalized score.
 
     Parameters
     ----------
@@ -145,10 +145,10 @@ class WeightedSum(_Normalized):
 
         * ``"zero"``: 0. Below 0 that is more than any item of the list has, so lists with negative
           scores are warned of;
-        * ``"min"``: ``w`` times its lowest normalised score; nothing where the list is empty;
+        * ``"min"``: ``w`` times its lowest normalized score; nothing where the list is empty;
         * None: ``"min"`` for lists with a negative score, as of the metric l2, and nothing for
           others. That is decided for each query and channel, by the scores before they are
-          normalised. Under ``"minmax"`` no score is negative, so every list counts nothing.
+          normalized. Under ``"minmax"`` no score is negative, so every list counts nothing.
 
     Warns
     -----
@@ -184,7 +184,7 @@ class WeightedSum(_Normalized):
 
 @dataclass(frozen=True)
 class Maximum(_Normalized):
-    """The largest over channels of ``w`` times the normalised score.
+    """The largest over channels of ``w`` times the normalized score.
 
     Parameters
     ----------

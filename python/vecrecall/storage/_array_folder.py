@@ -25,7 +25,7 @@ from vecrecall.storage._npy import Stored
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 2
+FORMAT = 3
 _ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
 _OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 

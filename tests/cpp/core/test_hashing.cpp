@@ -13,7 +13,7 @@ using vecrecall::IdSet;
 namespace {
 
 // Ids whose hashes begin with the same bits as that of `first`: of one bucket in any small set.
-std::vector<std::int64_t> neighbours_of(std::int64_t first, std::size_t n) {
+std::vector<std::int64_t> neighbors_of(std::int64_t first, std::size_t n) {
     constexpr int kBits = 12;
     std::vector<std::int64_t> ids;
     for (std::int64_t id = first; ids.size() < n; ++id) {
@@ -34,14 +34,14 @@ void check_set(const std::vector<std::int64_t>& ids, const std::vector<std::int6
 }
 
 void check_crowded_buckets() {
-    const auto together = neighbours_of(5, 200);
+    const auto together = neighbors_of(5, 200);
     for (const std::size_t n : {1, 7, 8, 9, 16, 17, 40, 100}) {
         check_set({together.begin(), together.begin() + static_cast<std::ptrdiff_t>(n)}, together);
     }
     // In the last bucket: what runs over goes to the first.
     std::int64_t last = 0;
     while (hash_id(last) >> 52 != 4095) ++last;
-    const auto at_the_end = neighbours_of(last, 60);
+    const auto at_the_end = neighbors_of(last, 60);
     check_set({at_the_end.begin(), at_the_end.begin() + 30}, at_the_end);
 }
 

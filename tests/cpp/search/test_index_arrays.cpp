@@ -23,7 +23,7 @@ constexpr std::size_t kQueries = 8;
 
 // The parts of an index in arrays of exact size.
 struct Copied {
-    std::vector<float> rows, centre, row_terms;
+    std::vector<float> rows, center, row_terms;
     std::vector<std::int64_t> ids;
     std::vector<double> bias, block_bounds, code_bounds;
     std::vector<std::uint32_t> order;
@@ -32,7 +32,7 @@ struct Copied {
 
     explicit Copied(const IndexArrays& parts)
         : rows(parts.rows.data, parts.rows.data + parts.rows.rows * kDim),
-          centre(copy(parts.centre)),
+          center(copy(parts.center)),
           row_terms(copy(parts.row_terms)),
           ids(copy(parts.ids)),
           bias(copy(parts.bias)),
@@ -48,7 +48,7 @@ struct Copied {
                 .ids = view(ids),
                 .bias = view(bias),
                 .order = view(order),
-                .centre = view(centre),
+                .center = view(center),
                 .row_terms = view(row_terms),
                 .block_bounds = view(block_bounds),
                 .codes = view(codes),
@@ -171,9 +171,9 @@ void check_refused(const Copied& whole, Change change) {
 void check_refusals(const Copied& whole) {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     check_refused(whole, [](Copied& c) { c.rows.resize(c.rows.size() - kDim); });
-    check_refused(whole, [](Copied& c) { c.centre.pop_back(); });
+    check_refused(whole, [](Copied& c) { c.center.pop_back(); });
     IndexArrays flat = whole.parts();
-    flat.rows.dim = flat.centre.size = flat.codes.size = flat.code_bounds.size = 0;
+    flat.rows.dim = flat.center.size = flat.codes.size = flat.code_bounds.size = 0;
     CHECK_THROWS(FlatIndex{flat}, std::invalid_argument);
     check_refused(whole, [](Copied& c) { c.row_terms.push_back(0); });
     check_refused(whole, [](Copied& c) { c.ids.pop_back(); });
@@ -189,7 +189,7 @@ void check_refusals(const Copied& whole) {
         check_refused(whole, [](Copied& c) { c.order[9] = kRows; });
         check_refused(whole, [](Copied& c) { c.order[9] = c.order[8]; });
     }
-    check_refused(whole, [&](Copied& c) { c.centre[1] = static_cast<float>(nan); });
+    check_refused(whole, [&](Copied& c) { c.center[1] = static_cast<float>(nan); });
     check_refused(whole, [&](Copied& c) { c.block_bounds[1] = nan; });
     check_refused(whole, [&](Copied& c) { c.code_bounds[3] = nan; });
     check_refused(whole, [](Copied& c) { c.code_bounds[0] = 0; });

@@ -220,13 +220,13 @@ void check_manifests() {
     } kChanges[] = {
         {"\"FlatIndex\"", "\"ClusterFeed\"", "expected a saved FlatIndex, got \"ClusterFeed\" in "},
         {"\"kind\"", "\"king\"", "expected a saved FlatIndex, got none in "},
-        {"\"format\": 2", "\"format\": 3", "expected format 2, got 3 in "},
-        {"\"format\": 2", "\"format\": 2.0", "expected format 2, got 2.0 in "},
-        {"\"format\": 2", "\"format\": \"2\"", "expected format 2, got \"2\" in "},
+        {"\"format\": 3", "\"format\": 2", "expected format 3, got 2 in "},
+        {"\"format\": 3", "\"format\": 3.0", "expected format 3, got 3.0 in "},
+        {"\"format\": 3", "\"format\": \"3\"", "expected format 3, got \"3\" in "},
         {"\"l2\"", "\"l3\"", "expected one of \"ip\", \"cosine\", \"l2\", got \"l3\" in "},
         {"\"l2\"", "[]", "expected one of \"ip\", \"cosine\", \"l2\", got [] in "},
         {"\"arrays\"", "\"array\"", "expected a manifest with arrays, got none in "},
-        {"\"kind\"", "\"format\": 2, \"kind\"", "got a repeated name at byte "},
+        {"\"kind\"", "\"format\": 3, \"kind\"", "got a repeated name at byte "},
         {"\"rows\"", "\"ids\"", "got a repeated name at byte "},
         {"\"rows\"", "\"cows\"", "expected an array of an index, got {    \"file\": \"rows-"},
         {"\"file\": ", "\"fill\": ", "expected file, dtype, shape and checksum for bias, got {"},
@@ -266,7 +266,7 @@ void check_manifests() {
         saved.put(saved.with(change.from, change.to));
         CHECK_REFUSED(saved.path, change.words);
     }
-    for (const char* name : {"rows", "centre", "block_bounds", "skipped"}) {
+    for (const char* name : {"rows", "center", "block_bounds", "skipped"}) {
         std::string text = saved.manifest;
         const std::size_t at = text.find("\"" + std::string(name) + "\": {");
         text.erase(at, text.find('}', at) + 1 - at);
@@ -332,14 +332,14 @@ void check_files() {
 // What fits the files but not the index.
 void check_parts() {
     const Saved saved;
-    const fs::path centre = saved.path / ("centre-" + kTurn + ".npy");
-    const std::string kept = read_file(centre);
+    const fs::path center = saved.path / ("center-" + kTurn + ".npy");
+    const std::string kept = read_file(center);
     std::string changed = kept;
     changed.replace(128, 4, "\xff\xff\xff\xff");
-    write_file(centre, changed);
+    write_file(center, changed);
     CHECK_REFUSED(saved.path, "path: expected a whole index in " + saved.path.string() +
-                                  ", got centre: expected finite values, got ");
-    write_file(centre, kept);
+                                  ", got center: expected finite values, got ");
+    write_file(center, kept);
     const test::SavedArray none{.dtype = "<f8", .shape = "0", .bytes = ""};
     write_file(saved.path / ("bias-" + kTurn + ".npy"), test::npy(none));
     saved.put(saved.with("[40]", "[0]"));  // the bias is the first of them

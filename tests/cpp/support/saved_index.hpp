@@ -69,7 +69,7 @@ inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
     const vecrecall::MatrixView& rows = parts.rows;
     const std::string shape = std::to_string(rows.rows) + ", " + std::to_string(rows.dim);
     all["rows"] = saved_array("<f4", shape, rows.data, rows.rows * rows.dim);
-    put("centre", "<f4", parts.centre, true);
+    put("center", "<f4", parts.center, true);
     put("block_bounds", "<f8", parts.block_bounds, true);
     put("ids", "<i8", parts.ids, false);
     put("bias", "<f8", parts.bias, false);
@@ -98,7 +98,7 @@ inline std::string manifest_text(const SavedArrays& arrays, const std::string& m
                 ".npy\",\n   \"dtype\": \"" + array.dtype + "\",\n   \"shape\": [" + array.shape +
                 "],\n   \"checksum\": \"00000000000000000000000000000000\"\n  }";
     }
-    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 2,\n \"metric\": \"" + metric +
+    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 3,\n \"metric\": \"" + metric +
            "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" + list +
            "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
 }

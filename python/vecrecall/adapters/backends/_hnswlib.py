@@ -36,7 +36,7 @@ class HnswBackend:
 
     def __init__(self, index: Any) -> None:
         if not index.max_elements:
-            raise _uninitialised()
+            raise _uninitialized()
         self._index = index
         self.metric: Metric = METRICS[index.space]
         self.dim: int = index.dim
@@ -137,7 +137,7 @@ class BruteForceBackend:
     """An hnswlib scan.
 
     The index tells neither its width nor its space: they are found by what it does. It leaves
-    queries as they are under cosine, so that it is one by inner product over normalised rows.
+    queries as they are under cosine, so that it is one by inner product over normalized rows.
 
     Parameters
     ----------
@@ -148,8 +148,8 @@ class BruteForceBackend:
     ordered = False
 
     def __init__(self, index: Any) -> None:
-        if not _is_initialised(index):
-            raise _uninitialised()
+        if not _is_initialized(index):
+            raise _uninitialized()
         self._index = index
         self.dim = _width(index)
         self._labels, self.metric = self._look()
@@ -216,14 +216,14 @@ def _answer(labels: Any, distances: Any, metric: Metric) -> Answer:
     return Answer(labels.view(np.int64), scores)
 
 
-def _uninitialised() -> ValueError:
-    return ValueError("index: expected an initialised one, got one before `init_index`")
+def _uninitialized() -> ValueError:
+    return ValueError("index: expected an initialized one, got one before `init_index`")
 
 
-def _is_initialised(index: Any) -> bool:
+def _is_initialized(index: Any) -> bool:
     """Tell whether a BFIndex may be asked anything: the library would end the process.
 
-    It refuses to be initialised twice; if this is the first time there is no memory for it, and
+    It refuses to be initialized twice; if this is the first time there is no memory for it, and
     it stays as it was.
     """
     try:

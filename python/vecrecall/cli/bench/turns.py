@@ -1,7 +1,7 @@
 """Peers in processes of their own, timed in turn.
 
 In one process the thread pools of BLAS, OpenMP and torch disturb each other; one after the other,
-a machine that changes its clock meanwhile would favour some.
+a machine that changes its clock meanwhile would favor some.
 """
 
 from __future__ import annotations

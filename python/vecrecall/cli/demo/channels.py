@@ -48,16 +48,16 @@ GROUP_ITEMS = 10
 """So many items, the latest of one tag, make a vector of crosstag."""
 
 ABOUT = {
-    "i2i-item2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of item2vec (items of "
+    "i2i-item2vec": f"neighbors of the last {I2I_HISTORY} items by cosine of item2vec (items of "
     f"{ITEM2VEC.min_count} users or more) times the root of their heat, the logarithm of their "
     "users; lists summed, newer ones weigh more",
     "u2i-svd": f"{SVD_SIZE} factors of the matrix of users and items, no order in it but that the "
     f"user's vector is that of the last {SVD_HISTORY} items; inner product",
-    "u2i-item2vec": "neighbours of the sum of the user's item2vec vectors, "
+    "u2i-item2vec": "neighbors of the sum of the user's item2vec vectors, "
     f"each {USER_DECAY} times the weight of the next newer one",
     "crosstag": f"the last {PROFILE_ITEMS} items by their first tag (genre): of each the last "
     f"{GROUP_ITEMS} make one item2vec vector and one search; an item's best score counts",
-    "cluster-bnb": "the items nearest to the centre of the user's group, found once a group; "
+    "cluster-bnb": "the items nearest to the center of the user's group, found once a group; "
     "groups by k-means of bnb vectors (tags, item2vec and genres side by side), as many as the "
     "elbow says",
     "cluster-tag2vec": "the same by tag2vec alone",
@@ -67,7 +67,7 @@ ABOUT = {
     "feed-rules": f"the same, of users who share their up to {groups.RULE_DEPTH} most frequent "
     f"genres, fewer where not {groups.RULE_SIZE} users do",
     "profile-bnb": "crosstag for the pooled profiles of the user's bnb group",
-    "i2i-tag2vec": f"neighbours of the last {I2I_HISTORY} items by cosine of the sums of their "
+    "i2i-tag2vec": f"neighbors of the last {I2I_HISTORY} items by cosine of the sums of their "
     f"first {FIRST_TAGS} tags, plus heat; lists summed, newer ones weigh more",
     "user2vec": f"the tags of the last {PROFILE_ITEMS} items, against the sums of items' first "
     f"{FIRST_TAGS} tags; heat breaks the many ties",
@@ -123,7 +123,7 @@ def item2vec_index(vectors: Vectors) -> vr.FlatIndex:
 
 
 def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
-    """Make the channel of a table of item2vec's neighbours."""
+    """Make the channel of a table of item2vec's neighbors."""
     hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
     return ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY)
 

@@ -44,7 +44,7 @@ class Dataset:
     source : str
         Where the interactions come from.
     users, items : list of int or str
-        The labels of the source. `items` is the catalogue: the items of the training part.
+        The labels of the source. `items` is the catalog: the items of the training part.
     titles : list of str
         One for each of `items`, all different.
     tags : list of tuple of str
@@ -52,7 +52,7 @@ class Dataset:
     histories : list of ndarray
         For each user the training items, oldest first.
     held_out : list of ndarray
-        For each user the held-out items, oldest first, -1 for an item outside the catalogue; empty
+        For each user the held-out items, oldest first, -1 for an item outside the catalog; empty
         for a user with too few interactions.
     held_out_labels : list of list of (label, title)
         The same for display.
@@ -118,21 +118,21 @@ def split(log: pd.DataFrame, source: str) -> Dataset:
         raise DemoError(
             f"{source}: no user has {MIN_INTERACTIONS} different items or more to evaluate on"
         )
-    catalogue = pd.Index(past["item"].unique()).sort_values()
+    catalog = pd.Index(past["item"].unique()).sort_values()
     users = past["user"].unique().tolist()
-    items = catalogue.tolist()
+    items = catalog.tolist()
     future_rows = dict(iter(future.groupby("user")))
     held_rows = [future_rows.get(user, future.iloc[:0]) for user in users]
     return Dataset(
         source=source,
         users=users,
         items=items,
-        titles=_titles(items, _first_texts(past, "title", catalogue)),
-        tags=[_split_tags(text) for text in _first_texts(past, "tags", catalogue)],
+        titles=_titles(items, _first_texts(past, "title", catalog)),
+        tags=[_split_tags(text) for text in _first_texts(past, "tags", catalog)],
         histories=[
-            catalogue.get_indexer(rows).astype(np.int64) for _, rows in past.groupby("user")["item"]
+            catalog.get_indexer(rows).astype(np.int64) for _, rows in past.groupby("user")["item"]
         ],
-        held_out=[catalogue.get_indexer(rows["item"]).astype(np.int64) for rows in held_rows],
+        held_out=[catalog.get_indexer(rows["item"]).astype(np.int64) for rows in held_rows],
         held_out_labels=[
             [
                 (item, _title(item, title))
@@ -156,7 +156,7 @@ def validation_split(dataset: Dataset) -> Dataset | None:
     Returns
     -------
     Dataset, optional
-        With the same users and its own catalogue; None if nobody has enough items.
+        With the same users and its own catalog; None if nobody has enough items.
     """
     n_held = [HELD_OUT if h.size >= MIN_INTERACTIONS else 0 for h in dataset.histories]
     if not any(n_held):
@@ -193,10 +193,10 @@ def _ages(times: pd.Series) -> pd.Series:
     return ages.astype(np.float64) if is_numeric_dtype(times) else ages.dt.total_seconds()
 
 
-def _first_texts(past: pd.DataFrame, column: str, catalogue: pd.Index) -> list[str | None]:
+def _first_texts(past: pd.DataFrame, column: str, catalog: pd.Index) -> list[str | None]:
     """Give each item its first text; an item's rows need not all carry it."""
     known = past.dropna(subset=[column]).drop_duplicates("item").set_index("item")[column]
-    texts = known.reindex(catalogue)
+    texts = known.reindex(catalog)
     return [None if missing else text for text, missing in zip(texts, texts.isna(), strict=True)]
 
 

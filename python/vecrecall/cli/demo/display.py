@@ -240,7 +240,7 @@ def _show_libraries(console: Console, libraries: Report) -> None:
     table.add_column("library", no_wrap=True)
     table.add_column("", no_wrap=True)
     cut = str(CUTOFFS[0])
-    for name in ("same list", "neighbours", f"hit rate@{cut}"):
+    for name in ("same list", "neighbors", f"hit rate@{cut}"):
         table.add_column(name, justify="right")
     for name, found in libraries.items():
         if "missing" in found:
@@ -255,7 +255,7 @@ def _show_libraries(console: Console, libraries: Report) -> None:
     console.print(table)
     _line(
         console,
-        "Same list: the share of users who get the exact index's list. Neighbours: the share of "
+        "Same list: the share of users who get the exact index's list. Neighbors: the share of "
         "the exact ones in the library's table.",
         "dim",
     )

@@ -139,7 +139,7 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     Returns
     -------
     Vectors, optional
-        Unit item vectors; user vectors are sums that decay with age, normalised. None if fewer
+        Unit item vectors; user vectors are sums that decay with age, normalized. None if fewer
         than two items are frequent enough to train.
     """
     histories = [[str(item) for item in history] for history in dataset.histories]
@@ -169,7 +169,7 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     -------
     Vectors, optional
         An item is the sum of its first tags, a user the sum of the profile's tags weighted by how
-        many of the last items have them, normalised. None if there are fewer than two tags.
+        many of the last items have them, normalized. None if there are fewer than two tags.
     """
     tags = [item_tags[:FIRST_TAGS] for item_tags in dataset.tags]
     sentences = [
@@ -199,7 +199,7 @@ def svd(dataset: Dataset, seed: int) -> Vectors | None:
     -------
     Vectors, optional
         An item is its row of the right singular vectors, a user the sum of the last items' rows,
-        which decays with age, normalised. None if there are fewer than two users or items.
+        which decays with age, normalized. None if there are fewer than two users or items.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds

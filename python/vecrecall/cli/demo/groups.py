@@ -1,4 +1,4 @@
-"""Groups of users, and what is recalled by them: from centres, from what members click, as one."""
+"""Groups of users, and what is recalled by them: from centers, from what members click, as one."""
 
 from __future__ import annotations
 

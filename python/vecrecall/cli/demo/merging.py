@@ -89,7 +89,7 @@ class Tuned:
 
     @property
     def objective(self) -> float:
-        """What tuning maximises; 0 without a validation split."""
+        """What tuning maximizes; 0 without a validation split."""
         return 0.0 if self.validation is None else _mean(self.validation)
 
 

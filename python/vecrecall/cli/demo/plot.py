@@ -15,7 +15,7 @@ from vecrecall.storage._figures import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DARK = 0.6  # from this value of the colour map on, white text is easier to read
+_DARK = 0.6  # from this value of the color map on, white text is easier to read
 
 
 def save(report: Report, path: Path) -> None:

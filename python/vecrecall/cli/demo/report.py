@@ -150,7 +150,7 @@ def describe_groups(found: groups.Groups | None, rates: Report) -> Report:
     for name in found.fitted:
         offline, live = (rates[f"{way}-{name}"]["hit_rate"][k] for way in ("cluster", "feed"))
         word = "better than" if live > offline else "worse than" if live < offline else "equal to"
-        compared.append(f"{word} the centres' candidates by {name} ({live:.3f}, {offline:.3f})")
+        compared.append(f"{word} the centers' candidates by {name} ({live:.3f}, {offline:.3f})")
     return {
         "elbows": {
             name: {

@@ -11,7 +11,7 @@
 
 #include "vecrecall/cancel.hpp"
 
-namespace vecrecall::cancelling {
+namespace vecrecall::canceling {
 
 // The scope that this thread's call is in, or null.
 CancelScope* scope();
@@ -116,4 +116,4 @@ void fill(T* first, std::size_t n, T value) {
     }
 }
 
-}  // namespace vecrecall::cancelling
+}  // namespace vecrecall::canceling

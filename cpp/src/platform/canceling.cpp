@@ -1,4 +1,4 @@
-#include "platform/cancelling.hpp"
+#include "platform/canceling.hpp"
 
 #include <chrono>
 #include <ctime>
@@ -62,7 +62,7 @@ void check_cancelled() {
     if (t_current.asks ? scope->ask() : scope->stopped()) throw Cancelled();
 }
 
-namespace cancelling {
+namespace canceling {
 
 CancelScope* scope() { return t_current.scope; }
 CancelScope* own_scope() { return t_current.asks ? t_current.scope : nullptr; }
@@ -91,5 +91,5 @@ void Turn::unlock() {
     free_.notify_one();
 }
 
-}  // namespace cancelling
+}  // namespace canceling
 }  // namespace vecrecall
