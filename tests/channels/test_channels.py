@@ -97,7 +97,7 @@ def test_item_to_item_from_a_table(
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("own_vectors", [False, True])
-@pytest.mark.parametrize("aggregate", ["sum", "max"])
+@pytest.mark.parametrize("how", ["sum", "max"])
 @pytest.mark.parametrize("exclude_history", [False, True])
 def test_item_to_item_live(
     metric: Metric, own_vectors: bool, how: Any, exclude_history: bool, rng: np.random.Generator

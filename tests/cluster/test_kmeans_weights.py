@@ -36,7 +36,7 @@ def test_whole_weights_are_repeated_points(init: str, rng: np.random.Generator) 
 
 
 @metrics
-@pytest.mark.parametrize("aggregate", [{}, {"batch_size": 64}, {"init": "random"}])
+@pytest.mark.parametrize("how", [{}, {"batch_size": 64}, {"init": "random"}])
 def test_points_of_weight_0_have_no_influence(
     metric: Metric, how: dict[str, Any], rng: np.random.Generator
 ) -> None:

@@ -111,7 +111,7 @@ def test_shards_of_an_index(isa: str, threads: int, rng: np.random.Generator) ->
         assert_same_bits(vr.merge_shards(results, k), *expected)
 
 
-@pytest.mark.parametrize("aggregate", HOWS)
+@pytest.mark.parametrize("how", HOWS)
 @given(
     seed=st.integers(0, 2**32),
     sizes=st.lists(st.integers(0, 5), max_size=6),
@@ -129,7 +129,7 @@ def test_merge_groups(how: How, seed: int, sizes: list[int], width: int, k: int)
     )
 
 
-@pytest.mark.parametrize("aggregate", HOWS)
+@pytest.mark.parametrize("how", HOWS)
 def test_groups_of_a_search(how: How, isa: str, rng: np.random.Generator) -> None:
     queries, items = HARD["grid"](rng, 40, 3000, 7)
     offsets = [0, 0, 1, 6, 6, 20, 39, 40, 40]
@@ -185,7 +185,7 @@ def test_the_winner_is_a_global_row_and_the_lowest_on_a_tie() -> None:
         assert found.n_rows.tolist() == [[1, 0], [4, 0]]
 
 
-@pytest.mark.parametrize("aggregate", HOWS)
+@pytest.mark.parametrize("how", HOWS)
 def test_no_groups_and_empty_groups(how: How) -> None:
     none = vr.SearchResult(*reference.padded(0, 3))
     check_groups(

@@ -139,7 +139,7 @@ NORMALIZED = {
 
 
 @pytest.mark.parametrize("policy", ["WeightedSum", "Maximum"])
-@pytest.mark.parametrize("aggregate", NORMALIZED)
+@pytest.mark.parametrize("how", NORMALIZED)
 def test_normalization(answer: Answer, policy: str, how: str) -> None:
     channels = {
         "spread": [(0, 1.0), (1, 3.0), (2, -3.0), (3, -1.0)],
