@@ -2,6 +2,7 @@
 
 from vecrecall.fusion._policies import (
     RRF,
+    AbsentWarning,
     Interleave,
     Maximum,
     Policy,
@@ -10,4 +11,13 @@ from vecrecall.fusion._policies import (
     WeightedSum,
 )
 
-__all__ = ["RRF", "Interleave", "Maximum", "Policy", "Priority", "Quota", "WeightedSum"]
+__all__ = [
+    "RRF",
+    "AbsentWarning",
+    "Interleave",
+    "Maximum",
+    "Policy",
+    "Priority",
+    "Quota",
+    "WeightedSum",
+]

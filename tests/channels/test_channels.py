@@ -63,7 +63,7 @@ def neighbor_table(table: dict[int, oracle.Pairs]) -> vr.NeighborTable:
     k=st.integers(1, 30),
     length=st.integers(1, 6),
     decay=st.sampled_from([1.0, 0.5, 0.3]),
-    aggregate=st.sampled_from(["sum", "max"]),
+    how=st.sampled_from(["sum", "max"]),
     exclude_history=st.booleans(),
     weighted=st.booleans(),
     any_seen=st.booleans(),
@@ -89,7 +89,7 @@ def test_item_to_item_from_a_table(
         exclude_history=exclude_history,
     )
     expected = oracle.item_to_item(
-        table, history, weights, seen, k, history_length=length, decay=decay, aggregate=how,
+        table, history, weights, seen, k, history_length=length, decay=decay, how=how,
         exclude_history=exclude_history,
     )  # fmt: skip
     assert_same_bits(channel.recall(batch, k), *expected)

@@ -36,8 +36,8 @@ class Groups(NamedTuple):
     ids: I64
     scores: F32
     counts: I32
-    hits: I64
-    winner: I64
+    n_rows: I64
+    best_row: I64
 
 
 def to_float32(values: F64) -> F32:

@@ -322,10 +322,15 @@ CHOICES: dict[str, tuple[str, Call]] = {
     "FlatIndex invalid": ("invalid", lambda v: flat(invalid=v)),
     "search invalid": ("invalid", lambda v: search(invalid=v)),
     "search_above invalid": ("invalid", lambda v: above(invalid=v)),
-    "merge_groups how": ("aggregate", lambda v: merge_groups(aggregate=v)),
+    "merge_groups aggregate": ("aggregate", lambda v: merge_groups(aggregate=v)),
     "pool mode": ("mode", lambda v: pool(mode=v)),
 }
-GOOD_CHOICE = {"metric": "cosine", "invalid": "empty", "aggregate": "max", "mode": "mean"}
+GOOD_CHOICE = {
+    "metric": "cosine",
+    "invalid": "'raise', '(skip|empty)'",
+    "aggregate": "max",
+    "mode": "mean",
+}
 
 
 @pytest.mark.parametrize(("argument", "call"), CHOICES.values(), ids=CHOICES)
