@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.report.readme: the README's tables, from what compare wrote."""
+"""python -m benchmarks.compare.report.readme: the tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="what --json of compare wrote")
     parser.add_argument(
-        "--into", type=Path, metavar="README", help=f"replace what is between {BEGIN} and {END}"
+        "--into", type=Path, metavar="PAGE", help=f"replace what is between {BEGIN} and {END}"
     )
     args = parser.parse_args(argv)
     try:
@@ -129,7 +129,7 @@ def faster(case: Case) -> Iterator[str]:
 
 
 def others(case: Case) -> Iterator[list[str]]:
-    """Lines of a case that is no search, if the README shows its kind."""
+    """Lines of a case that is no search, if the page shows its kind."""
     if case["work"] in ("assign", "kmeans"):
         title = cluster_peers.Case(*(case[name] for name in cluster_peers.Case._fields)).title()
         yield line(f"{title}, seconds", case, 1)
@@ -175,7 +175,7 @@ def how(found: Found) -> str:
 
 
 def target(row: Found) -> str:
-    """One that was missed: it belongs in the README, too."""
+    """One that was missed: it belongs on the page, too."""
     return f"- {row['case']}, {row['what']}: {figure(row['measured'])}, target {row['target']}"
 
 
