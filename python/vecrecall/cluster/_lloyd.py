@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from vecrecall.arrays import _validation
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._plus_plus import plus_plus
 from vecrecall.search import _flat_index
-
-if TYPE_CHECKING:
-    from vecrecall.cluster._kmeans import KMeans
 
 _T = TypeVar("_T", bound=np.generic)
 F32 = npt.NDArray[np.float32]
@@ -81,6 +78,27 @@ class Batches:
         self.counts, self.sums, self.centers = counts, sums, moved
 
 
+class _Model(Protocol):
+    """What a run reads of a model: its parameters as they were given, and labels to hold on to."""
+
+    @property
+    def n_clusters(self) -> object: ...
+    @property
+    def metric(self) -> object: ...
+    @property
+    def threads(self) -> object: ...
+    @property
+    def max_iter(self) -> object: ...
+    @property
+    def tol(self) -> object: ...
+    @property
+    def reassignment_ratio(self) -> object: ...
+    @property
+    def callback(self) -> object: ...
+    @property
+    def _held(self) -> npt.NDArray[np.int32] | None: ...
+
+
 class Run:
     """One call of `fit` or `partial_fit`: parameters that were looked at, and the points.
 
@@ -96,7 +114,7 @@ class Run:
 
     def __init__(
         self,
-        model: "KMeans",
+        model: _Model,
         x: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         dim: int | None = None,

@@ -7,17 +7,14 @@ Every file appears whole, by a rename.
 import hashlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.storage._atomic import MANIFEST, read_manifest, write, write_array, write_manifest
-
-if TYPE_CHECKING:
-    from vecrecall.search._neighbors import Joinable
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -107,7 +104,17 @@ def load(path: Path) -> tuple[I64, Ragged, Ragged]:
     return items, Ragged(ids, offsets), Ragged(scores, offsets)
 
 
-def fingerprint(index: "Joinable") -> str:
+class _Index(Protocol):
+    """What tells one index from another."""
+
+    @property
+    def ids(self) -> I64: ...
+    def vectors(self, ids: npt.ArrayLike) -> F32: ...
+    def score(self, queries: npt.ArrayLike, candidates: RaggedLike) -> Ragged: ...
+    def _searched_by(self) -> str: ...
+
+
+def fingerprint(index: _Index) -> str:
     """Tell indexes apart by ids, vectors and the items' scores with themselves (for the bias)."""
     digest = hashlib.blake2b(index._searched_by().encode(), digest_size=16)
     items = index.ids
