@@ -262,9 +262,8 @@ def stop(*_: object) -> None:
     raise Stop
 
 
-def measured(of: Call) -> tuple[int, float, object]:
+def measured(of: Call, size: int = 1) -> tuple[int, float, object]:
     """Make the call long enough; returns its size, its seconds and what it gives."""
-    size = 1
     while True:
         made = of.make(size)
         if not of.changes:
@@ -279,12 +278,10 @@ def measured(of: Call) -> tuple[int, float, object]:
 
 def call(name: str) -> None:
     """A handler that raises ends the call and leaves its objects; the next call is right."""
-    of = CALLS[name]
-    size, seconds, expected = measured(of)
-    made = of.make(size)
-    for _ in range(ATTEMPTS):
-        if of.changes:
-            made = of.make(size)
+    of, size = CALLS[name], 1
+    for _ in range(ATTEMPTS):  # each measured anew, as the machine is now
+        size, seconds, expected = measured(of, size)
+        made = of.make(size)
         before = of.state(made)
         begin = time.perf_counter()
         try:
@@ -292,6 +289,7 @@ def call(name: str) -> None:
                 of.call(made)
         except Stop:
             if time.perf_counter() - begin > SHARE * seconds:
+                size *= 2  # what passes until a signal is heard is a smaller part of more
                 continue
             assert same(of.state(made), before), "the state is another"
             assert same((of.call(made), of.state(made)), expected), "the next call is wrong"
@@ -301,9 +299,9 @@ def call(name: str) -> None:
 
 def returns(name: str) -> None:
     """A handler that returns is called while the work is under way, which goes on."""
-    of = CALLS[name]
-    size, seconds, expected = measured(of)
+    of, size = CALLS[name], 1
     for _ in range(ATTEMPTS):
+        size, seconds, expected = measured(of, size)
         made = of.make(size)
         called: list[float] = []
         begin = time.perf_counter()
@@ -312,6 +310,7 @@ def returns(name: str) -> None:
         assert same((found, of.state(made)), expected), "the signal has changed what is found"
         if called and called[0] - begin < SHARE * seconds:
             return
+        size *= 2
     raise AssertionError(f"{name}: called no handler in time")
 
 
