@@ -383,8 +383,16 @@ def test_other_clusters_and_items_keep_their_bits() -> None:
 def test_a_clock_that_is_right_after_all() -> None:
     """After a long silence all clicks are far ahead of what was there."""
     feed = feed_of(*((i, 0.0) for i in range(5)), half_life=1, capacity=5)
-    feed.observe([0] * 30, [i % 5 + 10 for i in range(30)], [1000.0 + i for i in range(30)])
-    assert {i for i, _ in ranked(feed, 1030)} == set(range(10, 15))
+    feed.observe([0] * 99, [i % 5 + 10 for i in range(99)], [1000.0 + i for i in range(99)])
+    assert {i for i, _ in ranked(feed, 1099)} == set(range(10, 15))
+
+
+def test_an_upload_by_a_clock_in_milliseconds_pushes_nobody_out() -> None:
+    now = 1.7e9
+    feed = vr.ClusterFeed(1, half_life=3600, capacity=4)
+    feed.observe([0] * 15, [1, 2, 5] * 5, [now - 60] * 15)
+    feed.observe([0] * 31, range(100, 131), [now * 1000 + j for j in range(31)])
+    assert feed.top([0], 3, now).ids.tolist() == [[1, 2, 5]]
 
 
 def test_related_takes_a_click_of_the_future_as_one_of_now() -> None:

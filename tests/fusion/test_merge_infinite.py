@@ -159,7 +159,29 @@ def test_absent_counts_the_lowest() -> None:
     found = vr.merge(L2, 4, WeightedSum({"a": 1, "b": 2}))
     assert found.ids.tolist() == [[1, 2, 3, 4]]
     assert found.scores.tolist() == [[-5.0, -8.0, -13.0, -13.0]]
-    assert vr.merge(L2, 4, Maximum()).scores.tolist() == [[-1.0, -2.0, -2.0, -2.0]]
+    lowest = vr.merge(L2, 4, Maximum(absent="min"))
+    assert lowest.scores.tolist() == [[-1.0, -2.0, -2.0, -2.0]]
+    found = vr.merge(L2, 4, Maximum())  # of the lists that hold the item, as CombMAX has it
+    assert found.ids.tolist() == [[1, 3, 2, 4]]
+    assert found.scores.tolist() == [[-1.0, -2.0, -4.0, -9.0]]
+
+
+@pytest.mark.parametrize(("score", "end"), [(2e7, INF), (-3e7, INF), (1e30, INF), (5.0, INF)])
+@pytest.mark.parametrize("normalize", ["none", "minmax", "zscore"])
+def test_an_infinite_score_is_before_a_large_one(score: float, end: float, normalize: Any) -> None:
+    above = {"a": ([[1, 2]], [[score, end]])}
+    assert vr.merge(above, 2, WeightedSum(normalize=normalize)).ids.tolist() == [[2, 1]]
+    below = {"a": ([[2, 1]], [[score, -end]])}
+    assert vr.merge(below, 2, WeightedSum(normalize=normalize)).ids.tolist() == [[2, 1]]
+
+
+def test_one_users_enormous_weights_leave_the_others_their_channel() -> None:
+    table = np.eye(4, dtype=np.float32) * 1.5
+    tags = {"tags": [[0, 1], [0, 1], []], "tag_weights": [[1, 2], [1e308, 1.5e308], []]}
+    found = vr.pool(table, tags["tags"], tags["tag_weights"], normalize=True)
+    one = vr.pool(table, [[0, 1]], [[1, 1.5]], normalize=True)
+    assert found[1].tobytes() == one[0].tobytes()
+    assert found[0].tobytes() == vr.pool(table, [[0, 1]], [[1, 2]], normalize=True)[0].tobytes()
 
 
 def test_each_list_decides_for_itself() -> None:

@@ -221,13 +221,21 @@ def test_reweighted(rng: np.random.Generator) -> None:
         ([1.0, 1.0], TypeError, "factors: expected a mapping of names to arrays, got list"),
         ({"heat": [1.0]}, ValueError, r"factors\['heat'\]: expected shape \(2,\), got \(1,\)"),
         ({"heat": [1, np.nan]}, ValueError, r"factors\['heat'\]: expected finite numbers, got nan"),
-        ({"heat": [1, 1e300]}, ValueError, "scores: expected finite float32 numbers"),
+        ({"a": [1, 1e300], "b": [1, 1e300]}, ValueError, r"factors\['b'\]: expected products"),
     ],
 )
 def test_bad_factors(factors: Any, error: type[Exception], message: str) -> None:
     table = vr.NeighborTable([1, 2], [[2], [1]], [[0.5], [0.5]])
     with pytest.raises(error, match=f"^{message}"):
         table.reweighted(factors)
+
+
+def test_products_beyond_float32_are_infinite() -> None:
+    table = vr.NeighborTable([1, 2, 3], [[2, 3], [1], []], [[3e38, 1.0], [0.5], []])
+    found = table.reweighted({"heat": [1, 10, 1e39]})
+    assert found.ids[0].tolist() == [2, 3]
+    assert found.scores[0].tolist() == [np.inf, np.inf]
+    assert found.scores[1].tolist() == [0.5]
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ def test_the_log(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(path, 2)
     served.refresh()
     served.refresh()
-    assert {record.name for record in caplog.records} == {"vecrecall.search._reloading"}
+    assert {record.name for record in caplog.records} == {"vecrecall.reloading"}
     assert [(record.levelname, str(path) in record.message) for record in caplog.records] == [
         ("INFO", True), ("WARNING", True), ("WARNING", True), ("INFO", True), ("INFO", True),
     ]  # fmt: skip

@@ -260,3 +260,9 @@ def test_results_are_arrays_of_their_own() -> None:
     assert found.scores.values.tolist() == [7.0, 1, 1, 1, 1, 1]
     with pytest.raises(ValueError, match="read-only"):
         found.ids.offsets[0] = 1
+
+
+def test_one_query() -> None:
+    index = vr.FlatIndex(np.eye(4, dtype=np.float32))
+    found = index.search_above(np.ones(4, np.float32), 1.0, limit=2)
+    assert [row.tolist() for row in found.ids] == [[0, 1]]

@@ -20,7 +20,7 @@ SUMS = 4  # groups of an item's clicks
 SURE = Decimal(
     "1e-9"
 )  # relative: losses that differ by less are alike, and the first group is joined
-NEAR, ENOUGH = 16, 8  # half-lives; clicks in a row that move the present beyond these
+NEAR, ENOUGH = 16, 32  # half-lives; clicks in a row that move the present beyond these
 
 Scores = dict[int, Decimal]
 

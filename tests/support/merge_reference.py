@@ -182,7 +182,7 @@ def within_range(scores: Sequence[float]) -> list[float]:
     """Put infinite scores one spread beyond the finite ones, as float32 has it."""
     finite = [s for s in scores if math.isfinite(s)] or [0.0]
     low, high = min(finite), max(finite)
-    spread = high - low or 1.0
+    spread = high - low or max(1.0, abs(high))
     ends = {math.inf: min(high + spread, LARGEST), -math.inf: max(low - spread, -LARGEST)}
     return [float(np.float32(ends.get(s, s))) for s in scores]
 
@@ -222,7 +222,9 @@ def absent_score(scores: Sequence[float], normalize: str, absent: str | None) ->
     """What a list counts for an item that it does not hold, before the weight (OPEN 8)."""
     if absent == "zero":
         return 0.0
-    lowest = absent == "min" or (normalize != "minmax" and any(s < 0 for s in scores))
+    lowest = absent == "min" or (
+        absent is None and normalize != "minmax" and any(s < 0 for s in scores)
+    )
     return min(normalized(scores, normalize)) if scores and lowest else None
 
 
@@ -268,7 +270,7 @@ def maximum_score(
     absent: str | None = None,
 ) -> Outcome:
     """The largest `w * s` among the channels, negative ones too."""
-    terms = terms_of(channels, weights, normalize, absent)
+    terms = terms_of(channels, weights, normalize, absent or "nothing")
     best = {item: max(values) for item, values in terms.items()}
     return take_by_score(taking, best, len(channels))
 

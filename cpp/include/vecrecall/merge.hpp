@@ -61,8 +61,8 @@ struct Rrf {
 };
 
 // How a channel's scores for one user are made comparable with those of others.
-// An infinite score counts as one spread of the list's finite scores beyond these, 1 where they are
-// all equal.
+// An infinite score counts as one spread of the list's finite scores beyond these; where they are
+// all equal, their size, at least 1.
 enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
 
 // What a list counts for an item that it does not hold: nothing, 0, or its lowest normalized score
@@ -71,6 +71,7 @@ enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
 enum class Absent { kAutomatic, kZero, kMin };
 
 struct WeightedSum {
+    static constexpr bool kNegativeSinks = true;
     std::vector<double> weights;
     Normalize normalize = Normalize::kNone;
     Absent absent = Absent::kAutomatic;
@@ -78,6 +79,7 @@ struct WeightedSum {
 
 // The largest w * s.
 struct Maximum {
+    static constexpr bool kNegativeSinks = false;
     std::vector<double> weights;
     Normalize normalize = Normalize::kNone;
     Absent absent = Absent::kAutomatic;

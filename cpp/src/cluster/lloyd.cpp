@@ -105,7 +105,7 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
 }
 
 Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, std::int32_t* to,
-                                      float* scored) const {
+                                       float* scored) const {
     const kernels::KernelTable& table = kernels::active();
     const search::Center mu =
         metric == Metric::kL2 ? center : search::choose_center(table, {centers}, metric);

@@ -11,8 +11,8 @@ namespace vecrecall::feed {
 // The newest click of those that are near each other; one that is far from it, of a clock that is
 // wrong, does not move it. So many of them without one between that is near do.
 struct Present {
-    static constexpr double kNear = 16;         // half-lives
-    static constexpr std::int64_t kEnough = 8;  // clicks in a row, all on one side
+    static constexpr double kNear = 16;          // half-lives
+    static constexpr std::int64_t kEnough = 32;  // clicks in a row, all on one side
 
     double time = 0;
     double other = 0;           // nearest to it of the far ones

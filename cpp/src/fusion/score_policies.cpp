@@ -67,9 +67,9 @@ bool any_negative(std::span<const float> scores) {
     return any != 0;
 }
 
-// What infinite scores of a list count as: one spread of its finite scores beyond these, 1 where
-// they are all equal. They order as in a search then, and a normalization still tells the others
-// apart.
+// What infinite scores of a list count as: one spread of its finite scores beyond these; where
+// they are all equal, their size, at least 1. They order as in a search then, and a normalization
+// still tells the others apart.
 struct FiniteRange {
     float low;
     float high;
@@ -83,7 +83,7 @@ struct FiniteRange {
             most = std::max(most, double{s});
         }
         if (least > most) least = most = 0;
-        const double spread = most > least ? most - least : 1;
+        const double spread = most > least ? most - least : std::max(1.0, std::abs(most));
         low = within_float(least - spread);
         high = within_float(most + spread);
     }
@@ -139,7 +139,8 @@ Terms terms_of(const P& policy, std::size_t c, Workspace& work) {
         if (sinks) work.negative |= std::uint64_t{1} << c;
         return {work.terms.data(), 0.0};
     }
-    if (scores.empty() || !(sinks || policy.absent == Absent::kMin)) return {work.terms.data(), {}};
+    const bool lowest = policy.absent == Absent::kMin || (P::kNegativeSinks && sinks);
+    if (scores.empty() || !lowest) return {work.terms.data(), {}};
     const auto end = work.terms.begin() + static_cast<std::ptrdiff_t>(scores.size());
     return {work.terms.data(), *std::min_element(work.terms.begin(), end)};
 }

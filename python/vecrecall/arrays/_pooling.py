@@ -8,7 +8,10 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _validation
-from vecrecall.arrays._ragged import RaggedLike
+from vecrecall.arrays._ragged import Ragged, RaggedLike
+from vecrecall.arrays._ragged_ops import row_of_each
+
+_HUGE = 1e100  # weights beyond it: a sum of 2**31 such terms of float32 rows is within float64
 
 _MODES = {"sum": _core.Pooling.sum, "mean": _core.Pooling.mean, "max": _core.Pooling.max}
 
@@ -67,12 +70,30 @@ def pool(
     if weights is not None and mode == "max":
         raise ValueError("weights: expected none with mode 'max', got some")
     w = None if weights is None else _validation.entry_weights(weights, "weights", bags, "`rows`")
+    normalize = _validation.flag(normalize, "normalize")
+    if normalize and w is not None:
+        w = _within_range(w, bags)
     limit = -1 if first is None else _validation.positive_int(first, "first")
     limit = min(limit, np.iinfo(np.int64).max)
     return _core.pool(
         x, bags.values, bags.offsets, w, code, limit,
-        _validation.flag(normalize, "normalize"), _validation.threads(threads),
+        normalize, _validation.threads(threads),
     )  # fmt: skip
+
+
+def _within_range(weights: npt.NDArray[np.float64], bags: Ragged) -> npt.NDArray[np.float64]:
+    """Scale the weights of bags whose sums might overflow: their directions stay the same.
+
+    By powers of two, so that the bits of what is normalized do, too.
+    """
+    sizes = np.abs(weights)
+    if not weights.size or sizes.max() < _HUGE:
+        return weights
+    users = row_of_each(bags)
+    largest = np.zeros(len(bags))
+    np.maximum.at(largest, users, sizes)
+    exponents = np.where(largest < _HUGE, 0, np.frexp(largest)[1])
+    return np.ldexp(weights, -exponents[users])
 
 
 def concat_blocks(

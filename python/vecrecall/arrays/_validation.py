@@ -243,7 +243,7 @@ def id_set(x: object, name: str) -> I64:
 
 def is_id(x: object) -> TypeGuard[int]:
     """Tell whether something can be an id at all."""
-    if isinstance(x, (bool, np.bool_)) or not isinstance(x, (int, np.integer)):
+    if isinstance(x, (bool, np.bool_, np.timedelta64)) or not isinstance(x, (int, np.integer)):
         return False
     return bool(0 <= x <= LARGEST_ID)
 
@@ -556,7 +556,9 @@ def choice(x: object, name: str, choices: dict[str, E]) -> E:
 
 def real(x: object, name: str) -> float:
     """Coerce to a float that is not NaN."""
-    if isinstance(x, (bool, str)) or not isinstance(x, (int, float, np.integer, np.floating)):
+    if isinstance(x, (bool, str, np.timedelta64)) or not isinstance(
+        x, (int, float, np.integer, np.floating)
+    ):
         raise TypeError(f"{name}: expected a number, got {type(x).__name__}")
     if x != x:
         raise ValueError(f"{name}: expected a number, got NaN")

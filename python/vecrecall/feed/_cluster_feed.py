@@ -77,7 +77,7 @@ class ClusterFeed:
 
     Differences of less than 1e-11 may not count when the weakest item is looked for. There, a click
     that is later than the cluster's others by more than 16 half-lives counts as if it had come with
-    them, unless eight such clicks come in a row; these, or a silence of thousands of half-lives,
+    them, unless 32 such clicks come in a row; these, or a silence of thousands of half-lives,
     make a full cluster look at all its counts once.
 
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.

@@ -122,8 +122,8 @@ def join_searched(
 def weighed(scores: F32, weights: F64) -> F32:
     """Multiply in float64 and round; what a weight of 0 multiplies is 0, also an infinity."""
     products = np.zeros(scores.shape)
-    np.multiply(scores, weights, out=products, where=weights != 0)
     with np.errstate(over="ignore"):
+        np.multiply(scores, weights, out=products, where=weights != 0)
         return products.astype(np.float32)
 
 

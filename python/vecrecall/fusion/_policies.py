@@ -6,11 +6,11 @@ and rounded once to float32; the list is ordered by score descending, then id as
 Every policy takes infinite scores, as a search may return them. `RRF` and the last three look at no
 score. To `WeightedSum` and `Maximum` an infinite score counts, before anything else is done, as one
 spread of the list's finite scores beyond these: ``max + (max - min)``, or ``min - (max - min)`` for
-minus infinity. The spread is 1 where all finite scores are equal, and the ends are 0 where there
-are none; the value is rounded to float32, at most the largest finite one. So nothing they compute
-is NaN, an infinite score stays first (or last) in its list, a normalization still tells the others
-apart, and what it does to a user's list it does to no other. A merged score that is beyond float32
-is rounded to an infinity and orders as one.
+minus infinity. Where all finite scores are equal the spread is their size, at least 1, and the ends
+are 0 where there are none; the value is rounded to float32, at most the largest finite one. So
+nothing they compute is NaN, an infinite score stays first (or last) in its list, a normalization
+still tells the others apart, and what it does to a user's list it does to no other. A merged score
+that is beyond float32 is rounded to an infinity and orders as one.
 
 `Interleave`, `Priority` and `Quota` take items channel by channel and look at no score; theirs is
 ``1 / position``.
@@ -193,7 +193,8 @@ class Maximum(_Normalized):
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         As in `WeightedSum`.
     absent : {"zero", "min"}, optional
-        As in `WeightedSum`; with nothing counted the largest is that of the other channels.
+        As in `WeightedSum`, but that nothing is counted by default, whatever the scores: the
+        largest is that of the lists that hold the item.
 
     Warns
     -----

@@ -276,7 +276,7 @@ class FlatIndex:
         >>> [row.tolist() for row in found.ids], [row.tolist() for row in found.scores]
         ([[1, 2, 0], []], [[-1.0, -1.0, -4.0], []])
         """
-        q = _validation.matrix(queries, "queries", self.dim)
+        q = _validation.query_matrix(queries, "queries", self.dim)
         nq = len(q)
         floors = _floors(min_score, nq)
         most = _validation.LARGEST_ID

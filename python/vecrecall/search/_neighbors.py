@@ -248,7 +248,7 @@ class NeighborTable:
         Returns
         -------
         NeighborTable
-            Products in float64, rounded once.
+            Products in float64, rounded once; beyond float32 an infinity, which orders as one.
 
         Raises
         ------
@@ -268,14 +268,19 @@ class NeighborTable:
             )
         product = np.ones(len(self.items))
         for name, factor in factors.items():
-            product *= _validation.weights(factor, f"factors[{name!r}]", len(self.items))
+            with np.errstate(over="ignore"):
+                product *= _validation.weights(factor, f"factors[{name!r}]", len(self.items))
+            bad = np.flatnonzero(~np.isfinite(product))
+            if bad.size:
+                raise ValueError(
+                    f"factors[{name!r}]: expected products that fit float64, "
+                    f"got an overflow at place {bad[0]}"
+                )
         places = IdIndex(self.items, "items").find(self.ids.values)
         if (places < 0).any():
             stranger = self.ids.values[places < 0][0]
             raise ValueError(f"ids: expected ids that are among the items, got {stranger}")
         scores = weighed(self.scores.values, product[places])
-        if (np.isinf(scores) & np.isfinite(self.scores.values)).any():
-            raise ValueError("scores: expected finite float32 numbers, got an overflow")
         ids = np.empty_like(self.ids.values)
         for part, order in _ordered(self.ids, scores):
             ids[part], scores[part] = order

@@ -21,7 +21,7 @@ from vecrecall.arrays._results import AboveResult, SearchResult
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.storage._atomic import MANIFEST, open_regular
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("vecrecall.reloading")
 _MISSED_POLLS = 3  # after so many without a look at the path, what is served counts as stale
 
 
