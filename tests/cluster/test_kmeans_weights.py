@@ -162,3 +162,24 @@ def test_not_fitted_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(vr.NotFittedError) as plain:
         vr.KMeans(2).predict(np.zeros((2, 2)))
     assert type(plain.value) is vr.NotFittedError
+
+
+class OnlyAnArray:
+    """Converts, and does nothing else that NumPy asks for."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = np.asarray(values)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+        return self.values
+
+    def __array_function__(self, *_: Any) -> Any:
+        raise TypeError("no function")
+
+
+def test_weights_that_only_convert() -> None:
+    points = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    given: Any = OnlyAnArray([1, 3, 1, 1])
+    found = vr.KMeans(2).fit(points, sample_weight=given)
+    expected = vr.KMeans(2).fit(points, sample_weight=[1, 3, 1, 1])
+    np.testing.assert_array_equal(found.cluster_centers_, expected.cluster_centers_)

@@ -157,7 +157,8 @@ def sample_weight(x: object, name: str, n: int) -> F64 | None:
     """Coerce to float64 of length n, finite and >= 0; a number stands for n of them."""
     if x is None:
         return None
-    a = np.full(n, real(x, name)) if np.ndim(x) == 0 else weights(x, name, n)  # type: ignore[arg-type]
+    given = as_array(x, name, f"{n} numbers")
+    a = np.full(n, real(x, name)) if given.ndim == 0 else weights(given, name, n)
     bad = np.flatnonzero(~((a >= 0) & (a <= np.finfo(np.float32).max)))
     if bad.size:
         raise ValueError(
