@@ -33,7 +33,7 @@ def channel_lists(width: int) -> Channels:
         for u in range(USERS):
             distinct = list(dict.fromkeys([*shared[u].tolist(), *own[u].tolist()]))
             ids[u] = rng.permutation(distinct[:width])
-        scores = -np.sort(-rng.standard_normal((USERS, width)).astype(np.float32))
+        scores = -np.sort(-rng.random((USERS, width), np.float32))  # as cosines: none is negative
         lists[name] = vr.SearchResult(ids, scores, np.full(USERS, width, np.int32))
     return lists
 

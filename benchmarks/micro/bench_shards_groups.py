@@ -38,7 +38,7 @@ def test_shards(race: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("aggregate", ["max", "sum"])
+@pytest.mark.parametrize("how", ["max", "sum"])
 def test_groups(race: Any, how: Literal["max", "sum"]) -> None:
     """Groups of equal size, so that NumPy needs no padding; half the items are in two rows."""
     rows = result(np.random.default_rng(2), 0, 500)
