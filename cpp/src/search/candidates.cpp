@@ -24,7 +24,7 @@ void Candidates::tighten(std::vector<float>& scratch) {
     for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].lowest;
     raise_threshold(table_.kth_largest_bound(scratch.data(), count_, k_));
     drop_below_threshold();
-    // Room to exhaustive half as many again before the next look.
+    // Room to gather half as many again before the next look.
     soft_limit_ = std::min(hard_limit_, std::max<std::size_t>(soft_limit_, count_ + count_ / 2));
 }
 

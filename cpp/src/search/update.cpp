@@ -20,7 +20,7 @@ constexpr std::size_t kDeadShare = 16;
 constexpr std::size_t kDeadShareOrdered = 32;
 constexpr std::size_t kDeadShareBorrowed = 4;
 
-// Additions exhaustive in segments of up to so many items, of which so many are merged into one,
+// Additions gather in segments of up to so many items, of which so many are merged into one,
 // and so on: what was removed goes, and exact scores jump less between segments. Where the base is
 // ordered by length, what is merged is too, in blocks so small that there are some to pass over.
 constexpr std::size_t kFewItems = kBlockItems;
