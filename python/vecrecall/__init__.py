@@ -33,11 +33,14 @@ from vecrecall.evaluation._recall import recall_at_k
 from vecrecall.evaluation._tuning import Tuning, TuningPoint, TuningWarning, tune
 from vecrecall.feed._cluster_feed import ClusterFeed
 from vecrecall.fusion._caps import Caps
-from vecrecall.fusion._merge import merge, merge_groups, merge_shards
-from vecrecall.search._flat_index import FlatIndex, topk
+from vecrecall.fusion._merge import merge
+from vecrecall.fusion._shards import merge_groups, merge_shards
+from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._masks import Mask
-from vecrecall.search._neighbors import Neighbors, NeighborTable
+from vecrecall.search._neighbor_table import NeighborTable
+from vecrecall.search._neighbors import Neighbors
 from vecrecall.search._reloading import ReloadingIndex
+from vecrecall.search._topk import topk
 
 __version__ = _version("vecrecall")
 

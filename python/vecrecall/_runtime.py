@@ -1,7 +1,7 @@
 """Which instruction set and how many threads the core uses."""
 
 from vecrecall import _core
-from vecrecall.arrays._validation import thread_count
+from vecrecall.arrays._scalars import check_thread_count
 
 
 def isa() -> str:
@@ -85,4 +85,4 @@ def set_num_threads(n: int) -> None:
     n : int
         At least 1. Results do not depend on it.
     """
-    _core.set_num_threads(thread_count(n))
+    _core.set_num_threads(check_thread_count(n))

@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import vecrecall as vr
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars, _validation
 from vecrecall.storage import _array_folder
 
 BAD = (TypeError, ValueError)
@@ -187,12 +187,12 @@ NOON_SECONDS = 1_704_110_400.25
     ],
 )
 def test_points_in_time(now: Any, expected: float) -> None:
-    assert _validation.moment(now, "now") == pytest.approx(expected, rel=1e-15)
-    found = _validation.times([now, now], "times", 2)
-    assert found.tolist() == [_validation.moment(now, "now")] * 2
+    assert _scalars.check_timestamp(now, "now") == pytest.approx(expected, rel=1e-15)
+    found = _validation.check_times([now, now], "times", 2)
+    assert found.tolist() == [_scalars.check_timestamp(now, "now")] * 2
     column = np.empty(2, object)
     column[:] = [now, now]
-    assert _validation.times(column, "times", 2).tolist() == found.tolist()
+    assert _validation.check_times(column, "times", 2).tolist() == found.tolist()
 
 
 def test_points_in_time_of_pandas() -> None:
@@ -204,16 +204,16 @@ def test_points_in_time_of_pandas() -> None:
     berlin = utc.tz_convert("Europe/Berlin")
     for times in (naive, utc, berlin, pd.Series(naive), pd.Series(berlin), list(berlin),
                   berlin.to_numpy(object), pd.Series(berlin).astype("category")):  # fmt: skip
-        assert _validation.times(times, "times", 2).tolist() == seconds
+        assert _validation.check_times(times, "times", 2).tolist() == seconds
     for moment, wanted in zip(berlin, seconds, strict=True):
-        assert _validation.moment(moment, "now") == wanted
+        assert _scalars.check_timestamp(moment, "now") == wanted
     for bad in ([NOON, pd.NaT], [pd.NaT, pd.NaT], pd.Series(utc).where([True, False])):
-        assert np.isnan(_validation.times(bad, "times", 2)[1])
-    assert _validation.duration(pd.Timedelta("90min"), "half_life") == 5400
-    assert _validation.duration(pd.Timedelta(1, "ns"), "half_life") == 1e-9
+        assert np.isnan(_validation.check_times(bad, "times", 2)[1])
+    assert _scalars.check_duration(pd.Timedelta("90min"), "half_life") == 5400
+    assert _scalars.check_duration(pd.Timedelta(1, "ns"), "half_life") == 1e-9
     for nat in (pd.NaT, pd.NA):
-        raises(lambda nat=nat: _validation.moment(nat, "now"), "now", "NaT")
-        raises(lambda nat=nat: _validation.duration(nat, "poll"), "poll", "NaT")
+        raises(lambda nat=nat: _scalars.check_timestamp(nat, "now"), "now", "NaT")
+        raises(lambda nat=nat: _scalars.check_duration(nat, "poll"), "poll", "NaT")
 
 
 def test_times_of_arrow() -> None:
@@ -221,9 +221,10 @@ def test_times_of_arrow() -> None:
     aware = [NOON.replace(tzinfo=datetime.timezone.utc)] * 2
     for kind in (pa.timestamp("us"), pa.timestamp("ms", "UTC")):
         times = pa.array(aware, type=kind)
-        assert _validation.times(times, "times", 2).tolist() == [NOON_SECONDS] * 2
+        assert _validation.check_times(times, "times", 2).tolist() == [NOON_SECONDS] * 2
         assert (
-            _validation.times(pa.chunked_array([times]), "times", 2).tolist() == [NOON_SECONDS] * 2
+            _validation.check_times(pa.chunked_array([times]), "times", 2).tolist()
+            == [NOON_SECONDS] * 2
         )
 
 
@@ -240,12 +241,12 @@ def test_times_of_arrow() -> None:
     ],
 )
 def test_durations_of_no_use(value: Any, words: list[str]) -> None:
-    raises(lambda: _validation.duration(value, "half_life"), "half_life", *words)
+    raises(lambda: _scalars.check_duration(value, "half_life"), "half_life", *words)
 
 
 @pytest.mark.parametrize("times", [[NOON, None], [NOON, 5.0], [NOON, datetime.timedelta(1)]])
 def test_mixed_times(times: list[Any]) -> None:
-    raises(lambda: _validation.times(times, "times", 2), "times", "place 1")
+    raises(lambda: _validation.check_times(times, "times", 2), "times", "place 1")
 
 
 def test_a_feed_by_datetimes() -> None:

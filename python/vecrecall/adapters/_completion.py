@@ -9,13 +9,12 @@ from vecrecall import _core
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
 from vecrecall.adapters._spherical import unit_rows
-from vecrecall.adapters.backends._protocol import F32, I64, Backend, Setting
-from vecrecall.arrays._lists import empty_lists
-from vecrecall.arrays._results import SearchResult
+from vecrecall.adapters.backends._protocol import Backend, Setting
+from vecrecall.arrays._results import SearchResult, empty_lists
+from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
 from vecrecall.search._flat_index import FlatIndex, Metric
 
-F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 GROWTH = 4  # times as many candidates, or as large a setting, in each further round

@@ -9,8 +9,7 @@ from vecrecall.adapters._items import Items
 from vecrecall.adapters.backends._protocol import Backend
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import take_rows
-
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays._typing import I64
 
 
 class AllowSet:

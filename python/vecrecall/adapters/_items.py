@@ -1,11 +1,9 @@
 """The items of a wrapped index: between the library's labels and the items' ids."""
 
 import numpy as np
-import numpy.typing as npt
 
-from vecrecall.fusion._candidate_lists import IdIndex
-
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays._candidate_lists import IdIndex
+from vecrecall.arrays._typing import I64
 
 
 class Items:

@@ -8,14 +8,14 @@ import numpy.typing as npt
 from vecrecall.adapters._completion import ROUNDING
 from vecrecall.adapters._items import Items
 from vecrecall.adapters._spherical import unit_rows
-from vecrecall.adapters.backends._protocol import F32, I64, Backend
+from vecrecall.adapters.backends._protocol import Backend
+from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
 from vecrecall.search._flat_index import FlatIndex, Metric
 
 SAMPLE = 16  # items that are compared, spread over all
 NEAREST = 8  # of each, where only scores can be compared
 
-F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Lookup = Callable[[I64], F32]  # from labels to the vectors that were given for them
 

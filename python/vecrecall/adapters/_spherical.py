@@ -3,13 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall.arrays._typing import F32, F64
 from vecrecall.cluster._lloyd import lengths
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 _BLOCK = 16_384  # rows at a time in float64
 

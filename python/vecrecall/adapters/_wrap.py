@@ -11,10 +11,11 @@ from vecrecall.adapters._labels import aligned
 from vecrecall.adapters._wrapped_index import WrappedIndex
 from vecrecall.adapters.backends._faiss import FaissBackend
 from vecrecall.adapters.backends._hnswlib import hnswlib_backend
-from vecrecall.adapters.backends._protocol import F32, I64, Backend
+from vecrecall.adapters.backends._protocol import Backend
 from vecrecall.adapters.backends._scann import ScannBackend
 from vecrecall.adapters.backends._usearch import UsearchBackend
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import METRICS, FlatIndex, Metric
 
 # By the top-level module that an index's class comes from.
@@ -95,7 +96,7 @@ def wrap(
     """
     backend = _backend(index)
     chosen = _metric(backend, metric)
-    numbers = None if ids is None else _ids(ids, backend.size())
+    numbers = None if ids is None else _given_ids(ids, backend.size())
     given = None if vectors is None else given_vectors(backend, chosen, vectors)
     if isinstance(given, FlatIndex):
         _check_ids(given, backend.labels() if numbers is None else numbers)
@@ -109,13 +110,13 @@ def given_vectors(
 ) -> F32 | FlatIndex:
     """Check that vectors suit an index, whichever of its items each is of."""
     if not isinstance(vectors, FlatIndex):
-        rows = _validation.vectors(vectors, "vectors", backend.dim)
+        rows = _validation.check_vectors(vectors, "vectors", backend.dim)
         if len(rows) != backend.size():
             raise ValueError(
                 f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
             )
         if metric == "cosine":
-            _validation.directions(rows, "vectors")
+            _validation.check_directions(rows, "vectors")
         return rows
     if vectors._has_bias:
         raise ValueError("vectors: expected items without a bias, which the library does not know")
@@ -146,8 +147,8 @@ def _backend(index: Any) -> Backend:
     )
 
 
-def _ids(ids: npt.ArrayLike, n: int) -> I64:
-    numbers = _validation.ids(ids, "ids", n)
+def _given_ids(ids: npt.ArrayLike, n: int) -> I64:
+    numbers = _ids.check_ids(ids, "ids", n)
     if numbers.size and numbers.min() < 0:
         raise ValueError(f"ids: expected ids >= 0, got {numbers.min()}")
     return numbers
@@ -161,7 +162,7 @@ def _metric(backend: Backend, metric: Metric | None) -> Metric:
                 "got None"
             )
         return backend.metric
-    _validation.choice(metric, "metric", METRICS)
+    _scalars.check_choice(metric, "metric", METRICS)
     if metric != backend.metric and (metric, backend.metric) != ("cosine", "ip"):
         raise ValueError(f"metric: expected {backend.metric!r}, as the index has, got {metric!r}")
     return metric

@@ -9,11 +9,11 @@ from vecrecall import _core
 from vecrecall.adapters._completion import FetchPlan, ListCompleter
 from vecrecall.adapters._filters import AllowSet, Filters
 from vecrecall.adapters._items import Items
-from vecrecall.adapters.backends._protocol import F32, I64, Backend, SearchParam, Setting
-from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import scatter
+from vecrecall.adapters.backends._protocol import Backend, SearchParam, Setting
+from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
-from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._results import SearchResult, scatter
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import (
     INVALID,
     Allow,
@@ -91,12 +91,12 @@ class WrappedIndex:
         TypeError, ValueError
             If an argument is not as described, or the wrapped index has grown or shrunk.
         """
-        q = _validation.query_matrix(queries, "queries", self.dim)
-        k = _validation.list_length(k, len(q))
-        leave_empty = _validation.choice(invalid, "invalid", INVALID)
-        n_threads = _validation.threads(threads)
-        floor = -np.inf if min_score is None else _validation.real(min_score, "min_score")
-        seen = None if exclude is None else _validation.ragged(exclude, "exclude", len(q))
+        q = _validation.check_query_matrix(queries, "queries", self.dim)
+        k = _scalars.check_list_length(k, len(q))
+        leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
+        n_threads = _scalars.check_threads(threads)
+        floor = -np.inf if min_score is None else _scalars.check_float(min_score, "min_score")
+        seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", len(q))
         sets = [] if allow is None else allowed(self, allow, len(q))
         self._check_size()
         served = self._served(q, leave_empty)
@@ -133,7 +133,7 @@ class WrappedIndex:
                 known = ", ".join(self.search_params) or "none, since it has no settings"
                 raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
             knob = self.search_params[name]
-            values[name] = _validation.at_most(value, name, knob.low, knob.high)
+            values[name] = _scalars.check_int_between(value, name, knob.low, knob.high)
         return WrappedIndex(
             self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
         )
@@ -162,7 +162,7 @@ class WrappedIndex:
 
     def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Tell which of many ids the index has, as `FlatIndex.contains` does."""
-        return self._items.find(_validation.integers(ids, "ids")) >= 0
+        return self._items.find(_ids.check_integers(ids, "ids")) >= 0
 
     def vectors(self, ids: npt.ArrayLike) -> F32:
         """Copy out the rows of given ids, as `FlatIndex.vectors` does; needs `vectors`."""
@@ -192,7 +192,7 @@ class WrappedIndex:
         return len(self._items)
 
     def __contains__(self, id: object) -> bool:
-        return _validation.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
+        return _ids.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())

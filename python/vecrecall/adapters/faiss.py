@@ -11,14 +11,12 @@ from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows
 from vecrecall.adapters.backends._faiss_threads import FaissThreads
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._kmeans import KMeans
 from vecrecall.cluster._lloyd import Run
 from vecrecall.search._flat_index import METRICS, FlatIndex, Metric
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 def train_ivf(
@@ -94,13 +92,13 @@ def train_ivf(
     [[40, 30]]
     """
     faiss = needed("faiss", "faiss", "train_ivf")
-    _validation.choice(metric, "metric", METRICS)
-    n_threads = _validation.threads(threads)
-    x = _validation.vectors(vectors, "vectors")
-    numbers = None if ids is None else _validation.ids(ids, "ids", len(x))
+    _scalars.check_choice(metric, "metric", METRICS)
+    n_threads = _scalars.check_threads(threads)
+    x = _validation.check_vectors(vectors, "vectors")
+    numbers = None if ids is None else _ids.check_ids(ids, "ids", len(x))
     if numbers is not None:
         _core.check_ids(numbers)
-    per_list = _validation.positive_int(points_per_list, "points_per_list")
+    per_list = _scalars.check_positive_int(points_per_list, "points_per_list")
     lists = _n_lists(nlist, x, metric)
     index = _untrained(faiss, x.shape[1], lists, storage, metric)
     if metric == "cosine":
@@ -128,7 +126,7 @@ def train_ivf(
 
 def _n_lists(nlist: object, x: F32, metric: Metric) -> int:
     """Check that there are enough vectors for the centroids."""
-    lists = _validation.positive_int(nlist, "nlist")
+    lists = _scalars.check_positive_int(nlist, "nlist")
     usable = len(x)
     of_what = "vectors"
     if metric != "l2":

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars
 from vecrecall.search._flat_index import FlatIndex
 
 MOST_LINKS = 10_000  # hnswlib takes no more
@@ -63,10 +63,10 @@ def to_hnswlib(
     """
     hnswlib = needed("hnswlib", "hnswlib", "to_hnswlib")
     ids, rows = items_of(index)
-    links = _validation.at_most(M, "M", 2, MOST_LINKS)
-    width = _validation.at_most(ef_construction, "ef_construction", 1, LARGEST)
-    first = _validation.at_most(seed, "seed", 0, LARGEST)
-    n_threads = _validation.threads(threads)
+    links = _scalars.check_int_between(M, "M", 2, MOST_LINKS)
+    width = _scalars.check_int_between(ef_construction, "ef_construction", 1, LARGEST)
+    first = _scalars.check_int_between(seed, "seed", 0, LARGEST)
+    n_threads = _scalars.check_threads(threads)
     graph = hnswlib.Index(space=index.metric, dim=index.dim)
     graph.init_index(max(len(ids), 1), M=links, ef_construction=width, random_seed=first)
     if len(ids):

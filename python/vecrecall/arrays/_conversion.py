@@ -10,7 +10,9 @@ import numpy as np
 import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from vecrecall import _core
+from vecrecall.arrays._typing import Array
+
 INT64 = np.iinfo(np.int64)
 TEXT = (str, bytes, bytearray)  # NumPy would read a bytearray as numbers
 
@@ -24,7 +26,7 @@ def as_array(x: object, name: str, expected: str) -> Array:
         return _widened(x) if x.dtype.kind == "V" else x
     _refuse_what_loses(x, name, expected)
     try:
-        return _converted(x)
+        return _numpy_array(x)
     except MemoryError:
         raise
     except Exception as error:  # whatever the object's own `__array__` or `__len__` raises
@@ -85,7 +87,7 @@ def is_sparse(x: object) -> bool:
     return hasattr(x, "toarray") and hasattr(x, "nnz")
 
 
-def _converted(x: Any) -> Array:
+def _numpy_array(x: Any) -> Array:
     if isinstance(x, (list, tuple)):
         if x and _is_narrow_float(x[0]):
             x = [row.float() if _is_narrow_float(row) else row for row in x]
@@ -172,3 +174,23 @@ def _place(a: Array, at: int) -> str:
     """Name a place of an array by its number in `a.flat`."""
     where = np.unravel_index(at, a.shape)
     return f"place {int(where[0])}" if len(where) == 1 else f"place {tuple(map(int, where))}"
+
+
+def converted(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Convert without flushing denormals, whatever another library has set in this thread."""
+    if is_ready(a, dtype):
+        return a
+    with _core.FpEnvironment():
+        return np.require(a, dtype, ["C", "A"])
+
+
+def contiguous(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return a if is_ready(a, dtype) else np.require(a, dtype, ["C", "A"])
+
+
+def is_ready(a: Any, dtype: npt.DTypeLike) -> bool:
+    """Tell whether `numpy.require` would change nothing; it takes 2 microseconds to find out."""
+    if type(a) is not np.ndarray or a.dtype != dtype:
+        return False
+    flags = a.flags
+    return bool(flags.c_contiguous and flags.aligned)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import row_of_each
 
@@ -64,20 +64,24 @@ def pool(
     >>> vr.pool(table, [[0, 1], [-1, 2], []]).tolist()
     [[1.0, 2.0], [4.0, 4.0], [0.0, 0.0]]
     """
-    x = _validation.matrix(table, "table")
-    bags = _validation.ragged(rows, "rows")
-    code = _validation.choice(mode, "mode", _MODES)
+    x = _validation.check_matrix(table, "table")
+    bags = _ragged_checks.check_ragged(rows, "rows")
+    code = _scalars.check_choice(mode, "mode", _MODES)
     if weights is not None and mode == "max":
         raise ValueError("weights: expected none with mode 'max', got some")
-    w = None if weights is None else _validation.entry_weights(weights, "weights", bags, "`rows`")
-    normalize = _validation.flag(normalize, "normalize")
+    w = (
+        None
+        if weights is None
+        else _ragged_checks.check_entry_weights(weights, "weights", bags, "`rows`")
+    )
+    normalize = _scalars.check_bool(normalize, "normalize")
     if normalize and w is not None:
         w = _within_range(w, bags)
-    limit = -1 if first is None else _validation.positive_int(first, "first")
+    limit = -1 if first is None else _scalars.check_positive_int(first, "first")
     limit = min(limit, np.iinfo(np.int64).max)
     return _core.pool(
         x, bags.values, bags.offsets, w, code, limit,
-        normalize, _validation.threads(threads),
+        normalize, _scalars.check_threads(threads),
     )  # fmt: skip
 
 
@@ -126,14 +130,14 @@ def concat_blocks(
         raise TypeError(f"blocks: expected a sequence of matrices, got {type(blocks).__name__}")
     if not blocks:
         raise ValueError("blocks: expected at least one matrix, got none")
-    parts = [_validation.vectors(b, f"blocks[{i}]") for i, b in enumerate(blocks)]
+    parts = [_validation.check_vectors(b, f"blocks[{i}]") for i, b in enumerate(blocks)]
     for i, part in enumerate(parts):
         if len(part) != len(parts[0]):
             raise ValueError(f"blocks[{i}]: expected {len(parts[0])} rows, got {len(part)}")
     w = (
         np.ones(len(parts))
         if weights is None
-        else _validation.weights(weights, "weights", len(parts))
+        else _validation.check_weights(weights, "weights", len(parts))
     )
     if (w < 0).any():
         raise ValueError(f"weights: expected numbers >= 0, got {w.min()}")

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from vecrecall.arrays._ragged import Ragged
-
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays._typing import I64
 
 # What NumPy works through before a signal is looked at: some hundredths of a second.
 BLOCK_VALUES = 1 << 22

@@ -1,6 +1,6 @@
 """What the calls return: named tuples of plain NumPy arrays."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,3 +106,19 @@ class SearchStats(NamedTuple):
     items_scanned: int
     rows_reranked: int
     precision: str
+
+
+def empty_lists(rows: int, k: int) -> SearchResult:
+    """Make lists with nothing in them."""
+    return SearchResult(
+        np.full((rows, k), -1, np.int64),
+        np.full((rows, k), -np.inf, np.float32),
+        np.zeros(rows, np.int32),
+    )
+
+
+def scatter(found: SearchResult, places: npt.NDArray[Any], rows: int) -> SearchResult:
+    """Put lists in their places (numbers or a mask) among `rows`; the others are empty."""
+    full = empty_lists(rows, found.ids.shape[1])
+    full.ids[places], full.scores[places], full.counts[places] = found
+    return full

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from vecrecall.arrays._conversion import TEXT, Array, as_array, is_sparse
+from vecrecall.arrays._conversion import TEXT, as_array, is_sparse
+from vecrecall.arrays._typing import I64, Array
 
-I64 = npt.NDArray[np.int64]
 Convert = Callable[[object, str], Array]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.channels._protocol import Index, checked, search
@@ -52,12 +52,12 @@ class ClusterCandidates:
         self, index: Index, centers: UserGroups | npt.ArrayLike, *, n_candidates: int = 1000
     ) -> None:
         searched = checked(index)
-        most = _validation.positive_int(n_candidates, "n_candidates")
+        most = _scalars.check_positive_int(n_candidates, "n_candidates")
         if isinstance(centers, UserGroups):
             labels = centers.labels_in_use.astype(np.int64)
             queries = centers.centers[labels]
         else:
-            queries = _validation.vectors(centers, "centers")
+            queries = _validation.check_vectors(centers, "centers")
             labels = np.arange(len(queries))
         self._lists = ClusterLists(labels, search(searched, queries, most, None))
 
@@ -81,4 +81,4 @@ class ClusterCandidates:
             If the batch has no clusters, or one that has no center.
         """
         rows = self._lists.rows(batch, self)
-        return self._lists.joined(rows, _validation.list_length(k, len(batch)), batch.seen)
+        return self._lists.joined(rows, _scalars.check_list_length(k, len(batch)), batch.seen)

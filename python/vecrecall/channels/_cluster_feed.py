@@ -5,14 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import scatter
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._candidate_lists import join_searched
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
-from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._results import SearchResult, scatter
 from vecrecall.channels._cluster_lists import refuse
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.feed._cluster_feed import ClusterFeed, Time
-from vecrecall.fusion._candidate_lists import join_searched
 
 
 class ClusterFeedChannel:
@@ -59,7 +58,7 @@ class ClusterFeedChannel:
         if callable(now):
             self._now = now
         else:
-            moment = _validation.moment(now, "now")
+            moment = _scalars.check_timestamp(now, "now")
             self._now = lambda: moment
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
@@ -83,7 +82,7 @@ class ClusterFeedChannel:
             no finite time.
         """
         clusters = batch.need("clusters", self)
-        k = _validation.list_length(k, len(batch))
+        k = _scalars.check_list_length(k, len(batch))
         n = self._feed.n_clusters
         numbers = clusters.values
         refuse(clusters, (numbers < -1) | (numbers >= n), f"0 to {n - 1}")

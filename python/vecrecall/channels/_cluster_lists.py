@@ -3,14 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.arrays._candidate_lists import CandidateLists
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import I64
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import CandidateLists
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 class ClusterLists:

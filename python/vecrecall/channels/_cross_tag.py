@@ -3,17 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of, repeat_rows, row_of_each
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import F64, I64
 from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._merge import merge_groups
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from vecrecall.fusion._shards import merge_groups
 
 
 class CrossTag:
@@ -57,8 +55,8 @@ class CrossTag:
 
     def __init__(self, index: Index, tag_table: npt.ArrayLike, *, tags_per_group: int = 3) -> None:
         self._index = checked(index)
-        self._table = _validation.vectors(tag_table, "tag_table")
-        self._most = _validation.positive_int(tags_per_group, "tags_per_group")
+        self._table = _validation.check_vectors(tag_table, "tag_table")
+        self._most = _scalars.check_positive_int(tags_per_group, "tags_per_group")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Search with every category of every user at once, then join each user's lists.

@@ -3,17 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars
+from vecrecall.arrays._candidate_lists import join_searched
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import I64
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.channels._recaller import Channel
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import join_searched
-
-I64 = npt.NDArray[np.int64]
 
 
 class GroupProfile:
@@ -62,7 +61,7 @@ class GroupProfile:
             raise TypeError(f"profiles: expected a RequestBatch, got {type(profiles).__name__}")
         if profiles.seen is not None:
             raise ValueError("profiles: expected no seen, which members have, got some")
-        self._most = _validation.positive_int(n_candidates, "n_candidates")
+        self._most = _scalars.check_positive_int(n_candidates, "n_candidates")
         self._channel = channel
         self._profiles = profiles
         found = channel.recall(profiles, self._most)
@@ -100,8 +99,8 @@ class GroupProfile:
         >>> [row.tolist() for row in pooled.tags], pooled.tag_weights.values.tolist()
         ([[5, 4], []], [2.0, 1.0])
         """
-        n = _validation.positive_int(n_groups, "n_groups")
-        own = _validation.labels(labels, "labels", len(users), n)
+        n = _scalars.check_positive_int(n_groups, "n_groups")
+        own = _ids.check_labels(labels, "labels", len(users), n)
         if users.tags is None and not users.vectors:
             raise ValueError("users: expected a batch with tags or vectors, got neither")
         order = np.argsort(own, kind="stable")
@@ -133,7 +132,7 @@ class GroupProfile:
             If the batch has no clusters, or one that has no profile.
         """
         rows = self._lists.rows(batch, self)
-        k = _validation.list_length(k, len(batch))
+        k = _scalars.check_list_length(k, len(batch))
         found = self._lists.joined(rows, k, batch.seen)
         short = self._perhaps_short(rows, found, k, batch.seen)
         if short.size:

@@ -6,20 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.adapters._wrapped_index import WrappedIndex
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._candidate_lists import AGGREGATES, IdIndex, join_searched
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each, take_rows, truncate
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import IdIndex, join_searched
-from vecrecall.fusion._merge import AGGREGATES
 from vecrecall.search._flat_index import FlatIndex
-from vecrecall.search._neighbors import NeighborTable
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from vecrecall.search._neighbor_table import NeighborTable
 
 
 class _Source(Protocol):
@@ -89,13 +85,13 @@ class ItemToItem:
                 f"source: expected a NeighborTable or LiveNeighbors, got {type(source).__name__}"
             )
         self._source: _Source = source
-        self._most = _validation.positive_int(history_length, "history_length")
-        self._decay = _validation.real(decay, "decay")
+        self._most = _scalars.check_positive_int(history_length, "history_length")
+        self._decay = _scalars.check_float(decay, "decay")
         if not 0 < self._decay <= 1:
             raise ValueError(f"decay: expected a number over 0 and at most 1, got {decay}")
-        _validation.choice(aggregate, "aggregate", AGGREGATES)
+        _scalars.check_choice(aggregate, "aggregate", AGGREGATES)
         self._aggregate = aggregate
-        self._exclude_history = _validation.flag(exclude_history, "exclude_history")
+        self._exclude_history = _scalars.check_bool(exclude_history, "exclude_history")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Join the lists of each user's latest articles.
@@ -116,7 +112,7 @@ class ItemToItem:
             If the batch has no history.
         """
         history = batch.need("history", self)
-        k = _validation.list_length(k, len(history))
+        k = _scalars.check_list_length(k, len(history))
         places, offsets = truncate(history, self._most)
         latest = Ragged._of(history.values[places], offsets)
         ages = places - np.repeat(history.offsets[:-1], latest.lengths)
@@ -178,8 +174,10 @@ class LiveNeighbors:
         ids: npt.ArrayLike | None = None,
     ) -> None:
         self._index = checked(index)
-        self._depth = _validation.positive_int(n_neighbors, "n_neighbors")
-        self._min_score = None if min_score is None else _validation.real(min_score, "min_score")
+        self._depth = _scalars.check_positive_int(n_neighbors, "n_neighbors")
+        self._min_score = (
+            None if min_score is None else _scalars.check_float(min_score, "min_score")
+        )
         self._vectors: _Vectors = _IndexVectors(index) if vectors is None else _Table(vectors, ids)
 
     def _join(
@@ -222,9 +220,9 @@ class _Table:
     """Vectors beside an index."""
 
     def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
-        self._table = _validation.vectors(vectors, "vectors")
+        self._table = _validation.check_vectors(vectors, "vectors")
         n = len(self._table)
-        self._keys = IdIndex(np.arange(n) if ids is None else _validation.ids(ids, "ids", n), "ids")
+        self._keys = IdIndex(np.arange(n) if ids is None else _ids.check_ids(ids, "ids", n), "ids")
 
     def of(self, ids: I64) -> tuple[I64, F32]:
         rows = self._keys.find(ids)

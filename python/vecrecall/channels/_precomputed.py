@@ -5,15 +5,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _ragged_checks, _scalars
+from vecrecall.arrays._candidate_lists import CandidateLists
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.fusion._candidate_lists import CandidateLists
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 class Precomputed:
@@ -66,11 +64,11 @@ class Precomputed:
         default_ids: npt.ArrayLike = (),
         default_scores: npt.ArrayLike | None = None,
     ) -> None:
-        _validation.choice(key, "key", {"user_ids": None, "clusters": None})
-        numbers = _validation.integers(keys, "keys")
-        lists = _validation.ragged(ids, "ids", len(numbers))
+        _scalars.check_choice(key, "key", {"user_ids": None, "clusters": None})
+        numbers = _ids.check_integers(keys, "keys")
+        lists = _ragged_checks.check_ragged(ids, "ids", len(numbers))
         values = _scores(scores, lists, "")
-        fallback = _validation.ragged([default_ids], "default_ids")
+        fallback = _ragged_checks.check_ragged([default_ids], "default_ids")
         values = np.concatenate([values, _scores(default_scores, fallback, "default_")])
         both = Ragged._of(
             np.concatenate([lists.values, fallback.values]),
@@ -115,7 +113,7 @@ class Precomputed:
         ValueError
             If the batch lacks the field.
         """
-        k = _validation.list_length(k, len(batch))
+        k = _scalars.check_list_length(k, len(batch))
         return self._lists.best(self._rows(batch), k, batch.seen)
 
     def _rows(self, batch: RequestBatch) -> Ragged:
@@ -141,7 +139,7 @@ def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str)
     if scores is None:
         places = np.arange(ids.values.size) - np.repeat(ids.offsets[:-1], ids.lengths)
         return (1 / (places + 1)).astype(np.float32)
-    wide = _validation.entry_numbers(scores, f"{prefix}scores", ids, f"{prefix}ids")
+    wide = _ragged_checks.check_entry_numbers(scores, f"{prefix}scores", ids, f"{prefix}ids")
     with np.errstate(over="ignore"):
         values = wide.astype(np.float32)
     values[ids.values < 0] = 0

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays._lists import scatter
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import take_rows
-from vecrecall.arrays._results import SearchResult
-from vecrecall.arrays._validation import type_name
+from vecrecall.arrays._results import SearchResult, scatter
+from vecrecall.arrays._scalars import type_name
 
 
 class Index(Protocol):

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import empty_lists
-from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._results import MergeResult, SearchResult, empty_lists
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
 from vecrecall.fusion._merge import core_caps, core_policy, merge, merge_prepared
 from vecrecall.fusion._policies import RRF, Policy
@@ -105,7 +105,7 @@ class Recaller:
         self._policy = core_policy(policy, list(self._channels))
         self._depth = _depths(depth, self._channels)
         self._caps = core_caps(caps)
-        self._skip = _validation.choice(on_error, "on_error", _ON_ERROR)
+        self._skip = _scalars.check_choice(on_error, "on_error", _ON_ERROR)
 
     @overload
     def recall(
@@ -144,8 +144,8 @@ class Recaller:
         if not isinstance(batch, RequestBatch):
             raise TypeError(f"batch: expected a RequestBatch, got {type(batch).__name__}")
         rows, seen = batch._rows, batch.seen
-        k = _validation.list_length(k, rows, len(self._channels))
-        stats = stats is not False and _validation.flag(stats, "stats")
+        k = _scalars.check_list_length(k, rows, len(self._channels))
+        stats = stats is not False and _scalars.check_bool(stats, "stats")
         seconds: dict[str, float] = {}
         errors: dict[str, Exception] = {}
         found = self._ask(batch, k, seconds, errors)
@@ -227,7 +227,7 @@ class Recaller:
 
 
 def _channels(channels: Mapping[str, Channel]) -> dict[str, Channel]:
-    _validation.channel_names(channels)
+    _channel_input.check_channel_names(channels)
     for name, channel in channels.items():
         if not callable(getattr(channel, "recall", None)):
             raise TypeError(
@@ -241,12 +241,12 @@ def _depths(depth: object, channels: Mapping[str, Channel]) -> dict[str, int]:
     if depth is None:
         return {}
     if not isinstance(depth, Mapping):
-        return dict.fromkeys(channels, _validation.positive_int(depth, "depth"))
+        return dict.fromkeys(channels, _scalars.check_positive_int(depth, "depth"))
     for name in depth:
         if name not in channels:
             names = ", ".join(map(repr, channels))
             raise ValueError(f"depth: expected names of channels ({names}), got {name!r}")
-    return {name: _validation.positive_int(d, f"depth[{name!r}]") for name, d in depth.items()}
+    return {name: _scalars.check_positive_int(d, f"depth[{name!r}]") for name, d in depth.items()}
 
 
 def _left_out(name: str, error: Exception, rows: int, errors: dict[str, Exception]) -> SearchResult:

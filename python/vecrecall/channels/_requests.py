@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _ragged_checks, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import take_rows
 from vecrecall.arrays._row_input import is_flat
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays._typing import F32, I64
 
 RaggedField = Literal[
     "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters", "seen"
@@ -100,10 +98,10 @@ class RequestBatch:
         clusters: RaggedLike | npt.ArrayLike | None = None,
         seen: RaggedLike | None = None,
     ) -> None:
-        clicks = None if history is None else _validation.ragged(history, "history")
-        profile = None if tags is None else _validation.ragged(tags, "tags")
+        clicks = None if history is None else _ragged_checks.check_ragged(history, "history")
+        profile = None if tags is None else _ragged_checks.check_ragged(tags, "tags")
         fields: dict[str, object] = {
-            "user_ids": None if user_ids is None else _validation.integers(user_ids, "user_ids"),
+            "user_ids": None if user_ids is None else _ids.check_integers(user_ids, "user_ids"),
             "history": clicks,
             "history_weights": _weights(history_weights, "history_weights", clicks, "history"),
             "tags": profile,
@@ -111,7 +109,7 @@ class RequestBatch:
             "tag_groups": _groups(tag_groups, profile),
             "vectors": _vectors(vectors),
             "clusters": _clusters(clusters),
-            "seen": None if seen is None else _validation.ragged(seen, "seen"),
+            "seen": None if seen is None else _ragged_checks.check_ragged(seen, "seen"),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -227,7 +225,7 @@ def _weights(x: object, name: str, rows: Ragged | None, rows_name: str) -> Ragge
         return None
     if rows is None:
         raise ValueError(f"{name}: expected {rows_name} beside it, got none")
-    return Ragged._of(_validation.entry_weights(x, name, rows, rows_name), rows.offsets)
+    return Ragged._of(_ragged_checks.check_entry_weights(x, name, rows, rows_name), rows.offsets)
 
 
 def _groups(x: RaggedLike | npt.ArrayLike | None, tags: Ragged | None) -> Ragged | None:
@@ -236,13 +234,13 @@ def _groups(x: RaggedLike | npt.ArrayLike | None, tags: Ragged | None) -> Ragged
     if tags is None:
         raise ValueError("tag_groups: expected tags beside it, got none")
     if is_flat(x):
-        flat = _validation.integers(x, "tag_groups")
+        flat = _ids.check_integers(x, "tag_groups")
         if flat.size != tags.values.size:
             raise ValueError(
                 f"tag_groups: expected {tags.values.size} values, one a tag, got {flat.size}"
             )
         return Ragged._of(flat, tags.offsets)
-    groups = _validation.ragged(x, "tag_groups", len(tags))
+    groups = _ragged_checks.check_ragged(x, "tag_groups", len(tags))
     if not np.array_equal(groups.offsets, tags.offsets):
         raise ValueError("tag_groups: expected rows as long as those of tags, got other lengths")
     return groups
@@ -256,13 +254,15 @@ def _vectors(x: Mapping[str, npt.ArrayLike] | None) -> Mapping[str, F32]:
     for name in x:
         if not isinstance(name, str):
             raise TypeError(f"vectors: expected names of type str, got {name!r}")
-    return MappingProxyType({n: _validation.vectors(v, f"vectors[{n!r}]") for n, v in x.items()})
+    return MappingProxyType(
+        {n: _validation.check_vectors(v, f"vectors[{n!r}]") for n, v in x.items()}
+    )
 
 
 def _clusters(x: RaggedLike | npt.ArrayLike | None) -> Ragged | None:
     if x is None:
         return None
     if not is_flat(x):
-        return _validation.ragged(x, "clusters")
-    labels = _validation.integers(x, "clusters")
+        return _ragged_checks.check_ragged(x, "clusters")
+    labels = _ids.check_integers(x, "clusters")
     return Ragged._of(labels, np.arange(labels.size + 1))

@@ -54,7 +54,9 @@ class UserToItem:
         if vector is not None and not isinstance(vector, str):
             raise TypeError(f"vector: expected a name, got {type(vector).__name__}")
         self._index = checked(index)
-        self._source = vector if vector is not None else _validation.vectors(tag_table, "tag_table")
+        self._source = (
+            vector if vector is not None else _validation.check_vectors(tag_table, "tag_table")
+        )
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Search with the vector of each user.

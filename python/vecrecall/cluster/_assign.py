@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
+from vecrecall.arrays._typing import F32
 from vecrecall.search._flat_index import METRICS, Metric
-
-F32 = npt.NDArray[np.float32]
 
 
 class Assignment(NamedTuple):
@@ -118,19 +117,19 @@ def assign(
     >>> total.sums.tolist(), total.counts.tolist()
     ([[0.0, 4.0], [4.0, 4.0]], [2, 1])
     """
-    code = _validation.choice(metric, "metric", METRICS)
-    n_threads = _validation.threads(threads)
-    c = _validation.vectors(centroids, "centroids")
+    code = _scalars.check_choice(metric, "metric", METRICS)
+    n_threads = _scalars.check_threads(threads)
+    c = _validation.check_vectors(centroids, "centroids")
     # The core finds what is not finite, in the same pass.
-    x = _validation.query_matrix(points, "points", c.shape[1])
-    nearest = _validation.positive_int(m, "m")
+    x = _validation.check_query_matrix(points, "points", c.shape[1])
+    nearest = _scalars.check_positive_int(m, "m")
     if nearest > len(c):
         if not len(c):
             raise ValueError("centroids: expected at least one, got none")
         raise ValueError(f"m: expected at most {len(c)}, the number of centroids, got {nearest}")
     if metric == "cosine":
-        _validation.directions(c, "centroids")
-    if not _validation.flag(sums, "sums"):
+        _validation.check_directions(c, "centroids")
+    if not _scalars.check_bool(sums, "sums"):
         return Assignment(*_core.assign(x, c, nearest, code, n_threads))
     if nearest > 1:
         raise ValueError(f"sums: expected False with m > 1, got True with m = {nearest}")
@@ -176,7 +175,7 @@ def residuals(
     >>> vr.residuals(points, np.array([[4, 4]], np.float32), [-1, 0]).tolist()
     [[1.0, 2.0], [1.0, 1.0]]
     """
-    x = _validation.vectors(points, "points")
+    x = _validation.check_vectors(points, "points")
     result = np.empty(x.shape, np.float32)
     for rows, own in _own_centroids(centroids, labels, x.shape, 0.0):
         # One float32 operation gives the bits that float64 rounded once would give.
@@ -215,7 +214,7 @@ def from_residuals(
     >>> vr.from_residuals(rest, np.array([[4, 4]], np.float32), [-1, 0]).tolist()
     [[1.0, 2.0], [5.0, 5.0]]
     """
-    r = _validation.vectors(residuals, "residuals")
+    r = _validation.check_vectors(residuals, "residuals")
     result = np.empty(r.shape, np.float32)
     for rows, own in _own_centroids(centroids, labels, r.shape, -0.0):  # x + -0.0 is x, also -0.0
         with _core.FpEnvironment(), np.errstate(over="ignore"):
@@ -228,8 +227,8 @@ def _own_centroids(
 ) -> Iterator[tuple[slice, F32]]:
     """Copy each point's centroid, a block at a time; `none` fills the rows of those without."""
     n, dim = shape
-    c = _validation.vectors(centroids, "centroids", dim)
-    numbers = _validation.labels(labels, "labels", n, len(c))
+    c = _validation.check_vectors(centroids, "centroids", dim)
+    numbers = _ids.check_labels(labels, "labels", n, len(c))
     for rows in blocks(n, dim):
         if len(c):
             own = c[numbers[rows]]

@@ -4,17 +4,15 @@ import numpy as np
 import numpy.random  # here, not at first use, as in _coerce
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._typing import F64, I64
 
 
 class Draws:
     """Uniform numbers in [0, 1), from a raw stream that NumPy promises never to change."""
 
     def __init__(self, seed: object) -> None:
-        self._generator = np.random.PCG64(_validation.whole(seed, "seed", 0))
+        self._generator = np.random.PCG64(_scalars.check_int(seed, "seed", 0))
 
     def uniform(self, n: int) -> F64:
         """Draw `n` numbers."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall._extras import needed
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.cluster._kmeans import KMeans
 from vecrecall.cluster._sklearn import ConvergenceWarning
 from vecrecall.storage._figures import save_figure
@@ -54,7 +54,7 @@ class Elbow(NamedTuple):
         )  # fmt: skip
         axes.set_xlabel("clusters")
         axes.set_ylabel("inertia")
-        save_figure(figure, _validation.path(path, "path"))
+        save_figure(figure, _scalars.check_path(path, "path"))
 
 
 def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans: Any) -> Elbow:
@@ -96,8 +96,8 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
     """
     locator = needed("kneed", "cluster", "elbow").KneeLocator
     KMeans._check_names(kmeans, ("n_clusters",))
-    points = _validation.vectors(X, "X")
-    numbers = _validation.integers(candidates, "candidates")
+    points = _validation.check_vectors(X, "X")
+    numbers = _ids.check_integers(candidates, "candidates")
     numbers = np.unique(numbers)
     if numbers.size < 3 or numbers[0] < 1:
         raise ValueError(

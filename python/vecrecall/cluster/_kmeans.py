@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
+from vecrecall.arrays._typing import F32
 from vecrecall.cluster._assign import all_scores
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._lloyd import METRICS, Batches, Run
 from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError, known_to_sklearn
 
-F32 = npt.NDArray[np.float32]
 Metric = Literal["l2", "cosine"]
 Init = Literal["k-means++", "random"] | npt.ArrayLike
 
@@ -168,7 +168,7 @@ class KMeans:
             batches = None
             centers, rounds = run.lloyd(centers)
         else:
-            size = _validation.positive_int(self.batch_size, "batch_size")
+            size = _scalars.check_positive_int(self.batch_size, "batch_size")
             batches = Batches(centers)
             centers, rounds = run.mini_batches(batches, size, draws)
         self._keep(run, batches, draws, centers, rounds)
@@ -315,7 +315,7 @@ class KMeans:
             If `X` or `sample_weight` is not as described.
         """
         points = self._points(X)
-        weights = _validation.sample_weight(sample_weight, "sample_weight", len(points))
+        weights = _validation.check_sample_weight(sample_weight, "sample_weight", len(points))
         if weights is not None:
             points, weights = points[weights > 0], weights[weights > 0]
         return -_core.Lloyd(points, *self._how(), weights).assign(self.cluster_centers_)[2]
@@ -397,14 +397,16 @@ class KMeans:
         return hasattr(self, "cluster_centers_")
 
     def _how(self) -> tuple[_core.Metric, int]:
-        return _validation.choice(self.metric, "metric", METRICS), _validation.threads(self.threads)
+        return _scalars.check_choice(self.metric, "metric", METRICS), _scalars.check_threads(
+            self.threads
+        )
 
     def _points(self, x: npt.ArrayLike) -> F32:
         if not self._is_fitted():
             raise known_to_sklearn(NotFittedError)(
                 f"{type(self).__name__}: expected a fitted model, got one without `fit`"
             )
-        return _validation.vectors(x, "X", self.n_features_in_)
+        return _validation.check_vectors(x, "X", self.n_features_in_)
 
     def _keep(
         self, run: Run, batches: Batches | None, draws: Draws, centers: F32, rounds: int

@@ -8,15 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._plus_plus import plus_plus
 from vecrecall.search import _flat_index
 
 _T = TypeVar("_T", bound=np.generic)
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 METRICS = {name: _flat_index.METRICS[name] for name in ("l2", "cosine")}
 
@@ -119,16 +117,18 @@ class Run:
         sample_weight: npt.ArrayLike | None = None,
         dim: int | None = None,
     ) -> None:
-        self.k = _validation.positive_int(model.n_clusters, "n_clusters")
-        self._code = _validation.choice(model.metric, "metric", METRICS)
+        self.k = _scalars.check_positive_int(model.n_clusters, "n_clusters")
+        self._code = _scalars.check_choice(model.metric, "metric", METRICS)
         self._cosine = model.metric == "cosine"
-        self.threads = _validation.threads(model.threads)
-        self.max_iter = _validation.positive_int(model.max_iter, "max_iter")
-        self._tol = _validation.nonnegative(model.tol, "tol")
-        self._ratio = _validation.nonnegative(model.reassignment_ratio, "reassignment_ratio")
+        self.threads = _scalars.check_threads(model.threads)
+        self.max_iter = _scalars.check_positive_int(model.max_iter, "max_iter")
+        self._tol = _scalars.check_nonnegative(model.tol, "tol")
+        self._ratio = _scalars.check_nonnegative(model.reassignment_ratio, "reassignment_ratio")
         self.callback = _callback(model.callback)
-        self.given = self.points = _validation.vectors(x, "X", dim)
-        self._weights = _validation.sample_weight(sample_weight, "sample_weight", len(self.given))
+        self.given = self.points = _validation.check_vectors(x, "X", dim)
+        self._weights = _validation.check_sample_weight(
+            sample_weight, "sample_weight", len(self.given)
+        )
         self._all_weights = self._weights
         if self._weights is not None and not self._weights.all():
             kept = np.flatnonzero(self._weights)
@@ -158,12 +158,12 @@ class Run:
     def first_centers(self, init: object, draws: Draws) -> F32:
         """Draw the first centers, or take those that are given."""
         if isinstance(init, str):
-            draw = _validation.choice(
+            draw = _scalars.check_choice(
                 init, "init", {"k-means++": self._plus_plus, "random": self._uniform}
             )
             centers = self.points[draw(draws)]
         else:
-            centers = _validation.vectors(init, "init", self.points.shape[1])
+            centers = _validation.check_vectors(init, "init", self.points.shape[1])
             if len(centers) != self.k:
                 raise ValueError(f"init: expected {self.k} centers, got {len(centers)}")
         return _normalized(centers) if self._cosine else centers
@@ -305,7 +305,7 @@ def lengths(rows: F64) -> F64:
 
 
 def _normalized(centers: F32) -> F32:
-    _validation.directions(centers, "init")
+    _validation.check_directions(centers, "init")
     with _core.FpEnvironment():
         wide = centers.astype(np.float64)
         return (wide / lengths(wide)[:, None]).astype(np.float32)

@@ -4,11 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._draws import Draws
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 TRIALS = 2  # draws a center, of which the better stays
 FIRST = 64  # centers with a pass over the rows for each draw, which is cheaper for few

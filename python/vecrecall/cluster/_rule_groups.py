@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ragged_checks, _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, segments, take_rows, truncate
+from vecrecall.arrays._typing import I64
 
 Bools = npt.NDArray[np.bool_]
-I64 = npt.NDArray[np.int64]
 
 
 class RuleGroups(NamedTuple):
@@ -70,9 +70,9 @@ def rule_groups(interests: RaggedLike, *, depth: int, min_size: int) -> RuleGrou
     >>> [row.tolist() for row in groups.interests]
     [[], [7], [7, 3]]
     """
-    rows = _validation.ragged(interests, "interests")
-    longest = min(_validation.positive_int(depth, "depth"), rows.values.size + 1)
-    smallest = _validation.positive_int(min_size, "min_size")
+    rows = _ragged_checks.check_ragged(interests, "interests")
+    longest = min(_scalars.check_positive_int(depth, "depth"), rows.values.size + 1)
+    smallest = _scalars.check_positive_int(min_size, "min_size")
     if rows.values.min(initial=0) < 0:
         place = int(np.flatnonzero(rows.values < 0)[0])
         row = int(rows.offsets.searchsorted(place, side="right")) - 1

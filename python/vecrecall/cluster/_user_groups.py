@@ -8,19 +8,15 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall._extras import needed
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._typing import F32, F64, I32, I64
 from vecrecall.cluster._assign import Assignment, all_scores, assign
 from vecrecall.cluster._kmeans import KMeans, Metric
 from vecrecall.cluster._lloyd import METRICS, Batches
 from vecrecall.storage import _array_folder
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 
 _KIND = "UserGroups"
 _REMEMBERED = ("max_iter", "batch_size", "tol", "seed")
@@ -135,8 +131,8 @@ class UserGroups:
         TypeError, ValueError
             As `KMeans.fit` does.
         """
-        x = _validation.vectors(vectors, "vectors")
-        groups = _validation.positive_int(n_groups, "n_groups")
+        x = _validation.check_vectors(vectors, "vectors")
+        groups = _scalars.check_positive_int(n_groups, "n_groups")
         KMeans._check_names(kmeans, ("n_clusters", "metric"))
         if len(x) < groups:
             raise ValueError(f"vectors: expected at least n_groups={groups} rows, got {len(x)}")
@@ -180,8 +176,8 @@ class UserGroups:
         TypeError, ValueError
             If an argument is not as described.
         """
-        x = _validation.queries(vectors, "vectors", self.centers.shape[1])
-        if _validation.positive_int(m, "m") > self.labels_in_use.size:
+        x = _validation.check_queries(vectors, "vectors", self.centers.shape[1])
+        if _scalars.check_positive_int(m, "m") > self.labels_in_use.size:
             most = self.labels_in_use.size
             raise ValueError(f"m: expected at most {most}, the number of labels in use, got {m}")
         near = assign(x, self._used_centers, m=m, metric=self.metric, threads=threads)
@@ -216,7 +212,7 @@ class UserGroups:
             If an argument is not as described.
         """
         solver = needed("scipy.optimize", "cluster", "UserGroups.refresh").linear_sum_assignment
-        x = _validation.vectors(vectors, "vectors", self.centers.shape[1])
+        x = _validation.check_vectors(vectors, "vectors", self.centers.shape[1])
         used = self._order
         KMeans._check_names(kmeans, ("n_clusters", "metric", "init"))
         if len(x) < used.size:
@@ -276,7 +272,7 @@ class UserGroups:
         TypeError, ValueError
             If `min_size` is not as described.
         """
-        least = _validation.positive_int(min_size, "min_size")
+        least = _scalars.check_positive_int(min_size, "min_size")
         centers, sizes = self.centers.copy(), self.sizes
         used, targets = self.labels_in_use, np.arange(len(self), dtype=np.int32)
         while used.size > 1 and sizes[used].min() < least:
@@ -320,8 +316,8 @@ class UserGroups:
         TypeError, ValueError
             If an argument is not as described.
         """
-        x = _validation.vectors(vectors, "vectors")
-        own = _validation.labels(labels, "labels", len(x), len(self))
+        x = _validation.check_vectors(vectors, "vectors")
+        own = _ids.check_labels(labels, "labels", len(x), len(self))
         order = np.argsort(own, kind="stable")
         members = order[np.count_nonzero(own < 0) :]
         offsets = offsets_of(_sizes(own, len(self)))
@@ -337,7 +333,7 @@ class UserGroups:
         """
         about = {"metric": self.metric, "version": self.version, "kmeans": self._kmeans}
         arrays = {"centers": self.centers, "labels": self.labels}
-        _array_folder.save(_validation.path(path, "path"), _KIND, about, arrays)
+        _array_folder.save(_scalars.check_path(path, "path"), _KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "UserGroups":
@@ -359,7 +355,7 @@ class UserGroups:
         ValueError
             If something else is in it.
         """
-        about, arrays = _array_folder.load(_validation.path(path, "path"), _KIND, verify=True)
+        about, arrays = _array_folder.load(_scalars.check_path(path, "path"), _KIND, verify=True)
         missing = [n for n in ("metric", "version", "kmeans") if n not in about]
         missing += [n for n in ("centers", "labels") if n not in arrays]
         if missing:

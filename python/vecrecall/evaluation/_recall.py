@@ -4,12 +4,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ragged_checks
 from vecrecall.arrays._ragged import RaggedLike
-
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays._typing import I64
 
 
 def recall_at_k(
@@ -67,7 +65,7 @@ def _entries(x: Any, name: str) -> tuple[I64, I64, int]:
         if not x:
             raise ValueError(f"{name}: expected ids first, got an empty tuple")
         x = x[0]
-    lists = _validation.ragged(x, name)
+    lists = _ragged_checks.check_ragged(x, name)
     rows = np.repeat(np.arange(len(lists)), lists.lengths)
     valid = lists.values >= 0
     return rows[valid], lists.values[valid], len(lists)

@@ -14,9 +14,10 @@ from vecrecall._extras import needed
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._labels import check_vectors
 from vecrecall.adapters._wrap import exact_index, given_vectors
-from vecrecall.adapters.backends._protocol import F32, SearchParam
-from vecrecall.arrays import _validation
+from vecrecall.adapters.backends._protocol import SearchParam
+from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._typing import F32
 from vecrecall.evaluation._recall import recall_at_k
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
 from vecrecall.evaluation._tuning_walk import reaching
@@ -106,7 +107,7 @@ class Tuning:
         axes.set_ylabel("recall")
         axes.legend()
         if path is not None:
-            save_figure(figure, _validation.path(path, "path"))
+            save_figure(figure, _scalars.check_path(path, "path"))
         return figure
 
     def _lines(self) -> dict[tuple[tuple[str, int], ...], list[TuningPoint]]:
@@ -187,14 +188,14 @@ def tune(
     (True, ['nprobe'], True)
     """
     wrapped = _wrapped(index, metric)
-    q = _validation.queries(queries, "queries", wrapped.dim)
+    q = _validation.check_queries(queries, "queries", wrapped.dim)
     if not len(q):
         raise ValueError(f"queries: expected at least one row, got shape {q.shape}")
     if wrapped.metric == "cosine":
-        _validation.directions(q, "queries")
-    k = _validation.list_length(k, len(q))
+        _validation.check_directions(q, "queries")
+    k = _scalars.check_list_length(k, len(q))
     share = _share(target)
-    n_threads = _validation.threads(threads)
+    n_threads = _scalars.check_threads(threads)
     wrapped._check_size()
     if not len(wrapped):
         raise ValueError("index: expected one with items, got an empty one")
@@ -284,7 +285,7 @@ def _wrapped(index: Any, metric: Metric | None) -> WrappedIndex:
 
 
 def _share(target: float) -> float:
-    share = _validation.real(target, "target")
+    share = _scalars.check_float(target, "target")
     if not 0 < share <= 1:
         raise ValueError(f"target: expected a number above 0 and at most 1, got {share}")
     return share

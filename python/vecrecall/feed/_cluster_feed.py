@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
 from vecrecall.storage import _array_folder
@@ -104,11 +104,11 @@ class ClusterFeed:
         history: int = 20,
         max_users: int = 10_000,
     ) -> None:
-        self._n_clusters = _validation.at_most(n_clusters, "n_clusters", 1, 2**31)
-        self._half_life = _validation.duration(half_life, "half_life")
-        self._capacity = _validation.at_most(capacity, "capacity", 1, 2**31)
-        self._history = _validation.at_most(history, "history", 1, 2**16)
-        self._max_users = _validation.at_most(max_users, "max_users", 1, 2**31)
+        self._n_clusters = _scalars.check_int_between(n_clusters, "n_clusters", 1, 2**31)
+        self._half_life = _scalars.check_duration(half_life, "half_life")
+        self._capacity = _scalars.check_int_between(capacity, "capacity", 1, 2**31)
+        self._history = _scalars.check_int_between(history, "history", 1, 2**16)
+        self._max_users = _scalars.check_int_between(max_users, "max_users", 1, 2**31)
         self._core = _core.ClusterFeed(
             self._n_clusters, self._half_life, self._capacity, self._history, self._max_users
         )
@@ -154,11 +154,11 @@ class ClusterFeed:
         >>> feed.top([0], 1, np.datetime64("2020-01-01T14:00")).scores.tolist()
         [[1.0]]
         """
-        c = _validation.integers(clusters, "clusters")
-        i = _validation.ids(items, "items", c.size)
-        t = _validation.times(times, "times", c.size)
-        u = None if users is None else _validation.ids(users, "users", c.size)
-        w = None if weights is None else _validation.numbers(weights, "weights", c.size)
+        c = _ids.check_integers(clusters, "clusters")
+        i = _ids.check_ids(items, "items", c.size)
+        t = _validation.check_times(times, "times", c.size)
+        u = None if users is None else _ids.check_ids(users, "users", c.size)
+        w = None if weights is None else _validation.check_numbers(weights, "weights", c.size)
         fault = self._core.observe(c, i, t, u, w)
         if fault is not None:
             name, place = fault
@@ -213,11 +213,11 @@ class ClusterFeed:
         [[8], [7]]
         """
         c = self._clusters(clusters)
-        k = _validation.list_length(k, c.size)
-        moment = _validation.moment(now, "now")
-        seen = None if exclude is None else _validation.ragged(exclude, "exclude", c.size)
+        k = _scalars.check_list_length(k, c.size)
+        moment = _scalars.check_timestamp(now, "now")
+        seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", c.size)
         pair = None if seen is None else (seen.values, seen.offsets)
-        return SearchResult(*self._core.top(c, k, moment, pair, _validation.threads(threads)))
+        return SearchResult(*self._core.top(c, k, moment, pair, _scalars.check_threads(threads)))
 
     def related(
         self,
@@ -273,13 +273,13 @@ class ClusterFeed:
         ([[9, 8, -1]], [[1.0, 0.5, -inf]])
         """
         c = self._clusters(clusters)
-        i = _validation.ids(items, "items", c.size)
+        i = _ids.check_ids(items, "items", c.size)
         if i.size and i.min() < 0:
             place = int(np.flatnonzero(i < 0)[0])
             raise ValueError(f"items: expected ids >= 0, got {i[place]} at place {place}")
-        k = _validation.list_length(k, c.size)
-        moment = _validation.moment(now, "now")
-        n_threads = _validation.threads(threads)
+        k = _scalars.check_list_length(k, c.size)
+        moment = _scalars.check_timestamp(now, "now")
+        n_threads = _scalars.check_threads(threads)
         if not self._core.knows_users:
             raise ValueError("users: expected clicks observed with users=, got none so far")
         return SearchResult(*self._core.related(c, i, k, moment, n_threads))
@@ -301,7 +301,7 @@ class ClusterFeed:
             If there is something else in the folder.
         """
         about = {name: getattr(self, name) for name in _OPTIONS}
-        _array_folder.save(_validation.path(path, "path"), _KIND, about, self._core.state())
+        _array_folder.save(_scalars.check_path(path, "path"), _KIND, about, self._core.state())
 
     @classmethod
     def load(cls, path: str | Path) -> "ClusterFeed":
@@ -322,7 +322,7 @@ class ClusterFeed:
         ValueError
             If what is there is not a whole feed.
         """
-        manifest, arrays = _array_folder.load(_validation.path(path, "path"), _KIND, verify=True)
+        manifest, arrays = _array_folder.load(_scalars.check_path(path, "path"), _KIND, verify=True)
         missing = [name for name in _OPTIONS if name not in manifest]
         if missing:
             raise ValueError(f"path: expected a manifest with {missing[0]}, got none in {path}")
@@ -368,7 +368,7 @@ class ClusterFeed:
         )
 
     def _clusters(self, clusters: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        c = _validation.integers(clusters, "clusters")
+        c = _ids.check_integers(clusters, "clusters")
         place = self._core.first_unknown(c)
         if place >= 0:
             raise ValueError(

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars
 
 
 class Caps:
@@ -38,13 +38,13 @@ class Caps:
     __slots__ = ("_core", "_limit")
 
     def __init__(self, ids: npt.ArrayLike, groups: npt.ArrayLike, limit: int) -> None:
-        item_ids = _validation.integers(ids, "ids")
-        numbers = _validation.integers(groups, "groups")
+        item_ids = _ids.check_integers(ids, "ids")
+        numbers = _ids.check_integers(groups, "groups")
         if numbers.shape != item_ids.shape:
             raise ValueError(
                 f"groups: expected {item_ids.size} groups, one an id, got {numbers.size}"
             )
-        self._limit = _validation.whole(limit, "limit", 0)
+        self._limit = _scalars.check_int(limit, "limit", 0)
         most = min(self._limit, np.iinfo(np.int64).max)
         self._core = _core.Caps(item_ids, numbers, most)
 

@@ -29,7 +29,8 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars
+from vecrecall.fusion import _channel_input
 
 __all__ = [
     "RRF",
@@ -102,7 +103,7 @@ class RRF(Policy):
 
     def __post_init__(self) -> None:
         _set(self, "weights", _weights(self.weights))
-        _set(self, "k", _validation.nonnegative(self.k, "k"))
+        _set(self, "k", _scalars.check_nonnegative(self.k, "k"))
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         return _core.RRF(_in_order(self.weights, "weights", channels), self.k)
@@ -118,9 +119,9 @@ class _Normalized(Policy):
 
     def __post_init__(self) -> None:
         _set(self, "weights", _weights(self.weights))
-        _validation.choice(self.normalize, "normalize", _NORMALIZE)
+        _scalars.check_choice(self.normalize, "normalize", _NORMALIZE)
         if self.absent is not None:
-            _validation.choice(self.absent, "absent", {"zero": None, "min": None})
+            _scalars.check_choice(self.absent, "absent", {"zero": None, "min": None})
 
 
 @dataclass(frozen=True)
@@ -253,9 +254,9 @@ class Interleave(Policy):
             _set(
                 self,
                 "weights",
-                _validation.named(self.weights, "weights", _validation.positive_int),
+                _channel_input.check_mapping(self.weights, "weights", _scalars.check_positive_int),
             )
-        _validation.choice(self.on_duplicate, "on_duplicate", _ON_DUPLICATE)
+        _scalars.check_choice(self.on_duplicate, "on_duplicate", _ON_DUPLICATE)
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         weights = _in_order(self.weights, "weights", channels)
@@ -294,12 +295,12 @@ class Priority(Policy):
     backfill: bool = True
 
     def __post_init__(self) -> None:
-        _set(self, "quotas", _validation.named(self.quotas, "quotas", _count))
-        _validation.choice(self.mode, "mode", _MODES)
-        _set(self, "backfill", _validation.flag(self.backfill, "backfill"))
+        _set(self, "quotas", _channel_input.check_mapping(self.quotas, "quotas", _count))
+        _scalars.check_choice(self.mode, "mode", _MODES)
+        _set(self, "backfill", _scalars.check_bool(self.backfill, "backfill"))
 
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
-        quotas = _validation.by_channel(self.quotas, "quotas", channels)
+        quotas = _channel_input.by_channel(self.quotas, "quotas", channels)
         return _core.Priority([min(q, _MOST) for q in quotas], _MODES[self.mode], self.backfill)
 
 
@@ -344,13 +345,13 @@ class Quota(Policy):
 
     def __post_init__(self) -> None:
         if self.shares is not None:
-            shares = _validation.named(self.shares, "shares", _validation.nonnegative)
+            shares = _channel_input.check_mapping(self.shares, "shares", _scalars.check_nonnegative)
             if shares and not any(shares.values()):
                 raise ValueError(f"shares: expected at least one above 0, got {shares}")
             _set(self, "shares", shares)
         for name in ("minimum", "maximum"):
             if getattr(self, name) is not None:
-                _set(self, name, _validation.named(getattr(self, name), name, _count))
+                _set(self, name, _channel_input.check_mapping(getattr(self, name), name, _count))
         for channel, low in (self.minimum or {}).items():
             high = (self.maximum or {}).get(channel, low)
             if low > high:
@@ -361,8 +362,8 @@ class Quota(Policy):
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         shares = _in_order(self.shares, "shares", channels)
         low, high = self.minimum or {}, self.maximum or {}
-        _validation.known_channels(low, "minimum", channels)
-        _validation.known_channels(high, "maximum", channels)
+        _channel_input.check_known_channels(low, "minimum", channels)
+        _channel_input.check_known_channels(high, "maximum", channels)
         return _core.Quota(
             _whole_shares(shares),
             [min(low.get(c, 0), _MOST) for c in channels],
@@ -375,19 +376,23 @@ def _set(policy: Policy, name: str, value: object) -> None:
 
 
 def _count(x: object, name: str) -> int:
-    return _validation.whole(x, name, 0)
+    return _scalars.check_int(x, name, 0)
 
 
 def _weights(weights: Mapping[str, float] | None) -> dict[str, float] | None:
     return (
-        None if weights is None else _validation.named(weights, "weights", _validation.nonnegative)
+        None
+        if weights is None
+        else _channel_input.check_mapping(weights, "weights", _scalars.check_nonnegative)
     )
 
 
 def _in_order(values: Mapping[str, T] | None, name: str, channels: Sequence[str]) -> list[T | int]:
     """Put values into the channels' order; None is 1 for each."""
     return (
-        [1] * len(channels) if values is None else [*_validation.by_channel(values, name, channels)]
+        [1] * len(channels)
+        if values is None
+        else [*_channel_input.by_channel(values, name, channels)]
     )
 
 

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays import _validation
-from vecrecall.arrays._lists import scatter
+from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
-from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats
+from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.search._masks import Mask, allowed, mask
 from vecrecall.search._neighbors import Neighbors, Progress, self_join
 from vecrecall.storage import _array_folder
@@ -108,16 +107,16 @@ class FlatIndex:
         invalid: InvalidItems = "raise",
         threads: int | None = None,
     ) -> None:
-        code = _validation.choice(metric, "metric", METRICS)
-        leave_out = _validation.choice(invalid, "invalid", _INVALID_ITEMS)
-        copy = _validation.flag(copy, "copy")
-        n_threads = _validation.threads(threads)
-        rows = _validation.matrix(vectors, "vectors")
-        numbers = None if ids is None else _validation.ids(ids, "ids", len(rows))
-        extra = None if bias is None else _validation.float_vector(bias, "bias", len(rows))
+        code = _scalars.check_choice(metric, "metric", METRICS)
+        leave_out = _scalars.check_choice(invalid, "invalid", _INVALID_ITEMS)
+        copy = _scalars.check_bool(copy, "copy")
+        n_threads = _scalars.check_threads(threads)
+        rows = _validation.check_matrix(vectors, "vectors")
+        numbers = None if ids is None else _ids.check_ids(ids, "ids", len(rows))
+        extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
         self._metric: Metric = metric
         self.skipped: npt.NDArray[np.int64] = np.empty(0, np.int64)
-        usable = _usable(rows, extra, metric, leave_out)
+        usable = usable_rows(rows, extra, metric, leave_out)
         if usable is not None:
             numbers = np.arange(len(rows)) if numbers is None else numbers
             _core.check_ids(numbers)  # of all items, also those that are left out
@@ -207,13 +206,13 @@ class FlatIndex:
         >>> index.search(np.array([[3, 2, 1]], np.float32), 2, exclude=[[0]]).ids.tolist()
         [[1, 2]]
         """
-        q = _validation.query_matrix(queries, "queries", self.dim)
-        k = _validation.list_length(k, len(q))
-        leave_empty = _validation.choice(invalid, "invalid", INVALID)
-        stats = _validation.flag(stats, "stats")
-        n_threads = _validation.threads(threads)
-        floor = -np.inf if min_score is None else _validation.real(min_score, "min_score")
-        seen = None if exclude is None else _validation.ragged(exclude, "exclude", len(q))
+        q = _validation.check_query_matrix(queries, "queries", self.dim)
+        k = _scalars.check_list_length(k, len(q))
+        leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
+        stats = _scalars.check_bool(stats, "stats")
+        n_threads = _scalars.check_threads(threads)
+        floor = -np.inf if min_score is None else _scalars.check_float(min_score, "min_score")
+        seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", len(q))
         bits = None if allow is None else allowed(self, allow, len(q))
         valid = valid_queries(q, leave_empty)
         if valid is not None:
@@ -276,15 +275,15 @@ class FlatIndex:
         >>> [row.tolist() for row in found.ids], [row.tolist() for row in found.scores]
         ([[1, 2, 0], []], [[-1.0, -1.0, -4.0], []])
         """
-        q = _validation.query_matrix(queries, "queries", self.dim)
+        q = _validation.check_query_matrix(queries, "queries", self.dim)
         nq = len(q)
         floors = _floors(min_score, nq)
-        most = _validation.LARGEST_ID
+        most = _ids.LARGEST_ID
         if limit is not None:
-            most = min(_validation.positive_int(limit, "limit"), most)
-        leave_empty = _validation.choice(invalid, "invalid", INVALID)
-        n_threads = _validation.threads(threads)
-        seen = None if exclude is None else _validation.ragged(exclude, "exclude", nq)
+            most = min(_scalars.check_positive_int(limit, "limit"), most)
+        leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
+        n_threads = _scalars.check_threads(threads)
+        seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", nq)
         bits = None if allow is None else allowed(self, allow, nq)
         valid = valid_queries(q, leave_empty)
         if valid is not None:
@@ -323,9 +322,11 @@ class FlatIndex:
         >>> index.score(np.array([[3, 2, 1]], np.float32), [[2, 9]])[0].tolist()
         [1.0, -inf]
         """
-        q = _validation.queries(queries, "queries", self.dim)
-        wanted = _validation.ragged(candidates, "candidates", len(q))
-        scores = self._now().score(q, wanted.values, wanted.offsets, _validation.threads(threads))
+        q = _validation.check_queries(queries, "queries", self.dim)
+        wanted = _ragged_checks.check_ragged(candidates, "candidates", len(q))
+        scores = self._now().score(
+            q, wanted.values, wanted.offsets, _scalars.check_threads(threads)
+        )
         return Ragged(scores, wanted.offsets)
 
     def neighbors(
@@ -409,7 +410,7 @@ class FlatIndex:
         KeyError
             If an id is unknown.
         """
-        wanted = _validation.integers(ids, "ids")
+        wanted = _ids.check_integers(ids, "ids")
         places, rows = self._now().known_vectors(wanted)
         if len(places) < len(wanted):
             unknown = np.setdiff1d(np.arange(len(wanted)), places)[0]
@@ -440,7 +441,7 @@ class FlatIndex:
         >>> index.contains([7, 6, 7]).tolist(), 5 in index
         ([True, False, True], True)
         """
-        return self._now().contains(_validation.integers(ids, "ids"))
+        return self._now().contains(_ids.check_integers(ids, "ids"))
 
     def add(
         self,
@@ -483,7 +484,7 @@ class FlatIndex:
         >>> index.search(np.ones((1, 2), np.float32), 2).ids.tolist()
         [[7, 0]]
         """
-        self._core.add(*self._new_items(vectors, ids, bias), _validation.threads(threads))
+        self._core.add(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
 
     def update(
         self,
@@ -517,7 +518,7 @@ class FlatIndex:
         >>> index.ids.tolist(), index.vectors([0]).tolist()
         ([0, 1, 9], [[5.0, 5.0]])
         """
-        self._core.update(*self._new_items(vectors, ids, bias), _validation.threads(threads))
+        self._core.update(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
 
     def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
         """Remove items, all or none of them.
@@ -551,9 +552,9 @@ class FlatIndex:
         >>> index.ids.tolist()
         [0]
         """
-        wanted = _validation.id_set(ids, "ids")
-        ignore = _validation.choice(missing, "missing", _MISSING)
-        self._core.remove(wanted, ignore, _validation.threads(threads))
+        wanted = _ids.check_id_set(ids, "ids")
+        ignore = _scalars.check_choice(missing, "missing", _MISSING)
+        self._core.remove(wanted, ignore, _scalars.check_threads(threads))
 
     def compact(self, *, threads: int | None = None) -> None:
         """Make the index anew from its items, as if it had been built with them.
@@ -575,7 +576,7 @@ class FlatIndex:
         >>> len(index)
         2
         """
-        self._core.compact(_validation.threads(threads))
+        self._core.compact(_scalars.check_threads(threads))
 
     def save(self, path: str | Path, *, threads: int | None = None) -> None:
         """Write the index into a folder: `.npy` arrays and a JSON manifest.
@@ -611,8 +612,8 @@ class FlatIndex:
         ...     vr.FlatIndex.load(folder).search([[0.0, 2.0, 1.0]], 1).ids.tolist()
         [[6]]
         """
-        folder = _validation.path(path, "path")
-        whole = self._now().compacted(_validation.threads(threads))
+        folder = _scalars.check_path(path, "path")
+        whole = self._now().compacted(_scalars.check_threads(threads))
         arrays = {**whole.parts(), "skipped": self.skipped}
         _array_folder.save(folder, _KIND, {"metric": self._metric}, arrays)
 
@@ -649,9 +650,9 @@ class FlatIndex:
         --------
         See `save`.
         """
-        mmap, verify = _validation.flag(mmap, "mmap"), _validation.flag(verify, "verify")
+        mmap, verify = _scalars.check_bool(mmap, "mmap"), _scalars.check_bool(verify, "verify")
         about, arrays = _array_folder.load(
-            _validation.path(path, "path"), _KIND, mmap=mmap, verify=verify
+            _scalars.check_path(path, "path"), _KIND, mmap=mmap, verify=verify
         )
         metric = about.get("metric")
         if not isinstance(metric, str) or metric not in METRICS:
@@ -691,7 +692,7 @@ class FlatIndex:
         return len(self._now())
 
     def __contains__(self, id: object) -> bool:
-        return _validation.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
+        return _ids.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
         return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
@@ -713,10 +714,10 @@ class FlatIndex:
     def _new_items(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, bias: npt.ArrayLike | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
-        rows = _validation.matrix(vectors, "vectors", self.dim)
-        numbers = _validation.ids(ids, "ids", len(rows))
-        extra = None if bias is None else _validation.float_vector(bias, "bias", len(rows))
-        _usable(rows, extra, self._metric, False)
+        rows = _validation.check_matrix(vectors, "vectors", self.dim)
+        numbers = _ids.check_ids(ids, "ids", len(rows))
+        extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
+        usable_rows(rows, extra, self._metric, False)
         return rows, numbers, extra
 
     def _searched_by(self) -> str:
@@ -730,46 +731,7 @@ class FlatIndex:
         return _core.IdMask(ids, complement)
 
 
-def topk(
-    queries: npt.ArrayLike,
-    items: npt.ArrayLike,
-    k: int,
-    *,
-    metric: Metric = "ip",
-    threads: int | None = None,
-) -> SearchResult:
-    """Find the `k` best items of every query without keeping an index.
-
-    Parameters
-    ----------
-    queries : array_like of real numbers, shape (nq, d), or (d,) for one
-    items : array_like of real numbers, shape (n, d)
-        Item ids are row numbers.
-    k : int
-        List length, >= 1.
-    metric : {"ip", "cosine", "l2"}
-    threads : int, optional
-
-    Returns
-    -------
-    SearchResult
-        The same bits as ``FlatIndex(items, metric=metric).search(queries, k)``.
-
-    Examples
-    --------
-    >>> import numpy as np, vecrecall as vr
-    >>> vr.topk(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), 1).ids.tolist()
-    [[0]]
-    """
-    code = _validation.choice(metric, "metric", METRICS)
-    x = _validation.matrix(items, "items")
-    _usable(x, None, metric, False, "items")
-    q = _validation.queries(queries, "queries", x.shape[1])
-    k = _validation.list_length(k, len(q))
-    return SearchResult(*_core.topk(q, x, code, k, _validation.threads(threads)))
-
-
-def _usable(
+def usable_rows(
     rows: npt.NDArray[np.float32],
     bias: npt.NDArray[np.float64] | None,
     metric: Metric,
@@ -812,8 +774,8 @@ def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[
 def _floors(min_score: object, nq: int) -> npt.NDArray[np.float64]:
     """Coerce to a score for each query."""
     if min_score is None or np.isscalar(min_score):
-        return np.full(nq, _validation.real(min_score, "min_score"))
-    floors = _validation.numbers(min_score, "min_score", nq)
+        return np.full(nq, _scalars.check_float(min_score, "min_score"))
+    floors = _validation.check_numbers(min_score, "min_score", nq)
     bad = np.flatnonzero(np.isnan(floors))
     if bad.size:
         raise ValueError(f"min_score: expected numbers, got NaN at {bad[0]}")

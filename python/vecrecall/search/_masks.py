@@ -7,9 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
-
-I64 = npt.NDArray[np.int64]
+from vecrecall.arrays import _ids
+from vecrecall.arrays._typing import I64
 
 
 class _Masked(Protocol):
@@ -90,9 +89,9 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
         if len(allow) != nq:
             raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
         return [a._prepared_for(index) for a in allow]
-    return [index._allow(_validation.id_set(allow, "allow"), False)]
+    return [index._allow(_ids.check_id_set(allow, "allow"), False)]
 
 
 def mask(index: _Masked, ids: npt.ArrayLike | AbstractSet[int]) -> Mask:
     """Make a mask of an index."""
-    return Mask(weakref.ref(index._mask_owner()), np.unique(_validation.id_set(ids, "ids")), False)
+    return Mask(weakref.ref(index._mask_owner()), np.unique(_ids.check_id_set(ids, "ids")), False)

@@ -14,10 +14,8 @@ import numpy.typing as npt
 
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.storage._atomic import MANIFEST, read_manifest, write, write_array, write_manifest
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 HASHED_ROWS = 4096
 

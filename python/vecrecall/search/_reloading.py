@@ -15,7 +15,7 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
 from vecrecall.search._flat_index import FlatIndex
@@ -107,13 +107,13 @@ class ReloadingIndex:
         allow_change: bool = False,
         allow_empty: bool = False,
     ) -> None:
-        self.path = _validation.path(path, "path")
+        self.path = _scalars.check_path(path, "path")
         self.error: Exception | None = None
         self.failures = 0
         self.total_failures = 0
         self._options = {
-            "mmap": _validation.flag(mmap, "mmap"),
-            "verify": _validation.flag(verify, "verify"),
+            "mmap": _scalars.check_bool(mmap, "mmap"),
+            "verify": _scalars.check_bool(verify, "verify"),
         }
         if load is not None and not callable(load):
             raise TypeError(f"load: expected a callable, got {type(load).__name__}")
@@ -121,8 +121,8 @@ class ReloadingIndex:
         if check is not None and not callable(check):
             raise TypeError(f"check: expected a callable, got {type(check).__name__}")
         self._check = check
-        self._allow_change = _validation.flag(allow_change, "allow_change")
-        self._allow_empty = _validation.flag(allow_empty, "allow_empty")
+        self._allow_change = _scalars.check_bool(allow_change, "allow_change")
+        self._allow_empty = _scalars.check_bool(allow_empty, "allow_empty")
         self._pause = None if poll is None else _interval(poll)
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
@@ -360,7 +360,7 @@ def _text_of(error: Exception) -> str:
 
 def _interval(poll: object) -> float:
     """Coerce to seconds that a thread can wait: more would end the polling by an error."""
-    pause = _validation.duration(poll, "poll")
+    pause = _scalars.check_duration(poll, "poll")
     if pause > threading.TIMEOUT_MAX:
         raise ValueError(f"poll: expected at most {threading.TIMEOUT_MAX} s, got {pause}")
     return pause

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from vecrecall.adapters.backends._gate import Gate
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
+from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import Metric
 
 METRICS: dict[str, Metric] = {"ip": "ip", "cosine": "cosine", "l2": "l2"}

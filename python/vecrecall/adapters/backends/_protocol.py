@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import Metric
 
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 Setting = Mapping[str, int]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
+from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
 from vecrecall.adapters.backends._scann_config import (
     defaults,
     metric_of,
@@ -13,7 +13,8 @@ from vecrecall.adapters.backends._scann_config import (
     scans_floats,
     search_params,
 )
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _ids, _scalars
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import Metric
 
 WIDEST = 2**16  # widths that are tried; a searcher does not tell its own
@@ -36,7 +37,7 @@ class ScannBackend:
         from scann.scann_ops.py.scann_ops_pybind import ScannSearcher
 
         if not isinstance(index, ScannSearcher):
-            raise TypeError(f"index: expected a ScannSearcher, got {_validation.type_name(index)}")
+            raise TypeError(f"index: expected a ScannSearcher, got {_scalars.type_name(index)}")
         # The library's wrapper maps docids one at a time.
         self._searcher = index.searcher
         self._docids = None if index.docids is None else _docids(index.docids)
@@ -97,7 +98,7 @@ class ScannBackend:
 def _docids(docids: Any) -> I64:
     """Take the docids as labels, which they can be where they are integers."""
     try:
-        labels = _validation.integers(list(docids), "index.docids")
+        labels = _ids.check_integers(list(docids), "index.docids")
     except (TypeError, ValueError) as error:
         raise TypeError(
             "index: expected docids that are integers, or none, got others; wrap "

@@ -7,8 +7,9 @@ import numpy as np
 
 from vecrecall.adapters.backends._gate import Gate
 from vecrecall.adapters.backends._hnswlib import signed
-from vecrecall.adapters.backends._protocol import F32, I64, Answer, SearchParam, Setting
-from vecrecall.arrays import _validation
+from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import Metric
 
 METRICS: dict[str, Metric] = {"IP": "ip", "Cos": "cosine", "L2sq": "l2"}
@@ -33,7 +34,7 @@ class UsearchBackend:
         from usearch.index import Index
 
         if not isinstance(index, Index):
-            raise TypeError(f"index: expected a usearch Index, got {_validation.type_name(index)}")
+            raise TypeError(f"index: expected a usearch Index, got {_scalars.type_name(index)}")
         if index.dtype == ScalarKind.B1:
             raise TypeError("index: expected one of float vectors, got a binary one, Index of B1")
         named = index.metric

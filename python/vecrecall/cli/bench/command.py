@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.arrays import _validation
+from vecrecall.arrays import _scalars
 from vecrecall.cli.bench import machine, vectors
 from vecrecall.cli.bench.peers import F32, FORCED, OURS, PEERS, Metric
 from vecrecall.cli.bench.progress import Progress
@@ -111,7 +111,7 @@ def run(options: Options) -> Report:
     """
     try:
         vr.isa()  # which an environment variable may have set to what there is not
-        threads = _validation.threads(options.threads)
+        threads = _scalars.check_threads(options.threads)
         items, queries = _read(options)
     except (ValueError, TypeError) as error:
         raise BenchError(str(error)) from error
@@ -133,7 +133,7 @@ def run(options: Options) -> Report:
 
 def _read(options: Options) -> tuple[F32, F32]:
     items = vectors.read(options.vectors, "vectors", options.metric)
-    _validation.at_most(options.k, "k", 1, len(items))
+    _scalars.check_int_between(options.k, "k", 1, len(items))
     queries = items
     if options.queries:
         queries = vectors.read(options.queries, "queries", options.metric, items.shape[1])

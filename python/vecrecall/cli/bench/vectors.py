@@ -42,11 +42,11 @@ def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name}: expected a .npy file of numbers, got {path}: {reason}") from None
-    rows = _validation.vectors(np.asarray(mapped), name, dim)
+    rows = _validation.check_vectors(np.asarray(mapped), name, dim)
     if not len(rows):
         raise ValueError(f"{name}: expected at least one row, got shape {rows.shape}")
     if metric == "cosine":
-        _validation.directions(rows, name)
+        _validation.check_directions(rows, name)
     return rows
 
 

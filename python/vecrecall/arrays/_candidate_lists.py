@@ -6,15 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
-from vecrecall.arrays._lists import empty_lists
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, segments
-from vecrecall.arrays._results import SearchResult
-from vecrecall.fusion._merge import AGGREGATES
+from vecrecall.arrays._results import SearchResult, empty_lists
+from vecrecall.arrays._typing import F32, F64, I64
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+AGGREGATES = {"max": False, "sum": True}
 Aggregate = Literal["max", "sum"]
 
 
