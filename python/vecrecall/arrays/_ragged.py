@@ -22,7 +22,7 @@ class Ragged:
     values : array_like, shape (n_values,)
         The rows' values, one row after the other.
     offsets : array_like of int, shape (n_rows + 1,)
-        Where each row begins and the last one ends: 0 first, never descending,
+        Where each row begins and the last one ends: 0 first, non-decreasing,
         ``len(values)`` last.
 
     Raises
@@ -61,7 +61,8 @@ class Ragged:
             )
         bad = np.flatnonzero(o[1:] < o[:-1])
         if bad.size:
-            raise ValueError(f"offsets: expected never to descend, got a descent at row {bad[0]}")
+            at = int(bad[0])
+            raise ValueError(f"offsets: must be non-decreasing; offsets[{at + 1}] < offsets[{at}]")
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False

@@ -746,8 +746,7 @@ def usable_rows(
     zero = _core.zero_rows(rows).astype(bool) if metric == "cosine" else np.zeros(0, bool)
     if zero.any() and not leave_out:
         raise ValueError(
-            f"{name}: expected rows with a direction (metric 'cosine'), "
-            f"got zeros in row {np.flatnonzero(zero)[0]}"
+            f"{name}: row {np.flatnonzero(zero)[0]} is all zeros, which has no cosine similarity"
         )
     bad_bias = np.zeros(0, bool) if bias is None else ~np.isfinite(bias)
     if bad_bias.any() and not leave_out:
