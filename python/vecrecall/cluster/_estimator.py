@@ -12,12 +12,13 @@ from vecrecall.arrays._typing import F32
 from vecrecall.cluster import _features
 from vecrecall.cluster._features import Names
 from vecrecall.cluster._frames import CONTAINERS
+from vecrecall.cluster._routing import WeightRequests
 from vecrecall.cluster._sklearn import NotFittedError, global_output, known_to_sklearn
 
 _E = TypeVar("_E", bound="Estimator")
 
 
-class Estimator:
+class Estimator(WeightRequests):
     """Parameters by name, names of features, output as data frames.
 
     The constructor of a subclass stores its parameters and does nothing else; `fit` sets
