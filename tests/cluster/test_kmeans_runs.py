@@ -72,6 +72,18 @@ def test_the_best_run_counts(
     np.testing.assert_array_equal(found.predict(points), found.labels_)
 
 
+def test_runs_know_nothing_of_each_other(starts: list[F32]) -> None:
+    """A run that begins with the labels that another has ended with does not end for that."""
+    how: dict[str, Any] = {"max_iter": 2, "tol": 0}
+    for state in range(100):
+        steps = np.random.default_rng(state).integers(1, 20, (20, 1))
+        points = np.cumsum(steps, axis=0).astype(np.float32)
+        starts.clear()
+        model = vr.KMeans(2, init="random", n_init=10, random_state=state, **how).fit(points)
+        runs = [vr.KMeans(2, init=first, **how).fit(points) for first in starts[:10]]
+        check_same(model, runs[int(np.argmin([run.inertia_ for run in runs]))])
+
+
 def test_more_runs_go_on_where_fewer_end(starts: list[F32], rng: np.random.Generator) -> None:
     points = normal(rng, 300, 5)
     inertias, drawn = [], []

@@ -71,6 +71,8 @@ class Draws:
 
 def _seed(random_state: object) -> int:
     """Check a seed, or take the next one from a generator: from streams that never change, too."""
+    if isinstance(random_state, int):
+        return _scalars.check_int(random_state, "random_state", 0)
     if random_state is None or random_state is np.random:
         return int(np.random.randint(2**32, dtype=np.uint32))
     if isinstance(random_state, np.random.RandomState):

@@ -100,8 +100,8 @@ class Estimator(WeightRequests):
 
     def _contained(self, values: F32, x: object) -> Any:
         """Return `values`, which belong to the points `x`, as `set_output` has it."""
-        config = getattr(self, "_sklearn_output_config", {})
-        kind = config.get("transform") or global_output()
+        config = getattr(self, "_sklearn_output_config", None)
+        kind = global_output() if config is None else config["transform"]
         if kind == "default":
             return values
         contain = _scalars.check_choice(kind, "transform_output", CONTAINERS)
@@ -120,7 +120,8 @@ class Estimator(WeightRequests):
         """Check points against those of `fit`."""
         self._check_is_fitted()
         owner = type(self).__name__
-        _features.check_names(x, self._names_in, owner, stacklevel=3)
+        if type(x) is not np.ndarray or self._names_in is not None:
+            _features.check_names(x, self._names_in, owner, stacklevel=3)
         return _features.check_points(x, self.n_features_in_, owner)
 
     @classmethod

@@ -57,6 +57,8 @@ def names_of(x: object) -> Names | None:
     Frames are told by what their class has: an attribute of a frame may be a column.
     """
     kind = type(x)
+    if kind is np.ndarray:
+        return None
     if hasattr(kind, "column_names"):  # Arrow's, whose `columns` are the columns themselves
         names = _all_of(x.column_names)  # type: ignore[attr-defined]
     elif hasattr(kind, "columns"):

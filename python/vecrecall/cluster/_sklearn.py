@@ -36,8 +36,8 @@ def known_to_sklearn(own: type[_E]) -> type[_E]:
 
 def global_output() -> str:
     """Return what transformers return by scikit-learn's `set_config`."""
-    config: dict[str, Any] = getattr(sys.modules.get("sklearn"), "get_config", dict)()
-    return str(config.get("transform_output", "default"))
+    get_config = getattr(sys.modules.get("sklearn"), "get_config", None)
+    return "default" if get_config is None else str(get_config().get("transform_output", "default"))
 
 
 @functools.cache
