@@ -195,7 +195,9 @@ def test_names_that_are_no_text(rng: np.random.Generator) -> None:
         assert not hasattr(model, "feature_names_in_")
         model.predict(points)
     with pytest.raises(TypeError, match=r"^X: .*\['int', 'str'\].*only supported if all input fea"):
-        vr.KMeans(4).fit(pandas.DataFrame(points, columns=["a", 1, "b"]))
+        vr.KMeans(4, callback=lambda *_: pytest.fail("fitted in vain")).fit(
+            pandas.DataFrame(points, columns=["a", 1, "b"])
+        )
     assert not hasattr(vr.KMeans(4), "feature_names_in_")
 
 

@@ -173,8 +173,9 @@ class KMeans(Estimator):
         """
         run = Run(self, X, sample_weight)
         run.need(run.k)
+        names = names_of(X)
         draws = Draws(self.random_state)
-        self._keep(run, run.fit(draws), draws, names_of(X))
+        self._keep(run, run.fit(draws), draws, names)
         self._warn_of_few(run)
         return self
 
@@ -207,12 +208,13 @@ class KMeans(Estimator):
         if fitted:
             check_names(X, self._names_in, type(self).__name__, stacklevel=2)
         run = Run(self, X, sample_weight, self.n_features_in_ if fitted else None)
+        names = self._names_in if fitted else names_of(X)
         draws = deepcopy(self._draws) if fitted else Draws(self.random_state)
         batches = self._batches_so_far(run) if fitted else self._first_batch(run, draws)
         inertia = run.add_batch(batches, draws)
         rounds = self.n_iter_ + 1 if fitted else 1
         found = Outcome(batches, batches.centers, rounds, *run.final(batches.centers))
-        self._keep(run, found, draws, self._names_in if fitted else names_of(X))
+        self._keep(run, found, draws, names)
         if run.callback is not None:
             run.callback(self.n_iter_, inertia)
         return self

@@ -194,8 +194,9 @@ class Run:
 
         Each run takes up the draws where the one before has left them.
         """
+        runs = self._n_runs()
         best = self._fit_once(draws)
-        for _ in range(1, self._n_runs()):
+        for _ in range(1, runs):
             self._lloyd = self._new_lloyd()  # which knows no labels of the run before
             best = min(best, self._fit_once(draws), key=lambda outcome: outcome.inertia)
         return best
