@@ -140,7 +140,7 @@ def test_faiss_makes_a_fast_scan_of_it(rng: np.random.Generator) -> None:
 def test_under_l2_the_centroids_are_those_of_our_k_means(rng: np.random.Generator) -> None:
     x = items(rng)
     index = adapter.train_ivf(x, LISTS, metric="l2", max_iter=4, seed=3, points_per_list=ALL)
-    model = vr.KMeans(LISTS, init="random", max_iter=4, tol=0, seed=3).fit(x)
+    model = vr.KMeans(LISTS, init="random", max_iter=4, tol=0, random_state=3).fit(x)
     assert_same_float32(centroids_of(index), model.cluster_centers_)
     np.testing.assert_array_equal(lists_of(index)[1], model.labels_)
 
