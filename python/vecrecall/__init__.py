@@ -38,7 +38,7 @@ from vecrecall.fusion._shards import merge_groups, merge_shards
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._masks import Mask
 from vecrecall.search._neighbor_table import NeighborTable
-from vecrecall.search._neighbors import Neighbors
+from vecrecall.search._protocol import Neighbors, SearchableIndex
 from vecrecall.search._reloading import ReloadingIndex
 from vecrecall.search._topk import topk
 
@@ -70,6 +70,7 @@ __all__ = [
     "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "SearchableIndex",
     "Tuning",
     "TuningPoint",
     "TuningWarning",

@@ -24,7 +24,7 @@ import vecrecall as vr
 # These need optional packages, or an index of another library; the last is only a type.
 LEFT_OUT = {
     *("elbow", "Elbow.plot", "Tuning.plot", "UserGroups.refresh"),
-    *("tune", "wrap", "WrappedIndex", "channels.Index"),
+    *("tune", "wrap", "WrappedIndex", "SearchableIndex"),
 }
 
 before = set(sys.modules)

@@ -13,7 +13,8 @@ from vecrecall.adapters.backends._protocol import Backend, Setting
 from vecrecall.arrays._results import SearchResult, empty_lists
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
-from vecrecall.search._flat_index import FlatIndex, Metric
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._protocol import Metric
 
 Bools = npt.NDArray[np.bool_]
 

@@ -14,17 +14,10 @@ from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import SearchResult, scatter
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import (
-    INVALID,
-    Allow,
-    FlatIndex,
-    Ids,
-    Invalid,
-    Metric,
-    valid_queries,
-)
+from vecrecall.search._flat_index import INVALID, FlatIndex, valid_queries
 from vecrecall.search._masks import Mask, allowed, mask
-from vecrecall.search._neighbors import Neighbors, Progress, self_join
+from vecrecall.search._neighbors import self_join
+from vecrecall.search._protocol import Allow, Ids, Invalid, Metric, Neighbors, Progress
 
 
 class WrappedIndex:

@@ -10,7 +10,6 @@ from vecrecall.channels._cross_tag import CrossTag
 from vecrecall.channels._group_profile import GroupProfile
 from vecrecall.channels._item_to_item import ItemToItem, LiveNeighbors
 from vecrecall.channels._precomputed import Precomputed
-from vecrecall.channels._protocol import Index
 from vecrecall.channels._user_to_item import UserToItem
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "ClusterFeedChannel",
     "CrossTag",
     "GroupProfile",
-    "Index",
     "ItemToItem",
     "LiveNeighbors",
     "Precomputed",

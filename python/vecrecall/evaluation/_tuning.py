@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vecrecall._extras import needed
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._labels import check_vectors
-from vecrecall.adapters._wrap import exact_index, given_vectors
+from vecrecall.adapters._wrap import Vectors, exact_index, given_vectors
 from vecrecall.adapters.backends._protocol import SearchParam
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
@@ -21,7 +21,8 @@ from vecrecall.arrays._typing import F32
 from vecrecall.evaluation._recall import recall_at_k
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
 from vecrecall.evaluation._tuning_walk import reaching
-from vecrecall.search._flat_index import FlatIndex, Metric
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._protocol import Metric
 from vecrecall.storage._figures import save_figure
 
 QUICK = 0.1  # seconds: what takes less is timed three times
@@ -124,7 +125,7 @@ def tune(
     k: int,
     target: float,
     *,
-    vectors: npt.ArrayLike | FlatIndex | None = None,
+    vectors: Vectors | None = None,
     metric: Metric | None = None,
     threads: int | None = None,
 ) -> Tuning:
@@ -140,7 +141,7 @@ def tune(
         List length, >= 1.
     target : float
         The recall to reach, above 0 and at most 1.
-    vectors : array_like of float, shape (n, d), or FlatIndex, optional
+    vectors : array_like of float, shape (n, d), FlatIndex or ReloadingIndex, optional
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
         index was wrapped with them, or the library gives them back; some are compared with what
         it holds.
@@ -291,7 +292,7 @@ def _share(target: float) -> float:
     return share
 
 
-def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> FlatIndex:
+def _exact(index: WrappedIndex, vectors: Vectors | None) -> FlatIndex:
     """Find or make the exact index of the same items."""
     if vectors is None and index._exact is not None:
         return index._exact

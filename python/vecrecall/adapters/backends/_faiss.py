@@ -8,7 +8,7 @@ import numpy as np
 from vecrecall.adapters.backends._faiss_threads import FaissThreads
 from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 BITS_AN_ITEM = 64  # as large as the bitmap of a selection may be: as much as the labels
 

@@ -8,7 +8,7 @@ import numpy as np
 from vecrecall.adapters.backends._gate import Gate
 from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 METRICS: dict[str, Metric] = {"ip": "ip", "cosine": "cosine", "l2": "l2"}
 WIDEST = 2**16  # widths that are tried where an index does not tell its own

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 Setting = Mapping[str, int]
 
