@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vecrecall.adapters.backends._protocol import SearchParam
 from vecrecall.evaluation._tuning_walk import TuningPoint, reaching
@@ -105,7 +108,7 @@ def test_a_second_knob_without_effect_stays_lowest() -> None:
 
 
 def test_a_second_knob_without_effect_does_not_hide_what_the_first_can_do() -> None:
-    """Recall that stands still for a while ends the stairs, but not the search."""
+    """Recall that stands still for a while ends no climb."""
     course = Course(lambda p, s: 0.5 if 10 <= p < 100 else min(1.0, p / 200) if p > 9 else p / 20)
     (found,) = reaching(
         course, {"p": SearchParam(1, 1000, "parts"), "s": SearchParam(1, 1000, "parts")}, 0.9
@@ -127,7 +130,56 @@ def test_a_third_knob_where_two_do_not_reach() -> None:
     assert reaching(Course(lambda p, s, t: min(0.7, p / 50)), search_params, 0.95) == []
 
 
-def test_what_is_much_slower_is_not_refined() -> None:
+@pytest.mark.parametrize("need", [1, 3, 20, 64, 100])
+def test_values_that_do_nothing_without_each_other(need: int) -> None:
+    course = Course(lambda p, s: min(p, s) / need)
+    found = reaching(
+        course, {"p": SearchParam(1, 1000, "parts"), "s": SearchParam(1, 1000, "parts")}, 1.0
+    )
+    assert found
+    for point in found:
+        assert need <= point.setting["p"] <= max(need, 20 / 19 * need)
+        assert need <= point.setting["s"] < 2 * need
+    assert len(course.points) < 40
+
+
+def test_values_that_take_turns() -> None:
+    """Each stands still before the target until the other has grown, and again."""
+    course = Course(lambda p, s: min(1.0, p / (10 if s < 4 else 100)) * min(1.0, s / (2 + p / 9)))
+    found = reaching(
+        course, {"p": SearchParam(1, 1000, "parts"), "s": SearchParam(1, 1000, "parts")}, 0.99
+    )
+    assert found
+    assert all(course.recall(*point.setting.values()) >= 0.99 for point in found)
+
+
+@given(st.data())
+def test_any_monotone_recall(data: st.DataObject) -> None:
+    """What is found reaches the target, and by no smaller first value that was tried."""
+    sizes = data.draw(st.lists(st.integers(1, 300), min_size=1, max_size=3))
+    halves = data.draw(st.lists(st.floats(0.1, 50), min_size=len(sizes), max_size=len(sizes)))
+    target = data.draw(st.floats(0.01, 1.0))
+
+    def recall(*values: int) -> float:
+        pairs = zip(values, halves, strict=True)
+        return math.prod(value / (value + half) for value, half in pairs)
+
+    course = Course(recall, lambda *values: float(math.prod(values)))
+    params = {str(i): SearchParam(1, size, "parts") for i, size in enumerate(sizes)}
+    found = reaching(course, params, target)
+    if recall(*sizes) * 0.75 > target:
+        assert found
+    for point in found:
+        assert point.recall >= target
+        first, *others = point.setting.values()
+        below = [p for p, *rest in course.points if rest == others and p < first]
+        assert all(recall(p, *others) < target for p in below)
+        assert first == 1 or first - max(below) <= max(1, first // 20)
+    firsts = [point.setting["0"] for point in found]
+    assert firsts == sorted(set(firsts), reverse=True)
+
+
+def test_what_gets_slower_ends_the_search() -> None:
     course = Course(lossy, lambda p, s: 10.0 ** min(s, 9))
     found = reaching(
         course, {"p": SearchParam(1, 1000, "parts"), "s": SearchParam(1, 1000, "parts")}, 0.5

@@ -19,15 +19,14 @@ from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32
 from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._tuning_walk import AS_FAST, reaching
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
-from vecrecall.evaluation._tuning_walk import reaching
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._protocol import Metric
 from vecrecall.storage._figures import save_figure
 
 QUICK = 0.1  # seconds: what takes less is timed three times
 ROUNDS = 5  # timings of each candidate, in turn
-AS_FAST = 1.1  # times as slow, as far as timings can tell
 
 
 class TuningWarning(RuntimeWarning):
@@ -169,13 +168,14 @@ def tune(
     Recall is against `FlatIndex` on the same queries, so it will be a little lower on others. The
     library is asked once for each query: `WrappedIndex.search` also completes short lists.
 
-    The first knob is doubled from its lowest value until the target is reached; the interval
-    behind that is halved down to a twentieth of the value. A second knob (candidates that are
-    rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
-    pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
-    same in every run, and that of two may differ where two are as fast. The search gives up where
-    four doublings have found less than a twentieth of what is missing. Only
-    then is ``exact`` of usearch set to 1.
+    The first parameter is doubled from its lowest value until the target is reached, or until four
+    doublings have found less than a twentieth of what is missing; then the others are, and all
+    together. The interval behind the last doubling of the first is halved down to a twentieth of
+    the value. A second parameter (candidates that are rescored) is doubled further as long as it
+    lets the first be smaller and the search is no slower, and the fastest of these pairs is taken,
+    by the median of five timings in turn. So the setting of a single parameter is the same in
+    every run, and that of two may differ where two are as fast. Only where nothing reaches the
+    target is ``exact`` of usearch set to 1.
 
     Examples
     --------
