@@ -29,7 +29,7 @@ from vecrecall.cluster._kmeans import KMeans
 from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
 from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError
 from vecrecall.cluster._user_groups import RefreshReport, UserGroups
-from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._metrics import hit_rate_at_k, ndcg_at_k, recall_at_k
 from vecrecall.evaluation._tuning import Tuning, TuningPoint, TuningWarning, tune
 from vecrecall.feed._cluster_feed import ClusterFeed
 from vecrecall.fusion._caps import Caps
@@ -85,10 +85,12 @@ __all__ = [
     "elbow",
     "from_residuals",
     "get_num_threads",
+    "hit_rate_at_k",
     "isa",
     "merge",
     "merge_groups",
     "merge_shards",
+    "ndcg_at_k",
     "policies",
     "pool",
     "recall_at_k",

@@ -31,7 +31,7 @@ class Course:
 
 
 @pytest.mark.parametrize("need", [1, 2, 3, 5, 16, 31, 32, 33, 39, 41, 100, 700, 999, 1000])
-def test_the_smallest_value_of_one_knob(need: int) -> None:
+def test_the_smallest_value_of_one_param(need: int) -> None:
     course = Course(lambda p: min(1.0, p / need))
     (found,) = reaching(course, {"p": SearchParam(1, 1000, "parts")}, 1.0)
     chosen = found.setting["p"]
@@ -43,14 +43,14 @@ def test_the_smallest_value_of_one_knob(need: int) -> None:
     assert len(course.points) < 20
 
 
-def test_a_knob_starts_at_its_lowest_value() -> None:
+def test_a_param_starts_at_its_lowest_value() -> None:
     course = Course(lambda p: 1.0)
     (found,) = reaching(course, {"p": SearchParam(10, 1000, "parts")}, 0.9)
     assert found.setting == {"p": 10}
     assert len(course.points) == 1
 
 
-def test_without_a_knob() -> None:
+def test_without_a_param() -> None:
     assert reaching(Course(lambda: 0.9), {}, 0.9) == [TuningPoint({}, 0.9, 0.0)]
     assert reaching(Course(lambda: 0.9), {}, 0.91) == []
 
@@ -76,7 +76,7 @@ def lossy(p: int, s: int) -> float:
 
 @pytest.mark.parametrize("target", [0.5, 0.9])
 @pytest.mark.parametrize("price", [0.1, 1, 10, 100])
-def test_two_knobs_come_near_the_cheapest_pair(price: float, target: float) -> None:
+def test_two_params_come_near_the_cheapest_pair(price: float, target: float) -> None:
     def cost(p: int, s: int) -> float:
         return p + price * s
 
@@ -97,7 +97,7 @@ def test_two_knobs_come_near_the_cheapest_pair(price: float, target: float) -> N
     assert len(course.points) < 60
 
 
-def test_a_second_knob_without_effect_stays_lowest() -> None:
+def test_a_second_param_without_effect_stays_lowest() -> None:
     course = Course(lambda p, s: min(1.0, p / 300))
     (found,) = reaching(
         course, {"p": SearchParam(1, 1000, "parts"), "s": SearchParam(1, 1000, "parts")}, 1.0
@@ -107,7 +107,7 @@ def test_a_second_knob_without_effect_stays_lowest() -> None:
     assert sum(s > 1 for _, s in course.points) == 1
 
 
-def test_a_second_knob_without_effect_does_not_hide_what_the_first_can_do() -> None:
+def test_a_second_param_without_effect_does_not_hide_what_the_first_can_do() -> None:
     """Recall that stands still for a while ends no climb."""
     course = Course(lambda p, s: 0.5 if 10 <= p < 100 else min(1.0, p / 200) if p > 9 else p / 20)
     (found,) = reaching(
@@ -116,7 +116,7 @@ def test_a_second_knob_without_effect_does_not_hide_what_the_first_can_do() -> N
     assert 180 <= found.setting["p"] <= 180 * 20 / 19
 
 
-def test_a_third_knob_where_two_do_not_reach() -> None:
+def test_a_third_param_where_two_do_not_reach() -> None:
     course = Course(lambda p, s, t: min(0.7, p / 50) + min(0.3, t / 10))
     search_params = {
         "p": SearchParam(1, 500, "parts"),

@@ -159,7 +159,7 @@ def _given_ids(ids: npt.ArrayLike, n: int) -> I64:
 
 def _metric(backend: Backend, metric: Metric | None) -> Metric:
     if metric is None:
-        if not backend.told:
+        if not backend.tells_metric:
             raise ValueError(
                 "metric: expected 'ip' or 'cosine', since this kind of index does not tell it, "
                 "got None"

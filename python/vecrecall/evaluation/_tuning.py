@@ -18,7 +18,7 @@ from vecrecall.adapters.backends._protocol import SearchParam
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32
-from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._metrics import recall_at_k
 from vecrecall.evaluation._tuning_walk import AS_FAST, reaching
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
 from vecrecall.search._flat_index import FlatIndex
@@ -51,8 +51,8 @@ class Tuning:
     reached : bool
         False where no setting reaches the target; `setting` is then that with the best recall.
     curve : list of TuningPoint
-        Every setting that was measured, values ascending, those of the first knob within those of
-        the others.
+        Every setting that was measured, values ascending, those of the first parameter within those
+        of the others.
     index : WrappedIndex
         The index at this setting.
     """
@@ -67,7 +67,7 @@ class Tuning:
     index: WrappedIndex
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw recall over time, the points of the first knob joined.
+        """Draw recall over time, the points of the first parameter joined.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Tuning:
         return figure
 
     def _lines(self) -> dict[tuple[tuple[str, int], ...], list[TuningPoint]]:
-        """Put the points that differ in the first knob only together."""
+        """Put the points that differ in the first parameter only together."""
         lines: dict[tuple[tuple[str, int], ...], list[TuningPoint]] = {}
         for point in self.curve:
             lines.setdefault(tuple(point.setting.items())[1:], []).append(point)
@@ -214,7 +214,8 @@ def tune(
             TuningWarning,
             stacklevel=2,
         )
-    return Tuning(*best, exact_ms, share, bool(candidates), curve, wrapped.at(**best.setting))
+    chosen = wrapped.with_params(**best.setting)
+    return Tuning(*best, exact_ms, share, bool(candidates), curve, chosen)
 
 
 class _Meter:
@@ -256,7 +257,7 @@ class _Meter:
         return candidates[chosen]._replace(ms_per_query=float(middle[chosen]))
 
     def _run(self, setting: dict[str, int]) -> SearchResult:
-        return self._index.at(**setting)._ask_once(self._q, self._k, self._threads)
+        return self._index.with_params(**setting)._ask_once(self._q, self._k, self._threads)
 
     def _once(self, setting: dict[str, int]) -> float:
         """Tell the milliseconds a query of a single search."""
@@ -313,24 +314,26 @@ def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> li
     """Walk over the settings; one of a scan, where there is one, is the last resort."""
     search_params = {} if index._backend.exact({}) else index.search_params
     ranges = {
-        n: _range(knob, k, len(index)) for n, knob in search_params.items() if knob.counts != "scan"
+        name: _range(param, k, len(index))
+        for name, param in search_params.items()
+        if param.counts != "scan"
     }
-    scans = {name: knob for name, knob in search_params.items() if knob.counts == "scan"}
-    off = {name: knob.low for name, knob in scans.items()}
+    scans = {name: param for name, param in search_params.items() if param.counts == "scan"}
+    off = {name: param.low for name, param in scans.items()}
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
         return found
     # What is rescored still matters.
     idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
     ranges = {name: r for name, r in ranges.items() if name not in idle}
-    on = {name: knob.high for name, knob in scans.items()}
+    on = {name: param.high for name, param in scans.items()}
     return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
 
 
-def _range(knob: SearchParam, k: int, n: int) -> SearchParam:
+def _range(param: SearchParam, k: int, n: int) -> SearchParam:
     """Leave out values that do what others do."""
-    if knob.counts == "candidates":
-        return knob._replace(low=min(max(knob.low, k), knob.high))
-    if knob.counts == "times k":
-        return knob._replace(high=min(knob.high, max(knob.low, -(-n // k))))
-    return knob
+    if param.counts == "candidates":
+        return param._replace(low=min(max(param.low, k), param.high))
+    if param.counts == "times k":
+        return param._replace(high=min(param.high, max(param.low, -(-n // k))))
+    return param

@@ -33,7 +33,7 @@ class HnswBackend:
 
     library = "hnswlib"
     ordered = False
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         if not index.max_elements:
@@ -154,7 +154,7 @@ class BruteForceBackend:
         self._index = index
         self.dim = _width(index)
         self._labels, self.metric = self._look()
-        self.told = self.metric == "l2"
+        self.tells_metric = self.metric == "l2"
         self.search_params: Mapping[str, SearchParam] = {}
 
     def size(self) -> int:

@@ -31,7 +31,7 @@ class ScannBackend:
 
     library = "scann"
     ordered = True
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         from scann.scann_ops.py.scann_ops_pybind import ScannSearcher

@@ -27,7 +27,7 @@ class UsearchBackend:
 
     library = "usearch"
     ordered = False
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         from usearch.compiled import MetricKind, ScalarKind
