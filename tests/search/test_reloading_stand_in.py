@@ -20,9 +20,9 @@ N, DIM, K = 60, 6, 7
 
 
 def version(number: int, metric: Metric = "ip") -> vr.FlatIndex:
-    """Half of the items are those of the version before; all vectors are new."""
+    """Most items are those of the version before; all vectors are new."""
     vectors = np.random.default_rng(number).standard_normal((N, DIM), dtype=np.float32)
-    return vr.FlatIndex(vectors, number * N // 2 + np.arange(N), metric=metric)
+    return vr.FlatIndex(vectors, number * N // 6 + np.arange(N), metric=metric)
 
 
 QUERIES = np.random.default_rng(99).standard_normal((4, DIM), dtype=np.float32)
@@ -42,8 +42,12 @@ def lists(found: vr.SearchResult | vr.MergeResult) -> list[Any]:
     return [found.ids.tolist(), found.scores.tolist(), found.counts.tolist()]
 
 
-def ragged(pair: Any) -> list[Any]:
-    return [part.tolist() for rows in pair for part in rows]
+def ragged(found: Any) -> list[Any]:
+    return [row.tolist() for rows in (found.ids, found.scores) for row in rows]
+
+
+def assert_same(found: Any, expected: vr.SearchResult) -> None:
+    assert_same_bits(found, expected.ids, expected.scores, expected.counts)
 
 
 READS: dict[str, Callable[[Any], Any]] = {
@@ -59,7 +63,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "above, invalid": lambda x: ragged(
         x.search_above(np.full((1, DIM), np.nan), 0.0, invalid="empty", threads=2)
     ),
-    "score": lambda x: ragged([x.score(QUERIES, [[40, 5], [], [59], [89]], threads=1)]),
+    "score": lambda x: x.score(QUERIES, [[40, 5], [], [59], [89]], threads=1).values.tolist(),
     "vectors": lambda x: x.vectors([40, 59]).tolist(),
     "contains": lambda x: x.contains([0, 40, 80, -3]).tolist(),
     "in": lambda x: [0 in x, 40 in x, 89 in x, "a" in x],
@@ -67,7 +71,9 @@ READS: dict[str, Callable[[Any], Any]] = {
     "skipped": lambda x: x.skipped.tolist(),
     "about": lambda x: [x.dim, x.metric, len(x), bool(x)],
     "neighbors": lambda x: ragged(x.neighbors(3, min_score=-2.0)),
-    "NeighborTable": lambda x: ragged((t := vr.NeighborTable.build(x, 3)).ids) + t.items.tolist(),
+    "NeighborTable": lambda x: [
+        ragged(table := vr.NeighborTable.build(x, 3)), table.items.tolist()
+    ],
     "UserToItem": lambda x: lists(channels.UserToItem(x, vector="user").recall(BATCH, K)),
     "user2vec": lambda x: lists(channels.UserToItem(x, tag_table=TAGS).recall(BATCH, K)),
     "CrossTag": lambda x: lists(channels.CrossTag(x, TAGS).recall(BATCH, K)),
@@ -138,15 +144,15 @@ def test_masks_hold_in_every_version(tmp_path: Path) -> None:
         odd = served.mask([41, 43])
         for mask in masks:
             expected = flat.search(queries, N, allow=wanted)
-            assert_same_bits(served.search(queries, N, allow=mask), *expected)
-            assert_same_bits(served.index.search(queries, N, allow=mask), *expected)
+            assert_same(served.search(queries, N, allow=mask), expected)
+            assert_same(served.index.search(queries, N, allow=mask), expected)
             above = served.search_above(queries, -np.inf, allow=[mask])
             assert above.ids[0].tolist() == expected.ids[0, : expected.counts[0]].tolist()
             # And in combination with those of other versions, also in the first one.
             both = served.search(queries, N, allow=mask & ~odd)
-            assert_same_bits(both, *flat.search(queries, N, allow=np.setdiff1d(wanted, [41, 43])))
+            assert_same(both, flat.search(queries, N, allow=np.setdiff1d(wanted, [41, 43])))
             before = first.search(queries, N, allow=mask)
-            assert_same_bits(before, *version(0).search(queries, N, allow=wanted))
+            assert_same(before, version(0).search(queries, N, allow=wanted))
 
 
 def test_masks_of_others_are_refused(tmp_path: Path) -> None:
@@ -200,12 +206,12 @@ def test_vectors_of_a_wrapped_index(tmp_path: Path) -> None:
     library.add_with_ids(flat.vectors(flat.ids), flat.ids)
     wrapped = vr.wrap(library, vectors=served)
     before = wrapped.search(QUERIES, K)
-    assert_same_bits(before, *vr.wrap(library, vectors=flat).search(QUERIES, K))
+    assert_same(before, vr.wrap(library, vectors=flat).search(QUERIES, K))
     tuned = vr.tune(library, QUERIES, K, 0.9, vectors=served)
     assert tuned.setting == vr.tune(library, QUERIES, K, 0.9, vectors=flat).setting
     version(1, "l2").save(tmp_path)
     assert served.refresh()
-    assert_same_bits(wrapped.search(QUERIES, K), *before)  # it is taken as it was
+    assert_same(wrapped.search(QUERIES, K), before)  # it is taken as it was
     with pytest.raises(ValueError, match=r"^vectors: expected an index of the same ids"):
         vr.wrap(library, vectors=served)
 
@@ -246,7 +252,7 @@ def test_each_call_reads_one_version(tmp_path: Path) -> None:
         rounds = 0
         while not stop.is_set():
             table = vr.NeighborTable.build(served, 3)
-            assert ragged((table.ids, table.scores)) in tables
+            assert ragged(table) in tables
             assert lists(channel.recall(BATCH, K)) in live
             rows = served.vectors(np.arange(N))
             assert any(np.array_equal(rows, unit * np.float32(2.0**n)) for n in range(last + 1))

@@ -290,8 +290,8 @@ def _discounted(rows: I64, places: I64, gains: F64, n: int, k: int | None) -> F6
     if k is not None:
         order = order[places[order] < k]
     with np.errstate(over="ignore"):  # an infinity, which the caller then reports
-        sums: F64 = np.bincount(rows[order], gains[order] / np.log2(places[order] + 2), n)
-    return sums
+        sums = np.bincount(rows[order], gains[order] / np.log2(places[order] + 2), n)
+    return sums.astype(np.float64, copy=False)
 
 
 def _mean_share(hits: I64, counts: I64) -> float:
