@@ -40,12 +40,9 @@ def test_after_the_largest_of_any_ids(ids: Any) -> None:
     np.testing.assert_array_equal(index.vectors(added), rows(4, 1))
 
 
-def test_given_ids_are_returned_and_counted() -> None:
+def test_given_ids_are_counted() -> None:
     index = vr.FlatIndex(rows(2))
-    given = np.array([50, 9])
-    returned = index.add(rows(2), given)
-    assert returned.tolist() == [50, 9]
-    assert not np.shares_memory(returned, given)
+    assert index.add(rows(2), [50, 9]) is None  # type: ignore[func-returns-value]
     assert index.add(rows(1)).tolist() == [51]
     index.update(rows(2), [51, 70])
     assert index.add(rows(1)).tolist() == [71]
@@ -93,7 +90,8 @@ def test_where_int64_ends() -> None:
     assert index.add(rows(2)).tolist() == [LARGEST - 1, LARGEST]
     with pytest.raises(ValueError, match=r"^ids: expected room for 1 ids after the largest"):
         index.add(rows(1))
-    assert index.add(rows(1), [7]).tolist() == [7]
+    index.add(rows(1), [7])
+    assert 7 in index
 
 
 @pytest.mark.parametrize(

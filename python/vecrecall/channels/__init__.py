@@ -1,7 +1,9 @@
 """The ways to recall: each turns a batch of users into ranked lists of items.
 
 A channel is any object with a method ``recall(batch, k) -> SearchResult``. Those here leave out
-what a user has seen inside their search, so that their lists stay full.
+what a user has seen inside their search, so that their lists stay full. They search any
+`vecrecall.SearchableIndex`; where they do no more than that, an object with its `search` alone
+will do.
 """
 
 from vecrecall.channels._cluster_candidates import ClusterCandidates

@@ -169,7 +169,7 @@ def ndcg_at_k(
     >>> round(vr.ndcg_at_k([[5, 1, 2]], [[1, 2]], k=2), 4)
     0.3869
     >>> round(vr.ndcg_at_k([[5, 1, 2]], [[1, 2]], gains=[[3, 1]]), 4)
-    0.6591
+    0.659
     """
     k = _cut(k)
     wanted = _Lists.of(relevant, "relevant", None)

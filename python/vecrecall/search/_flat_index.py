@@ -447,6 +447,26 @@ class FlatIndex:
         """
         return self._now().contains(_ids.check_integers(ids, "ids"))
 
+    @overload
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: None = ...,
+        *,
+        bias: npt.ArrayLike | None = ...,
+        threads: int | None = ...,
+    ) -> npt.NDArray[np.int64]: ...
+
+    @overload
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
     def add(
         self,
         vectors: npt.ArrayLike,
@@ -454,7 +474,7 @@ class FlatIndex:
         *,
         bias: npt.ArrayLike | None = None,
         threads: int | None = None,
-    ) -> npt.NDArray[np.int64]:
+    ) -> npt.NDArray[np.int64] | None:
         """Add new items, all or none of them.
 
         Parameters
@@ -472,8 +492,8 @@ class FlatIndex:
 
         Returns
         -------
-        ndarray of int64, shape (m,)
-            The ids of the new items, in the order of `vectors`.
+        ndarray of int64, shape (m,), or None
+            The new ids, in the order of `vectors`, where none are given.
 
         Raises
         ------
@@ -494,8 +514,7 @@ class FlatIndex:
         --------
         >>> import numpy as np, vecrecall as vr
         >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
-        >>> index.add(np.array([[2, 2]], np.float32), [7]).tolist()
-        [7]
+        >>> index.add(np.array([[2, 2]], np.float32), [7])
         >>> index.add(np.array([[3, 3], [0, 1]], np.float32)).tolist()
         [8, 9]
         >>> index.search(np.ones((1, 2), np.float32), 2).ids.tolist()
@@ -510,7 +529,7 @@ class FlatIndex:
             return first + np.arange(len(rows))
         rows, numbers, extra = self._new_items(vectors, ids, bias)
         self._core.add(rows, numbers, extra, n_threads)
-        return numbers.copy()
+        return None
 
     def update(
         self,
