@@ -1,6 +1,5 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
-from copy import copy as copy_of
 from pathlib import Path
 from typing import Literal, cast, overload
 
@@ -750,15 +749,21 @@ class FlatIndex:
         """Return what the index holds at this moment, for reads that belong together."""
         return self._core.snapshot() if self._held is None else self._held
 
+    def _view(self) -> "FlatIndex":
+        """Return another object over the same items, updates included."""
+        index = object.__new__(type(self))
+        index.__dict__.update(self.__dict__)
+        return index
+
     def _frozen(self) -> "FlatIndex":
         """Return this index as it is now, for many reads that belong together."""
-        index = copy_of(self)
+        index = self._view()
         index._held = self._now()
         return index
 
     def _view_for(self, owner: object) -> "FlatIndex":
-        """Return this index, updates included, with the masks that are made for `owner`."""
-        index = copy_of(self)
+        """Return a view whose masks are those that are made for `owner`."""
+        index = self._view()
         index._owner = owner
         return index
 
