@@ -202,8 +202,10 @@ class _Lists(NamedTuple):
         Places in the list, from 0.
     n : int
         Number of lists.
+    lists : Ragged
+        All entries.
     kept : ndarray of bool
-        Which of all entries they are.
+        Which of all entries these are.
     """
 
     rows: I64
