@@ -171,11 +171,12 @@ def tune(
     The first parameter is doubled from its lowest value until the target is reached, or until four
     doublings have found less than a twentieth of what is missing; then the others are, and all
     together. The interval behind the last doubling of the first is halved down to a twentieth of
-    the value. A second parameter (candidates that are rescored) is doubled further as long as it
-    lets the first be smaller and the search is no slower, and the fastest of these pairs is taken,
-    by the median of five timings in turn. So the setting of a single parameter is the same in
-    every run, and that of two may differ where two are as fast. Only where nothing reaches the
-    target is ``exact`` of usearch set to 1.
+    the value, and others that are larger than that needs are halved back. A second parameter
+    (candidates that are reranked) is doubled further as long as it lets the first be smaller and
+    the search is no slower, and the fastest of these pairs is taken, by the median of five timings
+    in turn. So the setting of a single parameter is the same in every run, and that of two may
+    differ where two are as fast. Only where nothing reaches the target is ``exact`` of usearch set
+    to 1.
 
     Examples
     --------

@@ -86,6 +86,20 @@ def _climb(
     return points
 
 
+def _without_excess(
+    measure: Measure, point: TuningPoint, params: Params, target: float
+) -> TuningPoint:
+    """Halve the others than the first value as far as that is still enough."""
+    for name in [*params][:0:-1]:
+        while point.setting[name] > params[name].low:
+            half = max(params[name].low, point.setting[name] // 2)
+            trial = measure({**point.setting, name: half})
+            if trial.recall < target:
+                break
+            point = trial
+    return point
+
+
 def _corners(
     measure: Measure,
     point: TuningPoint,
@@ -98,6 +112,7 @@ def _corners(
     corners: list[TuningPoint] = []
     while point.recall >= target:
         corner = _smallest(measure, point, params, first, target)
+        corner = _without_excess(measure, corner, params, target)
         if corners and corner.ms_per_query > AS_FAST * corners[-1].ms_per_query:
             break
         corners.append(corner)
