@@ -146,6 +146,14 @@ void change(FlatIndex& index, const Array<float>& vectors, const Array<std::int6
     (index.*Change)(items, threads);
 }
 
+// Returns the first of the new ids.
+std::int64_t append(FlatIndex& index, const Array<float>& vectors, const OptionalBias& bias,
+                    std::int64_t after, int threads) {
+    const ItemsView items = items_view(vectors, std::nullopt, bias);
+    const NoGil nogil;
+    return index.append(items, after, threads);
+}
+
 void remove_ids(FlatIndex& index, const Array<std::int64_t>& ids, bool ignore_unknown,
                 int threads) {
     try {
@@ -351,6 +359,8 @@ void register_flat_index(py::module_& m) {
         .def("snapshot", &FlatIndex::snapshot)
         .def("add", &change<&FlatIndex::add>, py::arg("vectors").noconvert(),
              py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))
+        .def("append", &append, py::arg("vectors").noconvert(), py::arg("bias").noconvert(),
+             py::arg("after"), py::arg("threads"))
         .def("update", &change<&FlatIndex::update>, py::arg("vectors").noconvert(),
              py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))
         .def("remove", &remove_ids, py::arg("ids").noconvert(), py::arg("ignore_unknown"),

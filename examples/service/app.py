@@ -93,13 +93,16 @@ class Service:
         await asyncio.to_thread(work)
         return JSONResponse({"items": len(index)})
 
-    async def _put(self, request: Request, put: Callable[..., None]) -> Response:
+    async def _put(self, request: Request, put: Callable[..., object]) -> Response:
         index = self._ready()
         body = await _body(request)
 
         def work() -> None:
             fields = json_object(body, "ids", "vectors")
-            put(numbers(fields.get("vectors"), "vectors", index.dim), fields.get("ids"))
+            ids: Any = fields.get("ids")
+            if ids is None:  # a client that asks again must not add the items twice
+                raise ValueError("ids: expected one for each vector, got none")
+            put(numbers(fields.get("vectors"), "vectors", index.dim), ids)
 
         await asyncio.to_thread(work)
         return JSONResponse({"items": len(index)})

@@ -41,10 +41,26 @@ from vecrecall.cluster import (
     residuals,
     rule_groups,
 )
-from vecrecall.evaluation import Tuning, TuningPoint, TuningWarning, recall_at_k, tune
+from vecrecall.evaluation import (
+    Tuning,
+    TuningPoint,
+    TuningWarning,
+    hit_rate_at_k,
+    ndcg_at_k,
+    recall_at_k,
+    tune,
+)
 from vecrecall.feed import ClusterFeed
 from vecrecall.fusion import Caps, merge, merge_groups, merge_shards
-from vecrecall.search import FlatIndex, Mask, Neighbors, NeighborTable, ReloadingIndex, topk
+from vecrecall.search import (
+    FlatIndex,
+    Mask,
+    Neighbors,
+    NeighborTable,
+    ReloadingIndex,
+    SearchableIndex,
+    topk,
+)
 
 __version__ = _version("vecrecall")
 
@@ -74,6 +90,7 @@ __all__ = [
     "RuleGroups",
     "SearchResult",
     "SearchStats",
+    "SearchableIndex",
     "Tuning",
     "TuningPoint",
     "TuningWarning",
@@ -88,10 +105,12 @@ __all__ = [
     "elbow",
     "from_residuals",
     "get_num_threads",
+    "hit_rate_at_k",
     "isa",
     "merge",
     "merge_groups",
     "merge_shards",
+    "ndcg_at_k",
     "policies",
     "pool",
     "recall_at_k",

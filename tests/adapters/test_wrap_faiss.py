@@ -395,8 +395,8 @@ def test_a_selector_finds_what_over_fetching_finds(
     kind: str, metric: Metric, rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = Pair(rng, kind, metric, rescored=False)
-    full = {name: knob.high for name, knob in pair.wrapped.search_params.items()}
-    wrapped = pair.wrapped.at(**full)
+    full = {name: param.high for name, param in pair.wrapped.search_params.items()}
+    wrapped = pair.wrapped.with_params(**full)
     some = rng.permutation(pair.ids)[:200]
     found = [wrapped.search(pair.queries, 10, allow=m) for m in (some, ~wrapped.mask(some))]
     monkeypatch.setattr(type(wrapped._backend), "selector", lambda *_: None)
@@ -413,7 +413,7 @@ def test_a_selector_finds_what_over_fetching_finds(
 def test_labels_far_apart(rng: Rng) -> None:
     items = normal(rng, 300, DIM)
     labels = np.sort(rng.integers(0, 2**62, 300))
-    wrapped = vr.wrap(library("IVF4,Flat", items, "ip", labels)).at(nprobe=4)
+    wrapped = vr.wrap(library("IVF4,Flat", items, "ip", labels)).with_params(nprobe=4)
     flat = vr.FlatIndex(items, labels)
     for allow in (labels[::3], labels[5:7]):
         found = wrapped.search(items[:9], 10, allow=allow)
@@ -455,7 +455,7 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     before = faiss.serialize_index(pair.library)
     omp = faiss.omp_get_max_threads()
     own = pair.wrapped.search(pair.queries, 5)
-    high = pair.wrapped.at(**{name: pair.wrapped.search_params[name].high})
+    high = pair.wrapped.with_params(**{name: pair.wrapped.search_params[name].high})
     more = high.search(pair.queries, 5, allow=pair.ids[::2], threads=1)
     high.search(pair.queries, 200, exclude=more.ids, threads=omp + 1)
     assert faiss.omp_get_max_threads() == omp
@@ -463,7 +463,7 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     assert pair.wrapped.setting == {}
     assert high.setting == {name: pair.wrapped.search_params[name].high}
     assert_same_bits(pair.wrapped.search(pair.queries, 5), *own)
-    assert_same_bits(pair.wrapped.at(**{name: 3}).search(pair.queries, 5), *own)
+    assert_same_bits(pair.wrapped.with_params(**{name: 3}).search(pair.queries, 5), *own)
 
 
 def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
@@ -473,14 +473,14 @@ def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
     faiss.extract_index_ivf(pair.library).max_codes = 50
     limited = pair.wrapped.search(pair.queries, 10)
     assert not np.array_equal(limited.ids, whole.ids)
-    assert_same_bits(pair.wrapped.at(nprobe=8).search(pair.queries, 10), *limited)
+    assert_same_bits(pair.wrapped.with_params(nprobe=8).search(pair.queries, 10), *limited)
 
 
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,IVF8,Flat", "HNSW16", "OPQ4_16,IVF8,PQ4x4"])
 def test_searches_side_by_side(kind: str, rng: Rng) -> None:
     pair = Pair(rng, kind, "ip", rescored=True)
     name = next(iter(pair.wrapped.search_params))
-    views = [pair.wrapped.at(**{name: value}) for value in (1, 2, 5, 8)]
+    views = [pair.wrapped.with_params(**{name: value}) for value in (1, 2, 5, 8)]
     allows = [None, pair.wrapped.mask(pair.ids[::2]), ~pair.wrapped.mask(pair.ids[::3])]
     jobs = [(view, None if a is None else a._ids) for view in views for a in allows]
 
@@ -494,16 +494,17 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
                 assert_same_bits(found, *expected)
 
 
-def test_the_knobs_of_a_chain(rng: Rng) -> None:
+def test_the_params_of_a_chain(rng: Rng) -> None:
     pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", rescored=True)
-    ranges = {name: (knob.low, knob.high) for name, knob in pair.wrapped.search_params.items()}
+    ranges = {name: (param.low, param.high) for name, param in pair.wrapped.search_params.items()}
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
-    every = pair.wrapped.at(nprobe=8, reorder=60)
+    every = pair.wrapped.with_params(nprobe=8, reorder=60)
     assert_same_bits(every.search(pair.queries, 10), *truth)
+    least = pair.wrapped.with_params(nprobe=1)
+    more = pair.wrapped.with_params(nprobe=8, k_factor=20)
     recall = [
-        np.isin(view.search(pair.queries, 10).ids, truth.ids).mean()
-        for view in (pair.wrapped.at(nprobe=1), pair.wrapped.at(nprobe=8, k_factor=20))
+        np.isin(view.search(pair.queries, 10).ids, truth.ids).mean() for view in (least, more)
     ]
     assert recall[0] < recall[1]
 
@@ -511,18 +512,18 @@ def test_the_knobs_of_a_chain(rng: Rng) -> None:
 def test_bad_settings(rng: Rng) -> None:
     ivf = Pair(rng, "IVF8,Flat", "l2", rescored=False).wrapped
     with pytest.raises(ValueError, match=r"efSearch: expected a setting of this index \(nprobe\)"):
-        ivf.at(efSearch=5)
+        ivf.with_params(efSearch=5)
     with pytest.raises(ValueError, match="reorder: expected a setting"):
-        ivf.at(reorder=2)
+        ivf.with_params(reorder=2)
     for value in (0, 9):
         with pytest.raises(ValueError, match="nprobe: expected a whole number"):
-            ivf.at(nprobe=value)
+            ivf.with_params(nprobe=value)
     for bad in (1.5, "2", True, None):
         with pytest.raises(TypeError, match="nprobe: expected"):
-            ivf.at(nprobe=bad)  # type: ignore[arg-type]
+            ivf.with_params(nprobe=bad)  # type: ignore[arg-type]
     flat = Pair(rng, "Flat", "l2", rescored=False).wrapped
     with pytest.raises(ValueError, match=r"nprobe: expected a setting .*none"):
-        flat.at(nprobe=1)
+        flat.with_params(nprobe=1)
 
 
 # Labels, ids and lifetimes
@@ -534,7 +535,7 @@ def test_an_ivf_with_ids_of_its_own(rescored: bool, rng: Rng) -> None:
     labels = np.sort(rng.permutation(5000)[:300])
     wrapped = vr.wrap(
         library("IVF4,Flat", items, "l2", labels), vectors=items if rescored else None
-    ).at(nprobe=4)
+    ).with_params(nprobe=4)
     np.testing.assert_array_equal(wrapped.ids, labels)
     found = wrapped.search(items[:8], 5, exclude=labels[:8, None], allow=labels[:150])
     expected = vr.FlatIndex(items, labels, metric="l2").search(
@@ -552,7 +553,7 @@ def test_items_that_were_removed(kind: str, rng: Rng) -> None:
     ids = np.arange(200) if kind == "Flat" else left
     wrapped = vr.wrap(index, vectors=items[left])
     np.testing.assert_array_equal(wrapped.ids, ids)
-    wide = wrapped.at(nprobe=4) if "IVF" in kind else wrapped
+    wide = wrapped.with_params(nprobe=4) if "IVF" in kind else wrapped
     expected = vr.FlatIndex(items[left], ids).search(items[:5], 9, allow=ids[::2])
     assert_same_bits(wide.search(items[:5], 9, allow=ids[::2]), *expected)
 
@@ -569,10 +570,10 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     assert 10**6 not in wrapped
     assert True not in wrapped
     np.testing.assert_array_equal(wrapped.vectors(ids[:4]), items[:4])
-    high = {name: knob.high for name, knob in wrapped.search_params.items() if name != "reorder"}
+    high = {name: param.high for name, param in wrapped.search_params.items() if name != "reorder"}
     flat = vr.FlatIndex(items, ids, metric="l2")
     given = {"exclude": ids[:9, None], "allow": ids[:100]}
-    assert_same_bits(wrapped.at(**high).search(items[:9], 5, **given),
+    assert_same_bits(wrapped.with_params(**high).search(items[:9], 5, **given),
                      *flat.search(items[:9], 5, **given))  # fmt: skip
     scores = wrapped.score(items[:1], [ids[:3]])
     assert_same_float32(scores.values, flat.score(items[:1], [ids[:3]]).values)
@@ -602,7 +603,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
     labels = labels_for(kind, rng, N)
     wrapped = vr.wrap(library(kind, x, "l2", labels))
     first = wrapped.search(x[:5], 3)
-    view = wrapped.at(**{name: knob.low for name, knob in wrapped.search_params.items()})
+    view = wrapped.with_params(**{name: param.low for name, param in wrapped.search_params.items()})
     allow = wrapped.mask(wrapped.ids[:100])
     wrapped.search(x[:5], 3, allow=allow)
     ids = wrapped.ids
@@ -717,7 +718,7 @@ def test_an_index_that_has_grown(kind: str, rng: Rng) -> None:
     index = library(kind, x, "l2")
     wrapped = vr.wrap(index, np.arange(100, 200))
     index.add(x)
-    views = [wrapped, wrapped.at(nprobe=1) if kind != "Flat" else wrapped.at()]
+    views = [wrapped, wrapped.with_params(nprobe=1) if kind != "Flat" else wrapped.with_params()]
     for view in views:
         with pytest.raises(ValueError, match=r"index: expected the 100 items .* got 200"):
             view.search(x[:2], 3)

@@ -172,7 +172,7 @@ def test_ef_is_an_argument_and_left_as_it_was() -> None:
         expected[ef] = library.knn_query(q, k=10)[0]
     library.set_ef(10)
     assert not np.array_equal(expected[10], expected[2000])
-    views = {10: index, 40: index.at(ef=40), 2000: index.at(ef=2000)}
+    views = {10: index, 40: index.with_params(ef=40), 2000: index.with_params(ef=2000)}
     check_views_at_once(lambda value, turn: views[value].search(q, 10).ids, expected)
     assert library.ef == 10
 
@@ -319,6 +319,6 @@ def test_arguments_that_do_not_suit() -> None:
     with pytest.raises(TypeError, match=r"index: expected one of faiss, hnswlib, .* got builtins"):
         vr.wrap(object())
     with pytest.raises(ValueError, match="nprobe: expected a setting of this index"):
-        vr.wrap(library).at(nprobe=3)
+        vr.wrap(library).with_params(nprobe=3)
     with pytest.raises(ValueError, match="ef"):
-        vr.wrap(library).at(ef=401)
+        vr.wrap(library).with_params(ef=401)

@@ -51,7 +51,7 @@ def test_full_lists_with_near_scores(kind: str, metric: str) -> None:
 @pytest.mark.parametrize("kind", ["reordered", "tree"])
 def test_reordered_scores(kind: str, metric: str) -> None:
     x, q = items(), queries()
-    index = vr.wrap(searcher(kind, metric, x)).at(pre_reorder_num_neighbors=400)
+    index = vr.wrap(searcher(kind, metric, x)).with_params(pre_reorder_num_neighbors=400)
     check_lists(index, vr.FlatIndex(x, metric=metric), q, float32_tolerance(x, q, metric))
 
 
@@ -84,7 +84,7 @@ def test_cosine_over_products_of_unit_rows(kind: str) -> None:
         check_exact(index, flat, queries())
 
 
-def test_knobs_are_those_that_have_a_meaning() -> None:
+def test_params_are_those_that_have_a_meaning() -> None:
     x = items()
     search_params = {kind: vr.wrap(searcher(kind, "l2", x)).search_params for kind in KINDS}
     leaves = {"leaves_to_search": (1, 20, "parts")}
@@ -106,11 +106,11 @@ def test_more_leaves_find_more() -> None:
     best = vr.FlatIndex(x, metric="l2").search(q, 10).ids
     recall = [
         np.mean([np.isin(a, b).mean() for a, b in zip(found.ids, best, strict=True)])
-        for found in (index.at(leaves_to_search=n).search(q, 10) for n in (1, 8, 20))
+        for found in (index.with_params(leaves_to_search=n).search(q, 10) for n in (1, 8, 20))
     ]
     assert recall[0] < recall[1] < recall[2] == 1
     np.testing.assert_array_equal(
-        index.search(q, 10).ids, index.at(leaves_to_search=8).search(q, 10).ids
+        index.search(q, 10).ids, index.with_params(leaves_to_search=8).search(q, 10).ids
     )
 
 
@@ -125,7 +125,7 @@ def test_lists_longer_than_what_is_reordered() -> None:
 
 def test_a_tree_that_holds_too_little_in_a_leaf() -> None:
     x, q = items(), queries()
-    index = vr.wrap(searcher("tree", "ip", x)).at(leaves_to_search=1)
+    index = vr.wrap(searcher("tree", "ip", x)).with_params(leaves_to_search=1)
     assert (index.search(q, 390).counts == 390).all()
 
 
@@ -224,4 +224,4 @@ def test_arguments_that_do_not_suit() -> None:
     with pytest.raises(TypeError, match=r"index: expected one of .* got scann_pybind.ScannNumpy"):
         vr.wrap(library.searcher)
     with pytest.raises(ValueError, match="leaves_to_search"):
-        vr.wrap(library).at(leaves_to_search=21)
+        vr.wrap(library).with_params(leaves_to_search=21)

@@ -60,7 +60,7 @@ def test_vectors_kept_in_half_precision(metric: str) -> None:
 @pytest.mark.parametrize("metric", NAMES)
 def test_a_scan_with_vectors_gives_the_lists_of_a_flat_index(metric: str) -> None:
     x, q = items(), queries()
-    index = vr.wrap(graph(metric, x), vectors=x).at(exact=1)
+    index = vr.wrap(graph(metric, x), vectors=x).with_params(exact=1)
     check_exact(index, vr.FlatIndex(x, metric=metric), q)
 
 
@@ -69,7 +69,7 @@ def test_scores_that_overflow_prove_nothing(metric: str) -> None:
     x, q = items(), queries()
     x[18] *= np.float32(1e19)
     q[:5] *= np.float32(-1e19)
-    index = vr.wrap(graph(metric, x), vectors=x).at(exact=1)
+    index = vr.wrap(graph(metric, x), vectors=x).with_params(exact=1)
     assert np.isneginf(index._backend.search(q, len(x), {"exact": 1}, None, 1).scores).any()
     check_exact(index, vr.FlatIndex(x, metric=metric), q)
 
@@ -79,9 +79,9 @@ def test_a_scan_of_rounded_vectors_proves_nothing() -> None:
     x = np.ones((300, 4), np.float32)
     x[:, 0] -= np.arange(300, dtype=np.float32) * 2.0**-14
     q = np.array([[1, 0, 0, 0]], np.float32)
-    index = vr.wrap(graph("ip", x, dtype="bf16"), vectors=x).at(exact=1)
+    index = vr.wrap(graph("ip", x, dtype="bf16"), vectors=x).with_params(exact=1)
     assert index.search(q, 5).ids[0].tolist() != [0, 1, 2, 3, 4]
-    reordered = index.at(reorder=60)
+    reordered = index.with_params(reorder=60)
     assert reordered.search(q, 5).ids[0].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -107,7 +107,8 @@ def test_expansion_is_an_argument_and_left_as_it_was() -> None:
         expected[value] = library.search(q, 10, threads=1).keys
     library.expansion_search = 10
     assert not np.array_equal(expected[10], expected[3000])
-    views = {10: index, 50: index.at(expansion_search=50), 3000: index.at(expansion_search=3000)}
+    views = {10: index}
+    views |= {value: index.with_params(expansion_search=value) for value in (50, 3000)}
     check_views_at_once(
         lambda value, turn: views[value].search(q, 10, threads=1 + turn % 3).ids, expected
     )
@@ -159,7 +160,8 @@ def test_several_vectors_a_key() -> None:
     with pytest.raises(ValueError, match="index: expected one vector a key, got several of key 0"):
         vr.wrap(library)
     library = graph("l2", x, multi=True)  # could have had several
-    check_exact(vr.wrap(library, vectors=x).at(exact=1), vr.FlatIndex(x, metric="l2"), queries())
+    scan = vr.wrap(library, vectors=x).with_params(exact=1)
+    check_exact(scan, vr.FlatIndex(x, metric="l2"), queries())
 
 
 def test_removed_keys() -> None:
@@ -168,7 +170,7 @@ def test_removed_keys() -> None:
     library.remove(np.arange(0, 400, 7))
     kept = np.delete(np.arange(400), np.arange(0, 400, 7))
     index = vr.wrap(library, vectors=x[kept])
-    check_exact(index.at(exact=1), vr.FlatIndex(x[kept], kept, metric="l2"), queries())
+    check_exact(index.with_params(exact=1), vr.FlatIndex(x[kept], kept, metric="l2"), queries())
     check_lists(index, vr.FlatIndex(x[kept], kept, metric="l2"), queries(), 0.0)
 
 
@@ -249,4 +251,4 @@ def test_arguments_that_do_not_suit() -> None:
     with pytest.raises(ValueError, match=r"queries: expected shape \(n, 12\)"):
         vr.wrap(library).search(queries()[:, 1:], 3)
     with pytest.raises(ValueError, match="exact"):
-        vr.wrap(library).at(exact=2)
+        vr.wrap(library).with_params(exact=2)

@@ -232,7 +232,7 @@ def test_a_view_that_scans_is_tuned_from_the_start(data: tuple[F32, F32]) -> Non
     items, queries = data
     for dtype in ("f32", "bf16"):
         index = vr.wrap(usearch_graph(items, dtype=dtype))
-        found = vr.tune(index.at(exact=1), queries, K, 0.8, vectors=items)
+        found = vr.tune(index.with_params(exact=1), queries, K, 0.8, vectors=items)
         assert found.setting == vr.tune(index, queries, K, 0.8, vectors=items).setting
         assert found.setting["exact"] == 0
 

@@ -24,8 +24,8 @@ import vecrecall as vr
 # These need optional packages, or an index of another library; the last is only a type.
 LEFT_OUT = {
     *("elbow", "Elbow.plot", "Tuning.plot", "UserGroups.refresh"),
-    *("tune", "wrap", "WrappedIndex", "channels.Index"),
     *("Ragged.from_arrow", "Ragged.to_arrow", "Ragged.from_csr"),
+    *("tune", "wrap", "WrappedIndex", "SearchableIndex"),
 }
 
 before = set(sys.modules)
@@ -62,6 +62,7 @@ def use_index(folder: str) -> None:
     index.score(items[:1], [[5, 1]])
     index.vectors([5])
     index.add(items[:1], [600])
+    index.add(items[:1])
     index.update(items[:3], [5, 500, 501])
     index.remove([500])
     index.compact()
@@ -78,7 +79,13 @@ def use_index(folder: str) -> None:
         served.search(items, 3)
         served.search_above(items, 3.0)
         _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
-        _ = (served.index, repr(served))
+        _ = (served.index, repr(served), served.ids, served.dim, served.metric, served.skipped)
+        _ = (len(served), 5 in served, served.contains([5]), served.vectors([5]))
+        served.search(items, 3, allow=served.mask([5, 6]))
+        served.score(items[:1], [[5, 1]])
+        served.neighbors(2)
+        for change in (served.add, served.update, served.remove, served.compact, served.save):
+            refused(change)
         os.unlink(folder + "/index/manifest.json")  # noqa: PTH108
         refused(served.refresh)
     refused(vr.FlatIndex.load, folder)
@@ -107,7 +114,9 @@ def use_lists() -> None:
         repr(policy)
     vr.merge_shards([found], 3)
     vr.merge_groups(found, [0, 2, 6], 3)
-    vr.recall_at_k(found.ids, found.ids)
+    vr.recall_at_k(found.ids, found.ids, k=2)
+    vr.hit_rate_at_k(found, [[1]] * 6)
+    vr.ndcg_at_k(found, [[1, 2]] * 6, k=2, gains=[[3.0, 1.0]] * 6)
     vr.pool(items, [[0, 1], [2]], [[1.0, 2.0], [3.0]], normalize=True)
     vr.concat_blocks([items, items], [1.0, 2.0])
     rows = vr.Ragged.from_lists([[1, 2], []])

@@ -48,7 +48,7 @@ BUILDS["hnswlib"] = ("hnswlib", hnswlib_graph)
 
 def show(name: str, found: vr.Tuning, seconds: float) -> None:
     """Print what was found, and the curve."""
-    what = ", ".join(f"{knob} {value}" for knob, value in found.setting.items())
+    what = ", ".join(f"{param} {value}" for param, value in found.setting.items())
     print(
         f"\n{name}, target {found.target}: {what}; recall {found.recall:.4f}, "
         f"{found.ms_per_query:.4f} ms a query (exact scan {found.exact_ms_per_query:.4f}); "

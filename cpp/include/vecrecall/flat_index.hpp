@@ -161,6 +161,10 @@ class FlatIndex {
     // a bias has a bias of 0. Now and then an update takes as long as building the index.
     // Throws std::invalid_argument for ids that repeat, are negative or are there already.
     void add(const ItemsView& items, int threads = 0);
+    // Adds items, which have no ids, under those that follow the largest in the index, or `after`
+    // where that is larger. Returns the first: the items have it and the next ones, in their order.
+    // Throws std::invalid_argument where there are not so many ids.
+    std::int64_t append(const ItemsView& items, std::int64_t after = -1, int threads = 0);
     // Adds new ones; known ones are replaced, their bias too.
     void update(const ItemsView& items, int threads = 0);
     // Throws std::out_of_range for unknown ids, unless they are ignored.

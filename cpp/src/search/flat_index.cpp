@@ -1,7 +1,9 @@
 #include "vecrecall/flat_index.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -26,12 +28,30 @@ search::Items items_of(const ItemsView& items, Metric metric, const BuildOptions
     return search::Items(search::make_base(source, metric, options), options.codes);
 }
 
-void check_items(const ItemsView& items, std::size_t dim) {
-    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id a row, got none");
+void check_width(const ItemsView& items, std::size_t dim) {
     if (items.rows.dim != dim) {
         throw std::invalid_argument("vectors: expected width " + std::to_string(dim) + ", got " +
                                     std::to_string(items.rows.dim));
     }
+}
+
+void check_items(const ItemsView& items, std::size_t dim) {
+    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id a row, got none");
+    check_width(items, dim);
+}
+
+// So many ids, from the one behind `largest` on.
+std::vector<std::int64_t> ids_after(std::int64_t largest, std::size_t n) {
+    const auto room = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) -
+                      static_cast<std::uint64_t>(largest);  // where it is -1: one more
+    if (n > room) {
+        throw std::invalid_argument("ids: expected room for " + std::to_string(n) +
+                                    " ids after the largest, got " + std::to_string(largest) +
+                                    " as the largest");
+    }
+    std::vector<std::int64_t> ids(n);
+    if (n > 0) std::iota(ids.begin(), ids.end(), largest + 1);
+    return ids;
 }
 
 }  // namespace
@@ -107,6 +127,8 @@ struct FlatIndex::Impl {
     // Held for the time of an update. One that a fork interrupts is not in the child.
     at_fork::PerProcess<canceling::Turn> updating;
     std::shared_ptr<const search::Items> items;
+    // No id of the items is above it; negative: not known. The writer's alone.
+    std::int64_t id_bound = -1;
 
     // Held for the time of copying or swapping a pointer.
     std::mutex& swapping() const { return at_fork::lock_of(this); }
@@ -123,6 +145,24 @@ struct FlatIndex::Impl {
         std::shared_ptr<const search::Items> next = change(now());
         const std::lock_guard lock(swapping());
         items.swap(next);  // which is let go of after the lock
+    }
+
+    // Within an update.
+    std::shared_ptr<const search::Items> with(const std::shared_ptr<const search::Items>& before,
+                                              const ItemsView& more, search::OnDuplicate known,
+                                              int threads) {
+        std::shared_ptr<const search::Items> next =
+            search::with_items(before, more, known, threads);
+        if (id_bound >= 0 && more.rows.rows > 0) {
+            id_bound = std::max(id_bound, *std::max_element(more.ids, more.ids + more.rows.rows));
+        }
+        return next;
+    }
+
+    // Within an update. All items are looked at only at first, and when the largest was removed.
+    std::int64_t largest_id(const search::Items& now) {
+        if (now.find(id_bound) < 0) id_bound = now.largest_id();
+        return id_bound;
     }
 };
 
@@ -147,14 +187,27 @@ Snapshot FlatIndex::snapshot() const { return Snapshot(impl_->now()); }
 void FlatIndex::add(const ItemsView& items, int threads) {
     check_items(items, dim());
     impl_->update([&](const auto& now) {
-        return search::with_items(now, items, search::OnDuplicate::kError, threads);
+        return impl_->with(now, items, search::OnDuplicate::kError, threads);
     });
+}
+
+std::int64_t FlatIndex::append(const ItemsView& items, std::int64_t after, int threads) {
+    check_width(items, dim());
+    std::int64_t largest = after;
+    impl_->update([&](const auto& now) {
+        largest = std::max(after, impl_->largest_id(*now));
+        const std::vector<std::int64_t> ids = ids_after(largest, items.rows.rows);
+        ItemsView numbered = items;
+        numbered.ids = ids.data();
+        return impl_->with(now, numbered, search::OnDuplicate::kError, threads);
+    });
+    return items.rows.rows > 0 ? largest + 1 : 0;
 }
 
 void FlatIndex::update(const ItemsView& items, int threads) {
     check_items(items, dim());
     impl_->update([&](const auto& now) {
-        return search::with_items(now, items, search::OnDuplicate::kOverwrite, threads);
+        return impl_->with(now, items, search::OnDuplicate::kOverwrite, threads);
     });
 }
 

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "kernels/registry.hpp"
+#include "platform/canceling.hpp"
 
 namespace vecrecall::search {
 namespace {
@@ -83,6 +84,15 @@ std::int64_t Items::find(std::int64_t id) const {
     if (row >= 0 && is_live(static_cast<std::size_t>(row))) return row;
     if (!added_) return -1;
     return added_->find(id, [&](std::size_t r) { return is_live(r) && this->id(r) == id; });
+}
+
+std::int64_t Items::largest_id() const {
+    std::int64_t largest = -1;
+    for_live([&](std::size_t row) {
+        canceling::check_each(row);
+        largest = std::max(largest, id(row));
+    });
+    return largest;
 }
 
 // The rows lie in runs of one segment each: scans visit blocks one after the other.

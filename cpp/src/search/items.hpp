@@ -67,6 +67,8 @@ class Items {
     std::vector<std::uint32_t> rows_by_place() const;
     // The row of an id, or -1.
     std::int64_t find(std::int64_t id) const;
+    // -1 where there is no item.
+    std::int64_t largest_id() const;
     const std::shared_ptr<AddedRows>& added() const { return added_; }
 
     // A bit per row of every block, set for every item.

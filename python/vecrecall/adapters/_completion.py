@@ -13,7 +13,8 @@ from vecrecall.adapters.backends._protocol import Backend, Setting
 from vecrecall.arrays._results import SearchResult, empty_lists
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
-from vecrecall.search._flat_index import FlatIndex, Metric
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._protocol import Metric
 
 Bools = npt.NDArray[np.bool_]
 
@@ -142,12 +143,12 @@ class ListCompleter:
         return None if grown == effort else grown
 
     def _harder(self, setting: Setting) -> Setting:
-        """Raise the first knob that is not at its highest."""
+        """Raise the first parameter that is not at its highest."""
         own = self._backend.setting()
-        for name, knob in self._backend.search_params.items():
+        for name, param in self._backend.search_params.items():
             now = setting[name] if name in setting else own[name]
-            if now < knob.high:
-                return {**setting, name: min(knob.high, max(1, GROWTH * now))}
+            if now < param.high:
+                return {**setting, name: min(param.high, max(1, GROWTH * now))}
         return setting
 
     def _ask(

@@ -11,7 +11,8 @@ from vecrecall.adapters._spherical import unit_rows
 from vecrecall.adapters.backends._protocol import Backend
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
-from vecrecall.search._flat_index import FlatIndex, Metric
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._protocol import Metric
 
 SAMPLE = 16  # items that are compared, spread over all
 NEAREST = 8  # of each, where only scores can be compared

@@ -16,7 +16,11 @@ from vecrecall.adapters.backends._scann import ScannBackend
 from vecrecall.adapters.backends._usearch import UsearchBackend
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import METRICS, FlatIndex, Metric
+from vecrecall.search._flat_index import METRICS, FlatIndex
+from vecrecall.search._protocol import Metric, frozen
+from vecrecall.search._reloading import ReloadingIndex
+
+Vectors = npt.ArrayLike | FlatIndex | ReloadingIndex
 
 # By the top-level module that an index's class comes from.
 _BACKENDS: dict[str, Callable[[Any], Backend]] = {
@@ -32,7 +36,7 @@ def wrap(
     ids: npt.ArrayLike | None = None,
     *,
     metric: Metric | None = None,
-    vectors: npt.ArrayLike | FlatIndex | None = None,
+    vectors: Vectors | None = None,
 ) -> WrappedIndex:
     """Make an index of FAISS, hnswlib, usearch or ScaNN search as a `FlatIndex` does.
 
@@ -50,10 +54,10 @@ def wrap(
         Default that of the index; hnswlib's BFIndex does not tell whether it is ``"ip"`` or
         ``"cosine"``. ``"cosine"`` is also possible over an index by inner product
         whose rows have length one: queries are then divided by their lengths.
-    vectors : array_like of float, shape (n, d), or FlatIndex, optional
+    vectors : array_like of float, shape (n, d), FlatIndex or ReloadingIndex, optional
         The items' own vectors, in the order of the ids, or of the ascending labels where no ids
-        are given and the library keeps no order (a `FlatIndex` has its own ids, and is taken as it
-        is now, whatever updates it later). C-contiguous float32 is borrowed, and must not change.
+        are given and the library keeps no order (an index has its own ids, and is taken as it is
+        now, whatever updates it later). C-contiguous float32 is borrowed, and must not change.
         Some are compared with what the index holds, where it gives that back. With them what the
         library finds gets exact scores, the order of ties is by id, and a list that filters leave
         short, after the library was asked twice for more, comes from an exact scan.
@@ -105,12 +109,11 @@ def wrap(
     return WrappedIndex(backend, items, exact, chosen, {})
 
 
-def given_vectors(
-    backend: Backend, metric: Metric, vectors: npt.ArrayLike | FlatIndex
-) -> F32 | FlatIndex:
+def given_vectors(backend: Backend, metric: Metric, vectors: Vectors) -> F32 | FlatIndex:
     """Check that vectors suit an index, whichever of its items each is of."""
-    if not isinstance(vectors, FlatIndex):
-        rows = _validation.check_vectors(vectors, "vectors", backend.dim)
+    given = frozen(vectors)
+    if not isinstance(given, FlatIndex):
+        rows = _validation.check_vectors(given, "vectors", backend.dim)
         if len(rows) != backend.size():
             raise ValueError(
                 f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
@@ -118,14 +121,14 @@ def given_vectors(
         if metric == "cosine":
             _validation.check_directions(rows, "vectors")
         return rows
-    if vectors._has_bias:
+    if given._has_bias:
         raise ValueError("vectors: expected items without a bias, which the library does not know")
-    if vectors.metric != metric or vectors.dim != backend.dim:
+    if given.metric != metric or given.dim != backend.dim:
         raise ValueError(
             f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
-            f"got {vectors.metric!r} and {vectors.dim}"
+            f"got {given.metric!r} and {given.dim}"
         )
-    return vectors._frozen()
+    return given
 
 
 def exact_index(given: F32 | FlatIndex, items: Items, metric: Metric) -> FlatIndex:
@@ -156,7 +159,7 @@ def _given_ids(ids: npt.ArrayLike, n: int) -> I64:
 
 def _metric(backend: Backend, metric: Metric | None) -> Metric:
     if metric is None:
-        if not backend.told:
+        if not backend.tells_metric:
             raise ValueError(
                 "metric: expected 'ip' or 'cosine', since this kind of index does not tell it, "
                 "got None"

@@ -14,17 +14,10 @@ from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import SearchResult, scatter
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import (
-    INVALID,
-    Allow,
-    FlatIndex,
-    Ids,
-    Invalid,
-    Metric,
-    valid_queries,
-)
+from vecrecall.search._flat_index import INVALID, FlatIndex, valid_queries
 from vecrecall.search._masks import Mask, allowed, mask
-from vecrecall.search._neighbors import Neighbors, Progress, self_join
+from vecrecall.search._neighbors import self_join
+from vecrecall.search._protocol import Allow, Ids, Invalid, Metric, Neighbors, Progress
 
 
 class WrappedIndex:
@@ -35,7 +28,7 @@ class WrappedIndex:
     Attributes
     ----------
     setting : dict of str to int
-        What searches use beside the index's own values; see `at`.
+        What searches use beside the index's own values; see `with_params`.
     search_params : dict of str to SearchParam
         The settings that there are, each with its range (``low``, ``high``).
     """
@@ -108,7 +101,7 @@ class WrappedIndex:
             found = _cut(found, floor)
         return found if served is None else scatter(found, served, len(served))
 
-    def at(self, **setting: int) -> "WrappedIndex":
+    def with_params(self, **setting: int) -> "WrappedIndex":
         """Make a view of this index that searches with another setting.
 
         Parameters
@@ -132,8 +125,8 @@ class WrappedIndex:
             if name not in self.search_params:
                 known = ", ".join(self.search_params) or "none, since it has no settings"
                 raise ValueError(f"{name}: expected a setting of this index ({known}), got {name}")
-            knob = self.search_params[name]
-            values[name] = _scalars.check_int_between(value, name, knob.low, knob.high)
+            param = self.search_params[name]
+            values[name] = _scalars.check_int_between(value, name, param.low, param.high)
         return WrappedIndex(
             self._backend, self._items, self._exact, self._metric, values, self._mask_owner()
         )

@@ -16,7 +16,9 @@ from vecrecall.arrays._typing import F32, I64
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._kmeans import KMeans
 from vecrecall.cluster._lloyd import Run
-from vecrecall.search._flat_index import METRICS, FlatIndex, Metric
+from vecrecall.search._flat_index import METRICS, FlatIndex
+from vecrecall.search._protocol import Metric
+from vecrecall.search._reloading import ReloadingIndex
 
 
 def train_ivf(
@@ -179,12 +181,12 @@ def _sample(x: F32, metric: Metric, size: int, draws: Draws) -> F32:
     return x if usable.size == len(x) else x[usable]
 
 
-def to_faiss(index: FlatIndex) -> Any:
+def to_faiss(index: FlatIndex | ReloadingIndex) -> Any:
     """Copy the items into a flat index of FAISS.
 
     Parameters
     ----------
-    index : FlatIndex
+    index : FlatIndex or ReloadingIndex
         Without a bias, which FAISS cannot express.
 
     Returns
@@ -209,12 +211,12 @@ def to_faiss(index: FlatIndex) -> Any:
     [[9, 7]]
     """
     faiss = needed("faiss", "faiss", "to_faiss")
-    ids, rows = items_of(index)
-    if index.metric == "l2":
-        flat = faiss.IndexFlatL2(index.dim)
+    whole, (ids, rows) = items_of(index)
+    if whole.metric == "l2":
+        flat = faiss.IndexFlatL2(whole.dim)
     else:
-        flat = faiss.IndexFlatIP(index.dim)
-        rows = unit_rows(rows) if index.metric == "cosine" else rows
+        flat = faiss.IndexFlatIP(whole.dim)
+        rows = unit_rows(rows) if whole.metric == "cosine" else rows
     if np.array_equal(ids, np.arange(len(ids))):
         flat.add(rows)
         return flat

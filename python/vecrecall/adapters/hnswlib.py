@@ -9,13 +9,14 @@ from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.arrays import _scalars
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._reloading import ReloadingIndex
 
 MOST_LINKS = 10_000  # hnswlib takes no more
 LARGEST = 2**31 - 1
 
 
 def to_hnswlib(
-    index: FlatIndex,
+    index: FlatIndex | ReloadingIndex,
     *,
     M: int = 16,  # noqa: N803 - hnswlib's name
     ef_construction: int = 200,
@@ -26,7 +27,7 @@ def to_hnswlib(
 
     Parameters
     ----------
-    index : FlatIndex
+    index : FlatIndex or ReloadingIndex
         Without a bias, which hnswlib cannot express.
     M : int
         Links an item, 2 to 10,000.
@@ -62,12 +63,12 @@ def to_hnswlib(
     [[9, 7]]
     """
     hnswlib = needed("hnswlib", "hnswlib", "to_hnswlib")
-    ids, rows = items_of(index)
+    whole, (ids, rows) = items_of(index)
     links = _scalars.check_int_between(M, "M", 2, MOST_LINKS)
     width = _scalars.check_int_between(ef_construction, "ef_construction", 1, LARGEST)
     first = _scalars.check_int_between(seed, "seed", 0, LARGEST)
     n_threads = _scalars.check_threads(threads)
-    graph = hnswlib.Index(space=index.metric, dim=index.dim)
+    graph = hnswlib.Index(space=whole.metric, dim=whole.dim)
     graph.init_index(max(len(ids), 1), M=links, ef_construction=width, random_seed=first)
     if len(ids):
         graph.add_items(rows, ids, num_threads=n_threads)

@@ -1,7 +1,9 @@
 """The ways to recall: each turns a batch of users into ranked lists of items.
 
 A channel is any object with a method ``recall(batch, k) -> SearchResult``. Those here leave out
-what a user has seen inside their search, so that their lists stay full.
+what a user has seen inside their search, so that their lists stay full. They search any
+`vecrecall.SearchableIndex`; where they do no more than that, an object with its `search` alone
+will do.
 """
 
 from vecrecall._public import stamp as _stamp
@@ -11,7 +13,6 @@ from vecrecall.channels._cross_tag import CrossTag
 from vecrecall.channels._group_profile import GroupProfile
 from vecrecall.channels._item_to_item import ItemToItem, LiveNeighbors
 from vecrecall.channels._precomputed import Precomputed
-from vecrecall.channels._protocol import Index
 from vecrecall.channels._user_to_item import UserToItem
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "ClusterFeedChannel",
     "CrossTag",
     "GroupProfile",
-    "Index",
     "ItemToItem",
     "LiveNeighbors",
     "Precomputed",

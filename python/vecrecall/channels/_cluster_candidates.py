@@ -6,9 +6,10 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._cluster_lists import ClusterLists
-from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._search import checked, search
 from vecrecall.cluster._user_groups import UserGroups
+from vecrecall.search._protocol import SearchableIndex
 
 
 class ClusterCandidates:
@@ -16,7 +17,7 @@ class ClusterCandidates:
 
     Parameters
     ----------
-    index : FlatIndex, WrappedIndex or Index
+    index : SearchableIndex
         The items. It is searched here and not kept.
     centers : UserGroups or array_like of float, shape (n_clusters, d)
         Clusters are numbered by row; those of `UserGroups` have their labels.
@@ -49,7 +50,11 @@ class ClusterCandidates:
     """
 
     def __init__(
-        self, index: Index, centers: UserGroups | npt.ArrayLike, *, n_candidates: int = 1000
+        self,
+        index: SearchableIndex,
+        centers: UserGroups | npt.ArrayLike,
+        *,
+        n_candidates: int = 1000,
     ) -> None:
         searched = checked(index)
         most = _scalars.check_positive_int(n_candidates, "n_candidates")

@@ -9,9 +9,10 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of, repeat_rows, row_of_each
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F64, I64
-from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._search import checked, search
 from vecrecall.fusion._shards import merge_groups
+from vecrecall.search._protocol import SearchableIndex
 
 
 class CrossTag:
@@ -23,7 +24,7 @@ class CrossTag:
 
     Parameters
     ----------
-    index : FlatIndex, WrappedIndex or Index
+    index : SearchableIndex
         The items.
     tag_table : array_like of float, shape (n_tags, d)
         The vectors of the tags.
@@ -53,7 +54,9 @@ class CrossTag:
     [[1.0, 1.0, 1.0]]
     """
 
-    def __init__(self, index: Index, tag_table: npt.ArrayLike, *, tags_per_group: int = 3) -> None:
+    def __init__(
+        self, index: SearchableIndex, tag_table: npt.ArrayLike, *, tags_per_group: int = 3
+    ) -> None:
         self._index = checked(index)
         self._table = _validation.check_vectors(tag_table, "tag_table")
         self._most = _scalars.check_positive_int(tags_per_group, "tags_per_group")

@@ -12,10 +12,11 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each, take_rows, truncate
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
-from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._search import checked, search
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._neighbor_table import NeighborTable
+from vecrecall.search._protocol import SearchableIndex, frozen
 
 
 class _Source(Protocol):
@@ -134,15 +135,15 @@ class LiveNeighbors:
 
     Parameters
     ----------
-    index : FlatIndex, WrappedIndex or Index
+    index : SearchableIndex
         The items to find.
     n_neighbors : int
         The length of each article's list, before the lists are joined.
     min_score : float, optional
         Keep items with ``score >= min_score``, for example 0.6 under cosine.
     vectors : array_like of float, shape (n, d), optional
-        The articles' vectors; default those of the index, which must then be a `FlatIndex`, or
-        wrapped with vectors.
+        The articles' vectors; default those of the index, which must then be a `FlatIndex`, a
+        `ReloadingIndex`, or wrapped with vectors.
     ids : array_like of int, shape (n,), optional
         The ids of `vectors`; default ``arange(n)``.
 
@@ -166,7 +167,7 @@ class LiveNeighbors:
 
     def __init__(
         self,
-        index: Index,
+        index: SearchableIndex,
         *,
         n_neighbors: int = 100,
         min_score: float | None = None,
@@ -178,42 +179,34 @@ class LiveNeighbors:
         self._min_score = (
             None if min_score is None else _scalars.check_float(min_score, "min_score")
         )
-        self._vectors: _Vectors = _IndexVectors(index) if vectors is None else _Table(vectors, ids)
+        self._table = None if vectors is None else _Table(vectors, ids)
+        if self._table is None:
+            _holder(frozen(index))  # refuse now what has no vectors
 
     def _join(
         self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None
     ) -> SearchResult:
         """Join the lists of each user's items."""
-        known, vectors = self._vectors.of(items.values)
+        index: SearchableIndex = frozen(self._index)
+        source = _holder(index)._now().known_vectors if self._table is None else self._table.of
+        known, vectors = source(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
         barred = own if exclude is None else concat_rows(own, take_rows(exclude, users))
-        found = search(self._index, vectors, self._depth, barred)
+        found = search(index, vectors, self._depth, barred)
         offsets = offsets_of(np.bincount(users, minlength=len(items)))
         return join_searched(found, weights[known], offsets, k, aggregate, self._min_score)
 
 
-class _Vectors(Protocol):
-    """Vectors by id."""
-
-    def of(self, ids: I64) -> tuple[I64, F32]:
-        """Find the places of known ids, and their vectors."""
-
-
-class _IndexVectors:
-    """The vectors of an index."""
-
-    def __init__(self, index: Index) -> None:
-        exact = index.exact if isinstance(index, WrappedIndex) else index
-        if not isinstance(exact, FlatIndex):
-            raise TypeError(
-                "vectors: expected the articles' vectors beside an index that does not hold them, "
-                "got none"
-            )
-        self._index = exact
-
-    def of(self, ids: I64) -> tuple[I64, F32]:
-        return self._index._now().known_vectors(ids)
+def _holder(index: SearchableIndex) -> FlatIndex:
+    """Find who holds the vectors of a frozen index."""
+    exact = index.exact if isinstance(index, WrappedIndex) else index
+    if not isinstance(exact, FlatIndex):
+        raise TypeError(
+            "vectors: expected the articles' vectors beside an index that does not hold them, "
+            "got none"
+        )
+    return exact
 
 
 class _Table:
@@ -225,6 +218,7 @@ class _Table:
         self._keys = IdIndex(np.arange(n) if ids is None else _ids.check_ids(ids, "ids", n), "ids")
 
     def of(self, ids: I64) -> tuple[I64, F32]:
+        """Find the places of known ids, and their vectors."""
         rows = self._keys.find(ids)
         known = np.flatnonzero(rows >= 0)
         return known, self._table[rows[known]]

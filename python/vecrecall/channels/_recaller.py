@@ -15,8 +15,14 @@ from vecrecall.arrays._results import MergeResult, SearchResult, empty_lists
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
-from vecrecall.fusion._merge import core_caps, core_policy, merge, merge_prepared
-from vecrecall.fusion._policies import RRF, Policy
+from vecrecall.fusion._merge import (
+    DEFAULT_POLICY,
+    core_caps,
+    core_policy,
+    merge,
+    merge_prepared,
+)
+from vecrecall.fusion._policies import Policy
 
 _ON_ERROR = {"raise": False, "skip": True}
 
@@ -60,8 +66,8 @@ class Recaller:
     ----------
     channels : mapping of str to Channel
         At least one, at most 64. Their order is that of the merge, and of its bits.
-    policy : Policy
-        How to merge, from `vecrecall.policies`.
+    policy : one of `vecrecall.policies`, default ``RRF()``
+        How to merge.
     depth : int or mapping of str to int, optional
         How many items to ask of each channel; default, also for a channel that a mapping leaves
         out, the length of the merged list.
@@ -86,7 +92,7 @@ class Recaller:
     >>> import vecrecall as vr
     >>> hot = vr.channels.Precomputed.for_all([1, 2, 3])
     >>> mine = vr.channels.Precomputed([7], [[3, 4]])
-    >>> recaller = vr.Recaller({"mine": mine, "hot": hot}, vr.policies.RRF())
+    >>> recaller = vr.Recaller({"mine": mine, "hot": hot})
     >>> m = recaller.recall(vr.RequestBatch(user_ids=[7], seen=[[1]]), 3)
     >>> m.ids.tolist(), m.channels.tolist()
     ([[3, 2, 4]], [[3, 2, 1]])
@@ -95,7 +101,7 @@ class Recaller:
     def __init__(
         self,
         channels: Mapping[str, Channel],
-        policy: Policy,
+        policy: Policy = DEFAULT_POLICY,
         *,
         depth: int | Mapping[str, int] | None = None,
         caps: Caps | Sequence[Caps] | None = None,
@@ -218,7 +224,7 @@ class Recaller:
             n = len(errors)
             for name, lists in found.items():
                 try:
-                    merge({name: lists}, 1, RRF(), provenance=False)
+                    merge({name: lists}, 1, provenance=False)
                 except (TypeError, ValueError) as error:
                     found[name] = _left_out(name, error, len(batch), errors)
             if len(errors) == n:

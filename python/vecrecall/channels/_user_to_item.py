@@ -5,8 +5,9 @@ import numpy.typing as npt
 from vecrecall.arrays import _validation
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._results import SearchResult
-from vecrecall.channels._protocol import Index, checked, search
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._search import checked, search
+from vecrecall.search._protocol import SearchableIndex
 
 
 class UserToItem:
@@ -14,7 +15,7 @@ class UserToItem:
 
     Parameters
     ----------
-    index : FlatIndex, WrappedIndex or Index
+    index : SearchableIndex
         The items.
     vector : str, optional
         Search with ``batch.vectors[vector]``, for example the user tower of a two-tower model.
@@ -46,7 +47,11 @@ class UserToItem:
     """
 
     def __init__(
-        self, index: Index, *, vector: str | None = None, tag_table: npt.ArrayLike | None = None
+        self,
+        index: SearchableIndex,
+        *,
+        vector: str | None = None,
+        tag_table: npt.ArrayLike | None = None,
     ) -> None:
         if (vector is None) == (tag_table is None):
             got = "neither" if vector is None else "both"

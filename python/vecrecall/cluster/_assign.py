@@ -10,7 +10,8 @@ from vecrecall import _core
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
 from vecrecall.arrays._typing import F32
-from vecrecall.search._flat_index import METRICS, Metric
+from vecrecall.search._flat_index import METRICS
+from vecrecall.search._protocol import Metric
 
 
 class Assignment(NamedTuple):

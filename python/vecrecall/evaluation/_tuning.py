@@ -13,20 +13,20 @@ import numpy.typing as npt
 from vecrecall._extras import needed
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._labels import check_vectors
-from vecrecall.adapters._wrap import exact_index, given_vectors
+from vecrecall.adapters._wrap import Vectors, exact_index, given_vectors
 from vecrecall.adapters.backends._protocol import SearchParam
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32
-from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._metrics import recall_at_k
+from vecrecall.evaluation._tuning_walk import AS_FAST, reaching
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
-from vecrecall.evaluation._tuning_walk import reaching
-from vecrecall.search._flat_index import FlatIndex, Metric
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._protocol import Metric
 from vecrecall.storage._figures import save_figure
 
 QUICK = 0.1  # seconds: what takes less is timed three times
 ROUNDS = 5  # timings of each candidate, in turn
-AS_FAST = 1.1  # times as slow, as far as timings can tell
 
 
 class TuningWarning(RuntimeWarning):
@@ -51,8 +51,8 @@ class Tuning:
     reached : bool
         False where no setting reaches the target; `setting` is then that with the best recall.
     curve : list of TuningPoint
-        Every setting that was measured, values ascending, those of the first knob within those of
-        the others.
+        Every setting that was measured, values ascending, those of the first parameter within those
+        of the others.
     index : WrappedIndex
         The index at this setting.
     """
@@ -67,7 +67,7 @@ class Tuning:
     index: WrappedIndex
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw recall over time, the points of the first knob joined.
+        """Draw recall over time, the points of the first parameter joined.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Tuning:
         return figure
 
     def _lines(self) -> dict[tuple[tuple[str, int], ...], list[TuningPoint]]:
-        """Put the points that differ in the first knob only together."""
+        """Put the points that differ in the first parameter only together."""
         lines: dict[tuple[tuple[str, int], ...], list[TuningPoint]] = {}
         for point in self.curve:
             lines.setdefault(tuple(point.setting.items())[1:], []).append(point)
@@ -124,7 +124,7 @@ def tune(
     k: int,
     target: float,
     *,
-    vectors: npt.ArrayLike | FlatIndex | None = None,
+    vectors: Vectors | None = None,
     metric: Metric | None = None,
     threads: int | None = None,
 ) -> Tuning:
@@ -140,7 +140,7 @@ def tune(
         List length, >= 1.
     target : float
         The recall to reach, above 0 and at most 1.
-    vectors : array_like of float, shape (n, d), or FlatIndex, optional
+    vectors : array_like of float, shape (n, d), FlatIndex or ReloadingIndex, optional
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
         index was wrapped with them, or the library gives them back; some are compared with what
         it holds.
@@ -168,13 +168,15 @@ def tune(
     Recall is against `FlatIndex` on the same queries, so it will be a little lower on others. The
     library is asked once for each query: `WrappedIndex.search` also completes short lists.
 
-    The first knob is doubled from its lowest value until the target is reached; the interval
-    behind that is halved down to a twentieth of the value. A second knob (candidates that are
-    rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
-    pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
-    same in every run, and that of two may differ where two are as fast. The search gives up where
-    four doublings have found less than a twentieth of what is missing. Only
-    then is ``exact`` of usearch set to 1.
+    The first parameter is doubled from its lowest value until the target is reached, or until four
+    doublings have found less than a twentieth of what is missing; then the others are, and all
+    together. The interval behind the last doubling of the first is halved down to a twentieth of
+    the value, and others that are larger than that needs are halved back. A second parameter
+    (candidates that are reranked) is doubled further as long as it lets the first be smaller and
+    the search is no slower, and the fastest of these pairs is taken, by the median of five timings
+    in turn. So the setting of a single parameter is the same in every run, and that of two may
+    differ where two are as fast. Only where nothing reaches the target is ``exact`` of usearch set
+    to 1.
 
     Examples
     --------
@@ -213,7 +215,8 @@ def tune(
             TuningWarning,
             stacklevel=2,
         )
-    return Tuning(*best, exact_ms, share, bool(candidates), curve, wrapped.at(**best.setting))
+    chosen = wrapped.with_params(**best.setting)
+    return Tuning(*best, exact_ms, share, bool(candidates), curve, chosen)
 
 
 class _Meter:
@@ -255,7 +258,7 @@ class _Meter:
         return candidates[chosen]._replace(ms_per_query=float(middle[chosen]))
 
     def _run(self, setting: dict[str, int]) -> SearchResult:
-        return self._index.at(**setting)._ask_once(self._q, self._k, self._threads)
+        return self._index.with_params(**setting)._ask_once(self._q, self._k, self._threads)
 
     def _once(self, setting: dict[str, int]) -> float:
         """Tell the milliseconds a query of a single search."""
@@ -291,7 +294,7 @@ def _share(target: float) -> float:
     return share
 
 
-def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> FlatIndex:
+def _exact(index: WrappedIndex, vectors: Vectors | None) -> FlatIndex:
     """Find or make the exact index of the same items."""
     if vectors is None and index._exact is not None:
         return index._exact
@@ -312,24 +315,26 @@ def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> li
     """Walk over the settings; one of a scan, where there is one, is the last resort."""
     search_params = {} if index._backend.exact({}) else index.search_params
     ranges = {
-        n: _range(knob, k, len(index)) for n, knob in search_params.items() if knob.counts != "scan"
+        name: _range(param, k, len(index))
+        for name, param in search_params.items()
+        if param.counts != "scan"
     }
-    scans = {name: knob for name, knob in search_params.items() if knob.counts == "scan"}
-    off = {name: knob.low for name, knob in scans.items()}
+    scans = {name: param for name, param in search_params.items() if param.counts == "scan"}
+    off = {name: param.low for name, param in scans.items()}
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
         return found
     # What is rescored still matters.
     idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
     ranges = {name: r for name, r in ranges.items() if name not in idle}
-    on = {name: knob.high for name, knob in scans.items()}
+    on = {name: param.high for name, param in scans.items()}
     return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
 
 
-def _range(knob: SearchParam, k: int, n: int) -> SearchParam:
+def _range(param: SearchParam, k: int, n: int) -> SearchParam:
     """Leave out values that do what others do."""
-    if knob.counts == "candidates":
-        return knob._replace(low=min(max(knob.low, k), knob.high))
-    if knob.counts == "times k":
-        return knob._replace(high=min(knob.high, max(knob.low, -(-n // k))))
-    return knob
+    if param.counts == "candidates":
+        return param._replace(low=min(max(param.low, k), param.high))
+    if param.counts == "times k":
+        return param._replace(high=min(param.high, max(param.low, -(-n // k))))
+    return param

@@ -10,7 +10,9 @@ from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import MergeResult, SearchResult
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
-from vecrecall.fusion._policies import CorePolicy, Policy
+from vecrecall.fusion._policies import RRF, CorePolicy, Policy
+
+DEFAULT_POLICY: Policy = RRF()
 
 Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
 
@@ -18,7 +20,7 @@ Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Rag
 def merge(
     channels: Mapping[str, Channel],
     k: int,
-    policy: Policy,
+    policy: Policy = DEFAULT_POLICY,
     *,
     exclude: RaggedLike | None = None,
     caps: Caps | Sequence[Caps] | None = None,
@@ -39,8 +41,9 @@ def merge(
         ids, scores and counts are channels too.
     k : int
         List length, >= 1.
-    policy : one of `vecrecall.policies`
-        How the lists become one.
+    policy : one of `vecrecall.policies`, default ``RRF()``
+        How the lists become one. Reciprocal rank fusion needs no weights and looks at no score, so
+        that channels with scores of any kind can be merged.
     exclude : ragged of int, nq rows, optional
         Ids that a query must not get. Unknown ids are ignored.
     caps : Caps or sequence of Caps, optional
@@ -71,7 +74,7 @@ def merge(
     ...     "i2i": ([[7, 5, 3]], [[0.9, 0.8, 0.1]]),
     ...     "user2vec": (vr.Ragged.from_lists([[5, 8]]), vr.Ragged.from_lists([[2.5, 2.0]])),
     ... }
-    >>> m = vr.merge(channels, 3, vr.policies.RRF())
+    >>> m = vr.merge(channels, 3)
     >>> m.ids.tolist(), m.channels.tolist(), m.ranks.tolist()
     ([[5, 7, 8]], [[3, 1, 2]], [[[2, 1], [1, 0], [0, 2]]])
     """

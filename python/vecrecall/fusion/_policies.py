@@ -1,23 +1,4 @@
-"""How `vecrecall.merge` makes one list of many: a policy is a frozen dataclass.
-
-`RRF`, `WeightedSum` and `Maximum` give every item a score, accumulated in float64 in channel order
-and rounded once to float32; the list is ordered by score descending, then id ascending.
-
-Every policy takes infinite scores, as a search may return them. `RRF` and the last three look at no
-score. To `WeightedSum` and `Maximum` an infinite score counts, before anything else is done, as one
-spread of the list's finite scores beyond these: ``max + (max - min)``, or ``min - (max - min)`` for
-minus infinity. Where all finite scores are equal the spread is their size, at least 1, and the ends
-are 0 where there are none; the value is rounded to float32, at most the largest finite one. So
-nothing they compute is NaN, an infinite score stays first (or last) in its list, a normalization
-still tells the others apart, and what it does to a user's list it does to no other. A merged score
-that is beyond float32 is rounded to an infinity and orders as one.
-
-`Interleave`, `Priority` and `Quota` take items channel by channel and look at no score; theirs is
-``1 / position``.
-
-Weights, quotas and shares are mappings by channel name. A name that is not a channel of the merge
-and a channel left out are both errors.
-"""
+"""The policies of a merge, as frozen dataclasses; `vecrecall.policies` says what they share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -126,7 +107,7 @@ class _Normalized(Policy):
 
 @dataclass(frozen=True)
 class WeightedSum(_Normalized):
-    """The sum over channels of ``w`` times the normalized score.
+    """CombSUM: the sum over channels of ``w`` times the normalized score.
 
     Parameters
     ----------
@@ -185,7 +166,7 @@ class WeightedSum(_Normalized):
 
 @dataclass(frozen=True)
 class Maximum(_Normalized):
-    """The largest over channels of ``w`` times the normalized score.
+    """CombMAX: the largest over channels of ``w`` times the normalized score.
 
     Parameters
     ----------
@@ -224,7 +205,7 @@ class Maximum(_Normalized):
 
 @dataclass(frozen=True)
 class Interleave(Policy):
-    """Rounds over the channels in order; in its turn a channel takes ``weights[c]`` items.
+    """Round-robin: channels take turns in order, in each of which one takes ``weights[c]`` items.
 
     Rounds go on until `k` items are taken or every channel is exhausted.
 
@@ -235,6 +216,10 @@ class Interleave(Policy):
     on_duplicate : {"refill", "skip"}
         ``"refill"``: an item already taken does not use up a place in the turn; ``"skip"``: it
         does. Excluded and capped items, and repeats within a channel, never do.
+
+    References
+    ----------
+    Voorhees, Gupta, Johnson-Laird: The collection fusion problem. TREC-3, 1995.
 
     Examples
     --------

@@ -3,8 +3,16 @@
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._masks import Mask
 from vecrecall.search._neighbor_table import NeighborTable
-from vecrecall.search._neighbors import Neighbors
+from vecrecall.search._protocol import Neighbors, SearchableIndex
 from vecrecall.search._reloading import ReloadingIndex
 from vecrecall.search._topk import topk
 
-__all__ = ["FlatIndex", "Mask", "NeighborTable", "Neighbors", "ReloadingIndex", "topk"]
+__all__ = [
+    "FlatIndex",
+    "Mask",
+    "NeighborTable",
+    "Neighbors",
+    "ReloadingIndex",
+    "SearchableIndex",
+    "topk",
+]

@@ -1,8 +1,5 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from copy import copy as copy_of
 from pathlib import Path
 from typing import Literal, cast, overload
 
@@ -15,15 +12,19 @@ from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.search._masks import Mask, allowed, mask
-from vecrecall.search._neighbors import Neighbors, Progress, self_join
+from vecrecall.search._neighbors import self_join
+from vecrecall.search._protocol import (
+    Allow,
+    Ids,
+    Invalid,
+    Metric,
+    Neighbors,
+    Progress,
+)
 from vecrecall.storage import _array_folder
 
-Metric = Literal["ip", "cosine", "l2"]
-Invalid = Literal["raise", "empty"]
 InvalidItems = Literal["raise", "skip"]
 Missing = Literal["raise", "ignore"]
-Ids = npt.ArrayLike | AbstractSet[int]
-Allow = Mask | Sequence[Mask] | Ids
 
 METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Metric.l2}
 INVALID = {"raise": False, "empty": True}
@@ -96,6 +97,8 @@ class FlatIndex:
     >>> r.ids.tolist(), r.scores.tolist(), r.counts.tolist()
     ([[30, 10]], [[3.0, 2.0]], [2])
     """
+
+    _owner: object | None = None  # for whom masks are made, where that is not the index itself
 
     def __init__(
         self,
@@ -444,34 +447,64 @@ class FlatIndex:
         """
         return self._now().contains(_ids.check_integers(ids, "ids"))
 
+    @overload
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: None = ...,
+        *,
+        bias: npt.ArrayLike | None = ...,
+        threads: int | None = ...,
+    ) -> npt.NDArray[np.int64]: ...
+
+    @overload
     def add(
         self,
         vectors: npt.ArrayLike,
         ids: npt.ArrayLike,
         *,
+        bias: npt.ArrayLike | None = ...,
+        threads: int | None = ...,
+    ) -> None: ...
+
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        *,
         bias: npt.ArrayLike | None = None,
         threads: int | None = None,
-    ) -> None:
+    ) -> npt.NDArray[np.int64] | None:
         """Add new items, all or none of them.
 
         Parameters
         ----------
         vectors : array_like of float, shape (m, d)
             Finite, and not zero under cosine. They are copied.
-        ids : array_like of int, shape (m,)
-            Unique ids >= 0 that the index does not have.
+        ids : array_like of int, shape (m,), optional
+            Unique ids >= 0 that the index does not have. By default those that follow the largest
+            id of the items in the index and of those in `skipped`, from 0 in an empty index. The
+            id of an item that was removed may be given again.
         bias : array_like of float, shape (m,), optional
             Default 0 for each, also where other items have a bias.
         threads : int, optional
             Most threads to use; default `get_num_threads`.
 
+        Returns
+        -------
+        ndarray of int64, shape (m,), or None
+            The new ids, in the order of `vectors`, where none are given.
+
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described, or an id is there already; nothing is done then.
+            If an argument is not as described, an id is there already, or no ids follow the largest
+            one since int64 ends; nothing is done then.
 
         Notes
         -----
+        Ids are chosen when the items are added: calls of several threads get different ones.
+
         The work is that of the new rows, of a block of 2048, and of a few bits for every item. The
         index is made anew, in the time that building it takes, when a sixteenth of all rows is
         gone (a quarter if they are borrowed, a 32nd if they are kept by length) or as many items
@@ -482,10 +515,21 @@ class FlatIndex:
         >>> import numpy as np, vecrecall as vr
         >>> index = vr.FlatIndex(np.eye(2, dtype=np.float32))
         >>> index.add(np.array([[2, 2]], np.float32), [7])
+        >>> index.add(np.array([[3, 3], [0, 1]], np.float32)).tolist()
+        [8, 9]
         >>> index.search(np.ones((1, 2), np.float32), 2).ids.tolist()
-        [[7, 0]]
+        [[8, 7]]
         """
-        self._core.add(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
+        n_threads = _scalars.check_threads(threads)
+        if ids is None:
+            rows = _validation.check_matrix(vectors, "vectors", self.dim)
+            extra = self._checked_bias(rows, bias)
+            after = int(self.skipped.max(initial=-1))
+            first = self._core.append(rows, extra, after, n_threads)
+            return first + np.arange(len(rows))
+        rows, numbers, extra = self._new_items(vectors, ids, bias)
+        self._core.add(rows, numbers, extra, n_threads)
+        return None
 
     def update(
         self,
@@ -706,10 +750,22 @@ class FlatIndex:
         """Return what the index holds at this moment, for reads that belong together."""
         return self._core.snapshot() if self._held is None else self._held
 
+    def _view(self) -> "FlatIndex":
+        """Return another object over the same items, updates included."""
+        index = object.__new__(type(self))
+        index.__dict__.update(self.__dict__)
+        return index
+
     def _frozen(self) -> "FlatIndex":
         """Return this index as it is now, for many reads that belong together."""
-        index = copy_of(self)
+        index = self._view()
         index._held = self._now()
+        return index
+
+    def _view_for(self, owner: object) -> "FlatIndex":
+        """Return a view whose masks are those that are made for `owner`."""
+        index = self._view()
+        index._owner = owner
         return index
 
     def _new_items(
@@ -717,15 +773,21 @@ class FlatIndex:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
         rows = _validation.check_matrix(vectors, "vectors", self.dim)
         numbers = _ids.check_ids(ids, "ids", len(rows))
+        return rows, numbers, self._checked_bias(rows, bias)
+
+    def _checked_bias(
+        self, rows: npt.NDArray[np.float32], bias: npt.ArrayLike | None
+    ) -> npt.NDArray[np.float64] | None:
+        """Refuse rows that cannot be scored, with the bias or by themselves."""
         extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
         usable_rows(rows, extra, self._metric, False)
-        return rows, numbers, extra
+        return extra
 
     def _searched_by(self) -> str:
         return ""
 
-    def _mask_owner(self) -> "FlatIndex":
-        return self
+    def _mask_owner(self) -> object:
+        return self if self._owner is None else self._owner
 
     def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
         """Make a set of ids, or of all others, of which the core keeps the rows."""

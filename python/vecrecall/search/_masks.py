@@ -14,8 +14,8 @@ from vecrecall.arrays._typing import I64
 class _Masked(Protocol):
     """An index that makes masks."""
 
-    def _mask_owner(self) -> "_Masked":
-        """Tell which index masks are made for: this one, or the one that it is a view of."""
+    def _mask_owner(self) -> object:
+        """Tell for whom masks are made: this index, or what stands for it and its other views."""
 
     def _allow(self, ids: I64, complement: bool) -> Any:
         """Prepare a set of ids, or of all others, for searches."""
@@ -36,17 +36,17 @@ class Mask:
     [[0, 1, -1, -1]]
     """
 
-    __slots__ = ("_complement", "_ids", "_index", "_prepared")
+    __slots__ = ("_complement", "_ids", "_owner", "_prepared")
 
-    def __init__(self, index: "weakref.ref[_Masked]", ids: I64, complement: bool) -> None:
-        self._index = index
+    def __init__(self, owner: "weakref.ref[object]", ids: I64, complement: bool) -> None:
+        self._owner = owner
         self._ids = ids  # sorted, unique
         self._complement = complement  # the set is all ids but these
         self._prepared: Any = None
 
     def _prepared_for(self, index: _Masked) -> Any:
         """Prepare the set for searches of `index`, which must be the mask's own."""
-        if self._index() is not index._mask_owner():
+        if self._owner() is not index._mask_owner():
             raise ValueError("allow: expected a mask of this index, got one of another index")
         if self._prepared is None:
             self._prepared = index._allow(self._ids, self._complement)
@@ -55,22 +55,22 @@ class Mask:
     def _check(self, other: object) -> "Mask":
         if not isinstance(other, Mask):
             raise TypeError(f"mask: expected a Mask to combine with, got {type(other).__name__}")
-        if other._index() is None or other._index() is not self._index():
+        if other._owner() is None or other._owner() is not self._owner():
             raise ValueError("mask: expected two masks of one index, got masks of two indexes")
         return other
 
     def __invert__(self) -> "Mask":
-        return Mask(self._index, self._ids, not self._complement)
+        return Mask(self._owner, self._ids, not self._complement)
 
     def __and__(self, other: object) -> "Mask":
         b = self._check(other)
         if self._complement and b._complement:
-            return Mask(self._index, np.union1d(self._ids, b._ids), True)
+            return Mask(self._owner, np.union1d(self._ids, b._ids), True)
         if self._complement:
-            return Mask(self._index, np.setdiff1d(b._ids, self._ids, assume_unique=True), False)
+            return Mask(self._owner, np.setdiff1d(b._ids, self._ids, assume_unique=True), False)
         if b._complement:
-            return Mask(self._index, np.setdiff1d(self._ids, b._ids, assume_unique=True), False)
-        return Mask(self._index, np.intersect1d(self._ids, b._ids, assume_unique=True), False)
+            return Mask(self._owner, np.setdiff1d(self._ids, b._ids, assume_unique=True), False)
+        return Mask(self._owner, np.intersect1d(self._ids, b._ids, assume_unique=True), False)
 
     def __or__(self, other: object) -> "Mask":
         return ~(~self & ~self._check(other))

@@ -14,7 +14,7 @@ from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.search import _neighbors
 from vecrecall.search._neighbor_files import load
-from vecrecall.search._neighbors import Joinable, Progress
+from vecrecall.search._protocol import Progress, SearchableIndex, frozen
 
 
 class NeighborTable:
@@ -69,7 +69,7 @@ class NeighborTable:
     @classmethod
     def build(
         cls,
-        index: Joinable,
+        index: SearchableIndex,
         k: int,
         *,
         min_score: float | None = None,
@@ -80,8 +80,8 @@ class NeighborTable:
 
         Parameters
         ----------
-        index : FlatIndex or WrappedIndex
-            One that was wrapped needs its vectors.
+        index : FlatIndex, WrappedIndex or ReloadingIndex
+            One that was wrapped needs its vectors; one that reloads is read in one version.
         k, min_score, progress, path
             As of `FlatIndex.neighbors`.
 
@@ -89,9 +89,9 @@ class NeighborTable:
         -------
         NeighborTable
         """
-        index = index._frozen()
-        found = index.neighbors(k, min_score=min_score, progress=progress, path=path)
-        return cls(index.ids, *found)
+        whole: SearchableIndex = frozen(index)
+        found = whole.neighbors(k, min_score=min_score, progress=progress, path=path)
+        return cls(whole.ids, *found)
 
     @classmethod
     def load(cls, path: str | Path) -> "NeighborTable":

@@ -1,79 +1,26 @@
 """Every item's nearest others, and tables of them for item-to-item recall."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._ragged import Ragged, RaggedLike
+from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
-from vecrecall.arrays._results import SearchResult
-from vecrecall.arrays._typing import F32, I64
+from vecrecall.arrays._typing import I64
 from vecrecall.search._neighbor_files import Block, Folder, fingerprint, load
-
-Progress = Callable[[int, int], object]
+from vecrecall.search._protocol import Neighbors, Progress, SearchableIndex
 
 BLOCK_ENTRIES = 2**22  # 50 MB of ids and scores at a time
 BLOCK_ROWS = 4096  # from here on a larger batch is not faster
 
 
-class Neighbors(NamedTuple):
-    """Each item's nearest others, in the order of ``index.ids``.
-
-    Attributes
-    ----------
-    ids : Ragged of int64, n rows
-        Score descending, then id ascending; the item itself is not among them.
-    scores : Ragged of float32, n rows
-    """
-
-    ids: Ragged
-    scores: Ragged
-
-
-class Joinable(Protocol):
-    """An index that knows its items' vectors: `FlatIndex`, or one wrapped with them."""
-
-    @property
-    def ids(self) -> I64:
-        """The items' ids."""
-
-    @property
-    def metric(self) -> str:
-        """The metric's name."""
-
-    def __len__(self) -> int:
-        """Count the items."""
-
-    def vectors(self, ids: npt.ArrayLike) -> F32:
-        """Copy out rows."""
-
-    def search(
-        self, queries: npt.ArrayLike, k: int, *, min_score: float | None = None
-    ) -> SearchResult:
-        """Find the `k` best items of every query."""
-
-    def score(self, queries: npt.ArrayLike, candidates: RaggedLike) -> Ragged:
-        """Score given items."""
-
-    def _frozen(self) -> "Joinable":
-        """Return it as it is now, for many reads that belong together."""
+class Joinable(SearchableIndex, Protocol):
+    """An index that stays as it is, and can be told from others."""
 
     def _searched_by(self) -> str:
         """Tell searches apart that may find other items; empty where they are exact."""
-
-    def neighbors(
-        self,
-        k: int,
-        *,
-        min_score: float | None = None,
-        progress: Progress | None = None,
-        path: str | Path | None = None,
-    ) -> "Neighbors":
-        """Find every item's nearest others."""
 
 
 def self_join(

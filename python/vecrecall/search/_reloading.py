@@ -9,16 +9,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._ragged import RaggedLike
+from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._masks import Mask, mask
+from vecrecall.search._protocol import (
+    Allow,
+    Ids,
+    Invalid,
+    Metric,
+    Neighbors,
+    Progress,
+    SearchableIndex,
+)
 from vecrecall.storage._atomic import MANIFEST, open_regular
 
 _LOG = logging.getLogger("vecrecall.reloading")
@@ -34,11 +44,17 @@ class _Version(NamedTuple):
     loaded: float  # by the clock that nobody sets
 
 
+class _MaskOwner:
+    """What stands for all versions of an index where masks are made."""
+
+
 class ReloadingIndex:
     """An index that follows a path: saved anew there, it is served from the next refresh on.
 
-    A search finishes on the version that it began with, and none waits while another version is
-    loaded. A version stays in memory until the last search in it ends.
+    It stands in for a `FlatIndex` wherever that is read. A call finishes on the version that it
+    began with, and none waits while another version is loaded. A version stays in memory until the
+    last call that reads it ends. A mask holds in every version. What would change the index is an
+    error: write to a `FlatIndex` and publish it by `FlatIndex.save` to the path.
 
     Parameters
     ----------
@@ -91,8 +107,16 @@ class ReloadingIndex:
 
     Examples
     --------
-    >>> with vr.ReloadingIndex("items.index", poll=5.0) as items:  # doctest: +SKIP
-    ...     items.search(queries, 100)
+    >>> import numpy as np, tempfile, vecrecall as vr
+    >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index.save(folder)
+    ...     with vr.ReloadingIndex(folder, poll=5.0) as items:
+    ...         first = items.search([3.0, 2.0, 1.0], 2).ids.tolist()
+    ...         index.remove([0])
+    ...         index.save(folder)
+    ...         first, items.refresh(), items.search([3.0, 2.0, 1.0], 2).ids.tolist()
+    ([[0, 1]], True, [[1, 2]])
     """
 
     def __init__(
@@ -127,6 +151,7 @@ class ReloadingIndex:
         self._one_refresh = threading.Lock()
         self._closed = threading.Event()
         self._poller: threading.Thread | None = None
+        self._owner = _MaskOwner()
         self._current = self._newest(None)
         self._checked = time.monotonic()
         self._start_polling()
@@ -134,7 +159,7 @@ class ReloadingIndex:
 
     @property
     def index(self) -> FlatIndex:
-        """The version of this moment, for calls that belong together, as of a mask and a search."""
+        """The version of this moment, for calls that belong together."""
         return self._current.items
 
     @property
@@ -167,31 +192,57 @@ class ReloadingIndex:
         late = self._pause is not None and self.since_check > _MISSED_POLLS * self._pause
         return self.error is not None or late
 
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """The items' ids, as `FlatIndex.ids`, shape (n,)."""
+        return self.index.ids
+
+    @property
+    def dim(self) -> int:
+        """The vectors' width."""
+        return self.index.dim
+
+    @property
+    def metric(self) -> Metric:
+        """The metric's name."""
+        return self.index.metric
+
+    @property
+    def skipped(self) -> npt.NDArray[np.int64]:
+        """Ids of the items that were left out when what is served was built."""
+        return self.index.skipped
+
     def search(
         self,
         queries: npt.ArrayLike,
         k: int,
         *,
         exclude: RaggedLike | None = None,
-        allow: npt.ArrayLike | None = None,
+        allow: Allow | None = None,
         min_score: float | None = None,
+        invalid: Invalid = "raise",
         threads: int | None = None,
     ) -> SearchResult:
-        """Search the version of this moment, so that the object stands in for it in a channel.
+        """Find the `k` best items of every query, in the version of this moment.
 
         Parameters
         ----------
-        queries, k, exclude, min_score, threads
-            As of `FlatIndex.search`.
-        allow : array_like of int, optional
-            Ids. A mask belongs to one version: make it of `index`, and search that.
+        queries, k, exclude, allow, min_score, invalid, threads
+            As of `FlatIndex.search`. Masks made by this index, or by its `index` at any time, are
+            prepared for the version.
 
         Returns
         -------
         SearchResult
         """
         return self.index.search(
-            queries, k, exclude=exclude, allow=allow, min_score=min_score, threads=threads
+            queries,
+            k,
+            exclude=exclude,
+            allow=allow,
+            min_score=min_score,
+            invalid=invalid,
+            threads=threads,
         )
 
     def search_above(
@@ -201,25 +252,82 @@ class ReloadingIndex:
         *,
         limit: int | None = None,
         exclude: RaggedLike | None = None,
-        allow: npt.ArrayLike | None = None,
+        allow: Allow | None = None,
+        invalid: Invalid = "raise",
         threads: int | None = None,
     ) -> AboveResult:
-        """Find all items of the version of this moment that reach a score.
+        """Find all items that reach a score, in the version of this moment.
 
         Parameters
         ----------
-        queries, min_score, limit, exclude, threads
-            As of `FlatIndex.search_above`.
-        allow : array_like of int, optional
-            Ids, as of `search`.
+        queries, min_score, limit, exclude, allow, invalid, threads
+            As of `FlatIndex.search_above`; masks as of `search`.
 
         Returns
         -------
         AboveResult
         """
         return self.index.search_above(
-            queries, min_score, limit=limit, exclude=exclude, allow=allow, threads=threads
+            queries,
+            min_score,
+            limit=limit,
+            exclude=exclude,
+            allow=allow,
+            invalid=invalid,
+            threads=threads,
         )
+
+    def score(
+        self, queries: npt.ArrayLike, candidates: RaggedLike, *, threads: int | None = None
+    ) -> Ragged:
+        """Score given items for every query, as `FlatIndex.score` does."""
+        return self.index.score(queries, candidates, threads=threads)
+
+    def neighbors(
+        self,
+        k: int,
+        *,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> Neighbors:
+        """Find the `k` nearest others of every item of one version, as `FlatIndex.neighbors`."""
+        return self.index.neighbors(k, min_score=min_score, progress=progress, path=path)
+
+    def mask(self, ids: Ids) -> Mask:
+        """Make a set of ids to pass as ``allow``, as `FlatIndex.mask`; it holds in every version.
+
+        A refresh changes nothing about it: ids that a version does not have are ignored there.
+        """
+        return mask(self.index, ids)
+
+    def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Copy out the rows of given ids, as `FlatIndex.vectors` does."""
+        return self.index.vectors(ids)
+
+    def contains(self, ids: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which of many ids the version of this moment has, as `FlatIndex.contains`."""
+        return self.index.contains(ids)
+
+    def add(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise `TypeError`: the index is read-only."""
+        raise self._read_only("add")
+
+    def update(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise `TypeError`: the index is read-only."""
+        raise self._read_only("update")
+
+    def remove(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise `TypeError`: the index is read-only."""
+        raise self._read_only("remove")
+
+    def compact(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise `TypeError`: the index is read-only."""
+        raise self._read_only("compact")
+
+    def save(self, *args: object, **kwargs: object) -> NoReturn:
+        """Raise `TypeError`: the index is read-only."""
+        raise self._read_only("save")
 
     def refresh(self) -> bool:
         """Load the newest version, if it is not the one that is served.
@@ -263,8 +371,24 @@ class ReloadingIndex:
     ) -> None:
         self.close()
 
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self.index
+
     def __repr__(self) -> str:
         return f"ReloadingIndex({str(self.path)!r}, {self.index!r})"
+
+    def _frozen(self) -> FlatIndex:
+        return self.index._frozen()
+
+    def _read_only(self, method: str) -> TypeError:
+        return TypeError(
+            f"{method}: expected an index that can be changed, got a ReloadingIndex, which is "
+            f"read-only; change a FlatIndex and publish it by save({str(self.path)!r}), and the "
+            "next refresh serves it"
+        )
 
     def _manifest(self) -> bytes:
         with open_regular(self.path / MANIFEST) as file:
@@ -285,7 +409,7 @@ class ReloadingIndex:
             if not isinstance(index, FlatIndex):
                 raise TypeError(f"load: expected a FlatIndex in return, got {type(index).__name__}")
             if self._manifest() == before:
-                return before, index
+                return before, index._view_for(self._owner)
 
     def _validate(self, index: FlatIndex, served: FlatIndex | None) -> None:
         """Refuse what should not be served."""
@@ -352,6 +476,9 @@ class ReloadingIndex:
                 self.refresh()
             except Exception as error:  # `error` has it, and the next version may be well
                 error.__traceback__ = None  # its frames would keep a version that was refused
+
+
+_conforms: type[SearchableIndex] = ReloadingIndex  # checked by mypy
 
 
 def _text_of(error: Exception) -> str:

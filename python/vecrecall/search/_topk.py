@@ -5,7 +5,8 @@ import numpy.typing as npt
 from vecrecall import _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
-from vecrecall.search._flat_index import METRICS, Metric, usable_rows
+from vecrecall.search._flat_index import METRICS, usable_rows
+from vecrecall.search._protocol import Metric
 
 
 def topk(

@@ -30,6 +30,11 @@ class Model {
   public:
     const std::vector<Item>& items() const { return items_; }
     bool has(std::int64_t id) { return find(id) != items_.end(); }
+    std::int64_t largest_id() const {
+        std::int64_t largest = -1;
+        for (const Item& item : items_) largest = std::max(largest, item.id);
+        return largest;
+    }
     void put(const Item& item) {
         const auto found = find(item.id);
         if (found == items_.end()) items_.push_back(item);
@@ -141,9 +146,19 @@ void check_reads(const FlatIndex& index, const Flat& flat) {
 void change(FlatIndex& index, Model& model, Draw& draw, std::int64_t& next_id, bool with_bias) {
     constexpr std::size_t kSizes[] = {1, 90, 600, 2048, 2500};
     const std::size_t n = kSizes[draw.below(5)];
-    const std::size_t kind = draw.below(8);
+    const std::size_t kind = draw.below(9);
     std::vector<Item> items;
-    if (kind < 4) {
+    if (kind == 8) {
+        for (std::size_t i = 0; i < n; ++i) {
+            items.push_back(
+                draw.item(model.largest_id() + 1 + static_cast<std::int64_t>(i), with_bias));
+        }
+        const Flat flat(items);
+        ItemsView unnumbered = flat.view();
+        unnumbered.ids = nullptr;
+        CHECK(index.append(unnumbered, -1, 2) == items.front().id);
+        next_id = std::max(next_id, items.back().id + 1);
+    } else if (kind < 4) {
         for (std::size_t i = 0; i < n; ++i) {
             const std::int64_t id = next_id++;
             items.push_back(draw.item(id, with_bias));
@@ -218,6 +233,10 @@ void check_errors() {
     CHECK_THROWS(with({5, -1}, kDim, true), std::invalid_argument);
     CHECK_THROWS(with({5, 6}, kDim - 1, true), std::invalid_argument);
     CHECK_THROWS(index.add({.rows = {x, 2, kDim}}), std::invalid_argument);
+    CHECK_THROWS(index.append({.rows = {x, 2, kDim - 1}}), std::invalid_argument);
+    constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+    CHECK_THROWS(index.append({.rows = {x, 2, kDim}}, kLargest - 1), std::invalid_argument);
+    CHECK_THROWS(index.append({.rows = {x, 1, kDim}}, kLargest), std::invalid_argument);
     const std::int64_t gone[] = {1, 9};
     CHECK_THROWS(index.remove(gone, 2), std::out_of_range);
     check_reads(index, given);  // nothing was done
@@ -298,7 +317,26 @@ void check_readers_beside_a_writer() {
     CHECK(index.size() == static_cast<std::size_t>(2 * kPairs));
 }
 
-// Each writer has ids of its own.
+void check_ids_that_follow() {
+    const float x[3 * kDim] = {1, 2};
+    constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+    FlatIndex index({.rows = {x, 0, kDim}}, Metric::kIp);
+    CHECK(index.append({.rows = {x, 2, kDim}}) == 0);
+    CHECK(index.append({.rows = {x, 1, kDim}}) == 2);
+    const std::int64_t far[] = {40};
+    index.add({.rows = {x, 1, kDim}, .ids = far});
+    CHECK(index.append({.rows = {x, 1, kDim}}) == 41);
+    CHECK(index.append({.rows = {x, 1, kDim}}, 99) == 100);
+    const std::int64_t gone[] = {41, 100};
+    index.remove(gone, 2);
+    CHECK(index.append({.rows = {x, 1, kDim}}) == 41);
+    CHECK(index.append({.rows = {x, 1, kDim}}, kLargest - 1) == kLargest);
+    CHECK(index.append({.rows = {x, 0, kDim}}) == 0);  // nothing is asked for
+    CHECK_THROWS(index.append({.rows = {x, 1, kDim}}), std::invalid_argument);
+    CHECK(index.size() == 6);
+}
+
+// Each writer has ids of its own, and shares those that follow the largest.
 void check_two_writers() {
     FlatIndex index({.rows = {nullptr, 0, kDim}}, Metric::kL2);
     std::vector<std::thread> writers;
@@ -314,6 +352,20 @@ void check_two_writers() {
     }
     for (std::thread& writer : writers) writer.join();
     CHECK(index.size() == 200);
+    writers.clear();
+    for (int w = 0; w < 2; ++w) {
+        writers.emplace_back([&] {
+            Draw draw(7);
+            for (std::int64_t i = 0; i < 150; ++i) {
+                ItemsView one{.rows = {nullptr, 1, kDim}};
+                const Item item = draw.item(0, false);
+                one.rows.data = item.row.data();
+                CHECK(index.append(one) >= 300);
+            }
+        });
+    }
+    for (std::thread& writer : writers) writer.join();
+    CHECK(index.size() == 500);
 }
 
 }  // namespace
@@ -326,6 +378,7 @@ int main() {
         check_models();
     }
     check_errors();
+    check_ids_that_follow();
     check_readers_beside_a_writer();
     check_two_writers();
     return test::report("update");

@@ -8,7 +8,7 @@ import numpy as np
 from vecrecall.adapters.backends._gate import Gate
 from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 METRICS: dict[str, Metric] = {"ip": "ip", "cosine": "cosine", "l2": "l2"}
 WIDEST = 2**16  # widths that are tried where an index does not tell its own
@@ -33,7 +33,7 @@ class HnswBackend:
 
     library = "hnswlib"
     ordered = False
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         if not index.max_elements:
@@ -154,7 +154,7 @@ class BruteForceBackend:
         self._index = index
         self.dim = _width(index)
         self._labels, self.metric = self._look()
-        self.told = self.metric == "l2"
+        self.tells_metric = self.metric == "l2"
         self.search_params: Mapping[str, SearchParam] = {}
 
     def size(self) -> int:

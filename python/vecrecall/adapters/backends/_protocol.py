@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 Setting = Mapping[str, int]
 
@@ -52,7 +52,7 @@ class Backend(Protocol):
         Its name, for messages.
     dim : int
     metric : {"ip", "cosine", "l2"}
-    told : bool
+    tells_metric : bool
         The library tells the metric. Else ``"ip"`` may also be a cosine of rows of length one.
     ordered : bool
         Its `labels` are in the order of its rows; else ascending.
@@ -63,7 +63,7 @@ class Backend(Protocol):
     library: str
     dim: int
     metric: Metric
-    told: bool
+    tells_metric: bool
     ordered: bool
     search_params: Mapping[str, SearchParam]
 
@@ -74,7 +74,7 @@ class Backend(Protocol):
         """List the items' labels, all >= 0."""
 
     def setting(self) -> dict[str, int]:
-        """Tell the value of each knob that a search uses where none is given."""
+        """Tell the value of each parameter that a search uses where none is given."""
 
     def exact(self, setting: Setting) -> bool:
         """Tell whether a search looks at every item and scores it in float32."""

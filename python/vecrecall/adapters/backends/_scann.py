@@ -15,7 +15,7 @@ from vecrecall.adapters.backends._scann_config import (
 )
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 WIDEST = 2**16  # widths that are tried; a searcher does not tell its own
 
@@ -31,7 +31,7 @@ class ScannBackend:
 
     library = "scann"
     ordered = True
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         from scann.scann_ops.py.scann_ops_pybind import ScannSearcher

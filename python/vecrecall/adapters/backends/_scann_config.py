@@ -3,7 +3,7 @@
 from typing import Union
 
 from vecrecall.adapters.backends._protocol import SearchParam
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 Fields = dict[str, Union[str, "Fields"]]
 

@@ -10,7 +10,7 @@ from vecrecall.adapters.backends._hnswlib import signed
 from vecrecall.adapters.backends._protocol import Answer, SearchParam, Setting
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 METRICS: dict[str, Metric] = {"IP": "ip", "Cos": "cosine", "L2sq": "l2"}
 DEFAULT_EXPANSION = 64  # what the library takes a 0 for
@@ -27,7 +27,7 @@ class UsearchBackend:
 
     library = "usearch"
     ordered = False
-    told = True
+    tells_metric = True
 
     def __init__(self, index: Any) -> None:
         from usearch.compiled import MetricKind, ScalarKind

@@ -18,7 +18,7 @@ NEAR = 1 << 24  # the same for NumPy and scikit-learn: they take half as long wh
 
 
 def _keep(value: int) -> None:
-    """Set nothing: there is no knob."""
+    """Set nothing: there is no parameter."""
 
 
 class Ready(NamedTuple):
@@ -29,7 +29,7 @@ class Ready(NamedTuple):
     search : callable
         From queries and k to ids, a row a query.
     set : callable
-        Takes a value of the peer's knob.
+        Takes a value of the peer's search parameter.
     """
 
     search: Search
@@ -47,10 +47,10 @@ class Peer(NamedTuple):
         Whether its lists are exact, near ties in float32 aside.
     build : callable
         From items, metric and threads to a `Ready`.
-    knob : str
+    search_param : str
         What can be set of a search.
     settings : tuple of int
-        Values of the knob, the default first.
+        Its values, the default first.
     slow : bool
         Whether building takes minutes for a million items.
     width : int
@@ -63,7 +63,7 @@ class Peer(NamedTuple):
     module: str
     exact: bool
     build: Callable[[F32, Metric, int], Ready]
-    knob: str = ""
+    search_param: str = ""
     settings: tuple[int, ...] = ()
     slow: bool = False
     width: int = 4
@@ -159,7 +159,7 @@ def _faiss_code(metric: Metric) -> Any:
 
 
 def _faiss(
-    recipe: Callable[[int], str], knob: str = "", settings: tuple[int, ...] = ()
+    recipe: Callable[[int], str], search_param: str = "", settings: tuple[int, ...] = ()
 ) -> Callable[[F32, Metric, int], Ready]:
     """Build by a recipe of FAISS' index factory for so many items."""
 
@@ -171,10 +171,10 @@ def _faiss(
         index.train(items[:: max(1, len(items) // 200_000)])
         index.add(items)
 
-        def set_knob(value: int) -> None:
-            setattr(index, knob, value)
+        def set_param(value: int) -> None:
+            setattr(index, search_param, value)
 
-        return Ready(lambda q, k: index.search(q, k)[1], set_knob if knob else _keep)
+        return Ready(lambda q, k: index.search(q, k)[1], set_param if search_param else _keep)
 
     return build
 

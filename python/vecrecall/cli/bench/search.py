@@ -45,7 +45,7 @@ class Task(NamedTuple):
     ----------
     batch, k : int
     setting : int, optional
-        Of the peer's knob.
+        Of the peer's search parameter.
     """
 
     batch: int
@@ -267,7 +267,7 @@ def label(name: str, setting: int | None) -> str:
     -------
     str
     """
-    return name if setting is None else f"{name}, {PEERS[name].knob} {setting}"
+    return name if setting is None else f"{name}, {PEERS[name].search_param} {setting}"
 
 
 def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -74,8 +74,8 @@ def _slowest(peer: dict[str, Any]) -> float:
 def _title(report: Report, name: str) -> str:
     peer = PEERS[name]
     setting = report["peers"][name]["setting"]
-    knob = "" if setting is None else f", {peer.knob} {setting}"
-    return f"{name} {report['versions'][peer.package]}{knob}{'' if peer.exact else ' ~'}"
+    search_param = "" if setting is None else f", {peer.search_param} {setting}"
+    return f"{name} {report['versions'][peer.package]}{search_param}{'' if peer.exact else ' ~'}"
 
 
 def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:

@@ -50,7 +50,7 @@ def _faiss_ivf(index: vr.FlatIndex) -> vr.WrappedIndex:
 
     rows = index.vectors(index.ids)
     ivf = train_ivf(rows, _root(len(index)), ids=index.ids, metric="cosine")
-    return vr.wrap(ivf, metric="cosine", vectors=index).at(nprobe=min(8, ivf.nlist))
+    return vr.wrap(ivf, metric="cosine", vectors=index).with_params(nprobe=min(8, ivf.nlist))
 
 
 def _faiss_hnsw(index: vr.FlatIndex) -> vr.WrappedIndex:

@@ -1,7 +1,4 @@
-"""What channels ask of an index, and the search that all of them do."""
-
-from collections.abc import Sequence
-from typing import Any, Protocol
+"""The search that all channels over an index do."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,22 +8,10 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import take_rows
 from vecrecall.arrays._results import SearchResult, scatter
 from vecrecall.arrays._scalars import type_name
+from vecrecall.search._protocol import SearchableIndex
 
 
-class Index(Protocol):
-    """An index that a channel can search: a `FlatIndex`, or anything that looks like one."""
-
-    def search(
-        self,
-        queries: npt.NDArray[np.float32],
-        k: int,
-        *,
-        exclude: Ragged | Sequence[npt.ArrayLike] | npt.NDArray[Any] | None = None,
-    ) -> SearchResult:
-        """Find the `k` best items of every query, without those in `exclude`."""
-
-
-def checked(index: Index) -> Index:
+def checked(index: SearchableIndex) -> SearchableIndex:
     """Refuse now what could not be searched later."""
     if isinstance(index, type) or not callable(getattr(index, "search", None)):
         raise TypeError(f"index: expected an index with a search method, got {type_name(index)}")
@@ -34,7 +19,7 @@ def checked(index: Index) -> Index:
 
 
 def search(
-    index: Index, queries: npt.NDArray[np.float32], k: int, exclude: Ragged | None
+    index: SearchableIndex, queries: npt.NDArray[np.float32], k: int, exclude: Ragged | None
 ) -> SearchResult:
     """Search; a query of zeros says nothing about its user, so its list is empty."""
     if _core.first_zero_row(queries) < 0:
