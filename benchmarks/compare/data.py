@@ -98,7 +98,7 @@ def make(name: str, n: int | None, seed: int) -> tuple[F32, F32]:
     return np.ascontiguousarray(items[:n]), queries
 
 
-def asked_for(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
+def requested_data(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
     """Make the data sets of the options, and say so where a package is missing."""
     wanted = args.items or (QUICK if args.quick else None)
     for name in args.data:

@@ -29,7 +29,9 @@ def size(case: tuple[F32, F32]) -> dict[str, int]:
     return {"points": n, "dims": d, "centroids": k, "products": n * d * k}
 
 
-def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", "cosine"]) -> None:
+def compare_assign(
+    compare_engines: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", "cosine"]
+) -> None:
     points, centroids = case
 
     def ours() -> vr.Assignment:
@@ -44,7 +46,7 @@ def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", 
         np.testing.assert_array_equal(ours().labels, expected)
         numpy_clusters.assert_nearest(with_numpy(), expected, points, centroids, metric)
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         m=m,
@@ -54,12 +56,12 @@ def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", 
 
 
 @pytest.mark.parametrize("m", [1, 4], ids="m{}".format)
-def test_l2(race: Any, case: tuple[F32, F32], m: int) -> None:
-    race_assign(race, case, m, "l2")
+def test_l2(compare_engines: Any, case: tuple[F32, F32], m: int) -> None:
+    compare_assign(compare_engines, case, m, "l2")
 
 
-def test_cosine(race: Any, case: tuple[F32, F32]) -> None:
-    race_assign(race, case, 1, "cosine")
+def test_cosine(compare_engines: Any, case: tuple[F32, F32]) -> None:
+    compare_assign(compare_engines, case, 1, "cosine")
 
 
 class Sums(NamedTuple):
@@ -88,7 +90,7 @@ def assert_sums(found: Any, points: F32, labels: I64, k: int, unit: float) -> No
     assert (np.abs(found.sums - sums) <= 2 * unit * counts[:, None] * sizes).all()
 
 
-def test_sums(race: Any, case: tuple[F32, F32]) -> None:
+def test_sums(compare_engines: Any, case: tuple[F32, F32]) -> None:
     """The nearest centroids, and what the points of each add up to."""
     points, centroids = case
 
@@ -101,7 +103,7 @@ def test_sums(race: Any, case: tuple[F32, F32]) -> None:
         numpy_clusters.assert_nearest(theirs.labels, expected, points, centroids, "l2")
         assert_sums(theirs, points, theirs.labels[:, 0], len(centroids), 2.0**-24)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: vr.assign(points, centroids, sums=True),
             "numpy": lambda: numpy_sums(points, centroids),

@@ -39,9 +39,9 @@ def equal_rows(rng: np.random.Generator) -> F32:
     return np.repeat(rng.standard_normal((1, DIM), dtype=np.float32), N, axis=0)
 
 
-@pytest.mark.parametrize("race", ["vecrecall", "float32", "numpy"], indirect=True)
+@pytest.mark.parametrize("compare_engines", ["vecrecall", "float32", "numpy"], indirect=True)
 @pytest.mark.parametrize("make", [tiny_spread, one_huge_dimension, equal_rows])
-def test_fallback(race: Any, make: Callable[[np.random.Generator], F32]) -> None:
+def test_fallback(compare_engines: Any, make: Callable[[np.random.Generator], F32]) -> None:
     rng = np.random.default_rng(1)
     items = make(rng)
     queries = rng.standard_normal((BATCH, DIM), dtype=np.float32)
@@ -60,7 +60,7 @@ def test_fallback(race: Any, make: Callable[[np.random.Generator], F32]) -> None
             assert_same_lists(found, expected)
         assert_near_lists(theirs.search(queries, K), expected, queries, items)
 
-    race(
+    compare_engines(
         {
             "vecrecall": with_codes,
             "float32": without,

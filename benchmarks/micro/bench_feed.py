@@ -130,7 +130,7 @@ def assert_same_feeds(feed: vr.ClusterFeed, table: TableFeed, now: float) -> Non
 
 @pytest.mark.parametrize("users", [False, True], ids=["counts", "users"])
 @pytest.mark.parametrize("size", [1, 100, 10_000], ids="batch{}".format)
-def test_observe(race: Any, size: int, users: bool) -> None:
+def test_observe(compare_engines: Any, size: int, users: bool) -> None:
     """Clicks that come to a feed which has seen as many as there are before."""
     most = min(CLICKS, 1000 * size)
     later = clicks()._replace(times=clicks().times + CLICKS * 0.01)
@@ -150,7 +150,7 @@ def test_observe(race: Any, size: int, users: bool) -> None:
         with_numpy(table)
         assert_same_feeds(feed, table, float(later.times[-1]))
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         fresh={"vecrecall": lambda: feed_with(users), "numpy": lambda: table_with(users)},
@@ -160,12 +160,12 @@ def test_observe(race: Any, size: int, users: bool) -> None:
     )
 
 
-def test_top(race: Any) -> None:
+def test_top(compare_engines: Any) -> None:
     """The best of every cluster."""
     feed, table = feed_with(False), table_with(False)
     now = float(clicks().times[-1]) + 100
     everything = np.arange(CLUSTERS)
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: feed.top(everything, K, now),
             "numpy": lambda: table.top(everything, K, now),
@@ -176,7 +176,7 @@ def test_top(race: Any) -> None:
     )
 
 
-def test_related(race: Any) -> None:
+def test_related(compare_engines: Any) -> None:
     """What is related to the first item of a cluster."""
     feed, table = feed_with(True), table_with(True)
     now = float(clicks().times[-1])
@@ -189,7 +189,7 @@ def test_related(race: Any) -> None:
         assert count == len(ids)
         assert_same_lists(Lists(found.ids[0, :count], found.scores[0, :count]), Lists(ids, scores))
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: feed.related([0], [item], K, now),
             "numpy": lambda: table.related(0, item, K, now),

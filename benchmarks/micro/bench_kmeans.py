@@ -62,7 +62,7 @@ def assert_means(centers: F32, rows: F32, labels: I64, metric: str) -> None:
 
 @pytest.mark.parametrize("k", [50, 200], ids="{}clusters".format)
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_lloyd(race: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) -> None:
+def test_lloyd(compare_engines: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) -> None:
     start = points[np.random.default_rng(2).choice(N, k, replace=False)]
     model = vr.KMeans(k, metric=metric, init=start, max_iter=ROUNDS, tol=0)
 
@@ -76,7 +76,7 @@ def test_lloyd(race: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) 
         np.testing.assert_allclose(model.cluster_centers_, centers, rtol=0, atol=2**-23)
         assert_rounds(points, start, metric)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: model.fit(points),
             "numpy": lambda: numpy_clusters.lloyd(points, start, ROUNDS, metric),

@@ -36,7 +36,7 @@ def numpy_neighbors(vectors: Floats, exact: bool = False) -> Lists:
     return Lists(ids, found)
 
 
-def test_neighbors(race: Any) -> None:
+def test_neighbors(compare_engines: Any) -> None:
     vectors: F32 = np.random.default_rng(3).standard_normal((N, DIM), dtype=np.float32)
     index = vr.FlatIndex(vectors, metric="cosine")
 
@@ -47,7 +47,7 @@ def test_neighbors(race: Any) -> None:
         assert_same_lists(found, expected)
         assert_near_lists(numpy_neighbors(vectors), expected, vectors, vectors, "cosine")
 
-    race(
+    compare_engines(
         {"vecrecall": lambda: index.neighbors(K), "numpy": lambda: numpy_neighbors(vectors)},
         check,
         items=N,

@@ -58,7 +58,7 @@ def table() -> F32:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pool(race: Any, table: F32, mode: str) -> None:
+def test_pool(compare_engines: Any, table: F32, mode: str) -> None:
     rng = np.random.default_rng(2)
     offsets = np.r_[0, np.cumsum(rng.integers(0, LONGEST + 1, BAGS))]
     values = rng.integers(0, ROWS, offsets[-1])
@@ -87,7 +87,7 @@ def test_pool(race: Any, table: F32, mode: str) -> None:
         units = 0 if mode == "max" else np.diff(offsets)[:, None] + 4
         assert (np.abs(with_numpy() - wide) <= units * 2.0**-24 * sizes).all()
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         bags=BAGS,

@@ -57,7 +57,9 @@ def size(queries: int, scored: int = N) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("batch", [1, 16, 256], ids="batch{}".format)
-def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batch: int) -> None:
+def test_topk(
+    compare_engines: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batch: int
+) -> None:
     ours, theirs = both
     queries = vectors(batch, 2)
 
@@ -66,7 +68,7 @@ def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batc
         assert_same_lists(ours.search(queries, K), expected)
         assert_near_lists(theirs.search(queries, K), expected, queries, items, theirs.metric)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K),
             "numpy": lambda: theirs.search(queries, K),
@@ -77,7 +79,7 @@ def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batc
     )
 
 
-def test_no_index(race: Any, items: F32) -> None:
+def test_no_index(compare_engines: Any, items: F32) -> None:
     """`topk`, which prepares the items for one call."""
     queries = vectors(16, 3)
 
@@ -89,14 +91,14 @@ def test_no_index(race: Any, items: F32) -> None:
         assert_same_lists(vr.topk(queries, items, K), expected)
         assert_near_lists(with_numpy(), expected, queries, items)
 
-    race(
+    compare_engines(
         {"vecrecall": lambda: vr.topk(queries, items, K), "numpy": with_numpy},
         check,
         **size(16),
     )
 
 
-def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+def test_exclude(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
     """The 500 best of every query are not wanted."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 3)
@@ -109,7 +111,7 @@ def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) 
         assert_near_lists(found, expected, queries, items)
         assert not (found.ids[:, :, None] == seen[:, None]).any()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, exclude=seen),
             "numpy": lambda: theirs.search(queries, K, exclude=seen),
@@ -120,7 +122,7 @@ def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) 
     )
 
 
-def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+def test_allow(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
     """A tenth of the items may be found; NumPy multiplies by these rows alone."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 4)
@@ -134,7 +136,7 @@ def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
         assert_near_lists(found, expected, queries, items)
         assert np.isin(found.ids, allowed).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, allow=mask),
             "numpy": lambda: theirs.search(queries, K, allow=allowed),
@@ -157,7 +159,9 @@ def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
     return Lists(ids, scores)
 
 
-def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+def test_min_score(
+    compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
+) -> None:
     """A floor that some fifty items of a query reach."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 6)
@@ -172,7 +176,7 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
         found = numpy_above(theirs, queries, floor)
         assert_near_above(found, expected, queries, items, floor)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, min_score=floor),
             "numpy": lambda: numpy_above(theirs, queries, floor),
@@ -182,12 +186,14 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
     )
 
 
-@pytest.mark.parametrize("hits", [10, 1000, 30_000], ids="hits{}".format)
-def test_above(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], hits: int) -> None:
+@pytest.mark.parametrize("n_above", [10, 1000, 30_000], ids="n_above{}".format)
+def test_above(
+    compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], n_above: int
+) -> None:
     """All that reaches a floor: so many items of a query, on average."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 9)
-    floor = float(np.sort(theirs.scores(queries), axis=None)[-hits * FILTERED])
+    floor = float(np.sort(theirs.scores(queries), axis=None)[-n_above * FILTERED])
 
     def above(index: NumpyIndex, q: Any) -> list[tuple[I64, F32]]:
         found = []
@@ -212,17 +218,17 @@ def test_above(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], hi
             exact = items[apart].astype(np.float64) @ query
             assert (np.abs(exact - floor) <= error).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search_above(queries, floor),
             "numpy": lambda: above(theirs, queries),
         },
         check,
-        **{**size(FILTERED), "k": hits},
+        **{**size(FILTERED), "k": n_above},
     )
 
 
-def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+def test_score(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
     """Given candidates, 500 a query; of equal number, so that NumPy needs no loop over queries."""
     ours, theirs = by_ip
     queries, wanted = vectors(FILTERED, 7), 500
@@ -242,7 +248,7 @@ def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
         near = errors(queries, items, "ip")[:, None]
         assert (np.abs(numpy_score(theirs.items, queries, candidates) - exact) <= near).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.score(queries, rows),
             "numpy": lambda: numpy_score(theirs.items, queries, candidates),

@@ -69,26 +69,26 @@ def assert_same_items(index: vr.FlatIndex, table: GrowingRows) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="{}rows".format)
-def test_add(race: Any, items: F32, change: int) -> None:
+def test_add(compare_engines: Any, items: F32, change: int) -> None:
     rows = np.random.default_rng(2).standard_normal((change, DIM), dtype=np.float32)
     ids = np.arange(N, N + change)
-    race_updates(race, items, change, lambda target: target.add(rows, ids))
+    compare_updates(compare_engines, items, change, lambda target: target.add(rows, ids))
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="{}rows".format)
-def test_remove(race: Any, items: F32, change: int) -> None:
+def test_remove(compare_engines: Any, items: F32, change: int) -> None:
     ids = np.random.default_rng(2).choice(N, change, replace=False)
-    race_updates(race, items, change, lambda target: target.remove(ids))
+    compare_updates(compare_engines, items, change, lambda target: target.remove(ids))
 
 
-def race_updates(race: Any, items: F32, change: int, update: Any) -> None:
+def compare_updates(compare_engines: Any, items: F32, change: int, update: Any) -> None:
     def check() -> None:
         index, table = vr.FlatIndex(items, copy=False), GrowingRows(items)
         update(index)
         update(table)
         assert_same_items(index, table)
 
-    race(
+    compare_engines(
         {"vecrecall": update, "numpy": update},
         check,
         fresh={

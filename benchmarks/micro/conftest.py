@@ -1,8 +1,9 @@
 """Races: what the package does and what NumPy does, in one group, with the same answer.
 
-A benchmark takes the fixture `race` and calls it once. It runs once for each engine, `vecrecall`
-and `numpy`; `pytest.mark.parametrize("race", [...], indirect=True)` names others. A group is a test
-with its parameters but without the engine: its name stays the same as long as the test's does.
+A benchmark takes the fixture `compare_engines` and calls it once. It runs once for each engine,
+`vecrecall` and `numpy`; `pytest.mark.parametrize("compare_engines", [...], indirect=True)` names
+others. A group is a test with its parameters but without the engine: its name stays the same as
+long as the test's does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MAX_TIME = "0.2"
 ROUNDS = 7  # where each needs something fresh
 
 
-class Race:
+class EngineComparison:
     """One engine's turn in a group."""
 
     def __init__(self, benchmark: Any, engine: str, engines: set[str], checked: set[str]) -> None:
@@ -63,17 +64,19 @@ def checked_groups() -> set[str]:
 
 
 @pytest.fixture(params=[OURS, NUMPY])
-def race(request: pytest.FixtureRequest, benchmark: Any, checked_groups: set[str]) -> Race:
+def compare_engines(
+    request: pytest.FixtureRequest, benchmark: Any, checked_groups: set[str]
+) -> EngineComparison:
     engines = engines_of(request.node)
     benchmark.group = group_of(request.node, request.param)
-    return Race(benchmark, request.param, engines, checked_groups)
+    return EngineComparison(benchmark, request.param, engines, checked_groups)
 
 
 def engines_of(test: pytest.Item) -> set[str]:
     """Name what a test compares; whoever does not compare with NumPy is told so."""
     engines = [OURS, NUMPY]
     for mark in test.iter_markers("parametrize"):
-        if mark.args[0] == "race":
+        if mark.args[0] == "compare_engines":
             engines = [*mark.args[1]]
     if engines.count(NUMPY) != 1 or engines.count(OURS) != 1 or len(set(engines)) < len(engines):
         pytest.fail(
@@ -94,9 +97,10 @@ def group_of(test: pytest.Item, engine: str) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Refuse a benchmark without a baseline, as soon as it is collected."""
-    if "race" not in inspect.signature(metafunc.function).parameters:
+    if "compare_engines" not in inspect.signature(metafunc.function).parameters:
         pytest.fail(
-            f"{metafunc.function.__name__}: expected the fixture race, which compares with NumPy",
+            f"{metafunc.function.__name__}: expected the fixture compare_engines, which compares "
+            "with NumPy",
             pytrace=False,
         )
     engines_of(metafunc.definition)

@@ -127,17 +127,17 @@ class Merge:
         return self.distinct.sums(1 / (60.0 + self.ranks))
 
 
-def normalized(scores: F32, how: str) -> F64:
+def normalized(scores: F32, method: str) -> F64:
     """One channel's scores, made comparable row by row."""
     s = scores.astype(np.float64)
-    if how == "minmax":
+    if method == "minmax":
         low = s.min(axis=1, keepdims=True)
         return (s - low) / (s.max(axis=1, keepdims=True) - low)
-    if how == "zscore":
+    if method == "zscore":
         return (s - s.mean(axis=1, keepdims=True)) / s.std(axis=1, keepdims=True)
-    if how == "max":
+    if method == "max":
         return s / np.abs(s).max(axis=1, keepdims=True)
-    if how == "l2":
+    if method == "l2":
         return s / np.linalg.norm(s, axis=1, keepdims=True)
     return s
 
@@ -284,22 +284,22 @@ def _shards(results: Channels, k: int) -> Lists:
     return Lists(*best(scores, k, ids))
 
 
-def groups(result: Any, size: int, k: int, how: str) -> Grouped:
+def groups(result: Any, size: int, k: int, aggregate: str) -> Grouped:
     """The rows of groups of equal size as one list each."""
     rows = np.repeat(np.arange(len(result.ids)), result.ids.shape[1])
     shape = len(result.ids) // size, -1
     ids, scores, rows = (a.reshape(shape) for a in (result.ids, result.scores, rows))
-    return _groups({"items": Lists(ids, scores), "rows": Lists(rows, scores)}, k, how)
+    return _groups({"items": Lists(ids, scores), "rows": Lists(rows, scores)}, k, aggregate)
 
 
 @in_blocks(64)
-def _groups(wide: Channels, k: int, how: str) -> Grouped:
+def _groups(wide: Channels, k: int, aggregate: str) -> Grouped:
     (ids, scores), rows = wide["items"], wide["rows"].ids
     distinct = Distinct(ids)
     values = distinct.in_order(scores)
     most = np.empty(distinct.order.size, np.float32)
     most[distinct.slots[distinct.starts]] = np.maximum.reduceat(values, distinct.starts)
-    totals = distinct.sums(scores) if how == "sum" else distinct.scores(most)
+    totals = distinct.sums(scores) if aggregate == "sum" else distinct.scores(most)
     found, chosen = distinct.best(totals, k)
     row = distinct.in_order(rows)
     row[values != most[distinct.slots]] = np.iinfo(np.int64).max  # not where it is best

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
-from vecrecall.cli._arguments import new_file, new_folder, whole
+from vecrecall.cli._arguments import new_file, new_folder, whole_number
 from vecrecall.cli.bench import machine
 from vecrecall.storage._atomic import write_report
 
@@ -56,7 +56,7 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
-    parser.add_argument("--repeats", type=whole(), default=9)
+    parser.add_argument("--repeats", type=whole_number(), default=9)
     parser.add_argument("--quick", action="store_true", help="few small points, 2 repeats")
     parser.add_argument(
         "--json",

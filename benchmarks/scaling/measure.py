@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.scaling.points import BAG, CENTROIDS, LISTS, Point
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 256  # at least, so that calls with one query differ
@@ -164,7 +164,7 @@ def build(point: Point, items: F32) -> Ready:
     )
 
 
-WORKS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
+WORKLOADS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
 
 
 def resident(field: str) -> int:
@@ -181,14 +181,14 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def work(name: str, point: Point, pipe: Connection) -> None:
+def worker(name: str, point: Point, pipe: Connection) -> None:
     """Set up, call once, check, and then time whenever asked; memory goes with the time."""
     vr.set_num_threads(point.threads)
     make: dict[str, Callable[[Point], Any]] = {"merge": lists_of, "pool": table_and_bags}
-    data = make.get(point.work, lambda p: gaussian(p.n, p.d, 0))(point)
+    data = make.get(point.workload, lambda p: gaussian(p.n, p.d, 0))(point)
     forget_peak()
     before = resident("VmRSS")
-    ready = (WORKS[point.work] if name == "vecrecall" else search_with_numpy)(point, data)
+    ready = (WORKLOADS[point.workload] if name == "vecrecall" else search_with_numpy)(point, data)
     answer = ready.call(0)
     peak = resident("VmHWM") - before
     if not ready.check(answer):
@@ -213,13 +213,13 @@ def work(name: str, point: Point, pipe: Connection) -> None:
 def measure(point: Point, repeats: int) -> dict[str, dict[str, Any]]:
     """Seconds of each timing and bytes beyond the data, of the package and perhaps of NumPy."""
     packages = {"vecrecall": "vecrecall"}
-    if point.work == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
+    if point.workload == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
         packages["numpy"] = "numpy"
-    with Turns(work, packages, (point,), threads=point.threads) as turns:
-        turns.measure(repeats, LONG)
-    if "vecrecall" not in turns.times:
-        raise SystemExit(f"{point}: expected times, {turns.absent['vecrecall']}")
+    with InterleavedRunner(worker, packages, (point,), threads=point.threads) as runner:
+        runner.measure(repeats, LONG)
+    if "vecrecall" not in runner.times:
+        raise SystemExit(f"{point}: expected times, {runner.absent['vecrecall']}")
     return {
-        name: {"seconds": seconds, "memory": turns.answers[name]}
-        for name, seconds in turns.times.items()
+        name: {"seconds": seconds, "memory": runner.answers[name]}
+        for name, seconds in runner.times.items()
     }

@@ -16,7 +16,7 @@ def plot(records: list[Record], folder: Path) -> list[Path]:
 
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    searches = [axis for axis, about in AXES.items() if about.base.work == "search"]
+    searches = [axis for axis, about in AXES.items() if about.base.workload == "search"]
     figures = {"search": searches, "others": [axis for axis in AXES if axis not in searches]}
     written = []
     for name, axes in figures.items():
@@ -72,7 +72,7 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
     scale_y(panel, times)
     slope = growth(values, times).whole
     panel.set_title(
-        f"{AXES[axis].base.work}, by {label_of(axis)}: exponent {slope:.2f}", fontsize=9
+        f"{AXES[axis].base.workload}, by {label_of(axis)}: exponent {slope:.2f}", fontsize=9
     )
     panel.legend(fontsize=7)
 

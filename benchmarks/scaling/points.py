@@ -14,7 +14,7 @@ class Point(NamedTuple):
     `n` is the number of items, points, or rows of the table; `batch` of queries, users or bags.
     """
 
-    work: str
+    workload: str
     n: int = 1_000_000
     d: int = 64
     k: int = 100
@@ -23,15 +23,15 @@ class Point(NamedTuple):
 
     def data_bytes(self) -> int:
         """How much memory the data takes, in float32 or as int64."""
-        if self.work == "merge":
+        if self.workload == "merge":
             return self.batch * LISTS * self.k * 12
-        return 4 * self.n * self.d + (8 * BAG * self.batch if self.work == "pool" else 0)
+        return 4 * self.n * self.d + (8 * BAG * self.batch if self.workload == "pool" else 0)
 
     def need_bytes(self) -> int:
         """How much memory the work takes in all, roughly: the data, codes, perhaps a copy."""
         indexed = {"search": self.n * (self.d + 32), "build": self.n * (5 * self.d + 32)}
-        results = 16 * self.batch * (self.k if self.work != "pool" else self.d)
-        return self.data_bytes() + indexed.get(self.work, 0) + results + (256 << 20)
+        results = 16 * self.batch * (self.k if self.workload != "pool" else self.d)
+        return self.data_bytes() + indexed.get(self.workload, 0) + results + (256 << 20)
 
     def limit_seconds(self, limits: Mapping[str, float]) -> float:
         """The least time that the machine's measured rates allow; 0 if none of them binds."""
@@ -47,13 +47,13 @@ class Point(NamedTuple):
 
     def _least(self) -> tuple[int, int]:
         """Multiply-adds in int8, and bytes read: codes, floats or rows, each once."""
-        work = {
+        least = {
             "search": (self.n * self.d * self.batch, self.n * self.d),
             "assign": (self.n * self.d * CENTROIDS, 4 * self.n * self.d),
             "pool": (0, 4 * self.batch * BAG * self.d),
             "build": (0, 4 * self.n * self.d),
         }
-        return work.get(self.work, (0, 0))
+        return least.get(self.workload, (0, 0))
 
 
 class Axis(NamedTuple):

@@ -50,7 +50,7 @@ def share(record: Record) -> float:
     return Point(**record["point"]).limit_seconds(record["limits"]) / median(record)
 
 
-def steady(record: Record) -> float:
+def normalized_seconds(record: Record) -> float:
     """The time if a thread's int8 rate were 500 billion a second.
 
     It is measured beside each point. A shared machine's speed changes between points, which is no
@@ -63,9 +63,9 @@ def points_table(records: list[Record], axis: str) -> str:
     found = of_axis(records, axis)
     base = Point(**found[0]["point"])._asdict()
     field = AXES[axis].field
-    others = ", ".join(f"{f} {v}" for f, v in base.items() if f not in ("work", field) and v)
+    others = ", ".join(f"{f} {v}" for f, v in base.items() if f not in ("workload", field) and v)
     lines = [
-        f"\n{base['work']}, by {field}: {others}\n",
+        f"\n{base['workload']}, by {field}: {others}\n",
         f"| {field} | milliseconds | spread | of the limit | memory beyond the data, MB "
         "| times the data | NumPy, times ours |",
         "|---|---|---|---|---|---|---|",
@@ -113,11 +113,11 @@ def growth_table(records: list[Record]) -> str:
             continue
         values = [r["value"] for r in found]
         taken = growth(values, [median(r) for r in found])
-        scaled = growth(values, [steady(r) for r in found])
-        told = worse(taken, about.exponent) & worse(scaled, about.exponent)
+        scaled = growth(values, [normalized_seconds(r) for r in found])
+        reported = worse(taken, about.exponent) & worse(scaled, about.exponent)
         lines.append(
             f"| {axis} | {about.exponent:g} | {taken.whole:.2f} | {taken.upper:.2f} "
             f"| {taken.steepest:.2f} ({taken.step[0]:,} to {taken.step[1]:,}) "
-            f"| {scaled.whole:.2f} | {', '.join(sorted(told))} |"
+            f"| {scaled.whole:.2f} | {', '.join(sorted(reported))} |"
         )
     return "\n".join(lines)

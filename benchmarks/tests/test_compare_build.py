@@ -36,7 +36,7 @@ class Pipe:
 @pytest.mark.parametrize("step", build.STEPS)
 def test_every_step_answers(step: str) -> None:
     pipe: Any = Pipe()
-    build.work(OURS, step, build.Items(1000, 4), 0, 1, pipe)
+    build.worker(OURS, step, build.ItemSet(1000, 4), 0, 1, pipe)
     ready, (seconds, ids) = pipe.sent
     assert ready is None
     assert seconds > 0
@@ -50,4 +50,4 @@ def test_lists_that_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build.Vecrecall, "search", short)
     pipe: Any = Pipe()
     with pytest.raises(ValueError, match=r"^expected ids of shape \(16, 10\), got \(16, 9\)$"):
-        build.work(OURS, "build", build.Items(1000, 4), 0, 1, pipe)
+        build.worker(OURS, "build", build.ItemSet(1000, 4), 0, 1, pipe)

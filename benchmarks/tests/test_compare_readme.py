@@ -13,7 +13,12 @@ from benchmarks.compare.workloads import cluster, merge
 from vecrecall.cli.bench.machine import Limits, Machine
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
-MISSED = {"case": "search: x", "what": "times FAISS", "measured": 4.0, "target": "at least 7"}
+MISSED = {
+    "measurement": "search: x",
+    "what": "times FAISS",
+    "measured": 4.0,
+    "target": "at least 7",
+}
 
 
 def entry(peer: str, seconds: float, recall: float = 1.0, setting: int | None = None) -> Any:
@@ -27,7 +32,7 @@ def others(**seconds: float) -> dict[str, Any]:
 
 
 SEARCH = {
-    **{"work": "search", "data": "gaussian-64", "items": 1_000_000, "dim": 64},
+    **{"workload": "search", "data": "gaussian-64", "items": 1_000_000, "dim": 64},
     **{"k": 100, "batch": 256, "absent": {"usearch-exact": "not installed"}},
     "peers": {
         "vecrecall": entry("vecrecall", 0.0625),
@@ -36,21 +41,28 @@ SEARCH = {
     },
 }
 ASSIGN = {
-    **{"work": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
+    **{"workload": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
     "peers": others(vecrecall=0.5, torch=4.0, faiss=2.0, superkmeans=1.0, numpy=8.0),
 }
 MERGE = {
-    **{"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
+    **{"workload": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
     "absent": {"ranx": "failed (ranx): MemoryError"},
     "peers": others(vecrecall=0.01, polars=0.4) | {merge.WITH_PROVENANCE: {"seconds": [0.02]}},
 }
 POOL = {
-    **{"work": "pool", "data": "uniform", "rows": 1_000_000, "dim": 64, "bags": 1000, "length": 20},
+    **{
+        "workload": "pool",
+        "data": "uniform",
+        "rows": 1_000_000,
+        "dim": 64,
+        "bags": 1000,
+        "length": 20,
+    },
     "peers": others(vecrecall=0.05),
     "absent": {},
 }
 FIT = {
-    **{"work": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
+    **{"workload": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
     "peers": {
         "vecrecall": {"seconds": [2.0], "inertia": 10.0},
         "MiniBatchKMeans": {"seconds": [1.0], "inertia": 11.0},
@@ -78,7 +90,7 @@ def file(tmp_path: Path) -> Path:
             "9.8",
         ),
         "repeats": 3,
-        "cases": [SEARCH, ASSIGN, MERGE, POOL, FIT],
+        "measurements": [SEARCH, ASSIGN, MERGE, POOL, FIT],
         "targets": [{**MISSED, "met": False}, {**MISSED, "what": "times NumPy", "met": True}],
     }
     path.write_text(json.dumps(found))
@@ -112,7 +124,7 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
 
 def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(file.read_text())
-    del found["cases"][2]["peers"][merge.WITH_PROVENANCE]
+    del found["measurements"][2]["peers"][merge.WITH_PROVENANCE]
     file.write_text(json.dumps(found))
     assert readme.main([str(file)]) == 0
     shown = capsys.readouterr().out

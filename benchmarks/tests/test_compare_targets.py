@@ -21,11 +21,18 @@ def entry(peer: str, seconds: float, recall: float = 1.0, setting: int | None = 
 
 def searched(batch: int, peers: dict[str, Any], data: str = "gaussian-64") -> dict[str, Any]:
     items = {"gaussian-64": 1_000_000, "glove-50": 399_488}[data]
-    case = {"work": "search", "data": data, "items": items, "dim": 64, "k": 100, "batch": batch}
-    return {**case, "peers": peers, "absent": {"usearch-exact": "not installed"}}
+    measurement = {
+        "workload": "search",
+        "data": data,
+        "items": items,
+        "dim": 64,
+        "k": 100,
+        "batch": batch,
+    }
+    return {**measurement, "peers": peers, "absent": {"usearch-exact": "not installed"}}
 
 
-CASE = searched(
+MEASUREMENT = searched(
     256,
     {
         "vecrecall": entry("vecrecall", 0.0625),
@@ -38,13 +45,13 @@ CASE = searched(
 )
 
 
-def found(case: dict[str, Any]) -> dict[str, tuple[float | None, bool | None]]:
-    return {row.what: (row.measured, row.met) for row in targets.judge([case], MACHINE)}
+def found(measurement: dict[str, Any]) -> dict[str, tuple[float | None, bool | None]]:
+    return {row.what: (row.measured, row.met) for row in targets.evaluate([measurement], MACHINE)}
 
 
 def test_search() -> None:
     rate = 1e6 * 64 * 256 / 0.0625 / 1e9
-    assert found(CASE) == {
+    assert found(MEASUREMENT) == {
         "times FAISS flat": (24.0, True),
         "times the best exact peer": (4.0, False),  # not one told to run on less, none approximate
         "times NumPy": (None, None),
@@ -71,14 +78,14 @@ def test_at_recall_between_settings() -> None:
 
 
 def test_other_sizes_are_no_targets() -> None:
-    assert targets.judge([{**CASE, "items": 20_000}], MACHINE) == []
+    assert targets.evaluate([{**MEASUREMENT, "items": 20_000}], MACHINE) == []
 
 
 def test_targets_that_must_not_be_exceeded() -> None:
     merge = {**targets.MERGE, "absent": {}, "peers": {"vecrecall": {"seconds": [0.01024]}}}
-    judged = found(merge)
-    assert judged["microseconds a user, without"] == (pytest.approx(10.0), True)
-    assert judged["microseconds a user, with provenance"] == (None, None)
+    results = found(merge)
+    assert results["microseconds a user, without"] == (pytest.approx(10.0), True)
+    assert results["microseconds a user, with provenance"] == (None, None)
     seconds = {"searches": 0.0018, "recall": 0.0025, "beyond": 0.0002}
     peers = {way: {"seconds": [each]} for way, each in seconds.items()}
     recall = {**targets.RECALL, "absent": {}, "peers": peers}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from vecrecall.cli.bench import command, peers, search, turns
+from vecrecall.cli.bench import command, interleaved, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
 from vecrecall.cli.bench.report import figure, table
@@ -230,7 +230,7 @@ class Unreadable:
         return int, ("no number",)
 
 
-def work(name: str, pipe: Connection) -> None:
+def worker(name: str, pipe: Connection) -> None:
     """Fail as the name says, else answer."""
     if name == "never ready":
         raise ValueError("expected\nmore")
@@ -251,13 +251,13 @@ def work(name: str, pipe: Connection) -> None:
 def test_peers_that_fail() -> None:
     names = ("good", "never ready", "raises", "dies", "unreadable")
     packages = {**dict.fromkeys(names, ""), "missing": "no-such-package"}
-    with turns.Turns(work, packages, (), threads=1) as run:
+    with interleaved.InterleavedRunner(worker, packages, (), threads=1) as run:
         assert run.ready == {name: name for name in names if name != "never ready"}
         run.run({f"{name}, {task}": (name, task) for task in "ab" for name in names}, repeats=2)
         assert run.times == {"good, a": [0.5, 0.5], "good, b": [0.5, 0.5]}
         assert run.answers == {"good, a": "a", "good, b": "b"}
         assert run.absent == {
-            "missing": turns.NOT_INSTALLED,
+            "missing": interleaved.NOT_INSTALLED,
             "never ready": "failed (getting ready): ValueError: expected more",
             "raises": "failed (raises, a): MemoryError",
             "dies": "failed (dies, a): its process was ended by SIGABRT: the last words",
@@ -267,7 +267,7 @@ def test_peers_that_fail() -> None:
 
 
 def test_a_peer_that_hangs() -> None:
-    with turns.Turns(work, {"good": ""}, ()) as run:
+    with interleaved.InterleavedRunner(worker, {"good": ""}, ()) as run:
         run.limit = 0.2  # a process needs longer to start
         run.run({"good": ("good", "hang")}, repeats=2)
         assert run.times == {}
@@ -275,7 +275,7 @@ def test_a_peer_that_hangs() -> None:
 
 
 def test_one_timing_of_what_takes_long() -> None:
-    with turns.Turns(work, {"good": ""}, ()) as run:
+    with interleaved.InterleavedRunner(worker, {"good": ""}, ()) as run:
         run.measure(3, long=0.4)
     assert run.times == {"good": [0.5]}
 
@@ -362,7 +362,7 @@ def test_lists_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_a_peer_that_does_not_answer_all_fails(search_some: Any) -> None:
     queries = np.zeros((4, 2), np.float32)
     with pytest.raises(ValueError, match=r"^expected ids of shape \(4, 3\), got \("):
-        search.timed(peers.Ready(search_some), queries, search.Task(4, 3))
+        search.time_task(peers.BuiltIndex(search_some), queries, search.Task(4, 3))
 
 
 def test_wrong_answers_of_ours_are_found(
@@ -373,8 +373,8 @@ def test_wrong_answers_of_ours_are_found(
         found["vecrecall"]["recall"] -= 1 / 1024
         return found
 
-    right = search.Searches.measure
-    monkeypatch.setattr(search.Searches, "measure", measured_wrongly)
+    right = search.SearchRunner.measure
+    monkeypatch.setattr(search.SearchRunner, "measure", measured_wrongly)
     target = vectors.with_suffix(".json")
     given = ["--vectors", str(vectors), "-k", str(K), "--repeats", "1", "--json", str(target)]
     assert main(["bench", *given]) == 1
@@ -405,7 +405,7 @@ def test_disagreements_are_of_exact_peers() -> None:
         "bad": {"exact": True, "recall": 0.9},
         "approximate": {"exact": False, "recall": 0.5},
     }
-    assert search.disagreements(found) == ["bad: expected the exact lists, found 90.0000% of them"]
+    assert search.wrong_lists(found) == ["bad: expected the exact lists, found 90.0000% of them"]
 
 
 def test_table() -> None:

@@ -481,8 +481,8 @@ def test_a_channel_missing_in_validation_weighs_least() -> None:
 def test_provenance_in_words() -> None:
     ranks = provenance.ranks_of(["a", "b", "c", "d", "e"], np.array([12, 3, 0, 40, 12]))
     assert ranks == {"b": 3, "a": 12, "e": 12, "d": 40}
-    assert provenance.in_words(ranks) == "b rank 3, a rank 12, e rank 12 and 1 more"
-    assert provenance.in_words({"i2i": 3, "crosstag": 12}) == "i2i rank 3, crosstag rank 12"
+    assert provenance.describe_ranks(ranks) == "b rank 3, a rank 12, e rank 12 and 1 more"
+    assert provenance.describe_ranks({"i2i": 3, "crosstag": 12}) == "i2i rank 3, crosstag rank 12"
 
 
 def test_contribution_and_overlap_by_hand() -> None:
@@ -649,7 +649,7 @@ def test_the_report_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert f"User {user['user']}" in shown
         assert user["last"][0]["title"] in shown
         assert user["merged"][0]["title"] in shown
-    assert provenance.in_words(found["users"][0]["merged"][0]["ranks"]).split(",")[0] in shown
+    assert provenance.describe_ranks(found["users"][0]["merged"][0]["ranks"]).split(",")[0] in shown
     assert f"{found['merges'][found['best_merge']]['recall']['100']:.3f}" in shown
     assert "[/b]" in shown
     assert f"{found['channels']['popularity']['hit_rate']['50']:.3f}" in shown

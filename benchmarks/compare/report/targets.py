@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.compare.workload import Measurement, median_seconds
 from benchmarks.compare.workloads.merge import WITH_PROVENANCE
-from benchmarks.compare.works import Case, middle
 from vecrecall.cli.bench import report
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import FORCED, OURS
 
-Measure = Callable[[Case, Machine], float | None]
+Measure = Callable[[Measurement, Machine], float | None]
 
 PACKAGES = (
     *("vecrecall", "faiss-cpu", "hnswlib", "usearch", "scann", "torch", "scikit-learn"),
@@ -23,7 +23,7 @@ SAME_INERTIA = 1.001  # runs end in other local optima, whose inertia differs by
 
 
 class Target(NamedTuple):
-    """A row: in cases that have all of `where`, `measure` gives at least (or at most) `bound`."""
+    """A row: where a measurement has all of `where`, `measure` gives at least `bound`."""
 
     where: dict[str, Any]
     what: str
@@ -32,25 +32,25 @@ class Target(NamedTuple):
     least: bool = True
 
 
-class Judged(NamedTuple):
+class TargetResult(NamedTuple):
     """What a run found. `measured` is None where a peer or a setting that it takes is missing."""
 
-    case: str
+    measurement: str
     what: str
     measured: float | None
     target: str
     met: bool | None
 
 
-# What is measured: of a case, on a machine
+# What is measured: of a measurement, on a machine
 
 
 def times(*peers: str, ours: str = OURS) -> Measure:
     """The fastest of these peers beside us; all of them must be there."""
 
-    def measure(case: Case, machine: Machine) -> float | None:
-        found = [middle(case, name) for name in peers]
-        own = middle(case, ours)
+    def measure(measurement: Measurement, machine: Machine) -> float | None:
+        found = [median_seconds(measurement, name) for name in peers]
+        own = median_seconds(measurement, ours)
         if own is None or any(seconds is None for seconds in found):
             return None
         return min(seconds for seconds in found if seconds is not None) / own
@@ -58,60 +58,64 @@ def times(*peers: str, ours: str = OURS) -> Measure:
     return measure
 
 
-def fastest(case: Case, names: Iterable[str], ours: str = OURS) -> float | None:
+def fastest(measurement: Measurement, names: Iterable[str], ours: str = OURS) -> float | None:
     """The fastest of those that are there beside us."""
-    found = [seconds for name in names if (seconds := middle(case, name)) is not None]
-    own = middle(case, ours)
+    found = [
+        seconds for name in names if (seconds := median_seconds(measurement, name)) is not None
+    ]
+    own = median_seconds(measurement, ours)
     return min(found) / own if found and own is not None else None
 
 
-def best_exact(case: Case, machine: Machine) -> float | None:
+def best_exact(measurement: Measurement, machine: Machine) -> float | None:
     """The best of the exact peers that are there beside us."""
     others = [
         name
-        for name, entry in case["peers"].items()
+        for name, entry in measurement["peers"].items()
         if entry["exact"] and name != OURS and name not in FORCED
     ]
-    return fastest(case, others)
+    return fastest(measurement, others)
 
 
-def best_peer(case: Case, machine: Machine) -> float | None:
+def best_peer(measurement: Measurement, machine: Machine) -> float | None:
     """The best of the peers that are there beside us."""
-    return fastest(case, [name for name in case["peers"] if name != OURS])
+    return fastest(measurement, [name for name in measurement["peers"] if name != OURS])
 
 
 def share(limit: str) -> Measure:
     """Our products a second beside those that the machine can do at most."""
 
-    def measure(case: Case, machine: Machine) -> float | None:
-        seconds = middle(case, OURS)
+    def measure(measurement: Measurement, machine: Machine) -> float | None:
+        seconds = median_seconds(measurement, OURS)
         if seconds is None:
             return None
-        products: float = case["items"] * case["dim"] * case["batch"] / seconds / 1e9
+        products: float = (
+            measurement["items"] * measurement["dim"] * measurement["batch"] / seconds / 1e9
+        )
         return products / float(getattr(machine.limits, limit))
 
     return measure
 
 
-def read_rate(case: Case, machine: Machine) -> float | None:
+def read_rate(measurement: Measurement, machine: Machine) -> float | None:
     """The rate at which we go through the codes, a byte each, beside the machine's."""
-    seconds = middle(case, OURS)
+    seconds = median_seconds(measurement, OURS)
     if seconds is None:
         return None
-    rate: float = case["items"] * case["dim"] / seconds / 1e9
+    rate: float = measurement["items"] * measurement["dim"] / seconds / 1e9
     return rate / machine.limits.read
 
 
 def at_recall(peer: str, recall: float) -> Measure:
     """A peer at that recall beside us, between the settings that are next to it."""
 
-    def measure(case: Case, machine: Machine) -> float | None:
+    def measure(measurement: Measurement, machine: Machine) -> float | None:
         points = sorted(
             (entry["recall"], seconds)
-            for label, entry in case["peers"].items()
-            if entry["peer"] == peer and (seconds := middle(case, label)) is not None
+            for label, entry in measurement["peers"].items()
+            if entry["peer"] == peer and (seconds := median_seconds(measurement, label)) is not None
         )
-        own = middle(case, OURS)
+        own = median_seconds(measurement, OURS)
         if own is None or not points or not points[0][0] <= recall <= points[-1][0]:
             return None
         recalls, seconds_each = zip(*points, strict=True)
@@ -121,30 +125,30 @@ def at_recall(peer: str, recall: float) -> Measure:
 
 
 def scaled(entry: str, count: str, unit: float) -> Measure:
-    """An entry's time a thing that the case counts, in that part of a second."""
+    """An entry's time a thing that the measurement counts, in that part of a second."""
 
-    def measure(case: Case, machine: Machine) -> float | None:
-        seconds = middle(case, entry)
-        return None if seconds is None else seconds / (case[count] if count else 1) * unit
+    def measure(measurement: Measurement, machine: Machine) -> float | None:
+        seconds = median_seconds(measurement, entry)
+        return None if seconds is None else seconds / (measurement[count] if count else 1) * unit
 
     return measure
 
 
 def counted(name: str) -> Measure:
-    """What the case itself says."""
-    return lambda case, machine: float(case[name])
+    """What the measurement itself says."""
+    return lambda measurement, machine: float(measurement[name])
 
 
-def inertia(case: Case, machine: Machine) -> float | None:
+def inertia(measurement: Measurement, machine: Machine) -> float | None:
     """Ours beside the least."""
-    found = {name: entry["inertia"] for name, entry in case["peers"].items()}
+    found = {name: entry["inertia"] for name, entry in measurement["peers"].items()}
     others = [value for name, value in found.items() if name != OURS]
     return found[OURS] / min(others) if others and OURS in found else None
 
 
-def added(case: Case, machine: Machine) -> float | None:
+def added(measurement: Measurement, machine: Machine) -> float | None:
     """Microseconds that a recall takes beyond its searches."""
-    beyond = middle(case, "beyond")
+    beyond = median_seconds(measurement, "beyond")
     return None if beyond is None else beyond * 1e6
 
 
@@ -152,23 +156,23 @@ def added(case: Case, machine: Machine) -> float | None:
 
 
 def gaussian(batch: int, k: int = 100) -> dict[str, Any]:
-    return {"work": "search", "data": "gaussian-64", "items": 1_000_000, "k": k, "batch": batch}
+    return {"workload": "search", "data": "gaussian-64", "items": 1_000_000, "k": k, "batch": batch}
 
 
 def glove(batch: int) -> dict[str, Any]:
-    return {"work": "search", "data": "glove-50", "k": 100, "batch": batch, "items": 399_488}
+    return {"workload": "search", "data": "glove-50", "k": 100, "batch": batch, "items": 399_488}
 
 
 def assign(points: int, dim: int, clusters: int) -> dict[str, Any]:
-    return {"work": "assign", "points": points, "dim": dim, "clusters": clusters}
+    return {"workload": "assign", "points": points, "dim": dim, "clusters": clusters}
 
 
-KMEANS = {"work": "kmeans", "points": 1_000_000, "dim": 64, "clusters": 500, "rounds": 20}
-MERGE = {"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1024}
-LONG_MERGE = {"work": "merge", "channels": 8, "width": 500, "k": 500, "users": 1024}
-POOL = {"work": "pool", "rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
-BUILD = {"work": "build", "data": "gaussian-64", "items": 1_000_000, "step": "build"}
-RECALL = {"work": "recall", "channels": "eight towers", "batch": 1, "items": 1_000_000}
+KMEANS = {"workload": "kmeans", "points": 1_000_000, "dim": 64, "clusters": 500, "rounds": 20}
+MERGE = {"workload": "merge", "channels": 8, "width": 200, "k": 200, "users": 1024}
+LONG_MERGE = {"workload": "merge", "channels": 8, "width": 500, "k": 500, "users": 1024}
+POOL = {"workload": "pool", "rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
+BUILD = {"workload": "build", "data": "gaussian-64", "items": 1_000_000, "step": "build"}
+RECALL = {"workload": "recall", "channels": "eight towers", "batch": 1, "items": 1_000_000}
 
 TARGETS = [
     Target(gaussian(256), "times FAISS flat", times("faiss-flat"), 22),
@@ -210,12 +214,12 @@ TARGETS = [
         for peer, bound in (("numpy", 8), ("polars", 18), ("dict", 35), ("ranx", 100))
     ),
     *(
-        Target({**glove(batch), "work": "filters"}, f"of the time without: {filtered}",
+        Target({**glove(batch), "workload": "filters"}, f"of the time without: {filtered}",
                times(filtered, ours="none"), 1.15, False)
         for batch in (1, 16, 256) for filtered in ("exclude", "allow")
     ),
     *(
-        Target({**gaussian(batch), "work": "churn"}, what, measure, bound, False)
+        Target({**gaussian(batch), "workload": "churn"}, what, measure, bound, False)
         for batch in (1, 16, 256)
         for what, measure, bound in (
             ("after updates, of a fresh index's time", times("updated", ours="fresh"), 1.1),
@@ -228,44 +232,44 @@ TARGETS = [
 ]  # fmt: skip
 
 
-def judge(cases: list[Case], machine: Machine) -> list[Judged]:
+def evaluate(measurements: list[Measurement], machine: Machine) -> list[TargetResult]:
     """Hold a run against the targets that it covers."""
-    judged = []
+    results = []
     for target in TARGETS:
-        for case in cases:
-            if any(case.get(name) != value for name, value in target.where.items()):
+        for measurement in measurements:
+            if any(measurement.get(name) != value for name, value in target.where.items()):
                 continue
-            measured = target.measure(case, machine)
+            measured = target.measure(measurement, machine)
             met = None
             if measured is not None:
                 met = measured >= target.bound if target.least else measured <= target.bound
             wanted = f"at {'least' if target.least else 'most'} {target.bound:g}"
-            judged.append(Judged(title(target.where), target.what, measured, wanted, met))
-    return judged
+            results.append(TargetResult(title(target.where), target.what, measured, wanted, met))
+    return results
 
 
 def title(where: dict[str, Any]) -> str:
-    """Name a case by what tells it from others."""
+    """Name a measurement by what tells it from others."""
     others = [
         f"{name} {value:,}" if isinstance(value, int) else f"{value}"
         for name, value in where.items()
-        if name != "work"
+        if name != "workload"
     ]
-    return f"{where['work']}: {', '.join(others)}"
+    return f"{where['workload']}: {', '.join(others)}"
 
 
-def table(judged: list[Judged]) -> str:
+def table(results: list[TargetResult]) -> str:
     """What was measured, what had to be, and whether it was."""
     words = {True: "met", False: "missed", None: "not measured"}
     rows = [
         [
-            row.case,
+            row.measurement,
             row.what,
             "" if row.measured is None else report.figure(row.measured),
             row.target,
             words[row.met],
         ]
-        for row in judged
+        for row in results
     ]
     head = ["targets (2 threads, AVX-512 VNNI)", "what", "measured", "target", ""]
     return "\n" + report.table(head, rows)

@@ -22,7 +22,7 @@ from benchmarks.compare.data import make
 from benchmarks.options import add_common
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.cli.bench import machine
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.storage._atomic import write_report
 
 F32 = npt.NDArray[np.float32]
@@ -32,7 +32,7 @@ SINGLE = 64  # queries, one after the other, in a round of batch 1
 ENOUGH = 0.2  # seconds a timing; idle OpenMP threads of the process before spin for part of it
 
 
-class Case(NamedTuple):
+class SearchProblem(NamedTuple):
     """Some rows of a data set."""
 
     data: str
@@ -45,11 +45,11 @@ class Case(NamedTuple):
         return make(self.data, self.items, seed)
 
 
-CASES = {
-    "10k": Case("clustered-64", 10_000),
-    "100k": Case("clustered-64", 100_000),
-    "1m": Case("clustered-64", 1_000_000),
-    "glove": Case("glove-50", 399_488),  # all but the queries
+PROBLEMS = {
+    "10k": SearchProblem("clustered-64", 10_000),
+    "100k": SearchProblem("clustered-64", 100_000),
+    "1m": SearchProblem("clustered-64", 1_000_000),
+    "glove": SearchProblem("glove-50", 399_488),  # all but the queries
 }
 
 
@@ -105,7 +105,7 @@ APPROXIMATE: dict[str, tuple[str, Build]] = {
 BUILD_LIMIT = 3600.0  # seconds: graphs are built, then tuned to each target
 
 
-class Ready(NamedTuple):
+class TunedIndexes(NamedTuple):
     """What a process has done before it can be timed."""
 
     build: float
@@ -122,7 +122,7 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
         exact = vr.FlatIndex(items, copy=False)
         seconds = time.perf_counter() - start
         n = len(targets)
-        return [exact] * n, Ready(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
+        return [exact] * n, TunedIndexes(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
     index = vr.wrap(APPROXIMATE[name][1](items, threads))
     built = time.perf_counter() - start
     tuned = []
@@ -131,7 +131,7 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
         start = time.perf_counter()
         tuned.append(vr.tune(index, queries, K, target, vectors=items))
         seconds_each.append(time.perf_counter() - start)
-    ready = Ready(
+    ready = TunedIndexes(
         built,
         seconds_each,
         [t.setting for t in tuned],
@@ -141,12 +141,17 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
     return [t.index for t in tuned], ready
 
 
-def work(
-    name: str, case: Case, targets: list[float], seed: int, threads: int, pipe: Connection
+def worker(
+    name: str,
+    problem: SearchProblem,
+    targets: list[float],
+    seed: int,
+    threads: int,
+    pipe: Connection,
 ) -> None:
     """Build and tune, then time one target and batch whenever asked, in ms a query."""
     vr.set_num_threads(threads)
-    items, queries = case.load(seed)
+    items, queries = problem.load(seed)
     indexes, ready = prepare(name, items, queries, targets, threads)
     pipe.send(ready)
     while task := pipe.recv():
@@ -163,23 +168,25 @@ def work(
 
 
 class Run:
-    """One case: what the processes built, and the times at each target and batch."""
+    """One problem: what the processes built, and the times at each target and batch."""
 
-    def __init__(self, case: Case, names: list[str], args: argparse.Namespace) -> None:
+    def __init__(self, problem: SearchProblem, names: list[str], args: argparse.Namespace) -> None:
         self.targets: list[float] = args.target
         packages = {n: APPROXIMATE[n][0] if n != EXACT else "vecrecall" for n in names}
-        given = (case, self.targets, args.seed, args.threads)
-        with Turns(work, packages, given, threads=args.threads, limit=BUILD_LIMIT) as turns:
-            self.ready: dict[str, Ready] = dict(turns.ready)
+        given = (problem, self.targets, args.seed, args.threads)
+        with InterleavedRunner(
+            worker, packages, given, threads=args.threads, limit=BUILD_LIMIT
+        ) as runner:
+            self.ready: dict[str, TunedIndexes] = dict(runner.ready)
             tasks = {
                 (name, place, batch): (name, (place, batch))
                 for place in range(len(self.targets))
                 for batch in BATCHES
                 for name in self.ready
             }
-            turns.run({str(key): task for key, task in tasks.items()}, args.repeats)
-            self.times = {key: turns.times[str(key)] for key in tasks if str(key) in turns.times}
-            self.absent = dict(turns.absent)
+            runner.run({str(key): task for key, task in tasks.items()}, args.repeats)
+            self.times = {key: runner.times[str(key)] for key in tasks if str(key) in runner.times}
+            self.absent = dict(runner.absent)
 
     def rows(self) -> list[dict[str, Any]]:
         """List what was measured, a row for each index and target."""
@@ -206,10 +213,10 @@ class Run:
         return rows
 
 
-def table(case: Case, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
+def table(problem: SearchProblem, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
     """Every index's line at every target."""
     lines = [
-        f"\ntop-{K} of {case.title()}\n",
+        f"\ntop-{K} of {problem.title()}\n",
         "| index | target | recall | setting | build, s | tune, s | ms a query, batch 1 "
         "| batch 256 |\n|---|---|---|---|---|---|---|---|",
     ]
@@ -230,7 +237,7 @@ def parse() -> argparse.Namespace:
         prog="python -m benchmarks.compare.studies.indexes", description=__doc__
     )
     names = [EXACT, *APPROXIMATE]
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--problem", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
     parser.add_argument("--only", nargs="+", default=names, choices=names, help="these indexes")
     parser.add_argument("--target", nargs="+", type=float, default=[0.9, 0.95, 0.99])
     add_common(parser, repeats=5)
@@ -242,19 +249,19 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print a table for each case."""
+    """Print a table for each problem."""
     args = parse()
     measured = machine.measure(args.threads)
     print(measured.describe())
-    cases = []
-    for name in args.case:
-        case = CASES[name]._replace(items=10_000) if args.quick else CASES[name]
-        run = Run(case, args.only, args)
+    problems = []
+    for name in args.problem:
+        problem = PROBLEMS[name]._replace(items=10_000) if args.quick else PROBLEMS[name]
+        run = Run(problem, args.only, args)
         rows = run.rows()
-        print(table(case, rows, run.absent), flush=True)
-        cases.append({**case._asdict(), "k": K, "rows": rows, "absent": run.absent})
+        print(table(problem, rows, run.absent), flush=True)
+        problems.append({**problem._asdict(), "k": K, "rows": rows, "absent": run.absent})
     if args.json:
-        found = {"machine": measured.as_json(), "cases": cases}
+        found = {"machine": measured.as_json(), "problems": problems}
         write_report(args.json, json.dumps(found, indent=1).encode())
     return 0
 

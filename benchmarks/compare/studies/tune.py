@@ -17,7 +17,7 @@ import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.compare.studies.indexes import hnswlib_graph
 from vecrecall._core import MAX_THREADS
-from vecrecall.cli._arguments import whole
+from vecrecall.cli._arguments import whole_number
 from vecrecall.cli.bench import machine
 
 F32 = npt.NDArray[np.float32]
@@ -67,9 +67,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", default=list(BUILDS), choices=list(BUILDS))
     parser.add_argument("--target", nargs="+", type=float, default=[0.95, 0.99])
-    parser.add_argument("-k", type=whole(), default=10)
-    parser.add_argument("--threads", type=whole(1, MAX_THREADS), default=2)
-    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("-k", type=whole_number(), default=10)
+    parser.add_argument("--threads", type=whole_number(1, MAX_THREADS), default=2)
+    parser.add_argument("--seed", type=whole_number(0), default=0)
     parser.add_argument("--quick", action="store_true", help="50,000 items")
     return parser.parse_args()
 

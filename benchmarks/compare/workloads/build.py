@@ -19,35 +19,41 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+)
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.truth import Truth, inexact
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 F32 = npt.NDArray[np.float32]
 K, QUERIES = 10, 16
 STEPS = ("build", "save", "load", "load, then a search")
 
 
-class Items(NamedTuple):
+class ItemSet(NamedTuple):
     """Gaussian items."""
 
     items: int
     dim: int
 
-    def quick(self) -> Items:
+    def quick(self) -> ItemSet:
         return self._replace(items=self.items // 50)
 
     def data(self, seed: int) -> tuple[F32, F32]:
-        """Items and queries, the same in every process."""
+        """ItemSet and queries, the same in every process."""
         rng = np.random.default_rng(seed)
         items = rng.standard_normal((self.items, self.dim), dtype=np.float32)
         return items, rng.standard_normal((QUERIES, self.dim), dtype=np.float32)
 
 
-SIZES = {"gaussian-64": Items(1_000_000, 64), "gaussian-128": Items(1_000_000, 128)}
+SIZES = {"gaussian-64": ItemSet(1_000_000, 64), "gaussian-128": ItemSet(1_000_000, 128)}
 
 
 class Vecrecall:
@@ -146,17 +152,19 @@ PEERS = {
 }
 
 
-def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Connection) -> None:
+def worker(
+    name: str, step: str, problem: ItemSet, seed: int, threads: int, pipe: Connection
+) -> None:
     """Time one step whenever asked; what the index finds goes with the time."""
     calls = PEERS[name].calls(threads)
-    items, queries = case.data(seed)
+    items, queries = problem.data(seed)
     calls.search(calls.build(items[:1000]), queries)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
         index = None if step == "build" else calls.build(items)
         if step.startswith("load"):
             calls.save(index, path)
-            calls.load(path, case.dim)
+            calls.load(path, problem.dim)
         pipe.send(None)
         while pipe.recv():
             if step != "save":
@@ -167,7 +175,7 @@ def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Conne
             elif step == "save":
                 calls.save(index, path)
             else:
-                index = calls.load(path, case.dim)
+                index = calls.load(path, problem.dim)
                 if step != "load":
                     calls.search(index, queries[:1])
             seconds = time.perf_counter() - start
@@ -187,41 +195,47 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
-    """Print a table for each size; a case for each step of it."""
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
+    """Print a table for each size; a measurement for each step of it."""
     for name, size in SIZES.items():
-        case = size.quick() if args.quick else size
-        truth = Truth(*case.data(args.seed), K, "ip")
-        steps = [measured(name, case, truth, step, args) for step in STEPS]
+        problem = size.quick() if args.quick else size
+        truth = Truth(*problem.data(args.seed), K, "ip")
+        steps = [measured(name, problem, truth, step, args) for step in STEPS]
         print(f"\n{steps[0]['items']:,} x {size.dim}, milliseconds (times ours)\n")
         print(lines(steps), flush=True)
         yield from steps
 
 
-def measured(name: str, size: Items, truth: Truth, step: str, args: argparse.Namespace) -> Case:
+def measured(
+    name: str, size: ItemSet, truth: Truth, step: str, args: argparse.Namespace
+) -> Measurement:
     """Time the peers in turn, and compare what they find."""
-    packages = {peer: PEERS[peer].package for peer in chosen(list(PEERS), args.only)}
-    work_args = (step, size, args.seed, args.threads)
-    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "build", "data": name, "step": step, **size._asdict()}
-    case["peers"] = {peer: {"seconds": seconds} for peer, seconds in turns.times.items()}
-    case["absent"] = turns.absent
-    needed(case, OURS)
-    complain(inexact({peer: truth.recall(ids, K) for peer, ids in turns.answers.items()}))
-    return case
+    packages = {peer: PEERS[peer].package for peer in select_peers(list(PEERS), args.only)}
+    worker_args = (step, size, args.seed, args.threads)
+    with InterleavedRunner(
+        worker, packages, worker_args, threads=args.threads, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {"workload": "build", "data": name, "step": step, **size._asdict()}
+    measurement["peers"] = {peer: {"seconds": seconds} for peer, seconds in runner.times.items()}
+    measurement["absent"] = runner.absent
+    require_times(measurement, OURS)
+    raise_if_wrong(
+        inexact_peers({peer: truth.recall(ids, K) for peer, ids in runner.answers.items()})
+    )
+    return measurement
 
 
-def lines(steps: list[Case]) -> str:
+def lines(steps: list[Measurement]) -> str:
     """Every peer's line, a column for each step."""
-    absent = {name: why for case in steps for name, why in case["absent"].items()}
+    absent = {name: why for measurement in steps for name, why in measurement["absent"].items()}
     rows = []
-    for name in dict.fromkeys(name for case in steps for name in case["peers"]):
+    for name in dict.fromkeys(name for measurement in steps for name in measurement["peers"]):
         row = [name, version(PEERS[name].package) or ""]
-        for case in steps:
-            seconds, ours = middle(case, name), middle(case, OURS)
+        for measurement in steps:
+            seconds, ours = median_seconds(measurement, name), median_seconds(measurement, OURS)
             failed = seconds is None or ours is None
             row.append("" if failed else f"{figure(seconds * 1e3)} ({figure(seconds / ours)})")
         rows.append(row)
     rows += [[name, "", why, *[""] * (len(steps) - 1)] for name, why in absent.items()]
-    return table(["peer", "version", *(case["step"] for case in steps)], rows)
+    return table(["peer", "version", *(measurement["step"] for measurement in steps)], rows)

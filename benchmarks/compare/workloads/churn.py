@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import asked_for
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import median_interval, time_alternately
+from benchmarks.compare.data import requested_data
+from benchmarks.compare.workload import Measurement, WorkloadError
 from vecrecall.cli.bench.machine import Machine, resident
 from vecrecall.cli.bench.report import figure, table
 
@@ -43,43 +43,47 @@ def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float
     return index, (held() - before) / max(1, at_first - before)
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
     """Print a table with a line for each data set, k and batch."""
-    cases = [case for data in asked_for(args) for case in over(*data, args)]
+    measurements = [
+        measurement for data in requested_data(args) for measurement in over(*data, args)
+    ]
     head = [
         *("data", "k", "batch", "fresh, ms a query", "after updates"),
         *("times fresh, in the same round (95 %)", "memory, times at first"),
     ]
     rows = []
-    for case in cases:
-        fresh, updated = (np.array(entry["seconds"]) for entry in case["peers"].values())
-        each = [figure(float(np.median(way)) / case["batch"] * 1e3) for way in (fresh, updated)]
-        size = [case["data"], str(case["k"]), str(case["batch"])]
-        memory = f"{case['memory']:.2f}"
-        rows.append([*size, *each, middle(updated / fresh).told(3), memory])
+    for measurement in measurements:
+        fresh, updated = (np.array(entry["seconds"]) for entry in measurement["peers"].values())
+        each = [
+            figure(float(np.median(way)) / measurement["batch"] * 1e3) for way in (fresh, updated)
+        ]
+        size = [measurement["data"], str(measurement["k"]), str(measurement["batch"])]
+        memory = f"{measurement['memory']:.2f}"
+        rows.append([*size, *each, median_interval(updated / fresh).format(3), memory])
     share = f"{MINUTES} times a hundredth of the items replaced, in {BATCHES} batches each"
     print(f"\n{share}\n\n{table(head, rows)}", flush=True)
-    return cases
+    return measurements
 
 
-def over(name: str, vectors: F32, queries: F32, args: argparse.Namespace) -> list[Case]:
+def over(name: str, vectors: F32, queries: F32, args: argparse.Namespace) -> list[Measurement]:
     """Time both indexes over one data set."""
     if max(args.k) > len(vectors):
-        raise WorkError(f"-k: expected at most {len(vectors):,} items, got {max(args.k):,}")
+        raise WorkloadError(f"-k: expected at most {len(vectors):,} items, got {max(args.k):,}")
     rng = np.random.default_rng(args.seed)
     gone = len(vectors) // (100 * BATCHES) * MINUTES * BATCHES
     new = vectors[rng.permutation(len(vectors))[:gone]] * np.float32(1.01)
     index, memory = churned(vectors, new, args.threads)
     ids = np.arange(gone, len(vectors) + gone)
     fresh = vr.FlatIndex(np.concatenate([vectors[gone:], new]), ids=ids, threads=args.threads)
-    about = {"work": "churn", "data": name, "items": len(ids), "memory": memory, "absent": {}}
-    cases = []
+    about = {"workload": "churn", "data": name, "items": len(ids), "memory": memory, "absent": {}}
+    measurements = []
     for k in args.k:
         for batch in args.batch:
             times = searched(fresh, index, queries, k, batch, args)
             peers = {way: {"seconds": seconds} for way, seconds in times.items()}
-            cases.append({**about, "k": k, "batch": batch, "peers": peers})
-    return cases
+            measurements.append({**about, "k": k, "batch": batch, "peers": peers})
+    return measurements
 
 
 def searched(
@@ -95,12 +99,12 @@ def searched(
     for part in parts:
         a, b = (index.search(part, k, threads=args.threads) for index in (fresh, updated))
         if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)):
-            raise WorkError("updates: expected the lists of a fresh index, got others")
+            raise WorkloadError("updates: expected the lists of a fresh index, got others")
 
     def search(index: vr.FlatIndex, turn: int) -> None:
         index.search(parts[turn % len(parts)], k, threads=args.threads)
 
-    times = alternately(
+    times = time_alternately(
         {"fresh": lambda t: search(fresh, t), "updated": lambda t: search(updated, t)},
         QUICK_SECONDS if args.quick else SECONDS,
     )

@@ -16,7 +16,7 @@ Labels = npt.NDArray[Any]  # of any integer type
 BLOCK = 16_384  # points a product in torch, which would keep all distances
 
 
-class Case(NamedTuple):
+class ClusteringProblem(NamedTuple):
     """What is measured; `rounds` is 0 for an assignment."""
 
     points: int
@@ -30,8 +30,10 @@ class Case(NamedTuple):
             return f"assign {size} to {self.clusters} centroids"
         return f"k-means of {size}, {self.clusters} clusters, {self.rounds} iterations"
 
-    def quick(self) -> Case:
-        return Case(self.points // 25, self.dim, self.clusters // 10, min(self.rounds, 5))
+    def quick(self) -> ClusteringProblem:
+        return ClusteringProblem(
+            self.points // 25, self.dim, self.clusters // 10, min(self.rounds, 5)
+        )
 
     def data(self, seed: int) -> tuple[F32, F32]:
         """Gaussian points, and some of them as centroids; the same in every process."""
@@ -91,22 +93,22 @@ def sklearn_assign(points: F32, centroids: F32, threads: int) -> Labels:
     return pairwise_distances_argmin(points, centroids)
 
 
-# k-means: points, the case, threads to centers
+# k-means: points, the problem, threads to centers
 
 
-def fit(points: F32, case: Case, threads: int) -> Fitted:
-    model = vr.KMeans(case.clusters, max_iter=case.rounds, tol=0, threads=threads).fit(points)
+def fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
+    model = vr.KMeans(problem.clusters, max_iter=problem.rounds, tol=0, threads=threads).fit(points)
     return Fitted(model.cluster_centers_, model.labels_, model.inertia_)
 
 
-def superkmeans_fit(points: F32, case: Case, threads: int) -> Fitted:
+def superkmeans_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     from superkmeans import SuperKMeans
 
     model = SuperKMeans(
-        case.clusters,
-        case.dim,
+        problem.clusters,
+        problem.dim,
         hierarchical=False,
-        iters=case.rounds,
+        iters=problem.rounds,
         sampling_fraction=1.0,
         max_points_per_cluster=len(points),
         early_termination=False,
@@ -115,18 +117,18 @@ def superkmeans_fit(points: F32, case: Case, threads: int) -> Fitted:
     return Fitted(model.train(points))
 
 
-def faiss_fit(points: F32, case: Case, threads: int) -> Fitted:
+def faiss_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     import faiss
 
     faiss.omp_set_num_threads(threads)
     model = faiss.Kmeans(
-        case.dim, case.clusters, niter=case.rounds, max_points_per_centroid=len(points)
+        problem.dim, problem.clusters, niter=problem.rounds, max_points_per_centroid=len(points)
     )
     model.train(points)
     return Fitted(model.centroids)
 
 
-def torch_fit(points: F32, case: Case, threads: int) -> Fitted:
+def torch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     """Lloyd from points drawn at random; a cluster that is empty keeps its center."""
     import torch
 
@@ -134,28 +136,28 @@ def torch_fit(points: F32, case: Case, threads: int) -> Fitted:
     whole = torch.from_numpy(points)
     parts = whole.split(BLOCK)
     first = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-    centers = whole[first[: case.clusters]]
-    for _ in range(case.rounds):
-        sums, counts = torch.zeros_like(centers), torch.zeros(case.clusters, dtype=torch.long)
+    centers = whole[first[: problem.clusters]]
+    for _ in range(problem.rounds):
+        sums, counts = torch.zeros_like(centers), torch.zeros(problem.clusters, dtype=torch.long)
         for part, labels in zip(parts, torch_nearest(parts, centers), strict=True):
             sums.index_add_(0, labels, part)
-            counts += torch.bincount(labels, minlength=case.clusters)
+            counts += torch.bincount(labels, minlength=problem.clusters)
         centers = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centers)
     return Fitted(centers.numpy())
 
 
-def sklearn_fit(points: F32, case: Case, threads: int) -> Fitted:
+def sklearn_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     from sklearn.cluster import KMeans
 
-    model = KMeans(case.clusters, n_init=1, max_iter=case.rounds, tol=0, random_state=0)
+    model = KMeans(problem.clusters, n_init=1, max_iter=problem.rounds, tol=0, random_state=0)
     return Fitted(model.fit(points).cluster_centers_)
 
 
-def minibatch_fit(points: F32, case: Case, threads: int) -> Fitted:
+def minibatch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     """As many passes at most; it ends where batches do not improve, which it is chosen for."""
     from sklearn.cluster import MiniBatchKMeans
 
-    model = MiniBatchKMeans(case.clusters, n_init=1, max_iter=case.rounds, random_state=0)
+    model = MiniBatchKMeans(problem.clusters, n_init=1, max_iter=problem.rounds, random_state=0)
     return Fitted(model.fit(points).cluster_centers_)
 
 
@@ -164,7 +166,7 @@ class Peer(NamedTuple):
 
     package: str
     assign: Callable[[F32, F32, int], Labels] | None
-    fit: Callable[[F32, Case, int], Fitted]
+    fit: Callable[[F32, ClusteringProblem, int], Fitted]
     slow: bool = False  # a fit takes minutes: only where it is asked for by name, or quick
     exact: bool = True  # a fit looks at all points in every iteration
 

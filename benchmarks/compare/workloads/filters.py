@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import asked_for
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import median_interval, time_alternately
+from benchmarks.compare.data import requested_data
+from benchmarks.compare.workload import Measurement, WorkloadError
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.report import figure, table
 
@@ -83,40 +83,51 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
         for name, (ids, scores) in expected.items():
             found = ways[name](turn)
             if not (np.array_equal(found.ids, ids) and np.array_equal(found.scores, scores)):
-                raise WorkError(f"{TITLES[name]}: expected the best of what is left, got others")
+                raise WorkloadError(
+                    f"{TITLES[name]}: expected the best of what is left, got others"
+                )
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each data set, k and batch."""
-    for name, vectors, queries in asked_for(args):
+    for name, vectors, queries in requested_data(args):
         most = min(len(vectors) - EXCLUDED, int(SHARE * len(vectors)))  # what the filters leave
         if most < 1:
-            raise WorkError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
+            raise WorkloadError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
         if max(args.k) > most:
-            raise WorkError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
+            raise WorkloadError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
         for k in args.k:
             data = prepare(vectors, queries, k, args.seed)
             for batch in args.batch:
                 yield measured(name, data, batch, k, args)
 
 
-def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Case:
+def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Measurement:
     """Time searches with and without filters in turn, and print their table."""
     ways = searches(data, batch, k, args.threads)
     check(data, ways, batch, k)
-    times = alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
-    case: Case = {"work": "filters", "data": name, "items": len(data.index), "k": k, "batch": batch}
-    case["absent"] = {}
-    case["peers"] = {
-        way: {"seconds": seconds.tolist(), "of none": middle(seconds / times["none"])._asdict()}
+    times = time_alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
+    measurement: Measurement = {
+        "workload": "filters",
+        "data": name,
+        "items": len(data.index),
+        "k": k,
+        "batch": batch,
+    }
+    measurement["absent"] = {}
+    measurement["peers"] = {
+        way: {
+            "seconds": seconds.tolist(),
+            "of none": median_interval(seconds / times["none"])._asdict(),
+        }
         for way, seconds in times.items()
     }
     head = ["filter", "ms a query", "fastest", "times without, in the same round (95 %)"]
     rows = []
     for way, seconds in times.items():
         each = seconds / batch * 1e3
-        ratio = middle(seconds / times["none"]).told(3)
+        ratio = median_interval(seconds / times["none"]).format(3)
         rows.append([TITLES[way], figure(float(np.median(each))), figure(each.min()), ratio])
     size = f"top-{k} of {len(data.index):,} x {data.index.dim} ({name}), batch {batch}"
     print(f"\n{size}, {len(times['none'])} rounds\n\n{table(head, rows)}", flush=True)
-    return case
+    return measurement

@@ -15,13 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+    time_repeatedly,
+)
 from benchmarks.compare.workloads.merge_truth import Truth
-from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
 from benchmarks.micro import numpy_merge
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.turns import Turns
 
 Ids = npt.NDArray[np.int64]
 Lists = dict[str, vr.SearchResult]
@@ -137,40 +144,48 @@ PEERS = {
 }
 
 
-def work(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
+def worker(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
     """Warm up, then time some calls whenever asked; the ids go with the time."""
     fuse = PEERS[name].fuse
     lists = channel_lists(users, width, seed)
     fuse(lists, k)
     pipe.send(None)
     while pipe.recv():
-        pipe.send(steady(lambda: fuse(lists, k)))
+        pipe.send(time_repeatedly(lambda: fuse(lists, k)))
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each size."""
     sizes = [(USERS // 16, *SIZES[0])] if args.quick else [(USERS, *size) for size in SIZES]
     for size in sizes:
         yield measured(*size, args)
 
 
-def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Case:
+def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Measurement:
     """Time the peers in turn, compare their lists, print a table."""
-    names = chosen(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
+    names = select_peers(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
     packages = {name: PEERS[name].package for name in names}
-    with Turns(work, packages, (users, width, k, args.seed), threads=1, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "merge", "channels": CHANNELS, "width": width, "k": k, "users": users}
-    case["absent"] = turns.absent
-    truth = Truth(channel_lists(users, width, args.seed), k)
-    case["peers"] = {
-        name: {"seconds": times, "same places": truth.same_places(turns.answers[name])}
-        for name, times in turns.times.items()
+    with InterleavedRunner(
+        worker, packages, (users, width, k, args.seed), threads=1, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {
+        "workload": "merge",
+        "channels": CHANNELS,
+        "width": width,
+        "k": k,
+        "users": users,
     }
-    needed(case, OURS)
-    print(tables(case), flush=True)
-    complain(problems(truth, turns.answers))
-    return case
+    measurement["absent"] = runner.absent
+    truth = Truth(channel_lists(users, width, args.seed), k)
+    measurement["peers"] = {
+        name: {"seconds": times, "same places": truth.same_places(runner.answers[name])}
+        for name, times in runner.times.items()
+    }
+    require_times(measurement, OURS)
+    print(tables(measurement), flush=True)
+    raise_if_wrong(problems(truth, runner.answers))
+    return measurement
 
 
 def problems(truth: Truth, answers: dict[str, Ids]) -> list[str]:
@@ -179,14 +194,14 @@ def problems(truth: Truth, answers: dict[str, Ids]) -> list[str]:
     return [f"{name}: {problem}" for name, problem in found.items() if problem]
 
 
-def tables(case: Case) -> str:
+def tables(measurement: Measurement) -> str:
     """Every peer's line."""
-    ours = middle(case, OURS)
+    ours = median_seconds(measurement, OURS)
     assert ours is not None
     head = ["peer", "version", "microseconds a user", "spread", "times ours", "same places"]
     rows = []
-    for name, entry in case["peers"].items():
-        each = [seconds / case["users"] * 1e6 for seconds in entry["seconds"]]
+    for name, entry in measurement["peers"].items():
+        each = [seconds / measurement["users"] * 1e6 for seconds in entry["seconds"]]
         middle_one = float(np.median(each))
         rows.append(
             [
@@ -194,12 +209,12 @@ def tables(case: Case) -> str:
                 version(PEERS[name].package) or "",
                 figure(middle_one),
                 f"{figure(min(each))} to {figure(max(each))}",
-                figure(middle_one / (ours / case["users"] * 1e6)),
+                figure(middle_one / (ours / measurement["users"] * 1e6)),
                 f"{entry['same places']:.4f}",
             ]
         )
-    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
+    rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
     return (
-        f"\nRRF of {case['channels']} x {case['width']} to {case['k']}, {case['users']} users, "
-        f"one thread\n\n{table(head, rows)}"
+        f"\nRRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}, "
+        f"{measurement['users']} users, one thread\n\n{table(head, rows)}"
     )

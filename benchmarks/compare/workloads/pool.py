@@ -12,11 +12,18 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.data import rated_films
-from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+    time_repeatedly,
+)
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -85,13 +92,13 @@ PEERS = {
 }
 
 
-def work(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
+def worker(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
     """Warm up, then time some calls whenever asked; the sums go with the time."""
     call = PEERS[name].ready(*DATA[data](seed, quick), threads)
     call()
     pipe.send(None)
     while pipe.recv():
-        pipe.send(steady(call))
+        pipe.send(time_repeatedly(call))
 
 
 def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
@@ -127,7 +134,7 @@ def wide_sums(table: F32, values: I64, starts: I64, lengths: I64) -> tuple[F64, 
     return sums, sizes
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each kind of bags."""
     for data, make in DATA.items():
         try:
@@ -140,40 +147,42 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
 
 def measured(
     data: str, table: F32, rows: vr.Ragged, args: argparse.Namespace, machine: Machine
-) -> Case:
+) -> Measurement:
     """Time the peers in turn, compare their sums, print a table."""
-    packages = {name: PEERS[name].package for name in chosen(list(PEERS), args.only)}
-    work_args = (data, args.seed, args.quick, args.threads)
-    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "pool", "data": data, "rows": len(table), "dim": DIM}
-    case.update(bags=len(rows), length=len(rows.values) / len(rows), absent=turns.absent)
-    case["peers"] = {name: {"seconds": seconds} for name, seconds in turns.times.items()}
-    needed(case, OURS)
-    print(f"\n{title(case)}\n\n{lines(case, machine)}", flush=True)
-    complain(wrong(table, rows, turns.answers))
-    return case
+    packages = {name: PEERS[name].package for name in select_peers(list(PEERS), args.only)}
+    worker_args = (data, args.seed, args.quick, args.threads)
+    with InterleavedRunner(
+        worker, packages, worker_args, threads=args.threads, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {"workload": "pool", "data": data, "rows": len(table), "dim": DIM}
+    measurement.update(bags=len(rows), length=len(rows.values) / len(rows), absent=runner.absent)
+    measurement["peers"] = {name: {"seconds": seconds} for name, seconds in runner.times.items()}
+    require_times(measurement, OURS)
+    print(f"\n{title(measurement)}\n\n{lines(measurement, machine)}", flush=True)
+    raise_if_wrong(wrong(table, rows, runner.answers))
+    return measurement
 
 
-def title(case: Case) -> str:
+def title(measurement: Measurement) -> str:
     return (
-        f"sums of {case['bags']:,} bags of {case['length']:.0f} rows, table {case['rows']:,} x "
-        f"{case['dim']} ({case['data']})"
+        f"sums of {measurement['bags']:,} bags of {measurement['length']:.0f} rows, "
+        f"table {measurement['rows']:,} x {measurement['dim']} ({measurement['data']})"
     )
 
 
-def lines(case: Case, machine: Machine) -> str:
+def lines(measurement: Measurement, machine: Machine) -> str:
     """Every peer's line; the rows are what a peer reads at least."""
     head = ["peer", "version", "milliseconds", "spread", "times ours", "GB/s of rows"]
-    ours = middle(case, OURS) or 0.0
+    ours = median_seconds(measurement, OURS) or 0.0
     rows = []
-    for name, entry in case["peers"].items():
+    for name, entry in measurement["peers"].items():
         each = [seconds * 1e3 for seconds in entry["seconds"]]
         median = float(np.median(each))
-        rate = 4e-6 * case["bags"] * case["length"] * case["dim"] / median
+        rate = 4e-6 * measurement["bags"] * measurement["length"] * measurement["dim"] / median
         share = f"{figure(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
         spread = f"{figure(min(each))} to {figure(max(each))}"
         known = version(PEERS[name].package) or ""
         rows.append([name, known, figure(median), spread, figure(median / ours / 1e3), share])
-    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
+    rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
     return table(head, rows)

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import F64, alternately, middle
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import F64, median_interval, time_alternately
+from benchmarks.compare.workload import Measurement, WorkloadError
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.report import table
 
@@ -90,7 +90,7 @@ def mixed(index: Any, vectors: F32, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-CASES = {"eight towers": eight_towers, "mixed": mixed}
+CHANNEL_SETS = {"eight towers": eight_towers, "mixed": mixed}
 
 
 def users(n: int, items: int, rng: np.random.Generator) -> vr.RequestBatch:
@@ -109,12 +109,13 @@ def users(n: int, items: int, rng: np.random.Generator) -> vr.RequestBatch:
 
 
 def measure(
-    index: vr.FlatIndex, vectors: F32, case: str, batch: int, seconds: float
+    index: vr.FlatIndex, vectors: F32, channel_set: str, batch: int, seconds: float
 ) -> tuple[dict[str, F64], int]:
     """Seconds of both and of the rest in each round, and how many queries the searches have."""
     noted, clocked = Noted(index), Clocked(index)
+    make = CHANNEL_SETS[channel_set]
     recallers = [
-        vr.Recaller(CASES[case](i, vectors, np.random.default_rng(1)), vr.policies.RRF())
+        vr.Recaller(make(i, vectors, np.random.default_rng(1)), vr.policies.RRF())
         for i in (noted, clocked)
     ]
     rng = np.random.default_rng(2)
@@ -125,7 +126,9 @@ def measure(
         expected = recallers[0].recall(some, LENGTH)
         asked.append(noted.asked)
         if not np.array_equal(recallers[1].recall(some, LENGTH).ids, expected.ids):
-            raise WorkError(f"{case}: expected the same lists from both recallers, got others")
+            raise WorkloadError(
+                f"{channel_set}: expected the same lists from both recallers, got others"
+            )
 
     def search_all(turn: int) -> None:
         for queries, k, exclude in asked[turn % len(asked)]:
@@ -140,55 +143,64 @@ def measure(
         some = batches[turn % len(batches)]
         outside["recall"].append(clocked.outside(lambda: recallers[1].recall(some, LENGTH)))
 
-    times = alternately({"searches": searches, "recall": recall}, seconds)
+    times = time_alternately({"searches": searches, "recall": recall}, seconds)
     times["beyond"] = np.subtract(outside["recall"], outside["searches"])
     return times, sum(len(queries) for queries, _, _ in asked[0])
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
-    """Print a table with a line for each case and batch."""
+def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
+    """Print a table with a line for each measurement and batch."""
     items = args.items or (QUICK_ITEMS if args.quick else ITEMS)
     if items < LEAST_ITEMS:
-        raise WorkError(f"--items: expected at least {LEAST_ITEMS}, got {items}")
+        raise WorkloadError(f"--items: expected at least {LEAST_ITEMS}, got {items}")
     rng = np.random.default_rng(args.seed)
     vectors = rng.standard_normal((items, DIM), dtype=np.float32)
     index = vr.FlatIndex(vectors, metric="cosine", threads=args.threads)
     before = vr.get_num_threads()
     vr.set_num_threads(args.threads)
     try:
-        cases = [measured(index, vectors, n, b, args) for n in CASES for b in args.batch]
+        measurements = [
+            measured(index, vectors, n, b, args) for n in CHANNEL_SETS for b in args.batch
+        ]
     finally:
         vr.set_num_threads(before)
     print(
         f"\n8 channels over {items:,} x {DIM}, {LENGTH} items each, merged to {LENGTH}; "
-        f"microseconds a user\n\n{lines(cases)}",
+        f"microseconds a user\n\n{lines(measurements)}",
         flush=True,
     )
-    return cases
+    return measurements
 
 
 def measured(
     index: vr.FlatIndex, vectors: F32, name: str, batch: int, args: argparse.Namespace
-) -> Case:
+) -> Measurement:
     seconds = QUICK_SECONDS if args.quick else SECONDS
     times, queries = measure(index, vectors, name, batch, seconds)
-    case: Case = {"work": "recall", "channels": name, "items": len(vectors), "batch": batch}
+    measurement: Measurement = {
+        "workload": "recall",
+        "channels": name,
+        "items": len(vectors),
+        "batch": batch,
+    }
     peers = {way: {"seconds": each.tolist()} for way, each in times.items()}
-    return {**case, "queries": queries, "peers": peers, "absent": {}}
+    return {**measurement, "queries": queries, "peers": peers, "absent": {}}
 
 
-def lines(cases: list[Case]) -> str:
+def lines(measurements: list[Measurement]) -> str:
     head = [
         *("channels", "batch", "queries a user", "searches", "recall"),
         *("beyond the searches (95 %)", "as a ratio", "rounds"),
     ]
     rows = []
-    for case in cases:
-        searches, recall, beyond = (np.array(e["seconds"]) for e in case["peers"].values())
-        batch = case["batch"]
+    for measurement in measurements:
+        searches, recall, beyond = (np.array(e["seconds"]) for e in measurement["peers"].values())
+        batch = measurement["batch"]
         each = (np.median(way) / batch * 1e6 for way in (searches, recall))
-        more = middle(beyond / batch * 1e6).told(0)
-        row = [case["channels"], str(batch), f"{case['queries'] / batch:.0f}"]
+        more = median_interval(beyond / batch * 1e6).format(0)
+        row = [measurement["channels"], str(batch), f"{measurement['queries'] / batch:.0f}"]
         row += [f"{time:.0f}" for time in each]
-        rows.append([*row, more, middle(recall / (recall - beyond)).told(3), str(len(recall))])
+        rows.append(
+            [*row, more, median_interval(recall / (recall - beyond)).format(3), str(len(recall))]
+        )
     return table(head, rows)

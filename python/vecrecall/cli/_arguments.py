@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def whole(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
+def whole_number(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
     """Read whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
@@ -25,7 +25,7 @@ def whole(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
     return read
 
 
-def seconds(text: str) -> float:
+def positive_seconds(text: str) -> float:
     """Read some time."""
     try:
         value = float(text)

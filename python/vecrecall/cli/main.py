@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import vecrecall as vr
-from vecrecall.cli._arguments import new_file, whole
+from vecrecall.cli._arguments import new_file, whole_number
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.demo import DemoError
@@ -121,7 +121,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument("--json", type=new_file, metavar="FILE", help="write the report as data, too")
     demo.add_argument(
         "--seed",
-        type=whole(0, _MAX_SEED),
+        type=whole_number(0, _MAX_SEED),
         default=0,
         metavar="N",
         help="of training and of the users shown; one seed, one result (default: %(default)s)",
@@ -129,7 +129,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
     demo.add_argument(
         "--users",
-        type=whole(0),
+        type=whole_number(0),
         default=3,
         metavar="N",
         help="how many users' lists to show (default: %(default)s)",
@@ -167,22 +167,26 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "many of the vectors as they are, most of which then find themselves first",
     )  # fmt: skip
     parser.add_argument(
-        "-k", type=whole(), default=100, metavar="K",
+        "-k", type=whole_number(), default=100, metavar="K",
         help="items a query (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
     parser.add_argument(
         "--threads",
-        type=whole(),
+        type=whole_number(),
         metavar="N",
         help="of each peer (default: as vecrecall info says)",
     )
     parser.add_argument(
-        "--repeats", type=whole(), default=3, metavar="N",
+        "--repeats", type=whole_number(), default=3, metavar="N",
         help="turns; medians are shown (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=whole(0), default=0, metavar="N", help="of the sample (default: %(default)s)"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="of the sample (default: %(default)s)",
     )
     parser.add_argument(
         "--approximate", action="store_true",

@@ -14,11 +14,11 @@ import numpy as np
 import vecrecall as vr
 from vecrecall.arrays import _scalars
 from vecrecall.cli.bench import machine, vectors
+from vecrecall.cli.bench.interleaved import NOT_INSTALLED
 from vecrecall.cli.bench.peers import F32, FORCED, OURS, PEERS, Metric
 from vecrecall.cli.bench.progress import Progress
-from vecrecall.cli.bench.search import ITEMS, QUERIES, Regime, Searches, disagreements, truth_of
-from vecrecall.cli.bench.summary import SAMPLED, middle, show
-from vecrecall.cli.bench.turns import NOT_INSTALLED
+from vecrecall.cli.bench.search import ITEMS, QUERIES, CallSize, SearchRunner, truth_of, wrong_lists
+from vecrecall.cli.bench.summary import SAMPLED, median_ms, show
 from vecrecall.storage._atomic import write_report
 
 Report = dict[str, Any]
@@ -184,34 +184,34 @@ def _measure(report: Report, folder: Path, progress: Progress) -> None:
     names = list(report["peers"])
     report["peers"] = {}
     data, threads = report["data"], report["machine"]["threads"]
-    progress.step("scoring in float64, what all lists are judged by")
+    progress.step("scoring in float64, what all lists are results by")
     truth = truth_of(folder, data["k"], data["metric"])
     report["checked"] = truth.count
     for group in [names] if report["together"] else [[name] for name in names]:
-        searches = Searches(
+        searches = SearchRunner(
             group, folder, truth, threads, limit=report["limit_s"], progress=progress
         )
-        with searches.turns:
-            for name, built in searches.built().items():
+        with searches.runner:
+            for name, built in searches.build_costs().items():
                 report["peers"][name] = {
                     "exact": PEERS[name].exact, "setting": next(iter(PEERS[name].settings), None),
                     "build_s": built["seconds"][0], "megabytes": built["megabytes"],
                     "ms": {}, "times_ours": {}, "recall": None,
                 }  # fmt: skip
             for batch in sorted({min(batch, data["queries"]) for batch in BATCHES}):
-                _add(report, batch, searches.measure(Regime(batch, data["k"]), report["repeats"]))
-            _note_absent(report, searches.turns.absent)
+                _add(report, batch, searches.measure(CallSize(batch, data["k"]), report["repeats"]))
+            _note_absent(report, searches.runner.absent)
 
 
 def _add(report: Report, batch: int, found: dict[str, dict[str, Any]]) -> None:
-    report["wrong"] += [f"batch {batch}: {problem}" for problem in disagreements(found)]
+    report["wrong"] += [f"batch {batch}: {problem}" for problem in wrong_lists(found)]
     for entry in found.values():
         peer = report["peers"][entry["peer"]]
         peer["ms"][str(batch)] = [seconds / batch * 1e3 for seconds in entry["seconds"]]
         peer["recall"] = entry["recall"]  # the last, of the largest batch, has the most queries
         ours = report["peers"].get(OURS, {"ms": {}})["ms"].get(str(batch))
         if ours:
-            peer["times_ours"][str(batch)] = middle(peer, batch) / float(np.median(ours))
+            peer["times_ours"][str(batch)] = median_ms(peer, batch) / float(np.median(ours))
 
 
 def _note_absent(report: Report, absent: dict[str, str]) -> None:

@@ -17,11 +17,11 @@ SCORES = 1 << 27  # of a matrix that torch keeps at a time: 512 MB in float32
 NEAR = 1 << 24  # the same for NumPy and scikit-learn: they take half as long where scores are near
 
 
-def _keep(value: int) -> None:
-    """Set nothing: there is no knob."""
+def _no_search_param(value: int) -> None:
+    """Set nothing: there is no search_param."""
 
 
-class Ready(NamedTuple):
+class BuiltIndex(NamedTuple):
     """An index that is built.
 
     Attributes
@@ -29,11 +29,11 @@ class Ready(NamedTuple):
     search : callable
         From queries and k to ids, a row a query.
     set : callable
-        Takes a value of the peer's knob.
+        Takes a value of the peer's search_param.
     """
 
     search: Search
-    set: Callable[[int], None] = _keep
+    set: Callable[[int], None] = _no_search_param
 
 
 class Peer(NamedTuple):
@@ -46,11 +46,11 @@ class Peer(NamedTuple):
     exact : bool
         Whether its lists are exact, near ties in float32 aside.
     build : callable
-        From items, metric and threads to a `Ready`.
-    knob : str
+        From items, metric and threads to a `BuiltIndex`.
+    search_param : str
         What can be set of a search.
     settings : tuple of int
-        Values of the knob, the default first.
+        Values of the search_param, the default first.
     slow : bool
         Whether building takes minutes for a million items.
     width : int
@@ -62,23 +62,23 @@ class Peer(NamedTuple):
     package: str
     module: str
     exact: bool
-    build: Callable[[F32, Metric, int], Ready]
-    knob: str = ""
+    build: Callable[[F32, Metric, int], BuiltIndex]
+    search_param: str = ""
     settings: tuple[int, ...] = ()
     slow: bool = False
     width: int = 4
     environment: dict[str, str] = {}  # noqa: RUF012  # never changed
 
 
-def _ours(items: F32, metric: Metric, threads: int) -> Ready:
+def _ours(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import vecrecall as vr
 
     vr.set_num_threads(threads)
     index = vr.FlatIndex(items, metric=metric)
-    return Ready(lambda q, k: index.search(q, k).ids)
+    return BuiltIndex(lambda q, k: index.search(q, k).ids)
 
 
-def _ours_avx2(items: F32, metric: Metric, threads: int) -> Ready:
+def _ours_avx2(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import vecrecall as vr
 
     vr.set_isa("avx2")
@@ -100,7 +100,7 @@ def _largest(scores: F32, k: int) -> npt.NDArray[np.int64]:
     return np.take_along_axis(best, order, 1)
 
 
-def _numpy(items: F32, metric: Metric, threads: int) -> Ready:
+def _numpy(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     transposed = items.T
     # Under l2: 2 q.x - x.x, which orders the items as -|q - x|^2 does.
     lengths = np.einsum("ij,ij->i", items, items) if metric == "l2" else None
@@ -112,10 +112,10 @@ def _numpy(items: F32, metric: Metric, threads: int) -> Ready:
         scores -= lengths
         return _largest(scores, k)
 
-    return Ready(lambda q, k: _scored(NEAR // len(items), k_best, q, k))
+    return BuiltIndex(lambda q, k: _scored(NEAR // len(items), k_best, q, k))
 
 
-def _scikit_learn(items: F32, metric: Metric, threads: int) -> Ready:
+def _scikit_learn(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     from sklearn.metrics.pairwise import euclidean_distances, linear_kernel
 
     lengths = np.einsum("ij,ij->i", items, items)[None] if metric == "l2" else None
@@ -126,11 +126,11 @@ def _scikit_learn(items: F32, metric: Metric, threads: int) -> Ready:
         distances = euclidean_distances(q, items, Y_norm_squared=lengths, squared=True)
         return np.argpartition(distances, k - 1, axis=1)[:, :k]
 
-    return Ready(lambda q, k: _scored(NEAR // len(items), k_best, q, k))
+    return BuiltIndex(lambda q, k: _scored(NEAR // len(items), k_best, q, k))
 
 
-def _torch(dtype: str) -> Callable[[F32, Metric, int], Ready]:
-    def build(items: F32, metric: Metric, threads: int) -> Ready:
+def _torch(dtype: str) -> Callable[[F32, Metric, int], BuiltIndex]:
+    def build(items: F32, metric: Metric, threads: int) -> BuiltIndex:
         import torch
 
         torch.set_num_threads(threads)
@@ -147,7 +147,7 @@ def _torch(dtype: str) -> Callable[[F32, Metric, int], Ready]:
             found: npt.NDArray[Any] = torch.topk(scores, k).indices.numpy()
             return found
 
-        return Ready(lambda q, k: _scored(SCORES // len(items), k_best, q, k))
+        return BuiltIndex(lambda q, k: _scored(SCORES // len(items), k_best, q, k))
 
     return build
 
@@ -159,11 +159,11 @@ def _faiss_code(metric: Metric) -> Any:
 
 
 def _faiss(
-    recipe: Callable[[int], str], knob: str = "", settings: tuple[int, ...] = ()
-) -> Callable[[F32, Metric, int], Ready]:
+    recipe: Callable[[int], str], search_param: str = "", settings: tuple[int, ...] = ()
+) -> Callable[[F32, Metric, int], BuiltIndex]:
     """Build by a recipe of FAISS' index factory for so many items."""
 
-    def build(items: F32, metric: Metric, threads: int) -> Ready:
+    def build(items: F32, metric: Metric, threads: int) -> BuiltIndex:
         import faiss
 
         faiss.omp_set_num_threads(threads)
@@ -171,19 +171,22 @@ def _faiss(
         index.train(items[:: max(1, len(items) // 200_000)])
         index.add(items)
 
-        def set_knob(value: int) -> None:
-            setattr(index, knob, value)
+        def set_search_param(value: int) -> None:
+            setattr(index, search_param, value)
 
-        return Ready(lambda q, k: index.search(q, k)[1], set_knob if knob else _keep)
+        return BuiltIndex(
+            lambda q, k: index.search(q, k)[1],
+            set_search_param if search_param else _no_search_param,
+        )
 
     return build
 
 
-def _faiss_flat(items: F32, metric: Metric, threads: int) -> Ready:
+def _faiss_flat(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     return _faiss(lambda n: "Flat")(items, metric, threads)
 
 
-def _faiss_flat_avx2(items: F32, metric: Metric, threads: int) -> Ready:
+def _faiss_flat_avx2(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import faiss
 
     config = getattr(faiss, "SIMDConfig", None)  # not in older versions
@@ -192,7 +195,7 @@ def _faiss_flat_avx2(items: F32, metric: Metric, threads: int) -> Ready:
     return _faiss_flat(items, metric, threads)
 
 
-def _faiss_panorama(items: F32, metric: Metric, threads: int) -> Ready:
+def _faiss_panorama(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import faiss
 
     faiss.omp_set_num_threads(threads)
@@ -200,19 +203,19 @@ def _faiss_panorama(items: F32, metric: Metric, threads: int) -> Ready:
     d = items.shape[1]
     index = make(d, min(8, d))
     index.add(items)
-    return Ready(lambda q, k: index.search(q, k)[1])
+    return BuiltIndex(lambda q, k: index.search(q, k)[1])
 
 
-def _hnswlib_brute(items: F32, metric: Metric, threads: int) -> Ready:
+def _hnswlib_brute(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import hnswlib
 
     index = hnswlib.BFIndex(space="l2" if metric == "l2" else "ip", dim=items.shape[1])
     index.init_index(max_elements=len(items))
     index.add_items(items)
-    return Ready(lambda q, k: index.knn_query(q, k=k, num_threads=threads)[0])
+    return BuiltIndex(lambda q, k: index.knn_query(q, k=k, num_threads=threads)[0])
 
 
-def _hnswlib_graph(items: F32, metric: Metric, threads: int) -> Ready:
+def _hnswlib_graph(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     import hnswlib
 
     index = hnswlib.Index(space="l2" if metric == "l2" else "ip", dim=items.shape[1])
@@ -228,10 +231,10 @@ def _hnswlib_graph(items: F32, metric: Metric, threads: int) -> Ready:
     def set_ef(ef: int) -> None:
         chosen[0] = ef
 
-    return Ready(search, set_ef)
+    return BuiltIndex(search, set_ef)
 
 
-def _usearch_exact(items: F32, metric: Metric, threads: int) -> Ready:
+def _usearch_exact(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     from usearch.index import search
 
     name = "l2sq" if metric == "l2" else "ip"
@@ -240,7 +243,7 @@ def _usearch_exact(items: F32, metric: Metric, threads: int) -> Ready:
         # One list of keys where there is one query.
         return np.atleast_2d(search(items, q, k, name, exact=True, threads=threads).keys)
 
-    return Ready(k_best)
+    return BuiltIndex(k_best)
 
 
 def _scann_searcher(builder: Any, threads: int) -> Any:
@@ -256,7 +259,7 @@ def _scann_builder(items: F32, metric: Metric) -> Any:
     return scann_ops_pybind.builder(items, 100, name)
 
 
-def _scann_brute(items: F32, metric: Metric, threads: int) -> Ready:
+def _scann_brute(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     searcher = _scann_searcher(_scann_builder(items, metric).score_brute_force(), threads)
 
     def search(q: F32, k: int) -> Any:
@@ -264,10 +267,10 @@ def _scann_brute(items: F32, metric: Metric, threads: int) -> Ready:
             return searcher.search(q[0], final_num_neighbors=k)[0][None]
         return searcher.search_batched_parallel(q, final_num_neighbors=k)[0]
 
-    return Ready(search)
+    return BuiltIndex(search)
 
 
-def _scann_tree(items: F32, metric: Metric, threads: int) -> Ready:
+def _scann_tree(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     leaves = max(1, int(len(items) ** 0.5))
     builder = _scann_builder(items, metric).set_n_training_threads(threads)
     builder = builder.tree(leaves, max(1, leaves // 10), training_sample_size=len(items))
@@ -290,7 +293,7 @@ def _scann_tree(items: F32, metric: Metric, threads: int) -> Ready:
     def set_percent(value: int) -> None:
         percent[0] = value
 
-    return Ready(search, set_percent)
+    return BuiltIndex(search, set_percent)
 
 
 def _lists(n: int) -> str:

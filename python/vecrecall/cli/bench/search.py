@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.cli.bench.interleaved import LIMIT, InterleavedRunner
 from vecrecall.cli.bench.machine import resident
-from vecrecall.cli.bench.peers import F32, PEERS, Metric, Ready
+from vecrecall.cli.bench.peers import F32, PEERS, BuiltIndex, Metric
 from vecrecall.cli.bench.progress import Progress
-from vecrecall.cli.bench.truth import Truth, inexact
-from vecrecall.cli.bench.turns import LIMIT, Turns
+from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 ITEMS, QUERIES = "items.npy", "queries.npy"
 SLOW = 2.0  # seconds: a call that takes so long is timed without a call before
@@ -24,7 +24,7 @@ ENOUGH = 0.1  # seconds a timing, or
 MOST = 64  # calls
 
 
-class Built(NamedTuple):
+class BuildCost(NamedTuple):
     """What a peer's index took.
 
     Attributes
@@ -45,7 +45,7 @@ class Task(NamedTuple):
     ----------
     batch, k : int
     setting : int, optional
-        Of the peer's knob.
+        Of the peer's search_param.
     """
 
     batch: int
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     setting: int | None = None
 
 
-class Regime(NamedTuple):
+class CallSize(NamedTuple):
     """A size of a call.
 
     Attributes
@@ -82,7 +82,7 @@ def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
     return Truth(np.load(folder / ITEMS, mmap_mode="r"), np.load(folder / QUERIES), k, metric)
 
 
-def work(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
+def worker(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
     """Build, then time one task whenever asked.
 
     Parameters
@@ -100,21 +100,21 @@ def work(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection
     before = resident()
     items = np.load(folder / ITEMS)
     start = time.perf_counter()
-    ready = PEERS[name].build(items, metric, threads)
+    index = PEERS[name].build(items, metric, threads)
     seconds = time.perf_counter() - start
     del items
     after = resident()
-    pipe.send(Built(seconds, None if before is None or after is None else after - before))
+    pipe.send(BuildCost(seconds, None if before is None or after is None else after - before))
     while task := pipe.recv():
-        pipe.send(timed(ready, queries, task))
+        pipe.send(time_task(index, queries, task))
 
 
-def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
+def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
     """Time a few calls, one batch of queries after the other.
 
     Parameters
     ----------
-    ready : Ready
+    ready : BuiltIndex
     queries : ndarray of float32, shape (nq, d)
     task : Task
 
@@ -131,7 +131,7 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
         If a call gives no list of `k` ids for each query.
     """
     if task.setting is not None:
-        ready.set(task.setting)
+        index.set(task.setting)
     batches = max(1, len(queries) // task.batch)
     found: list[npt.NDArray[np.int64]] = []
 
@@ -139,7 +139,7 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
         first = place % batches * task.batch
         rows = np.ascontiguousarray(queries[first : first + task.batch])
         start = time.perf_counter()
-        ids = ready.search(rows, task.k)
+        ids = index.search(rows, task.k)
         seconds = time.perf_counter() - start
         if np.shape(ids) != (len(rows), task.k):
             raise ValueError(f"expected ids of shape {len(rows), task.k}, got {np.shape(ids)}")
@@ -155,7 +155,7 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
     return float(np.median(times)), np.concatenate(found)
 
 
-class Searches:
+class SearchRunner:
     """The processes of the peers over the items and queries in a folder.
 
     Parameters
@@ -164,7 +164,7 @@ class Searches:
         In `PEERS`.
     folder : Path
     truth : Truth
-        What the lists are judged by, of the largest k that will be asked for.
+        What the lists are results by, of the largest k that will be asked for.
     threads : int
     limit : float, default: 600
         Seconds that a peer has to build, and for a timing.
@@ -172,7 +172,7 @@ class Searches:
 
     Attributes
     ----------
-    turns : Turns
+    runner : InterleavedRunner
     """
 
     def __init__(
@@ -186,8 +186,8 @@ class Searches:
         progress: Progress | None = None,
     ) -> None:
         self._truth = truth
-        self.turns = Turns(
-            work,
+        self.runner = InterleavedRunner(
+            worker,
             {name: PEERS[name].package for name in names},
             (folder, truth.metric, threads),
             threads=threads,
@@ -196,7 +196,7 @@ class Searches:
             progress=progress,
         )
 
-    def built(self) -> dict[str, dict[str, Any]]:
+    def build_costs(self) -> dict[str, dict[str, Any]]:
         """Tell what building took.
 
         Returns
@@ -209,17 +209,17 @@ class Searches:
                 "seconds": [built.seconds],
                 "megabytes": None if built.bytes is None else built.bytes / 1e6,
             }
-            for name, built in self.turns.ready.items()
+            for name, built in self.runner.ready.items()
         }
 
     def measure(
-        self, regime: Regime, repeats: int, *, settings: bool = False, long: float = SLOW
+        self, size: CallSize, repeats: int, *, settings: bool = False, long: float = SLOW
     ) -> dict[str, dict[str, Any]]:
         """Time all peers in turn.
 
         Parameters
         ----------
-        regime : Regime
+        size : CallSize
         repeats : int
         settings : bool, default: False
             Whether to try all settings of the peers that have any, or the default only.
@@ -233,19 +233,19 @@ class Searches:
             `exact`, `seconds` a call in each turn, and `recall`.
         """
         tasks = {
-            label(name, setting): (name, Task(*regime, setting))
-            for name in self.turns.pipes
+            label(name, setting): (name, Task(*size, setting))
+            for name in self.runner.pipes
             for setting in (PEERS[name].settings[: None if settings else 1] or (None,))
         }
-        title = f"batch {regime.batch}, k {regime.k}"
-        self.turns.run(tasks, repeats, long=long, title=title)
+        title = f"batch {size.batch}, k {size.k}"
+        self.runner.run(tasks, repeats, long=long, title=title)
         return {
-            entry: self._entry(*tasks[entry], times, regime.k)
-            for entry, times in self.turns.times.items()
+            entry: self._entry(*tasks[entry], times, size.k)
+            for entry, times in self.runner.times.items()
         }
 
     def _entry(self, name: str, task: Task, times: list[float], k: int) -> dict[str, Any]:
-        found = self.turns.answers[label(name, task.setting)]
+        found = self.runner.answers[label(name, task.setting)]
         return {
             "peer": name,
             "setting": task.setting,
@@ -267,20 +267,22 @@ def label(name: str, setting: int | None) -> str:
     -------
     str
     """
-    return name if setting is None else f"{name}, {PEERS[name].knob} {setting}"
+    return name if setting is None else f"{name}, {PEERS[name].search_param} {setting}"
 
 
-def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def wrong_lists(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """List the exact peers, us among them, whose lists are not exact, near ties aside.
 
     Parameters
     ----------
     found : dict
-        As `Searches.measure` gives it.
+        As `SearchRunner.measure` gives it.
 
     Returns
     -------
     list of str
         A sentence each.
     """
-    return inexact({peer: values["recall"] for peer, values in found.items() if values["exact"]})
+    return inexact_peers(
+        {peer: values["recall"] for peer, values in found.items() if values["exact"]}
+    )

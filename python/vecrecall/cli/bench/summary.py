@@ -18,7 +18,7 @@ UNSTEADY = 2
 SAMPLED = "a sample of the vectors"
 
 
-def middle(peer: dict[str, Any], batch: int) -> float:
+def median_ms(peer: dict[str, Any], batch: int) -> float:
     """Tell a peer's median time.
 
     Parameters
@@ -68,14 +68,14 @@ def show(report: Report) -> str:
 
 
 def _slowest(peer: dict[str, Any]) -> float:
-    return middle(peer, max(map(int, peer["ms"])))
+    return median_ms(peer, max(map(int, peer["ms"])))
 
 
 def _title(report: Report, name: str) -> str:
     peer = PEERS[name]
     setting = report["peers"][name]["setting"]
-    knob = "" if setting is None else f", {peer.knob} {setting}"
-    return f"{name} {report['versions'][peer.package]}{knob}{'' if peer.exact else ' ~'}"
+    search_param = "" if setting is None else f", {peer.search_param} {setting}"
+    return f"{name} {report['versions'][peer.package]}{search_param}{'' if peer.exact else ' ~'}"
 
 
 def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
@@ -86,7 +86,7 @@ def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
             continue
         ratio = peer["times_ours"].get(str(batch))
         times = "" if ratio is None else f" ({figure(ratio)}x)"
-        cells.append(f"{figure(middle(peer, batch))}{times}")
+        cells.append(f"{figure(median_ms(peer, batch))}{times}")
     size = peer["megabytes"]
     return [
         *cells,

@@ -20,7 +20,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 class Truth:
-    """The exact lists of some queries, by NumPy in float64: ours are judged as all others.
+    """The exact lists of some queries, by NumPy in float64: ours are results as all others.
 
     An item that is not in the list but as good as its last ones, as far as float32 can tell, is as
     good an answer in their place: lists by float32 arithmetic may end with other near ties. So may
@@ -69,21 +69,21 @@ class Truth:
         """
         if found.ndim != 2 or not len(found) or found.shape[1] != k:
             raise ValueError(f"found: expected shape (m, {k}), m > 0, got {found.shape}")
-        hits = [self._hits(q, np.unique(row), k) for q, row in enumerate(found[: self.count])]
-        return float(np.mean(hits)) / k
+        n_found = [self._n_found(q, np.unique(row), k) for q, row in enumerate(found[: self.count])]
+        return float(np.mean(n_found)) / k
 
-    def _hits(self, query: int, found: I64, k: int) -> int:
+    def _n_found(self, query: int, found: I64, k: int) -> int:
         true = self._ids[query, :k]
         found = found[(found >= 0) & (found < len(self._items))]
         others = found[~np.isin(found, true, assume_unique=True)]
-        hits = found.size - others.size
+        n_found = found.size - others.size
         if not others.size:
-            return hits
+            return n_found
         best = np.clip(self._best[query, :k], -LARGEST, LARGEST)
         theirs = self._scores(self._queries[query, None], self._items[others])[0]
         as_good = np.clip(theirs, -LARGEST, LARGEST) >= best[-1] - self._slack[query]
         replaceable = ~np.isin(true, found) & (best <= best[-1] + self._slack[query])
-        return hits + min(int(as_good.sum()), int(replaceable.sum()))
+        return n_found + min(int(as_good.sum()), int(replaceable.sum()))
 
     def _lists(self, k: int) -> tuple[I64, F64]:
         """Go through the items in blocks; few of a block are better than the k best before."""
@@ -140,7 +140,7 @@ class Truth:
         return bound
 
 
-def inexact(recalls: Mapping[str, float]) -> list[str]:
+def inexact_peers(recalls: Mapping[str, float]) -> list[str]:
     """Complain of those that should have found all of the exact lists.
 
     Parameters

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vecrecall.cli.demo.channels import BASELINE
 from vecrecall.cli.demo.evaluation import BATCH, CUTOFFS
-from vecrecall.cli.demo.provenance import in_words
+from vecrecall.cli.demo.provenance import describe_ranks
 from vecrecall.cli.demo.report import Report
 
 
@@ -150,7 +150,7 @@ def _show_user(console: Console, user: Report, best: str) -> None:
 
 def _recommendation(entry: Report) -> tuple[Text, Text]:
     title = Text(f"* {entry['title']}", "bold green") if entry["held_out"] else Text(entry["title"])
-    return title, Text(in_words(entry["ranks"]))
+    return title, Text(describe_ranks(entry["ranks"]))
 
 
 def _show_channels(console: Console, report: Report) -> None:

@@ -64,7 +64,7 @@ class Groups:
     spaces: dict[str, Vectors]
 
 
-class Grouped:
+class GroupedChannel:
     """A channel that looks up the users' groups by ``user_ids`` and asks another with them."""
 
     def __init__(self, channel: Channel, labels: IntArray) -> None:
@@ -77,16 +77,16 @@ class Grouped:
         return self._channel.recall(vr.RequestBatch(clusters=own, seen=batch.seen), k)
 
 
-class Replayed:
+class ReplayedFeed:
     """What a feed gave to each user at its moment, by ``user_ids``.
 
     Attributes
     ----------
-    live : Grouped
+    live : GroupedChannel
         The feed itself, after the last of these moments: what a request costs.
     """
 
-    def __init__(self, lists: Precomputed, live: Grouped) -> None:
+    def __init__(self, lists: Precomputed, live: GroupedChannel) -> None:
         self._lists = lists
         self.live = live
 
@@ -165,16 +165,18 @@ def channels(
     for name, fitted in groups.fitted.items():
         items = groups.spaces[name].items
         index = vr.FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
-        found[f"cluster-{name}"] = Grouped(ClusterCandidates(index, fitted), groups.labels[name])
+        found[f"cluster-{name}"] = GroupedChannel(
+            ClusterCandidates(index, fitted), groups.labels[name]
+        )
     for name, labels in groups.labels.items():
         found[f"feed-{name}"] = replayed(dataset, labels)
     labels, n = groups.labels["bnb"], len(groups.fitted["bnb"])
     pooled = GroupProfile.pseudo_users(tags, labels, n)
-    found["profile-bnb"] = Grouped(GroupProfile(crosstag, pooled), labels)
+    found["profile-bnb"] = GroupedChannel(GroupProfile(crosstag, pooled), labels)
     return found
 
 
-def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
+def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
     """Replay the training part in order of time, and ask for each user's list at its moment.
 
     The moment is that of the first held-out item: only what was clicked before it is observed by
@@ -187,7 +189,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
 
     Returns
     -------
-    Replayed
+    ReplayedFeed
         With no list for users who are not evaluated.
     """
     items, times = np.concatenate(dataset.histories), np.concatenate(dataset.times)
@@ -211,7 +213,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
         lists.append(channel.recall(batch, DEPTH))
     ids = np.concatenate([found.ids for found in lists])
     scores = np.concatenate([found.scores for found in lists])
-    return Replayed(Precomputed(asking, ids, scores), Grouped(channel, labels))
+    return ReplayedFeed(Precomputed(asking, ids, scores), GroupedChannel(channel, labels))
 
 
 def _genres(dataset: Dataset) -> Vectors:

@@ -95,11 +95,11 @@ def _scann_tree(index: vr.FlatIndex) -> vr.WrappedIndex:
     )
 
 
-def _scann(index: vr.FlatIndex, how: Callable[[Any], Any]) -> vr.WrappedIndex:
+def _scann(index: vr.FlatIndex, configure: Callable[[Any], Any]) -> vr.WrappedIndex:
     from scann import scann_ops_pybind
 
     builder = scann_ops_pybind.builder(_directions(index), K, "dot_product")
-    return vr.wrap(how(builder).build(), index.ids, metric="cosine", vectors=index)
+    return vr.wrap(configure(builder).build(), index.ids, metric="cosine", vectors=index)
 
 
 LIBRARIES: Mapping[str, Library] = {
@@ -134,14 +134,14 @@ def compare(system: System, steps: Steps) -> Report:
     with steps.step("the same by others", 1 + len(LIBRARIES)) as advance:
         index = channels.item2vec_index(vectors)
         truth = _recall(system, index)
-        found = {"vecrecall": _described(system, truth, truth, exact=True)}
+        found = {"vecrecall": _compared(system, truth, truth, exact=True)}
         advance(1)
         for name, library in LIBRARIES.items():
             if find_spec(library.module) is None:
                 found[name] = {"missing": f"pip install 'vecrecall[{library.module}]'"}
             else:
                 own = _recall(system, library.wrapped(index))
-                found[name] = _described(system, own, truth, exact=library.exact)
+                found[name] = _compared(system, own, truth, exact=library.exact)
             advance(1)
     return found
 
@@ -159,7 +159,7 @@ def _recall(system: System, index: vr.FlatIndex | vr.WrappedIndex) -> _Recalled:
     return _Recalled(table, recall_all(channel, system.batches, K, lambda _: None).ids)
 
 
-def _described(system: System, own: _Recalled, truth: _Recalled, *, exact: bool) -> Report:
+def _compared(system: System, own: _Recalled, truth: _Recalled, *, exact: bool) -> Report:
     return {
         "exact": exact,
         "same_lists": float((own.ids == truth.ids).all(axis=1).mean()),

@@ -13,7 +13,7 @@ NAMED = 3
 """So many channels, those that rank an item highest, are named; the others are counted."""
 
 
-def in_words(ranks: Mapping[str, int]) -> str:
+def describe_ranks(ranks: Mapping[str, int]) -> str:
     """Say which channels held an item, and where.
 
     Parameters

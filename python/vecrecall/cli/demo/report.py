@@ -276,7 +276,7 @@ def describe_user(
     def entry(item: int) -> Report:
         return {"item": dataset.items[item], "title": dataset.titles[item]}
 
-    def head(found: Lists) -> list[Report]:
+    def top(found: Lists) -> list[Report]:
         pairs = zip(found.ids[position, :SHOWN], found.scores[position, :SHOWN], strict=True)
         return [
             {**entry(item), "score": float(score), "held_out": int(item) in hidden}
@@ -297,7 +297,7 @@ def describe_user(
         },
         "merged": [
             {**shown, "ranks": ranks_of(list(lists), ranks)}
-            for shown, ranks in zip(head(merged), merged.ranks[position], strict=False)
+            for shown, ranks in zip(top(merged), merged.ranks[position], strict=False)
         ],
-        "lists": {name: head(found) for name, found in lists.items()},
+        "lists": {name: top(found) for name, found in lists.items()},
     }

@@ -37,7 +37,7 @@ class System:
     def live(self) -> dict[str, Channel]:
         """The channels as they would serve: the feeds themselves, not what they gave before."""
         return {
-            name: channel.live if isinstance(channel, groups.Replayed) else channel
+            name: channel.live if isinstance(channel, groups.ReplayedFeed) else channel
             for name, channel in self.channels.items()
         }
 

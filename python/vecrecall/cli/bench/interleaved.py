@@ -39,13 +39,13 @@ class _Failed(NamedTuple):
     reason: str
 
 
-class Turns:
+class InterleavedRunner:
     """The peers' processes, their times and answers.
 
     Parameters
     ----------
-    work : callable
-        ``work(name, *args, pipe)`` runs in each process. It sends what it likes once it is ready
+    worker : callable
+        ``worker(name, *args, pipe)`` runs in each process. It sends what it likes once it is ready
         and then, for every task that it receives, a pair of seconds and an answer, until it
         receives False. What it raises is the reason why the peer failed.
     packages : dict
@@ -76,7 +76,7 @@ class Turns:
 
     def __init__(
         self,
-        work: Callable[..., None],
+        worker: Callable[..., None],
         packages: Mapping[str, str],
         args: tuple[Any, ...],
         *,
@@ -101,15 +101,19 @@ class Turns:
             self._progress.step(f"building {name} ({place} of {len(packages)})")
             variables = dict.fromkeys(THREADS, str(threads)) if threads else {}
             variables.update((environment or {}).get(name, {}))
-            self._start(work, name, args, variables)
+            self._start(worker, name, args, variables)
 
     def _start(
-        self, work: Callable[..., None], name: str, args: tuple[Any, ...], variables: dict[str, str]
+        self,
+        worker: Callable[..., None],
+        name: str,
+        args: tuple[Any, ...],
+        variables: dict[str, str],
     ) -> None:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(
-            target=_serve, args=(work, name, args, self._log(name), there), daemon=True
+            target=_serve, args=(worker, name, args, self._log(name), there), daemon=True
         )
         with _environment(variables):
             process.start()
@@ -119,7 +123,7 @@ class Turns:
         if name in self.pipes:
             self.ready[name] = answer
 
-    def __enter__(self) -> Turns:
+    def __enter__(self) -> InterleavedRunner:
         return self
 
     def __exit__(
@@ -262,14 +266,14 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(
-    work: Callable[..., None], name: str, args: tuple[Any, ...], log: Path, pipe: Connection
+    worker: Callable[..., None], name: str, args: tuple[Any, ...], log: Path, pipe: Connection
 ) -> None:
     """Run the work of one peer; what libraries print is kept apart, it may say why they fail."""
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        work(name, *args, pipe)
+        worker(name, *args, pipe)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return  # nobody waits any more
     except BaseException as error:

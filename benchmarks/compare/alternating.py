@@ -13,7 +13,9 @@ F64 = npt.NDArray[np.float64]
 LEAST, MOST = 5, 2000  # rounds
 
 
-def alternately(calls: Mapping[str, Callable[[int], object]], seconds: float) -> dict[str, F64]:
+def time_alternately(
+    calls: Mapping[str, Callable[[int], object]], seconds: float
+) -> dict[str, F64]:
     """Seconds of each call in each round, for about so many seconds in all.
 
     A call gets the number of its round, so that all can work on the same part of the data. Each
@@ -35,22 +37,22 @@ def alternately(calls: Mapping[str, Callable[[int], object]], seconds: float) ->
     return {name: columns[place] for place, name in enumerate(names)}
 
 
-class Middle(NamedTuple):
+class MedianInterval(NamedTuple):
     """A median, and between which values it lies with 95 % confidence."""
 
     median: float
     low: float
     high: float
 
-    def told(self, digits: int) -> str:
+    def format(self, digits: int) -> str:
         return f"{self.median:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
-def middle(values: F64) -> Middle:
+def median_interval(values: F64) -> MedianInterval:
     """Take the median of any distribution: how many values lie below it is binomial."""
     ordered = np.sort(values)
     n = len(ordered)
     reach = 0.98 * np.sqrt(n)  # 1.96 standard deviations of a binomial of 1/2
     low = max(0, int(np.floor(n / 2 - reach)))
     high = min(n - 1, int(np.ceil(n / 2 + reach)))
-    return Middle(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
+    return MedianInterval(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
