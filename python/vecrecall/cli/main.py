@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
-import vecrecall as vr
+from vecrecall._runtime import available_isas, get_num_threads, isa
 from vecrecall.cli._arguments import new_file, whole_number
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.peers import OURS
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="vecrecall", description="Exact vector recall for recommender serving.")
-    parser.add_argument("--version", action="version", version=f"vecrecall {vr.__version__}")
+    parser.add_argument("--version", action="version", version=f"vecrecall {version('vecrecall')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
         "info",
@@ -225,15 +225,15 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     try:
-        isa, sets, threads = vr.isa(), vr.available_isas(), vr.get_num_threads()
+        active, available, threads = isa(), available_isas(), get_num_threads()
     except ValueError as error:  # an environment variable of the library
         return _bad_input(error)
     lines = {
-        "vecrecall": vr.__version__,
+        "vecrecall": version("vecrecall"),
         "python": platform.python_version(),
         "numpy": version("numpy"),
-        "isa": isa,
-        "available isas": ", ".join(sets),
+        "isa": active,
+        "available isas": ", ".join(available),
         "threads": str(threads),
         "cpus": str(os.cpu_count()),
         **{name: _version(name) for name in OPTIONAL_PACKAGES},

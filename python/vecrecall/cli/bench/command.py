@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall._runtime import isa
 from vecrecall.arrays import _scalars
 from vecrecall.cli.bench import machine, vectors
 from vecrecall.cli.bench.interleaved import NOT_INSTALLED
@@ -110,7 +110,7 @@ def run(options: Options) -> Report:
         If an option, a file or an environment variable of the library cannot be used.
     """
     try:
-        vr.isa()  # which an environment variable may have set to what there is not
+        isa()  # which an environment variable may have set to what there is not
         threads = _scalars.check_threads(options.threads)
         items, queries = _read(options)
     except (ValueError, TypeError) as error:

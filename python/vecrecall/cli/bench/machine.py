@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import vecrecall as vr
 from vecrecall import _core
+from vecrecall._runtime import isa
 
 ROUNDS = 5  # the best of them: other work on the machine only ever takes away
 
@@ -101,7 +101,7 @@ def measure(threads: int) -> Machine:
     -------
     Machine
     """
-    return Machine(_model(), os.cpu_count() or 1, vr.isa(), threads, limits(threads))
+    return Machine(_model(), os.cpu_count() or 1, isa(), threads, limits(threads))
 
 
 def limits(threads: int, rounds: int = ROUNDS) -> Limits:

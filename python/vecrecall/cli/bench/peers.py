@@ -8,6 +8,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall._runtime import set_isa, set_num_threads
+from vecrecall.search._flat_index import FlatIndex
+
 F32 = npt.NDArray[np.float32]
 Metric = Literal["ip", "cosine", "l2"]
 Search = Callable[[F32, int], Any]
@@ -71,17 +74,13 @@ class Peer(NamedTuple):
 
 
 def _ours(items: F32, metric: Metric, threads: int) -> BuiltIndex:
-    import vecrecall as vr
-
-    vr.set_num_threads(threads)
-    index = vr.FlatIndex(items, metric=metric)
+    set_num_threads(threads)
+    index = FlatIndex(items, metric=metric)
     return BuiltIndex(lambda q, k: index.search(q, k).ids)
 
 
 def _ours_avx2(items: F32, metric: Metric, threads: int) -> BuiltIndex:
-    import vecrecall as vr
-
-    vr.set_isa("avx2")
+    set_isa("avx2")
     return _ours(items, metric, threads)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-import vecrecall as vr
 from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
 from vecrecall.channels._recaller import Channel
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.data import Dataset
 from vecrecall.cli.demo.embeddings import (
@@ -20,6 +20,8 @@ from vecrecall.cli.demo.embeddings import (
     Trained,
     Vectors,
 )
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._neighbor_table import NeighborTable
 
 # All chosen on the validation split; the hit rates at 50 in comments are of that.
 BASELINE = "popularity"
@@ -80,7 +82,7 @@ def build(
     dataset: Dataset,
     trained: Trained,
     grouped: groups.Groups | None,
-    tags: vr.RequestBatch,
+    tags: RequestBatch,
 ) -> dict[str, Channel]:
     """Make the channels that the data allow.
 
@@ -99,7 +101,7 @@ def build(
     """
     found: dict[str, Channel] = {BASELINE: _popularity(dataset)}
     if trained.svd is not None:
-        found["u2i-svd"] = UserToItem(vr.FlatIndex(trained.svd.items), vector="svd")
+        found["u2i-svd"] = UserToItem(FlatIndex(trained.svd.items), vector="svd")
     if trained.item2vec is not None:
         found.update(_item2vec(dataset, trained.item2vec, any(dataset.tags)))
     if trained.tag2vec is not None:
@@ -117,12 +119,12 @@ def _popularity(dataset: Dataset) -> Channel:
     return Precomputed.for_all(np.arange(counts.size), counts)
 
 
-def item2vec_index(vectors: Vectors) -> vr.FlatIndex:
+def item2vec_index(vectors: Vectors) -> FlatIndex:
     """Index item2vec; items too rare to train are zero: no cosine, so left out."""
-    return vr.FlatIndex(vectors.items, metric="cosine", invalid="skip")
+    return FlatIndex(vectors.items, metric="cosine", invalid="skip")
 
 
-def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
+def i2i_item2vec(dataset: Dataset, table: NeighborTable) -> ItemToItem:
     """Make the channel of a table of item2vec's neighbors."""
     hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
     return ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY)
@@ -131,7 +133,7 @@ def i2i_item2vec(dataset: Dataset, table: vr.NeighborTable) -> ItemToItem:
 def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
     index = item2vec_index(vectors)
     found: dict[str, Channel] = {
-        "i2i-item2vec": i2i_item2vec(dataset, vr.NeighborTable.build(index, NEIGHBORS)),
+        "i2i-item2vec": i2i_item2vec(dataset, NeighborTable.build(index, NEIGHBORS)),
         "u2i-item2vec": UserToItem(index, vector="item2vec"),
     }
     if crosstag:
@@ -142,8 +144,8 @@ def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, C
 
 def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
     heat = HEAT_WEIGHT * _heat(dataset)
-    index = vr.FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="skip")
-    table = vr.NeighborTable.build(index, TAG_NEIGHBORS)
+    index = FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="skip")
+    table = NeighborTable.build(index, TAG_NEIGHBORS)
     return {
         "i2i-tag2vec": ItemToItem(table, history_length=I2I_HISTORY, decay=I2I_DECAY),
         "user2vec": UserToItem(index, vector="tag2vec"),

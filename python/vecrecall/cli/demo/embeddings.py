@@ -15,7 +15,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-import vecrecall as vr
+from vecrecall.arrays._pooling import pool
 from vecrecall.cli.demo.data import Dataset, IntArray
 
 FloatArray = npt.NDArray[np.float32]
@@ -117,8 +117,8 @@ def train_splits(
             raise KeyboardInterrupt
         on_epoch()
 
-    with _quiet("gensim"), ThreadPoolExecutor(len(splits)) as pool:
-        futures = [pool.submit(train, split, seed, go_on) for split in splits]
+    with _quiet("gensim"), ThreadPoolExecutor(len(splits)) as executor:
+        futures = [executor.submit(train, split, seed, go_on) for split in splits]
         try:
             return [future.result() for future in futures]
         except BaseException:
@@ -149,10 +149,10 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     words, table = trained
     rows = np.full((len(dataset.items), 1), -1, np.int64)
     rows[[int(word) for word in words], 0] = np.arange(len(words))
-    items = vr.pool(table, rows, normalize=True)
+    items = pool(table, rows, normalize=True)
     newest_first = [history[::-1] for history in dataset.histories]
     weights = [USER_DECAY ** np.arange(history.size) for history in newest_first]
-    return Vectors(items, vr.pool(items, newest_first, weights, normalize=True))
+    return Vectors(items, pool(items, newest_first, weights, normalize=True))
 
 
 def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
@@ -180,11 +180,11 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
         return None
     words, table = trained
     row_of = {word: row for row, word in enumerate(words)}
-    items = vr.pool(table, [[row_of[tag] for tag in item_tags] for item_tags in tags])
+    items = pool(table, [[row_of[tag] for tag in item_tags] for item_tags in tags])
     profiles = [_profile(history, tags, row_of) for history in dataset.histories]
     rows = [list(profile.keys()) for profile in profiles]
     weights = [list(profile.values()) for profile in profiles]
-    return Vectors(items, vr.pool(table, rows, weights, normalize=True))
+    return Vectors(items, pool(table, rows, weights, normalize=True))
 
 
 def svd(dataset: Dataset, seed: int) -> Vectors | None:
@@ -215,7 +215,7 @@ def svd(dataset: Dataset, seed: int) -> Vectors | None:
     table = np.ascontiguousarray(factors.T, np.float32)
     latest = [history[: -SVD_HISTORY - 1 : -1] for history in dataset.histories]
     weights = [SVD_DECAY ** np.arange(history.size) for history in latest]
-    return Vectors(table, vr.pool(table, latest, weights, normalize=True))
+    return Vectors(table, pool(table, latest, weights, normalize=True))
 
 
 def _profile(

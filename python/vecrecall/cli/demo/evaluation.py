@@ -10,12 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-import vecrecall as vr
+from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.channels._recaller import Recaller
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import IntArray
 from vecrecall.cli.demo.embeddings import FloatArray
 
 Accuracy = dict[str, dict[str, float]]
-Stopwatch = Callable[[vr.RequestBatch], dict[str, float]]
+Stopwatch = Callable[[RequestBatch], dict[str, float]]
 """Serves a batch and gives the seconds of each part."""
 
 CUTOFFS = (50, 100)
@@ -37,7 +39,7 @@ SINGLE_CALLS = 200
 class Recalls(Protocol):
     """A channel, or a `Recaller`."""
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult | vr.MergeResult:
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult | MergeResult:
         """Give each user of the batch a ranked list."""
 
 
@@ -60,7 +62,7 @@ class Lists:
 
 
 def recall_all(
-    recaller: Recalls, batches: Sequence[vr.RequestBatch], k: int, advance: Callable[[int], None]
+    recaller: Recalls, batches: Sequence[RequestBatch], k: int, advance: Callable[[int], None]
 ) -> Lists:
     """Recall for many users.
 
@@ -80,7 +82,7 @@ def recall_all(
     for batch in batches:
         parts.append(recaller.recall(batch, k))
         advance(len(batch))
-    ranks = [part.ranks for part in parts if isinstance(part, vr.MergeResult)]
+    ranks = [part.ranks for part in parts if isinstance(part, MergeResult)]
     known = [part for part in ranks if part is not None]
     return Lists(
         ids=np.concatenate([part.ids for part in parts]),
@@ -151,7 +153,7 @@ def stopwatch(name: str, recaller: Recalls, k: int) -> Stopwatch:
     Stopwatch
     """
 
-    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+    def seconds(batch: RequestBatch) -> dict[str, float]:
         begin = perf_counter()
         recaller.recall(batch, k)
         return {name: perf_counter() - begin}
@@ -159,7 +161,7 @@ def stopwatch(name: str, recaller: Recalls, k: int) -> Stopwatch:
     return seconds
 
 
-def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -> Stopwatch:
+def recaller_stopwatch(name: str, merging: str, recaller: Recaller, k: int) -> Stopwatch:
     """Time a recall by all channels, and the merge apart.
 
     Parameters
@@ -174,7 +176,7 @@ def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -
     Stopwatch
     """
 
-    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+    def seconds(batch: RequestBatch) -> dict[str, float]:
         begin = perf_counter()
         _, stats = recaller.recall(batch, k, stats=True)
         return {name: perf_counter() - begin, merging: stats.merge_seconds}
@@ -184,8 +186,8 @@ def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -
 
 def latency(
     seconds: Stopwatch,
-    batches: Sequence[vr.RequestBatch],
-    singles: Sequence[vr.RequestBatch],
+    batches: Sequence[RequestBatch],
+    singles: Sequence[RequestBatch],
     advance: Callable[[int], None],
 ) -> dict[str, dict[str, float]]:
     """Time calls of many users, and of one.

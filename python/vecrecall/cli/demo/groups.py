@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall.arrays._pooling import concat_blocks, pool
+from vecrecall.arrays._results import SearchResult
 from vecrecall.channels import (
     ClusterCandidates,
     ClusterFeedChannel,
@@ -16,8 +17,14 @@ from vecrecall.channels import (
     Precomputed,
 )
 from vecrecall.channels._recaller import Channel
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Vectors
+from vecrecall.cluster._elbow import Elbow, elbow
+from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
+from vecrecall.cluster._user_groups import UserGroups
+from vecrecall.feed._cluster_feed import ClusterFeed
+from vecrecall.search._flat_index import FlatIndex
 
 CANDIDATES = (2, 4, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 60)
 """Numbers of groups among which the elbow is looked for."""
@@ -58,9 +65,9 @@ class Groups:
     """
 
     labels: dict[str, IntArray]
-    fitted: dict[str, vr.UserGroups]
-    elbows: dict[str, vr.Elbow]
-    rules: vr.RuleGroups
+    fitted: dict[str, UserGroups]
+    elbows: dict[str, Elbow]
+    rules: RuleGroups
     spaces: dict[str, Vectors]
 
 
@@ -71,10 +78,10 @@ class GroupedChannel:
         self._channel = channel
         self._labels = labels
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Recall with the users' groups."""
         own = self._labels[batch.need("user_ids", self)]
-        return self._channel.recall(vr.RequestBatch(clusters=own, seen=batch.seen), k)
+        return self._channel.recall(RequestBatch(clusters=own, seen=batch.seen), k)
 
 
 class ReplayedFeed:
@@ -90,7 +97,7 @@ class ReplayedFeed:
         self._lists = lists
         self.live = live
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Look up the users' lists."""
         return self._lists.recall(batch, k)
 
@@ -114,8 +121,8 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
     spaces = {
         "tag2vec": tag2vec,
         "bnb": Vectors(
-            vr.concat_blocks([_unit(block.items) for block in blocks], BNB_WEIGHTS),
-            vr.concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
+            concat_blocks([_unit(block.items) for block in blocks], BNB_WEIGHTS),
+            concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
         ),
     }
     options: dict[str, Any] = {"metric": "cosine", "random_state": seed}
@@ -125,10 +132,10 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
         candidates = [n for n in CANDIDATES if n <= users]
         if len(candidates) < 3:
             return None
-        elbows[name] = vr.elbow(space.users, candidates, **options)
-        fitted[name] = vr.UserGroups.fit(space.users, elbows[name].n_clusters, **options)
+        elbows[name] = elbow(space.users, candidates, **options)
+        fitted[name] = UserGroups.fit(space.users, elbows[name].n_clusters, **options)
     order = np.argsort(-genres.users, axis=1, kind="stable")[:, :RULE_DEPTH]
-    rules = vr.rule_groups(
+    rules = rule_groups(
         [row[genres.users[user, row] > 0] for user, row in enumerate(order)],
         depth=RULE_DEPTH,
         min_size=RULE_SIZE,
@@ -142,7 +149,7 @@ def channels(
     groups: Groups,
     heat: dict[str, FloatArray],
     crosstag: CrossTag,
-    tags: vr.RequestBatch,
+    tags: RequestBatch,
 ) -> dict[str, Channel]:
     """Make the channels over groups.
 
@@ -164,7 +171,7 @@ def channels(
     found: dict[str, Channel] = {}
     for name, fitted in groups.fitted.items():
         items = groups.spaces[name].items
-        index = vr.FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
+        index = FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
         found[f"cluster-{name}"] = GroupedChannel(
             ClusterCandidates(index, fitted), groups.labels[name]
         )
@@ -197,7 +204,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
     order = np.argsort(times, kind="stable")
     order = order[labels[users[order]] >= 0]
     span = float(np.ptp(times)) or 1.0
-    feed = vr.ClusterFeed(
+    feed = ClusterFeed(
         int(labels.max()) + 1, half_life=HALF_LIFE * span, capacity=len(dataset.items)
     )
     asking = dataset.evaluated[np.argsort(dataset.asked[dataset.evaluated], kind="stable")]
@@ -209,7 +216,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
         new = order[done:end]
         feed.observe(labels[users[new]], items[new], times[new])
         done, clock = end, float(dataset.asked[user])
-        batch = vr.RequestBatch(clusters=labels[[user]], seen=[dataset.histories[user]])
+        batch = RequestBatch(clusters=labels[[user]], seen=[dataset.histories[user]])
         lists.append(channel.recall(batch, DEPTH))
     ids = np.concatenate([found.ids for found in lists])
     scores = np.concatenate([found.scores for found in lists])
@@ -222,11 +229,11 @@ def _genres(dataset: Dataset) -> Vectors:
     number = {name: row for row, name in enumerate(names)}
     table = np.eye(len(names), dtype=np.float32)
     rows = [[number[tag] for tag in tags] for tags in dataset.tags]
-    items = vr.pool(table, rows, normalize=True)
+    items = pool(table, rows, normalize=True)
     latest = [history[: -PROFILE_ITEMS - 1 : -1] for history in dataset.histories]
     weights = [USER_DECAY ** np.arange(history.size) for history in latest]
-    return Vectors(items, vr.pool(items, latest, weights, normalize=True))
+    return Vectors(items, pool(items, latest, weights, normalize=True))
 
 
 def _unit(rows: FloatArray) -> FloatArray:
-    return vr.pool(rows, np.arange(len(rows))[:, None], normalize=True)
+    return pool(rows, np.arange(len(rows))[:, None], normalize=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._spherical import unit_rows
 from vecrecall.cli.demo import channels
 from vecrecall.cli.demo.data import IntArray
@@ -17,6 +17,9 @@ from vecrecall.cli.demo.embeddings import FloatArray
 from vecrecall.cli.demo.evaluation import CUTOFFS, accuracy, recall_all
 from vecrecall.cli.demo.report import Report
 from vecrecall.cli.demo.system import System
+from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._neighbor_table import NeighborTable
 
 K = max(CUTOFFS)
 
@@ -36,70 +39,70 @@ class Library(NamedTuple):
 
     module: str
     exact: bool
-    wrapped: Callable[[vr.FlatIndex], vr.WrappedIndex]
+    wrapped: Callable[[FlatIndex], WrappedIndex]
 
 
-def _faiss_flat(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _faiss_flat(index: FlatIndex) -> WrappedIndex:
     from vecrecall.adapters.faiss import to_faiss
 
-    return vr.wrap(to_faiss(index), metric="cosine", vectors=index)
+    return wrap(to_faiss(index), metric="cosine", vectors=index)
 
 
-def _faiss_ivf(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _faiss_ivf(index: FlatIndex) -> WrappedIndex:
     from vecrecall.adapters.faiss import train_ivf
 
     rows = index.vectors(index.ids)
     ivf = train_ivf(rows, _root(len(index)), ids=index.ids, metric="cosine")
-    return vr.wrap(ivf, metric="cosine", vectors=index).at(nprobe=min(8, ivf.nlist))
+    return wrap(ivf, metric="cosine", vectors=index).at(nprobe=min(8, ivf.nlist))
 
 
-def _faiss_hnsw(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _faiss_hnsw(index: FlatIndex) -> WrappedIndex:
     import faiss
 
     graph = faiss.IndexHNSWFlat(index.dim, 16, faiss.METRIC_INNER_PRODUCT)
     graph.add(_directions(index))
-    return vr.wrap(graph, index.ids, metric="cosine", vectors=index)
+    return wrap(graph, index.ids, metric="cosine", vectors=index)
 
 
-def _hnswlib_brute(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _hnswlib_brute(index: FlatIndex) -> WrappedIndex:
     import hnswlib
 
     brute = hnswlib.BFIndex(space="cosine", dim=index.dim)
     brute.init_index(max_elements=len(index))
     brute.add_items(index.vectors(index.ids), index.ids)
-    return vr.wrap(brute, metric="cosine", vectors=index)
+    return wrap(brute, metric="cosine", vectors=index)
 
 
-def _hnswlib_graph(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _hnswlib_graph(index: FlatIndex) -> WrappedIndex:
     from vecrecall.adapters.hnswlib import to_hnswlib
 
-    return vr.wrap(to_hnswlib(index), vectors=index)
+    return wrap(to_hnswlib(index), vectors=index)
 
 
-def _usearch(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _usearch(index: FlatIndex) -> WrappedIndex:
     from usearch.index import Index
 
     graph = Index(ndim=index.dim, metric="cos", dtype="f32")
     graph.add(index.ids, index.vectors(index.ids))
-    return vr.wrap(graph, vectors=index)
+    return wrap(graph, vectors=index)
 
 
-def _scann_brute(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _scann_brute(index: FlatIndex) -> WrappedIndex:
     return _scann(index, lambda builder: builder.score_brute_force())
 
 
-def _scann_tree(index: vr.FlatIndex) -> vr.WrappedIndex:
+def _scann_tree(index: FlatIndex) -> WrappedIndex:
     leaves = _root(len(index))
     return _scann(
         index, lambda builder: builder.tree(leaves, min(8, leaves)).score_ah(2).reorder(4 * K)
     )
 
 
-def _scann(index: vr.FlatIndex, configure: Callable[[Any], Any]) -> vr.WrappedIndex:
+def _scann(index: FlatIndex, configure: Callable[[Any], Any]) -> WrappedIndex:
     from scann import scann_ops_pybind
 
     builder = scann_ops_pybind.builder(_directions(index), K, "dot_product")
-    return vr.wrap(configure(builder).build(), index.ids, metric="cosine", vectors=index)
+    return wrap(configure(builder).build(), index.ids, metric="cosine", vectors=index)
 
 
 LIBRARIES: Mapping[str, Library] = {
@@ -149,12 +152,12 @@ def compare(system: System, steps: Steps) -> Report:
 class _Recalled(NamedTuple):
     """What the channel gave over one index."""
 
-    table: vr.NeighborTable
+    table: NeighborTable
     ids: IntArray
 
 
-def _recall(system: System, index: vr.FlatIndex | vr.WrappedIndex) -> _Recalled:
-    table = vr.NeighborTable.build(index, channels.NEIGHBORS)
+def _recall(system: System, index: FlatIndex | WrappedIndex) -> _Recalled:
+    table = NeighborTable.build(index, channels.NEIGHBORS)
     channel = channels.i2i_item2vec(system.dataset, table)
     return _Recalled(table, recall_all(channel, system.batches, K, lambda _: None).ids)
 
@@ -163,7 +166,7 @@ def _compared(system: System, own: _Recalled, truth: _Recalled, *, exact: bool) 
     return {
         "exact": exact,
         "same_lists": float((own.ids == truth.ids).all(axis=1).mean()),
-        "neighbors_recall": vr.recall_at_k(own.table.ids, truth.table.ids),
+        "neighbors_recall": recall_at_k(own.table.ids, truth.table.ids),
         **accuracy(own.ids, system.held_out),
     }
 
@@ -172,5 +175,5 @@ def _root(n: int) -> int:
     return max(1, int(np.sqrt(n)))
 
 
-def _directions(index: vr.FlatIndex) -> FloatArray:
+def _directions(index: FlatIndex) -> FloatArray:
     return unit_rows(index.vectors(index.ids))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import vecrecall as vr
 from vecrecall.cli.demo.data import VALIDATION, IntArray
 from vecrecall.cli.demo.evaluation import CUTOFFS, Accuracy, Lists, accuracy
+from vecrecall.fusion._merge import merge
 from vecrecall.fusion._policies import (
     RRF,
     Interleave,
@@ -149,7 +149,7 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
     def measured(values: Values) -> Accuracy:
         key = tuple(values.values())
         if key not in seen:
-            merged = vr.merge(found, max(CUTOFFS), family.make(values), provenance=False)
+            merged = merge(found, max(CUTOFFS), family.make(values), provenance=False)
             seen[key] = accuracy(merged.ids, held_out)
         return seen[key]
 

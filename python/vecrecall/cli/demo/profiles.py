@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Trained
 
@@ -34,11 +35,11 @@ class Profiles:
     vectors: dict[str, FloatArray]
 
     @property
-    def tags(self) -> vr.RequestBatch:
+    def tags(self) -> RequestBatch:
         """What crosstag asks about all users."""
-        return vr.RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
+        return RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
 
-    def batch(self, users: IntArray) -> vr.RequestBatch:
+    def batch(self, users: IntArray) -> RequestBatch:
         """Make the request of some users.
 
         Parameters
@@ -49,8 +50,8 @@ class Profiles:
         -------
         RequestBatch
         """
-        history = vr.Ragged.from_lists([self.history[user] for user in users])
-        return vr.RequestBatch(
+        history = Ragged.from_lists([self.history[user] for user in users])
+        return RequestBatch(
             user_ids=users,
             history=history,
             tags=[self.latest[user] for user in users],
@@ -60,7 +61,7 @@ class Profiles:
             seen=history,
         )
 
-    def batches(self, users: IntArray, size: int) -> list[vr.RequestBatch]:
+    def batches(self, users: IntArray, size: int) -> list[RequestBatch]:
         """Make requests of so many users each.
 
         Parameters

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall._runtime import get_num_threads, isa
 from vecrecall.cli.demo import channels, embeddings, groups, merging
 from vecrecall.cli.demo.channels import ABOUT
 from vecrecall.cli.demo.data import HELD_OUT, MIN_INTERACTIONS, SPLIT, Dataset, IntArray
@@ -177,8 +177,8 @@ def environment() -> Report:
     return {
         "python": platform.python_version(),
         **packages,
-        "isa": vr.isa(),
-        "threads": vr.get_num_threads(),
+        "isa": isa(),
+        "threads": get_num_threads(),
     }
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import vecrecall as vr
+from vecrecall.channels._recaller import Recaller
 from vecrecall.cli.demo import DemoError, data, evaluation, merging, provenance, reading, report
 from vecrecall.cli.demo.data import Dataset
 from vecrecall.cli.demo.evaluation import Lists
 from vecrecall.cli.demo.merging import Tuned
+from vecrecall.fusion._merge import merge
 from vecrecall.fusion._policies import Policy
 from vecrecall.storage._atomic import write_report
 
@@ -160,7 +161,7 @@ def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tune
 
 
 def _merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
-    found = vr.merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
+    found = merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
     return Lists(found.ids, found.scores, found.ranks)
 
 
@@ -177,7 +178,7 @@ def _recall(
 
 def _time(system: System, policy: Policy, best: str, steps: Steps) -> dict[str, dict[str, float]]:
     live = system.live
-    recaller = vr.Recaller(live, policy, depth=merging.DEPTH)
+    recaller = Recaller(live, policy, depth=merging.DEPTH)
     stopwatches = [
         *(evaluation.stopwatch(name, channel, K) for name, channel in live.items()),
         evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),

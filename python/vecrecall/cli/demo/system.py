@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import vecrecall as vr
 from vecrecall.channels._recaller import Channel
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo import channels, embeddings, groups, profiles
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.display import Steps
@@ -42,12 +42,12 @@ class System:
         }
 
     @property
-    def batches(self) -> list[vr.RequestBatch]:
+    def batches(self) -> list[RequestBatch]:
         """The evaluated users' requests."""
         return self.profiles.batches(self.dataset.evaluated, BATCH)
 
     @property
-    def singles(self) -> list[vr.RequestBatch]:
+    def singles(self) -> list[RequestBatch]:
         """Requests of one user each, of those who are timed."""
         return self.profiles.batches(sample(self.dataset.evaluated), 1)
 
