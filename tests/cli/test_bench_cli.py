@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench import command, interleaved, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.cli.bench.truth import Truth
 from vecrecall.cli.main import main
 
@@ -409,10 +409,10 @@ def test_disagreements_are_of_exact_peers() -> None:
 
 
 def test_table() -> None:
-    assert table(["a", "b"], [["x", "12"], ["long", "3"]]) == (
+    assert markdown_table(["a", "b"], [["x", "12"], ["long", "3"]]) == (
         "| a    |  b |\n|------|---:|\n| x    | 12 |\n| long |  3 |"
     )
-    assert [figure(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.01234)] == [
+    assert [format_number(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.01234)] == [
         "1234",
         "12.3",
         "1.23",

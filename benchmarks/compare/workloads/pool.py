@@ -20,10 +20,10 @@ from benchmarks.compare.workload import (
     select_peers,
     time_repeatedly,
 )
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -180,9 +180,11 @@ def lines(measurement: Measurement, machine: Machine) -> str:
         each = [seconds * 1e3 for seconds in entry["seconds"]]
         median = float(np.median(each))
         rate = 4e-6 * measurement["bags"] * measurement["length"] * measurement["dim"] / median
-        share = f"{figure(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
-        spread = f"{figure(min(each))} to {figure(max(each))}"
+        share = f"{format_number(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
+        spread = f"{format_number(min(each))} to {format_number(max(each))}"
         known = version(PEERS[name].package) or ""
-        rows.append([name, known, figure(median), spread, figure(median / ours / 1e3), share])
+        rows.append(
+            [name, known, format_number(median), spread, format_number(median / ours / 1e3), share]
+        )
     rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
-    return table(head, rows)
+    return markdown_table(head, rows)

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.compare.alternating import F64, median_interval, time_alternately
 from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import markdown_table
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.report import table
 
 F32 = npt.NDArray[np.float32]
 DIM, TAGS, HISTORY, SEEN = 64, 5_000, 50, 200
@@ -203,4 +203,4 @@ def lines(measurements: list[Measurement]) -> str:
         rows.append(
             [*row, more, median_interval(recall / (recall - beyond)).format(3), str(len(recall))]
         )
-    return table(head, rows)
+    return markdown_table(head, rows)

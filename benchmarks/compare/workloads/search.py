@@ -17,10 +17,10 @@ from benchmarks.compare.workload import (
     require_times,
     select_peers,
 )
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import LONG
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.cli.bench.search import CallSize, SearchRunner, truth_of, wrong_lists
 
 HEAD = (
@@ -71,7 +71,7 @@ def tables(measurement: Measurement, machine: Machine) -> str:
     return (
         f"\ntop-{measurement['k']} of {measurement['items']:,} x {measurement['dim']} "
         f"({measurement['data']}), "
-        f"batch {measurement['batch']}\n\n{table(HEAD, rows)}"
+        f"batch {measurement['batch']}\n\n{markdown_table(HEAD, rows)}"
     )
 
 
@@ -86,9 +86,9 @@ def row(measurement: Measurement, label: str, machine: Machine) -> list[str]:
     return [
         label,
         version(peer.package) or "",
-        figure(seconds / measurement["batch"] * 1e3),
-        f"{figure(min(ms))} to {figure(max(ms))}",
-        figure(seconds / ours),
+        format_number(seconds / measurement["batch"] * 1e3),
+        f"{format_number(min(ms))} to {format_number(max(ms))}",
+        format_number(seconds / ours),
         *shares(measurement, seconds, peer.width, machine),
         f"{entry['recall']:.4f}",
     ]
@@ -108,7 +108,7 @@ def shares(measurement: Measurement, seconds: float, width: int, machine: Machin
 def builds(measurement: Measurement) -> str:
     """What the indexes took."""
     rows = [
-        [name, figure(entry["seconds"][0]), f"{entry['megabytes'] or 0:.0f}"]
+        [name, format_number(entry["seconds"][0]), f"{entry['megabytes'] or 0:.0f}"]
         for name, entry in measurement["peers"].items()
     ]
-    return "\n" + table(["index", "build, s", "MB"], rows)
+    return "\n" + markdown_table(["index", "build, s", "MB"], rows)

@@ -13,10 +13,11 @@ import numpy as np
 
 from vecrecall._runtime import isa
 from vecrecall.arrays import _scalars
+from vecrecall.cli._output import Output
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.bench import machine, vectors
 from vecrecall.cli.bench.interleaved import NOT_INSTALLED
 from vecrecall.cli.bench.peers import F32, FORCED, OURS, PEERS, Metric
-from vecrecall.cli.bench.progress import Progress
 from vecrecall.cli.bench.search import ITEMS, QUERIES, CallSize, SearchRunner, truth_of, wrong_lists
 from vecrecall.cli.bench.summary import SAMPLED, median_ms, show
 from vecrecall.storage._atomic import write_report
@@ -115,17 +116,16 @@ def run(options: Options) -> Report:
         items, queries = _read(options)
     except (ValueError, TypeError) as error:
         raise BenchError(str(error)) from error
-    progress = Progress()
-    with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder, Progress() as progress:
         try:
             vectors.write(items, Path(folder) / ITEMS, options.metric)
             vectors.write(queries, Path(folder) / QUERIES, options.metric)
         except OSError as error:
             raise BenchError(f"{folder}: {error.strerror}") from error
-        progress.step("measuring the limits of the machine")
-        report = _report(options, items, queries, machine.measure(threads))
+        with progress.step("measuring the limits of the machine"):
+            report = _report(options, items, queries, machine.measure(threads))
         _measure(report, Path(folder), progress)
-    print(show(report))
+    show(Output(), report)
     if options.json:
         _write(options.json, report)
     return report
@@ -184,8 +184,8 @@ def _measure(report: Report, folder: Path, progress: Progress) -> None:
     names = list(report["peers"])
     report["peers"] = {}
     data, threads = report["data"], report["machine"]["threads"]
-    progress.step("scoring in float64, what all lists are results by")
-    truth = truth_of(folder, data["k"], data["metric"])
+    with progress.step("computing the exact lists in float64"):
+        truth = truth_of(folder, data["k"], data["metric"])
     report["checked"] = truth.count
     for group in [names] if report["together"] else [[name] for name in names]:
         searches = SearchRunner(

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.bench.machine import version
-from vecrecall.cli.bench.progress import Progress
 
 # What libraries size their pools by, when they are loaded.
 THREADS = (
@@ -98,10 +98,10 @@ class InterleavedRunner:
             if version(package) is None:
                 self.absent[name] = NOT_INSTALLED
                 continue
-            self._progress.step(f"building {name} ({place} of {len(packages)})")
             variables = dict.fromkeys(THREADS, str(threads)) if threads else {}
             variables.update((environment or {}).get(name, {}))
-            self._start(worker, name, args, variables)
+            with self._progress.step(f"building {name} ({place} of {len(packages)})"):
+                self._start(worker, name, args, variables)
 
     def _start(
         self,
@@ -158,12 +158,13 @@ class InterleavedRunner:
         self.times, self.answers = {}, {}
         for turn in range(1, repeats + 1):
             text = f"{title}: turn {turn} of {repeats}" if title else f"turn {turn} of {repeats}"
-            self._progress.step(text)
-            for label, (name, task) in tasks.items():
-                if name in self.pipes and max(self.times.get(label, [0.0])) < long:
-                    self._progress.detail(f"{text}: {label}")
-                    self.time(name, task, label)
-        self._progress.clear()
+            with self._progress.step(text, len(tasks)) as step:
+                for label, (name, task) in tasks.items():
+                    if name in self.pipes and max(self.times.get(label, [0.0])) < long:
+                        step.detail(label)
+                        self.time(name, task, label)
+                    step.advance()
+        self._progress.close()
 
     def time(self, name: str, task: Any = True, label: str | None = None) -> None:
         """Take one more timing, of a peer that is still there.
@@ -209,7 +210,7 @@ class InterleavedRunner:
                 process.join()
         self.pipes, self._processes = {}, {}
         self._folder.cleanup()
-        self._progress.clear()
+        self._progress.close()
 
     def _receive(self, name: str, doing: str) -> Any:
         """Wait for a peer, which may end or fail meanwhile: then None."""

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.bench.interleaved import LIMIT, InterleavedRunner
 from vecrecall.cli.bench.machine import resident
 from vecrecall.cli.bench.peers import F32, PEERS, BuiltIndex, Metric
-from vecrecall.cli.bench.progress import Progress
 from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 ITEMS, QUERIES = "items.npy", "queries.npy"

@@ -10,9 +10,9 @@ import numpy as np
 
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.adapters._spherical import unit_rows
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import channels
 from vecrecall.cli.demo.data import IntArray
-from vecrecall.cli.demo.display import Steps
 from vecrecall.cli.demo.embeddings import FloatArray
 from vecrecall.cli.demo.evaluation import CUTOFFS, accuracy, recall_all
 from vecrecall.cli.demo.report import Report
@@ -118,13 +118,13 @@ LIBRARIES: Mapping[str, Library] = {
 """The exact ones first."""
 
 
-def compare(system: System, steps: Steps) -> Report:
+def compare(system: System, progress: Progress) -> Report:
     """Build the channel over each library, and compare its lists with those of the exact index.
 
     Parameters
     ----------
     system : System
-    steps : Steps
+    progress : Progress
 
     Returns
     -------
@@ -134,18 +134,18 @@ def compare(system: System, steps: Steps) -> Report:
     vectors = system.trained.item2vec
     if vectors is None:
         return {}
-    with steps.step("the same by others", 1 + len(LIBRARIES)) as advance:
+    with progress.step("the same by others", 1 + len(LIBRARIES)) as step:
         index = channels.item2vec_index(vectors)
         truth = _recall(system, index)
         found = {"vecrecall": _compared(system, truth, truth, exact=True)}
-        advance(1)
+        step.advance()
         for name, library in LIBRARIES.items():
             if find_spec(library.module) is None:
                 found[name] = {"missing": f"pip install 'vecrecall[{library.module}]'"}
             else:
                 own = _recall(system, library.wrapped(index))
                 found[name] = _compared(system, own, truth, exact=library.exact)
-            advance(1)
+            step.advance()
     return found
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from vecrecall.channels._recaller import Channel
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import channels, embeddings, groups, profiles
 from vecrecall.cli.demo.data import Dataset, IntArray
-from vecrecall.cli.demo.display import Steps
 from vecrecall.cli.demo.embeddings import Train, Trained, Vectors
 from vecrecall.cli.demo.evaluation import BATCH, sample
 from vecrecall.cli.demo.profiles import Profiles
@@ -57,14 +57,14 @@ class System:
         return [self.dataset.held_out[user] for user in self.dataset.evaluated]
 
 
-def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
+def build(splits: list[Dataset], seed: int, progress: Progress) -> list[System]:
     """Train what the data allow, and make channels and profiles.
 
     Parameters
     ----------
     splits : list of Dataset
     seed : int
-    steps : Steps
+    progress : Progress
 
     Returns
     -------
@@ -72,14 +72,14 @@ def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
         One a split.
     """
     items, tags = (
-        _train(name, train, epochs, splits, seed, steps)
+        _train(name, train, epochs, splits, seed, progress)
         for name, train, epochs in (
             ("item2vec", embeddings.item2vec, embeddings.ITEM2VEC.epochs),
             ("tag2vec", embeddings.tag2vec, embeddings.TAG2VEC.epochs),
         )
     )
     systems = []
-    with steps.step("factors, groups, lists", len(splits)) as advance:
+    with progress.step("factors, groups, lists", len(splits)) as step:
         for split, item2vec, tag2vec in zip(splits, items, tags, strict=True):
             trained = Trained(item2vec, tag2vec, embeddings.svd(split, seed))
             known = profiles.build(split, trained)
@@ -88,12 +88,12 @@ def build(splits: list[Dataset], seed: int, steps: Steps) -> list[System]:
                 grouped = groups.build(split, item2vec, tag2vec, seed)
             made = channels.build(split, trained, grouped, known.tags)
             systems.append(System(split, trained, made, known, grouped))
-            advance(1)
+            step.advance()
     return systems
 
 
 def _train(
-    name: str, train: Train, epochs: int, splits: list[Dataset], seed: int, steps: Steps
+    name: str, train: Train, epochs: int, splits: list[Dataset], seed: int, progress: Progress
 ) -> list[Vectors | None]:
-    with steps.step(f"train {name}", epochs * len(splits)) as advance:
-        return embeddings.train_splits(train, splits, seed, lambda: advance(1))
+    with progress.step(f"train {name}", epochs * len(splits)) as step:
+        return embeddings.train_splits(train, splits, seed, step.advance)
