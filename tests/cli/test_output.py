@@ -139,7 +139,7 @@ def test_finished_steps_stay_where_that_is_asked_for(terminal: Terminal) -> None
     run_steps(Progress(keep=True, file=terminal))
     last = without_escapes(terminal).rstrip().splitlines()[-4:]
     assert [line.split()[0] for line in last] == ["read", "build:", "fail", "search"]
-    assert ["1/1", "2/2", "0/1", "1/1"] == [re.findall(r"\d/\d", line)[0] for line in last]
+    assert [re.findall(r"\d/\d", line)[0] for line in last] == ["1/1", "2/2", "0/1", "1/1"]
 
 
 def test_cells_are_escaped_and_aligned() -> None:
