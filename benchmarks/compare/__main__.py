@@ -1,10 +1,10 @@
-"""python -m benchmarks.compare: this library beside its peers, in one run.
+"""python -m benchmarks.compare: this library compared with others, in one run.
 
-Each peer has a process of its own, since BLAS, OpenMP and torch pools disturb each other in one.
-The peers are timed in turn, several times over; medians are printed with their ratio to vecrecall
-and, where that says something, the share of what this machine can do, measured before. Answers are
-checked: a work that finds a wrong one, of ours or of an exact peer, is not measured further, and
-the exit code is 1. At the end every target that the run covers is listed with what was measured.
+Each peer has a process of its own, since the thread pools of BLAS, OpenMP and torch disturb each
+other in one. Timings are interleaved in several rounds; medians are printed with their ratio to
+vecrecall and, where it is meaningful, the share of the limits of this machine, measured before.
+Answers are checked: a workload with a wrong one, of ours or of an exact peer, ends there, and the
+exit code is 1. The run ends with the targets that it covers and the measured values.
 """
 
 import argparse
@@ -15,48 +15,35 @@ from pathlib import Path
 
 from benchmarks.compare.data import DATA, QUERIES
 from benchmarks.compare.report import targets
-from benchmarks.compare.workload import Measurement, Workload, WorkloadError
-from benchmarks.compare.workloads import build, churn, cluster, filters, merge, pool, recall, search
+from benchmarks.compare.workload import Measurement, WorkloadError
+from benchmarks.compare.workloads.registry import WORKLOADS
 from benchmarks.options import add_common
 from vecrecall.cli._arguments import new_folder, positive_seconds, whole_number
 from vecrecall.cli.bench import machine
 from vecrecall.cli.bench.interleaved import LIMIT
-from vecrecall.cli.bench.peers import PEERS
 from vecrecall.storage._atomic import write_report
 
-WORKLOADS = {
-    "search": Workload("top-K, exact and approximate", search.run, list(PEERS)),
-    "assign": Workload("nearest centroids", cluster.assignments, list(cluster.PEERS)),
-    "kmeans": Workload("k-means", cluster.fits, list(cluster.PEERS)),
-    "merge": Workload("reciprocal rank fusion", merge.run, list(merge.PEERS)),
-    "pool": Workload("sums of bags of rows", pool.run, list(pool.PEERS)),
-    "build": Workload("making an index, saving, loading", build.run, list(build.PEERS)),
-    "filters": Workload("what a filter adds to a search", filters.run, []),
-    "churn": Workload("what updates leave behind in an index", churn.run, []),
-    "recall": Workload("what a whole recall adds to its searches", recall.run, []),
-}
+TOO_LONG = "a peer fails if it takes longer to build, or per answer (default: %(default)s)"
 
-TOO_LONG = "a peer that takes longer to build, or for an answer, has failed (default: %(default)s)"
-
-APART = """\
+EPILOG = """\
 workloads:
 {workloads}
 
-measured apart, with options of their own (--help): python -m benchmarks.compare.NAME
-  ivf        training and filling an IVF index of FAISS
-  indexes    which index to take when, each tuned to a recall
-  tune       how long tuning takes, and the curves
-  readme     the tables of docs/benchmarks.md, from what --json wrote
+programs with options of their own (--help): python -m benchmarks.compare.NAME
+  studies.ivf      training and filling an IVF index of FAISS
+  studies.indexes  indexes of all libraries, each tuned to a recall
+  studies.tune     the time of tuning, and its curves
+  report.readme    the tables of docs/benchmarks.md, from a file of --json
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options, which all workloads share."""
+    """Make the parser of the options, which all workloads share."""
     workloads = "\n".join(f"  {name:<10} {workload.about}" for name, workload in WORKLOADS.items())
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.compare",
         description=__doc__,
-        epilog=APART.format(workloads=workloads),
+        epilog=EPILOG.format(workloads=workloads),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = options.add_argument
@@ -73,25 +60,29 @@ def parser() -> argparse.ArgumentParser:
         choices=list(DATA),
         help="for search, filters and churn",
     )
-    add("--only", nargs="+", metavar="PEER", help="these peers, and ours")
-    add("--exact", action="store_true", help="leave approximate peers out")
+    add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
+    add("--exact", action="store_true", help="only exact peers")
     add("--batch", nargs="+", type=whole_number(), default=[1, 16, 256], help=f"at most {QUERIES}")
     add("-k", nargs="+", type=whole_number(), default=[100])
-    add("--items", type=whole_number(), help="so many items, no more than a data set has")
+    add("--items", type=whole_number(), help="number of items; at most those of a data set")
     add_common(options, repeats=5)
     add("--limit", type=positive_seconds, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
-    add("--quick", action="store_true", help="small sizes, 2 turns, for its assertions: a minute")
-    add("--plot", type=new_folder, metavar="FOLDER", help="draw searches as PNG here")
+    add(
+        "--quick",
+        action="store_true",
+        help="small sizes and 2 rounds, for the assertions: a minute",
+    )
+    add("--plot", type=new_folder, metavar="FOLDER", help="write PNG plots of searches here")
     return options
 
 
 def parse() -> argparse.Namespace:
-    """Read the options, and refuse what cannot be."""
+    """Read the options, and refuse invalid ones."""
     options = parser()
     args = options.parse_args()
     args.workloads = args.workloads or (list(WORKLOADS) if args.quick else ["search"])
-    some = [WORKLOADS[name] for name in args.workloads if name in WORKLOADS]
-    peers = dict.fromkeys(peer for workload in some for peer in workload.peers)
+    selected = [WORKLOADS[name] for name in args.workloads if name in WORKLOADS]
+    peers = dict.fromkeys(peer for workload in selected for peer in workload.peers)
     for name, values, known in (
         ("WORKLOAD", args.workloads, WORKLOADS),
         ("--only", args.only or [], peers),
@@ -112,21 +103,23 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure the workloads, print their tables, then the targets."""
+    """Measure the workloads, and print their tables and the targets."""
     args = parse()
     measured = machine.measure(args.threads)
     print(measured.describe())
     measurements: list[Measurement] = []
     results: list[targets.TargetResult] = []
-    refused = 0
+    failed = 0
     for name in args.workloads:
         try:
             for measurement in WORKLOADS[name].run(args, measured):
                 measurements.append(measurement)
                 results = [] if args.quick else targets.evaluate(measurements, measured)
-                write(args.json, args.repeats, measured, measurements, results)  # it may be ended
+                write(
+                    args.json, args.repeats, measured, measurements, results
+                )  # a later workload may be interrupted
         except WorkloadError as error:
-            refused += 1
+            failed += 1
             print(f"{name}: {error}", file=sys.stderr, flush=True)
     if results:
         print(targets.table(results))
@@ -134,7 +127,7 @@ def main() -> int:
         from benchmarks.compare.report import plots
 
         plots.draw(measurements, measured, args.plot)
-    return 1 if refused else 0
+    return 1 if failed else 0
 
 
 def write(
@@ -144,7 +137,7 @@ def write(
     measurements: list[Measurement],
     results: list[targets.TargetResult],
 ) -> None:
-    """Write what is known so far, where that is wanted."""
+    """Write the measurements so far, if --json was given."""
     if path is None:
         return
     found = {

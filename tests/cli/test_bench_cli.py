@@ -15,7 +15,7 @@ import pytest
 
 import vecrecall as vr
 from vecrecall.cli._tables import format_number, markdown_table
-from vecrecall.cli.bench import command, interleaved, peers, search
+from vecrecall.cli.bench import command, indexes, interleaved, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
 from vecrecall.cli.bench.truth import Truth
@@ -191,7 +191,7 @@ def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("metric", ["ip", "cosine"])
 def test_what_the_peers_read(
-    metric: peers.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    metric: indexes.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_of_rows, "NUMBERS", 7 * DIM)  # blocks of 7 rows, the last short
     rows = np.random.default_rng(0).standard_normal((30, DIM), dtype=np.float32)
@@ -261,7 +261,7 @@ def test_peers_that_fail() -> None:
             "never ready": "failed (getting ready): ValueError: expected more",
             "raises": "failed (raises, a): MemoryError",
             "dies": "failed (dies, a): its process was ended by SIGABRT: the last words",
-            "unreadable": "failed (unreadable, a): sent what cannot be read: invalid literal for "
+            "unreadable": "failed (unreadable, a): sent an unreadable answer: invalid literal for "
             "int() with base 10: 'no number'",
         }
 
@@ -299,7 +299,7 @@ def test_a_near_tie_is_no_substitute_for_a_better_item() -> None:
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 @pytest.mark.parametrize("size", [1e30, 1e20, 1e-22, 1e-25])
-def test_scores_that_float32_cannot_hold_tie(metric: peers.Metric, size: float) -> None:
+def test_scores_that_float32_cannot_hold_tie(metric: indexes.Metric, size: float) -> None:
     rng = np.random.default_rng(4)
     items = rng.standard_normal((200, 4), dtype=np.float32) * np.float32(size)
     queries = rng.standard_normal((20, 4), dtype=np.float32) * np.float32(size)
@@ -316,7 +316,7 @@ def test_an_overflow_is_no_substitute_for_a_better_item() -> None:
 
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_truth_is_that_of_all_items_in_float64(
-    metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
+    metric: indexes.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Blocks of few items, the last short.
     monkeypatch.setattr("vecrecall.cli.bench.truth.NUMBERS", 7 * 20)
@@ -362,7 +362,7 @@ def test_lists_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_a_peer_that_does_not_answer_all_fails(search_some: Any) -> None:
     queries = np.zeros((4, 2), np.float32)
     with pytest.raises(ValueError, match=r"^expected ids of shape \(4, 3\), got \("):
-        search.time_task(peers.BuiltIndex(search_some), queries, search.Task(4, 3))
+        search.time_task(indexes.BuiltIndex(search_some), queries, search.Task(4, 3))
 
 
 def test_wrong_answers_of_ours_are_found(

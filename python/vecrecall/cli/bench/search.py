@@ -1,4 +1,4 @@
-"""Times the search peers over one set of items, at any batch, k and setting."""
+"""Timing of the search peers over one set of items, at any batch size, k and setting."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.cli._progress import Progress
+from vecrecall.cli.bench.indexes import F32, BuiltIndex, Metric
 from vecrecall.cli.bench.interleaved import LIMIT, InterleavedRunner
 from vecrecall.cli.bench.machine import resident
-from vecrecall.cli.bench.peers import F32, PEERS, BuiltIndex, Metric
+from vecrecall.cli.bench.peers import PEERS
 from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 ITEMS, QUERIES = "items.npy", "queries.npy"
-SLOW = 2.0  # seconds: a call that takes so long is timed without a call before
-ENOUGH = 0.1  # seconds a timing, or
+SLOW = 2.0  # seconds: a call that takes longer is timed without a warm-up call
+ENOUGH = 0.1  # seconds per timing, or
 MOST = 64  # calls
 
 
 class BuildCost(NamedTuple):
-    """What a peer's index took.
+    """The cost of building a peer's index.
 
     Attributes
     ----------
     seconds : float
     bytes : int, optional
-        By how much its process grew.
+        Growth of the process's memory. None where the system does not report it.
     """
 
     seconds: float
@@ -39,13 +40,13 @@ class BuildCost(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a process has to time.
+    """A search that a process has to time.
 
     Attributes
     ----------
     batch, k : int
     setting : int, optional
-        Of the peer's search_param.
+        Value of the peer's search parameter.
     """
 
     batch: int
@@ -54,7 +55,7 @@ class Task(NamedTuple):
 
 
 class CallSize(NamedTuple):
-    """A size of a call.
+    """The size of a search call.
 
     Attributes
     ----------
@@ -66,12 +67,12 @@ class CallSize(NamedTuple):
 
 
 def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
-    """Find the exact lists of the queries in a folder.
+    """Compute the exact lists of the queries in a folder.
 
     Parameters
     ----------
     folder : Path
-        Where `ITEMS` and `QUERIES` are.
+        Contains `ITEMS` and `QUERIES`.
     k : int
     metric : str
 
@@ -83,19 +84,19 @@ def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
 
 
 def worker(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
-    """Build, then time one task whenever asked.
+    """Build an index, then time one task after the other.
 
     Parameters
     ----------
     name : str
         In `PEERS`.
     folder : Path
-        Where `ITEMS` and `QUERIES` are.
+        Contains `ITEMS` and `QUERIES`.
     metric : str
     threads : int
     pipe : Connection
     """
-    importlib.import_module(PEERS[name].module)  # its own memory is not the index'
+    importlib.import_module(PEERS[name].module)  # the memory of the module is not the index's
     queries = np.load(folder / QUERIES)
     before = resident()
     items = np.load(folder / ITEMS)
@@ -110,7 +111,7 @@ def worker(name: str, folder: Path, metric: Metric, threads: int, pipe: Connecti
 
 
 def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
-    """Time a few calls, one batch of queries after the other.
+    """Time a few calls on successive batches of queries.
 
     Parameters
     ----------
@@ -123,12 +124,12 @@ def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.N
     seconds : float
         The median of the calls.
     ids : ndarray of int64, shape (m, k)
-        What was found for the first `m` queries.
+        Results of the first `m` queries.
 
     Raises
     ------
     ValueError
-        If a call gives no list of `k` ids for each query.
+        If a call does not return `k` ids for each query.
     """
     if task.setting is not None:
         index.set(task.setting)
@@ -147,7 +148,7 @@ def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.N
             found.append(np.asarray(ids).astype(np.int64))
         return seconds
 
-    times = [call(0)]  # caches are cold: this one counts only where another would take too long
+    times = [call(0)]  # caches are cold: it counts only where another call would take too long
     if times[0] < SLOW:
         times = []
         while sum(times) < ENOUGH and len(times) < MOST:
@@ -156,7 +157,7 @@ def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.N
 
 
 class SearchRunner:
-    """The processes of the peers over the items and queries in a folder.
+    """Interleaved searches of all peers over the items and queries in a folder.
 
     Parameters
     ----------
@@ -164,10 +165,10 @@ class SearchRunner:
         In `PEERS`.
     folder : Path
     truth : Truth
-        What the lists are results by, of the largest k that will be asked for.
+        The exact lists, for the largest k that will be measured.
     threads : int
     limit : float, default: 600
-        Seconds that a peer has to build, and for a timing.
+        Seconds that a peer may take to build, and for one timing.
     progress : Progress, optional
 
     Attributes
@@ -197,12 +198,12 @@ class SearchRunner:
         )
 
     def build_costs(self) -> dict[str, dict[str, Any]]:
-        """Tell what building took.
+        """Return the cost of building.
 
         Returns
         -------
         dict
-            By peer: `seconds`, and `megabytes` by which its process grew.
+            By peer: `seconds`, and `megabytes` by which its process has grown.
         """
         return {
             name: {
@@ -215,22 +216,22 @@ class SearchRunner:
     def measure(
         self, size: CallSize, repeats: int, *, settings: bool = False, long: float = SLOW
     ) -> dict[str, dict[str, Any]]:
-        """Time all peers in turn.
+        """Time all peers in interleaved rounds.
 
         Parameters
         ----------
         size : CallSize
         repeats : int
         settings : bool, default: False
-            Whether to try all settings of the peers that have any, or the default only.
+            Whether to time all settings of a peer, or its default only.
         long : float, default: 2
-            What takes longer, in seconds, is timed once only.
+            Seconds. A task that takes longer is timed only once.
 
         Returns
         -------
         dict
-            By label, which is the peer's name and its setting, if it has any: `peer`, `setting`,
-            `exact`, `seconds` a call in each turn, and `recall`.
+            By label, the peer's name and its setting if it has one: `peer`, `setting`, `exact`,
+            `seconds` per call in each round, and `recall`.
         """
         tasks = {
             label(name, setting): (name, Task(*size, setting))
@@ -256,7 +257,7 @@ class SearchRunner:
 
 
 def label(name: str, setting: int | None) -> str:
-    """Name a peer at a setting.
+    """Return the name of a peer with its setting.
 
     Parameters
     ----------
@@ -271,17 +272,17 @@ def label(name: str, setting: int | None) -> str:
 
 
 def wrong_lists(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List the exact peers, us among them, whose lists are not exact, near ties aside.
+    """List the exact peers, ours included, whose lists are not exact except for near ties.
 
     Parameters
     ----------
     found : dict
-        As `SearchRunner.measure` gives it.
+        As `SearchRunner.measure` returns it.
 
     Returns
     -------
     list of str
-        A sentence each.
+        One sentence per peer.
     """
     return inexact_peers(
         {peer: values["recall"] for peer, values in found.items() if values["exact"]}
