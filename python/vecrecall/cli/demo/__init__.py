@@ -12,4 +12,4 @@ needs NumPy alone.
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is one line for the person who called it."""
+    """The demo cannot continue; the message is one line for the user."""

@@ -41,7 +41,7 @@ def _show_data(output: Output, report: Report) -> None:
     output.line(
         f"{data['train_interactions']:,} interactions to train on, "
         f"{data['held_out_interactions']:,} held out "
-        f"({data['held_out_unknown']:,} of them on items that nobody has in the training part: "
+        f"({data['held_out_unknown']:,} of them on items that no user has in the training part: "
         "never found, and counted as misses)"
     )
     output.line(f"Split: {settings['split']}.")

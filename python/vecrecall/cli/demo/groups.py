@@ -1,4 +1,4 @@
-"""Groups of users, and what is recalled by them: from centers, from what members click, as one."""
+"""Groups of users, and recall by group: from centers, clicks of members, pooled profiles."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ from vecrecall.feed._cluster_feed import ClusterFeed
 from vecrecall.search._flat_index import FlatIndex
 
 CANDIDATES = (2, 4, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 60)
-"""Numbers of groups among which the elbow is looked for."""
+"""Numbers of groups among which the elbow is searched."""
 
 BNB_WEIGHTS = (1.0, 4.0, 1.0)
-"""Of tags, items and genres in bnb vectors."""
+"""Weights of tags, items and genres in bnb vectors."""
 
 BNB_HEAT = 0.3
-"""What heat adds to a cosine of bnb vectors: 0.54, without it 0.52."""
+"""Weight of heat, which is added to a cosine of bnb vectors: 0.54, without it 0.52."""
 
 HALF_LIFE = 0.1
-"""Clicks count half after this share of the time that the data cover: 0.47, also with 0.3; it is
-short against the years of MovieLens, not against a user's one evening there."""
+"""Half-life of clicks, as a share of the time that the data cover: 0.47, also with 0.3. It is short
+compared with the years of MovieLens, but not with the one evening of a user there."""
 
 RULE_DEPTH = 3
-"""Rules look at so many genres of a user, the most frequent."""
+"""Number of a user's most frequent genres that rules use."""
 
 RULE_SIZE = 20
-"""A rule group has so many users, or fewer genres in common."""
+"""Minimum number of users in a rule group; smaller groups share fewer genres instead."""
 
 DEPTH = 200
-"""So many items of the feed are kept of each user's moment."""
+"""Number of items of the feed that are kept for each user."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """How users are grouped.
+    """Groupings of the users.
 
     Attributes
     ----------
     labels : dict of str to ndarray, shape (n_users,)
-        By name of the grouping; -1 for none.
+        By name of the grouping; -1 for no group.
     fitted : dict of str to UserGroups
     elbows : dict of str to Elbow
     rules : RuleGroups
     spaces : dict of str to Vectors
-        What was clustered, and the items beside it.
+        The clustered user vectors, and the items in the same space.
     """
 
     labels: dict[str, IntArray]
@@ -72,7 +72,7 @@ class Groups:
 
 
 class GroupedChannel:
-    """A channel that looks up the users' groups by ``user_ids`` and asks another with them."""
+    """A channel that looks up groups by ``user_ids`` and calls another channel with them."""
 
     def __init__(self, channel: Channel, labels: IntArray) -> None:
         self._channel = channel
@@ -85,12 +85,12 @@ class GroupedChannel:
 
 
 class ReplayedFeed:
-    """What a feed gave to each user at its moment, by ``user_ids``.
+    """Lists of a feed, each at the time of its user's request, by ``user_ids``.
 
     Attributes
     ----------
     live : GroupedChannel
-        The feed itself, after the last of these moments: what a request costs.
+        The feed itself after the last request, to time it.
     """
 
     def __init__(self, lists: Precomputed, live: GroupedChannel) -> None:
@@ -114,7 +114,7 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
     Returns
     -------
     Groups, optional
-        None if there are too few users for an elbow.
+        None if there are too few users to find an elbow.
     """
     genres = _genres(dataset)
     blocks = (tag2vec, item2vec, genres)
@@ -158,11 +158,11 @@ def channels(
     dataset : Dataset
     groups : Groups
     heat : dict of str to ndarray, shape (n_items,)
-        What is added to a cosine in each space.
+        Bias of the items in each space.
     crosstag : CrossTag
-        What recalls for the groups' profiles.
+        The channel that recalls for the profiles of groups.
     tags : RequestBatch
-        All users' profiles for it.
+        The profiles of all users for it.
 
     Returns
     -------
@@ -184,10 +184,10 @@ def channels(
 
 
 def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
-    """Replay the training part in order of time, and ask for each user's list at its moment.
+    """Replay the training part in order of time, and recall each user's list at the user's time.
 
-    The moment is that of the first held-out item: only what was clicked before it is observed by
-    then, by whomever. Nothing held out is ever observed.
+    This is the time of the first held-out item: only earlier clicks, of any user, are observed by
+    then. Held-out clicks are never observed.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
     Returns
     -------
     ReplayedFeed
-        With no list for users who are not evaluated.
+        Without lists for users who are not evaluated.
     """
     items, times = np.concatenate(dataset.histories), np.concatenate(dataset.times)
     users = np.repeat(np.arange(len(labels)), [history.size for history in dataset.histories])
@@ -224,7 +224,7 @@ def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
 
 
 def _genres(dataset: Dataset) -> Vectors:
-    """Make items and users of their tags, one dimension a tag."""
+    """Make items and users from their tags, one dimension per tag."""
     names = sorted({tag for tags in dataset.tags for tag in tags})
     number = {name: row for row, name in enumerate(names)}
     table = np.eye(len(names), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""One channel over other libraries' indexes: which of them give the same lists."""
+"""One channel over the indexes of other libraries, compared with the exact index."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ K = max(CUTOFFS)
 
 
 class Library(NamedTuple):
-    """A way to index the same items.
+    """An index of another library over the same items.
 
     Attributes
     ----------
     module : str
-        What must be installed; also the name of the extra that brings it.
+        The required module, which is also the name of the extra.
     exact : bool
-        It looks at every item: its lists must be those of the exact index.
+        Whether the search is exact, so that its lists must be those of the exact index.
     wrapped : callable
-        From the exact index to the library's own, wrapped, with its settings.
+        Maps the exact index to the library's, wrapped and with its settings.
     """
 
     module: str
@@ -115,7 +115,7 @@ LIBRARIES: Mapping[str, Library] = {
     "usearch": Library("usearch", False, _usearch),
     "scann tree": Library("scann", False, _scann_tree),
 }
-"""The exact ones first."""
+"""By name, the exact ones first."""
 
 
 def compare(system: System, progress: Progress) -> Report:
@@ -129,7 +129,7 @@ def compare(system: System, progress: Progress) -> Report:
     Returns
     -------
     dict
-        By library; empty where the data allow no such channel.
+        By library. Empty where the data do not allow the channel.
     """
     vectors = system.trained.item2vec
     if vectors is None:
@@ -150,7 +150,7 @@ def compare(system: System, progress: Progress) -> Report:
 
 
 class _Recalled(NamedTuple):
-    """What the channel gave over one index."""
+    """The results of the channel over one index."""
 
     table: NeighborTable
     ids: IntArray

@@ -1,4 +1,4 @@
-"""What users bring to the channels."""
+"""The users' requests to the channels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray,
 
 @dataclass(frozen=True)
 class Profiles:
-    """Every user's part of a request.
+    """The parts of requests, by user.
 
     Attributes
     ----------
     history : sequence of ndarray
         The items of the training part, newest first.
     latest, genres : sequence of ndarray
-        For crosstag: the last items, and the numbers of their first tags, -1 for none.
+        For crosstag: the last items, and the numbers of their first tags, -1 without tags.
     weights : sequence of ndarray
-        Of the latest, falling with age.
+        Weights of the latest items, which decay with age.
     vectors : dict of str to ndarray, shape (n_users, d)
     """
 
@@ -36,7 +36,7 @@ class Profiles:
 
     @property
     def tags(self) -> RequestBatch:
-        """What crosstag asks about all users."""
+        """The request of crosstag for all users."""
         return RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
 
     def batch(self, users: IntArray) -> RequestBatch:
@@ -62,7 +62,7 @@ class Profiles:
         )
 
     def batches(self, users: IntArray, size: int) -> list[RequestBatch]:
-        """Make requests of so many users each.
+        """Make requests with `size` users each.
 
         Parameters
         ----------

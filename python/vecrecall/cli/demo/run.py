@@ -1,4 +1,4 @@
-"""Runs the demo from interactions to report."""
+"""The run of the demo, from interactions to the report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ K = max(evaluation.CUTOFFS)
 
 @dataclass(frozen=True)
 class Options:
-    """What to run.
+    """Options of the demo.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class Options:
         Where to write the report as JSON.
     seed : int
     users : int
-        How many users to show.
+        Number of users to show.
     plot : Path, optional
         Where to write the plot as PNG.
     libraries : bool
-        Whether to build a channel over the indexes of other libraries, too.
+        Whether to build a channel over the indexes of other libraries as well.
     """
 
     data: Path | None = None
@@ -63,7 +63,7 @@ class Options:
 
 
 def run(options: Options) -> report.Report:
-    """Train, recall, merge, measure, show.
+    """Train, recall, merge, measure, and print the report.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def run(options: Options) -> report.Report:
     Raises
     ------
     DemoError
-        If a package is missing, or the data or a file to write cannot be used.
+        If a package is missing, the data cannot be used, or a file cannot be written.
     """
     begin = perf_counter()
     _require(
@@ -113,7 +113,7 @@ def _work(dataset: Dataset, options: Options, progress: Progress) -> report.Repo
     system, *tuning = build(splits, options.seed, progress)
     tuned = _tune(system, tuning[0] if tuning else None, progress)
     best = max(tuned, key=lambda name: tuned[name].objective)
-    # The head of a longer list is the shorter list, so each channel is asked once for all uses.
+    # A longer list begins with the shorter one, so each channel is called once for all uses.
     deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, progress)
     lists = {name: Lists(own.ids[:, :K], own.scores[:, :K], None) for name, own in deep.items()}
     merged = {name: _merged(deep, found.policy) for name, found in tuned.items()}
@@ -143,7 +143,7 @@ def _work(dataset: Dataset, options: Options, progress: Progress) -> report.Repo
 
 
 def _tune(system: System, tuning: System | None, progress: Progress) -> dict[str, Tuned]:
-    """Find every policy's values on the validation split, if there is one."""
+    """Tune every policy on the validation split, if there is one."""
     if tuning is None:
         return {
             name: merging.untuned(family, list(system.channels))

@@ -1,4 +1,4 @@
-"""A split made ready for recall: its channels, and what its users bring."""
+"""A split prepared for recall: its channels, and the requests of its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vecrecall.cli.demo.profiles import Profiles
 
 @dataclass(frozen=True)
 class System:
-    """Everything that answers requests for one split.
+    """The parts that answer requests for one split.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class System:
 
     @property
     def live(self) -> dict[str, Channel]:
-        """The channels as they would serve: the feeds themselves, not what they gave before."""
+        """The channels as in production: the feeds themselves, not their earlier lists."""
         return {
             name: channel.live if isinstance(channel, groups.ReplayedFeed) else channel
             for name, channel in self.channels.items()
@@ -43,22 +43,22 @@ class System:
 
     @property
     def batches(self) -> list[RequestBatch]:
-        """The evaluated users' requests."""
+        """The requests of the evaluated users."""
         return self.profiles.batches(self.dataset.evaluated, BATCH)
 
     @property
     def singles(self) -> list[RequestBatch]:
-        """Requests of one user each, of those who are timed."""
+        """Requests with one user each, of the users who are timed."""
         return self.profiles.batches(sample(self.dataset.evaluated), 1)
 
     @property
     def held_out(self) -> list[IntArray]:
-        """The items to find, for each evaluated user."""
+        """The items to find for each evaluated user."""
         return [self.dataset.held_out[user] for user in self.dataset.evaluated]
 
 
 def build(splits: list[Dataset], seed: int, progress: Progress) -> list[System]:
-    """Train what the data allow, and make channels and profiles.
+    """Train the vectors that the data allow, and make channels and profiles.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def build(splits: list[Dataset], seed: int, progress: Progress) -> list[System]:
     Returns
     -------
     list of System
-        One a split.
+        One per split.
     """
     items, tags = (
         _train(name, train, epochs, splits, seed, progress)
