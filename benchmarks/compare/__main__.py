@@ -115,9 +115,8 @@ def main() -> int:
             for measurement in WORKLOADS[name].run(args, measured):
                 measurements.append(measurement)
                 results = [] if args.quick else targets.evaluate(measurements, measured)
-                write(
-                    args.json, args.repeats, measured, measurements, results
-                )  # a later workload may be interrupted
+                # Now, since a later workload may be interrupted.
+                write(args.json, args.repeats, measured, measurements, results)
         except WorkloadError as error:
             failed += 1
             print(f"{name}: {error}", file=sys.stderr, flush=True)

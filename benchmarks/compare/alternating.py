@@ -1,4 +1,4 @@
-"""Calls timed alternately in one process, for what one of them costs beside another."""
+"""Alternating timings in one process, to compare the cost of calls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LEAST, MOST = 5, 2000  # rounds
 def time_alternately(
     calls: Mapping[str, Callable[[int], object]], seconds: float
 ) -> dict[str, F64]:
-    """Seconds of each call in each round, for about so many seconds in all.
+    """Time each call in each round, for about `seconds` in all.
 
-    A call gets the number of its round, so that all can work on the same part of the data. Each
-    is the first of a round in turn: what one leaves in the caches helps the others equally.
+    A call receives the number of its round, so that all can use the same part of the data. The
+    order rotates, so that the state of the caches favors none of them.
     """
     names = list(calls)
     rounds: list[list[float]] = []
@@ -38,7 +38,7 @@ def time_alternately(
 
 
 class MedianInterval(NamedTuple):
-    """A median, and between which values it lies with 95 % confidence."""
+    """A median with its 95 % confidence interval."""
 
     median: float
     low: float
@@ -49,7 +49,7 @@ class MedianInterval(NamedTuple):
 
 
 def median_interval(values: F64) -> MedianInterval:
-    """Take the median of any distribution: how many values lie below it is binomial."""
+    """Compute the interval for any distribution; the number of values below is binomial."""
     ordered = np.sort(values)
     n = len(ordered)
     reach = 0.98 * np.sqrt(n)  # 1.96 standard deviations of a binomial of 1/2

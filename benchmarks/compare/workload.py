@@ -1,4 +1,4 @@
-"""What a work is: something that is measured beside peers."""
+"""A workload: something that is measured for vecrecall and its peers."""
 
 import argparse
 import time
@@ -12,15 +12,15 @@ from vecrecall.cli.bench.machine import Machine
 Answer = TypeVar("Answer")
 
 Measurement = dict[str, Any]
-"""What was measured at one size. `work` and what else tells it from others, `peers` with what is
-known of each (`seconds`: a list, a call each), and `absent` with the reasons of those that are
-missing. This is what the JSON file and the targets hold."""
+"""The measurement of a workload at one size, as in the JSON file: `workload` and the values that
+distinguish it from others, `peers` with the results of each (`seconds` is a list with an entry per
+call), and `absent` with the reasons of missing peers."""
 
 Run = Callable[[argparse.Namespace, Machine], Iterable[Measurement]]
 
 
 class WorkloadError(Exception):
-    """What was measured says nothing: the message is why. Other works can go on."""
+    """A measurement is meaningless, for the reason in the message. Other workloads can continue."""
 
 
 class Workload(NamedTuple):
@@ -32,16 +32,16 @@ class Workload(NamedTuple):
 
 
 def median_seconds(measurement: Measurement, name: str) -> float | None:
-    """The median of a peer's seconds, if it has any."""
+    """Return the median of a peer's seconds, if it has any."""
     entry = measurement["peers"].get(name)
     return float(np.median(entry["seconds"])) if entry and entry["seconds"] else None
 
 
 def time_repeatedly(call: Callable[[], Answer], seconds: float = 0.2) -> tuple[float, Answer]:
-    """Time calls for so long, one at least, and give their median and the last answer.
+    """Time calls for `seconds`, at least one; return their median and the last answer.
 
-    After the turns of others the first call finds cold caches and a slow clock, which short calls
-    would be made of.
+    After the timings of other peers the first call finds cold caches and a slow clock, which would
+    dominate the time of a short call.
     """
     times: list[float] = []
     begin = time.perf_counter()
@@ -55,13 +55,13 @@ def time_repeatedly(call: Callable[[], Answer], seconds: float = 0.2) -> tuple[f
 
 
 def select_peers(names: Sequence[str], only: Sequence[str] | None) -> list[str]:
-    """Those that were asked for, ours first."""
+    """Return the selected names, ours first."""
     ours, *others = names
     return [ours, *[name for name in others if not only or name in only]]
 
 
 def require_times(measurement: Measurement, name: str) -> None:
-    """Without our own time there is nothing to compare with."""
+    """Raise if there is no time to compare with."""
     if median_seconds(measurement, name) is None:
         raise WorkloadError(
             f"{name}: expected times, {measurement['absent'].get(name, 'got none')}"
@@ -69,6 +69,6 @@ def require_times(measurement: Measurement, name: str) -> None:
 
 
 def raise_if_wrong(problems: Sequence[str]) -> None:
-    """Times of wrong answers say nothing."""
+    """Raise if answers are wrong, since their times are meaningless."""
     if problems:
         raise WorkloadError("\n".join(problems))

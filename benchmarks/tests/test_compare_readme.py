@@ -15,7 +15,7 @@ from vecrecall.cli.bench.machine import Limits, Machine
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
 MISSED = {
     "measurement": "search: x",
-    "what": "times FAISS",
+    "quantity": "times FAISS",
     "measured": 4.0,
     "target": "at least 7",
 }
@@ -91,7 +91,7 @@ def file(tmp_path: Path) -> Path:
         ),
         "repeats": 3,
         "measurements": [SEARCH, ASSIGN, MERGE, POOL, FIT],
-        "targets": [{**MISSED, "met": False}, {**MISSED, "what": "times NumPy", "met": True}],
+        "targets": [{**MISSED, "met": False}, {**MISSED, "quantity": "times NumPy", "met": True}],
     }
     path.write_text(json.dumps(found))
     return path
@@ -112,7 +112,7 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
     shown = " ".join(capsys.readouterr().out.split())
     times = "superkmeans 1.00 (2.00x) | faiss 2.00 (4.00x) | torch 4.00 (8.00x)"
     assert f"assign 500,000 x 64 to 500 centroids, seconds | **0.500** | {times} |" in shown
-    assert "microseconds a user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
+    assert "microseconds per user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
     assert "| the same with provenance | **20.0** | polars 400 (20.0x) |" in shown
     assert "rows, table 1,000,000 x 64 (uniform), ms | **50.0** | | | |" in shown
     fits = "MiniBatchKMeans 1.00 (0.500x, inertia 1.10x) | faiss 4.00 (2.00x)"
@@ -128,7 +128,7 @@ def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> N
     file.write_text(json.dumps(found))
     assert readme.main([str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "microseconds a user" in shown
+    assert "microseconds per user" in shown
     assert "the same with provenance" not in shown
 
 
@@ -140,7 +140,7 @@ def test_figures_of_something_else(
     path.write_text(content)
     with pytest.raises(SystemExit):
         readme.main([str(path)])
-    assert "other.json: expected what --json of compare wrote, got" in capsys.readouterr().err
+    assert "other.json: expected a file of --json of compare, got" in capsys.readouterr().err
 
 
 def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

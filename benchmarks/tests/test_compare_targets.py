@@ -48,7 +48,9 @@ MEASUREMENT = searched(
 
 
 def found(measurement: dict[str, Any]) -> dict[str, tuple[float | None, bool | None]]:
-    return {row.what: (row.measured, row.met) for row in targets.evaluate([measurement], MACHINE)}
+    return {
+        row.quantity: (row.measured, row.met) for row in targets.evaluate([measurement], MACHINE)
+    }
 
 
 def test_search() -> None:
@@ -134,6 +136,6 @@ def test_the_file_of_targets() -> None:
 )
 def test_targets_that_cannot_be_measured(tmp_path: Path, entry: str, message: str) -> None:
     path = tmp_path / "targets.toml"
-    path.write_text(f'[[measurement]]\nwhere = {{}}\ntargets = [{{ what = "x", {entry} }}]\n')
+    path.write_text(f'[[measurement]]\nwhere = {{}}\ntargets = [{{ quantity = "x", {entry} }}]\n')
     with pytest.raises(ValueError, match=f"^{message}"):
         targets.load(path)

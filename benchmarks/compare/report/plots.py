@@ -1,4 +1,4 @@
-"""Draws searches: throughput by batch, shares of the limits, recall against time."""
+"""Plots of searches: throughput by batch, shares of the limits, time by recall."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def draw(measurements: list[Measurement], machine: Machine, folder: Path) -> Non
     ):
         some = list(group)
         title = f"top-{k} of {some[0]['items']:,} x {some[0]['dim']} ({data})"
-        for what, make in (("batch", by_batch), ("limits", limits), ("recall", recall)):
+        for kind, make in (("batch", by_batch), ("limits", limits), ("recall", recall)):
             figure = make(some, machine)
             figure.suptitle(f"{title}\n{machine.model}, {machine.isa}, {machine.threads} threads")
-            figure.savefig(folder / f"{data}-k{k}-{what}.png", dpi=120, bbox_inches="tight")
+            figure.savefig(folder / f"{data}-k{k}-{kind}.png", dpi=120, bbox_inches="tight")
 
 
 def entries(
     measurement: Measurement, *, defaults: bool
 ) -> Iterator[tuple[str, dict[str, Any], float]]:
-    """The labels that have times; of approximate peers perhaps only their default setting."""
+    """Yield the labels with times, of approximate peers optionally only the default setting."""
     for label, entry in measurement["peers"].items():
         first = next(iter(PEERS[entry["peer"]].settings), None)
         seconds = median_seconds(measurement, label)
@@ -45,7 +45,7 @@ def entries(
 
 
 def by_batch(measurements: list[Measurement], machine: Machine) -> Any:
-    """Queries a second."""
+    """Plot queries per second."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=SIZE)
@@ -61,7 +61,7 @@ def by_batch(measurements: list[Measurement], machine: Machine) -> Any:
             *zip(*points, strict=True), marker="o", label=label, color=color(peer),
             linestyle="-" if PEERS[peer].exact else ":", linewidth=3 if label == OURS else 1.2,
         )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="queries a call", ylabel="queries a second")
+    axes.set(xscale="log", yscale="log", xlabel="queries per call", ylabel="queries per second")
     axes.set_xticks(
         batches := [measurement["batch"] for measurement in measurements], [str(b) for b in batches]
     )
@@ -71,7 +71,7 @@ def by_batch(measurements: list[Measurement], machine: Machine) -> Any:
 
 
 def limits(measurements: list[Measurement], machine: Machine) -> Any:
-    """How much of what the machine can do at most the peers do that look at all items."""
+    """Plot the shares of the machine's limits, of the peers that read all items."""
     import matplotlib.pyplot as plt
 
     figure, parts = plt.subplots(
@@ -98,14 +98,14 @@ def limits(measurements: list[Measurement], machine: Machine) -> Any:
 def share(
     measurement: Measurement, entry: dict[str, Any], seconds: float, limit: str, machine: Machine
 ) -> float:
-    """Products beside products, or bytes beside bytes: each once a call."""
+    """Return the share of a limit: of products, or of bytes, each read once per call."""
     numbers = measurement["items"] * measurement["dim"] / seconds / 1e9
     amount = PEERS[entry["peer"]].width if limit == "read" else measurement["batch"]
     return float(numbers * amount / getattr(machine.limits, limit))
 
 
 def recall(measurements: list[Measurement], machine: Machine) -> Any:
-    """Time against recall: approximate peers at their settings, exact ones at recall 1."""
+    """Plot time by recall: approximate peers at their settings, exact ones at recall 1."""
     import matplotlib.pyplot as plt
 
     figure, parts = plt.subplots(
@@ -124,13 +124,13 @@ def recall(measurements: list[Measurement], machine: Machine) -> Any:
             )  # fmt: skip
         axes.set(yscale="log", xlabel="recall", title=f"batch {measurement['batch']}")
         axes.grid(alpha=0.3)
-    parts[0][0].set_ylabel("milliseconds a query")
+    parts[0][0].set_ylabel("milliseconds per query")
     axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
     return figure
 
 
 def color(peer: str) -> Any:
-    """A color of its own for each peer."""
+    """Return the color of a peer."""
     import matplotlib as mpl
 
     names = [name for name in PEERS if name != OURS]

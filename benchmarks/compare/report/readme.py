@@ -20,7 +20,7 @@ from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-BEST = 3  # peers in a line
+BEST = 3  # peers per row
 KEYS = {"machine", "versions", "repeats", "measurements", "targets"}
 PACKAGES = {
     **{name: peer.package for name, peer in cluster_peers.PEERS.items()},
@@ -30,13 +30,13 @@ PACKAGES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables, or put them into a file."""
+    """Print the tables, or insert them into a page."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare.report.readme", description=__doc__
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="what --json of compare wrote")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file of --json of compare")
     parser.add_argument(
-        "--into", type=Path, metavar="PAGE", help=f"replace what is between {BEGIN} and {END}"
+        "--into", type=Path, metavar="PAGE", help=f"replace the text between {BEGIN} and {END}"
     )
     args = parser.parse_args(argv)
     try:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         parser.error(f"expected files that can be read: {error}")
     if not isinstance(found, dict) or not found.keys() >= KEYS:
-        parser.error(f"{args.file}: expected what --json of compare wrote, got something else")
+        parser.error(f"{args.file}: expected a file of --json of compare, got something else")
     text = "\n\n".join(sections(found))
     if not args.into:
         print(text)
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def sections(found: Found) -> Iterator[str]:
-    """Tables of searches, of other works, on what they were measured, and what was missed."""
+    """Yield the tables of searches and of other workloads, the method, and the missed targets."""
     searches = [
         measurement for measurement in found["measurements"] if measurement["workload"] == "search"
     ]
@@ -69,7 +69,7 @@ def sections(found: Found) -> Iterator[str]:
         yield from search(list(group), found["versions"])
     rows = [line for measurement in found["measurements"] for line in others(measurement)]
     if rows:
-        yield "Other work, beside the fastest of its peers (times vecrecall's):"
+        yield "Other workloads, with the fastest peers (times vecrecall's):"
         yield markdown_table(["", "vecrecall", *[""] * BEST], rows)
         yield from missing(
             measurement for measurement in found["measurements"] if list(others(measurement))
@@ -77,11 +77,11 @@ def sections(found: Found) -> Iterator[str]:
     yield f"{Machine.from_json(found['machine']).describe()} {method_note(found)}"
     missed = [row for row in found["targets"] if row["met"] is False]
     if missed:
-        yield "\n".join(["Short of what we aim at:\n", *map(target, missed)])
+        yield "\n".join(["Missed targets:\n", *map(target, missed)])
 
 
 def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterator[str]:
-    """Every peer at every batch; approximate ones at their default setting."""
+    """Yield a table with all peers and batches, approximate peers at their default setting."""
     last = measurements[-1]
     yield (
         f"Top-{last['k']} of {last['items']:,} x {last['dim']} ({last['data']}) by inner product, "
@@ -99,7 +99,7 @@ def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterato
 
 
 def missing(measurements: Iterable[Measurement]) -> Iterator[str]:
-    """Peers without all of their times, and why."""
+    """Yield the peers without all of their times, with reasons."""
     reasons = {
         name: why for measurement in measurements for name, why in measurement["absent"].items()
     }
@@ -129,7 +129,7 @@ def cells(label: str, measurements: list[Measurement]) -> list[str]:
 
 
 def faster(measurement: Measurement) -> Iterator[str]:
-    """Peers, at any setting, that need less time than we do, with what they find for it."""
+    """Yield the peers that are faster than ours at any setting, with their recall."""
     ours = median_seconds(measurement, OURS)
     for label, entry in measurement["peers"].items():
         seconds = median_seconds(measurement, label)
@@ -139,7 +139,7 @@ def faster(measurement: Measurement) -> Iterator[str]:
 
 
 def others(measurement: Measurement) -> Iterator[list[str]]:
-    """Lines of a measurement that is no search, if the page shows its kind."""
+    """Yield the rows of a measurement of another workload, if the page shows it."""
     if measurement["workload"] in ("assign", "kmeans"):
         title = cluster_peers.ClusteringProblem(
             *(measurement[name] for name in cluster_peers.ClusteringProblem._fields)
@@ -150,13 +150,13 @@ def others(measurement: Measurement) -> Iterator[list[str]]:
     if measurement["workload"] == "merge":
         title = f"RRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}"
         unit = 1e6 / measurement["users"]
-        yield line(f"{title}, microseconds a user, one thread", measurement, unit)
+        yield line(f"{title}, microseconds per user, one thread", measurement, unit)
         if median_seconds(measurement, merge.WITH_PROVENANCE) is not None:
             yield line("the same with provenance", measurement, unit, merge.WITH_PROVENANCE)
 
 
 def line(title: str, measurement: Measurement, unit: float, ours: str = OURS) -> list[str]:
-    """Our time and the best of the others."""
+    """Make a row with our time and the best of the others."""
     own = median_seconds(measurement, ours) or float("nan")
     peers = {
         name: median_seconds(measurement, name)
@@ -173,7 +173,7 @@ def line(title: str, measurement: Measurement, unit: float, ours: str = OURS) ->
 
 
 def worse(measurement: Measurement, name: str) -> str:
-    """How much less a fit is worth that did not look at all points in every iteration."""
+    """Return the relative inertia of a fit that does not use all points in every iteration."""
     if measurement["workload"] != "kmeans" or cluster_peers.PEERS[name].exact:
         return ""
     inertias = (measurement["peers"][label]["inertia"] for label in (name, OURS))
@@ -181,7 +181,7 @@ def worse(measurement: Measurement, name: str) -> str:
 
 
 def method_note(found: Found) -> str:
-    """How it was measured, and with which packages beyond those that the searches name."""
+    """Describe the method, and the versions of packages that the searches do not name."""
     shown = {
         name
         for measurement in found["measurements"]
@@ -192,15 +192,15 @@ def method_note(found: Found) -> str:
     versions = [f"{name} {found['versions'][name]}" for name in sorted(packages)]
     suffix = f" With {', '.join(versions)}." if versions else ""
     return (
-        f"Medians of {found['repeats']} turns of one run, each peer in a process of its own."
+        f"Medians of {found['repeats']} interleaved rounds, each peer in a process of its own."
         f"{suffix}"
     )
 
 
 def target(row: Found) -> str:
-    """One that was missed: it belongs on the page, too."""
+    """Make the line of a missed target."""
     measured = format_number(row["measured"])
-    return f"- {row['measurement']}, {row['what']}: {measured}, target {row['target']}"
+    return f"- {row['measurement']}, {row['quantity']}: {measured}, target {row['target']}"
 
 
 if __name__ == "__main__":

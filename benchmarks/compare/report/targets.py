@@ -29,7 +29,7 @@ class Target(NamedTuple):
     """A bound for a measure of the measurements that have all values of `where`."""
 
     where: dict[str, Any]
-    what: str
+    quantity: str
     measure: str
     arguments: dict[str, Any]
     bound: float
@@ -43,14 +43,14 @@ class TargetResult(NamedTuple):
     """The result of a run. `measured` is None where a peer or a setting is missing."""
 
     measurement: str
-    what: str
+    quantity: str
     measured: float | None
     target: str
     met: bool | None
 
 
 def load(path: Path = FILE) -> list[Target]:
-    """Read targets, and refuse a file that does not say what to measure."""
+    """Read the targets; raise if an entry is incomplete or names no known measure."""
     groups = tomllib.loads(path.read_text(encoding="utf-8"))["measurement"]
     return [read(group["where"], entry) for group in groups for entry in group["targets"]]
 
@@ -58,18 +58,20 @@ def load(path: Path = FILE) -> list[Target]:
 def read(where: dict[str, Any], entry: dict[str, Any]) -> Target:
     """Make a target of an entry of the file."""
     arguments = dict(entry)
-    what, measure = arguments.pop("what"), arguments.pop("measure")
+    quantity, measure = arguments.pop("quantity"), arguments.pop("measure")
     bounds = {name: arguments.pop(name) for name in ("at_least", "at_most") if name in arguments}
     if len(bounds) != 1:
-        raise ValueError(f"{what}: expected one of at_least and at_most, got {list(bounds)}")
+        raise ValueError(f"{quantity}: expected one of at_least and at_most, got {list(bounds)}")
     if measure not in MEASURES:
-        raise ValueError(f"{what}: expected one of {', '.join(MEASURES)}, got measure {measure}")
+        raise ValueError(
+            f"{quantity}: expected one of {', '.join(MEASURES)}, got measure {measure}"
+        )
     try:
         inspect.signature(MEASURES[measure]).bind({}, None, **arguments)
     except TypeError as error:
-        raise ValueError(f"{what}: expected the arguments of {measure}: {error}") from None
+        raise ValueError(f"{quantity}: expected the arguments of {measure}: {error}") from None
     ((kind, bound),) = bounds.items()
-    return Target(where, what, measure, arguments, float(bound), kind == "at_least")
+    return Target(where, quantity, measure, arguments, float(bound), kind == "at_least")
 
 
 TARGETS = load()
@@ -96,7 +98,7 @@ def result(target: Target, measurement: Measurement, machine: Machine) -> Target
     if measured is not None:
         met = measured >= target.bound if target.least else measured <= target.bound
     bound = f"at {'least' if target.least else 'most'} {target.bound:g}"
-    return TargetResult(title(target.where), target.what, measured, bound, met)
+    return TargetResult(title(target.where), target.quantity, measured, bound, met)
 
 
 def title(where: dict[str, Any]) -> str:
@@ -115,12 +117,12 @@ def table(results: list[TargetResult]) -> str:
     rows = [
         [
             row.measurement,
-            row.what,
+            row.quantity,
             "" if row.measured is None else format_number(row.measured),
             row.target,
             words[row.met],
         ]
         for row in results
     ]
-    header = ["targets (2 threads, AVX-512 VNNI)", "what", "measured", "target", ""]
+    header = ["targets (2 threads, AVX-512 VNNI)", "quantity", "measured", "target", ""]
     return "\n" + markdown_table(header, rows)

@@ -1,7 +1,7 @@
-"""python -m benchmarks.compare.studies.indexes: which index to take when.
+"""python -m benchmarks.compare.studies.indexes: indexes of all libraries at equal recall.
 
-Each library builds and tunes its index in a process of its own; then all are timed in turn, several
-times over, at the settings that `vr.tune` has found for each recall target.
+Each library builds and tunes its index in a process of its own. Then all are timed in interleaved
+rounds, at the settings that `vr.tune` has found for each recall target.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from vecrecall.storage._atomic import write_report
 F32 = npt.NDArray[np.float32]
 K = 10
 BATCHES = (1, 256)
-SINGLE = 64  # queries, one after the other, in a round of batch 1
-ENOUGH = 0.2  # seconds a timing; idle OpenMP threads of the process before spin for part of it
+SINGLE = 64  # queries, one after the other, per timing of batch 1
+ENOUGH = 0.2  # seconds per timing; idle OpenMP threads of the process before spin for part of it
 
 
 class SearchProblem(NamedTuple):
-    """Some rows of a data set."""
+    """The first rows of a data set."""
 
     data: str
     items: int
@@ -49,7 +49,7 @@ PROBLEMS = {
     "10k": SearchProblem("clustered-64", 10_000),
     "100k": SearchProblem("clustered-64", 100_000),
     "1m": SearchProblem("clustered-64", 1_000_000),
-    "glove": SearchProblem("glove-50", 399_488),  # all but the queries
+    "glove": SearchProblem("glove-50", 399_488),  # all rows but the queries
 }
 
 
@@ -106,7 +106,7 @@ BUILD_LIMIT = 3600.0  # seconds: graphs are built, then tuned to each target
 
 
 class TunedIndexes(NamedTuple):
-    """What a process has done before it can be timed."""
+    """The result of building and tuning in a process."""
 
     build: float
     tune: list[float]
@@ -116,7 +116,7 @@ class TunedIndexes(NamedTuple):
 
 
 def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: int) -> Any:
-    """Build and tune; the searches for each target, and what it took."""
+    """Build and tune; return the indexes for each target, and the cost."""
     start = time.perf_counter()
     if name == EXACT:
         exact = vr.FlatIndex(items, copy=False)
@@ -149,7 +149,7 @@ def worker(
     threads: int,
     pipe: Connection,
 ) -> None:
-    """Build and tune, then time one target and batch whenever asked, in ms a query."""
+    """Build and tune, then time a target and batch for every task, in seconds per query."""
     vr.set_num_threads(threads)
     items, queries = problem.load(seed)
     indexes, ready = prepare(name, items, queries, targets, threads)
@@ -158,17 +158,17 @@ def worker(
         place, batch = task
         rows = queries[: SINGLE if batch == 1 else batch]
         indexes[place].search(rows[:batch], K)
-        asked = 0
+        searched = 0
         start = time.perf_counter()
         while (seconds := time.perf_counter() - start) < ENOUGH:
             for first in range(0, len(rows), batch):
                 indexes[place].search(rows[first : first + batch], K)
-            asked += len(rows)
-        pipe.send((seconds / asked, None))
+            searched += len(rows)
+        pipe.send((seconds / searched, None))
 
 
 class Run:
-    """One problem: what the processes built, and the times at each target and batch."""
+    """The indexes of one problem, and the times at each target and batch."""
 
     def __init__(self, problem: SearchProblem, names: list[str], args: argparse.Namespace) -> None:
         self.targets: list[float] = args.target
@@ -189,7 +189,7 @@ class Run:
             self.absent = dict(runner.absent)
 
     def rows(self) -> list[dict[str, Any]]:
-        """List what was measured, a row for each index and target."""
+        """Return the results, one row for each index and target."""
         rows = []
         for name, ready in self.ready.items():
             if name in self.absent:
@@ -214,10 +214,10 @@ class Run:
 
 
 def table(problem: SearchProblem, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
-    """Every index's line at every target."""
+    """Make a table with a row for each index and target."""
     lines = [
         f"\ntop-{K} of {problem.title()}\n",
-        "| index | target | recall | setting | build, s | tune, s | ms a query, batch 1 "
+        "| index | target | recall | setting | build, s | tune, s | ms per query, batch 1 "
         "| batch 256 |\n|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -238,7 +238,9 @@ def parse() -> argparse.Namespace:
     )
     names = [EXACT, *APPROXIMATE]
     parser.add_argument("--problem", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
-    parser.add_argument("--only", nargs="+", default=names, choices=names, help="these indexes")
+    parser.add_argument(
+        "--only", nargs="+", default=names, choices=names, help="only these indexes"
+    )
     parser.add_argument("--target", nargs="+", type=float, default=[0.9, 0.95, 0.99])
     add_common(parser, repeats=5)
     parser.add_argument("--quick", action="store_true", help="10,000 items each, 2 repeats")

@@ -1,7 +1,7 @@
-"""python -m benchmarks.compare.studies.ivf: an IVF index of FAISS, trained by us and by FAISS.
+"""python -m benchmarks.compare.studies.ivf: an IVF index, trained by vecrecall and by FAISS.
 
-Each has a process of its own; they are timed in turn. What the two indexes find is compared with
-the exact answer at the same number of lists that a query visits.
+Each trains in a process of its own, in interleaved rounds. The results of both indexes are compared
+with the exact lists, at the same number of visited lists per query.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ K = 100
 
 
 class IvfProblem(NamedTuple):
-    """A data set of `benchmarks.compare.data`, a metric, and how many lists."""
+    """A data set of `benchmarks.compare.data`, a metric, and a number of lists."""
 
     data: str
     metric: Literal["ip", "l2"]
@@ -43,7 +43,7 @@ class IvfProblem(NamedTuple):
         return self._replace(items=self.items // 25, lists=self.lists // 16)
 
     def rows(self, seed: int) -> tuple[F32, F32]:
-        """Items and queries, the same in every process."""
+        """Make items and queries, identical in every process."""
         return make(self.data, self.items, seed)
 
     def title(self) -> str:
@@ -63,7 +63,7 @@ PROBLEMS = {
 
 
 def build(name: str, items: F32, problem: IvfProblem, lists: int, threads: int) -> Any:
-    """Train and fill an index, with the defaults of who does it."""
+    """Train and fill an index, with the defaults of the library that trains."""
     if name == "vecrecall":
         return train_ivf(items, lists, metric=problem.metric, threads=threads)
     import faiss
@@ -77,7 +77,7 @@ def build(name: str, items: F32, problem: IvfProblem, lists: int, threads: int) 
 
 
 def worker(name: str, problem: IvfProblem, seed: int, threads: int, pipe: Connection) -> None:
-    """Warm up, then time one build whenever asked; what its index finds goes with the time."""
+    """Warm up, then time a build for every task; send the time and the results of searches."""
     items, queries = problem.rows(seed)
     build(name, items[:10_000], problem, 64, threads)
     pipe.send(None)
@@ -89,7 +89,7 @@ def worker(name: str, problem: IvfProblem, seed: int, threads: int, pipe: Connec
 
 
 def found(index: Any, queries: F32, nprobe: int) -> tuple[npt.NDArray[np.int64], float]:
-    """The ids, and how many items a query was compared with."""
+    """Return the ids, and the number of items compared per query."""
     import faiss
 
     index.nprobe = nprobe
@@ -101,7 +101,7 @@ def found(index: Any, queries: F32, nprobe: int) -> tuple[npt.NDArray[np.int64],
 def table(
     problem: IvfProblem, runner: InterleavedRunner, seed: int
 ) -> tuple[str, dict[str, list[float]]]:
-    """A line for each, and the recalls."""
+    """Make a table with a row per library; return it with the recalls."""
     items, queries = problem.rows(seed)
     truth = vr.topk(queries, items, K, metric=problem.metric)
     lines = [
@@ -114,15 +114,15 @@ def table(
     ours = float(np.median(runner.times["vecrecall"]))
     recalls = {}
     for name, times in runner.times.items():
-        middle = float(np.median(times))
+        median = float(np.median(times))
         recalls[name] = [recall(ids, truth.ids) for ids, _ in runner.answers[name]]
         cells = [
             f"| {share:.4f} ({compared:,.0f}) "
             for share, (_, compared) in zip(recalls[name], runner.answers[name], strict=True)
         ]
         lines.append(
-            f"| {name} | {version(PACKAGES[name])} | {middle:.2f} "
-            f"| {min(times):.2f} to {max(times):.2f} | {middle / ours:.2f} {''.join(cells)}|"
+            f"| {name} | {version(PACKAGES[name])} | {median:.2f} "
+            f"| {min(times):.2f} to {max(times):.2f} | {median / ours:.2f} {''.join(cells)}|"
         )
     lines += [
         f"| {name} | | {why} | | {'| ' * len(NPROBE)}|" for name, why in runner.absent.items()

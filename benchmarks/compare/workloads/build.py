@@ -1,7 +1,7 @@
-"""Building: making an index, saving and loading it, beside the peers.
+"""Building, saving and loading an index, compared with other libraries.
 
-What they load must find what they found before. Files that were just written are in memory: the
-times of a disk are not in these.
+A loaded index must find the same items as before. Files that were just written are in memory, so
+that the times do not include a disk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ItemSet(NamedTuple):
         return self._replace(items=self.items // 50)
 
     def data(self, seed: int) -> tuple[F32, F32]:
-        """ItemSet and queries, the same in every process."""
+        """Make items and queries, identical in every process."""
         rng = np.random.default_rng(seed)
         items = rng.standard_normal((self.items, self.dim), dtype=np.float32)
         return items, rng.standard_normal((QUERIES, self.dim), dtype=np.float32)
@@ -57,7 +57,7 @@ SIZES = {"gaussian-64": ItemSet(1_000_000, 64), "gaussian-128": ItemSet(1_000_00
 
 
 class Vecrecall:
-    """`FlatIndex`, loaded into memory mapped."""
+    """`FlatIndex`, loaded memory-mapped."""
 
     def __init__(self, threads: int) -> None:
         vr.set_num_threads(threads)
@@ -102,7 +102,7 @@ class Faiss:
 
 
 class FaissMapped(Faiss):
-    """`IndexFlatIP`, loaded mapped."""
+    """`IndexFlatIP`, loaded memory-mapped."""
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
@@ -110,7 +110,7 @@ class FaissMapped(Faiss):
 
 
 class Hnswlib:
-    """`BFIndex`, which searches all items."""
+    """`BFIndex`, which scans all items."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -138,7 +138,7 @@ class Hnswlib:
 
 
 class Peer(NamedTuple):
-    """What a package is called, and its calls."""
+    """A package, and its calls."""
 
     package: str
     calls: Callable[[int], Any]
@@ -155,7 +155,7 @@ PEERS = {
 def worker(
     name: str, step: str, problem: ItemSet, seed: int, threads: int, pipe: Connection
 ) -> None:
-    """Time one step whenever asked; what the index finds goes with the time."""
+    """Time a step for every task; send the time and the results of a search."""
     calls = PEERS[name].calls(threads)
     items, queries = problem.data(seed)
     calls.search(calls.build(items[:1000]), queries)
@@ -168,7 +168,7 @@ def worker(
         pipe.send(None)
         while pipe.recv():
             if step != "save":
-                index = None  # or its memory would be given back in the time of the next
+                index = None  # otherwise the next timing would include the release of its memory
             start = time.perf_counter()
             if step == "build":
                 index = calls.build(items)
@@ -188,7 +188,7 @@ def worker(
 
 
 def remove(path: Path) -> None:
-    """Remove what was saved, a file or a folder."""
+    """Remove a saved index, a file or a folder."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -196,7 +196,7 @@ def remove(path: Path) -> None:
 
 
 def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
-    """Print a table for each size; a measurement for each step of it."""
+    """Print a table for each size; yield a measurement for each of its steps."""
     for name, size in SIZES.items():
         problem = size.quick() if args.quick else size
         truth = Truth(*problem.data(args.seed), K, "ip")
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
 def measured(
     name: str, size: ItemSet, truth: Truth, step: str, args: argparse.Namespace
 ) -> Measurement:
-    """Time the peers in turn, and compare what they find."""
+    """Time the peers interleaved, and compare their results."""
     packages = {peer: PEERS[peer].package for peer in select_peers(list(PEERS), args.only)}
     worker_args = (step, size, args.seed, args.threads)
     with InterleavedRunner(
@@ -227,7 +227,7 @@ def measured(
 
 
 def lines(steps: list[Measurement]) -> str:
-    """Every peer's line, a column for each step."""
+    """Make a table with a row per peer and a column per step."""
     absent = {name: why for measurement in steps for name, why in measurement["absent"].items()}
     rows = []
     for name in dict.fromkeys(name for measurement in steps for name in measurement["peers"]):

@@ -1,7 +1,8 @@
-"""Churn: what updates leave behind in an index, beside one that is built of the same items.
+"""Churn: an index after updates, compared with a new one of the same items.
 
-Minutes of a news recommender: each replaces a hundredth of the items, in batches. Searches of both
-are timed alternately in one process and must find the same; memory is what the process holds.
+The updates are those of a news recommender: every minute a hundredth of the items is replaced, in
+batches. Searches of both indexes are timed alternately in one process and must find the same
+lists; the memory is that of the process.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from vecrecall.cli.bench.machine import Machine, resident
 
 F32 = npt.NDArray[np.float32]
 MINUTES, BATCHES = 10, 10
-SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing, for each line
+SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing per row
 
 
 def held() -> int:
-    """Bytes that the process holds, without what is waiting to be given back."""
+    """Return the memory of the process, after a garbage collection."""
     gc.collect()
     return resident() or 0
 
 
 def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float]:
-    """An index after its minutes, and how much more it holds than at first."""
+    """Make an index and update it; return it with its growth relative to its first size."""
     before = held()
     index = vr.FlatIndex(vectors, threads=threads)
     at_first = held()
@@ -44,12 +45,12 @@ def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float
 
 
 def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
-    """Print a table with a line for each data set, k and batch."""
+    """Print a table with a row for each data set, k and batch."""
     measurements = [
         measurement for data in requested_data(args) for measurement in over(*data, args)
     ]
     head = [
-        *("data", "k", "batch", "fresh, ms a query", "after updates"),
+        *("data", "k", "batch", "fresh, ms per query", "after updates"),
         *("times fresh, in the same round (95 %)", "memory, times at first"),
     ]
     rows = []
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
         size = [measurement["data"], str(measurement["k"]), str(measurement["batch"])]
         memory = f"{measurement['memory']:.2f}"
         rows.append([*size, *each, median_interval(updated / fresh).format(3), memory])
-    share = f"{MINUTES} times a hundredth of the items replaced, in {BATCHES} batches each"
+    share = f"a hundredth of the items replaced {MINUTES} times, in {BATCHES} batches each"
     print(f"\n{share}\n\n{markdown_table(head, rows)}", flush=True)
     return measurements
 
@@ -95,7 +96,7 @@ def searched(
     batch: int,
     args: argparse.Namespace,
 ) -> dict[str, list[float]]:
-    """Seconds of both in each round, of the same queries."""
+    """Time both indexes in each round, with the same queries."""
     parts = [queries[i : i + batch] for i in range(0, len(queries) - batch + 1, batch)]
     for part in parts:
         a, b = (index.search(part, k, threads=args.threads) for index in (fresh, updated))

@@ -35,7 +35,7 @@ FITS = [ClusteringProblem(1_000_000, 64, 500, 20)]
 def worker(
     name: str, problem: ClusteringProblem, seed: int, threads: int, pipe: Connection
 ) -> None:
-    """Warm up, then time one call whenever asked; the answer goes with the time."""
+    """Warm up, then time a call for every task; send the time and the answer."""
     points, centroids = problem.data(seed)
     peer = PEERS[name]
 
@@ -45,7 +45,7 @@ def worker(
         assert peer.assign is not None
         return peer.assign(some, centroids, threads)
 
-    # Some peers want many points a cluster. A whole fit more would take a minute.
+    # Some peers need many points per cluster. Another whole fit would take a minute.
     call(points[: 50 * problem.clusters] if problem.rounds else points)
     pipe.send(None)
     while pipe.recv():
@@ -80,7 +80,7 @@ def measured(
     args: argparse.Namespace,
     machine: Machine,
 ) -> Measurement:
-    """Time the peers in turn, compare their answers, print a table."""
+    """Time the peers interleaved, compare their answers, print a table."""
     packages = {name: PEERS[name].package for name in select_peers(names, args.only)}
     given = (problem, args.seed, args.threads)
     with InterleavedRunner(
@@ -102,7 +102,7 @@ def measured(
 def evaluate(
     problem: ClusteringProblem, answers: dict[str, Any], seed: int
 ) -> tuple[dict[str, float], list[str]]:
-    """The share of labels that are ours, or the inertia of the centers; and what is wrong."""
+    """Return the share of labels equal to ours, or the inertia of the centers, and the errors."""
     points, centroids = problem.data(seed)
     if not problem.rounds:
         shares = cluster_truth.same_labels(answers)
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def tables(problem: ClusteringProblem, found: Measurement, measure: str, machine: Machine) -> str:
-    """Every peer's line; a Lloyd counts as if it had measured every distance."""
+    """Make a table with a row per peer; Lloyd's algorithm counts as computing every distance."""
     head = ["peer", "version", "seconds", "spread", "times ours", "G products/s"]
     head += ["of float32 limit", "of int8 limit", measure]
     ours, best = median_seconds(found, OURS), found["peers"][OURS][measure]
@@ -137,6 +137,6 @@ def tables(problem: ClusteringProblem, found: Measurement, measure: str, machine
 
 
 def shares(problem: ClusteringProblem, seconds: float, machine: Machine) -> list[str]:
-    """Products a second, and the shares of the limits."""
+    """Return products per second, and the shares of the limits."""
     rate = problem.points * problem.dim * problem.clusters * max(1, problem.rounds) / seconds / 1e9
     return [f"{rate:.0f}", *(f"{rate / limit:.2f}" for limit in machine.limits[:2])]

@@ -1,4 +1,4 @@
-"""What assigns points to centroids, and what fits k-means."""
+"""The libraries that assign points to centroids and fit k-means."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vecrecall.cli.bench.peers import OURS
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[Any]  # of any integer type
-BLOCK = 16_384  # points a product in torch, which would keep all distances
+BLOCK = 16_384  # points per product in torch, which would otherwise keep all distances
 
 
 class ClusteringProblem(NamedTuple):
-    """What is measured; `rounds` is 0 for an assignment."""
+    """The size of a problem; `rounds` is 0 for an assignment."""
 
     points: int
     dim: int
@@ -36,21 +36,21 @@ class ClusteringProblem(NamedTuple):
         )
 
     def data(self, seed: int) -> tuple[F32, F32]:
-        """Gaussian points, and some of them as centroids; the same in every process."""
+        """Make Gaussian points, some of them as centroids, identical in every process."""
         rng = np.random.default_rng(seed)
         points = rng.standard_normal((self.points, self.dim), dtype=np.float32)
         return points, points[rng.choice(self.points, self.clusters, replace=False)]
 
 
 class Fitted(NamedTuple):
-    """Centers, and what a peer says of them where that is checked."""
+    """Centers, with the labels and the inertia that are checked for ours."""
 
     centers: F32
     labels: Labels | None = None
     inertia: float | None = None
 
 
-# Assignment: points, centroids, threads to labels
+# Assignment: maps points, centroids and threads to labels.
 
 
 def assign(points: F32, centroids: F32, threads: int) -> Labels:
@@ -80,7 +80,7 @@ def torch_assign(points: F32, centroids: F32, threads: int) -> Labels:
 
 
 def torch_nearest(parts: Any, centroids: Any) -> list[Any]:
-    """Labels of points that come in parts. Their own lengths would change no order."""
+    """Label points in parts. The lengths of the points do not change the order."""
     import torch
 
     lengths = (centroids * centroids).sum(1)
@@ -93,7 +93,7 @@ def sklearn_assign(points: F32, centroids: F32, threads: int) -> Labels:
     return pairwise_distances_argmin(points, centroids)
 
 
-# k-means: points, the problem, threads to centers
+# k-means: maps points, the problem and threads to centers.
 
 
 def fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
@@ -129,7 +129,7 @@ def faiss_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
 
 
 def torch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
-    """Lloyd from points drawn at random; a cluster that is empty keeps its center."""
+    """Run Lloyd's algorithm from random points; an empty cluster keeps its center."""
     import torch
 
     torch.set_num_threads(threads)
@@ -154,7 +154,7 @@ def sklearn_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted
 
 
 def minibatch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
-    """As many passes at most; it ends where batches do not improve, which it is chosen for."""
+    """Run at most as many passes; it is meant to end early, where batches do not improve."""
     from sklearn.cluster import MiniBatchKMeans
 
     model = MiniBatchKMeans(problem.clusters, n_init=1, max_iter=problem.rounds, random_state=0)
@@ -162,13 +162,13 @@ def minibatch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitt
 
 
 class Peer(NamedTuple):
-    """What a package is called, and how it assigns and fits, if it does."""
+    """A package, and its functions that assign and fit, if it has them."""
 
     package: str
     assign: Callable[[F32, F32, int], Labels] | None
     fit: Callable[[F32, ClusteringProblem, int], Fitted]
-    slow: bool = False  # a fit takes minutes: only where it is asked for by name, or quick
-    exact: bool = True  # a fit looks at all points in every iteration
+    slow: bool = False  # a fit takes minutes: only if selected by name, or with --quick
+    exact: bool = True  # every iteration of a fit uses all points
 
 
 PEERS = {

@@ -1,8 +1,8 @@
-"""Filters: what one adds to a search.
+"""Filters: the cost that they add to a search.
 
-Searches with and without are timed alternately in one process, on the same queries. The lists of
-excluded ids are those that hurt most, each query's own best; the mask allows a random tenth. What
-else a user could do, search for as many items more as are excluded, is timed beside them.
+Searches with and without filters are timed alternately in one process, on the same queries. The
+excluded ids are the worst case, the best items of each query; the mask allows a random tenth. The
+alternative without a filter, to search for as many more items as are excluded, is timed as well.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from vecrecall.cli.bench.machine import Machine
 F32 = npt.NDArray[np.float32]
 Search = Callable[[int], vr.SearchResult]
 EXCLUDED, SHARE = 500, 0.1
-SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing, for each table
+SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing per table
 
 
 class Data(NamedTuple):
-    """An index, queries, and the answers that filtered searches must give."""
+    """An index, queries, and the expected answers of filtered searches."""
 
     index: vr.FlatIndex
     queries: F32
@@ -47,7 +47,7 @@ def prepare(vectors: F32, queries: F32, k: int, seed: int) -> Data:
 
 
 def searches(data: Data, batch: int, k: int, threads: int) -> dict[str, Search]:
-    """Give the ways to search, each with the queries of a turn."""
+    """Return the kinds of search, each a function of the number of a round."""
     parts = [slice(i, i + batch) for i in range(0, len(data.queries) - batch + 1, batch)]
     queries = [data.queries[part] for part in parts]
     offsets = np.arange(batch + 1) * EXCLUDED
@@ -70,7 +70,7 @@ TITLES = {
 
 
 def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
-    """Each way must find what is left of the best, with the same bits of scores."""
+    """Check that each kind finds the best remaining items, with bit-identical scores."""
     for turn in range(len(data.queries) // batch):
         rows = slice(turn * batch, (turn + 1) * batch)
         best, allowed = ([some.ids[rows], some.scores[rows]] for some in (data.best, data.allowed))
@@ -91,7 +91,9 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
 def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each data set, k and batch."""
     for name, vectors, queries in requested_data(args):
-        most = min(len(vectors) - EXCLUDED, int(SHARE * len(vectors)))  # what the filters leave
+        most = min(
+            len(vectors) - EXCLUDED, int(SHARE * len(vectors))
+        )  # items that the filters leave
         if most < 1:
             raise WorkloadError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
         if max(args.k) > most:
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
 
 
 def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Measurement:
-    """Time searches with and without filters in turn, and print their table."""
+    """Time searches with and without filters alternately, and print their table."""
     ways = searches(data, batch, k, args.threads)
     check(data, ways, batch, k)
     times = time_alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
@@ -122,7 +124,7 @@ def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace
         }
         for way, seconds in times.items()
     }
-    head = ["filter", "ms a query", "fastest", "times without, in the same round (95 %)"]
+    head = ["filter", "ms per query", "fastest", "times without, in the same round (95 %)"]
     rows = []
     for way, seconds in times.items():
         each = seconds / batch * 1e3

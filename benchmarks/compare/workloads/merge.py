@@ -1,6 +1,6 @@
-"""Merging: reciprocal rank fusion beside what else can do it, on one thread.
+"""Merging: reciprocal rank fusion, compared with other implementations on one thread.
 
-Lists are compared place by place. Times include what a peer needs to take the same arrays in.
+Lists are compared rank by rank. Times include the conversion of the same arrays by each peer.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Lists = dict[str, vr.SearchResult]
 Fuse = Callable[[Lists, int], Ids]
 
 ITEMS, CHANNELS, USERS = 1_000_000, 8, 1024
-SIZES = [(200, 200), (500, 500)]  # how long each channel's list is, and the merge's
+SIZES = [(200, 200), (500, 500)]  # lengths of the channels' lists, and of the merged list
 WITH_PROVENANCE = "vecrecall with provenance"
 
 
 def channel_lists(users: int, width: int, seed: int) -> Lists:
-    """Half of a list from what all channels may find for the user, half the channel's own."""
+    """Make lists of which half comes from items common to all channels of a user."""
     rng = np.random.default_rng(seed)
     ids = np.empty((CHANNELS, users, width), np.int64)
     half = width // 2
@@ -62,12 +62,12 @@ def ours(provenance: bool) -> Fuse:
 
 
 def with_numpy(lists: Lists, k: int) -> Ids:
-    """Sort all users' items at once."""
+    """Sort the items of all users at once."""
     return numpy_merge.rrf(lists, k).ids
 
 
 def with_dict(lists: Lists, k: int) -> Ids:
-    """Sum in a dictionary, user by user: what recall services are written with."""
+    """Sum in a dictionary, user by user, as recall services do."""
     columns = [found.ids.tolist() for found in lists.values()]
     fused = np.empty((len(columns[0]), k), np.int64)
     for user in range(len(fused)):
@@ -107,7 +107,7 @@ def with_polars(lists: Lists, k: int) -> Ids:
 
 
 def with_ranx(lists: Lists, k: int) -> Ids:
-    """Fuse runs, which ranx keeps as dictionaries by name, the best item first."""
+    """Fuse runs, which are dictionaries by name in ranx, the best item first."""
     import ranx
 
     runs = []
@@ -127,7 +127,7 @@ def with_ranx(lists: Lists, k: int) -> Ids:
 
 
 class Peer(NamedTuple):
-    """What a package is called, how it fuses, and whether its sums and ties are ours."""
+    """A package, its fusion, and whether its sums and ties are ours."""
 
     package: str
     fuse: Fuse
@@ -140,12 +140,12 @@ PEERS = {
     "numpy": Peer("numpy", with_numpy),
     "dict": Peer("", with_dict),
     "polars": Peer("polars", with_polars, same_ties=False),  # adds in any order
-    "ranx": Peer("ranx", with_ranx, same_ties=False),  # orders ties as it likes
+    "ranx": Peer("ranx", with_ranx, same_ties=False),  # orders ties arbitrarily
 }
 
 
 def worker(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
-    """Warm up, then time some calls whenever asked; the ids go with the time."""
+    """Warm up, then time some calls for every task; send the time and the ids."""
     fuse = PEERS[name].fuse
     lists = channel_lists(users, width, seed)
     fuse(lists, k)
@@ -162,7 +162,7 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
 
 
 def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Measurement:
-    """Time the peers in turn, compare their lists, print a table."""
+    """Time the peers interleaved, compare their lists, print a table."""
     names = select_peers(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
     packages = {name: PEERS[name].package for name in names}
     with InterleavedRunner(
@@ -179,7 +179,7 @@ def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Measur
     measurement["absent"] = runner.absent
     truth = Truth(channel_lists(users, width, args.seed), k)
     measurement["peers"] = {
-        name: {"seconds": times, "same places": truth.same_places(runner.answers[name])}
+        name: {"seconds": times, "same ranks": truth.same_ranks(runner.answers[name])}
         for name, times in runner.times.items()
     }
     require_times(measurement, OURS)
@@ -189,16 +189,16 @@ def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Measur
 
 
 def problems(truth: Truth, answers: dict[str, Ids]) -> list[str]:
-    """Whose lists are not those of the fusion."""
+    """List the peers whose lists are not those of the fusion."""
     found = {name: truth.problem(ids, PEERS[name].same_ties) for name, ids in answers.items()}
     return [f"{name}: {problem}" for name, problem in found.items() if problem]
 
 
 def tables(measurement: Measurement) -> str:
-    """Every peer's line."""
+    """Make a table with a row per peer."""
     ours = median_seconds(measurement, OURS)
     assert ours is not None
-    head = ["peer", "version", "microseconds a user", "spread", "times ours", "same places"]
+    header = ["peer", "version", "microseconds per user", "spread", "times ours", "same ranks"]
     rows = []
     for name, entry in measurement["peers"].items():
         each = [seconds / measurement["users"] * 1e6 for seconds in entry["seconds"]]
@@ -210,11 +210,11 @@ def tables(measurement: Measurement) -> str:
                 format_number(middle_one),
                 f"{format_number(min(each))} to {format_number(max(each))}",
                 format_number(middle_one / (ours / measurement["users"] * 1e6)),
-                f"{entry['same places']:.4f}",
+                f"{entry['same ranks']:.4f}",
             ]
         )
     rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
     return (
         f"\nRRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}, "
-        f"{measurement['users']} users, one thread\n\n{markdown_table(head, rows)}"
+        f"{measurement['users']} users, one thread\n\n{markdown_table(header, rows)}"
     )

@@ -1,4 +1,4 @@
-"""Pooling: sums of bags of rows beside the peers, compared with sums in float64."""
+"""Pooling: sums of bags of rows, compared with other libraries and checked in float64."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNIT = 2.0**-24  # the rounding of float32
 
 
 def uniform(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
-    """Bags of 20 rows from anywhere in a large table."""
+    """Make bags of 20 random rows of a large table."""
     rng = np.random.default_rng(seed)
     rows, bags, length = 1_000_000, 100_000, 20
     if quick:
@@ -45,7 +45,7 @@ def uniform(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
 
 
 def movielens(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
-    """The films that each user rated: a few bags are long, and some films are in many."""
+    """Make bags of the films that each user rated: some are long, some films are in many."""
     rated = rated_films()
     rng = np.random.default_rng(seed)
     return rng.standard_normal((rated.values.max() + 1, DIM), dtype=np.float32), rated
@@ -67,7 +67,7 @@ def with_torch(table: F32, rows: vr.Ragged, threads: int) -> Sum:
 
     torch.set_num_threads(threads)
     bag = torch.nn.EmbeddingBag.from_pretrained(torch.from_numpy(table), mode="sum")
-    # Copied: torch warns of arrays that it must not write.
+    # Copied, since torch warns about read-only arrays.
     values, starts = torch.tensor(rows.values), torch.tensor(rows.offsets[:-1])
 
     def call() -> F32:
@@ -79,7 +79,7 @@ def with_torch(table: F32, rows: vr.Ragged, threads: int) -> Sum:
 
 
 class Peer(NamedTuple):
-    """What a package is called, and how it is made ready."""
+    """A package, and the function that prepares its call."""
 
     package: str
     ready: Callable[[F32, vr.Ragged, int], Sum]
@@ -93,7 +93,7 @@ PEERS = {
 
 
 def worker(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
-    """Warm up, then time some calls whenever asked; the sums go with the time."""
+    """Warm up, then time some calls for every task; send the time and the sums."""
     call = PEERS[name].ready(*DATA[data](seed, quick), threads)
     call()
     pipe.send(None)
@@ -102,11 +102,11 @@ def worker(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Con
 
 
 def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
-    """Compare with sums in float64: ours in bits, the others to what float32 sums may err.
+    """Compare with sums in float64: ours bit by bit, the others up to the error of float32 sums.
 
     A float32 sum of m terms in any order errs by at most (m - 1) u S + O(u^2), with u = 2^-24 and
-    S the sum of the terms' absolute values; the rounding of the sum that it is compared with by
-    u S. (m + 1) u S covers both and the higher orders.
+    S the sum of the absolute values of the terms; the rounded reference by u S. (m + 1) u S covers
+    both and the higher orders.
     """
     shape = len(rows), table.shape[1]
     failed = {name for name, sums in answers.items() if sums.shape != shape}
@@ -123,7 +123,7 @@ def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
 
 
 def wide_sums(table: F32, values: I64, starts: I64, lengths: I64) -> tuple[F64, F64]:
-    """Sums in entry order, as `pool` promises, and what the sizes of the terms add up to."""
+    """Sum rows in entry order, as `pool` does, and the absolute values of the terms."""
     sums = np.zeros((len(starts), table.shape[1]))
     sizes = np.zeros_like(sums)
     for term in range(lengths.max(initial=0)):
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
 def measured(
     data: str, table: F32, rows: vr.Ragged, args: argparse.Namespace, machine: Machine
 ) -> Measurement:
-    """Time the peers in turn, compare their sums, print a table."""
+    """Time the peers interleaved, compare their sums, print a table."""
     packages = {name: PEERS[name].package for name in select_peers(list(PEERS), args.only)}
     worker_args = (data, args.seed, args.quick, args.threads)
     with InterleavedRunner(
@@ -172,7 +172,7 @@ def title(measurement: Measurement) -> str:
 
 
 def lines(measurement: Measurement, machine: Machine) -> str:
-    """Every peer's line; the rows are what a peer reads at least."""
+    """Make a table with a row per peer; a peer reads at least the rows of the bags."""
     head = ["peer", "version", "milliseconds", "spread", "times ours", "GB/s of rows"]
     ours = median_seconds(measurement, OURS) or 0.0
     rows = []
@@ -180,7 +180,7 @@ def lines(measurement: Measurement, machine: Machine) -> str:
         each = [seconds * 1e3 for seconds in entry["seconds"]]
         median = float(np.median(each))
         rate = 4e-6 * measurement["bags"] * measurement["length"] * measurement["dim"] / median
-        share = f"{format_number(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
+        share = f"{format_number(rate)} ({rate / machine.limits.read:.2f} of the read limit)"
         spread = f"{format_number(min(each))} to {format_number(max(each))}"
         known = version(PEERS[name].package) or ""
         rows.append(

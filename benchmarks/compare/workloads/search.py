@@ -1,4 +1,4 @@
-"""Top-K: the exact peers, and approximate ones at several settings."""
+"""Top-k search: exact peers, and approximate ones at several settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vecrecall.cli.bench.peers import OURS, PEERS
 from vecrecall.cli.bench.search import CallSize, SearchRunner, truth_of, wrong_lists
 
 HEAD = (
-    *("peer", "version", "ms a query", "spread", "times ours", "G products/s"),
+    *("peer", "version", "ms per query", "spread", "times ours", "G products/s"),
     *("of float32 limit", "of int8 limit", "of read rate", "recall"),
 )
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
 def over(
     about: dict[str, Any], folder: Path, args: argparse.Namespace, machine: Machine
 ) -> Iterator[Measurement]:
-    """Measure over one data set; the peers stay where they are meanwhile."""
+    """Measure over one data set, with the same processes for all sizes."""
     names = select_peers([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
     truth = truth_of(folder, max(args.k), "ip")
     searches = SearchRunner(names, folder, truth, args.threads, limit=args.limit)
@@ -63,7 +63,7 @@ def over(
 
 
 def tables(measurement: Measurement, machine: Machine) -> str:
-    """Every peer's line at one batch and k."""
+    """Make a table with a row per peer, for one batch and k."""
     rows = [row(measurement, label, machine) for label in measurement["peers"]]
     rows += [
         [n, "", reason, *[""] * (len(HEAD) - 3)] for n, reason in measurement["absent"].items()
@@ -76,7 +76,7 @@ def tables(measurement: Measurement, machine: Machine) -> str:
 
 
 def row(measurement: Measurement, label: str, machine: Machine) -> list[str]:
-    """What one peer did, and what share of the machine that is, if it looks at all items."""
+    """Make the row of a peer, with its share of the machine's limits if it reads all items."""
     entry = measurement["peers"][label]
     peer = PEERS[entry["peer"]]
     seconds, ours = median_seconds(measurement, label), median_seconds(measurement, OURS)
@@ -95,7 +95,7 @@ def row(measurement: Measurement, label: str, machine: Machine) -> list[str]:
 
 
 def shares(measurement: Measurement, seconds: float, width: int, machine: Machine) -> list[str]:
-    """Products a second, and the shares of the limits; every byte is read once a call."""
+    """Return products per second and shares of the limits; a call reads every byte once."""
     if not width:
         return [""] * 4
     products = measurement["items"] * measurement["dim"] * measurement["batch"] / seconds / 1e9
@@ -106,7 +106,7 @@ def shares(measurement: Measurement, seconds: float, width: int, machine: Machin
 
 
 def builds(measurement: Measurement) -> str:
-    """What the indexes took."""
+    """Make a table of the cost of building."""
     rows = [
         [name, format_number(entry["seconds"][0]), f"{entry['megabytes'] or 0:.0f}"]
         for name, entry in measurement["peers"].items()
