@@ -25,12 +25,12 @@ def time_alternately(
     rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
     while len(rounds) < LEAST or (time.perf_counter() < end and len(rounds) < MOST):
-        turn = len(rounds)
+        round_number = len(rounds)
         taken = dict.fromkeys(names, 0.0)
         for place in range(len(names)):
-            name = names[(turn + place) % len(names)]
+            name = names[(round_number + place) % len(names)]
             start = time.perf_counter()
-            calls[name](turn)
+            calls[name](round_number)
             taken[name] = time.perf_counter() - start
         rounds.append([taken[name] for name in names])
     columns = np.array(rounds).T

@@ -41,7 +41,7 @@ def compare_assign(
         return numpy_clusters.assign(points, centroids, m, metric)
 
     def check() -> None:
-        # In float64 random distances lie apart: the same labels.
+        # Random distances have no ties in float64, so labels are equal.
         expected = numpy_clusters.assign(wide(points), wide(centroids), m, metric)
         np.testing.assert_array_equal(ours().labels, expected)
         numpy_clusters.assert_nearest(with_numpy(), expected, points, centroids, metric)
@@ -91,7 +91,7 @@ def assert_sums(found: Any, points: F32, labels: I64, k: int, unit: float) -> No
 
 
 def test_sums(compare_engines: Any, case: tuple[F32, F32]) -> None:
-    """The nearest centroids, and what the points of each add up to."""
+    """The nearest centroids, and the sums of their points."""
     points, centroids = case
 
     def check() -> None:

@@ -1,4 +1,4 @@
-"""The feed against pure NumPy: a table of decayed counts, and a log of who clicked what."""
+"""The feed against pure NumPy: a table of decayed counts, and a log of clicks by user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clicks(NamedTuple):
 
 @cache
 def clicks() -> Clicks:
-    """Every user in a cluster of their own, items by Zipf's law, a hundred clicks a second."""
+    """Every user in a cluster of their own, items by Zipf's law, a hundred clicks per second."""
     rng = np.random.default_rng(1)
     users = rng.integers(0, USERS, CLICKS)
     odds = 1 / np.arange(1, ITEMS + 1)
@@ -67,7 +67,7 @@ class TableFeed:
             self.logged = end
 
     def top(self, clusters: I64, k: int, now: float) -> Lists:
-        """One list a cluster, none shorter than k.
+        """Return one list per cluster, none shorter than k.
 
         Most of a cluster's row is empty: a loop that looks at the rest is five times as fast as a
         selection from the whole table.
@@ -131,7 +131,7 @@ def assert_same_feeds(feed: vr.ClusterFeed, table: TableFeed, now: float) -> Non
 @pytest.mark.parametrize("users", [False, True], ids=["counts", "users"])
 @pytest.mark.parametrize("size", [1, 100, 10_000], ids="batch{}".format)
 def test_observe(compare_engines: Any, size: int, users: bool) -> None:
-    """Clicks that come to a feed which has seen as many as there are before."""
+    """Clicks observed by a feed that has observed as many before."""
     most = min(CLICKS, 1000 * size)
     later = clicks()._replace(times=clicks().times + CLICKS * 0.01)
     batches = later.batches(size, most)
@@ -177,7 +177,7 @@ def test_top(compare_engines: Any) -> None:
 
 
 def test_related(compare_engines: Any) -> None:
-    """What is related to the first item of a cluster."""
+    """Items related to the first item of a cluster."""
     feed, table = feed_with(True), table_with(True)
     now = float(clicks().times[-1])
     item = int(feed.top([0], 1, now).ids[0, 0])

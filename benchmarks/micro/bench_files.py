@@ -33,7 +33,7 @@ def query() -> F32:
 
 
 def numpy_save(folder: Path, items: F32) -> None:
-    """On the disk by the time it returns, as a saved index is; but it replaces nothing."""
+    """Write to the disk before it returns, as `save` does, but without replacing anything."""
     folder.mkdir(exist_ok=True)
     for name, array in {"items": items, "ids": np.arange(len(items))}.items():
         with (folder / f"{name}.npy").open("wb") as file:
@@ -100,12 +100,12 @@ def compare_load(
 
 
 def test_load(compare_engines: Any, saved: tuple[Path, Path], items: F32, query: F32) -> None:
-    """Mapped into memory: nothing is read yet but what is checked."""
+    """Memory-mapped: only the checked arrays are read."""
     compare_load(compare_engines, saved, items, query, search=False)
 
 
 def test_load_and_search(
     compare_engines: Any, saved: tuple[Path, Path], items: F32, query: F32
 ) -> None:
-    """Until the first answer, from files that the system has in memory."""
+    """Until the first answer, from files in the cache of the system."""
     compare_load(compare_engines, saved, items, query, search=True)

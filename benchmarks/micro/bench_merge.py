@@ -21,12 +21,12 @@ Channels = dict[str, vr.SearchResult]
 
 
 def channel_lists(width: int) -> Channels:
-    """Half of a list from what all channels may find for the user, half from all items."""
+    """Make lists of which half comes from items common to all channels, half from all items."""
     rng = np.random.default_rng(1)
     common = rng.integers(0, ITEMS, (USERS, 2 * width))
     lists = {}
     for name in NAMES:
-        # More than enough: the last of equal ids stay, at random places.
+        # More ids than needed, since repeated ones are dropped.
         shared = rng.permuted(common, axis=1)[:, : width // 2]
         own = rng.integers(0, ITEMS, (USERS, 2 * width))
         ids = np.empty((USERS, width), np.int64)
@@ -98,7 +98,7 @@ def test_provenance(compare_engines: Any, lists: Channels) -> None:
 
 
 def test_caps(compare_engines: Any, lists: Channels) -> None:
-    """RRF, at most two items of an author."""
+    """RRF with at most two items per author."""
     authors = np.random.default_rng(2).integers(0, AUTHORS, ITEMS)
     caps = vr.Caps(np.arange(ITEMS), authors, LIMIT)
 

@@ -20,11 +20,11 @@ from benchmarks.micro.numpy_lists import (
 )
 
 N, DIM, K = 8000, 64, 50
-BLOCK = 128  # rows of scores that stay near
+BLOCK = 128  # rows of scores, which stay in the cache
 
 
 def numpy_neighbors(vectors: Floats, exact: bool = False) -> Lists:
-    """A block of rows by all, the diagonal left out."""
+    """Multiply blocks of rows by all rows, without the diagonal."""
     unit = NumpyIndex(vectors, "cosine").items
     ids, found = np.empty((N, K), np.int64), np.empty((N, K), np.float32)
     for start in range(0, N, BLOCK):

@@ -23,7 +23,7 @@ from benchmarks.micro.numpy_lists import (
 )
 
 N, DIM, K = 100_000, 64, 100
-FILTERED = 64  # queries of a search with a filter
+FILTERED = 64  # queries per search with a filter
 
 
 def vectors(n: int, seed: int) -> F32:
@@ -99,7 +99,7 @@ def test_no_index(compare_engines: Any, items: F32) -> None:
 
 
 def test_exclude(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """The 500 best of every query are not wanted."""
+    """Exclude the 500 best items of every query."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 3)
     seen = ours.search(queries, 500).ids
@@ -123,7 +123,7 @@ def test_exclude(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, Nu
 
 
 def test_allow(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """A tenth of the items may be found; NumPy multiplies by these rows alone."""
+    """Allow a tenth of the items; NumPy multiplies only by these rows."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 4)
     allowed = np.flatnonzero(np.random.default_rng(5).random(N) < 0.1)
@@ -148,7 +148,7 @@ def test_allow(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, Nump
 
 
 def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
-    """What reaches a score: few enough that sorting them all is cheaper than a selection."""
+    """Find the items that reach a score: so few that sorting is cheaper than a selection."""
     ids = np.full((len(queries), K), -1)
     scores = np.full((len(queries), K), -np.inf, np.float32)
     for q in range(len(queries)):  # a row of scores at a time stays in the cache
@@ -162,7 +162,7 @@ def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
 def test_min_score(
     compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
 ) -> None:
-    """A floor that some fifty items of a query reach."""
+    """A minimum score that about fifty items per query reach."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 6)
     floor = float(np.median(ours.search(queries, 50).scores[:, -1]))
@@ -190,7 +190,7 @@ def test_min_score(
 def test_above(
     compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], n_above: int
 ) -> None:
-    """All that reaches a floor: so many items of a query, on average."""
+    """All items that reach a score: `n_above` per query on average."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 9)
     floor = float(np.sort(theirs.scores(queries), axis=None)[-n_above * FILTERED])
@@ -213,7 +213,7 @@ def test_above(
         for query, ids, scores, (wide_ids, wide_scores), (their_ids, _), error in rows:
             np.testing.assert_array_equal(ids, wide_ids)
             np.testing.assert_array_equal(scores, wide_scores)
-            # float32 sums decide otherwise only beside the floor.
+            # float32 sums decide differently only near the minimum score.
             apart = np.setxor1d(their_ids, ids)
             exact = items[apart].astype(np.float64) @ query
             assert (np.abs(exact - floor) <= error).all()
@@ -229,7 +229,7 @@ def test_above(
 
 
 def test_score(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """Given candidates, 500 a query; of equal number, so that NumPy needs no loop over queries."""
+    """Score 500 candidates per query; equal numbers spare NumPy a loop over queries."""
     ours, theirs = by_ip
     queries, wanted = vectors(FILTERED, 7), 500
     candidates = np.random.default_rng(8).integers(0, N, (FILTERED, wanted))
@@ -241,7 +241,7 @@ def test_score(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, Nump
     def check() -> None:
         exact = numpy_score(items.astype(np.float64), queries.astype(np.float64), candidates)
         found = ours.score(queries, rows).values.reshape(exact.shape)
-        # Sums may cancel: d units of float64 of their terms, beside one unit of float32.
+        # Sums may cancel: d units of float64 of their terms, and one unit of float32.
         terms = DIM * np.abs(queries).max() * np.abs(items).max()
         atol = DIM * 2.0**-53 * terms
         np.testing.assert_allclose(found, exact, rtol=2**-23, atol=atol)

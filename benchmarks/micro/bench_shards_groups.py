@@ -1,4 +1,4 @@
-"""Joining the lists of shards, and those of a user's several vectors, against vectorized NumPy."""
+"""Merging of the lists of shards, and of several vectors of a user, against vectorized NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARDS, GROUP = 8, 4
 
 
 def result(rng: np.random.Generator, low: int, high: int) -> vr.SearchResult:
-    """Full lists of random scores; every id once in a list."""
+    """Make full lists of random scores, with distinct ids per list."""
     ids = np.stack([rng.choice(high - low, WIDTH, replace=False) for _ in range(ROWS)]) + low
     scores = -np.sort(-rng.standard_normal((ROWS, WIDTH), dtype=np.float32))
     return vr.SearchResult(ids, scores, np.full(ROWS, WIDTH, np.int32))

@@ -1,7 +1,7 @@
-"""Threads that each search by themselves: two do twice the work of one, where two processors are.
+"""Threads that call search in parallel: two do twice the work of one on two processors.
 
-Read the medians as ratios: the same searches, by one caller, by two and by four. NumPy's products
-use the threads that its BLAS has, whoever calls.
+Compare the medians as ratios: the same searches by one, two and four callers. The products of NumPy
+use the threads of its BLAS in every case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adding to an index and removing from it against rows in a NumPy array with room at its end."""
+"""Adding to an index and removing from it, against a NumPy array with spare rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANGES = [1, 100, 5000]
 
 
 class GrowingRows:
-    """Rows and their ids, with room for more; `place` has the row of every id.
+    """Rows and their ids, with spare rows; `place` maps every id to its row.
 
     It is changed in place: unlike an index, nobody may search it meanwhile.
     """
@@ -38,7 +38,7 @@ class GrowingRows:
         self.n = end
 
     def remove(self, ids: I64) -> None:
-        """Put the last rows into the holes."""
+        """Move the last rows into the holes."""
         holes = self.place[ids]
         if (holes < 0).any():
             raise KeyError("ids")

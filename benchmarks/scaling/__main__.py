@@ -1,4 +1,4 @@
-"""python -m benchmarks.scaling: how time and memory grow with the size of the work.
+"""python -m benchmarks.scaling: the growth of time and memory with the size of a workload.
 
 One axis at a time around a base point (1,000,000 gaussian items of width 64, 100 of them for each
 of 256 queries, 2 threads), each point in a fresh process. Growth is told as an exponent, the slope
@@ -23,7 +23,7 @@ from vecrecall.storage._atomic import write_report
 
 
 def fits(point: Point) -> bool:
-    """Tell whether a point fits into free memory with a tenth to spare; say when it does not."""
+    """Return whether a point fits into free memory, with a tenth to spare; report if not."""
     need, free = point.need_bytes(), machine.available()
     if free is None or need <= 0.9 * free:
         return True
@@ -47,7 +47,7 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
             continue
         measured = measure(point, repeats)
         about = {"axis": name, "value": value, "point": point._asdict()}
-        # Beside each point: shared machines change their speed within minutes.
+        # Measured at each point, since shared machines change their speed within minutes.
         about["limits"] = machine.limits(point.threads, rounds=2)._asdict()
         for who, figures in measured.items():
             yield {**about, "name": who, **figures}
@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print a table for each axis, then the exponents."""
+    """Print a table for each axis, and the exponents."""
     args = parse()
     print(machine.measure(2).describe())
     records: list[Record] = []
@@ -82,7 +82,7 @@ def main() -> int:
         records = [r for r in records if r["axis"] != name]
         for record in run(name, axis, args.repeats):
             records.append(record)
-            if args.json:  # after each point: a long run may be ended
+            if args.json:  # after each point, since a long run may be interrupted
                 write_report(args.json, json.dumps({"records": records}, indent=1).encode())
         print(points_table(records, name), flush=True)
     print(growth_table(records))

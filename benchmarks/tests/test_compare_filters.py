@@ -45,7 +45,9 @@ def test_right_filters() -> None:
 def test_one_wrong_list_of_the_last_batch(name: str, other: Change) -> None:
     ways = filters.searches(DATA, BATCH, K, 1)
     right = ways[name]
-    ways[name] = lambda turn: other(right(turn)) if turn == 2 else right(turn)
+    ways[name] = lambda round_number: (
+        other(right(round_number)) if round_number == 2 else right(round_number)
+    )
     with pytest.raises(WorkloadError, match=r": expected the best of what is left, got others$"):
         filters.check(DATA, ways, BATCH, K)
 

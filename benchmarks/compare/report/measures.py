@@ -90,7 +90,7 @@ def time(
     per: str = "",
     unit: float = 1.0,
 ) -> float | None:
-    """Return a time in a unit per second, optionally per counted user."""
+    """Return a time times `unit`, divided by the value that `per` names, if it names one."""
     seconds = median_seconds(measurement, entry)
     return None if seconds is None else seconds / (measurement[per] if per else 1) * unit
 

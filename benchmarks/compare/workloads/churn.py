@@ -103,8 +103,8 @@ def searched(
         if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)):
             raise WorkloadError("updates: expected the lists of a fresh index, got others")
 
-    def search(index: vr.FlatIndex, turn: int) -> None:
-        index.search(parts[turn % len(parts)], k, threads=args.threads)
+    def search(index: vr.FlatIndex, round_number: int) -> None:
+        index.search(parts[round_number % len(parts)], k, threads=args.threads)
 
     times = time_alternately(
         {"fresh": lambda t: search(fresh, t), "updated": lambda t: search(updated, t)},

@@ -71,8 +71,8 @@ TITLES = {
 
 def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
     """Check that each kind finds the best remaining items, with bit-identical scores."""
-    for turn in range(len(data.queries) // batch):
-        rows = slice(turn * batch, (turn + 1) * batch)
+    for round_number in range(len(data.queries) // batch):
+        rows = slice(round_number * batch, (round_number + 1) * batch)
         best, allowed = ([some.ids[rows], some.scores[rows]] for some in (data.best, data.allowed))
         expected = {
             "none": [each[:, :k] for each in best],
@@ -81,7 +81,7 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
             "more": best,
         }
         for name, (ids, scores) in expected.items():
-            found = ways[name](turn)
+            found = ways[name](round_number)
             if not (np.array_equal(found.ids, ids) and np.array_equal(found.scores, scores)):
                 raise WorkloadError(
                     f"{TITLES[name]}: expected the best of what is left, got others"

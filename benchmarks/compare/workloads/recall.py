@@ -130,17 +130,17 @@ def measure(
                 f"{channel_set}: expected the same lists from both recallers, got others"
             )
 
-    def search_all(turn: int) -> None:
-        for queries, k, exclude in calls[turn % len(calls)]:
+    def search_all(round_number: int) -> None:
+        for queries, k, exclude in calls[round_number % len(calls)]:
             stopwatch.search(queries, k, exclude=exclude)
 
     outside: dict[str, list[float]] = {"searches": [], "recall": []}
 
-    def searches(turn: int) -> None:
-        outside["searches"].append(stopwatch.outside(lambda: search_all(turn)))
+    def searches(round_number: int) -> None:
+        outside["searches"].append(stopwatch.outside(lambda: search_all(round_number)))
 
-    def recall(turn: int) -> None:
-        some = batches[turn % len(batches)]
+    def recall(round_number: int) -> None:
+        some = batches[round_number % len(batches)]
         outside["recall"].append(stopwatch.outside(lambda: recallers[1].recall(some, LENGTH)))
 
     times = time_alternately({"searches": searches, "recall": recall}, seconds)
