@@ -211,7 +211,7 @@ def worker(name: str, point: Point, pipe: Connection) -> None:
 
 
 def measure(point: Point, repeats: int) -> dict[str, dict[str, Any]]:
-    """Return seconds of each timing and bytes beyond the data, of vecrecall and small NumPy runs."""
+    """Return seconds and bytes beyond the data, of vecrecall and, at small sizes, of NumPy."""
     packages = {"vecrecall": "vecrecall"}
     if point.workload == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
         packages["numpy"] = "numpy"

@@ -57,7 +57,7 @@ def test_search() -> None:
     rate = 1e6 * 64 * 256 / 0.0625 / 1e9
     assert found(MEASUREMENT) == {
         "times FAISS flat": (24.0, True),
-        "times the best exact peer": (4.0, False),  # not one told to run on less, none approximate
+        "times the best exact peer": (4.0, False),  # not a restricted one, none approximate
         "times NumPy": (None, None),
         "of the float32 limit": (pytest.approx(rate / 100), True),
         "of the int8 limit": (pytest.approx(rate / 400), True),
