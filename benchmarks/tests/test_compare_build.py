@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare build`` takes for an answer."""
+"""The steps of ``benchmarks.compare build``, and the answers that it accepts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vecrecall.cli.bench.peers import OURS
 
 @pytest.fixture(autouse=True)
 def same_threads_after() -> Iterator[None]:
-    """What runs here has a process of its own otherwise, and sets how many it uses."""
+    """Restore the threads, which workers set; they usually run in processes of their own."""
     before = vr.get_num_threads()
     yield
     vr.set_num_threads(before)
 
 
 class Pipe:
-    """Asks once."""
+    """A pipe with one task."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -29,8 +29,8 @@ class Pipe:
     def recv(self) -> bool:
         return len(self.sent) < 2
 
-    def send(self, what: Any) -> None:
-        self.sent.append(what)
+    def send(self, message: Any) -> None:
+        self.sent.append(message)
 
 
 @pytest.mark.parametrize("step", build.STEPS)

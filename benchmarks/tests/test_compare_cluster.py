@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare`` takes for a right assignment, and for a k-means."""
+"""The checks of assignments and of k-means in ``benchmarks.compare``."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_share_of_the_same_labels() -> None:
 
 
 def fitted(iterations: int) -> Fitted:
-    # init by rows: what is left after a few iterations from there differs from the best.
+    # From rows as centers, the inertia after a few iterations is still far from the best.
     model = vr.KMeans(PROBLEM.clusters, init=CENTROIDS, max_iter=iterations, tol=0).fit(POINTS)
     return Fitted(model.cluster_centers_, model.labels_, model.inertia_)
 

@@ -1,4 +1,4 @@
-"""The guard of the benchmarks: nothing is timed whose answers were not found to be the same."""
+"""The comparison of engines: answers are found to be the same before anything is timed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.micro.conftest import EngineComparison, engines_of
 
 
 class Timer:
-    """Stands for pytest-benchmark's fixture, and remembers what it timed."""
+    """A stand-in for the fixture of pytest-benchmark that records the results of timed runs."""
 
     def __init__(self, group: str = "a group") -> None:
         self.group = group

@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare`` takes for right answers of filters, and of an updated index."""
+"""The checks of filtered searches and of updated indexes in ``benchmarks.compare``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_one_wrong_list_of_the_last_batch(name: str, other: Change) -> None:
     ways[name] = lambda round_number: (
         other(right(round_number)) if round_number == 2 else right(round_number)
     )
-    with pytest.raises(WorkloadError, match=r": expected the best of what is left, got others$"):
+    with pytest.raises(WorkloadError, match=r": expected the best remaining items, got others$"):
         filters.check(DATA, ways, BATCH, K)
 
 

@@ -1,4 +1,4 @@
-"""What `python -m benchmarks.compare` does when a work goes wrong, or data is missing."""
+"""`python -m benchmarks.compare`: failures of workloads, options, missing data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare merge`` takes for the right lists."""
+"""The checks of merged lists in ``benchmarks.compare``."""
 
 from __future__ import annotations
 

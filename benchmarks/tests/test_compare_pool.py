@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare pool`` pools, and what it takes for the right sums."""
+"""The bags of ``benchmarks.compare pool``, and the checks of their sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's tables: what ``benchmarks.compare.report.readme`` makes of what was measured."""
+"""The tables that ``benchmarks.compare.report.readme`` makes from the results of a run."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_figures_of_something_else(
     assert "other.json: expected a file of --json of compare, got" in capsys.readouterr().err
 
 
-def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missed_targets_are_listed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme.main([str(file)])
     shown = capsys.readouterr().out
     assert "- search: x, times FAISS: 4.00, target at least 7\n" in shown
@@ -155,7 +155,7 @@ def test_into_a_document(file: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     document.write_text(f"# Name\n\n{readme.BEGIN}\nold\n{readme.END}\n\nmore\n")
     readme.main([str(file)])
     shown = capsys.readouterr().out
-    for _ in range(2):  # what was put there is replaced as well
+    for _ in range(2):  # a previous insertion is replaced as well
         assert readme.main([str(file), "--into", str(document)]) == 0
         expected = f"# Name\n\n{readme.BEGIN}\n{shown}{readme.END}\n\nmore\n"
         assert document.read_text() == expected

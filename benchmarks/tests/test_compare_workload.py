@@ -1,4 +1,4 @@
-"""How ``benchmarks.compare`` times a call."""
+"""The timing of repeated calls in ``benchmarks.compare``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arguments of command lines may be."""
+"""The converters of command-line arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``vecrecall bench``: what it measures, what it refuses, peers that fail."""
+"""The command ``vecrecall bench``: measurements, invalid input, failing peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: what it trains on, what it recalls, what it reports."""
+"""The demo: training data, recall, report."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_split_holds_out_the_last_items_in_order_of_time(tmp_path: Path) -> None
     assert found.held_out[0].tolist() == [-1] * 5
 
 
-def test_times_are_kept_beside_the_items(tmp_path: Path) -> None:
+def test_times_are_kept_with_the_items(tmp_path: Path) -> None:
     days = [f"2000-01-{day:02}" for day in range(1, 16)]
     found = load(write(tmp_path / "log.csv", one_user("abcdefghijklmno", days), COLUMNS[:3]))
     assert (found.times[0] / 86400).tolist() == list(range(10))

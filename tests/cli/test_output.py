@@ -1,4 +1,4 @@
-"""What commands print: plain and stable in files, styled by rich on terminals."""
+"""The output of commands: plain and stable in files, styled by rich on terminals."""
 
 from __future__ import annotations
 

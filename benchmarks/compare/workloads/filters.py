@@ -84,7 +84,7 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
             found = ways[name](round_number)
             if not (np.array_equal(found.ids, ids) and np.array_equal(found.scores, scores)):
                 raise WorkloadError(
-                    f"{TITLES[name]}: expected the best of what is left, got others"
+                    f"{TITLES[name]}: expected the best remaining items, got others"
                 )
 
 
