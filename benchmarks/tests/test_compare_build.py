@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import vecrecall as vr
-from benchmarks.compare.workloads import build
+from benchmarks.compare.workloads import build, build_peers
 from vecrecall.cli.bench.peers import OURS
 
 
@@ -40,14 +40,14 @@ def test_every_step_answers(step: str) -> None:
     ready, (seconds, ids) = pipe.sent
     assert ready is None
     assert seconds > 0
-    assert ids.shape == (build.QUERIES, build.K)
+    assert ids.shape == (build.QUERIES, build_peers.K)
 
 
 def test_lists_that_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     def short(self: Any, index: Any, queries: Any) -> Any:
-        return index.search(queries, build.K - 1).ids
+        return index.search(queries, build_peers.K - 1).ids
 
-    monkeypatch.setattr(build.Vecrecall, "search", short)
+    monkeypatch.setattr(build_peers.Vecrecall, "search", short)
     pipe: Any = Pipe()
     with pytest.raises(ValueError, match=r"^expected ids of shape \(16, 10\), got \(16, 9\)$"):
         build.worker(OURS, "build", build.ItemSet(1000, 4), 0, 1, pipe)
