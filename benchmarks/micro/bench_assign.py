@@ -29,7 +29,9 @@ def size(case: tuple[F32, F32]) -> dict[str, int]:
     return {"points": n, "dims": d, "centroids": k, "products": n * d * k}
 
 
-def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", "cosine"]) -> None:
+def compare_assign(
+    compare_engines: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", "cosine"]
+) -> None:
     points, centroids = case
 
     def ours() -> vr.Assignment:
@@ -39,12 +41,12 @@ def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", 
         return numpy_clusters.assign(points, centroids, m, metric)
 
     def check() -> None:
-        # In float64 random distances lie apart: the same labels.
+        # Random distances have no ties in float64, so labels are equal.
         expected = numpy_clusters.assign(wide(points), wide(centroids), m, metric)
         np.testing.assert_array_equal(ours().labels, expected)
         numpy_clusters.assert_nearest(with_numpy(), expected, points, centroids, metric)
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         m=m,
@@ -54,12 +56,12 @@ def race_assign(race: Any, case: tuple[F32, F32], m: int, metric: Literal["l2", 
 
 
 @pytest.mark.parametrize("m", [1, 4], ids="m{}".format)
-def test_l2(race: Any, case: tuple[F32, F32], m: int) -> None:
-    race_assign(race, case, m, "l2")
+def test_l2(compare_engines: Any, case: tuple[F32, F32], m: int) -> None:
+    compare_assign(compare_engines, case, m, "l2")
 
 
-def test_cosine(race: Any, case: tuple[F32, F32]) -> None:
-    race_assign(race, case, 1, "cosine")
+def test_cosine(compare_engines: Any, case: tuple[F32, F32]) -> None:
+    compare_assign(compare_engines, case, 1, "cosine")
 
 
 class Sums(NamedTuple):
@@ -88,8 +90,8 @@ def assert_sums(found: Any, points: F32, labels: I64, k: int, unit: float) -> No
     assert (np.abs(found.sums - sums) <= 2 * unit * counts[:, None] * sizes).all()
 
 
-def test_sums(race: Any, case: tuple[F32, F32]) -> None:
-    """The nearest centroids, and what the points of each add up to."""
+def test_sums(compare_engines: Any, case: tuple[F32, F32]) -> None:
+    """The nearest centroids, and the sums of their points."""
     points, centroids = case
 
     def check() -> None:
@@ -101,7 +103,7 @@ def test_sums(race: Any, case: tuple[F32, F32]) -> None:
         numpy_clusters.assert_nearest(theirs.labels, expected, points, centroids, "l2")
         assert_sums(theirs, points, theirs.labels[:, 0], len(centroids), 2.0**-24)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: vr.assign(points, centroids, sums=True),
             "numpy": lambda: numpy_sums(points, centroids),

@@ -1,4 +1,4 @@
-"""Data on which int8 codes do not select: a search must cost little more than one without codes."""
+"""Data on which int8 codes do not select: a search costs little more than one without codes."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ N, DIM, K, BATCH = 50_000, 64, 100, 64
 
 
 def tiny_spread(rng: np.random.Generator) -> F32:
-    """Rows that differ from one another in their last bits only."""
+    """Make rows that differ only in their last bits."""
     return (1 + 1e-6 * rng.standard_normal((N, DIM))).astype(np.float32)
 
 
 def one_huge_dimension(rng: np.random.Generator) -> F32:
-    """Steps so wide that all other dimensions become zeros."""
+    """Make a dimension so large that the codes of all others become zero."""
     items = rng.standard_normal((N, DIM), dtype=np.float32)
     items[:, 3] *= 10_000
     return items
 
 
 def equal_rows(rng: np.random.Generator) -> F32:
-    """Every item ties with every other."""
+    """Make equal rows, so that all items tie."""
     return np.repeat(rng.standard_normal((1, DIM), dtype=np.float32), N, axis=0)
 
 
-@pytest.mark.parametrize("race", ["vecrecall", "float32", "numpy"], indirect=True)
+@pytest.mark.parametrize("compare_engines", ["vecrecall", "float32", "numpy"], indirect=True)
 @pytest.mark.parametrize("make", [tiny_spread, one_huge_dimension, equal_rows])
-def test_fallback(race: Any, make: Callable[[np.random.Generator], F32]) -> None:
+def test_fallback(compare_engines: Any, make: Callable[[np.random.Generator], F32]) -> None:
     rng = np.random.default_rng(1)
     items = make(rng)
     queries = rng.standard_normal((BATCH, DIM), dtype=np.float32)
@@ -60,7 +60,7 @@ def test_fallback(race: Any, make: Callable[[np.random.Generator], F32]) -> None
             assert_same_lists(found, expected)
         assert_near_lists(theirs.search(queries, K), expected, queries, items)
 
-    race(
+    compare_engines(
         {
             "vecrecall": with_codes,
             "float32": without,

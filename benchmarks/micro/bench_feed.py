@@ -1,4 +1,4 @@
-"""The feed against pure NumPy: a table of decayed counts, and a log of who clicked what."""
+"""The feed against pure NumPy: a table of decayed counts, and a log of clicks by user."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clicks(NamedTuple):
 
 @cache
 def clicks() -> Clicks:
-    """Every user in a cluster of their own, items by Zipf's law, a hundred clicks a second."""
+    """Every user in a cluster of their own, items by Zipf's law, a hundred clicks per second."""
     rng = np.random.default_rng(1)
     users = rng.integers(0, USERS, CLICKS)
     odds = 1 / np.arange(1, ITEMS + 1)
@@ -67,7 +67,7 @@ class TableFeed:
             self.logged = end
 
     def top(self, clusters: I64, k: int, now: float) -> Lists:
-        """One list a cluster, none shorter than k.
+        """Return one list per cluster, none shorter than k.
 
         Most of a cluster's row is empty: a loop that looks at the rest is five times as fast as a
         selection from the whole table.
@@ -130,8 +130,8 @@ def assert_same_feeds(feed: vr.ClusterFeed, table: TableFeed, now: float) -> Non
 
 @pytest.mark.parametrize("users", [False, True], ids=["counts", "users"])
 @pytest.mark.parametrize("size", [1, 100, 10_000], ids="batch{}".format)
-def test_observe(race: Any, size: int, users: bool) -> None:
-    """Clicks that come to a feed which has seen as many as there are before."""
+def test_observe(compare_engines: Any, size: int, users: bool) -> None:
+    """Clicks observed by a feed that has observed as many before."""
     most = min(CLICKS, 1000 * size)
     later = clicks()._replace(times=clicks().times + CLICKS * 0.01)
     batches = later.batches(size, most)
@@ -150,7 +150,7 @@ def test_observe(race: Any, size: int, users: bool) -> None:
         with_numpy(table)
         assert_same_feeds(feed, table, float(later.times[-1]))
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         fresh={"vecrecall": lambda: feed_with(users), "numpy": lambda: table_with(users)},
@@ -160,12 +160,12 @@ def test_observe(race: Any, size: int, users: bool) -> None:
     )
 
 
-def test_top(race: Any) -> None:
+def test_top(compare_engines: Any) -> None:
     """The best of every cluster."""
     feed, table = feed_with(False), table_with(False)
     now = float(clicks().times[-1]) + 100
     everything = np.arange(CLUSTERS)
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: feed.top(everything, K, now),
             "numpy": lambda: table.top(everything, K, now),
@@ -176,8 +176,8 @@ def test_top(race: Any) -> None:
     )
 
 
-def test_related(race: Any) -> None:
-    """What is related to the first item of a cluster."""
+def test_related(compare_engines: Any) -> None:
+    """Items related to the first item of a cluster."""
     feed, table = feed_with(True), table_with(True)
     now = float(clicks().times[-1])
     item = int(feed.top([0], 1, now).ids[0, 0])
@@ -189,7 +189,7 @@ def test_related(race: Any) -> None:
         assert count == len(ids)
         assert_same_lists(Lists(found.ids[0, :count], found.scores[0, :count]), Lists(ids, scores))
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: feed.related([0], [item], K, now),
             "numpy": lambda: table.related(0, item, K, now),

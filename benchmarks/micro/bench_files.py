@@ -33,7 +33,7 @@ def query() -> F32:
 
 
 def numpy_save(folder: Path, items: F32) -> None:
-    """On the disk by the time it returns, as a saved index is; but it replaces nothing."""
+    """Write to the disk before it returns, as `save` does, but without replacing anything."""
     folder.mkdir(exist_ok=True)
     for name, array in {"items": items, "ids": np.arange(len(items))}.items():
         with (folder / f"{name}.npy").open("wb") as file:
@@ -55,7 +55,7 @@ def saved(items: F32, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     return folder / "index", folder / "numpy"
 
 
-def test_save(race: Any, items: F32, query: F32, tmp_path: Path) -> None:
+def test_save(compare_engines: Any, items: F32, query: F32, tmp_path: Path) -> None:
     index = vr.FlatIndex(items, copy=False)
 
     def ours() -> None:
@@ -69,10 +69,14 @@ def test_save(race: Any, items: F32, query: F32, tmp_path: Path) -> None:
         numpy_save(tmp_path / "numpy", items)
         np.testing.assert_array_equal(numpy_load(tmp_path / "numpy"), items)
 
-    race({"vecrecall": ours, "numpy": lambda: numpy_save(tmp_path / "numpy", items)}, check, **SIZE)
+    compare_engines(
+        {"vecrecall": ours, "numpy": lambda: numpy_save(tmp_path / "numpy", items)}, check, **SIZE
+    )
 
 
-def race_load(race: Any, saved: tuple[Path, Path], items: F32, query: F32, search: bool) -> None:
+def compare_load(
+    compare_engines: Any, saved: tuple[Path, Path], items: F32, query: F32, search: bool
+) -> None:
     index, arrays = saved
 
     def ours() -> Any:
@@ -92,14 +96,16 @@ def race_load(race: Any, saved: tuple[Path, Path], items: F32, query: F32, searc
         np.testing.assert_array_equal(rows, items)
         assert_near_lists(NumpyIndex(rows).search(query, K), expected, query, items)
 
-    race({"vecrecall": ours, "numpy": with_numpy}, check, **SIZE)
+    compare_engines({"vecrecall": ours, "numpy": with_numpy}, check, **SIZE)
 
 
-def test_load(race: Any, saved: tuple[Path, Path], items: F32, query: F32) -> None:
-    """Mapped into memory: nothing is read yet but what is checked."""
-    race_load(race, saved, items, query, search=False)
+def test_load(compare_engines: Any, saved: tuple[Path, Path], items: F32, query: F32) -> None:
+    """Memory-mapped: only the checked arrays are read."""
+    compare_load(compare_engines, saved, items, query, search=False)
 
 
-def test_load_and_search(race: Any, saved: tuple[Path, Path], items: F32, query: F32) -> None:
-    """Until the first answer, from files that the system has in memory."""
-    race_load(race, saved, items, query, search=True)
+def test_load_and_search(
+    compare_engines: Any, saved: tuple[Path, Path], items: F32, query: F32
+) -> None:
+    """Until the first answer, from files in the cache of the system."""
+    compare_load(compare_engines, saved, items, query, search=True)

@@ -17,12 +17,12 @@ N, DIM, ROUNDS = 30_000, 64, 5
 
 @pytest.fixture(scope="module")
 def points() -> F32:
-    """Without groups: no cluster is ever empty, and labels change in every round."""
+    """Points without clusters: no cluster becomes empty, and labels change in every round."""
     return np.random.default_rng(1).standard_normal((N, DIM), dtype=np.float32)
 
 
 def assert_rounds(points: F32, start: F32, metric: Literal["l2", "cosine"]) -> None:
-    """NumPy's rounds in float32, one by one: where a label differs, all that follows may."""
+    """Check NumPy's rounds in float32 one by one, since a differing label changes later rounds."""
     rows, centers = points, start
     if metric == "cosine":
         rows, centers = numpy_clusters.unit(points), numpy_clusters.unit(start)
@@ -62,7 +62,7 @@ def assert_means(centers: F32, rows: F32, labels: I64, metric: str) -> None:
 
 @pytest.mark.parametrize("k", [50, 200], ids="{}clusters".format)
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_lloyd(race: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) -> None:
+def test_lloyd(compare_engines: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) -> None:
     start = points[np.random.default_rng(2).choice(N, k, replace=False)]
     model = vr.KMeans(k, metric=metric, init=start, max_iter=ROUNDS, tol=0)
 
@@ -72,11 +72,11 @@ def test_lloyd(race: Any, points: F32, k: int, metric: Literal["l2", "cosine"]) 
         assert model.n_iter_ == ROUNDS
         np.testing.assert_array_equal(model.labels_, labels)
         # Means of the same points, below 2 in size: sums in another order move their rounding by
-        # one unit at most. The rounds before show in the labels alone.
+        # one unit at most. Earlier rounds affect only the labels.
         np.testing.assert_allclose(model.cluster_centers_, centers, rtol=0, atol=2**-23)
         assert_rounds(points, start, metric)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: model.fit(points),
             "numpy": lambda: numpy_clusters.lloyd(points, start, ROUNDS, metric),

@@ -21,12 +21,12 @@ Channels = dict[str, vr.SearchResult]
 
 
 def channel_lists(width: int) -> Channels:
-    """Half of a list from what all channels may find for the user, half from all items."""
+    """Make lists of which half comes from items common to all channels, half from all items."""
     rng = np.random.default_rng(1)
     common = rng.integers(0, ITEMS, (USERS, 2 * width))
     lists = {}
     for name in NAMES:
-        # More than enough: the last of equal ids stay, at random places.
+        # More ids than needed, since repeated ones are dropped.
         shared = rng.permuted(common, axis=1)[:, : width // 2]
         own = rng.integers(0, ITEMS, (USERS, 2 * width))
         ids = np.empty((USERS, width), np.int64)
@@ -47,11 +47,11 @@ def size(width: int = WIDTH, k: int = K) -> dict[str, int]:
     return {"users": USERS, "channels": CHANNELS, "width": width, "k": k}
 
 
-def race_policy(race: Any, lists: Channels, policy: Policy, with_numpy: Any) -> None:
+def compare_policy(compare_engines: Any, lists: Channels, policy: Policy, with_numpy: Any) -> None:
     def ours() -> vr.MergeResult:
         return vr.merge(lists, K, policy, provenance=False)
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         lambda: assert_same_lists(ours(), with_numpy()),
         policy=repr(policy),
@@ -60,7 +60,7 @@ def race_policy(race: Any, lists: Channels, policy: Policy, with_numpy: Any) -> 
 
 
 @pytest.mark.parametrize("width", [200, 500], ids="{0}to{0}".format)
-def test_rrf(race: Any, width: int) -> None:
+def test_rrf(compare_engines: Any, width: int) -> None:
     lists = channel_lists(width)
 
     def ours() -> vr.MergeResult:
@@ -69,14 +69,14 @@ def test_rrf(race: Any, width: int) -> None:
     def with_numpy() -> Lists:
         return numpy_merge.rrf(lists, width)
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         lambda: assert_same_lists(ours(), with_numpy()),
         **size(width, width),
     )
 
 
-def test_provenance(race: Any, lists: Channels) -> None:
+def test_provenance(compare_engines: Any, lists: Channels) -> None:
     """RRF, with each item's ranks and scores in all channels."""
 
     def check() -> None:
@@ -87,7 +87,7 @@ def test_provenance(race: Any, lists: Channels) -> None:
         np.testing.assert_array_equal(found.ranks, expected.ranks)
         np.testing.assert_array_equal(found.channel_scores, expected.channel_scores)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: vr.merge(lists, K, RRF()),
             "numpy": lambda: numpy_merge.rrf_with_provenance(lists, K),
@@ -97,8 +97,8 @@ def test_provenance(race: Any, lists: Channels) -> None:
     )
 
 
-def test_caps(race: Any, lists: Channels) -> None:
-    """RRF, at most two items of an author."""
+def test_caps(compare_engines: Any, lists: Channels) -> None:
+    """RRF with at most two items per author."""
     authors = np.random.default_rng(2).integers(0, AUTHORS, ITEMS)
     caps = vr.Caps(np.arange(ITEMS), authors, LIMIT)
 
@@ -113,28 +113,34 @@ def test_caps(race: Any, lists: Channels) -> None:
         assert (found.ids != numpy_merge.rrf(lists, K).ids).any()  # some item is over its cap
         assert_same_lists(found, with_numpy())
 
-    race({"vecrecall": ours, "numpy": with_numpy}, check, authors=AUTHORS, limit=LIMIT, **size())
+    compare_engines(
+        {"vecrecall": ours, "numpy": with_numpy}, check, authors=AUTHORS, limit=LIMIT, **size()
+    )
 
 
 @pytest.mark.parametrize("normalize", NORMALIZE)
-def test_weighted_sum(race: Any, lists: Channels, normalize: Any) -> None:
+def test_weighted_sum(compare_engines: Any, lists: Channels, normalize: Any) -> None:
     policy = WeightedSum(normalize=normalize)
-    race_policy(race, lists, policy, lambda: numpy_merge.by_score(lists, K, normalize))
+    compare_policy(
+        compare_engines, lists, policy, lambda: numpy_merge.by_score(lists, K, normalize)
+    )
 
 
-def test_maximum(race: Any, lists: Channels) -> None:
+def test_maximum(compare_engines: Any, lists: Channels) -> None:
     policy = Maximum(normalize="max")
-    race_policy(race, lists, policy, lambda: numpy_merge.by_score(lists, K, "max", largest=True))
+    compare_policy(
+        compare_engines, lists, policy, lambda: numpy_merge.by_score(lists, K, "max", largest=True)
+    )
 
 
-def test_interleave(race: Any, lists: Channels) -> None:
-    race_policy(race, lists, Interleave(), lambda: numpy_merge.interleave(lists, K))
+def test_interleave(compare_engines: Any, lists: Channels) -> None:
+    compare_policy(compare_engines, lists, Interleave(), lambda: numpy_merge.interleave(lists, K))
 
 
-def test_priority(race: Any, lists: Channels) -> None:
+def test_priority(compare_engines: Any, lists: Channels) -> None:
     policy = Priority(dict.fromkeys(NAMES, 20))
-    race_policy(race, lists, policy, lambda: numpy_merge.priority(lists, K, 20))
+    compare_policy(compare_engines, lists, policy, lambda: numpy_merge.priority(lists, K, 20))
 
 
-def test_quota(race: Any, lists: Channels) -> None:
-    race_policy(race, lists, Quota(None), lambda: numpy_merge.quota(lists, K))
+def test_quota(compare_engines: Any, lists: Channels) -> None:
+    compare_policy(compare_engines, lists, Quota(None), lambda: numpy_merge.quota(lists, K))

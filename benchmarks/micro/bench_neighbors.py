@@ -20,11 +20,11 @@ from benchmarks.micro.numpy_lists import (
 )
 
 N, DIM, K = 8000, 64, 50
-BLOCK = 128  # rows of scores that stay near
+BLOCK = 128  # rows of scores, which stay in the cache
 
 
 def numpy_neighbors(vectors: Floats, exact: bool = False) -> Lists:
-    """A block of rows by all, the diagonal left out."""
+    """Multiply blocks of rows by all rows, without the diagonal."""
     unit = NumpyIndex(vectors, "cosine").items
     ids, found = np.empty((N, K), np.int64), np.empty((N, K), np.float32)
     for start in range(0, N, BLOCK):
@@ -36,7 +36,7 @@ def numpy_neighbors(vectors: Floats, exact: bool = False) -> Lists:
     return Lists(ids, found)
 
 
-def test_neighbors(race: Any) -> None:
+def test_neighbors(compare_engines: Any) -> None:
     vectors: F32 = np.random.default_rng(3).standard_normal((N, DIM), dtype=np.float32)
     index = vr.FlatIndex(vectors, metric="cosine")
 
@@ -47,7 +47,7 @@ def test_neighbors(race: Any) -> None:
         assert_same_lists(found, expected)
         assert_near_lists(numpy_neighbors(vectors), expected, vectors, vectors, "cosine")
 
-    race(
+    compare_engines(
         {"vecrecall": lambda: index.neighbors(K), "numpy": lambda: numpy_neighbors(vectors)},
         check,
         items=N,

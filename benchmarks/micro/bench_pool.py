@@ -15,7 +15,7 @@ MODES = ["sum", "mean", "max", "weighted", "first"]
 
 
 def numpy_pool(table: Floats, values: I64, offsets: I64, weights: Any, mode: str) -> Floats:
-    """The j-th rows of all bags at once, the longest bags first, so that they are a prefix.
+    """Add the j-th rows of all bags at once, the longest bags first, so that they are a prefix.
 
     Five times as fast as np.add.reduceat over all rows gathered, and as fast as gathering
     them alone: what is added to stays in the cache. It adds in the order of entries.
@@ -44,8 +44,8 @@ def numpy_pool(table: Floats, values: I64, offsets: I64, weights: Any, mode: str
 
 
 def first_valid(values: I64, offsets: I64) -> tuple[I64, I64]:
-    """The first few entries of every bag that are not -1, as bags of their own."""
-    valid = np.r_[0, np.cumsum(values >= 0)]  # how many valid ones are before each place
+    """Return bags of the first few entries of every bag that are not -1."""
+    valid = np.r_[0, np.cumsum(values >= 0)]  # number of valid entries before each place
     before = np.repeat(valid[offsets[:-1]], np.diff(offsets))
     used = (values >= 0) & (valid[:-1] - before < FIRST)
     counted = np.r_[0, np.cumsum(used)]
@@ -58,7 +58,7 @@ def table() -> F32:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pool(race: Any, table: F32, mode: str) -> None:
+def test_pool(compare_engines: Any, table: F32, mode: str) -> None:
     rng = np.random.default_rng(2)
     offsets = np.r_[0, np.cumsum(rng.integers(0, LONGEST + 1, BAGS))]
     values = rng.integers(0, ROWS, offsets[-1])
@@ -78,7 +78,7 @@ def test_pool(race: Any, table: F32, mode: str) -> None:
         return numpy_pool(table, values, offsets, narrow, mode)
 
     def check() -> None:
-        # The same order of float64 operations, then one rounding: the same bits.
+        # The same float64 operations in the same order, rounded once, give the same bits.
         wide = numpy_pool(table.astype(np.float64), values, offsets, weights, mode)
         np.testing.assert_array_equal(ours(), wide.astype(np.float32))
         # Sums of m float32 products err by m + 1 units of the sum of their sizes; a weight that is
@@ -87,7 +87,7 @@ def test_pool(race: Any, table: F32, mode: str) -> None:
         units = 0 if mode == "max" else np.diff(offsets)[:, None] + 4
         assert (np.abs(with_numpy() - wide) <= units * 2.0**-24 * sizes).all()
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         bags=BAGS,

@@ -1,4 +1,4 @@
-"""Recall by many channels against pure NumPy: searches without what was seen, then a merge."""
+"""Recall by many channels against pure NumPy: searches without seen items, then a merge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def items() -> F32:
 
 
 @pytest.mark.parametrize("users", [1, 64], ids="users{}".format)
-def test_recall(race: Any, items: F32, users: int) -> None:
+def test_recall(compare_engines: Any, items: F32, users: int) -> None:
     rng = np.random.default_rng(2)
     names = [f"tower {c}" for c in range(CHANNELS)]
     vectors = {name: rng.standard_normal((users, DIM), dtype=np.float32) for name in names}
@@ -52,7 +52,7 @@ def test_recall(race: Any, items: F32, users: int) -> None:
     def check() -> None:
         expected = searched(exactly, exact=True)
         assert_same_lists(recaller.recall(batch, K), numpy_merge.rrf(expected, K))
-        # Near ties change ranks, and ranks the sums: what NumPy merges is checked by itself.
+        # Near ties change ranks, and ranks change sums, so NumPy's merge is checked separately.
         lists = searched(theirs)
         for name, queries in vectors.items():
             assert_near_lists(lists[name], expected[name], queries, items, "cosine")
@@ -60,7 +60,7 @@ def test_recall(race: Any, items: F32, users: int) -> None:
         merged = vr.merge(lists, K, vr.policies.RRF(), provenance=False)
         assert_same_lists(with_numpy(), merged)
 
-    race(
+    compare_engines(
         {"vecrecall": lambda: recaller.recall(batch, K), "numpy": with_numpy},
         check,
         items=ITEMS,

@@ -23,7 +23,7 @@ from benchmarks.micro.numpy_lists import (
 )
 
 N, DIM, K = 100_000, 64, 100
-FILTERED = 64  # queries of a search with a filter
+FILTERED = 64  # queries per search with a filter
 
 
 def vectors(n: int, seed: int) -> F32:
@@ -57,7 +57,9 @@ def size(queries: int, scored: int = N) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("batch", [1, 16, 256], ids="batch{}".format)
-def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batch: int) -> None:
+def test_topk(
+    compare_engines: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batch: int
+) -> None:
     ours, theirs = both
     queries = vectors(batch, 2)
 
@@ -66,7 +68,7 @@ def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batc
         assert_same_lists(ours.search(queries, K), expected)
         assert_near_lists(theirs.search(queries, K), expected, queries, items, theirs.metric)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K),
             "numpy": lambda: theirs.search(queries, K),
@@ -77,7 +79,7 @@ def test_topk(race: Any, items: F32, both: tuple[vr.FlatIndex, NumpyIndex], batc
     )
 
 
-def test_no_index(race: Any, items: F32) -> None:
+def test_no_index(compare_engines: Any, items: F32) -> None:
     """`topk`, which prepares the items for one call."""
     queries = vectors(16, 3)
 
@@ -89,15 +91,15 @@ def test_no_index(race: Any, items: F32) -> None:
         assert_same_lists(vr.topk(queries, items, K), expected)
         assert_near_lists(with_numpy(), expected, queries, items)
 
-    race(
+    compare_engines(
         {"vecrecall": lambda: vr.topk(queries, items, K), "numpy": with_numpy},
         check,
         **size(16),
     )
 
 
-def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """The 500 best of every query are not wanted."""
+def test_exclude(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """Exclude the 500 best items of every query."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 3)
     seen = ours.search(queries, 500).ids
@@ -109,7 +111,7 @@ def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) 
         assert_near_lists(found, expected, queries, items)
         assert not (found.ids[:, :, None] == seen[:, None]).any()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, exclude=seen),
             "numpy": lambda: theirs.search(queries, K, exclude=seen),
@@ -120,8 +122,8 @@ def test_exclude(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) 
     )
 
 
-def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """A tenth of the items may be found; NumPy multiplies by these rows alone."""
+def test_allow(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """Allow a tenth of the items; NumPy multiplies only by these rows."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 4)
     allowed = np.flatnonzero(np.random.default_rng(5).random(N) < 0.1)
@@ -134,7 +136,7 @@ def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
         assert_near_lists(found, expected, queries, items)
         assert np.isin(found.ids, allowed).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, allow=mask),
             "numpy": lambda: theirs.search(queries, K, allow=allowed),
@@ -146,7 +148,7 @@ def test_allow(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
 
 
 def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
-    """What reaches a score: few enough that sorting them all is cheaper than a selection."""
+    """Find the items that reach a score: so few that sorting is cheaper than a selection."""
     ids = np.full((len(queries), K), -1)
     scores = np.full((len(queries), K), -np.inf, np.float32)
     for q in range(len(queries)):  # a row of scores at a time stays in the cache
@@ -157,8 +159,10 @@ def numpy_above(index: NumpyIndex, queries: F32, floor: float) -> Lists:
     return Lists(ids, scores)
 
 
-def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """A floor that some fifty items of a query reach."""
+def test_min_score(
+    compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
+) -> None:
+    """A minimum score that about fifty items per query reach."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 6)
     floor = float(np.median(ours.search(queries, 50).scores[:, -1]))
@@ -172,7 +176,7 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
         found = numpy_above(theirs, queries, floor)
         assert_near_above(found, expected, queries, items, floor)
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search(queries, K, min_score=floor),
             "numpy": lambda: numpy_above(theirs, queries, floor),
@@ -182,12 +186,14 @@ def test_min_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]
     )
 
 
-@pytest.mark.parametrize("hits", [10, 1000, 30_000], ids="hits{}".format)
-def test_above(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], hits: int) -> None:
-    """All that reaches a floor: so many items of a query, on average."""
+@pytest.mark.parametrize("n_above", [10, 1000, 30_000], ids="n_above{}".format)
+def test_above(
+    compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], n_above: int
+) -> None:
+    """All items that reach a score: `n_above` per query on average."""
     ours, theirs = by_ip
     queries = vectors(FILTERED, 9)
-    floor = float(np.sort(theirs.scores(queries), axis=None)[-hits * FILTERED])
+    floor = float(np.sort(theirs.scores(queries), axis=None)[-n_above * FILTERED])
 
     def above(index: NumpyIndex, q: Any) -> list[tuple[I64, F32]]:
         found = []
@@ -207,23 +213,23 @@ def test_above(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex], hi
         for query, ids, scores, (wide_ids, wide_scores), (their_ids, _), error in rows:
             np.testing.assert_array_equal(ids, wide_ids)
             np.testing.assert_array_equal(scores, wide_scores)
-            # float32 sums decide otherwise only beside the floor.
+            # float32 sums decide differently only near the minimum score.
             apart = np.setxor1d(their_ids, ids)
             exact = items[apart].astype(np.float64) @ query
             assert (np.abs(exact - floor) <= error).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.search_above(queries, floor),
             "numpy": lambda: above(theirs, queries),
         },
         check,
-        **{**size(FILTERED), "k": hits},
+        **{**size(FILTERED), "k": n_above},
     )
 
 
-def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
-    """Given candidates, 500 a query; of equal number, so that NumPy needs no loop over queries."""
+def test_score(compare_engines: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) -> None:
+    """Score 500 candidates per query; equal numbers spare NumPy a loop over queries."""
     ours, theirs = by_ip
     queries, wanted = vectors(FILTERED, 7), 500
     candidates = np.random.default_rng(8).integers(0, N, (FILTERED, wanted))
@@ -235,14 +241,14 @@ def test_score(race: Any, items: F32, by_ip: tuple[vr.FlatIndex, NumpyIndex]) ->
     def check() -> None:
         exact = numpy_score(items.astype(np.float64), queries.astype(np.float64), candidates)
         found = ours.score(queries, rows).values.reshape(exact.shape)
-        # Sums may cancel: d units of float64 of their terms, beside one unit of float32.
+        # Sums may cancel: d units of float64 of their terms, and one unit of float32.
         terms = DIM * np.abs(queries).max() * np.abs(items).max()
         atol = DIM * 2.0**-53 * terms
         np.testing.assert_allclose(found, exact, rtol=2**-23, atol=atol)
         near = errors(queries, items, "ip")[:, None]
         assert (np.abs(numpy_score(theirs.items, queries, candidates) - exact) <= near).all()
 
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: ours.score(queries, rows),
             "numpy": lambda: numpy_score(theirs.items, queries, candidates),

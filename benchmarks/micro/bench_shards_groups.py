@@ -1,4 +1,4 @@
-"""Joining the lists of shards, and those of a user's several vectors, against vectorized NumPy."""
+"""Merging of the lists of shards, and of several vectors of a user, against vectorized NumPy."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SHARDS, GROUP = 8, 4
 
 
 def result(rng: np.random.Generator, low: int, high: int) -> vr.SearchResult:
-    """Full lists of random scores; every id once in a list."""
+    """Make full lists of random scores, with distinct ids per list."""
     ids = np.stack([rng.choice(high - low, WIDTH, replace=False) for _ in range(ROWS)]) + low
     scores = -np.sort(-rng.standard_normal((ROWS, WIDTH), dtype=np.float32))
     return vr.SearchResult(ids, scores, np.full(ROWS, WIDTH, np.int32))
 
 
-def test_shards(race: Any) -> None:
+def test_shards(compare_engines: Any) -> None:
     rng = np.random.default_rng(1)
     results = [result(rng, 10_000 * s, 10_000 * (s + 1)) for s in range(SHARDS)]
-    race(
+    compare_engines(
         {
             "vecrecall": lambda: vr.merge_shards(results, K),
             "numpy": lambda: numpy_merge.shards(results, K),
@@ -38,23 +38,23 @@ def test_shards(race: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("how", ["max", "sum"])
-def test_groups(race: Any, how: Literal["max", "sum"]) -> None:
+@pytest.mark.parametrize("aggregate", ["max", "sum"])
+def test_groups(compare_engines: Any, aggregate: Literal["max", "sum"]) -> None:
     """Groups of equal size, so that NumPy needs no padding; half the items are in two rows."""
     rows = result(np.random.default_rng(2), 0, 500)
     offsets = np.arange(0, ROWS + 1, GROUP)
 
     def check() -> None:
-        found = vr.merge_groups(rows, offsets, K, aggregate=how)
-        expected = numpy_merge.groups(rows, GROUP, K, how)
+        found = vr.merge_groups(rows, offsets, K, aggregate=aggregate)
+        expected = numpy_merge.groups(rows, GROUP, K, aggregate)
         assert_same_lists(found, expected)
         np.testing.assert_array_equal(found.n_rows, expected.n_rows)
         np.testing.assert_array_equal(found.best_row, expected.best_row)
 
-    race(
+    compare_engines(
         {
-            "vecrecall": lambda: vr.merge_groups(rows, offsets, K, aggregate=how),
-            "numpy": lambda: numpy_merge.groups(rows, GROUP, K, how),
+            "vecrecall": lambda: vr.merge_groups(rows, offsets, K, aggregate=aggregate),
+            "numpy": lambda: numpy_merge.groups(rows, GROUP, K, aggregate),
         },
         check,
         rows=ROWS,

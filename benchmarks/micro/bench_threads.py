@@ -1,7 +1,7 @@
-"""Threads that each search by themselves: two do twice the work of one, where two processors are.
+"""Threads that call search in parallel: two do twice the work of one on two processors.
 
-Read the medians as ratios: the same searches, by one caller, by two and by four. NumPy's products
-use the threads that its BLAS has, whoever calls.
+Compare the medians as ratios: the same searches by one, two and four callers. The products of NumPy
+use the threads of its BLAS in every case.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.mark.parametrize("batch", [1, 16], ids="batch{}".format)
-def test_callers(race: Any, batch: int, executor: ThreadPoolExecutor) -> None:
+def test_callers(compare_engines: Any, batch: int, executor: ThreadPoolExecutor) -> None:
     rng = np.random.default_rng(1)
     items = rng.standard_normal((N, DIM), dtype=np.float32)
     index, theirs = vr.FlatIndex(items, copy=False), NumpyIndex(items)
@@ -50,7 +50,7 @@ def test_callers(race: Any, batch: int, executor: ThreadPoolExecutor) -> None:
             assert_same_lists(found, expected)
             assert_near_lists(other, expected, some, items)
 
-    race(
+    compare_engines(
         {"vecrecall": ours, "numpy": with_numpy},
         check,
         items=N,

@@ -1,4 +1,4 @@
-"""Adding to an index and removing from it against rows in a NumPy array with room at its end."""
+"""Adding to an index and removing from it, against a NumPy array with spare rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANGES = [1, 100, 5000]
 
 
 class GrowingRows:
-    """Rows and their ids, with room for more; `place` has the row of every id.
+    """Rows and their ids, with spare rows; `place` maps every id to its row.
 
     It is changed in place: unlike an index, nobody may search it meanwhile.
     """
@@ -38,7 +38,7 @@ class GrowingRows:
         self.n = end
 
     def remove(self, ids: I64) -> None:
-        """Put the last rows into the holes."""
+        """Move the last rows into the holes."""
         holes = self.place[ids]
         if (holes < 0).any():
             raise KeyError("ids")
@@ -69,26 +69,26 @@ def assert_same_items(index: vr.FlatIndex, table: GrowingRows) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="{}rows".format)
-def test_add(race: Any, items: F32, change: int) -> None:
+def test_add(compare_engines: Any, items: F32, change: int) -> None:
     rows = np.random.default_rng(2).standard_normal((change, DIM), dtype=np.float32)
     ids = np.arange(N, N + change)
-    race_updates(race, items, change, lambda target: target.add(rows, ids))
+    compare_updates(compare_engines, items, change, lambda target: target.add(rows, ids))
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="{}rows".format)
-def test_remove(race: Any, items: F32, change: int) -> None:
+def test_remove(compare_engines: Any, items: F32, change: int) -> None:
     ids = np.random.default_rng(2).choice(N, change, replace=False)
-    race_updates(race, items, change, lambda target: target.remove(ids))
+    compare_updates(compare_engines, items, change, lambda target: target.remove(ids))
 
 
-def race_updates(race: Any, items: F32, change: int, update: Any) -> None:
+def compare_updates(compare_engines: Any, items: F32, change: int, update: Any) -> None:
     def check() -> None:
         index, table = vr.FlatIndex(items, copy=False), GrowingRows(items)
         update(index)
         update(table)
         assert_same_items(index, table)
 
-    race(
+    compare_engines(
         {"vecrecall": update, "numpy": update},
         check,
         fresh={

@@ -1,8 +1,9 @@
-"""Races: what the package does and what NumPy does, in one group, with the same answer.
+"""Comparisons of engines: vecrecall and NumPy in one group, with the same answers.
 
-A benchmark takes the fixture `race` and calls it once. It runs once for each engine, `vecrecall`
-and `numpy`; `pytest.mark.parametrize("race", [...], indirect=True)` names others. A group is a test
-with its parameters but without the engine: its name stays the same as long as the test's does.
+A benchmark takes the fixture `compare_engines` and calls it once. It runs once for each engine,
+`vecrecall` and `numpy`; `pytest.mark.parametrize("compare_engines", [...], indirect=True)` names
+others. A group is a test with its parameters but without the engine: its name stays the same as
+long as the test's does.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import Any
 import pytest
 
 NUMPY, OURS = "numpy", "vecrecall"
-# Seconds for each benchmark that is done with five runs by then. pytest-benchmark's own default, 1,
-# would make the whole take minutes more.
+# Seconds per benchmark that has five runs by then. The default of pytest-benchmark, 1, would make
+# the whole take minutes longer.
 MAX_TIME = "0.2"
-ROUNDS = 7  # where each needs something fresh
+ROUNDS = 7  # where every round needs a new object
 
 
-class Race:
-    """One engine's turn in a group."""
+class EngineComparison:
+    """The benchmark of one engine in a group."""
 
     def __init__(self, benchmark: Any, engine: str, engines: set[str], checked: set[str]) -> None:
         self.benchmark = benchmark
@@ -37,14 +38,14 @@ class Race:
         fresh: Mapping[str, Callable[[], Any]] | None = None,
         **about: int | str,
     ) -> None:
-        """Check the answers, then time this turn's engine.
+        """Check the answers, then time this engine.
 
         `fresh` makes what a run changes: it is called before every round, and the run gets what it
         made. `about` says what is timed, for runs that are saved.
         """
         assert set(runs) == self.engines, "a run for each engine of the test"
         group = self.benchmark.group
-        if group not in self.checked:  # once a group, unless it fails: then for every engine
+        if group not in self.checked:  # once per group; after a failure for every engine
             check()
             self.checked.add(group)
         self.benchmark.extra_info.update(about)
@@ -58,22 +59,24 @@ class Race:
 
 @pytest.fixture(scope="session")
 def checked_groups() -> set[str]:
-    """Groups whose answers are known to be the same."""
+    """Groups whose answers were found to be the same."""
     return set()
 
 
 @pytest.fixture(params=[OURS, NUMPY])
-def race(request: pytest.FixtureRequest, benchmark: Any, checked_groups: set[str]) -> Race:
+def compare_engines(
+    request: pytest.FixtureRequest, benchmark: Any, checked_groups: set[str]
+) -> EngineComparison:
     engines = engines_of(request.node)
     benchmark.group = group_of(request.node, request.param)
-    return Race(benchmark, request.param, engines, checked_groups)
+    return EngineComparison(benchmark, request.param, engines, checked_groups)
 
 
 def engines_of(test: pytest.Item) -> set[str]:
-    """Name what a test compares; whoever does not compare with NumPy is told so."""
+    """Return the engines of a test; fail if it does not compare with NumPy."""
     engines = [OURS, NUMPY]
     for mark in test.iter_markers("parametrize"):
-        if mark.args[0] == "race":
+        if mark.args[0] == "compare_engines":
             engines = [*mark.args[1]]
     if engines.count(NUMPY) != 1 or engines.count(OURS) != 1 or len(set(engines)) < len(engines):
         pytest.fail(
@@ -84,7 +87,7 @@ def engines_of(test: pytest.Item) -> set[str]:
 
 
 def group_of(test: pytest.Item, engine: str) -> str:
-    """Name a group by file, test (where it is called otherwise) and parameters."""
+    """Name a group by file, test (if its name differs) and parameters."""
     parts = test.callspec.id.split("-")  # type: ignore[attr-defined]  # it has parameters
     parts.remove(engine)
     file = test.path.stem.removeprefix("bench_")
@@ -94,15 +97,16 @@ def group_of(test: pytest.Item, engine: str) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Refuse a benchmark without a baseline, as soon as it is collected."""
-    if "race" not in inspect.signature(metafunc.function).parameters:
+    if "compare_engines" not in inspect.signature(metafunc.function).parameters:
         pytest.fail(
-            f"{metafunc.function.__name__}: expected the fixture race, which compares with NumPy",
+            f"{metafunc.function.__name__}: expected the fixture compare_engines, which compares "
+            "with NumPy",
             pytrace=False,
         )
     engines_of(metafunc.definition)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Shorten the default, but not what somebody asks for."""
+    """Shorten the default time, but not one that is given."""
     if config.getoption("benchmark_max_time", None) == "1.0":
         config.option.benchmark_max_time = MAX_TIME

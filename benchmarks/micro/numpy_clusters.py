@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from benchmarks.micro.numpy_lists import F32, I64, Floats
 
-BLOCK = 1024  # points a product, so that the scores stay near
+BLOCK = 1024  # points per product, so that the scores stay in the cache
 FEW = 512  # clusters for which a product with ones and zeros adds faster than bincount
 
 
@@ -16,14 +16,14 @@ def unit(rows: Floats) -> Floats:
 
 
 def distances(points: Floats, centroids: Floats, metric: str) -> tuple[Floats, Floats]:
-    """What to multiply by and to add, so that the least is the nearest."""
+    """Return factors and terms for which the nearest centroid has the least value."""
     if metric == "cosine":
         return -unit(centroids).T, np.zeros(len(centroids), centroids.dtype)
     return -centroids.T, np.einsum("ij,ij->i", centroids, centroids) / 2
 
 
 def assign(points: Floats, centroids: Floats, m: int = 1, metric: str = "l2") -> I64:
-    """The m nearest centroids, in the type of the points."""
+    """Find the m nearest centroids, in the type of the points."""
     factor, offset = distances(points, centroids, metric)
     labels = np.empty((len(points), m), np.int64)
     for start in range(0, len(points), BLOCK):
@@ -39,7 +39,7 @@ def assign(points: Floats, centroids: Floats, m: int = 1, metric: str = "l2") ->
 
 
 def cluster_sums(points: Floats, labels: I64, k: int) -> Floats:
-    """What the points of each cluster add up to."""
+    """Sum the points of each cluster."""
     if k > FEW:
         return np.stack([np.bincount(labels, column, minlength=k) for column in points.T], axis=1)
     sums = np.zeros((k, points.shape[1]), points.dtype)
@@ -52,7 +52,7 @@ def cluster_sums(points: Floats, labels: I64, k: int) -> Floats:
 
 
 def means(points: Floats, labels: I64, k: int, metric: str) -> F32:
-    """The centers of labeled points, kept in float32; those of cosine have length one."""
+    """Compute the centers of labeled points in float32; those of cosine have length one."""
     sums = cluster_sums(points, labels, k)
     if metric == "cosine":
         return unit(sums).astype(np.float32)
@@ -60,7 +60,7 @@ def means(points: Floats, labels: I64, k: int, metric: str) -> F32:
 
 
 def lloyd(points: Floats, centers: F32, rounds: int, metric: str) -> tuple[F32, I64]:
-    """Centers after so many rounds, and the labels by them."""
+    """Return the centers after `rounds` rounds, and the labels by them."""
     points = unit(points) if metric == "cosine" else points
     centers = unit(centers) if metric == "cosine" else centers
     for _ in range(rounds):
@@ -74,7 +74,7 @@ def wide(rows: F32) -> npt.NDArray[np.float64]:
 
 
 def assert_nearest(labels: I64, expected: I64, points: F32, centroids: F32, metric: str) -> None:
-    """Labels by float32 products: as near as those of float64, place by place.
+    """Check labels by float32 products: as near as those of float64, place by place.
 
     What is compared is c.c / 2 - p.c. A sum of d products in any order errs by at most d u times
     the sum of their sizes (u = 2**-24, to first order), here no more than |p| |c| and |c|^2 / 2;

@@ -11,18 +11,18 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 
-BLOCK = 16  # queries at a time: their scores stay near, which is twice as fast as all at once
+BLOCK = 16  # queries at a time: their scores stay in the cache, twice as fast as all at once
 
 
 class Lists(NamedTuple):
-    """One list a row; -1 and -inf after its end."""
+    """One list per row; -1 and -inf after its end."""
 
     ids: I64
     scores: F32
 
 
 def packed(scores: F32, numbers: I64) -> I64:
-    """One integer each, ascending: score descending, then number ascending, below 2**32.
+    """Pack score and number into integers whose order is score descending, number ascending.
 
     np.sort and np.partition on integers use vector instructions: several times as fast as
     np.lexsort or a stable argsort.
@@ -32,13 +32,13 @@ def packed(scores: F32, numbers: I64) -> I64:
 
 
 def unpacked(keys: I64) -> tuple[I64, F32]:
-    """The numbers and scores of `packed`."""
+    """Return the numbers and scores of `packed`."""
     bits = ~(keys >> 32).astype(np.int32)
     return keys & 0xFFFFFFFF, (bits ^ (bits >> 31 & 0x7FFFFFFF)).view(np.float32)
 
 
 def best(scores: F32, k: int, numbers: I64 | None = None) -> tuple[I64, F32]:
-    """The numbers (columns where none are given) and scores of the k best of each row, in order."""
+    """Return numbers (by default columns) and scores of the k best of each row, in order."""
     keys = packed(scores, np.arange(scores.shape[1]) if numbers is None else numbers)
     if k < keys.shape[1]:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]
@@ -46,7 +46,7 @@ def best(scores: F32, k: int, numbers: I64 | None = None) -> tuple[I64, F32]:
 
 
 class NumpyIndex:
-    """A search by matrix product, with all that depends on the items alone made beforehand."""
+    """A search by matrix product, with everything that depends only on the items precomputed."""
 
     def __init__(self, items: Floats, metric: str = "ip") -> None:
         self.metric = metric
@@ -56,7 +56,7 @@ class NumpyIndex:
         self.squares = np.einsum("ij,ij->i", items, items) if metric == "l2" else None
 
     def scores(self, queries: Floats, rows: I64 | None = None) -> Floats:
-        """Scores of all items, or of those in given rows."""
+        """Score all items, or those in given rows."""
         items = self.items if rows is None else self.items[rows]
         if self.metric == "cosine":
             queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
@@ -75,7 +75,7 @@ class NumpyIndex:
         allow: I64 | None = None,
         exact: bool = False,
     ) -> Lists:
-        """The k best; `exclude` has a row of ids a query, `allow` the ids that may be found."""
+        """Find the k best; `exclude` has a row of ids per query, `allow` the allowed ids."""
         ids = np.empty((len(queries), k), np.int64)
         found = np.empty((len(queries), k), np.float32)
         for start in range(0, len(queries), BLOCK):
@@ -88,25 +88,25 @@ class NumpyIndex:
 
 
 def quick_best(scores: Floats, k: int) -> tuple[I64, F32]:
-    """Like `best`, for rows of many scores that do not tie: their selection takes half the time."""
+    """Select as `best` does in half the time, for rows of many scores without ties."""
     n = scores.shape[1]
     columns = np.argpartition(scores, n - k, axis=1)[:, n - k :]
     return best(np.take_along_axis(scores, columns, 1).astype(np.float32), k, columns)
 
 
 def exact_best(scores: Floats, k: int) -> tuple[I64, F32]:
-    """The answer by definition: scores rounded to float32, ties by the lower number."""
+    """Return the answer by definition: scores rounded to float32, ties by the lower number."""
     return best(scores.astype(np.float32), k)
 
 
 def exact_search(queries: F32, items: F32, k: int, metric: str = "ip", **filters: I64) -> Lists:
-    """The same in float64, rounded once."""
+    """Search by definition in float64, with scores rounded once."""
     index = NumpyIndex(items.astype(np.float64), metric)
     return index.search(queries.astype(np.float64), k, exact=True, **filters)
 
 
 def assert_same_lists(found: Any, expected: Any) -> None:
-    """The same ids in the same order; scores that are sums of float64 rounded once.
+    """Check for the same ids in the same order, and scores that are float64 sums rounded once.
 
     float64 sums in two orders differ by far less than a unit of float32: after rounding by one
     unit at most, 2**-23 of the score.
@@ -116,7 +116,7 @@ def assert_same_lists(found: Any, expected: Any) -> None:
 
 
 def own_scores(queries: F32, items: F32, ids: I64, metric: str) -> Floats:
-    """Scores of the items that a list names, in float64."""
+    """Score the items of a list in float64."""
     scores = np.empty(ids.shape)
     for start in range(0, len(ids), BLOCK):
         part = slice(start, start + BLOCK)
@@ -131,7 +131,7 @@ def own_scores(queries: F32, items: F32, ids: I64, metric: str) -> Floats:
 
 
 def errors(queries: F32, items: F32, metric: str) -> Floats:
-    """By how much a score of a float32 product may be off, a query.
+    """Bound the error of a score by float32 products, per query.
 
     A sum of d products in any order is off by at most d u sum |q_j x_j| (1 + O(d u)), u = 2**-24,
     and that sum is at most |q| |x|. Under l2 it counts twice, and there are the two squares, d u of
@@ -139,13 +139,13 @@ def errors(queries: F32, items: F32, metric: str) -> Floats:
     """
     q, x = np.linalg.norm(queries, axis=1), np.linalg.norm(items, axis=1).max()
     size = {"ip": q * x, "cosine": np.ones_like(q), "l2": (q + x) ** 2}[metric]
-    # cosine: both lengths carry the error of a sum of squares, too
+    # cosine: both lengths also have the error of a sum of squares
     terms = (queries.shape[1] + 8) * (2 if metric == "cosine" else 1)
     return terms * 2.0**-24 * size.astype(np.float64)
 
 
 def assert_distinct(ids: I64) -> None:
-    """No list has an item twice; what is negative is none."""
+    """Check that no list has an item twice; negative ids are no items."""
     ordered = np.sort(ids, axis=1)
     assert ((ordered[:, 1:] != ordered[:, :-1]) | (ordered[:, 1:] < 0)).all()
 
@@ -153,7 +153,7 @@ def assert_distinct(ids: I64) -> None:
 def assert_near_lists(
     found: Any, expected: Any, queries: F32, items: F32, metric: str = "ip"
 ) -> None:
-    """Lists by float32 products: as good as the expected ones, place by place.
+    """Check lists by float32 products: as good as the expected ones, rank by rank.
 
     Moving each score by no more than `errors` moves the j-th largest by no more than that; and the
     item at each place has the score that stands there. Near ties may change places.
@@ -166,7 +166,7 @@ def assert_near_lists(
 
 
 def assert_near_above(found: Any, expected: Any, queries: F32, items: F32, floor: float) -> None:
-    """The same for what reaches a score: lists may end earlier or later by what is near it."""
+    """Check lists that end at a score as `assert_near_lists` does, up to items near that score."""
     near = errors(queries, items, "ip")[:, None]
     real, wanted = found.ids >= 0, expected.ids >= 0
     assert (real == (found.scores >= floor)).all()

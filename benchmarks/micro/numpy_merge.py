@@ -1,4 +1,4 @@
-"""Merging in plain NumPy, all users at once: the baselines of `vecrecall.merge` and its relatives.
+"""Merging in plain NumPy, all users at once: the baselines of `vecrecall.merge` and others.
 
 Lists are full, without repeats within a channel, and fill what a policy asks of them: the checks
 that a general baseline would need besides would only slow it down.
@@ -21,7 +21,7 @@ Channels = Mapping[str, Any]  # of lists with ids and scores
 
 
 class Traced(NamedTuple):
-    """Lists, and what each channel had of them."""
+    """Lists with the ranks and scores in each channel."""
 
     ids: I64
     scores: F32
@@ -31,7 +31,7 @@ class Traced(NamedTuple):
 
 
 class Grouped(NamedTuple):
-    """Lists of groups, with the rows that held each item, and the one where it was best."""
+    """Lists of groups, with the number of rows that held each item, and the best of them."""
 
     ids: I64
     scores: F32
@@ -40,7 +40,7 @@ class Grouped(NamedTuple):
 
 
 def in_blocks(users: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Merge so many users at a time: what stays in the cache takes half as long."""
+    """Merge blocks of users that fit into the cache, which is twice as fast."""
 
     def decorate(merge: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(merge)
@@ -59,7 +59,7 @@ def in_blocks(users: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 class Distinct:
-    """The distinct items of each row, numbered by id, and which entry is which."""
+    """The distinct items of each row, numbered by id, and the number of each entry."""
 
     def __init__(self, ids: I64) -> None:
         rows, places = ids.shape
@@ -79,40 +79,40 @@ class Distinct:
         self.number = number
 
     def in_order(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Values of entries, those of equal items side by side, in the order of their places."""
+        """Return values of entries grouped by item, in the order of their places."""
         return np.take_along_axis(np.broadcast_to(values, self.order.shape), self.order, 1).ravel()
 
     def numbers(self) -> I64:
-        """The number of each entry's item, in the order of entries."""
+        """Return the number of each entry's item, in the order of entries."""
         numbers = np.empty_like(self.order)
         np.put_along_axis(numbers, self.order, self.number, axis=1)
         return numbers
 
     def sums(self, values: F64) -> F32:
-        """What the entries of each item add up to. bincount adds in order, reduceat need not."""
+        """Sum the entries of each item. bincount adds in order, reduceat may not."""
         totals = np.bincount(self.slots, self.in_order(values), minlength=self.order.size)
         return self.scores(totals)
 
     def largest(self, values: F64) -> F32:
-        """The largest value of each item."""
+        """Return the largest value of each item."""
         totals = np.empty(self.order.size)
         totals[self.slots[self.starts]] = np.maximum.reduceat(self.in_order(values), self.starts)
         return self.scores(totals)
 
     def scores(self, totals: F64) -> F32:
-        """Rounded; -inf for numbers that no item has."""
+        """Round to float32; -inf for numbers without an item."""
         scores = totals.reshape(self.order.shape).astype(np.float32)
         scores[np.arange(scores.shape[1]) >= self.counts[:, None]] = -np.inf
         return scores
 
     def best(self, scores: F32, k: int) -> tuple[Lists, I64]:
-        """The k best of each row, and their numbers."""
+        """Return the k best of each row, and their numbers."""
         numbers, found = best(scores, k)
         return Lists(np.take_along_axis(self.items, numbers, 1), found), numbers
 
 
 class Merge:
-    """The lists of a batch side by side."""
+    """The concatenated lists of a batch."""
 
     def __init__(self, channels: Channels) -> None:
         self.ids = np.concatenate([found.ids for found in channels.values()], axis=1)
@@ -127,17 +127,17 @@ class Merge:
         return self.distinct.sums(1 / (60.0 + self.ranks))
 
 
-def normalized(scores: F32, how: str) -> F64:
-    """One channel's scores, made comparable row by row."""
+def normalized(scores: F32, method: str) -> F64:
+    """Normalize the scores of a channel row by row."""
     s = scores.astype(np.float64)
-    if how == "minmax":
+    if method == "minmax":
         low = s.min(axis=1, keepdims=True)
         return (s - low) / (s.max(axis=1, keepdims=True) - low)
-    if how == "zscore":
+    if method == "zscore":
         return (s - s.mean(axis=1, keepdims=True)) / s.std(axis=1, keepdims=True)
-    if how == "max":
+    if method == "max":
         return s / np.abs(s).max(axis=1, keepdims=True)
-    if how == "l2":
+    if method == "l2":
         return s / np.linalg.norm(s, axis=1, keepdims=True)
     return s
 
@@ -151,7 +151,7 @@ def rrf(channels: Channels, k: int) -> Lists:
 
 @in_blocks(64)
 def rrf_with_provenance(channels: Channels, k: int) -> Traced:
-    """The same, with ranks, scores and bits of the channels that held each item."""
+    """Reciprocal rank fusion with ranks, scores and bits of the channels that held each item."""
     merge = Merge(channels)
     found, chosen = merge.distinct.best(merge.rrf(), k)
     place = np.full(merge.ids.shape, -1)
@@ -179,7 +179,7 @@ def by_score(channels: Channels, k: int, normalize: str, largest: bool = False) 
 
 @in_blocks(64)
 def rrf_with_caps(channels: Channels, k: int, groups: I64, limit: int) -> Lists:
-    """RRF with at most `limit` items of one group; `groups` has that of every id."""
+    """RRF with at most `limit` items per group; `groups` has the group of every id."""
     merge = Merge(channels)
     columns, scores = best(merge.rrf(), merge.ids.shape[1])
     items = np.take_along_axis(merge.distinct.items, columns, 1)
@@ -199,8 +199,8 @@ def rrf_with_caps(channels: Channels, k: int, groups: I64, limit: int) -> Lists:
     return Lists(items[usable].reshape(-1, k), scores[usable].reshape(-1, k))
 
 
-class Taking:
-    """Lists that grow channel by channel: what each has, and what it was charged to."""
+class SlotFiller:
+    """Lists that are filled channel by channel, with the channel that gave each item."""
 
     def __init__(self, channels: Channels, k: int) -> None:
         merge = Merge(channels)
@@ -209,10 +209,10 @@ class Taking:
         self.columns = np.split(np.arange(len(self.channel)), np.cumsum(merge.widths)[:-1])
         self.taken = np.zeros(self.ids.shape, bool)  # by number
         self.filled = np.zeros(len(self.ids), np.int64)
-        self.entries = np.empty((len(self.ids), k), np.int64)  # columns of what was taken
+        self.entries = np.empty((len(self.ids), k), np.int64)  # columns of the taken entries
 
     def take(self, channel: int, limit: int) -> None:
-        """The next items of a channel that are not there yet, at most `limit`."""
+        """Take at most `limit` next items of a channel that are not in the list yet."""
         columns = self.columns[channel]
         numbers = self.numbers[:, columns]
         free = ~np.take_along_axis(self.taken, numbers, 1)
@@ -224,7 +224,7 @@ class Taking:
         self.filled += free.sum(axis=1)
 
     def lists(self, entries: I64) -> Lists:
-        """The lists in the order of their places."""
+        """Return the lists in the order of `entries`."""
         assert (self.filled == entries.shape[1]).all()
         ids = np.take_along_axis(self.ids, entries, 1)
         scores = (1 / np.arange(1, entries.shape[1] + 1)).astype(np.float32)
@@ -233,43 +233,43 @@ class Taking:
 
 @in_blocks(64)
 def priority(channels: Channels, k: int, quota: int) -> Lists:
-    """Every channel up to its quota, then what is left."""
-    taking = Taking(channels, k)
+    """Fill from every channel up to its quota, then from all channels in order."""
+    filler = SlotFiller(channels, k)
     for limit in (quota, k):
         for channel in range(len(channels)):
-            taking.take(channel, limit)
-    return taking.lists(taking.entries)
+            filler.take(channel, limit)
+    return filler.lists(filler.entries)
 
 
 @in_blocks(64)
 def quota(channels: Channels, k: int) -> Lists:
     """Equal shares, ordered by rank and then by channel."""
-    taking = Taking(channels, k)
+    filler = SlotFiller(channels, k)
     least, more = divmod(k, len(channels))
     for channel in range(len(channels)):
-        taking.take(channel, least + (channel < more))
-    keys = taking.ranks * len(channels) + taking.channel  # all different
-    order = np.argsort(keys[taking.entries], axis=1)
-    return taking.lists(np.take_along_axis(taking.entries, order, 1))
+        filler.take(channel, least + (channel < more))
+    keys = filler.ranks * len(channels) + filler.channel  # all different
+    order = np.argsort(keys[filler.entries], axis=1)
+    return filler.lists(np.take_along_axis(filler.entries, order, 1))
 
 
-@in_blocks(256)  # its loop costs by the turn, not by the user
+@in_blocks(256)  # the cost of its loop is per slot, not per user
 def interleave(channels: Channels, k: int) -> Lists:
-    """One item a turn. Turns depend on all before them: a loop over these, all users at once."""
-    taking = Taking(channels, k)
-    users = np.arange(len(taking.ids))
-    next_column = [np.full(len(users), columns[0]) for columns in taking.columns]
-    for turn in range(k):
-        column = next_column[turn % len(channels)]
-        number = taking.numbers[users, column]
-        while (busy := taking.taken[users, number]).any():
+    """Take one item per slot. A slot depends on all earlier ones, so the loop is over slots."""
+    filler = SlotFiller(channels, k)
+    users = np.arange(len(filler.ids))
+    next_column = [np.full(len(users), columns[0]) for columns in filler.columns]
+    for slot in range(k):
+        column = next_column[slot % len(channels)]
+        number = filler.numbers[users, column]
+        while (busy := filler.taken[users, number]).any():
             column += busy
-            number = taking.numbers[users, column]
-        taking.taken[users, number] = True
-        taking.entries[:, turn] = column
+            number = filler.numbers[users, column]
+        filler.taken[users, number] = True
+        filler.entries[:, slot] = column
         column += 1
-    taking.filled += k
-    return taking.lists(taking.entries)
+    filler.filled += k
+    return filler.lists(filler.entries)
 
 
 def shards(results: list[Any], k: int) -> Lists:
@@ -284,22 +284,22 @@ def _shards(results: Channels, k: int) -> Lists:
     return Lists(*best(scores, k, ids))
 
 
-def groups(result: Any, size: int, k: int, how: str) -> Grouped:
-    """The rows of groups of equal size as one list each."""
+def groups(result: Any, size: int, k: int, aggregate: str) -> Grouped:
+    """Merge the rows of groups of equal size into one list each."""
     rows = np.repeat(np.arange(len(result.ids)), result.ids.shape[1])
     shape = len(result.ids) // size, -1
     ids, scores, rows = (a.reshape(shape) for a in (result.ids, result.scores, rows))
-    return _groups({"items": Lists(ids, scores), "rows": Lists(rows, scores)}, k, how)
+    return _groups({"items": Lists(ids, scores), "rows": Lists(rows, scores)}, k, aggregate)
 
 
 @in_blocks(64)
-def _groups(wide: Channels, k: int, how: str) -> Grouped:
+def _groups(wide: Channels, k: int, aggregate: str) -> Grouped:
     (ids, scores), rows = wide["items"], wide["rows"].ids
     distinct = Distinct(ids)
     values = distinct.in_order(scores)
     most = np.empty(distinct.order.size, np.float32)
     most[distinct.slots[distinct.starts]] = np.maximum.reduceat(values, distinct.starts)
-    totals = distinct.sums(scores) if how == "sum" else distinct.scores(most)
+    totals = distinct.sums(scores) if aggregate == "sum" else distinct.scores(most)
     found, chosen = distinct.best(totals, k)
     row = distinct.in_order(rows)
     row[values != most[distinct.slots]] = np.iinfo(np.int64).max  # not where it is best

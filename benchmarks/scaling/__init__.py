@@ -1,1 +1,1 @@
-"""How time and memory grow."""
+"""The growth of time and memory with the size of a workload."""

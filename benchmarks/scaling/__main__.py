@@ -1,7 +1,7 @@
-"""python -m benchmarks.scaling: how time and memory grow with the size of the work.
+"""python -m benchmarks.scaling: the growth of time and memory with the size of a workload.
 
 One axis at a time around a base point (1,000,000 gaussian items of width 64, 100 of them for each
-of 256 queries, 2 threads), each point in a fresh process. Growth is told as an exponent, the slope
+of 256 queries, 2 threads), each point in a fresh process. Growth is given as an exponent, the slope
 of time over size in logarithms; each time as a share of what the machine's measured int8 or read
 rate allows, whichever binds; it exceeds 1 where codes stay in a cache. What does not fit into the
 memory that is free is left out, and said.
@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from benchmarks.scaling.measure import measure
 from benchmarks.scaling.points import AXES, Axis, Point
 from benchmarks.scaling.report import Record, growth_table, points_table
-from vecrecall.cli._arguments import new_file, new_folder, whole
+from vecrecall.cli._arguments import new_file, new_folder, whole_number
 from vecrecall.cli.bench import machine
 from vecrecall.storage._atomic import write_report
 
 
 def fits(point: Point) -> bool:
-    """Tell whether a point fits into free memory with a tenth to spare; say when it does not."""
+    """Return whether a point fits into free memory, with a tenth to spare; report if not."""
     need, free = point.need_bytes(), machine.available()
     if free is None or need <= 0.9 * free:
         return True
@@ -47,7 +47,7 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
             continue
         measured = measure(point, repeats)
         about = {"axis": name, "value": value, "point": point._asdict()}
-        # Beside each point: shared machines change their speed within minutes.
+        # Measured at each point, since shared machines change their speed within minutes.
         about["limits"] = machine.limits(point.threads, rounds=2)._asdict()
         for who, figures in measured.items():
             yield {**about, "name": who, **figures}
@@ -56,7 +56,7 @@ def run(name: str, axis: Axis, repeats: int) -> Iterator[Record]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
-    parser.add_argument("--repeats", type=whole(), default=9)
+    parser.add_argument("--repeats", type=whole_number(), default=9)
     parser.add_argument("--quick", action="store_true", help="few small points, 2 repeats")
     parser.add_argument(
         "--json",
@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print a table for each axis, then the exponents."""
+    """Print a table for each axis, and the exponents."""
     args = parse()
     print(machine.measure(2).describe())
     records: list[Record] = []
@@ -82,7 +82,7 @@ def main() -> int:
         records = [r for r in records if r["axis"] != name]
         for record in run(name, axis, args.repeats):
             records.append(record)
-            if args.json:  # after each point: a long run may be ended
+            if args.json:  # after each point, since a long run may be interrupted
                 write_report(args.json, json.dumps({"records": records}, indent=1).encode())
         print(points_table(records, name), flush=True)
     print(growth_table(records))

@@ -1,4 +1,4 @@
-"""One point in a process of its own: its time, and the memory that it takes beyond its data."""
+"""The measurement of a point in a process of its own: time, and memory beyond the data."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.scaling.points import BAG, CENTROIDS, LISTS, Point
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 
 F32 = npt.NDArray[np.float32]
-QUERIES = 256  # at least, so that calls with one query differ
+QUERIES = 256  # at least, so that calls with one query use different ones
 TIMING = 0.02  # seconds: shorter calls are repeated within a timing
 LONG = 8.0
-BAGS = 100_000  # at least, in all batches that are pooled in turn
-NUMPY_MOST = 100_000  # items that NumPy is timed with
+BAGS = 100_000  # at least, over all batches that are pooled
+NUMPY_MOST = 100_000  # most items with which NumPy is timed
 
 
 class Ready(NamedTuple):
-    """A call, given its turn, and a check of its answer."""
+    """A call that receives the number of its round, and a check of its answer."""
 
     call: Callable[[int], Any]
     check: Callable[[Any], bool]
 
 
 def gaussian(n: int, d: int, seed: int) -> F32:
-    """Fill the rows in two threads, in blocks whose streams depend on nothing but the seed."""
+    """Fill the rows in two threads, in blocks whose random streams depend only on the seed."""
     rows = np.empty((n, d), np.float32)
     blocks = np.array_split(rows, max(1, n * d >> 22))
     streams = np.random.default_rng(seed).spawn(len(blocks))
@@ -58,13 +58,13 @@ def search(point: Point, items: F32) -> Ready:
     parts = queries_of(point)
     index = vr.FlatIndex(items, copy=False)
     return Ready(
-        lambda turn: index.search(parts[turn % len(parts)], point.k).ids,
+        lambda round_number: index.search(parts[round_number % len(parts)], point.k).ids,
         lambda ids: are_best(items, parts[0][0], ids[0], point.k),
     )
 
 
 def are_best(items: F32, query: F32, ids: npt.NDArray[np.int64], k: int) -> bool:
-    """Tell whether the items score as the best do, to what float32 products may err.
+    """Return whether the scores of items are the best ones, up to the error of float32 products.
 
     A sum of d products errs by at most d u |q| |x| + O(u^2), with u = 2^-24; so does the k-th
     best, and both are compared: four times that is more than enough.
@@ -85,8 +85,8 @@ def blocks_of(rows: F32) -> list[F32]:
 def search_with_numpy(point: Point, items: F32) -> Ready:
     parts = queries_of(point)
 
-    def call(turn: int) -> Any:
-        scores = parts[turn % len(parts)] @ items.T
+    def call(round_number: int) -> Any:
+        scores = parts[round_number % len(parts)] @ items.T
         best = np.argpartition(scores, -point.k, axis=1)[:, -point.k :]
         order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
         return np.take_along_axis(best, order, 1)
@@ -102,7 +102,7 @@ def assign(point: Point, points: F32) -> Ready:
         away = ((some[:, None] - centroids) ** 2).sum(-1)  # float64: no near ties in a hundred
         return bool((away.argmin(1) == labels[:100, 0]).all())
 
-    return Ready(lambda turn: vr.assign(points, centroids).labels, check)
+    return Ready(lambda round_number: vr.assign(points, centroids).labels, check)
 
 
 def merge(point: Point, lists: Any) -> Ready:
@@ -116,11 +116,11 @@ def merge(point: Point, lists: Any) -> Ready:
         best = sorted(sums, key=lambda item: (-np.float32(sums[item]), item))[: point.k]
         return bool(ids[0].tolist() == best)
 
-    return Ready(lambda turn: vr.merge(lists, point.k, policy).ids, check)
+    return Ready(lambda round_number: vr.merge(lists, point.k, policy).ids, check)
 
 
 def lists_of(point: Point) -> dict[str, Any]:
-    """Lists in which users find half of a channel's items in others, too."""
+    """Make lists in which half of the items of a channel are also in other channels."""
     rng = np.random.default_rng(0)
     scores = -np.sort(-rng.random((point.batch, point.k), dtype=np.float32))
     high = 8 * point.k
@@ -139,15 +139,15 @@ def pool(point: Point, data: tuple[F32, list[vr.Ragged]]) -> Ready:
     def check(sums: Any) -> bool:
         taken = table[parts[0][0]].astype(np.float64)
         exact = np.zeros(point.d)
-        for row in taken:  # in entry order, as pool promises
+        for row in taken:  # in entry order, as pool does
             exact += row
         return bool((sums[0] == exact.astype(np.float32)).all())
 
-    return Ready(lambda turn: vr.pool(table, parts[turn % len(parts)]), check)
+    return Ready(lambda round_number: vr.pool(table, parts[round_number % len(parts)]), check)
 
 
 def table_and_bags(point: Point) -> tuple[F32, list[vr.Ragged]]:
-    """Make many small batches, so that their rows are not all in a cache."""
+    """Make many small batches, so that not all of their rows are in a cache."""
     rng = np.random.default_rng(1)
     size, offsets = point.batch * BAG, np.arange(point.batch + 1) * BAG
     parts = [
@@ -159,16 +159,16 @@ def table_and_bags(point: Point) -> tuple[F32, list[vr.Ragged]]:
 
 def build(point: Point, items: F32) -> Ready:
     return Ready(
-        lambda turn: vr.FlatIndex(items),
+        lambda round_number: vr.FlatIndex(items),
         lambda index: are_best(items, items[0], index.search(items[:1], 10).ids[0], 10),
     )
 
 
-WORKS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
+WORKLOADS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
 
 
 def resident(field: str) -> int:
-    """Bytes of this process: VmRSS now, VmHWM at most so far; 0 where the system does not say."""
+    """Return bytes of this process: VmRSS now, VmHWM at the peak; 0 if they are not reported."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field):
@@ -181,14 +181,14 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def work(name: str, point: Point, pipe: Connection) -> None:
-    """Set up, call once, check, and then time whenever asked; memory goes with the time."""
+def worker(name: str, point: Point, pipe: Connection) -> None:
+    """Set up, call once, check, then time calls for every task; send time and memory."""
     vr.set_num_threads(point.threads)
     make: dict[str, Callable[[Point], Any]] = {"merge": lists_of, "pool": table_and_bags}
-    data = make.get(point.work, lambda p: gaussian(p.n, p.d, 0))(point)
+    data = make.get(point.workload, lambda p: gaussian(p.n, p.d, 0))(point)
     forget_peak()
     before = resident("VmRSS")
-    ready = (WORKS[point.work] if name == "vecrecall" else search_with_numpy)(point, data)
+    ready = (WORKLOADS[point.workload] if name == "vecrecall" else search_with_numpy)(point, data)
     answer = ready.call(0)
     peak = resident("VmHWM") - before
     if not ready.check(answer):
@@ -198,28 +198,28 @@ def work(name: str, point: Point, pipe: Connection) -> None:
     ready.call(0)
     calls = int(np.ceil(TIMING / (time.perf_counter() - start)))
     pipe.send(None)
-    turn = 1
+    round_number = 1
     while pipe.recv():
         seconds = 0.0
         for _ in range(calls):
             start = time.perf_counter()
-            answer = ready.call(turn)
+            answer = ready.call(round_number)
             seconds += time.perf_counter() - start
-            del answer  # what was built is not given back in the time of the next
-            turn += 1
+            del answer  # otherwise the next timing would include the release of its memory
+            round_number += 1
         pipe.send((seconds / calls, peak))
 
 
 def measure(point: Point, repeats: int) -> dict[str, dict[str, Any]]:
-    """Seconds of each timing and bytes beyond the data, of the package and perhaps of NumPy."""
+    """Return seconds and bytes beyond the data, of vecrecall and, at small sizes, of NumPy."""
     packages = {"vecrecall": "vecrecall"}
-    if point.work == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
+    if point.workload == "search" and point.n <= NUMPY_MOST and point.k <= point.n:
         packages["numpy"] = "numpy"
-    with Turns(work, packages, (point,), threads=point.threads) as turns:
-        turns.measure(repeats, LONG)
-    if "vecrecall" not in turns.times:
-        raise SystemExit(f"{point}: expected times, {turns.absent['vecrecall']}")
+    with InterleavedRunner(worker, packages, (point,), threads=point.threads) as runner:
+        runner.measure(repeats, LONG)
+    if "vecrecall" not in runner.times:
+        raise SystemExit(f"{point}: expected times, {runner.absent['vecrecall']}")
     return {
-        name: {"seconds": seconds, "memory": turns.answers[name]}
-        for name, seconds in turns.times.items()
+        name: {"seconds": seconds, "memory": runner.answers[name]}
+        for name, seconds in runner.times.items()
     }

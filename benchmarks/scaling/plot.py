@@ -1,4 +1,4 @@
-"""Small panels: an axis a column; time, share of the limit and memory below each other."""
+"""Plots with a column per axis, and rows for time, share of the limit, and memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.scaling.report import Record, growth, median, of_axis, share
 
 
 def plot(records: list[Record], folder: Path) -> list[Path]:
-    """Write one figure for searches and one for all else."""
+    """Write a figure of searches, and one of all other workloads."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    searches = [axis for axis, about in AXES.items() if about.base.work == "search"]
+    searches = [axis for axis, about in AXES.items() if about.base.workload == "search"]
     figures = {"search": searches, "others": [axis for axis in AXES if axis not in searches]}
     written = []
     for name, axes in figures.items():
@@ -58,7 +58,7 @@ def figure(records: list[Record], axes: list[str], path: Path) -> None:
 
 
 def time_panel(panel: Any, records: list[Record], axis: str) -> None:
-    """Times, with the least that the limits allow and NumPy's beside them."""
+    """Plot times, with the least that the limits allow and those of NumPy."""
     found = of_axis(records, axis)
     values, times = [r["value"] for r in found], [median(r) for r in found]
     panel.plot(values, [t * 1e3 for t in times], marker="o", markersize=3, label="vecrecall")
@@ -72,7 +72,7 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
     scale_y(panel, times)
     slope = growth(values, times).whole
     panel.set_title(
-        f"{AXES[axis].base.work}, by {label_of(axis)}: exponent {slope:.2f}", fontsize=9
+        f"{AXES[axis].base.workload}, by {label_of(axis)}: exponent {slope:.2f}", fontsize=9
     )
     panel.legend(fontsize=7)
 
@@ -83,7 +83,7 @@ def label_of(axis: str) -> str:
 
 
 def scale_x(panel: Any, values: Sequence[float]) -> None:
-    """Logarithmic; over a short range at powers of two."""
+    """Scale logarithmically, with ticks at powers of two over a short range."""
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     if max(values) >= 50 * min(values):
@@ -95,7 +95,7 @@ def scale_x(panel: Any, values: Sequence[float]) -> None:
 
 
 def scale_y(panel: Any, values: Sequence[float]) -> None:
-    """Logarithmic over decades, else from zero."""
+    """Scale logarithmically over decades, otherwise linearly from zero."""
     if max(values) < 8 * min(values):
         panel.set_ylim(bottom=0)
     else:

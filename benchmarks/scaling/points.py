@@ -1,4 +1,4 @@
-"""What is measured: one axis at a time, around a base point."""
+"""The points that are measured: one axis at a time, around a base point."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ CENTROIDS, LISTS, BAG = 500, 8, 20
 
 
 class Point(NamedTuple):
-    """The size of one piece of work.
+    """The size of a workload.
 
     `n` is the number of items, points, or rows of the table; `batch` of queries, users or bags.
     """
 
-    work: str
+    workload: str
     n: int = 1_000_000
     d: int = 64
     k: int = 100
@@ -22,48 +22,48 @@ class Point(NamedTuple):
     threads: int = 2
 
     def data_bytes(self) -> int:
-        """How much memory the data takes, in float32 or as int64."""
-        if self.work == "merge":
+        """Return the size of the data, in float32 or int64."""
+        if self.workload == "merge":
             return self.batch * LISTS * self.k * 12
-        return 4 * self.n * self.d + (8 * BAG * self.batch if self.work == "pool" else 0)
+        return 4 * self.n * self.d + (8 * BAG * self.batch if self.workload == "pool" else 0)
 
     def need_bytes(self) -> int:
-        """How much memory the work takes in all, roughly: the data, codes, perhaps a copy."""
+        """Estimate the memory in total: the data, codes, in some workloads a copy."""
         indexed = {"search": self.n * (self.d + 32), "build": self.n * (5 * self.d + 32)}
-        results = 16 * self.batch * (self.k if self.work != "pool" else self.d)
-        return self.data_bytes() + indexed.get(self.work, 0) + results + (256 << 20)
+        results = 16 * self.batch * (self.k if self.workload != "pool" else self.d)
+        return self.data_bytes() + indexed.get(self.workload, 0) + results + (256 << 20)
 
     def limit_seconds(self, limits: Mapping[str, float]) -> float:
-        """The least time that the machine's measured rates allow; 0 if none of them binds."""
+        """Return the least time that the measured limits allow; 0 if none applies."""
         products, reads = self._least()
         return max(products / limits["int8"], reads / limits["read"]) / 1e9
 
     def binds(self, limits: Mapping[str, float]) -> str:
-        """Tell which of the rates it is."""
+        """Return the name of the limit that applies."""
         products, reads = self._least()
         if products / limits["int8"] >= reads / limits["read"]:
             return "int8" if products else ""
         return "read"
 
     def _least(self) -> tuple[int, int]:
-        """Multiply-adds in int8, and bytes read: codes, floats or rows, each once."""
-        work = {
+        """Return multiply-adds in int8, and bytes read: codes, floats or rows, each once."""
+        least = {
             "search": (self.n * self.d * self.batch, self.n * self.d),
             "assign": (self.n * self.d * CENTROIDS, 4 * self.n * self.d),
             "pool": (0, 4 * self.batch * BAG * self.d),
             "build": (0, 4 * self.n * self.d),
         }
-        return work.get(self.work, (0, 0))
+        return least.get(self.workload, (0, 0))
 
 
 class Axis(NamedTuple):
-    """A field of a point, the values that it takes, and how time should grow at most."""
+    """A field of a point, its values, and the largest expected exponent of time."""
 
     base: Point
     field: str
     values: tuple[int, ...]
     exponent: float
-    sizes: bool = True  # values that a quick run divides
+    sizes: bool = True  # whether a quick run divides the values
 
     def points(self) -> dict[int, Point]:
         return {value: self.base._replace(**{self.field: value}) for value in self.values}
@@ -77,7 +77,7 @@ class Axis(NamedTuple):
 
 
 def powers(first: int, last: int) -> tuple[int, ...]:
-    """Powers of ten and half powers between."""
+    """Return powers of ten, and the half powers in between."""
     return tuple(round(10 ** (half / 2)) for half in range(2 * first, 2 * last + 1))
 
 

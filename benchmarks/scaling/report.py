@@ -1,4 +1,4 @@
-"""What is printed: a table of the points of each axis, and how time and memory grow."""
+"""The printed report: a table of the points of each axis, and the exponents of growth."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from benchmarks.scaling.points import AXES, Point
 
 Record = dict[str, Any]  # axis, value, name, point, seconds, memory, limits
-WORSE, CLIFF = 0.1, 0.4  # exponents beyond what is expected: over all points, over one step
+WORSE, CLIFF = 0.1, 0.4  # excess over the expected exponent: over all points, over one step
 
 
 class Growth(NamedTuple):
-    """Exponents: a straight line through the logarithms, its upper half, the steepest step."""
+    """Exponents: of all points, by a line through the logarithms, of the upper half, of a step."""
 
     whole: float
     upper: float
@@ -36,7 +36,7 @@ def growth(values: Sequence[int], figures: Sequence[float]) -> Growth:
 
 
 def of_axis(records: list[Record], axis: str, name: str = "vecrecall") -> list[Record]:
-    """Give the records of one axis, in order."""
+    """Return the records of one axis, in order."""
     found = [r for r in records if r["axis"] == axis and r["name"] == name]
     return sorted(found, key=lambda record: record["value"])
 
@@ -46,15 +46,14 @@ def median(record: Record) -> float:
 
 
 def share(record: Record) -> float:
-    """The least time that the limits allow, divided by the time taken."""
+    """Return the least time that the limits allow, divided by the measured time."""
     return Point(**record["point"]).limit_seconds(record["limits"]) / median(record)
 
 
-def steady(record: Record) -> float:
-    """The time if a thread's int8 rate were 500 billion a second.
+def normalized_seconds(record: Record) -> float:
+    """Return the time scaled to an int8 limit of 500 billion per second and thread.
 
-    It is measured beside each point. A shared machine's speed changes between points, which is no
-    growth.
+    The limit is measured at each point, since the speed of a shared machine changes between points.
     """
     return median(record) * record["limits"]["int8"] / record["point"]["threads"] / 500
 
@@ -63,9 +62,9 @@ def points_table(records: list[Record], axis: str) -> str:
     found = of_axis(records, axis)
     base = Point(**found[0]["point"])._asdict()
     field = AXES[axis].field
-    others = ", ".join(f"{f} {v}" for f, v in base.items() if f not in ("work", field) and v)
+    others = ", ".join(f"{f} {v}" for f, v in base.items() if f not in ("workload", field) and v)
     lines = [
-        f"\n{base['work']}, by {field}: {others}\n",
+        f"\n{base['workload']}, by {field}: {others}\n",
         f"| {field} | milliseconds | spread | of the limit | memory beyond the data, MB "
         "| times the data | NumPy, times ours |",
         "|---|---|---|---|---|---|---|",
@@ -86,7 +85,7 @@ def points_table(records: list[Record], axis: str) -> str:
 
 
 def worse(grown: Growth, expected: float) -> set[str]:
-    """Name what grows faster than expected."""
+    """Return which of the exponents are larger than expected."""
     found = set()
     if max(grown.whole, grown.upper) > expected + WORSE:
         found.add("exponent")
@@ -96,10 +95,10 @@ def worse(grown: Growth, expected: float) -> set[str]:
 
 
 def growth_table(records: list[Record]) -> str:
-    """Exponents of each axis.
+    """Make a table of the exponents of each axis.
 
-    Told as worse is what is so in time as taken and at the machine's speed measured beside it:
-    either alone may be the machine's.
+    An exponent is reported as worse only if both the measured and the scaled time grow faster than
+    expected, since a change of the machine's speed affects one of them.
     """
     lines = [
         "\nTime grows as a power of the axis:\n",
@@ -113,11 +112,11 @@ def growth_table(records: list[Record]) -> str:
             continue
         values = [r["value"] for r in found]
         taken = growth(values, [median(r) for r in found])
-        scaled = growth(values, [steady(r) for r in found])
-        told = worse(taken, about.exponent) & worse(scaled, about.exponent)
+        scaled = growth(values, [normalized_seconds(r) for r in found])
+        reported = worse(taken, about.exponent) & worse(scaled, about.exponent)
         lines.append(
             f"| {axis} | {about.exponent:g} | {taken.whole:.2f} | {taken.upper:.2f} "
             f"| {taken.steepest:.2f} ({taken.step[0]:,} to {taken.step[1]:,}) "
-            f"| {scaled.whole:.2f} | {', '.join(sorted(told))} |"
+            f"| {scaled.whole:.2f} | {', '.join(sorted(reported))} |"
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the benchmarks against NumPy take for right answers of a baseline in float32."""
+"""The checks of float32 baselines in the benchmarks against NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare`` takes for a right assignment, and for a k-means."""
+"""The checks of assignments and of k-means in ``benchmarks.compare``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 
 import vecrecall as vr
 from benchmarks.compare.workloads import cluster_truth
-from benchmarks.compare.workloads.cluster_peers import PEERS, Case, Fitted
+from benchmarks.compare.workloads.cluster_peers import PEERS, ClusteringProblem, Fitted
 
-CASE = Case(points=3000, dim=13, clusters=20, rounds=5)  # more points than a sample
-POINTS, CENTROIDS = CASE.data(0)
+PROBLEM = ClusteringProblem(points=3000, dim=13, clusters=20, rounds=5)  # more points than a sample
+POINTS, CENTROIDS = PROBLEM.data(0)
 LABELS = vr.assign(POINTS, CENTROIDS).labels[:, 0]
 SECOND = vr.assign(POINTS, CENTROIDS, m=2).labels[:, 1]
 
@@ -80,8 +80,8 @@ def test_the_share_of_the_same_labels() -> None:
 
 
 def fitted(iterations: int) -> Fitted:
-    # init by rows: what is left after a few iterations from there differs from the best.
-    model = vr.KMeans(CASE.clusters, init=CENTROIDS, max_iter=iterations, tol=0).fit(POINTS)
+    # From rows as centers, the inertia after a few iterations is still far from the best.
+    model = vr.KMeans(PROBLEM.clusters, init=CENTROIDS, max_iter=iterations, tol=0).fit(POINTS)
     return Fitted(model.cluster_centers_, model.labels_, model.inertia_)
 
 
@@ -89,11 +89,11 @@ GOOD = fitted(30)
 
 
 def inertia(centers: np.ndarray) -> float:
-    return cluster_truth.inertias(POINTS, {"any": Fitted(centers)}, CASE.clusters)["any"]
+    return cluster_truth.inertias(POINTS, {"any": Fitted(centers)}, PROBLEM.clusters)["any"]
 
 
 def fits(**answers: Fitted) -> list[str]:
-    inertias = cluster_truth.inertias(POINTS, answers, CASE.clusters)
+    inertias = cluster_truth.inertias(POINTS, answers, PROBLEM.clusters)
     return cluster_truth.wrong_fits(POINTS, answers, inertias, seed=0)
 
 
@@ -128,7 +128,7 @@ def test_what_we_say_of_our_centers() -> None:
     [problem] = fits(vecrecall=GOOD._replace(inertia=GOOD.inertia * (1 + 1e-6)))
     assert problem.startswith("vecrecall: expected an inertia of ")
     labels = GOOD.labels.copy()
-    labels[0] = (labels[0] + 1) % CASE.clusters
+    labels[0] = (labels[0] + 1) % PROBLEM.clusters
     [problem] = fits(vecrecall=GOOD._replace(labels=labels))
     assert problem == "vecrecall: expected the nearest centroids, 1 labels are too far"
     [problem] = fits(vecrecall=GOOD._replace(labels=GOOD.labels + 1))
@@ -139,6 +139,6 @@ def test_what_we_say_of_our_centers() -> None:
 def test_every_fit_is_a_k_means(name: str) -> None:
     module = {"torch": "torch", "superkmeans": "superkmeans", "faiss-cpu": "faiss"}
     pytest.importorskip(module.get(PEERS[name].package, "sklearn"))
-    case = CASE._replace(rounds=20)
+    problem = PROBLEM._replace(rounds=20)
     # Of few points optima differ by some hundredths; centers that never moved are 31 % worse.
-    assert inertia(PEERS[name].fit(POINTS, case, 1).centers) < 1.1 * inertia(GOOD.centers)
+    assert inertia(PEERS[name].fit(POINTS, problem, 1).centers) < 1.1 * inertia(GOOD.centers)

@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare`` takes for right answers of filters, and of an updated index."""
+"""The checks of filtered searches and of updated indexes in ``benchmarks.compare``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
+from benchmarks.compare.workload import WorkloadError
 from benchmarks.compare.workloads import churn, filters
-from benchmarks.compare.works import WorkError
 
 BATCH, K = 4, 5
 RNG = np.random.default_rng(0)
@@ -45,8 +45,10 @@ def test_right_filters() -> None:
 def test_one_wrong_list_of_the_last_batch(name: str, other: Change) -> None:
     ways = filters.searches(DATA, BATCH, K, 1)
     right = ways[name]
-    ways[name] = lambda turn: other(right(turn)) if turn == 2 else right(turn)
-    with pytest.raises(WorkError, match=r": expected the best of what is left, got others$"):
+    ways[name] = lambda round_number: (
+        other(right(round_number)) if round_number == 2 else right(round_number)
+    )
+    with pytest.raises(WorkloadError, match=r": expected the best remaining items, got others$"):
         filters.check(DATA, ways, BATCH, K)
 
 
@@ -66,5 +68,5 @@ class Last:
 def test_one_wrong_list_after_updates(other: Change) -> None:
     args = argparse.Namespace(threads=1, quick=True)
     updated: Any = Last(other)
-    with pytest.raises(WorkError, match=r"^updates: expected the lists of a fresh index"):
+    with pytest.raises(WorkloadError, match=r"^updates: expected the lists of a fresh index"):
         churn.searched(vr.FlatIndex(ITEMS), updated, QUERIES, K, BATCH, args)

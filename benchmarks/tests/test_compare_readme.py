@@ -1,4 +1,4 @@
-"""The README's tables: what ``benchmarks.compare.report.readme`` makes of what was measured."""
+"""The tables that ``benchmarks.compare.report.readme`` makes from the results of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from benchmarks.compare.workloads import cluster, merge
 from vecrecall.cli.bench.machine import Limits, Machine
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
-MISSED = {"case": "search: x", "what": "times FAISS", "measured": 4.0, "target": "at least 7"}
+MISSED = {
+    "measurement": "search: x",
+    "quantity": "times FAISS",
+    "measured": 4.0,
+    "target": "at least 7",
+}
 
 
 def entry(peer: str, seconds: float, recall: float = 1.0, setting: int | None = None) -> Any:
@@ -27,7 +32,7 @@ def others(**seconds: float) -> dict[str, Any]:
 
 
 SEARCH = {
-    **{"work": "search", "data": "gaussian-64", "items": 1_000_000, "dim": 64},
+    **{"workload": "search", "data": "gaussian-64", "items": 1_000_000, "dim": 64},
     **{"k": 100, "batch": 256, "absent": {"usearch-exact": "not installed"}},
     "peers": {
         "vecrecall": entry("vecrecall", 0.0625),
@@ -36,21 +41,28 @@ SEARCH = {
     },
 }
 ASSIGN = {
-    **{"work": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
+    **{"workload": "assign", **cluster.ASSIGNMENTS[0]._asdict(), "absent": {}},
     "peers": others(vecrecall=0.5, torch=4.0, faiss=2.0, superkmeans=1.0, numpy=8.0),
 }
 MERGE = {
-    **{"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
+    **{"workload": "merge", "channels": 8, "width": 200, "k": 200, "users": 1000},
     "absent": {"ranx": "failed (ranx): MemoryError"},
     "peers": others(vecrecall=0.01, polars=0.4) | {merge.WITH_PROVENANCE: {"seconds": [0.02]}},
 }
 POOL = {
-    **{"work": "pool", "data": "uniform", "rows": 1_000_000, "dim": 64, "bags": 1000, "length": 20},
+    **{
+        "workload": "pool",
+        "data": "uniform",
+        "rows": 1_000_000,
+        "dim": 64,
+        "bags": 1000,
+        "length": 20,
+    },
     "peers": others(vecrecall=0.05),
     "absent": {},
 }
 FIT = {
-    **{"work": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
+    **{"workload": "kmeans", **cluster.FITS[0]._asdict(), "absent": {}},
     "peers": {
         "vecrecall": {"seconds": [2.0], "inertia": 10.0},
         "MiniBatchKMeans": {"seconds": [1.0], "inertia": 11.0},
@@ -78,8 +90,8 @@ def file(tmp_path: Path) -> Path:
             "9.8",
         ),
         "repeats": 3,
-        "cases": [SEARCH, ASSIGN, MERGE, POOL, FIT],
-        "targets": [{**MISSED, "met": False}, {**MISSED, "what": "times NumPy", "met": True}],
+        "measurements": [SEARCH, ASSIGN, MERGE, POOL, FIT],
+        "targets": [{**MISSED, "met": False}, {**MISSED, "quantity": "times NumPy", "met": True}],
     }
     path.write_text(json.dumps(found))
     return path
@@ -100,7 +112,7 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
     shown = " ".join(capsys.readouterr().out.split())
     times = "superkmeans 1.00 (2.00x) | faiss 2.00 (4.00x) | torch 4.00 (8.00x)"
     assert f"assign 500,000 x 64 to 500 centroids, seconds | **0.500** | {times} |" in shown
-    assert "microseconds a user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
+    assert "microseconds per user, one thread | **10.0** | polars 400 (40.0x) | | |" in shown
     assert "| the same with provenance | **20.0** | polars 400 (20.0x) |" in shown
     assert "rows, table 1,000,000 x 64 (uniform), ms | **50.0** | | | |" in shown
     fits = "MiniBatchKMeans 1.00 (0.500x, inertia 1.10x) | faiss 4.00 (2.00x)"
@@ -112,11 +124,11 @@ def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFi
 
 def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(file.read_text())
-    del found["cases"][2]["peers"][merge.WITH_PROVENANCE]
+    del found["measurements"][2]["peers"][merge.WITH_PROVENANCE]
     file.write_text(json.dumps(found))
     assert readme.main([str(file)]) == 0
     shown = capsys.readouterr().out
-    assert "microseconds a user" in shown
+    assert "microseconds per user" in shown
     assert "the same with provenance" not in shown
 
 
@@ -128,10 +140,10 @@ def test_figures_of_something_else(
     path.write_text(content)
     with pytest.raises(SystemExit):
         readme.main([str(path)])
-    assert "other.json: expected what --json of compare wrote, got" in capsys.readouterr().err
+    assert "other.json: expected a file of --json of compare, got" in capsys.readouterr().err
 
 
-def test_what_was_missed_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missed_targets_are_listed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme.main([str(file)])
     shown = capsys.readouterr().out
     assert "- search: x, times FAISS: 4.00, target at least 7\n" in shown
@@ -143,7 +155,7 @@ def test_into_a_document(file: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     document.write_text(f"# Name\n\n{readme.BEGIN}\nold\n{readme.END}\n\nmore\n")
     readme.main([str(file)])
     shown = capsys.readouterr().out
-    for _ in range(2):  # what was put there is replaced as well
+    for _ in range(2):  # a previous insertion is replaced as well
         assert readme.main([str(file), "--into", str(document)]) == 0
         expected = f"# Name\n\n{readme.BEGIN}\n{shown}{readme.END}\n\nmore\n"
         assert document.read_text() == expected

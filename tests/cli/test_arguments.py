@@ -1,4 +1,4 @@
-"""What the arguments of command lines may be."""
+"""The converters of command-line arguments."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from vecrecall.cli import _arguments
 def test_no_whole_number(text: str, low: int) -> None:
     message = f"^expected a whole number >= {low}, got {text}$"
     with pytest.raises(argparse.ArgumentTypeError, match=message):
-        _arguments.whole(low)(text)
+        _arguments.whole_number(low)(text)
 
 
 @pytest.mark.parametrize(("text", "high"), [("11", 10), (str(sys.maxsize + 1), sys.maxsize)])
 def test_too_large(text: str, high: int) -> None:
     message = f"^expected a whole number from 1 to {high}, got {text}$"
     with pytest.raises(argparse.ArgumentTypeError, match=message):
-        _arguments.whole(1, high)(text)
+        _arguments.whole_number(1, high)(text)
 
 
 def test_whole_numbers() -> None:
-    assert _arguments.whole()("1") == 1
-    assert _arguments.whole(0)("0") == 0
+    assert _arguments.whole_number()("1") == 1
+    assert _arguments.whole_number(0)("0") == 0
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_no_time(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"^expected seconds > 0, got {text}$"):
-        _arguments.seconds(text)
+        _arguments.positive_seconds(text)
 
 
 def test_files_that_cannot_be_made(tmp_path: Path) -> None:

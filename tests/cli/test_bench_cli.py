@@ -1,4 +1,4 @@
-"""The command ``vecrecall bench``: what it measures, what it refuses, peers that fail."""
+"""The command ``vecrecall bench``: measurements, invalid input, failing peers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from vecrecall.cli.bench import command, peers, search, turns
+from vecrecall.cli._tables import format_number, markdown_table
+from vecrecall.cli.bench import command, indexes, interleaved, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.cli.bench.truth import Truth
 from vecrecall.cli.main import main
 
@@ -191,7 +191,7 @@ def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("metric", ["ip", "cosine"])
 def test_what_the_peers_read(
-    metric: peers.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    metric: indexes.Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_of_rows, "NUMBERS", 7 * DIM)  # blocks of 7 rows, the last short
     rows = np.random.default_rng(0).standard_normal((30, DIM), dtype=np.float32)
@@ -230,7 +230,7 @@ class Unreadable:
         return int, ("no number",)
 
 
-def work(name: str, pipe: Connection) -> None:
+def worker(name: str, pipe: Connection) -> None:
     """Fail as the name says, else answer."""
     if name == "never ready":
         raise ValueError("expected\nmore")
@@ -251,23 +251,23 @@ def work(name: str, pipe: Connection) -> None:
 def test_peers_that_fail() -> None:
     names = ("good", "never ready", "raises", "dies", "unreadable")
     packages = {**dict.fromkeys(names, ""), "missing": "no-such-package"}
-    with turns.Turns(work, packages, (), threads=1) as run:
+    with interleaved.InterleavedRunner(worker, packages, (), threads=1) as run:
         assert run.ready == {name: name for name in names if name != "never ready"}
         run.run({f"{name}, {task}": (name, task) for task in "ab" for name in names}, repeats=2)
         assert run.times == {"good, a": [0.5, 0.5], "good, b": [0.5, 0.5]}
         assert run.answers == {"good, a": "a", "good, b": "b"}
         assert run.absent == {
-            "missing": turns.NOT_INSTALLED,
+            "missing": interleaved.NOT_INSTALLED,
             "never ready": "failed (getting ready): ValueError: expected more",
             "raises": "failed (raises, a): MemoryError",
             "dies": "failed (dies, a): its process was ended by SIGABRT: the last words",
-            "unreadable": "failed (unreadable, a): sent what cannot be read: invalid literal for "
+            "unreadable": "failed (unreadable, a): sent an unreadable answer: invalid literal for "
             "int() with base 10: 'no number'",
         }
 
 
 def test_a_peer_that_hangs() -> None:
-    with turns.Turns(work, {"good": ""}, ()) as run:
+    with interleaved.InterleavedRunner(worker, {"good": ""}, ()) as run:
         run.limit = 0.2  # a process needs longer to start
         run.run({"good": ("good", "hang")}, repeats=2)
         assert run.times == {}
@@ -275,7 +275,7 @@ def test_a_peer_that_hangs() -> None:
 
 
 def test_one_timing_of_what_takes_long() -> None:
-    with turns.Turns(work, {"good": ""}, ()) as run:
+    with interleaved.InterleavedRunner(worker, {"good": ""}, ()) as run:
         run.measure(3, long=0.4)
     assert run.times == {"good": [0.5]}
 
@@ -299,7 +299,7 @@ def test_a_near_tie_is_no_substitute_for_a_better_item() -> None:
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 @pytest.mark.parametrize("size", [1e30, 1e20, 1e-22, 1e-25])
-def test_scores_that_float32_cannot_hold_tie(metric: peers.Metric, size: float) -> None:
+def test_scores_that_float32_cannot_hold_tie(metric: indexes.Metric, size: float) -> None:
     rng = np.random.default_rng(4)
     items = rng.standard_normal((200, 4), dtype=np.float32) * np.float32(size)
     queries = rng.standard_normal((20, 4), dtype=np.float32) * np.float32(size)
@@ -316,7 +316,7 @@ def test_an_overflow_is_no_substitute_for_a_better_item() -> None:
 
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_truth_is_that_of_all_items_in_float64(
-    metric: peers.Metric, monkeypatch: pytest.MonkeyPatch
+    metric: indexes.Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Blocks of few items, the last short.
     monkeypatch.setattr("vecrecall.cli.bench.truth.NUMBERS", 7 * 20)
@@ -362,7 +362,7 @@ def test_lists_of_another_shape(shape: tuple[int, ...]) -> None:
 def test_a_peer_that_does_not_answer_all_fails(search_some: Any) -> None:
     queries = np.zeros((4, 2), np.float32)
     with pytest.raises(ValueError, match=r"^expected ids of shape \(4, 3\), got \("):
-        search.timed(peers.Ready(search_some), queries, search.Task(4, 3))
+        search.time_task(indexes.BuiltIndex(search_some), queries, search.Task(4, 3))
 
 
 def test_wrong_answers_of_ours_are_found(
@@ -373,8 +373,8 @@ def test_wrong_answers_of_ours_are_found(
         found["vecrecall"]["recall"] -= 1 / 1024
         return found
 
-    right = search.Searches.measure
-    monkeypatch.setattr(search.Searches, "measure", measured_wrongly)
+    right = search.SearchRunner.measure
+    monkeypatch.setattr(search.SearchRunner, "measure", measured_wrongly)
     target = vectors.with_suffix(".json")
     given = ["--vectors", str(vectors), "-k", str(K), "--repeats", "1", "--json", str(target)]
     assert main(["bench", *given]) == 1
@@ -405,14 +405,14 @@ def test_disagreements_are_of_exact_peers() -> None:
         "bad": {"exact": True, "recall": 0.9},
         "approximate": {"exact": False, "recall": 0.5},
     }
-    assert search.disagreements(found) == ["bad: expected the exact lists, found 90.0000% of them"]
+    assert search.wrong_lists(found) == ["bad: expected the exact lists, found 90.0000% of them"]
 
 
 def test_table() -> None:
-    assert table(["a", "b"], [["x", "12"], ["long", "3"]]) == (
+    assert markdown_table(["a", "b"], [["x", "12"], ["long", "3"]]) == (
         "| a    |  b |\n|------|---:|\n| x    | 12 |\n| long |  3 |"
     )
-    assert [figure(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.01234)] == [
+    assert [format_number(x) for x in (1234.5, 12.34, 1.234, 0.1234, 0.01234)] == [
         "1234",
         "12.3",
         "1.23",

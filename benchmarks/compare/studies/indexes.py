@@ -1,7 +1,7 @@
-"""python -m benchmarks.compare.studies.indexes: which index to take when.
+"""python -m benchmarks.compare.studies.indexes: indexes of all libraries at equal recall.
 
-Each library builds and tunes its index in a process of its own; then all are timed in turn, several
-times over, at the settings that `vr.tune` has found for each recall target.
+Each library builds and tunes its index in a process of its own. Then all are timed in interleaved
+rounds, at the settings that `vr.tune` has found for each recall target.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from benchmarks.compare.data import make
 from benchmarks.options import add_common
 from vecrecall.adapters.faiss import train_ivf
 from vecrecall.cli.bench import machine
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.storage._atomic import write_report
 
 F32 = npt.NDArray[np.float32]
 K = 10
 BATCHES = (1, 256)
-SINGLE = 64  # queries, one after the other, in a round of batch 1
-ENOUGH = 0.2  # seconds a timing; idle OpenMP threads of the process before spin for part of it
+SINGLE = 64  # queries, one after the other, per timing of batch 1
+ENOUGH = 0.2  # seconds per timing; idle OpenMP threads of the process before spin for part of it
 
 
-class Case(NamedTuple):
-    """Some rows of a data set."""
+class SearchProblem(NamedTuple):
+    """The first rows of a data set."""
 
     data: str
     items: int
@@ -45,11 +45,11 @@ class Case(NamedTuple):
         return make(self.data, self.items, seed)
 
 
-CASES = {
-    "10k": Case("clustered-64", 10_000),
-    "100k": Case("clustered-64", 100_000),
-    "1m": Case("clustered-64", 1_000_000),
-    "glove": Case("glove-50", 399_488),  # all but the queries
+PROBLEMS = {
+    "10k": SearchProblem("clustered-64", 10_000),
+    "100k": SearchProblem("clustered-64", 100_000),
+    "1m": SearchProblem("clustered-64", 1_000_000),
+    "glove": SearchProblem("glove-50", 399_488),  # all rows but the queries
 }
 
 
@@ -105,8 +105,8 @@ APPROXIMATE: dict[str, tuple[str, Build]] = {
 BUILD_LIMIT = 3600.0  # seconds: graphs are built, then tuned to each target
 
 
-class Ready(NamedTuple):
-    """What a process has done before it can be timed."""
+class TunedIndexes(NamedTuple):
+    """The result of building and tuning in a process."""
 
     build: float
     tune: list[float]
@@ -116,13 +116,13 @@ class Ready(NamedTuple):
 
 
 def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: int) -> Any:
-    """Build and tune; the searches for each target, and what it took."""
+    """Build and tune; return the indexes for each target, and the cost."""
     start = time.perf_counter()
     if name == EXACT:
         exact = vr.FlatIndex(items, copy=False)
         seconds = time.perf_counter() - start
         n = len(targets)
-        return [exact] * n, Ready(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
+        return [exact] * n, TunedIndexes(seconds, [0.0] * n, [{}] * n, [1.0] * n, [True] * n)
     index = vr.wrap(APPROXIMATE[name][1](items, threads))
     built = time.perf_counter() - start
     tuned = []
@@ -131,7 +131,7 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
         start = time.perf_counter()
         tuned.append(vr.tune(index, queries, K, target, vectors=items))
         seconds_each.append(time.perf_counter() - start)
-    ready = Ready(
+    ready = TunedIndexes(
         built,
         seconds_each,
         [t.setting for t in tuned],
@@ -141,48 +141,55 @@ def prepare(name: str, items: F32, queries: F32, targets: list[float], threads: 
     return [t.index for t in tuned], ready
 
 
-def work(
-    name: str, case: Case, targets: list[float], seed: int, threads: int, pipe: Connection
+def worker(
+    name: str,
+    problem: SearchProblem,
+    targets: list[float],
+    seed: int,
+    threads: int,
+    pipe: Connection,
 ) -> None:
-    """Build and tune, then time one target and batch whenever asked, in ms a query."""
+    """Build and tune, then time a target and batch for every task, in seconds per query."""
     vr.set_num_threads(threads)
-    items, queries = case.load(seed)
+    items, queries = problem.load(seed)
     indexes, ready = prepare(name, items, queries, targets, threads)
     pipe.send(ready)
     while task := pipe.recv():
         place, batch = task
         rows = queries[: SINGLE if batch == 1 else batch]
         indexes[place].search(rows[:batch], K)
-        asked = 0
+        searched = 0
         start = time.perf_counter()
         while (seconds := time.perf_counter() - start) < ENOUGH:
             for first in range(0, len(rows), batch):
                 indexes[place].search(rows[first : first + batch], K)
-            asked += len(rows)
-        pipe.send((seconds / asked, None))
+            searched += len(rows)
+        pipe.send((seconds / searched, None))
 
 
 class Run:
-    """One case: what the processes built, and the times at each target and batch."""
+    """The indexes of one problem, and the times at each target and batch."""
 
-    def __init__(self, case: Case, names: list[str], args: argparse.Namespace) -> None:
+    def __init__(self, problem: SearchProblem, names: list[str], args: argparse.Namespace) -> None:
         self.targets: list[float] = args.target
         packages = {n: APPROXIMATE[n][0] if n != EXACT else "vecrecall" for n in names}
-        given = (case, self.targets, args.seed, args.threads)
-        with Turns(work, packages, given, threads=args.threads, limit=BUILD_LIMIT) as turns:
-            self.ready: dict[str, Ready] = dict(turns.ready)
+        given = (problem, self.targets, args.seed, args.threads)
+        with InterleavedRunner(
+            worker, packages, given, threads=args.threads, limit=BUILD_LIMIT
+        ) as runner:
+            self.ready: dict[str, TunedIndexes] = dict(runner.ready)
             tasks = {
                 (name, place, batch): (name, (place, batch))
                 for place in range(len(self.targets))
                 for batch in BATCHES
                 for name in self.ready
             }
-            turns.run({str(key): task for key, task in tasks.items()}, args.repeats)
-            self.times = {key: turns.times[str(key)] for key in tasks if str(key) in turns.times}
-            self.absent = dict(turns.absent)
+            runner.run({str(key): task for key, task in tasks.items()}, args.repeats)
+            self.times = {key: runner.times[str(key)] for key in tasks if str(key) in runner.times}
+            self.absent = dict(runner.absent)
 
     def rows(self) -> list[dict[str, Any]]:
-        """List what was measured, a row for each index and target."""
+        """Return the results, one row for each index and target."""
         rows = []
         for name, ready in self.ready.items():
             if name in self.absent:
@@ -206,11 +213,11 @@ class Run:
         return rows
 
 
-def table(case: Case, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
-    """Every index's line at every target."""
+def table(problem: SearchProblem, rows: list[dict[str, Any]], absent: dict[str, str]) -> str:
+    """Make a table with a row for each index and target."""
     lines = [
-        f"\ntop-{K} of {case.title()}\n",
-        "| index | target | recall | setting | build, s | tune, s | ms a query, batch 1 "
+        f"\ntop-{K} of {problem.title()}\n",
+        "| index | target | recall | setting | build, s | tune, s | ms per query, batch 1 "
         "| batch 256 |\n|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -230,8 +237,10 @@ def parse() -> argparse.Namespace:
         prog="python -m benchmarks.compare.studies.indexes", description=__doc__
     )
     names = [EXACT, *APPROXIMATE]
-    parser.add_argument("--case", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--only", nargs="+", default=names, choices=names, help="these indexes")
+    parser.add_argument("--problem", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS))
+    parser.add_argument(
+        "--only", nargs="+", default=names, choices=names, help="only these indexes"
+    )
     parser.add_argument("--target", nargs="+", type=float, default=[0.9, 0.95, 0.99])
     add_common(parser, repeats=5)
     parser.add_argument("--quick", action="store_true", help="10,000 items each, 2 repeats")
@@ -242,19 +251,19 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print a table for each case."""
+    """Print a table for each problem."""
     args = parse()
     measured = machine.measure(args.threads)
     print(measured.describe())
-    cases = []
-    for name in args.case:
-        case = CASES[name]._replace(items=10_000) if args.quick else CASES[name]
-        run = Run(case, args.only, args)
+    problems = []
+    for name in args.problem:
+        problem = PROBLEMS[name]._replace(items=10_000) if args.quick else PROBLEMS[name]
+        run = Run(problem, args.only, args)
         rows = run.rows()
-        print(table(case, rows, run.absent), flush=True)
-        cases.append({**case._asdict(), "k": K, "rows": rows, "absent": run.absent})
+        print(table(problem, rows, run.absent), flush=True)
+        problems.append({**problem._asdict(), "k": K, "rows": rows, "absent": run.absent})
     if args.json:
-        found = {"machine": measured.as_json(), "cases": cases}
+        found = {"machine": measured.as_json(), "problems": problems}
         write_report(args.json, json.dumps(found, indent=1).encode())
     return 0
 

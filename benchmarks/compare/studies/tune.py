@@ -1,6 +1,6 @@
-"""python -m benchmarks.compare.studies.tune: how long `vr.tune` takes, and the curves it finds.
+"""python -m benchmarks.compare.studies.tune: the time of `vr.tune`, and the curves that it finds.
 
-One library after the other, in this process: only their own times matter.
+Libraries run one after the other in this process, since their times are not compared.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import vecrecall as vr
 from benchmarks.compare.data import make
 from benchmarks.compare.studies.indexes import hnswlib_graph
 from vecrecall._core import MAX_THREADS
-from vecrecall.cli._arguments import whole
+from vecrecall.cli._arguments import whole_number
 from vecrecall.cli.bench import machine
 
 F32 = npt.NDArray[np.float32]
@@ -47,14 +47,14 @@ BUILDS["hnswlib"] = ("hnswlib", hnswlib_graph)
 
 
 def show(name: str, found: vr.Tuning, seconds: float) -> None:
-    """Print what was found, and the curve."""
-    what = ", ".join(f"{param} {value}" for param, value in found.setting.items())
+    """Print the chosen setting, and the curve."""
+    setting = ", ".join(f"{name} {value}" for name, value in found.setting.items())
     print(
-        f"\n{name}, target {found.target}: {what}; recall {found.recall:.4f}, "
-        f"{found.ms_per_query:.4f} ms a query (exact scan {found.exact_ms_per_query:.4f}); "
+        f"\n{name}, target {found.target}: {setting}; recall {found.recall:.4f}, "
+        f"{found.ms_per_query:.4f} ms per query (exact scan {found.exact_ms_per_query:.4f}); "
         f"tuned in {seconds:.1f} s, {len(found.curve)} settings\n"
     )
-    print(f"| {' | '.join(found.setting)} | recall | ms a query |")
+    print(f"| {' | '.join(found.setting)} | recall | ms per query |")
     print("|---" * (len(found.setting) + 2) + "|")
     for point in found.curve:
         values = " | ".join(str(value) for value in point.setting.values())
@@ -67,9 +67,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", default=list(BUILDS), choices=list(BUILDS))
     parser.add_argument("--target", nargs="+", type=float, default=[0.95, 0.99])
-    parser.add_argument("-k", type=whole(), default=10)
-    parser.add_argument("--threads", type=whole(1, MAX_THREADS), default=2)
-    parser.add_argument("--seed", type=whole(0), default=0)
+    parser.add_argument("-k", type=whole_number(), default=10)
+    parser.add_argument("--threads", type=whole_number(1, MAX_THREADS), default=2)
+    parser.add_argument("--seed", type=whole_number(0), default=0)
     parser.add_argument("--quick", action="store_true", help="50,000 items")
     return parser.parse_args()
 

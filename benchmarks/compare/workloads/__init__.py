@@ -1,1 +1,1 @@
-"""What is timed beside other libraries."""
+"""The workloads that are compared with other libraries."""

@@ -1,7 +1,7 @@
-"""Building: making an index, saving and loading it, beside the peers.
+"""Building, saving and loading an index, compared with other libraries.
 
-What they load must find what they found before. Files that were just written are in memory: the
-times of a disk are not in these.
+A loaded index must find the same items as before. Files that were just written are in memory, so
+that the times do not include a disk.
 """
 
 from __future__ import annotations
@@ -10,164 +10,74 @@ import argparse
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-import vecrecall as vr
-from benchmarks.compare.works import Case, chosen, complain, middle, needed
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+)
+from benchmarks.compare.workloads.build_peers import F32, PEERS, K
+from vecrecall.cli._tables import format_number, markdown_table
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.truth import Truth, inexact
-from vecrecall.cli.bench.turns import Turns
+from vecrecall.cli.bench.truth import Truth, inexact_peers
 
-F32 = npt.NDArray[np.float32]
-K, QUERIES = 10, 16
+QUERIES = 16
 STEPS = ("build", "save", "load", "load, then a search")
 
 
-class Items(NamedTuple):
+class ItemSet(NamedTuple):
     """Gaussian items."""
 
     items: int
     dim: int
 
-    def quick(self) -> Items:
+    def quick(self) -> ItemSet:
         return self._replace(items=self.items // 50)
 
     def data(self, seed: int) -> tuple[F32, F32]:
-        """Items and queries, the same in every process."""
+        """Make items and queries, identical in every process."""
         rng = np.random.default_rng(seed)
         items = rng.standard_normal((self.items, self.dim), dtype=np.float32)
         return items, rng.standard_normal((QUERIES, self.dim), dtype=np.float32)
 
 
-SIZES = {"gaussian-64": Items(1_000_000, 64), "gaussian-128": Items(1_000_000, 128)}
+SIZES = {"gaussian-64": ItemSet(1_000_000, 64), "gaussian-128": ItemSet(1_000_000, 128)}
 
 
-class Vecrecall:
-    """`FlatIndex`, loaded into memory mapped."""
-
-    def __init__(self, threads: int) -> None:
-        vr.set_num_threads(threads)
-
-    def build(self, items: F32) -> Any:
-        return vr.FlatIndex(items)
-
-    def save(self, index: Any, path: Path) -> None:
-        index.save(path)
-
-    def load(self, path: Path, dim: int) -> Any:
-        return vr.FlatIndex.load(path)
-
-    def search(self, index: Any, queries: F32) -> Any:
-        return index.search(queries, K).ids
-
-
-class Faiss:
-    """`IndexFlatIP`."""
-
-    flags = 0
-
-    def __init__(self, threads: int) -> None:
-        import faiss
-
-        self.faiss = faiss
-        faiss.omp_set_num_threads(threads)
-
-    def build(self, items: F32) -> Any:
-        index = self.faiss.IndexFlatIP(items.shape[1])
-        index.add(items)
-        return index
-
-    def save(self, index: Any, path: Path) -> None:
-        self.faiss.write_index(index, str(path))
-
-    def load(self, path: Path, dim: int) -> Any:
-        return self.faiss.read_index(str(path), self.flags)
-
-    def search(self, index: Any, queries: F32) -> Any:
-        return index.search(queries, K)[1]
-
-
-class FaissMapped(Faiss):
-    """`IndexFlatIP`, loaded mapped."""
-
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
-        self.flags = self.faiss.IO_FLAG_MMAP_IFC
-
-
-class Hnswlib:
-    """`BFIndex`, which searches all items."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def build(self, items: F32) -> Any:
-        import hnswlib
-
-        index = hnswlib.BFIndex(space="ip", dim=items.shape[1])
-        index.init_index(max_elements=len(items))
-        index.add_items(items)
-        return index
-
-    def save(self, index: Any, path: Path) -> None:
-        index.save_index(str(path))
-
-    def load(self, path: Path, dim: int) -> Any:
-        import hnswlib
-
-        index = hnswlib.BFIndex(space="ip", dim=dim)
-        index.load_index(str(path))
-        return index
-
-    def search(self, index: Any, queries: F32) -> Any:
-        return index.knn_query(queries, k=K, num_threads=self.threads)[0]
-
-
-class Peer(NamedTuple):
-    """What a package is called, and its calls."""
-
-    package: str
-    calls: Callable[[int], Any]
-
-
-PEERS = {
-    OURS: Peer("vecrecall", Vecrecall),
-    "faiss-flat": Peer("faiss-cpu", Faiss),
-    "faiss-flat, mapped": Peer("faiss-cpu", FaissMapped),
-    "hnswlib-brute": Peer("hnswlib", Hnswlib),
-}
-
-
-def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Connection) -> None:
-    """Time one step whenever asked; what the index finds goes with the time."""
+def worker(
+    name: str, step: str, problem: ItemSet, seed: int, threads: int, pipe: Connection
+) -> None:
+    """Time a step for every task; send the time and the results of a search."""
     calls = PEERS[name].calls(threads)
-    items, queries = case.data(seed)
+    items, queries = problem.data(seed)
     calls.search(calls.build(items[:1000]), queries)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
         index = None if step == "build" else calls.build(items)
         if step.startswith("load"):
             calls.save(index, path)
-            calls.load(path, case.dim)
+            calls.load(path, problem.dim)
         pipe.send(None)
         while pipe.recv():
             if step != "save":
-                index = None  # or its memory would be given back in the time of the next
+                index = None  # otherwise the next timing would include the release of its memory
             start = time.perf_counter()
             if step == "build":
                 index = calls.build(items)
             elif step == "save":
                 calls.save(index, path)
             else:
-                index = calls.load(path, case.dim)
+                index = calls.load(path, problem.dim)
                 if step != "load":
                     calls.search(index, queries[:1])
             seconds = time.perf_counter() - start
@@ -180,48 +90,60 @@ def work(name: str, step: str, case: Items, seed: int, threads: int, pipe: Conne
 
 
 def remove(path: Path) -> None:
-    """Remove what was saved, a file or a folder."""
+    """Remove a saved index, a file or a folder."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink()
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
-    """Print a table for each size; a case for each step of it."""
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
+    """Print a table for each size; yield a measurement for each of its steps."""
     for name, size in SIZES.items():
-        case = size.quick() if args.quick else size
-        truth = Truth(*case.data(args.seed), K, "ip")
-        steps = [measured(name, case, truth, step, args) for step in STEPS]
+        problem = size.quick() if args.quick else size
+        truth = Truth(*problem.data(args.seed), K, "ip")
+        steps = [measured(name, problem, truth, step, args) for step in STEPS]
         print(f"\n{steps[0]['items']:,} x {size.dim}, milliseconds (times ours)\n")
         print(lines(steps), flush=True)
         yield from steps
 
 
-def measured(name: str, size: Items, truth: Truth, step: str, args: argparse.Namespace) -> Case:
-    """Time the peers in turn, and compare what they find."""
-    packages = {peer: PEERS[peer].package for peer in chosen(list(PEERS), args.only)}
-    work_args = (step, size, args.seed, args.threads)
-    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "build", "data": name, "step": step, **size._asdict()}
-    case["peers"] = {peer: {"seconds": seconds} for peer, seconds in turns.times.items()}
-    case["absent"] = turns.absent
-    needed(case, OURS)
-    complain(inexact({peer: truth.recall(ids, K) for peer, ids in turns.answers.items()}))
-    return case
+def measured(
+    name: str, size: ItemSet, truth: Truth, step: str, args: argparse.Namespace
+) -> Measurement:
+    """Time the peers interleaved, and compare their results."""
+    packages = {peer: PEERS[peer].package for peer in select_peers(list(PEERS), args.only)}
+    worker_args = (step, size, args.seed, args.threads)
+    with InterleavedRunner(
+        worker, packages, worker_args, threads=args.threads, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {"workload": "build", "data": name, "step": step, **size._asdict()}
+    measurement["peers"] = {peer: {"seconds": seconds} for peer, seconds in runner.times.items()}
+    measurement["absent"] = runner.absent
+    require_times(measurement, OURS)
+    raise_if_wrong(
+        inexact_peers({peer: truth.recall(ids, K) for peer, ids in runner.answers.items()})
+    )
+    return measurement
 
 
-def lines(steps: list[Case]) -> str:
-    """Every peer's line, a column for each step."""
-    absent = {name: why for case in steps for name, why in case["absent"].items()}
+def lines(steps: list[Measurement]) -> str:
+    """Make a table with a row per peer and a column per step."""
+    absent = {name: why for measurement in steps for name, why in measurement["absent"].items()}
     rows = []
-    for name in dict.fromkeys(name for case in steps for name in case["peers"]):
+    for name in dict.fromkeys(name for measurement in steps for name in measurement["peers"]):
         row = [name, version(PEERS[name].package) or ""]
-        for case in steps:
-            seconds, ours = middle(case, name), middle(case, OURS)
+        for measurement in steps:
+            seconds, ours = median_seconds(measurement, name), median_seconds(measurement, OURS)
             failed = seconds is None or ours is None
-            row.append("" if failed else f"{figure(seconds * 1e3)} ({figure(seconds / ours)})")
+            row.append(
+                ""
+                if failed
+                else f"{format_number(seconds * 1e3)} ({format_number(seconds / ours)})"
+            )
         rows.append(row)
     rows += [[name, "", why, *[""] * (len(steps) - 1)] for name, why in absent.items()]
-    return table(["peer", "version", *(case["step"] for case in steps)], rows)
+    return markdown_table(
+        ["peer", "version", *(measurement["step"] for measurement in steps)], rows
+    )

@@ -1,7 +1,8 @@
-"""Churn: what updates leave behind in an index, beside one that is built of the same items.
+"""Churn: an index after updates, compared with a new one of the same items.
 
-Minutes of a news recommender: each replaces a hundredth of the items, in batches. Searches of both
-are timed alternately in one process and must find the same; memory is what the process holds.
+The updates are those of a news recommender: every minute a hundredth of the items is replaced, in
+batches. Searches of both indexes are timed alternately in one process and must find the same
+lists; the memory is that of the process.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import asked_for
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import median_interval, time_alternately
+from benchmarks.compare.data import requested_data
+from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine, resident
-from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 MINUTES, BATCHES = 10, 10
-SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing, for each line
+SECONDS, QUICK_SECONDS = 6.0, 0.3  # of timing per row
 
 
 def held() -> int:
-    """Bytes that the process holds, without what is waiting to be given back."""
+    """Return the memory of the process, after a garbage collection."""
     gc.collect()
     return resident() or 0
 
 
 def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float]:
-    """An index after its minutes, and how much more it holds than at first."""
+    """Make an index and update it; return it with its growth relative to its first size."""
     before = held()
     index = vr.FlatIndex(vectors, threads=threads)
     at_first = held()
@@ -43,43 +44,48 @@ def churned(vectors: F32, fresh: F32, threads: int) -> tuple[vr.FlatIndex, float
     return index, (held() - before) / max(1, at_first - before)
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
-    """Print a table with a line for each data set, k and batch."""
-    cases = [case for data in asked_for(args) for case in over(*data, args)]
+def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
+    """Print a table with a row for each data set, k and batch."""
+    measurements = [
+        measurement for data in requested_data(args) for measurement in over(*data, args)
+    ]
     head = [
-        *("data", "k", "batch", "fresh, ms a query", "after updates"),
+        *("data", "k", "batch", "fresh, ms per query", "after updates"),
         *("times fresh, in the same round (95 %)", "memory, times at first"),
     ]
     rows = []
-    for case in cases:
-        fresh, updated = (np.array(entry["seconds"]) for entry in case["peers"].values())
-        each = [figure(float(np.median(way)) / case["batch"] * 1e3) for way in (fresh, updated)]
-        size = [case["data"], str(case["k"]), str(case["batch"])]
-        memory = f"{case['memory']:.2f}"
-        rows.append([*size, *each, middle(updated / fresh).told(3), memory])
-    share = f"{MINUTES} times a hundredth of the items replaced, in {BATCHES} batches each"
-    print(f"\n{share}\n\n{table(head, rows)}", flush=True)
-    return cases
+    for measurement in measurements:
+        fresh, updated = (np.array(entry["seconds"]) for entry in measurement["peers"].values())
+        each = [
+            format_number(float(np.median(way)) / measurement["batch"] * 1e3)
+            for way in (fresh, updated)
+        ]
+        size = [measurement["data"], str(measurement["k"]), str(measurement["batch"])]
+        memory = f"{measurement['memory']:.2f}"
+        rows.append([*size, *each, median_interval(updated / fresh).format(3), memory])
+    share = f"a hundredth of the items replaced {MINUTES} times, in {BATCHES} batches each"
+    print(f"\n{share}\n\n{markdown_table(head, rows)}", flush=True)
+    return measurements
 
 
-def over(name: str, vectors: F32, queries: F32, args: argparse.Namespace) -> list[Case]:
+def over(name: str, vectors: F32, queries: F32, args: argparse.Namespace) -> list[Measurement]:
     """Time both indexes over one data set."""
     if max(args.k) > len(vectors):
-        raise WorkError(f"-k: expected at most {len(vectors):,} items, got {max(args.k):,}")
+        raise WorkloadError(f"-k: expected at most {len(vectors):,} items, got {max(args.k):,}")
     rng = np.random.default_rng(args.seed)
     gone = len(vectors) // (100 * BATCHES) * MINUTES * BATCHES
     new = vectors[rng.permutation(len(vectors))[:gone]] * np.float32(1.01)
     index, memory = churned(vectors, new, args.threads)
     ids = np.arange(gone, len(vectors) + gone)
     fresh = vr.FlatIndex(np.concatenate([vectors[gone:], new]), ids=ids, threads=args.threads)
-    about = {"work": "churn", "data": name, "items": len(ids), "memory": memory, "absent": {}}
-    cases = []
+    about = {"workload": "churn", "data": name, "items": len(ids), "memory": memory, "absent": {}}
+    measurements = []
     for k in args.k:
         for batch in args.batch:
             times = searched(fresh, index, queries, k, batch, args)
             peers = {way: {"seconds": seconds} for way, seconds in times.items()}
-            cases.append({**about, "k": k, "batch": batch, "peers": peers})
-    return cases
+            measurements.append({**about, "k": k, "batch": batch, "peers": peers})
+    return measurements
 
 
 def searched(
@@ -90,17 +96,17 @@ def searched(
     batch: int,
     args: argparse.Namespace,
 ) -> dict[str, list[float]]:
-    """Seconds of both in each round, of the same queries."""
+    """Time both indexes in each round, with the same queries."""
     parts = [queries[i : i + batch] for i in range(0, len(queries) - batch + 1, batch)]
     for part in parts:
         a, b = (index.search(part, k, threads=args.threads) for index in (fresh, updated))
         if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)):
-            raise WorkError("updates: expected the lists of a fresh index, got others")
+            raise WorkloadError("updates: expected the lists of a fresh index, got others")
 
-    def search(index: vr.FlatIndex, turn: int) -> None:
-        index.search(parts[turn % len(parts)], k, threads=args.threads)
+    def search(index: vr.FlatIndex, round_number: int) -> None:
+        index.search(parts[round_number % len(parts)], k, threads=args.threads)
 
-    times = alternately(
+    times = time_alternately(
         {"fresh": lambda t: search(fresh, t), "updated": lambda t: search(updated, t)},
         QUICK_SECONDS if args.quick else SECONDS,
     )

@@ -1,4 +1,4 @@
-"""What assigns points to centroids, and what fits k-means."""
+"""The libraries that assign points to centroids and fit k-means."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vecrecall.cli.bench.peers import OURS
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[Any]  # of any integer type
-BLOCK = 16_384  # points a product in torch, which would keep all distances
+BLOCK = 16_384  # points per product in torch, which would otherwise keep all distances
 
 
-class Case(NamedTuple):
-    """What is measured; `rounds` is 0 for an assignment."""
+class ClusteringProblem(NamedTuple):
+    """The size of a problem; `rounds` is 0 for an assignment."""
 
     points: int
     dim: int
@@ -30,25 +30,27 @@ class Case(NamedTuple):
             return f"assign {size} to {self.clusters} centroids"
         return f"k-means of {size}, {self.clusters} clusters, {self.rounds} iterations"
 
-    def quick(self) -> Case:
-        return Case(self.points // 25, self.dim, self.clusters // 10, min(self.rounds, 5))
+    def quick(self) -> ClusteringProblem:
+        return ClusteringProblem(
+            self.points // 25, self.dim, self.clusters // 10, min(self.rounds, 5)
+        )
 
     def data(self, seed: int) -> tuple[F32, F32]:
-        """Gaussian points, and some of them as centroids; the same in every process."""
+        """Make Gaussian points, some of them as centroids, identical in every process."""
         rng = np.random.default_rng(seed)
         points = rng.standard_normal((self.points, self.dim), dtype=np.float32)
         return points, points[rng.choice(self.points, self.clusters, replace=False)]
 
 
 class Fitted(NamedTuple):
-    """Centers, and what a peer says of them where that is checked."""
+    """Centers, with the labels and the inertia that are checked for ours."""
 
     centers: F32
     labels: Labels | None = None
     inertia: float | None = None
 
 
-# Assignment: points, centroids, threads to labels
+# Assignment: maps points, centroids and threads to labels.
 
 
 def assign(points: F32, centroids: F32, threads: int) -> Labels:
@@ -78,7 +80,7 @@ def torch_assign(points: F32, centroids: F32, threads: int) -> Labels:
 
 
 def torch_nearest(parts: Any, centroids: Any) -> list[Any]:
-    """Labels of points that come in parts. Their own lengths would change no order."""
+    """Label points in parts. The lengths of the points do not change the order."""
     import torch
 
     lengths = (centroids * centroids).sum(1)
@@ -91,22 +93,22 @@ def sklearn_assign(points: F32, centroids: F32, threads: int) -> Labels:
     return pairwise_distances_argmin(points, centroids)
 
 
-# k-means: points, the case, threads to centers
+# k-means: maps points, the problem and threads to centers.
 
 
-def fit(points: F32, case: Case, threads: int) -> Fitted:
-    model = vr.KMeans(case.clusters, max_iter=case.rounds, tol=0, threads=threads).fit(points)
+def fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
+    model = vr.KMeans(problem.clusters, max_iter=problem.rounds, tol=0, threads=threads).fit(points)
     return Fitted(model.cluster_centers_, model.labels_, model.inertia_)
 
 
-def superkmeans_fit(points: F32, case: Case, threads: int) -> Fitted:
+def superkmeans_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     from superkmeans import SuperKMeans
 
     model = SuperKMeans(
-        case.clusters,
-        case.dim,
+        problem.clusters,
+        problem.dim,
         hierarchical=False,
-        iters=case.rounds,
+        iters=problem.rounds,
         sampling_fraction=1.0,
         max_points_per_cluster=len(points),
         early_termination=False,
@@ -115,58 +117,58 @@ def superkmeans_fit(points: F32, case: Case, threads: int) -> Fitted:
     return Fitted(model.train(points))
 
 
-def faiss_fit(points: F32, case: Case, threads: int) -> Fitted:
+def faiss_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     import faiss
 
     faiss.omp_set_num_threads(threads)
     model = faiss.Kmeans(
-        case.dim, case.clusters, niter=case.rounds, max_points_per_centroid=len(points)
+        problem.dim, problem.clusters, niter=problem.rounds, max_points_per_centroid=len(points)
     )
     model.train(points)
     return Fitted(model.centroids)
 
 
-def torch_fit(points: F32, case: Case, threads: int) -> Fitted:
-    """Lloyd from points drawn at random; a cluster that is empty keeps its center."""
+def torch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
+    """Run Lloyd's algorithm from random points; an empty cluster keeps its center."""
     import torch
 
     torch.set_num_threads(threads)
     whole = torch.from_numpy(points)
     parts = whole.split(BLOCK)
     first = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-    centers = whole[first[: case.clusters]]
-    for _ in range(case.rounds):
-        sums, counts = torch.zeros_like(centers), torch.zeros(case.clusters, dtype=torch.long)
+    centers = whole[first[: problem.clusters]]
+    for _ in range(problem.rounds):
+        sums, counts = torch.zeros_like(centers), torch.zeros(problem.clusters, dtype=torch.long)
         for part, labels in zip(parts, torch_nearest(parts, centers), strict=True):
             sums.index_add_(0, labels, part)
-            counts += torch.bincount(labels, minlength=case.clusters)
+            counts += torch.bincount(labels, minlength=problem.clusters)
         centers = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centers)
     return Fitted(centers.numpy())
 
 
-def sklearn_fit(points: F32, case: Case, threads: int) -> Fitted:
+def sklearn_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
     from sklearn.cluster import KMeans
 
-    model = KMeans(case.clusters, n_init=1, max_iter=case.rounds, tol=0, random_state=0)
+    model = KMeans(problem.clusters, n_init=1, max_iter=problem.rounds, tol=0, random_state=0)
     return Fitted(model.fit(points).cluster_centers_)
 
 
-def minibatch_fit(points: F32, case: Case, threads: int) -> Fitted:
-    """As many passes at most; it ends where batches do not improve, which it is chosen for."""
+def minibatch_fit(points: F32, problem: ClusteringProblem, threads: int) -> Fitted:
+    """Run at most as many passes; it is meant to end early, where batches do not improve."""
     from sklearn.cluster import MiniBatchKMeans
 
-    model = MiniBatchKMeans(case.clusters, n_init=1, max_iter=case.rounds, random_state=0)
+    model = MiniBatchKMeans(problem.clusters, n_init=1, max_iter=problem.rounds, random_state=0)
     return Fitted(model.fit(points).cluster_centers_)
 
 
 class Peer(NamedTuple):
-    """What a package is called, and how it assigns and fits, if it does."""
+    """A package, and its functions that assign and fit, if it has them."""
 
     package: str
     assign: Callable[[F32, F32, int], Labels] | None
-    fit: Callable[[F32, Case, int], Fitted]
-    slow: bool = False  # a fit takes minutes: only where it is asked for by name, or quick
-    exact: bool = True  # a fit looks at all points in every iteration
+    fit: Callable[[F32, ClusteringProblem, int], Fitted]
+    slow: bool = False  # a fit takes minutes: only if selected by name, or with --quick
+    exact: bool = True  # every iteration of a fit uses all points
 
 
 PEERS = {

@@ -1,4 +1,4 @@
-"""What is wrong with labels and centers, by float64 arithmetic that shares nothing with us."""
+"""Checks of labels and centers, by float64 arithmetic independent of the package."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 UNIT = 2.0**-24  # the rounding of float32
 ROUNDED_TWICE = 2.01 * UNIT  # two values rounded to float32; float64 arithmetic errs by far less
-SAMPLE = 2000  # points whose labels are found anew
-SOME = 16  # points of which all distances are kept at a time
-MANY = 1024  # the same for a product
+SAMPLE = 2000  # points whose labels are recomputed
+SOME = 16  # points whose distances are kept at a time
+MANY = 1024  # points per product
 
-# Lloyd's iterations end in other local optima from other starts: on the gaussian points that are
-# measured here, several seeds, both ways to start and all peers ended within 0.06 % of one another.
-# 0.3 % is what a run has too much that ends after a quarter of its 20 iterations.
+# Lloyd's algorithm ends in different local optima from different starts. On the Gaussian points
+# that are measured here several seeds, both initializations and all peers ended within 0.06 % of
+# each other. A run that ends after a quarter of its 20 iterations is 0.3 % worse.
 WORST = 1.003
 
 
 def nearest(points: F32, centroids: F32) -> I64:
-    """The labels that an exact assignment has, ties and all.
+    """Compute the labels of an exact assignment, ties included.
 
-    A score is a sum of squares in eight float64 accumulators, term j in accumulator j mod 8, that
-    is rounded to float32 once; of the best score the lowest label is taken.
+    A score is a sum of squares in eight float64 accumulators, term j in accumulator j mod 8,
+    rounded to float32 once. Ties go to the lowest label.
     """
     labels = np.empty(len(points), np.int64)
     across = centroids.astype(np.float64).T[:, None, :]
@@ -45,7 +45,7 @@ def nearest(points: F32, centroids: F32) -> I64:
 
 
 def distances(points: F32, centroids: F32, labels: Labels) -> F64:
-    """Squared distances from the centroids that the labels name."""
+    """Compute squared distances from the centroids of the labels."""
     found = np.empty(len(points))
     for start in range(0, len(points), MANY):
         part = slice(start, start + MANY)
@@ -55,7 +55,7 @@ def distances(points: F32, centroids: F32, labels: Labels) -> F64:
 
 
 def least_distances(points: F32, centers: F32) -> F64:
-    """Squared distances from the nearest centers."""
+    """Compute squared distances from the nearest centers."""
     wide = centers.astype(np.float64)
     lengths = np.einsum("ij,ij->i", wide, wide)
     labels = np.empty(len(points), np.int64)
@@ -72,7 +72,7 @@ def are_labels(labels: Labels, points: int, clusters: int) -> bool:
 
 
 def same_labels(answers: Mapping[str, Labels]) -> dict[str, float]:
-    """The share of labels that are ours."""
+    """Return the shares of labels equal to ours."""
     ours = answers[OURS]
     return {
         name: float(np.mean(labels == ours)) if labels.shape == ours.shape else 0.0
@@ -83,7 +83,7 @@ def same_labels(answers: Mapping[str, Labels]) -> dict[str, float]:
 def wrong_labels(
     points: F32, centroids: F32, answers: Mapping[str, Labels], seed: int
 ) -> list[str]:
-    """Hold ours against the definition, and the others' against ours."""
+    """Compare our labels with the definition, and those of others with ours."""
     size = len(points), len(centroids)
     problems = [
         f"{name}: expected a label for each of {size[0]} points, below {size[1]}, got others"
@@ -100,9 +100,10 @@ def wrong_labels(
 
 
 def misplaced(points: F32, centroids: F32, labels: Labels, seed: int) -> list[str]:
-    """Compare the distances of all of our labels, and the labels of some points, one by one.
+    """Check the distances of all of our labels, and the labels of some points exactly.
 
-    Our order is by scores rounded to float32: what we took may be farther by two such roundings.
+    Our order is by scores rounded to float32, so that a chosen centroid may be farther by two such
+    roundings.
     """
     least = least_distances(points, centroids)
     own = distances(points, centroids, labels)
@@ -118,7 +119,7 @@ def misplaced(points: F32, centroids: F32, labels: Labels, seed: int) -> list[st
 
 
 def beside_ours(points: F32, centroids: F32, ours: Labels, theirs: Labels, name: str) -> list[str]:
-    """Where labels differ, theirs may be farther by what float32 arithmetic errs.
+    """Check labels that differ from ours, up to the error of float32 arithmetic.
 
     A distance by float32 is |p|^2 - 2 p.c + |c|^2. A sum of d products in any order errs by at most
     d u times the sum of their sizes (u = 2^-24, to first order); the sizes of all three sums are at
@@ -137,7 +138,7 @@ def beside_ours(points: F32, centroids: F32, ours: Labels, theirs: Labels, name:
 
 
 def inertias(points: F32, answers: Mapping[str, Fitted], clusters: int) -> dict[str, float]:
-    """The sum of squared distances from the nearest centers; NaN of another number of them."""
+    """Sum squared distances from the nearest centers; NaN for a wrong number of centers."""
     shape = clusters, points.shape[1]
     return {
         name: float(least_distances(points, found.centers).sum())
@@ -150,7 +151,7 @@ def inertias(points: F32, answers: Mapping[str, Fitted], clusters: int) -> dict[
 def wrong_fits(
     points: F32, answers: Mapping[str, Fitted], measured: Mapping[str, float], seed: int
 ) -> list[str]:
-    """Hold what we say of our centers against them, and every Lloyd against the best."""
+    """Check our labels and inertia against our centers, and every exact fit against the best."""
     ours = answers[OURS]
     assert ours.labels is not None
     assert ours.inertia is not None

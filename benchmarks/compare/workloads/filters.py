@@ -1,8 +1,8 @@
-"""Filters: what one adds to a search.
+"""Filters: the cost that they add to a search.
 
-Searches with and without are timed alternately in one process, on the same queries. The lists of
-excluded ids are those that hurt most, each query's own best; the mask allows a random tenth. What
-else a user could do, search for as many items more as are excluded, is timed beside them.
+Searches with and without filters are timed alternately in one process, on the same queries. The
+excluded ids are the worst case, the best items of each query; the mask allows a random tenth. The
+alternative without a filter, to search for as many more items as are excluded, is timed as well.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import alternately, middle
-from benchmarks.compare.data import asked_for
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import median_interval, time_alternately
+from benchmarks.compare.data import requested_data
+from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.report import figure, table
 
 F32 = npt.NDArray[np.float32]
 Search = Callable[[int], vr.SearchResult]
 EXCLUDED, SHARE = 500, 0.1
-SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing, for each table
+SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing per table
 
 
 class Data(NamedTuple):
-    """An index, queries, and the answers that filtered searches must give."""
+    """An index, queries, and the expected answers of filtered searches."""
 
     index: vr.FlatIndex
     queries: F32
@@ -47,7 +47,7 @@ def prepare(vectors: F32, queries: F32, k: int, seed: int) -> Data:
 
 
 def searches(data: Data, batch: int, k: int, threads: int) -> dict[str, Search]:
-    """Give the ways to search, each with the queries of a turn."""
+    """Return the kinds of search, each a function of the number of a round."""
     parts = [slice(i, i + batch) for i in range(0, len(data.queries) - batch + 1, batch)]
     queries = [data.queries[part] for part in parts]
     offsets = np.arange(batch + 1) * EXCLUDED
@@ -70,9 +70,9 @@ TITLES = {
 
 
 def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
-    """Each way must find what is left of the best, with the same bits of scores."""
-    for turn in range(len(data.queries) // batch):
-        rows = slice(turn * batch, (turn + 1) * batch)
+    """Check that each kind finds the best remaining items, with bit-identical scores."""
+    for round_number in range(len(data.queries) // batch):
+        rows = slice(round_number * batch, (round_number + 1) * batch)
         best, allowed = ([some.ids[rows], some.scores[rows]] for some in (data.best, data.allowed))
         expected = {
             "none": [each[:, :k] for each in best],
@@ -81,42 +81,57 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
             "more": best,
         }
         for name, (ids, scores) in expected.items():
-            found = ways[name](turn)
+            found = ways[name](round_number)
             if not (np.array_equal(found.ids, ids) and np.array_equal(found.scores, scores)):
-                raise WorkError(f"{TITLES[name]}: expected the best of what is left, got others")
+                raise WorkloadError(
+                    f"{TITLES[name]}: expected the best remaining items, got others"
+                )
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each data set, k and batch."""
-    for name, vectors, queries in asked_for(args):
-        most = min(len(vectors) - EXCLUDED, int(SHARE * len(vectors)))  # what the filters leave
+    for name, vectors, queries in requested_data(args):
+        most = min(
+            len(vectors) - EXCLUDED, int(SHARE * len(vectors))
+        )  # items that the filters leave
         if most < 1:
-            raise WorkError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
+            raise WorkloadError(f"--items: expected more than {EXCLUDED}, got {len(vectors)}")
         if max(args.k) > most:
-            raise WorkError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
+            raise WorkloadError(f"-k: expected at most {most:,} of the items, got {max(args.k):,}")
         for k in args.k:
             data = prepare(vectors, queries, k, args.seed)
             for batch in args.batch:
                 yield measured(name, data, batch, k, args)
 
 
-def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Case:
-    """Time searches with and without filters in turn, and print their table."""
+def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace) -> Measurement:
+    """Time searches with and without filters alternately, and print their table."""
     ways = searches(data, batch, k, args.threads)
     check(data, ways, batch, k)
-    times = alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
-    case: Case = {"work": "filters", "data": name, "items": len(data.index), "k": k, "batch": batch}
-    case["absent"] = {}
-    case["peers"] = {
-        way: {"seconds": seconds.tolist(), "of none": middle(seconds / times["none"])._asdict()}
+    times = time_alternately(ways, QUICK_SECONDS if args.quick else SECONDS)
+    measurement: Measurement = {
+        "workload": "filters",
+        "data": name,
+        "items": len(data.index),
+        "k": k,
+        "batch": batch,
+    }
+    measurement["absent"] = {}
+    measurement["peers"] = {
+        way: {
+            "seconds": seconds.tolist(),
+            "of none": median_interval(seconds / times["none"])._asdict(),
+        }
         for way, seconds in times.items()
     }
-    head = ["filter", "ms a query", "fastest", "times without, in the same round (95 %)"]
+    head = ["filter", "ms per query", "fastest", "times without, in the same round (95 %)"]
     rows = []
     for way, seconds in times.items():
         each = seconds / batch * 1e3
-        ratio = middle(seconds / times["none"]).told(3)
-        rows.append([TITLES[way], figure(float(np.median(each))), figure(each.min()), ratio])
+        ratio = median_interval(seconds / times["none"]).format(3)
+        rows.append(
+            [TITLES[way], format_number(float(np.median(each))), format_number(each.min()), ratio]
+        )
     size = f"top-{k} of {len(data.index):,} x {data.index.dim} ({name}), batch {batch}"
-    print(f"\n{size}, {len(times['none'])} rounds\n\n{table(head, rows)}", flush=True)
-    return case
+    print(f"\n{size}, {len(times['none'])} rounds\n\n{markdown_table(head, rows)}", flush=True)
+    return measurement

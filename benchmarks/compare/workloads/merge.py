@@ -1,6 +1,6 @@
-"""Merging: reciprocal rank fusion beside what else can do it, on one thread.
+"""Merging: reciprocal rank fusion, compared with other implementations on one thread.
 
-Lists are compared place by place. Times include what a peer needs to take the same arrays in.
+Lists are compared rank by rank. Times include the conversion of the same arrays by each peer.
 """
 
 from __future__ import annotations
@@ -15,25 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+    time_repeatedly,
+)
 from benchmarks.compare.workloads.merge_truth import Truth
-from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
 from benchmarks.micro import numpy_merge
+from vecrecall.cli._tables import format_number, markdown_table
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.turns import Turns
 
 Ids = npt.NDArray[np.int64]
 Lists = dict[str, vr.SearchResult]
 Fuse = Callable[[Lists, int], Ids]
 
 ITEMS, CHANNELS, USERS = 1_000_000, 8, 1024
-SIZES = [(200, 200), (500, 500)]  # how long each channel's list is, and the merge's
+SIZES = [(200, 200), (500, 500)]  # lengths of the channels' lists, and of the merged list
 WITH_PROVENANCE = "vecrecall with provenance"
 
 
 def channel_lists(users: int, width: int, seed: int) -> Lists:
-    """Half of a list from what all channels may find for the user, half the channel's own."""
+    """Make lists of which half comes from items common to all channels of a user."""
     rng = np.random.default_rng(seed)
     ids = np.empty((CHANNELS, users, width), np.int64)
     half = width // 2
@@ -55,12 +62,12 @@ def ours(provenance: bool) -> Fuse:
 
 
 def with_numpy(lists: Lists, k: int) -> Ids:
-    """Sort all users' items at once."""
+    """Sort the items of all users at once."""
     return numpy_merge.rrf(lists, k).ids
 
 
 def with_dict(lists: Lists, k: int) -> Ids:
-    """Sum in a dictionary, user by user: what recall services are written with."""
+    """Sum in a dictionary, user by user, as recall services do."""
     columns = [found.ids.tolist() for found in lists.values()]
     fused = np.empty((len(columns[0]), k), np.int64)
     for user in range(len(fused)):
@@ -100,7 +107,7 @@ def with_polars(lists: Lists, k: int) -> Ids:
 
 
 def with_ranx(lists: Lists, k: int) -> Ids:
-    """Fuse runs, which ranx keeps as dictionaries by name, the best item first."""
+    """Fuse runs, which are dictionaries by name in ranx, the best item first."""
     import ranx
 
     runs = []
@@ -120,7 +127,7 @@ def with_ranx(lists: Lists, k: int) -> Ids:
 
 
 class Peer(NamedTuple):
-    """What a package is called, how it fuses, and whether its sums and ties are ours."""
+    """A package, its fusion, and whether its sums and ties are ours."""
 
     package: str
     fuse: Fuse
@@ -133,73 +140,81 @@ PEERS = {
     "numpy": Peer("numpy", with_numpy),
     "dict": Peer("", with_dict),
     "polars": Peer("polars", with_polars, same_ties=False),  # adds in any order
-    "ranx": Peer("ranx", with_ranx, same_ties=False),  # orders ties as it likes
+    "ranx": Peer("ranx", with_ranx, same_ties=False),  # orders ties arbitrarily
 }
 
 
-def work(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
-    """Warm up, then time some calls whenever asked; the ids go with the time."""
+def worker(name: str, users: int, width: int, k: int, seed: int, pipe: Connection) -> None:
+    """Warm up, then time some calls for every task; send the time and the ids."""
     fuse = PEERS[name].fuse
     lists = channel_lists(users, width, seed)
     fuse(lists, k)
     pipe.send(None)
     while pipe.recv():
-        pipe.send(steady(lambda: fuse(lists, k)))
+        pipe.send(time_repeatedly(lambda: fuse(lists, k)))
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each size."""
     sizes = [(USERS // 16, *SIZES[0])] if args.quick else [(USERS, *size) for size in SIZES]
     for size in sizes:
         yield measured(*size, args)
 
 
-def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Case:
-    """Time the peers in turn, compare their lists, print a table."""
-    names = chosen(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
+def measured(users: int, width: int, k: int, args: argparse.Namespace) -> Measurement:
+    """Time the peers interleaved, compare their lists, print a table."""
+    names = select_peers(list(PEERS), args.only and [*args.only, WITH_PROVENANCE])
     packages = {name: PEERS[name].package for name in names}
-    with Turns(work, packages, (users, width, k, args.seed), threads=1, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "merge", "channels": CHANNELS, "width": width, "k": k, "users": users}
-    case["absent"] = turns.absent
-    truth = Truth(channel_lists(users, width, args.seed), k)
-    case["peers"] = {
-        name: {"seconds": times, "same places": truth.same_places(turns.answers[name])}
-        for name, times in turns.times.items()
+    with InterleavedRunner(
+        worker, packages, (users, width, k, args.seed), threads=1, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {
+        "workload": "merge",
+        "channels": CHANNELS,
+        "width": width,
+        "k": k,
+        "users": users,
     }
-    needed(case, OURS)
-    print(tables(case), flush=True)
-    complain(problems(truth, turns.answers))
-    return case
+    measurement["absent"] = runner.absent
+    truth = Truth(channel_lists(users, width, args.seed), k)
+    measurement["peers"] = {
+        name: {"seconds": times, "same ranks": truth.same_ranks(runner.answers[name])}
+        for name, times in runner.times.items()
+    }
+    require_times(measurement, OURS)
+    print(tables(measurement), flush=True)
+    raise_if_wrong(problems(truth, runner.answers))
+    return measurement
 
 
 def problems(truth: Truth, answers: dict[str, Ids]) -> list[str]:
-    """Whose lists are not those of the fusion."""
+    """List the peers whose lists are not those of the fusion."""
     found = {name: truth.problem(ids, PEERS[name].same_ties) for name, ids in answers.items()}
     return [f"{name}: {problem}" for name, problem in found.items() if problem]
 
 
-def tables(case: Case) -> str:
-    """Every peer's line."""
-    ours = middle(case, OURS)
+def tables(measurement: Measurement) -> str:
+    """Make a table with a row per peer."""
+    ours = median_seconds(measurement, OURS)
     assert ours is not None
-    head = ["peer", "version", "microseconds a user", "spread", "times ours", "same places"]
+    header = ["peer", "version", "microseconds per user", "spread", "times ours", "same ranks"]
     rows = []
-    for name, entry in case["peers"].items():
-        each = [seconds / case["users"] * 1e6 for seconds in entry["seconds"]]
+    for name, entry in measurement["peers"].items():
+        each = [seconds / measurement["users"] * 1e6 for seconds in entry["seconds"]]
         middle_one = float(np.median(each))
         rows.append(
             [
                 name,
                 version(PEERS[name].package) or "",
-                figure(middle_one),
-                f"{figure(min(each))} to {figure(max(each))}",
-                figure(middle_one / (ours / case["users"] * 1e6)),
-                f"{entry['same places']:.4f}",
+                format_number(middle_one),
+                f"{format_number(min(each))} to {format_number(max(each))}",
+                format_number(middle_one / (ours / measurement["users"] * 1e6)),
+                f"{entry['same ranks']:.4f}",
             ]
         )
-    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
+    rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
     return (
-        f"\nRRF of {case['channels']} x {case['width']} to {case['k']}, {case['users']} users, "
-        f"one thread\n\n{table(head, rows)}"
+        f"\nRRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}, "
+        f"{measurement['users']} users, one thread\n\n{markdown_table(header, rows)}"
     )

@@ -1,4 +1,4 @@
-"""What reciprocal rank fusion has to give, place by place."""
+"""The expected lists of reciprocal rank fusion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ K = 60  # of 1 / (K + rank)
 
 
 class Truth:
-    """Every user's items with their sums, and the k best.
+    """The items of every user with their sums, and the k best.
 
     Parameters
     ----------
     lists : mapping
-        By channel, results with full lists.
+        Results with full lists, by channel.
     k : int
     """
 
@@ -32,7 +32,7 @@ class Truth:
         self.best = np.empty((len(ids), k))
         for user, row in enumerate(ids):
             items, places = np.unique(row, return_inverse=True)
-            sums = np.bincount(places, 1 / (K + ranks))  # which adds in the order of channels
+            sums = np.bincount(places, 1 / (K + ranks))  # adds in the order of channels
             first = np.lexsort((items, -sums.astype(np.float32)))[:k]
             self.ids[user] = items[first]
             self.best[user] = np.sort(sums)[::-1][:k]
@@ -40,7 +40,7 @@ class Truth:
             self.sums.append(sums)
 
     def sums_of(self, ids: I64) -> F64:
-        """What the items that somebody found add up to; 0 for those that no channel has."""
+        """Return the sums of given items; 0 for items that no channel has."""
         found = np.zeros(ids.shape)
         for user, row in enumerate(ids):
             items = self.items[user]
@@ -48,21 +48,21 @@ class Truth:
             found[user] = np.where(items[places] == row, self.sums[user][places], 0)
         return found
 
-    def same_places(self, ids: I64) -> float:
-        """The share of places that hold the same item."""
+    def same_ranks(self, ids: I64) -> float:
+        """Return the share of ranks with the same item."""
         return float(np.mean(ids == self.ids)) if ids.shape == self.ids.shape else 0.0
 
     def problem(self, ids: I64, same_ties: bool) -> str | None:
-        """Say what is wrong with a peer's lists.
+        """Describe the error in a peer's lists, if there is one.
 
-        With the same ties, which are those of sums in the order of channels that are rounded to
-        float32, every place must hold the same item.
+        With our ties, those of sums in the order of channels that are rounded to float32, every
+        rank must have the same item.
 
-        Others may add in another order, in float64, and round the sum to float32 or not: a score
-        is then off by at most (m - 1) 2^-53 + 2^-24 of it, for m terms. Moving every score by that
-        moves the j-th best by no more, and the item at place j has a score that is off by as much:
-        twice 2^-24, and 1 % for the rest, is how far its sum may be from the j-th best. So what
-        ties may change places, and an item that is alone within that distance has but one.
+        Other peers may add in another order in float64, and may round the sum to float32: a score
+        then has a relative error of at most (m - 1) 2^-53 + 2^-24 for m terms. Moving every score
+        by this error moves the j-th best by no more, and the score of the item at rank j has the
+        same error. Its sum may thus differ from the j-th best by twice 2^-24, plus 1 % for the
+        other terms: ties may change ranks, and an item without others in that distance may not.
         """
         if ids.shape != self.ids.shape:
             return f"expected lists of shape {self.ids.shape}, got {ids.shape}"

@@ -1,4 +1,4 @@
-"""Pooling: sums of bags of rows beside the peers, compared with sums in float64."""
+"""Pooling: sums of bags of rows, compared with other libraries and checked in float64."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.data import rated_films
-from benchmarks.compare.works import Case, chosen, complain, middle, needed, steady
+from benchmarks.compare.workload import (
+    Measurement,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+    time_repeatedly,
+)
+from vecrecall.cli._tables import format_number, markdown_table
+from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
-from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.turns import Turns
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -28,7 +35,7 @@ UNIT = 2.0**-24  # the rounding of float32
 
 
 def uniform(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
-    """Bags of 20 rows from anywhere in a large table."""
+    """Make bags of 20 random rows of a large table."""
     rng = np.random.default_rng(seed)
     rows, bags, length = 1_000_000, 100_000, 20
     if quick:
@@ -38,7 +45,7 @@ def uniform(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
 
 
 def movielens(seed: int, quick: bool) -> tuple[F32, vr.Ragged]:
-    """The films that each user rated: a few bags are long, and some films are in many."""
+    """Make bags of the films that each user rated: some are long, some films are in many."""
     rated = rated_films()
     rng = np.random.default_rng(seed)
     return rng.standard_normal((rated.values.max() + 1, DIM), dtype=np.float32), rated
@@ -60,7 +67,7 @@ def with_torch(table: F32, rows: vr.Ragged, threads: int) -> Sum:
 
     torch.set_num_threads(threads)
     bag = torch.nn.EmbeddingBag.from_pretrained(torch.from_numpy(table), mode="sum")
-    # Copied: torch warns of arrays that it must not write.
+    # Copied, since torch warns about read-only arrays.
     values, starts = torch.tensor(rows.values), torch.tensor(rows.offsets[:-1])
 
     def call() -> F32:
@@ -72,7 +79,7 @@ def with_torch(table: F32, rows: vr.Ragged, threads: int) -> Sum:
 
 
 class Peer(NamedTuple):
-    """What a package is called, and how it is made ready."""
+    """A package, and the function that prepares its call."""
 
     package: str
     ready: Callable[[F32, vr.Ragged, int], Sum]
@@ -85,21 +92,21 @@ PEERS = {
 }
 
 
-def work(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
-    """Warm up, then time some calls whenever asked; the sums go with the time."""
+def worker(name: str, data: str, seed: int, quick: bool, threads: int, pipe: Connection) -> None:
+    """Warm up, then time some calls for every task; send the time and the sums."""
     call = PEERS[name].ready(*DATA[data](seed, quick), threads)
     call()
     pipe.send(None)
     while pipe.recv():
-        pipe.send(steady(call))
+        pipe.send(time_repeatedly(call))
 
 
 def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
-    """Compare with sums in float64: ours in bits, the others to what float32 sums may err.
+    """Compare with sums in float64: ours bit by bit, the others up to the error of float32 sums.
 
     A float32 sum of m terms in any order errs by at most (m - 1) u S + O(u^2), with u = 2^-24 and
-    S the sum of the terms' absolute values; the rounding of the sum that it is compared with by
-    u S. (m + 1) u S covers both and the higher orders.
+    S the sum of the absolute values of the terms; the rounded reference by u S. (m + 1) u S covers
+    both and the higher orders.
     """
     shape = len(rows), table.shape[1]
     failed = {name for name, sums in answers.items() if sums.shape != shape}
@@ -116,7 +123,7 @@ def wrong(table: F32, rows: vr.Ragged, answers: Mapping[str, F32]) -> list[str]:
 
 
 def wide_sums(table: F32, values: I64, starts: I64, lengths: I64) -> tuple[F64, F64]:
-    """Sums in entry order, as `pool` promises, and what the sizes of the terms add up to."""
+    """Sum rows in entry order, as `pool` does, and the absolute values of the terms."""
     sums = np.zeros((len(starts), table.shape[1]))
     sizes = np.zeros_like(sums)
     for term in range(lengths.max(initial=0)):
@@ -127,7 +134,7 @@ def wide_sums(table: F32, values: I64, starts: I64, lengths: I64) -> tuple[F64, 
     return sums, sizes
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each kind of bags."""
     for data, make in DATA.items():
         try:
@@ -140,40 +147,44 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
 
 def measured(
     data: str, table: F32, rows: vr.Ragged, args: argparse.Namespace, machine: Machine
-) -> Case:
-    """Time the peers in turn, compare their sums, print a table."""
-    packages = {name: PEERS[name].package for name in chosen(list(PEERS), args.only)}
-    work_args = (data, args.seed, args.quick, args.threads)
-    with Turns(work, packages, work_args, threads=args.threads, limit=args.limit) as turns:
-        turns.measure(args.repeats)
-    case: Case = {"work": "pool", "data": data, "rows": len(table), "dim": DIM}
-    case.update(bags=len(rows), length=len(rows.values) / len(rows), absent=turns.absent)
-    case["peers"] = {name: {"seconds": seconds} for name, seconds in turns.times.items()}
-    needed(case, OURS)
-    print(f"\n{title(case)}\n\n{lines(case, machine)}", flush=True)
-    complain(wrong(table, rows, turns.answers))
-    return case
+) -> Measurement:
+    """Time the peers interleaved, compare their sums, print a table."""
+    packages = {name: PEERS[name].package for name in select_peers(list(PEERS), args.only)}
+    worker_args = (data, args.seed, args.quick, args.threads)
+    with InterleavedRunner(
+        worker, packages, worker_args, threads=args.threads, limit=args.limit
+    ) as runner:
+        runner.measure(args.repeats)
+    measurement: Measurement = {"workload": "pool", "data": data, "rows": len(table), "dim": DIM}
+    measurement.update(bags=len(rows), length=len(rows.values) / len(rows), absent=runner.absent)
+    measurement["peers"] = {name: {"seconds": seconds} for name, seconds in runner.times.items()}
+    require_times(measurement, OURS)
+    print(f"\n{title(measurement)}\n\n{lines(measurement, machine)}", flush=True)
+    raise_if_wrong(wrong(table, rows, runner.answers))
+    return measurement
 
 
-def title(case: Case) -> str:
+def title(measurement: Measurement) -> str:
     return (
-        f"sums of {case['bags']:,} bags of {case['length']:.0f} rows, table {case['rows']:,} x "
-        f"{case['dim']} ({case['data']})"
+        f"sums of {measurement['bags']:,} bags of {measurement['length']:.0f} rows, "
+        f"table {measurement['rows']:,} x {measurement['dim']} ({measurement['data']})"
     )
 
 
-def lines(case: Case, machine: Machine) -> str:
-    """Every peer's line; the rows are what a peer reads at least."""
+def lines(measurement: Measurement, machine: Machine) -> str:
+    """Make a table with a row per peer; a peer reads at least the rows of the bags."""
     head = ["peer", "version", "milliseconds", "spread", "times ours", "GB/s of rows"]
-    ours = middle(case, OURS) or 0.0
+    ours = median_seconds(measurement, OURS) or 0.0
     rows = []
-    for name, entry in case["peers"].items():
+    for name, entry in measurement["peers"].items():
         each = [seconds * 1e3 for seconds in entry["seconds"]]
         median = float(np.median(each))
-        rate = 4e-6 * case["bags"] * case["length"] * case["dim"] / median
-        share = f"{figure(rate)} ({rate / machine.limits.read:.2f} of what can be read)"
-        spread = f"{figure(min(each))} to {figure(max(each))}"
+        rate = 4e-6 * measurement["bags"] * measurement["length"] * measurement["dim"] / median
+        share = f"{format_number(rate)} ({rate / machine.limits.read:.2f} of the read limit)"
+        spread = f"{format_number(min(each))} to {format_number(max(each))}"
         known = version(PEERS[name].package) or ""
-        rows.append([name, known, figure(median), spread, figure(median / ours / 1e3), share])
-    rows += [[name, "", why, "", "", ""] for name, why in case["absent"].items()]
-    return table(head, rows)
+        rows.append(
+            [name, known, format_number(median), spread, format_number(median / ours / 1e3), share]
+        )
+    rows += [[name, "", why, "", "", ""] for name, why in measurement["absent"].items()]
+    return markdown_table(head, rows)

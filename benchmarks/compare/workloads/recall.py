@@ -1,10 +1,10 @@
-"""Recall: what a whole one adds to its channels' searches.
+"""Recall: the cost that it adds to the searches of its channels.
 
-A recall of eight channels and the searches that these channels make, call by call with the same
-arguments, are timed alternately in one process. What counts is the time outside the searches, by a
-clock around each of them, less what the bare calls spend there (that clock, a loop): pooling,
-looking up vectors and lists, joining a channel's lists, merging. A scan of a million items leaves
-cold caches behind in both, and itself varies by more than all else takes together.
+A recall of eight channels and the searches of these channels alone, with the same arguments, are
+timed alternately in one process. The cost is the time outside the searches, measured by a clock
+around each of them, less the time that the bare searches spend there (the clock and a loop). It
+includes pooling, lookups of vectors and lists, joining the lists of a channel, and merging. A scan
+of a million items leaves cold caches behind in both, and varies by more than this cost.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
-from benchmarks.compare.alternate import F64, alternately, middle
-from benchmarks.compare.works import Case, WorkError
+from benchmarks.compare.alternating import F64, median_interval, time_alternately
+from benchmarks.compare.workload import Measurement, WorkloadError
+from vecrecall.cli._tables import markdown_table
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.report import table
 
 F32 = npt.NDArray[np.float32]
 DIM, TAGS, HISTORY, SEEN = 64, 5_000, 50, 200
 ITEMS, QUICK_ITEMS, LENGTH = 1_000_000, 20_000, 200
-LEAST_ITEMS = 10  # a tenth of them is in a table, and clicked
-SECONDS, QUICK_SECONDS = 10.0, 0.5  # of timing, for each line
+LEAST_ITEMS = 10  # a tenth of them is in a table and has clicks
+SECONDS, QUICK_SECONDS = 10.0, 0.5  # of timing per row
 TOWERS = [f"tower {number}" for number in range(1, 9)]
 
 
-class Noted:
-    """An index that keeps what it is asked, for the searches alone."""
+class Recorder:
+    """An index that records its calls, to repeat the searches alone."""
 
     def __init__(self, index: vr.FlatIndex) -> None:
         self.index = index
-        self.asked: list[tuple[F32, int, vr.Ragged | None]] = []
+        self.calls: list[tuple[F32, int, vr.Ragged | None]] = []
 
     def search(self, queries: F32, k: int, *, exclude: vr.Ragged | None = None) -> vr.SearchResult:
-        self.asked.append((queries, k, exclude))
+        self.calls.append((queries, k, exclude))
         return self.index.search(queries, k, exclude=exclude)
 
 
-class Clocked:
-    """An index that tells how long its searches take."""
+class Stopwatch:
+    """An index that times its searches."""
 
     def __init__(self, index: vr.FlatIndex) -> None:
         self.index = index
@@ -57,7 +57,7 @@ class Clocked:
         return found
 
     def outside(self, call: Callable[[], object]) -> float:
-        """Seconds of a call without its searches."""
+        """Return the seconds of a call without its searches."""
         self.seconds = 0.0
         start = time.perf_counter()
         call()
@@ -65,12 +65,12 @@ class Clocked:
 
 
 def eight_towers(index: Any, vectors: F32, rng: np.random.Generator) -> dict[str, Any]:
-    """Every channel a search with a vector of the user."""
+    """Make channels of one search each, with a vector of the user."""
     return {name: vr.channels.UserToItem(index, vector=name) for name in TOWERS}
 
 
 def mixed(index: Any, vectors: F32, rng: np.random.Generator) -> dict[str, Any]:
-    """Channels of each kind, six of which search."""
+    """Make channels of each kind, six of which search."""
     tags = rng.standard_normal((TAGS, DIM), dtype=np.float32)
     keys = np.arange(len(vectors) // 10)
     similar = rng.integers(0, len(vectors), (len(keys), 50))
@@ -90,11 +90,11 @@ def mixed(index: Any, vectors: F32, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-CASES = {"eight towers": eight_towers, "mixed": mixed}
+CHANNEL_SETS = {"eight towers": eight_towers, "mixed": mixed}
 
 
 def users(n: int, items: int, rng: np.random.Generator) -> vr.RequestBatch:
-    """Users with vectors, tags, clicks and seen items."""
+    """Make a request of users with vectors, tags, clicks and seen items."""
 
     def each(high: int, length: int) -> vr.Ragged:
         return vr.Ragged(rng.integers(0, high, n * length), np.arange(n + 1) * length)
@@ -109,86 +109,98 @@ def users(n: int, items: int, rng: np.random.Generator) -> vr.RequestBatch:
 
 
 def measure(
-    index: vr.FlatIndex, vectors: F32, case: str, batch: int, seconds: float
+    index: vr.FlatIndex, vectors: F32, channel_set: str, batch: int, seconds: float
 ) -> tuple[dict[str, F64], int]:
-    """Seconds of both and of the rest in each round, and how many queries the searches have."""
-    noted, clocked = Noted(index), Clocked(index)
+    """Time the searches, the recall and its own cost in each round; count the queries."""
+    recorder, stopwatch = Recorder(index), Stopwatch(index)
+    make = CHANNEL_SETS[channel_set]
     recallers = [
-        vr.Recaller(CASES[case](i, vectors, np.random.default_rng(1)), vr.policies.RRF())
-        for i in (noted, clocked)
+        vr.Recaller(make(i, vectors, np.random.default_rng(1)), vr.policies.RRF())
+        for i in (recorder, stopwatch)
     ]
     rng = np.random.default_rng(2)
     batches = [users(batch, len(vectors), rng) for _ in range(max(2, 64 // batch))]
-    asked = []
+    calls = []
     for some in batches:
-        noted.asked = []
+        recorder.calls = []
         expected = recallers[0].recall(some, LENGTH)
-        asked.append(noted.asked)
+        calls.append(recorder.calls)
         if not np.array_equal(recallers[1].recall(some, LENGTH).ids, expected.ids):
-            raise WorkError(f"{case}: expected the same lists from both recallers, got others")
+            raise WorkloadError(
+                f"{channel_set}: expected the same lists from both recallers, got others"
+            )
 
-    def search_all(turn: int) -> None:
-        for queries, k, exclude in asked[turn % len(asked)]:
-            clocked.search(queries, k, exclude=exclude)
+    def search_all(round_number: int) -> None:
+        for queries, k, exclude in calls[round_number % len(calls)]:
+            stopwatch.search(queries, k, exclude=exclude)
 
     outside: dict[str, list[float]] = {"searches": [], "recall": []}
 
-    def searches(turn: int) -> None:
-        outside["searches"].append(clocked.outside(lambda: search_all(turn)))
+    def searches(round_number: int) -> None:
+        outside["searches"].append(stopwatch.outside(lambda: search_all(round_number)))
 
-    def recall(turn: int) -> None:
-        some = batches[turn % len(batches)]
-        outside["recall"].append(clocked.outside(lambda: recallers[1].recall(some, LENGTH)))
+    def recall(round_number: int) -> None:
+        some = batches[round_number % len(batches)]
+        outside["recall"].append(stopwatch.outside(lambda: recallers[1].recall(some, LENGTH)))
 
-    times = alternately({"searches": searches, "recall": recall}, seconds)
+    times = time_alternately({"searches": searches, "recall": recall}, seconds)
     times["beyond"] = np.subtract(outside["recall"], outside["searches"])
-    return times, sum(len(queries) for queries, _, _ in asked[0])
+    return times, sum(len(queries) for queries, _, _ in calls[0])
 
 
-def run(args: argparse.Namespace, machine: Machine) -> list[Case]:
-    """Print a table with a line for each case and batch."""
+def run(args: argparse.Namespace, machine: Machine) -> list[Measurement]:
+    """Print a table with a row for each set of channels and batch."""
     items = args.items or (QUICK_ITEMS if args.quick else ITEMS)
     if items < LEAST_ITEMS:
-        raise WorkError(f"--items: expected at least {LEAST_ITEMS}, got {items}")
+        raise WorkloadError(f"--items: expected at least {LEAST_ITEMS}, got {items}")
     rng = np.random.default_rng(args.seed)
     vectors = rng.standard_normal((items, DIM), dtype=np.float32)
     index = vr.FlatIndex(vectors, metric="cosine", threads=args.threads)
     before = vr.get_num_threads()
     vr.set_num_threads(args.threads)
     try:
-        cases = [measured(index, vectors, n, b, args) for n in CASES for b in args.batch]
+        measurements = [
+            measured(index, vectors, n, b, args) for n in CHANNEL_SETS for b in args.batch
+        ]
     finally:
         vr.set_num_threads(before)
     print(
         f"\n8 channels over {items:,} x {DIM}, {LENGTH} items each, merged to {LENGTH}; "
-        f"microseconds a user\n\n{lines(cases)}",
+        f"microseconds per user\n\n{lines(measurements)}",
         flush=True,
     )
-    return cases
+    return measurements
 
 
 def measured(
     index: vr.FlatIndex, vectors: F32, name: str, batch: int, args: argparse.Namespace
-) -> Case:
+) -> Measurement:
     seconds = QUICK_SECONDS if args.quick else SECONDS
     times, queries = measure(index, vectors, name, batch, seconds)
-    case: Case = {"work": "recall", "channels": name, "items": len(vectors), "batch": batch}
+    measurement: Measurement = {
+        "workload": "recall",
+        "channels": name,
+        "items": len(vectors),
+        "batch": batch,
+    }
     peers = {way: {"seconds": each.tolist()} for way, each in times.items()}
-    return {**case, "queries": queries, "peers": peers, "absent": {}}
+    return {**measurement, "queries": queries, "peers": peers, "absent": {}}
 
 
-def lines(cases: list[Case]) -> str:
+def lines(measurements: list[Measurement]) -> str:
     head = [
-        *("channels", "batch", "queries a user", "searches", "recall"),
+        *("channels", "batch", "queries per user", "searches", "recall"),
         *("beyond the searches (95 %)", "as a ratio", "rounds"),
     ]
     rows = []
-    for case in cases:
-        searches, recall, beyond = (np.array(e["seconds"]) for e in case["peers"].values())
-        batch = case["batch"]
+    for measurement in measurements:
+        searches, recall, beyond = (np.array(e["seconds"]) for e in measurement["peers"].values())
+        batch = measurement["batch"]
         each = (np.median(way) / batch * 1e6 for way in (searches, recall))
-        more = middle(beyond / batch * 1e6).told(0)
-        row = [case["channels"], str(batch), f"{case['queries'] / batch:.0f}"]
+        more = median_interval(beyond / batch * 1e6).format(0)
+        row = [measurement["channels"], str(batch), f"{measurement['queries'] / batch:.0f}"]
         row += [f"{time:.0f}" for time in each]
-        rows.append([*row, more, middle(recall / (recall - beyond)).told(3), str(len(recall))])
-    return table(head, rows)
+        rows.append(
+            [*row, more, median_interval(recall / (recall - beyond)).format(3), str(len(recall))]
+        )
+    return markdown_table(head, rows)

@@ -1,4 +1,4 @@
-"""Top-K: the exact peers, and approximate ones at several settings."""
+"""Top-k search: exact peers, and approximate ones at several settings."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare.data import asked_for, write
-from benchmarks.compare.works import Case, WorkError, chosen, complain, middle, needed
+from benchmarks.compare.data import requested_data, write
+from benchmarks.compare.workload import (
+    Measurement,
+    WorkloadError,
+    median_seconds,
+    raise_if_wrong,
+    require_times,
+    select_peers,
+)
+from vecrecall.cli._tables import format_number, markdown_table
+from vecrecall.cli.bench.interleaved import LONG
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.cli.bench.report import figure, table
-from vecrecall.cli.bench.search import Regime, Searches, disagreements, truth_of
-from vecrecall.cli.bench.turns import LONG
+from vecrecall.cli.bench.search import CallSize, SearchRunner, truth_of, wrong_lists
 
 HEAD = (
-    *("peer", "version", "ms a query", "spread", "times ours", "G products/s"),
+    *("peer", "version", "ms per query", "spread", "times ours", "G products/s"),
     *("of float32 limit", "of int8 limit", "of read rate", "recall"),
 )
 
 
-def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
+def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each data set, k and batch."""
-    for data, items, queries in asked_for(args):
+    for data, items, queries in requested_data(args):
         if max(args.k) > len(items):
-            raise WorkError(f"-k: expected at most {len(items):,} items, got {max(args.k):,}")
+            raise WorkloadError(f"-k: expected at most {len(items):,} items, got {max(args.k):,}")
         about = {"data": data, "items": len(items), "dim": items.shape[1]}
         with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder:
             write(items, queries, Path(folder))
@@ -36,69 +43,72 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Case]:
 
 def over(
     about: dict[str, Any], folder: Path, args: argparse.Namespace, machine: Machine
-) -> Iterator[Case]:
-    """Measure over one data set; the peers stay where they are meanwhile."""
-    names = chosen([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
+) -> Iterator[Measurement]:
+    """Measure over one data set, with the same processes for all sizes."""
+    names = select_peers([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
     truth = truth_of(folder, max(args.k), "ip")
-    searches = Searches(names, folder, truth, args.threads, limit=args.limit)
-    with searches.turns:
-        for regime in [Regime(batch, k) for k in args.k for batch in args.batch]:
-            found = searches.measure(regime, args.repeats, settings=not args.quick, long=LONG)
-            case = {"work": "search", **about, **regime._asdict(), "peers": found}
-            case["absent"] = dict(searches.turns.absent)
-            needed(case, OURS)
-            print(tables(case, machine), flush=True)
-            complain(disagreements(found))
-            yield case
-    built = {"work": "build", **about, "peers": searches.built(), "absent": {}}
+    searches = SearchRunner(names, folder, truth, args.threads, limit=args.limit)
+    with searches.runner:
+        for size in [CallSize(batch, k) for k in args.k for batch in args.batch]:
+            found = searches.measure(size, args.repeats, settings=not args.quick, long=LONG)
+            measurement = {"workload": "search", **about, **size._asdict(), "peers": found}
+            measurement["absent"] = dict(searches.runner.absent)
+            require_times(measurement, OURS)
+            print(tables(measurement, machine), flush=True)
+            raise_if_wrong(wrong_lists(found))
+            yield measurement
+    built = {"workload": "build", **about, "peers": searches.build_costs(), "absent": {}}
     print(builds(built), flush=True)
     yield built
 
 
-def tables(case: Case, machine: Machine) -> str:
-    """Every peer's line at one batch and k."""
-    rows = [row(case, label, machine) for label in case["peers"]]
-    rows += [[n, "", reason, *[""] * (len(HEAD) - 3)] for n, reason in case["absent"].items()]
+def tables(measurement: Measurement, machine: Machine) -> str:
+    """Make a table with a row per peer, for one batch and k."""
+    rows = [row(measurement, label, machine) for label in measurement["peers"]]
+    rows += [
+        [n, "", reason, *[""] * (len(HEAD) - 3)] for n, reason in measurement["absent"].items()
+    ]
     return (
-        f"\ntop-{case['k']} of {case['items']:,} x {case['dim']} ({case['data']}), "
-        f"batch {case['batch']}\n\n{table(HEAD, rows)}"
+        f"\ntop-{measurement['k']} of {measurement['items']:,} x {measurement['dim']} "
+        f"({measurement['data']}), "
+        f"batch {measurement['batch']}\n\n{markdown_table(HEAD, rows)}"
     )
 
 
-def row(case: Case, label: str, machine: Machine) -> list[str]:
-    """What one peer did, and what share of the machine that is, if it looks at all items."""
-    entry = case["peers"][label]
+def row(measurement: Measurement, label: str, machine: Machine) -> list[str]:
+    """Make the row of a peer, with its share of the machine's limits if it reads all items."""
+    entry = measurement["peers"][label]
     peer = PEERS[entry["peer"]]
-    seconds, ours = middle(case, label), middle(case, OURS)
+    seconds, ours = median_seconds(measurement, label), median_seconds(measurement, OURS)
     assert seconds is not None
     assert ours is not None
-    ms = [time / case["batch"] * 1e3 for time in entry["seconds"]]
+    ms = [time / measurement["batch"] * 1e3 for time in entry["seconds"]]
     return [
         label,
         version(peer.package) or "",
-        figure(seconds / case["batch"] * 1e3),
-        f"{figure(min(ms))} to {figure(max(ms))}",
-        figure(seconds / ours),
-        *shares(case, seconds, peer.width, machine),
+        format_number(seconds / measurement["batch"] * 1e3),
+        f"{format_number(min(ms))} to {format_number(max(ms))}",
+        format_number(seconds / ours),
+        *shares(measurement, seconds, peer.width, machine),
         f"{entry['recall']:.4f}",
     ]
 
 
-def shares(case: Case, seconds: float, width: int, machine: Machine) -> list[str]:
-    """Products a second, and the shares of the limits; every byte is read once a call."""
+def shares(measurement: Measurement, seconds: float, width: int, machine: Machine) -> list[str]:
+    """Return products per second and shares of the limits; a call reads every byte once."""
     if not width:
         return [""] * 4
-    products = case["items"] * case["dim"] * case["batch"] / seconds / 1e9
-    read = case["items"] * case["dim"] * width / seconds / 1e9
+    products = measurement["items"] * measurement["dim"] * measurement["batch"] / seconds / 1e9
+    read = measurement["items"] * measurement["dim"] * width / seconds / 1e9
     limits = machine.limits
     parts = (products / limits.float32, products / limits.int8, read / limits.read)
     return [f"{products:.0f}", *(f"{share:.2f}" for share in parts)]
 
 
-def builds(case: Case) -> str:
-    """What the indexes took."""
+def builds(measurement: Measurement) -> str:
+    """Make a table of the cost of building."""
     rows = [
-        [name, figure(entry["seconds"][0]), f"{entry['megabytes'] or 0:.0f}"]
-        for name, entry in case["peers"].items()
+        [name, format_number(entry["seconds"][0]), f"{entry['megabytes'] or 0:.0f}"]
+        for name, entry in measurement["peers"].items()
     ]
-    return "\n" + table(["index", "build, s", "MB"], rows)
+    return "\n" + markdown_table(["index", "build, s", "MB"], rows)

@@ -1,4 +1,4 @@
-"""What the arguments of command lines may be: converters for argparse that say what they expect."""
+"""Converters of command-line arguments for argparse, whose errors name the expected value."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def whole(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
-    """Read whole numbers from `low` to `high`."""
+def whole_number(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
+    """Return a converter to whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
-        # Digits alone: int() takes spaces, underscores and signs as well.
+        # Digits only: int() also accepts spaces, underscores and signs.
         value = int(text) if text.isascii() and text.isdigit() else low - 1
         if not low <= value <= high:
             expected = (
@@ -25,8 +25,8 @@ def whole(low: int = 1, high: int = sys.maxsize) -> Callable[[str], int]:
     return read
 
 
-def seconds(text: str) -> float:
-    """Read some time."""
+def positive_seconds(text: str) -> float:
+    """Convert to a positive number of seconds."""
     try:
         value = float(text)
     except ValueError:
@@ -37,7 +37,10 @@ def seconds(text: str) -> float:
 
 
 def new_file(text: str) -> Path:
-    """Read where a file can be made: an hour of work should not end with what could be known."""
+    """Convert to the path of a file that can be written.
+
+    It is checked first, so that a long run does not fail at its end.
+    """
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"expected a file in a folder that exists, got {text}")
@@ -45,7 +48,7 @@ def new_file(text: str) -> Path:
 
 
 def new_folder(text: str) -> Path:
-    """Read a folder that is there or can be made."""
+    """Convert to a folder that exists or can be made."""
     path = Path(text)
     if not path.is_dir() and (path.exists() or not path.parent.is_dir()):
         raise argparse.ArgumentTypeError(f"expected a folder, or one to make, got {text}")

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 
-import vecrecall as vr
-from vecrecall.cli._arguments import new_file, whole
+from vecrecall._runtime import available_isas, get_num_threads, isa
+from vecrecall.cli._arguments import new_file, whole_number
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.demo import DemoError
@@ -32,31 +32,31 @@ Recall for real users, from raw interactions to ranked lists. Trains item2vec an
 on all but each user's last items, recalls by seven channels (item to item, user to item, cross-tag,
 popularity), merges them by six policies whose weights are tuned on a validation split, and shows:
 a few users' lists and where each item came from, how often each channel and each merge finds the
-held-out items, what each channel contributed, and how long recall takes. Needs the extra packages
-of: pip install "vecrecall[demo]"
+held-out items, the contribution of each channel, and the latency of recall. Needs the packages of
+pip install "vecrecall[demo]"
 """
 
 _DATA = """\
-a table of text (.csv, or .tsv with tabs; perhaps packed: .gz, .bz2, .xz) or Parquet (.parquet, .pq)
-with the columns user, item, time (a number or an ISO 8601 date) and perhaps title and tags
+a table of text (.csv, or .tsv with tabs; possibly compressed: .gz, .bz2, .xz) or Parquet (.parquet,
+.pq) with the columns user, item, time (a number or an ISO 8601 date) and optionally title and tags
 (separated by |); users and items are named as written, "007" is not "7"; default: MovieLens
 latest-small
 """
 
 _BENCH = """\
-What would I gain? Searches your vectors by this library and by those others that are installed,
-each in a process of its own, timed in turn: single queries, batches of 16 and of 256. Prints for
-each the time a query, its ratio to ours, how much of the exact lists was found, and what building
-took. Only NumPy is needed; more peers come with: pip install "vecrecall[bench]". A minute or two
-for a million vectors of 64 numbers. The exit code is 1 if lists of an exact search, of this library
-or another, are wrong, or if this library has no times.
+Compares this library with the other installed ones on your vectors. Each runs in a process of its
+own, and their timings are interleaved: single queries, batches of 16 and of 256. Prints for each
+the time per query, its ratio to ours, the share of the exact lists that it found, and the time and
+memory to build its index. Only NumPy is needed; pip install "vecrecall[bench]" adds more peers. It
+takes a minute or two for a million vectors of 64 numbers. The exit code is 1 if an exact search,
+of this library or another, gives wrong lists, or if this library has no times.
 """
 
-_MAX_SEED = 2**32 - 1  # gensim's
+_MAX_SEED = 2**32 - 1  # the largest that gensim accepts
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser that reports errors on one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}\n")
@@ -68,13 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; default those of the process.
+        The arguments. Default those of the process.
 
     Returns
     -------
     int
-        The exit code: 0, 1 if `bench` found wrong answers or could not time this library, 2 for
-        bad input, 130 when interrupted.
+        The exit code: 0 on success, 1 if `bench` found wrong answers or could not time this
+        library, 2 for bad input, 130 after an interrupt.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles that the terminal cannot encode
@@ -90,13 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="vecrecall", description="Exact vector recall for recommender serving.")
-    parser.add_argument("--version", action="version", version=f"vecrecall {vr.__version__}")
+    parser.add_argument("--version", action="version", version=f"vecrecall {version('vecrecall')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
         "info",
         help="show versions, instruction sets, threads and optional packages",
-        description="Show versions, instruction sets, threads and which optional packages are "
-        "installed.",
+        description="Show versions, instruction sets, threads and the installed optional packages.",
     )
     _add_demo(commands)
     _add_bench(commands)
@@ -105,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _keys_of_json(keys: Mapping[str, str]) -> str:
     width = max(map(len, keys))
-    return "keys of the JSON ([] is a list, <...> stands for several names):\n" + "\n".join(
+    return "keys of the JSON file ([] is a list, <...> stands for several names):\n" + "\n".join(
         f"  {key:<{width}}  {meaning}" for key, meaning in keys.items()
     )
 
@@ -118,41 +117,42 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_keys_of_json(KEYS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    demo.add_argument("--json", type=new_file, metavar="FILE", help="write the report as data, too")
+    demo.add_argument("--json", type=new_file, metavar="FILE", help="also write the report as JSON")
     demo.add_argument(
         "--seed",
-        type=whole(0, _MAX_SEED),
+        type=whole_number(0, _MAX_SEED),
         default=0,
         metavar="N",
-        help="of training and of the users shown; one seed, one result (default: %(default)s)",
+        help="seed of training and of the users shown; the results depend on it alone "
+        "(default: %(default)s)",
     )
     demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
     demo.add_argument(
         "--users",
-        type=whole(0),
+        type=whole_number(0),
         default=3,
         metavar="N",
-        help="how many users' lists to show (default: %(default)s)",
+        help="number of users whose lists are shown (default: %(default)s)",
     )
     demo.add_argument(
         "--plot",
         type=new_file,
         metavar="FILE",
-        help="draw as PNG what each channel held of the best merge, and how channels overlap "
-        "(default: no plot)",
+        help="also write a PNG plot of the share of the best merge that each channel holds, and of "
+        "the overlap of channels",
     )
     demo.add_argument(
         "--libraries",
         action="store_true",
-        help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, those "
-        "that are installed, and compare the lists",
+        help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, where "
+        "installed, and compare the lists",
     )
 
 
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = commands.add_parser(
         "bench",
-        help="this library beside others on your own vectors",
+        help="compare this library with others on your own vectors",
         description=_BENCH,
         epilog=_keys_of_json(bench.KEYS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -163,33 +163,37 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )  # fmt: skip
     parser.add_argument(
         "--queries", type=Path, metavar="FILE",
-        help=f"another, of the same width, of which {bench.SAMPLE} rows are taken; default: so "
-        "many of the vectors as they are, most of which then find themselves first",
+        help=f".npy file of the same width, of which {bench.SAMPLE} rows are sampled; default: a "
+        "sample of the vectors, most of which then find themselves first",
     )  # fmt: skip
     parser.add_argument(
-        "-k", type=whole(), default=100, metavar="K",
-        help="items a query (default: %(default)s)",
+        "-k", type=whole_number(), default=100, metavar="K",
+        help="items per query (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--metric", choices=["ip", "cosine", "l2"], default="ip")
     parser.add_argument(
         "--threads",
-        type=whole(),
+        type=whole_number(),
         metavar="N",
-        help="of each peer (default: as vecrecall info says)",
+        help="threads of each peer (default: as shown by vecrecall info)",
     )
     parser.add_argument(
-        "--repeats", type=whole(), default=3, metavar="N",
-        help="turns; medians are shown (default: %(default)s)",
+        "--repeats", type=whole_number(), default=3, metavar="N",
+        help="interleaved rounds, of which medians are shown (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=whole(0), default=0, metavar="N", help="of the sample (default: %(default)s)"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        metavar="N",
+        help="seed of the sample (default: %(default)s)",
     )
     parser.add_argument(
         "--approximate", action="store_true",
-        help="build approximate indexes that take long, too: minutes at a million rows",
+        help="also build approximate indexes that take minutes for a million rows",
     )  # fmt: skip
     parser.add_argument(
-        "--json", type=new_file, metavar="FILE", help="write the report as data, too"
+        "--json", type=new_file, metavar="FILE", help="also write the report as JSON"
     )
 
 
@@ -221,15 +225,15 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     try:
-        isa, sets, threads = vr.isa(), vr.available_isas(), vr.get_num_threads()
+        active, available, threads = isa(), available_isas(), get_num_threads()
     except ValueError as error:  # an environment variable of the library
         return _bad_input(error)
     lines = {
-        "vecrecall": vr.__version__,
+        "vecrecall": version("vecrecall"),
         "python": platform.python_version(),
         "numpy": version("numpy"),
-        "isa": isa,
-        "available isas": ", ".join(sets),
+        "isa": active,
+        "available isas": ", ".join(available),
         "threads": str(threads),
         "cpus": str(os.cpu_count()),
         **{name: _version(name) for name in OPTIONAL_PACKAGES},

@@ -1,7 +1,7 @@
-"""Measures this package beside others: what ``vecrecall bench`` and ``benchmarks.compare`` share.
+"""Comparison with other libraries, shared by ``vecrecall bench`` and ``benchmarks.compare``.
 
-`turns` has the one way in which peers are timed: each in a process of its own, in turn. `peers`
-knows how each of them searches, `search` measures that, `truth` compares the lists with the exact
-ones, `machine` says what the machine can do at most. `command` is ``vecrecall bench``, over the
-vectors that `vectors` has read.
+`interleaved` times peers, each in a process of its own, in alternating rounds. `peers` lists them
+and `indexes` builds and searches their indexes, `search` measures that, `truth` compares the lists
+with the exact ones, `machine` measures the limits of the machine. `command` is
+``vecrecall bench``, over the vectors that `vectors` reads.
 """

@@ -1,4 +1,4 @@
-"""``vecrecall bench``: what somebody would gain, on vectors of their own."""
+"""``vecrecall bench``: a comparison with other libraries on the vectors of a file."""
 
 from __future__ import annotations
 
@@ -11,72 +11,74 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall._runtime import isa
 from vecrecall.arrays import _scalars
+from vecrecall.cli._output import Output
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.bench import machine, vectors
-from vecrecall.cli.bench.peers import F32, FORCED, OURS, PEERS, Metric
-from vecrecall.cli.bench.progress import Progress
-from vecrecall.cli.bench.search import ITEMS, QUERIES, Regime, Searches, disagreements, truth_of
-from vecrecall.cli.bench.summary import SAMPLED, middle, show
-from vecrecall.cli.bench.turns import NOT_INSTALLED
+from vecrecall.cli.bench.indexes import F32, Metric
+from vecrecall.cli.bench.interleaved import NOT_INSTALLED
+from vecrecall.cli.bench.peers import FORCED, OURS, PEERS
+from vecrecall.cli.bench.search import ITEMS, QUERIES, CallSize, SearchRunner, truth_of, wrong_lists
+from vecrecall.cli.bench.summary import SAMPLED, median_ms, show
 from vecrecall.storage._atomic import write_report
 
 Report = dict[str, Any]
 
 BATCHES = (1, 16, 256)
-SAMPLE = 512  # queries: a sample of those that there are, or of the vectors
-LISTS = 1 << 25  # ids in the lists of all queries
-SMALL = 100_000  # items: an index that is slow to build takes seconds then
-SHORT, PATIENT = 60.0, 3600.0  # seconds for an answer, without and with slow indexes
-COPIES = 2  # of the items in a peer's process while it builds
-ROOM = 0.7  # of the memory that is left: what may be taken
+SAMPLE = 512  # queries: a sample of the given ones, or of the vectors
+LISTS = 1 << 25  # most ids in the lists of all queries
+SMALL = 100_000  # items: up to here even slow indexes build in seconds
+SHORT, PATIENT = 60.0, 3600.0  # seconds per answer, without and with slow indexes
+COPIES = 2  # of the items in a peer's process while it builds its index
+ROOM = 0.7  # share of the available memory that may be used
 
 KEYS = {
-    "data": "what was searched: vectors, items, dim, queries, queries_from, metric, k",
-    "checked": "queries, the first, whose lists were compared with NumPy's in float64",
-    "machine": "model, cpus, isa, threads, limits (billions a second: float32, int8, read)",
-    "versions": "of the packages that were measured",
-    "limit_s": "seconds that a peer had to build, and for an answer",
-    "repeats": "how many turns there were",
-    "together": "whether all peers were there at a time, so that they were timed in turn",
-    "peers.<name>.exact": "whether its lists are exact, near ties in float32 aside",
-    "peers.<name>.setting": "of an approximate search, its default here; null for others",
-    "peers.<name>.build_s": "seconds that building the index took",
-    "peers.<name>.megabytes": "by how much its process grew; null where the system does not say",
-    "peers.<name>.ms.<batch>[]": "milliseconds a query, of each turn",
-    "peers.<name>.times_ours.<batch>": "its median over ours",
-    "peers.<name>.recall": "share of the exact lists that it found, near ties counted as found",
-    "wrong[]": "exact peers, us among them, that gave other lists than the exact ones",
-    "not_installed[]": "peers whose package is missing",
-    "left_out[]": "peers that take long to build (--approximate)",
-    "failed.<name>": "why a peer has no times, or not all",
+    "data": "the data searched: vectors, items, dim, queries, queries_from, metric, k",
+    "checked": "number of queries, the first ones, whose lists were compared with the exact ones",
+    "machine": "model, cpus, isa, threads, limits (billions per second: float32, int8, read)",
+    "versions": "versions of the packages that were measured",
+    "limit_s": "seconds that a peer might take to build, and per answer",
+    "repeats": "number of interleaved rounds",
+    "together": "whether all peers ran at the same time, so that rounds were interleaved",
+    "peers.<name>.exact": "whether its lists are exact except for near ties in float32",
+    "peers.<name>.setting": "search parameter of an approximate peer; null for others",
+    "peers.<name>.build_s": "seconds to build the index",
+    "peers.<name>.megabytes": "growth of its process; null where the system does not report it",
+    "peers.<name>.ms.<batch>[]": "milliseconds per query in each round",
+    "peers.<name>.times_ours.<batch>": "its median divided by ours",
+    "peers.<name>.recall": "share of the exact lists that was found, near ties counted as found",
+    "wrong[]": "exact peers, ours included, whose lists were not exact",
+    "not_installed[]": "peers whose package is not installed",
+    "left_out[]": "peers that are slow to build (--approximate)",
+    "failed.<name>": "reason why a peer lacks some or all times",
 }
-"""What is in the JSON: each key, and what it says."""
+"""The keys of the JSON file, with their meaning."""
 
 
 class BenchError(Exception):
-    """The measurement cannot go on; the message is one line for the person who called it."""
+    """The measurement cannot continue; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """Options of a comparison.
 
     Attributes
     ----------
     vectors : Path
         A ``.npy`` file of rows.
     queries : Path, optional
-        Another, of which a sample is taken; default a sample of the rows.
+        Another such file, of which a sample is taken. Default a sample of the vectors.
     k : int
     metric : str
     threads : int, optional
-        Default those of the library.
+        Default the threads of the library.
     repeats : int
     seed : int
-        Of the sample.
+        Seed of the sample.
     approximate : bool
-        Whether to build what takes long, too.
+        Whether to include indexes that are slow to build.
     json : Path, optional
         Where to write the report as JSON.
     """
@@ -110,22 +112,21 @@ def run(options: Options) -> Report:
         If an option, a file or an environment variable of the library cannot be used.
     """
     try:
-        vr.isa()  # which an environment variable may have set to what there is not
+        isa()  # raises if an environment variable names an unavailable one
         threads = _scalars.check_threads(options.threads)
         items, queries = _read(options)
     except (ValueError, TypeError) as error:
         raise BenchError(str(error)) from error
-    progress = Progress()
-    with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vecrecall-bench-") as folder, Progress() as progress:
         try:
             vectors.write(items, Path(folder) / ITEMS, options.metric)
             vectors.write(queries, Path(folder) / QUERIES, options.metric)
         except OSError as error:
             raise BenchError(f"{folder}: {error.strerror}") from error
-        progress.step("measuring the limits of the machine")
-        report = _report(options, items, queries, machine.measure(threads))
+        with progress.step("measuring the limits of the machine"):
+            report = _report(options, items, queries, machine.measure(threads))
         _measure(report, Path(folder), progress)
-    print(show(report))
+    show(Output(), report)
     if options.json:
         _write(options.json, report)
     return report
@@ -173,45 +174,47 @@ def _slow(names: Iterable[str]) -> list[str]:
 
 
 def _fits(size: int, names: list[str]) -> bool:
-    """Tell whether all peers can hold their items at a time."""
+    """Return whether memory holds the items of all peers at the same time."""
     left = machine.available()
     there = sum(machine.version(PEERS[name].package) is not None for name in names)
     return left is None or size * COPIES * there < ROOM * left
 
 
 def _measure(report: Report, folder: Path, progress: Progress) -> None:
-    """Time the peers, all in turn or, where memory would not do, one by one."""
+    """Time the peers interleaved, or one by one where memory does not hold all."""
     names = list(report["peers"])
     report["peers"] = {}
     data, threads = report["data"], report["machine"]["threads"]
-    progress.step("scoring in float64, what all lists are judged by")
-    truth = truth_of(folder, data["k"], data["metric"])
+    with progress.step("computing the exact lists in float64"):
+        truth = truth_of(folder, data["k"], data["metric"])
     report["checked"] = truth.count
     for group in [names] if report["together"] else [[name] for name in names]:
-        searches = Searches(
+        searches = SearchRunner(
             group, folder, truth, threads, limit=report["limit_s"], progress=progress
         )
-        with searches.turns:
-            for name, built in searches.built().items():
+        with searches.runner:
+            for name, built in searches.build_costs().items():
                 report["peers"][name] = {
                     "exact": PEERS[name].exact, "setting": next(iter(PEERS[name].settings), None),
                     "build_s": built["seconds"][0], "megabytes": built["megabytes"],
                     "ms": {}, "times_ours": {}, "recall": None,
                 }  # fmt: skip
             for batch in sorted({min(batch, data["queries"]) for batch in BATCHES}):
-                _add(report, batch, searches.measure(Regime(batch, data["k"]), report["repeats"]))
-            _note_absent(report, searches.turns.absent)
+                _add(report, batch, searches.measure(CallSize(batch, data["k"]), report["repeats"]))
+            _note_absent(report, searches.runner.absent)
 
 
 def _add(report: Report, batch: int, found: dict[str, dict[str, Any]]) -> None:
-    report["wrong"] += [f"batch {batch}: {problem}" for problem in disagreements(found)]
+    report["wrong"] += [f"batch {batch}: {problem}" for problem in wrong_lists(found)]
     for entry in found.values():
         peer = report["peers"][entry["peer"]]
         peer["ms"][str(batch)] = [seconds / batch * 1e3 for seconds in entry["seconds"]]
-        peer["recall"] = entry["recall"]  # the last, of the largest batch, has the most queries
+        peer["recall"] = entry[
+            "recall"
+        ]  # that of the largest batch, which has the most queries, comes last
         ours = report["peers"].get(OURS, {"ms": {}})["ms"].get(str(batch))
         if ours:
-            peer["times_ours"][str(batch)] = middle(peer, batch) / float(np.median(ours))
+            peer["times_ours"][str(batch)] = median_ms(peer, batch) / float(np.median(ours))
 
 
 def _note_absent(report: Report, absent: dict[str, str]) -> None:

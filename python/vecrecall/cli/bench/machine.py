@@ -1,4 +1,4 @@
-"""What a measurement was made on: limits, processor, versions, memory."""
+"""The machine of a measurement: limits, processor, versions, memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import vecrecall as vr
 from vecrecall import _core
+from vecrecall._runtime import isa
 
-ROUNDS = 5  # the best of them: other work on the machine only ever takes away
+ROUNDS = 5  # the best counts: other work on the machine can only slow a round down
 
 
 class Limits(NamedTuple):
-    """What all threads together can do at most, in billions a second.
+    """The most that all threads together can do, in billions per second.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """A machine, and how much of it is used.
+    """A machine, and the part of it that is used.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Machine(NamedTuple):
     isa : str
         The instruction set that this package uses.
     threads : int
-        So many are measured.
+        Number of threads that are measured.
     limits : Limits
     """
 
@@ -53,7 +53,7 @@ class Machine(NamedTuple):
     limits: Limits
 
     def describe(self) -> str:
-        """Say it in a sentence or two.
+        """Describe the machine in two sentences.
 
         Returns
         -------
@@ -62,11 +62,11 @@ class Machine(NamedTuple):
         return (
             f"{self.model}, {self.cpus} CPUs, {self.isa}, {self.threads} threads. Limits, measured "
             f"now: {self.limits.float32:.0f} float32 and {self.limits.int8:.0f} int8 billion "
-            f"multiply-adds a second, {self.limits.read:.0f} GB/s read."
+            f"multiply-adds per second, {self.limits.read:.0f} GB/s read."
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Give the same as data.
+        """Return the fields as JSON data.
 
         Returns
         -------
@@ -76,12 +76,12 @@ class Machine(NamedTuple):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Machine:
-        """Take it back from data.
+        """Make a machine from JSON data.
 
         Parameters
         ----------
         data : dict
-            As `as_json` gave it.
+            As `as_json` returned it.
 
         Returns
         -------
@@ -101,17 +101,17 @@ def measure(threads: int) -> Machine:
     -------
     Machine
     """
-    return Machine(_model(), os.cpu_count() or 1, vr.isa(), threads, limits(threads))
+    return Machine(_model(), os.cpu_count() or 1, isa(), threads, limits(threads))
 
 
 def limits(threads: int, rounds: int = ROUNDS) -> Limits:
-    """Measure the limits alone.
+    """Measure only the limits.
 
     Parameters
     ----------
     threads : int
     rounds : int, default: 5
-        The best of so many counts.
+        Number of rounds, of which the best counts.
 
     Returns
     -------
@@ -131,12 +131,12 @@ def _model() -> str:
 
 
 def version(package: str) -> str | None:
-    """Tell the version of an installed package.
+    """Return the version of an installed package.
 
     Parameters
     ----------
     package : str
-        Its name; "" stands for Python itself.
+        Its name. An empty name stands for Python itself.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def version(package: str) -> str | None:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Tell the versions of those packages that are installed.
+    """Return the versions of the packages that are installed.
 
     Parameters
     ----------
@@ -167,12 +167,12 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def resident() -> int | None:
-    """Tell how much memory this process holds.
+    """Return the resident memory of this process.
 
     Returns
     -------
     int, optional
-        Bytes; None where the system does not say.
+        Bytes. None where the system does not report it.
     """
     statm = Path("/proc/self/statm")
     if not statm.exists():
@@ -181,12 +181,12 @@ def resident() -> int | None:
 
 
 def available() -> int | None:
-    """Tell how much memory can still be had.
+    """Return the memory that is available.
 
     Returns
     -------
     int, optional
-        Bytes; None where the system does not say.
+        Bytes. None where the system does not report it.
     """
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

@@ -1,4 +1,4 @@
-"""Times the search peers over one set of items, at any batch, k and setting."""
+"""Timing of the search peers over one set of items, at any batch size, k and setting."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.cli._progress import Progress
+from vecrecall.cli.bench.indexes import F32, BuiltIndex, Metric
+from vecrecall.cli.bench.interleaved import LIMIT, InterleavedRunner
 from vecrecall.cli.bench.machine import resident
-from vecrecall.cli.bench.peers import F32, PEERS, Metric, Ready
-from vecrecall.cli.bench.progress import Progress
-from vecrecall.cli.bench.truth import Truth, inexact
-from vecrecall.cli.bench.turns import LIMIT, Turns
+from vecrecall.cli.bench.peers import PEERS
+from vecrecall.cli.bench.truth import Truth, inexact_peers
 
 ITEMS, QUERIES = "items.npy", "queries.npy"
-SLOW = 2.0  # seconds: a call that takes so long is timed without a call before
-ENOUGH = 0.1  # seconds a timing, or
+SLOW = 2.0  # seconds: a call that takes longer is timed without a warm-up call
+ENOUGH = 0.1  # seconds per timing, or
 MOST = 64  # calls
 
 
-class Built(NamedTuple):
-    """What a peer's index took.
+class BuildCost(NamedTuple):
+    """The cost of building a peer's index.
 
     Attributes
     ----------
     seconds : float
     bytes : int, optional
-        By how much its process grew.
+        Growth of the process's memory. None where the system does not report it.
     """
 
     seconds: float
@@ -39,13 +40,13 @@ class Built(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a process has to time.
+    """A search that a process has to time.
 
     Attributes
     ----------
     batch, k : int
     setting : int, optional
-        Of the peer's search parameter.
+        Value of the peer's search parameter.
     """
 
     batch: int
@@ -53,8 +54,8 @@ class Task(NamedTuple):
     setting: int | None = None
 
 
-class Regime(NamedTuple):
-    """A size of a call.
+class CallSize(NamedTuple):
+    """The size of a search call.
 
     Attributes
     ----------
@@ -66,12 +67,12 @@ class Regime(NamedTuple):
 
 
 def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
-    """Find the exact lists of the queries in a folder.
+    """Compute the exact lists of the queries in a folder.
 
     Parameters
     ----------
     folder : Path
-        Where `ITEMS` and `QUERIES` are.
+        Contains `ITEMS` and `QUERIES`.
     k : int
     metric : str
 
@@ -82,39 +83,39 @@ def truth_of(folder: Path, k: int, metric: Metric) -> Truth:
     return Truth(np.load(folder / ITEMS, mmap_mode="r"), np.load(folder / QUERIES), k, metric)
 
 
-def work(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
-    """Build, then time one task whenever asked.
+def worker(name: str, folder: Path, metric: Metric, threads: int, pipe: Connection) -> None:
+    """Build an index, then time one task after the other.
 
     Parameters
     ----------
     name : str
         In `PEERS`.
     folder : Path
-        Where `ITEMS` and `QUERIES` are.
+        Contains `ITEMS` and `QUERIES`.
     metric : str
     threads : int
     pipe : Connection
     """
-    importlib.import_module(PEERS[name].module)  # its own memory is not the index'
+    importlib.import_module(PEERS[name].module)  # the memory of the module is not the index's
     queries = np.load(folder / QUERIES)
     before = resident()
     items = np.load(folder / ITEMS)
     start = time.perf_counter()
-    ready = PEERS[name].build(items, metric, threads)
+    index = PEERS[name].build(items, metric, threads)
     seconds = time.perf_counter() - start
     del items
     after = resident()
-    pipe.send(Built(seconds, None if before is None or after is None else after - before))
+    pipe.send(BuildCost(seconds, None if before is None or after is None else after - before))
     while task := pipe.recv():
-        pipe.send(timed(ready, queries, task))
+        pipe.send(time_task(index, queries, task))
 
 
-def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
-    """Time a few calls, one batch of queries after the other.
+def time_task(index: BuiltIndex, queries: F32, task: Task) -> tuple[float, npt.NDArray[np.int64]]:
+    """Time a few calls on successive batches of queries.
 
     Parameters
     ----------
-    ready : Ready
+    ready : BuiltIndex
     queries : ndarray of float32, shape (nq, d)
     task : Task
 
@@ -123,15 +124,15 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
     seconds : float
         The median of the calls.
     ids : ndarray of int64, shape (m, k)
-        What was found for the first `m` queries.
+        Results of the first `m` queries.
 
     Raises
     ------
     ValueError
-        If a call gives no list of `k` ids for each query.
+        If a call does not return `k` ids for each query.
     """
     if task.setting is not None:
-        ready.set(task.setting)
+        index.set(task.setting)
     batches = max(1, len(queries) // task.batch)
     found: list[npt.NDArray[np.int64]] = []
 
@@ -139,7 +140,7 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
         first = place % batches * task.batch
         rows = np.ascontiguousarray(queries[first : first + task.batch])
         start = time.perf_counter()
-        ids = ready.search(rows, task.k)
+        ids = index.search(rows, task.k)
         seconds = time.perf_counter() - start
         if np.shape(ids) != (len(rows), task.k):
             raise ValueError(f"expected ids of shape {len(rows), task.k}, got {np.shape(ids)}")
@@ -147,7 +148,7 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
             found.append(np.asarray(ids).astype(np.int64))
         return seconds
 
-    times = [call(0)]  # caches are cold: this one counts only where another would take too long
+    times = [call(0)]  # caches are cold: it counts only where another call would take too long
     if times[0] < SLOW:
         times = []
         while sum(times) < ENOUGH and len(times) < MOST:
@@ -155,8 +156,8 @@ def timed(ready: Ready, queries: F32, task: Task) -> tuple[float, npt.NDArray[np
     return float(np.median(times)), np.concatenate(found)
 
 
-class Searches:
-    """The processes of the peers over the items and queries in a folder.
+class SearchRunner:
+    """Interleaved searches of all peers over the items and queries in a folder.
 
     Parameters
     ----------
@@ -164,15 +165,15 @@ class Searches:
         In `PEERS`.
     folder : Path
     truth : Truth
-        What the lists are judged by, of the largest k that will be asked for.
+        The exact lists, for the largest k that will be measured.
     threads : int
     limit : float, default: 600
-        Seconds that a peer has to build, and for a timing.
+        Seconds that a peer may take to build, and for one timing.
     progress : Progress, optional
 
     Attributes
     ----------
-    turns : Turns
+    runner : InterleavedRunner
     """
 
     def __init__(
@@ -186,8 +187,8 @@ class Searches:
         progress: Progress | None = None,
     ) -> None:
         self._truth = truth
-        self.turns = Turns(
-            work,
+        self.runner = InterleavedRunner(
+            worker,
             {name: PEERS[name].package for name in names},
             (folder, truth.metric, threads),
             threads=threads,
@@ -196,56 +197,56 @@ class Searches:
             progress=progress,
         )
 
-    def built(self) -> dict[str, dict[str, Any]]:
-        """Tell what building took.
+    def build_costs(self) -> dict[str, dict[str, Any]]:
+        """Return the cost of building.
 
         Returns
         -------
         dict
-            By peer: `seconds`, and `megabytes` by which its process grew.
+            By peer: `seconds`, and `megabytes` by which its process has grown.
         """
         return {
             name: {
                 "seconds": [built.seconds],
                 "megabytes": None if built.bytes is None else built.bytes / 1e6,
             }
-            for name, built in self.turns.ready.items()
+            for name, built in self.runner.ready.items()
         }
 
     def measure(
-        self, regime: Regime, repeats: int, *, settings: bool = False, long: float = SLOW
+        self, size: CallSize, repeats: int, *, settings: bool = False, long: float = SLOW
     ) -> dict[str, dict[str, Any]]:
-        """Time all peers in turn.
+        """Time all peers in interleaved rounds.
 
         Parameters
         ----------
-        regime : Regime
+        size : CallSize
         repeats : int
         settings : bool, default: False
-            Whether to try all settings of the peers that have any, or the default only.
+            Whether to time all settings of a peer, or its default only.
         long : float, default: 2
-            What takes longer, in seconds, is timed once only.
+            Seconds. A task that takes longer is timed only once.
 
         Returns
         -------
         dict
-            By label, which is the peer's name and its setting, if it has any: `peer`, `setting`,
-            `exact`, `seconds` a call in each turn, and `recall`.
+            By label, the peer's name and its setting if it has one: `peer`, `setting`, `exact`,
+            `seconds` per call in each round, and `recall`.
         """
         tasks = {
-            label(name, setting): (name, Task(*regime, setting))
-            for name in self.turns.pipes
+            label(name, setting): (name, Task(*size, setting))
+            for name in self.runner.pipes
             for setting in (PEERS[name].settings[: None if settings else 1] or (None,))
         }
-        title = f"batch {regime.batch}, k {regime.k}"
-        self.turns.run(tasks, repeats, long=long, title=title)
+        title = f"batch {size.batch}, k {size.k}"
+        self.runner.run(tasks, repeats, long=long, title=title)
         return {
-            entry: self._entry(*tasks[entry], times, regime.k)
-            for entry, times in self.turns.times.items()
+            entry: self._entry(*tasks[entry], times, size.k)
+            for entry, times in self.runner.times.items()
         }
 
     def _entry(self, name: str, task: Task, times: list[float], k: int) -> dict[str, Any]:
-        found = self.turns.answers[label(name, task.setting)]
+        found = self.runner.answers[label(name, task.setting)]
         return {
             "peer": name,
             "setting": task.setting,
@@ -256,7 +257,7 @@ class Searches:
 
 
 def label(name: str, setting: int | None) -> str:
-    """Name a peer at a setting.
+    """Return the name of a peer with its setting.
 
     Parameters
     ----------
@@ -270,17 +271,19 @@ def label(name: str, setting: int | None) -> str:
     return name if setting is None else f"{name}, {PEERS[name].search_param} {setting}"
 
 
-def disagreements(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List the exact peers, us among them, whose lists are not exact, near ties aside.
+def wrong_lists(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the exact peers, ours included, whose lists are not exact except for near ties.
 
     Parameters
     ----------
     found : dict
-        As `Searches.measure` gives it.
+        As `SearchRunner.measure` returns it.
 
     Returns
     -------
     list of str
-        A sentence each.
+        One sentence per peer.
     """
-    return inexact({peer: values["recall"] for peer, values in found.items() if values["exact"]})
+    return inexact_peers(
+        {peer: values["recall"] for peer, values in found.items() if values["exact"]}
+    )

@@ -1,4 +1,4 @@
-"""What ``vecrecall bench`` prints."""
+"""The table and the notes that ``vecrecall bench`` prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from vecrecall.cli._output import Output
+from vecrecall.cli._tables import format_number
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.cli.bench.report import figure, table
 from vecrecall.cli.bench.search import SLOW
 
 Report = dict[str, Any]
@@ -18,8 +19,8 @@ UNSTEADY = 2
 SAMPLED = "a sample of the vectors"
 
 
-def middle(peer: dict[str, Any], batch: int) -> float:
-    """Tell a peer's median time.
+def median_ms(peer: dict[str, Any], batch: int) -> float:
+    """Return the median time of a peer.
 
     Parameters
     ----------
@@ -30,52 +31,48 @@ def middle(peer: dict[str, Any], batch: int) -> float:
     Returns
     -------
     float
-        Milliseconds a query.
+        Milliseconds per query.
     """
     return float(np.median(peer["ms"][str(batch)]))
 
 
-def show(report: Report) -> str:
-    """Draw the table, and say what is missing.
+def show(output: Output, report: Report) -> None:
+    """Print the table, and note which figures are missing or uncertain.
 
     Parameters
     ----------
+    output : Output
     report : dict
         With the keys of `command.KEYS`.
-
-    Returns
-    -------
-    str
     """
     data, peers = report["data"], report["peers"]
     batches = sorted({int(batch) for peer in peers.values() for batch in peer["ms"]})
-    head = ["ms a query (times ours)", *(f"batch {batch}" for batch in batches)]
+    header = ["ms per query (times ours)", *(f"batch {batch}" for batch in batches)]
     timed = [name for name, peer in peers.items() if peer["ms"]]
     timed.sort(key=lambda name: (name != OURS, not peers[name]["exact"], _slowest(peers[name])))
     rows = [[_title(report, name), *_cells(peers[name], batches)] for name in timed]
-    return "\n".join(
-        [
-            f"top-{data['k']} of {data['items']:,} x {data['dim']} ({data['vectors']}), "
-            f"metric {data['metric']}",
-            _about_queries(data),
-            Machine.from_json(report["machine"]).describe(),
-            "",
-            table([*head, "recall", "build, s", "MB"], rows),
-            "",
-            *_notes(report),
-        ]
+    output.line(
+        f"top-{data['k']} of {data['items']:,} x {data['dim']} ({data['vectors']}), "
+        f"metric {data['metric']}"
     )
+    output.line(_about_queries(data))
+    output.line(Machine.from_json(report["machine"]).describe())
+    output.line()
+    output.table([*header, "recall", "build, s", "MB"], rows)
+    for note in _notes(report):
+        output.line(note)
 
 
 def _slowest(peer: dict[str, Any]) -> float:
-    return middle(peer, max(map(int, peer["ms"])))
+    return median_ms(peer, max(map(int, peer["ms"])))
 
 
 def _title(report: Report, name: str) -> str:
     peer = PEERS[name]
     setting = report["peers"][name]["setting"]
     search_param = "" if setting is None else f", {peer.search_param} {setting}"
-    return f"{name} {report['versions'][peer.package]}{search_param}{'' if peer.exact else ' ~'}"
+    version = report["versions"][peer.package]
+    return f"{name} {version}{search_param}{'' if peer.exact else ' ~'}"
 
 
 def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
@@ -85,8 +82,8 @@ def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
             cells.append("failed")
             continue
         ratio = peer["times_ours"].get(str(batch))
-        times = "" if ratio is None else f" ({figure(ratio)}x)"
-        cells.append(f"{figure(middle(peer, batch))}{times}")
+        times = "" if ratio is None else f" ({format_number(ratio)}x)"
+        cells.append(f"{format_number(median_ms(peer, batch))}{times}")
     size = peer["megabytes"]
     return [
         *cells,
@@ -98,10 +95,10 @@ def _cells(peer: dict[str, Any], batches: list[int]) -> list[str]:
 
 def _about_queries(data: Report) -> str:
     if data["queries_from"] != SAMPLED:
-        return f"{data['queries']} queries from {data['queries_from']} (a sample, if it has more)"
+        return f"{data['queries']} queries from {data['queries_from']} (a sample if it has more)"
     return (
-        f"{data['queries']} queries are {SAMPLED}, as they are: most find themselves first, "
-        "which is easy for approximate searches"
+        f"{data['queries']} queries are {SAMPLED}, unchanged: most find themselves first, which is "
+        "easy for approximate searches"
     )
 
 
@@ -109,16 +106,16 @@ def _notes(report: Report) -> Iterator[str]:
     if any(not peer["exact"] for peer in report["peers"].values()):
         yield "~ approximate. recall: the share of the exact lists, near ties counted as found"
     if report["checked"] < report["data"]["queries"]:
-        yield f"recall: of the first {report['checked']} queries, for more would take long"
+        yield f"recall: of the first {report['checked']} queries; checking more would take too long"
     yield from report["wrong"]
     unsteady = [name for name, peer in report["peers"].items() if _spread(peer) > UNSTEADY]
     if unsteady:
         yield (
-            f"some turns took {UNSTEADY} times as long as others, is the machine busy? "
+            f"some rounds took {UNSTEADY} times as long as others; is the machine busy? "
             f"{', '.join(unsteady)}"
         )
     if not report["together"]:
-        yield "one peer after the other, since memory would not hold all: ratios are less certain"
+        yield "one peer after the other, since memory does not hold all: ratios are less certain"
     if report["not_installed"]:
         names = ", ".join(report["not_installed"])
         yield f"not installed: {names} (pip install 'vecrecall[bench]')"
@@ -128,11 +125,11 @@ def _notes(report: Report) -> Iterator[str]:
     for name, reason in report["failed"].items():
         yield f"{name}: {reason}"
     yield (
-        f"medians of {report['repeats']} turns, one where a call takes over {SLOW:.0f} s; at most "
-        f"{report['limit_s']:.0f} s for an answer"
+        f"medians of {report['repeats']} rounds, one where a call takes over {SLOW:.0f} s; at most "
+        f"{report['limit_s']:.0f} s per answer"
     )
 
 
 def _spread(peer: dict[str, Any]) -> float:
-    """Compare the slowest turn with the fastest, at the batch where they differ most."""
+    """Compare the slowest round with the fastest, at the batch size where they differ most."""
     return max((max(times) / min(times) for times in peer["ms"].values()), default=1.0)

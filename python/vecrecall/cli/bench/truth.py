@@ -1,4 +1,4 @@
-"""How much of the exact lists was found, by us and by others."""
+"""The share of the exact lists that was found."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.cli.bench.peers import F32, Metric
+from vecrecall.cli.bench.indexes import F32, Metric
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
-PRODUCTS = 1 << 36  # multiply-adds in float64: seconds, half a minute for 10,000,000 narrow rows
-LEAST = 16  # queries, however long they take
-NUMBERS = 1 << 23  # float64 at a time, of scores and of rows
+PRODUCTS = 1 << 36  # multiply-adds in float64: seconds; half a minute for 10,000,000 narrow rows
+LEAST = 16  # queries, regardless of the time
+NUMBERS = 1 << 23  # of scores and rows in float64 at a time
 LARGEST = float(np.finfo(np.float32).max)
 
 
 class Truth:
-    """The exact lists of some queries, by NumPy in float64: ours are judged as all others.
+    """The exact lists of some queries, computed by NumPy in float64.
 
-    An item that is not in the list but as good as its last ones, as far as float32 can tell, is as
-    good an answer in their place: lists by float32 arithmetic may end with other near ties. So may
-    those of scores that are too large or too small for float32, which all tie. The order within a
-    list is not looked at: some peers give theirs in none.
+    Near ties count as found: an item outside the list whose score float32 cannot distinguish from
+    those of the last items is as good an answer, since lists by float32 arithmetic may end with
+    other near ties. The same holds for scores that are too large or too small for float32, which
+    all tie. The order within a list is not checked, since some peers return unordered lists.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Truth:
     Attributes
     ----------
     count : int
-        Of the first queries, whose lists are known: all, unless that would take long.
+        Number of queries, the first ones, whose lists are known: all unless that takes too long.
     metric : str
     """
 
@@ -48,15 +48,15 @@ class Truth:
         self._slack = self._errors()
 
     def recall(self, found: npt.NDArray[Any], k: int) -> float:
-        """Tell the share of the true ids that were found, averaged over queries.
+        """Return the share of the true ids that were found, averaged over queries.
 
         Parameters
         ----------
         found : ndarray of int, shape (m, k)
-            Of the first `m` queries; `count` are looked at. A repeated id counts once, one that
-            there is not never.
+            Results of the first `m` queries, of which `count` are checked. A repeated id counts
+            once, an unknown one never.
         k : int
-            At most what the lists were made for.
+            At most the k of the exact lists.
 
         Returns
         -------
@@ -69,24 +69,24 @@ class Truth:
         """
         if found.ndim != 2 or not len(found) or found.shape[1] != k:
             raise ValueError(f"found: expected shape (m, {k}), m > 0, got {found.shape}")
-        hits = [self._hits(q, np.unique(row), k) for q, row in enumerate(found[: self.count])]
-        return float(np.mean(hits)) / k
+        n_found = [self._n_found(q, np.unique(row), k) for q, row in enumerate(found[: self.count])]
+        return float(np.mean(n_found)) / k
 
-    def _hits(self, query: int, found: I64, k: int) -> int:
+    def _n_found(self, query: int, found: I64, k: int) -> int:
         true = self._ids[query, :k]
         found = found[(found >= 0) & (found < len(self._items))]
         others = found[~np.isin(found, true, assume_unique=True)]
-        hits = found.size - others.size
+        n_found = found.size - others.size
         if not others.size:
-            return hits
+            return n_found
         best = np.clip(self._best[query, :k], -LARGEST, LARGEST)
         theirs = self._scores(self._queries[query, None], self._items[others])[0]
         as_good = np.clip(theirs, -LARGEST, LARGEST) >= best[-1] - self._slack[query]
         replaceable = ~np.isin(true, found) & (best <= best[-1] + self._slack[query])
-        return hits + min(int(as_good.sum()), int(replaceable.sum()))
+        return n_found + min(int(as_good.sum()), int(replaceable.sum()))
 
     def _lists(self, k: int) -> tuple[I64, F64]:
-        """Go through the items in blocks; few of a block are better than the k best before."""
+        """Scan the items in blocks; few items of a block enter the k best so far."""
         ids = np.full((self.count, k), -1, np.int64)
         best = np.full((self.count, k), -np.inf)
         step = max(k, self._step())
@@ -102,7 +102,7 @@ class Truth:
         return ids, best
 
     def _step(self) -> int:
-        """How many items to go through at a time."""
+        """Return the number of items per block."""
         wider: int = max(self.count, self._items.shape[1])
         return max(1, NUMBERS // wider)
 
@@ -119,13 +119,13 @@ class Truth:
         return scores
 
     def _errors(self) -> F64:
-        """Bound, a query, by how much a wrong order by float32 scores can be off.
+        """Bound per query the error of a difference of two float32 scores.
 
         A sum of d products, rounded in any order, errs by at most d u |q| |x| (u = 2^-24, to first
         order); the expanded distance adds two such sums and the rounding of their sum. Two scores
-        may err, in opposite directions; and all is rounded to float32 once more. Rows that were
-        given length one err by that as well. What float64 errs here, 2^-29 of it, is nothing. Each
-        of at most 4 d products may underflow, to 0 where a peer flushes: by 2^-126 at most.
+        may err in opposite directions, and each is rounded to float32 once more, as are normalized
+        rows. The error of float64, 2^-29 times as large, is negligible. Each of at most 4 d
+        products may underflow, to 0 where a peer flushes, by at most 2^-126.
         """
         q = np.linalg.norm(self._queries, axis=1)
         step = self._step()
@@ -140,18 +140,18 @@ class Truth:
         return bound
 
 
-def inexact(recalls: Mapping[str, float]) -> list[str]:
-    """Complain of those that should have found all of the exact lists.
+def inexact_peers(recalls: Mapping[str, float]) -> list[str]:
+    """List the peers that should have found all of the exact lists but did not.
 
     Parameters
     ----------
     recalls : dict
-        Of peers that are exact, as `Truth.recall` gives them.
+        Of exact peers, as `Truth.recall` returns them.
 
     Returns
     -------
     list of str
-        A sentence each.
+        One sentence per peer.
     """
     return [
         f"{name}: expected the exact lists, found {recall:.4%} of them"

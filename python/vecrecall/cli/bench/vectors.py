@@ -1,4 +1,4 @@
-"""Reads vectors from a file that nobody vouches for."""
+"""Vectors from untrusted files, and for the processes of peers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from vecrecall.arrays import _validation
-from vecrecall.cli.bench.peers import F32, Metric
+from vecrecall.cli.bench.indexes import F32, Metric
 
-NUMBERS = 1 << 22  # of rows that are written at a time
+NUMBERS = 1 << 22  # written at a time
 
 
 def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
-    """Map a ``.npy`` file of floating-point rows into memory, and check it.
+    """Map a ``.npy`` file of rows into memory, and check it.
 
     Parameters
     ----------
     path : Path
     name : str
-        Of the argument, for messages.
+        Name of the argument, for messages.
     metric : str
-        Under ``"cosine"`` rows need a direction.
+        Under ``"cosine"`` no row may be zero.
     dim : int, optional
-        How wide the rows must be.
+        Expected number of columns.
 
     Returns
     -------
@@ -32,8 +32,8 @@ def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
     Raises
     ------
     ValueError, TypeError
-        If there is no such file, it is not a ``.npy`` file, or it does not hold finite
-        floating-point rows. Objects are never unpickled.
+        If the file does not exist, is not a ``.npy`` file, or does not hold finite rows of
+        numbers. Objects are never unpickled.
     """
     if not path.is_file():
         raise ValueError(f"{name}: expected a .npy file, got no file {path}")
@@ -51,7 +51,7 @@ def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
 
 
 def write(rows: F32, path: Path, metric: Metric) -> None:
-    """Write rows as the peers take them: of length one under ``"cosine"``.
+    """Write rows for the peers: normalized to length one under ``"cosine"``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def write(rows: F32, path: Path, metric: Metric) -> None:
     OSError
         If the disk is full.
     """
-    # Not through a map: a disk that is full would end the process.
+    # Not through a memory map, where a full disk would end the process.
     with path.open("wb") as file:
         kind = {"descr": rows.dtype.str, "fortran_order": False, "shape": rows.shape}
         np.lib.format.write_array_header_1_0(file, kind)
@@ -72,19 +72,19 @@ def write(rows: F32, path: Path, metric: Metric) -> None:
         for at in range(0, len(rows), step):
             part = rows[at : at + step]
             if metric == "cosine":
-                wide = part.astype(np.float64)  # squares of float32 may overflow there
+                wide = part.astype(np.float64)  # squares of float32 may overflow
                 part = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
             file.write(np.ascontiguousarray(part).data)
 
 
 def sample(rows: F32, count: int, seed: int) -> F32:
-    """Take rows as queries: all in their order, if they are not too many.
+    """Sample rows as queries: all of them, in order, if there are no more than `count`.
 
     Parameters
     ----------
     rows : ndarray of float32, shape (n, d)
     count : int
-        At most so many.
+        Maximum number of rows.
     seed : int
 
     Returns

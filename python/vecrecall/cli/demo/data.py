@@ -1,4 +1,4 @@
-"""Splits interactions by time: what to train on, what to find again."""
+"""Splits interactions by time into a training part and held-out items."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Times: TypeAlias = npt.NDArray[np.float64]
 Label: TypeAlias = int | str
 
 HELD_OUT = 5
-"""How many of a user's last items are kept from training, to be found again."""
+"""Number of a user's last items that are held out from training, to be found by recall."""
 
 MIN_INTERACTIONS = 2 * HELD_OUT
 """A user with fewer different items is trained on but not evaluated."""
 
 SPLIT = (
-    f"each user's last {HELD_OUT} items are held out; vectors, counts and profiles see only what "
-    "comes before them in that user's history (other users' histories may run later)"
+    f"each user's last {HELD_OUT} items are held out; vectors, counts and profiles are made from "
+    "the items before them in that user's history (histories of other users may run later)"
 )
 
 VALIDATION = (
@@ -37,16 +37,16 @@ VALIDATION = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """Interactions after the split; users and items are numbered from 0.
+    """Interactions after the split, with users and items numbered from 0.
 
     Attributes
     ----------
     source : str
-        Where the interactions come from.
+        Origin of the interactions.
     users, items : list of int or str
         The labels of the source. `items` is the catalog: the items of the training part.
     titles : list of str
-        One for each of `items`, all different.
+        One for each of `items`, all distinct.
     tags : list of tuple of str
         One for each of `items`, empty where there are none.
     histories : list of ndarray
@@ -57,12 +57,12 @@ class Dataset:
     held_out_labels : list of list of (label, title)
         The same for display.
     times : list of ndarray
-        For each user when the training items were taken: since the first interaction of all, in
+        For each user the times of the training items since the first interaction of all users, in
         seconds where the source has dates.
     asked : ndarray, shape (n_users,)
-        When the first held-out item was taken, NaN for a user without.
+        Time of the first held-out item, NaN for a user without.
     repeats : int
-        Interactions left out because the user had the item before.
+        Number of interactions left out because the user had the item before.
     """
 
     source: str
@@ -84,7 +84,7 @@ class Dataset:
 
     @property
     def item_counts(self) -> IntArray:
-        """How many users have each item in their training part."""
+        """The number of users with each item in their training part."""
         return np.bincount(np.concatenate(self.histories), minlength=len(self.items))
 
 
@@ -95,8 +95,8 @@ def split(log: pd.DataFrame, source: str) -> Dataset:
     ----------
     log : DataFrame
         The columns user, item, time, title and tags. Interactions of one user at the same time
-        keep their order; of a repeated (user, item) the first counts, since recall excludes what a
-        user has seen.
+        keep their order; only the first of repeated (user, item) pairs counts, since recall
+        excludes seen items.
     source : str
         A name for messages.
 
@@ -147,7 +147,7 @@ def split(log: pd.DataFrame, source: str) -> Dataset:
 
 
 def validation_split(dataset: Dataset) -> Dataset | None:
-    """Hold out each user's last items once more, of those that `split` has left to train on.
+    """Hold out each user's last items once more, from the training part of `split`.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def validation_split(dataset: Dataset) -> Dataset | None:
     Returns
     -------
     Dataset, optional
-        With the same users and its own catalog; None if nobody has enough items.
+        With the same users and its own catalog. None if no user has enough items.
     """
     n_held = [HELD_OUT if h.size >= MIN_INTERACTIONS else 0 for h in dataset.histories]
     if not any(n_held):
@@ -194,7 +194,7 @@ def _ages(times: pd.Series) -> pd.Series:
 
 
 def _first_texts(past: pd.DataFrame, column: str, catalog: pd.Index) -> list[str | None]:
-    """Give each item its first text; an item's rows need not all carry it."""
+    """Return the first text of each item, which some of its rows may lack."""
     known = past.dropna(subset=[column]).drop_duplicates("item").set_index("item")[column]
     texts = known.reindex(catalog)
     return [None if missing else text for text, missing in zip(texts, texts.isna(), strict=True)]

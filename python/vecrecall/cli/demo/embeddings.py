@@ -1,4 +1,4 @@
-"""Trains vectors for items and tags, and pools them into vectors for items and users."""
+"""Training of vectors for items and tags, and pooling into vectors for items and users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-import vecrecall as vr
+from vecrecall.arrays._pooling import pool
 from vecrecall.cli.demo.data import Dataset, IntArray
 
 FloatArray = npt.NDArray[np.float32]
@@ -24,7 +24,7 @@ OnEpoch = Callable[[], None]
 
 @dataclass(frozen=True)
 class Word2VecSettings:
-    """Hyper-parameters of a skip-gram model, named as gensim names them."""
+    """Hyper-parameters of a skip-gram model, under the names of gensim."""
 
     vector_size: int
     window: int
@@ -35,10 +35,11 @@ class Word2VecSettings:
     negative: int = 5
 
 
-# Chosen on MovieLens' validation split. There, with 15 epochs at alpha=0.05, item to item without
+# Chosen on the validation split of MovieLens. With 15 epochs at alpha=0.05, item to item without
 # heat has a hit rate at 50 of 0.67, and popularity 0.41. With rare films (min_count=1) it is 0.52,
-# for their vectors are noise; with gensim's sample=1e-3 0.64 in 1.5 times the time; with window=5
-# 0.56, for order within a session says little. 10 epochs at 0.075 find as much in 2/3 of the time.
+# since their vectors are noise; with sample=1e-3, the default of gensim, 0.64 in 1.5 times the
+# time; with window=5 0.56, since the order within a session matters little. 10 epochs at 0.075 find
+# as much in 2/3 of the time.
 ITEM2VEC = Word2VecSettings(
     vector_size=32, window=20, epochs=10, min_count=5, sample=1e-4, alpha=0.075
 )
@@ -47,42 +48,42 @@ TAG2VEC = Word2VecSettings(
 )
 
 FIRST_TAGS = 3
-"""An item is the sum of its first tags only, which describe it best."""
+"""Number of tags, the first ones, that make an item's vector; they describe it best."""
 
 PROFILE_ITEMS = 50
-"""A user's tag profile counts the tags of so many last items."""
+"""Number of last items whose tags a user's tag profile counts."""
 
 USER_DECAY = 0.95
-"""In a user vector an item weighs this much less than the next newer one."""
+"""Weight of an item in a user vector, relative to the next newer one."""
 
 SVD_SIZE = 64
 """Factors of the matrix of users and items: a hit rate at 50 of 0.68; 0.66 with 20."""
 
 SVD_HISTORY = 20
-"""The user's vector sums those of so many last items: 0.63 with all."""
+"""Number of last items in the user's vector: 0.63 with all."""
 
 SVD_DECAY = 0.9
-"""In it an item weighs this much less than the next newer one."""
+"""Weight of an item in this vector, relative to the next newer one."""
 
-_MAX_SENTENCE = 10_000  # gensim cuts off the rest of longer ones
+_MAX_SENTENCE = 10_000  # gensim drops the rest of longer ones
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Items and users in one space, both zero where nothing is known."""
+    """Items and users in one space; rows without data are zero."""
 
     items: FloatArray
     users: FloatArray
 
     @property
     def known_items(self) -> npt.NDArray[np.bool_]:
-        """Which items have a vector."""
+        """Mask of the items with a vector."""
         return np.asarray(self.items.any(axis=1))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave; None where the data do not allow it."""
+    """Trained vectors; None where the data do not allow them."""
 
     item2vec: Vectors | None
     tag2vec: Vectors | None
@@ -95,7 +96,7 @@ Train = Callable[[Dataset, int, OnEpoch], Vectors | None]
 def train_splits(
     train: Train, splits: Sequence[Dataset], seed: int, on_epoch: OnEpoch
 ) -> list[Vectors | None]:
-    """Train on several splits at once, each on a thread of its own.
+    """Train on several splits in parallel, each in a thread of its own.
 
     Parameters
     ----------
@@ -117,12 +118,12 @@ def train_splits(
             raise KeyboardInterrupt
         on_epoch()
 
-    with _quiet("gensim"), ThreadPoolExecutor(len(splits)) as pool:
-        futures = [pool.submit(train, split, seed, go_on) for split in splits]
+    with _quiet("gensim"), ThreadPoolExecutor(len(splits)) as executor:
+        futures = [executor.submit(train, split, seed, go_on) for split in splits]
         try:
             return [future.result() for future in futures]
         except BaseException:
-            stopped.set()  # an interrupt need not wait for more than an epoch
+            stopped.set()  # an interrupt waits for one epoch at most
             raise
 
 
@@ -139,8 +140,8 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     Returns
     -------
     Vectors, optional
-        Unit item vectors; user vectors are sums that decay with age, normalized. None if fewer
-        than two items are frequent enough to train.
+        Item vectors of length one; user vectors are normalized sums that decay with age. None if
+        fewer than two items are frequent enough to train.
     """
     histories = [[str(item) for item in history] for history in dataset.histories]
     trained = _train(histories, ITEM2VEC, seed, on_epoch)
@@ -149,10 +150,10 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     words, table = trained
     rows = np.full((len(dataset.items), 1), -1, np.int64)
     rows[[int(word) for word in words], 0] = np.arange(len(words))
-    items = vr.pool(table, rows, normalize=True)
+    items = pool(table, rows, normalize=True)
     newest_first = [history[::-1] for history in dataset.histories]
     weights = [USER_DECAY ** np.arange(history.size) for history in newest_first]
-    return Vectors(items, vr.pool(items, newest_first, weights, normalize=True))
+    return Vectors(items, pool(items, newest_first, weights, normalize=True))
 
 
 def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
@@ -168,8 +169,8 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     Returns
     -------
     Vectors, optional
-        An item is the sum of its first tags, a user the sum of the profile's tags weighted by how
-        many of the last items have them, normalized. None if there are fewer than two tags.
+        An item is the sum of its first tags. A user is the normalized sum of the profile's tags,
+        weighted by the number of last items with the tag. None if there are fewer than two tags.
     """
     tags = [item_tags[:FIRST_TAGS] for item_tags in dataset.tags]
     sentences = [
@@ -180,15 +181,15 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
         return None
     words, table = trained
     row_of = {word: row for row, word in enumerate(words)}
-    items = vr.pool(table, [[row_of[tag] for tag in item_tags] for item_tags in tags])
+    items = pool(table, [[row_of[tag] for tag in item_tags] for item_tags in tags])
     profiles = [_profile(history, tags, row_of) for history in dataset.histories]
     rows = [list(profile.keys()) for profile in profiles]
     weights = [list(profile.values()) for profile in profiles]
-    return Vectors(items, vr.pool(table, rows, weights, normalize=True))
+    return Vectors(items, pool(table, rows, weights, normalize=True))
 
 
 def svd(dataset: Dataset, seed: int) -> Vectors | None:
-    """Factorise the matrix of users and items: a one for each pair of the training part.
+    """Factorize the matrix of users and items, with a one for each pair of the training part.
 
     Parameters
     ----------
@@ -198,8 +199,8 @@ def svd(dataset: Dataset, seed: int) -> Vectors | None:
     Returns
     -------
     Vectors, optional
-        An item is its row of the right singular vectors, a user the sum of the last items' rows,
-        which decays with age, normalized. None if there are fewer than two users or items.
+        An item is its row of the right singular vectors. A user is the normalized sum of the rows
+        of the last items, which decays with age. None if there are fewer than two users or items.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import svds
@@ -215,7 +216,7 @@ def svd(dataset: Dataset, seed: int) -> Vectors | None:
     table = np.ascontiguousarray(factors.T, np.float32)
     latest = [history[: -SVD_HISTORY - 1 : -1] for history in dataset.histories]
     weights = [SVD_DECAY ** np.arange(history.size) for history in latest]
-    return Vectors(table, vr.pool(table, latest, weights, normalize=True))
+    return Vectors(table, pool(table, latest, weights, normalize=True))
 
 
 def _profile(
@@ -227,7 +228,7 @@ def _profile(
 def _train(
     sentences: list[list[str]], settings: Word2VecSettings, seed: int, on_epoch: OnEpoch
 ) -> tuple[list[str], FloatArray] | None:
-    """Train words; None if fewer than two are frequent enough."""
+    """Train word vectors; return None if fewer than two words are frequent enough."""
     from gensim.models import Word2Vec
 
     counts = Counter(chain.from_iterable(sentences))
@@ -243,7 +244,7 @@ def _train(
             pieces,
             sg=1,
             seed=seed,
-            workers=1,  # more would race, and no run could be repeated
+            workers=1,  # results of several workers would depend on their timing
             hashfxn=_stable_hash,
             callbacks=[_EpochCallback(on_epoch)],
             **vars(settings),
@@ -252,12 +253,12 @@ def _train(
 
 
 def _stable_hash(word: str) -> int:
-    """Replace Python's hash, which differs from process to process."""
+    """Replace the hash of Python, which differs between processes."""
     return zlib.crc32(word.encode())
 
 
 class _EpochCallback:
-    """What gensim calls while it trains."""
+    """Callbacks of gensim during training."""
 
     def __init__(self, on_epoch: OnEpoch) -> None:
         self._on_epoch = on_epoch
@@ -277,7 +278,7 @@ class _EpochCallback:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Keep a library's warnings (few words, short sentences) out of the output."""
+    """Suppress a library's warnings (few words, short sentences)."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

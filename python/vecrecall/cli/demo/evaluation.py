@@ -1,4 +1,4 @@
-"""Measures what channels and merges find, and how long they take."""
+"""Accuracy and latency of channels and merges."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-import vecrecall as vr
+from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.channels._recaller import Recaller
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import IntArray
 from vecrecall.cli.demo.embeddings import FloatArray
 
 Accuracy = dict[str, dict[str, float]]
-Stopwatch = Callable[[vr.RequestBatch], dict[str, float]]
-"""Serves a batch and gives the seconds of each part."""
+Stopwatch = Callable[[RequestBatch], dict[str, float]]
+"""Serves a batch and returns the seconds of each part."""
 
 CUTOFFS = (50, 100)
 
@@ -28,17 +30,17 @@ DEFINITIONS = {
 }
 
 BATCH = 256
-"""Users of one call, where calls are batched."""
+"""Users per batched call."""
 
 SINGLE_CALLS = 200
-"""Users that are also timed one at a time."""
+"""Number of users that are also timed one at a time."""
 
 
 class Recalls(Protocol):
     """A channel, or a `Recaller`."""
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult | vr.MergeResult:
-        """Give each user of the batch a ranked list."""
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult | MergeResult:
+        """Return a ranked list for each user of the batch."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Lists:
     Attributes
     ----------
     ids : ndarray, shape (n_users, k)
-        Items, -1 after the list's end.
+        Items, -1 after the end of the list.
     scores : ndarray, shape (n_users, k)
     ranks : ndarray, shape (n_users, k, n_channels), optional
-        Of a merge: the item's rank in each channel, 0 where it is absent.
+        Rank of the item in each channel of a merge, 0 where it is absent.
     """
 
     ids: IntArray
@@ -60,7 +62,7 @@ class Lists:
 
 
 def recall_all(
-    recaller: Recalls, batches: Sequence[vr.RequestBatch], k: int, advance: Callable[[int], None]
+    recaller: Recalls, batches: Sequence[RequestBatch], k: int, advance: Callable[[int], None]
 ) -> Lists:
     """Recall for many users.
 
@@ -70,7 +72,7 @@ def recall_all(
     batches : sequence of RequestBatch
     k : int
     advance : callable
-        Called after each batch with its number of users.
+        Called after each batch with the number of its users.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def recall_all(
     for batch in batches:
         parts.append(recaller.recall(batch, k))
         advance(len(batch))
-    ranks = [part.ranks for part in parts if isinstance(part, vr.MergeResult)]
+    ranks = [part.ranks for part in parts if isinstance(part, MergeResult)]
     known = [part for part in ranks if part is not None]
     return Lists(
         ids=np.concatenate([part.ids for part in parts]),
@@ -90,14 +92,14 @@ def recall_all(
 
 
 def held_by(ids: IntArray, others: Sequence[IntArray]) -> npt.NDArray[np.bool_]:
-    """Tell which items of each user's list are among others.
+    """Return which items of each user's list are among other items of the user.
 
     Parameters
     ----------
     ids : ndarray, shape (n_users, k)
-        -1 is none.
+        -1 stands for no item.
     others : sequence of ndarray
-        For each user some items; -1 is none.
+        Items for each user, -1 for no item.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def accuracy(ids: IntArray, held_out: Sequence[IntArray]) -> Accuracy:
     ids : ndarray, shape (n_users, k)
         Ranked lists, padded with -1.
     held_out : sequence of ndarray
-        For each user the items to find, at least one; -1 can never be found.
+        At least one item to find for each user; -1 is never found.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def stopwatch(name: str, recaller: Recalls, k: int) -> Stopwatch:
     Stopwatch
     """
 
-    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+    def seconds(batch: RequestBatch) -> dict[str, float]:
         begin = perf_counter()
         recaller.recall(batch, k)
         return {name: perf_counter() - begin}
@@ -159,13 +161,13 @@ def stopwatch(name: str, recaller: Recalls, k: int) -> Stopwatch:
     return seconds
 
 
-def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -> Stopwatch:
-    """Time a recall by all channels, and the merge apart.
+def recaller_stopwatch(name: str, merging: str, recaller: Recaller, k: int) -> Stopwatch:
+    """Time a recall by all channels, and the merge separately.
 
     Parameters
     ----------
     name, merging : str
-        What the whole and the merge are called.
+        Names of the whole and of the merge.
     recaller : Recaller
     k : int
 
@@ -174,7 +176,7 @@ def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -
     Stopwatch
     """
 
-    def seconds(batch: vr.RequestBatch) -> dict[str, float]:
+    def seconds(batch: RequestBatch) -> dict[str, float]:
         begin = perf_counter()
         _, stats = recaller.recall(batch, k, stats=True)
         return {name: perf_counter() - begin, merging: stats.merge_seconds}
@@ -184,26 +186,26 @@ def recaller_stopwatch(name: str, merging: str, recaller: vr.Recaller, k: int) -
 
 def latency(
     seconds: Stopwatch,
-    batches: Sequence[vr.RequestBatch],
-    singles: Sequence[vr.RequestBatch],
+    batches: Sequence[RequestBatch],
+    singles: Sequence[RequestBatch],
     advance: Callable[[int], None],
 ) -> dict[str, dict[str, float]]:
-    """Time calls of many users, and of one.
+    """Time calls with many users, and with one.
 
     Parameters
     ----------
     seconds : Stopwatch
     batches : sequence of RequestBatch
-        Of many users.
+        With many users each.
     singles : sequence of RequestBatch
-        Of one user each.
+        With one user each.
     advance : callable
         Called after each of the single calls.
 
     Returns
     -------
     dict
-        For each part milliseconds a user: ``batched``, ``single_mean``, ``single_p50``,
+        For each part milliseconds per user: ``batched``, ``single_mean``, ``single_p50``,
         ``single_p95``.
     """
     seconds(batches[0])  # may start threads
@@ -231,7 +233,7 @@ def _summary(milliseconds: list[float]) -> dict[str, float]:
 
 
 def sample(users: IntArray) -> IntArray:
-    """Choose the users that are timed one at a time, evenly among all.
+    """Choose the users to time one at a time, evenly spaced.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Groups of users, and what is recalled by them: from centers, from what members click, as one."""
+"""Groups of users, and recall by group: from centers, clicks of members, pooled profiles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall.arrays._pooling import concat_blocks, pool
+from vecrecall.arrays._results import SearchResult
 from vecrecall.channels import (
     ClusterCandidates,
     ClusterFeedChannel,
@@ -16,81 +17,87 @@ from vecrecall.channels import (
     Precomputed,
 )
 from vecrecall.channels._recaller import Channel
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Vectors
+from vecrecall.cluster._elbow import Elbow, elbow
+from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
+from vecrecall.cluster._user_groups import UserGroups
+from vecrecall.feed._cluster_feed import ClusterFeed
+from vecrecall.search._flat_index import FlatIndex
 
 CANDIDATES = (2, 4, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 60)
-"""Numbers of groups among which the elbow is looked for."""
+"""Numbers of groups among which the elbow is searched."""
 
 BNB_WEIGHTS = (1.0, 4.0, 1.0)
-"""Of tags, items and genres in bnb vectors."""
+"""Weights of tags, items and genres in bnb vectors."""
 
 BNB_HEAT = 0.3
-"""What heat adds to a cosine of bnb vectors: 0.54, without it 0.52."""
+"""Weight of heat, which is added to a cosine of bnb vectors: 0.54, without it 0.52."""
 
 HALF_LIFE = 0.1
-"""Clicks count half after this share of the time that the data cover: 0.47, also with 0.3; it is
-short against the years of MovieLens, not against a user's one evening there."""
+"""Half-life of clicks, as a share of the time that the data cover: 0.47, also with 0.3. It is short
+compared with the years of MovieLens, but not with the one evening of a user there."""
 
 RULE_DEPTH = 3
-"""Rules look at so many genres of a user, the most frequent."""
+"""Number of a user's most frequent genres that rules use."""
 
 RULE_SIZE = 20
-"""A rule group has so many users, or fewer genres in common."""
+"""Minimum number of users in a rule group; smaller groups share fewer genres instead."""
 
 DEPTH = 200
-"""So many items of the feed are kept of each user's moment."""
+"""Number of items of the feed that are kept for each user."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """How users are grouped.
+    """Groupings of the users.
 
     Attributes
     ----------
     labels : dict of str to ndarray, shape (n_users,)
-        By name of the grouping; -1 for none.
+        By name of the grouping; -1 for no group.
     fitted : dict of str to UserGroups
     elbows : dict of str to Elbow
     rules : RuleGroups
     spaces : dict of str to Vectors
-        What was clustered, and the items beside it.
+        The clustered user vectors, and the items in the same space.
     """
 
     labels: dict[str, IntArray]
-    fitted: dict[str, vr.UserGroups]
-    elbows: dict[str, vr.Elbow]
-    rules: vr.RuleGroups
+    fitted: dict[str, UserGroups]
+    elbows: dict[str, Elbow]
+    rules: RuleGroups
     spaces: dict[str, Vectors]
 
 
-class Grouped:
-    """A channel that looks up the users' groups by ``user_ids`` and asks another with them."""
+class GroupedChannel:
+    """A channel that looks up groups by ``user_ids`` and calls another channel with them."""
 
     def __init__(self, channel: Channel, labels: IntArray) -> None:
         self._channel = channel
         self._labels = labels
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Recall with the users' groups."""
         own = self._labels[batch.need("user_ids", self)]
-        return self._channel.recall(vr.RequestBatch(clusters=own, seen=batch.seen), k)
+        return self._channel.recall(RequestBatch(clusters=own, seen=batch.seen), k)
 
 
-class Replayed:
-    """What a feed gave to each user at its moment, by ``user_ids``.
+class ReplayedFeed:
+    """Lists of a feed, each at the time of its user's request, by ``user_ids``.
 
     Attributes
     ----------
-    live : Grouped
-        The feed itself, after the last of these moments: what a request costs.
+    live : GroupedChannel
+        The feed itself after the last request, to time it.
     """
 
-    def __init__(self, lists: Precomputed, live: Grouped) -> None:
+    def __init__(self, lists: Precomputed, live: GroupedChannel) -> None:
         self._lists = lists
         self.live = live
 
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Look up the users' lists."""
         return self._lists.recall(batch, k)
 
@@ -107,15 +114,15 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
     Returns
     -------
     Groups, optional
-        None if there are too few users for an elbow.
+        None if there are too few users to find an elbow.
     """
     genres = _genres(dataset)
     blocks = (tag2vec, item2vec, genres)
     spaces = {
         "tag2vec": tag2vec,
         "bnb": Vectors(
-            vr.concat_blocks([_unit(block.items) for block in blocks], BNB_WEIGHTS),
-            vr.concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
+            concat_blocks([_unit(block.items) for block in blocks], BNB_WEIGHTS),
+            concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
         ),
     }
     options: dict[str, Any] = {"metric": "cosine", "random_state": seed}
@@ -125,10 +132,10 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
         candidates = [n for n in CANDIDATES if n <= users]
         if len(candidates) < 3:
             return None
-        elbows[name] = vr.elbow(space.users, candidates, **options)
-        fitted[name] = vr.UserGroups.fit(space.users, elbows[name].n_clusters, **options)
+        elbows[name] = elbow(space.users, candidates, **options)
+        fitted[name] = UserGroups.fit(space.users, elbows[name].n_clusters, **options)
     order = np.argsort(-genres.users, axis=1, kind="stable")[:, :RULE_DEPTH]
-    rules = vr.rule_groups(
+    rules = rule_groups(
         [row[genres.users[user, row] > 0] for user, row in enumerate(order)],
         depth=RULE_DEPTH,
         min_size=RULE_SIZE,
@@ -142,7 +149,7 @@ def channels(
     groups: Groups,
     heat: dict[str, FloatArray],
     crosstag: CrossTag,
-    tags: vr.RequestBatch,
+    tags: RequestBatch,
 ) -> dict[str, Channel]:
     """Make the channels over groups.
 
@@ -151,11 +158,11 @@ def channels(
     dataset : Dataset
     groups : Groups
     heat : dict of str to ndarray, shape (n_items,)
-        What is added to a cosine in each space.
+        Bias of the items in each space.
     crosstag : CrossTag
-        What recalls for the groups' profiles.
+        The channel that recalls for the profiles of groups.
     tags : RequestBatch
-        All users' profiles for it.
+        The profiles of all users for it.
 
     Returns
     -------
@@ -164,21 +171,23 @@ def channels(
     found: dict[str, Channel] = {}
     for name, fitted in groups.fitted.items():
         items = groups.spaces[name].items
-        index = vr.FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
-        found[f"cluster-{name}"] = Grouped(ClusterCandidates(index, fitted), groups.labels[name])
+        index = FlatIndex(items, metric="cosine", bias=heat[name], invalid="skip")
+        found[f"cluster-{name}"] = GroupedChannel(
+            ClusterCandidates(index, fitted), groups.labels[name]
+        )
     for name, labels in groups.labels.items():
         found[f"feed-{name}"] = replayed(dataset, labels)
     labels, n = groups.labels["bnb"], len(groups.fitted["bnb"])
     pooled = GroupProfile.pseudo_users(tags, labels, n)
-    found["profile-bnb"] = Grouped(GroupProfile(crosstag, pooled), labels)
+    found["profile-bnb"] = GroupedChannel(GroupProfile(crosstag, pooled), labels)
     return found
 
 
-def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
-    """Replay the training part in order of time, and ask for each user's list at its moment.
+def replayed(dataset: Dataset, labels: IntArray) -> ReplayedFeed:
+    """Replay the training part in order of time, and recall each user's list at the user's time.
 
-    The moment is that of the first held-out item: only what was clicked before it is observed by
-    then, by whomever. Nothing held out is ever observed.
+    This is the time of the first held-out item: only earlier clicks, of any user, are observed by
+    then. Held-out clicks are never observed.
 
     Parameters
     ----------
@@ -187,15 +196,15 @@ def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
 
     Returns
     -------
-    Replayed
-        With no list for users who are not evaluated.
+    ReplayedFeed
+        Without lists for users who are not evaluated.
     """
     items, times = np.concatenate(dataset.histories), np.concatenate(dataset.times)
     users = np.repeat(np.arange(len(labels)), [history.size for history in dataset.histories])
     order = np.argsort(times, kind="stable")
     order = order[labels[users[order]] >= 0]
     span = float(np.ptp(times)) or 1.0
-    feed = vr.ClusterFeed(
+    feed = ClusterFeed(
         int(labels.max()) + 1, half_life=HALF_LIFE * span, capacity=len(dataset.items)
     )
     asking = dataset.evaluated[np.argsort(dataset.asked[dataset.evaluated], kind="stable")]
@@ -207,24 +216,24 @@ def replayed(dataset: Dataset, labels: IntArray) -> Replayed:
         new = order[done:end]
         feed.observe(labels[users[new]], items[new], times[new])
         done, clock = end, float(dataset.asked[user])
-        batch = vr.RequestBatch(clusters=labels[[user]], seen=[dataset.histories[user]])
+        batch = RequestBatch(clusters=labels[[user]], seen=[dataset.histories[user]])
         lists.append(channel.recall(batch, DEPTH))
     ids = np.concatenate([found.ids for found in lists])
     scores = np.concatenate([found.scores for found in lists])
-    return Replayed(Precomputed(asking, ids, scores), Grouped(channel, labels))
+    return ReplayedFeed(Precomputed(asking, ids, scores), GroupedChannel(channel, labels))
 
 
 def _genres(dataset: Dataset) -> Vectors:
-    """Make items and users of their tags, one dimension a tag."""
+    """Make items and users from their tags, one dimension per tag."""
     names = sorted({tag for tags in dataset.tags for tag in tags})
     number = {name: row for row, name in enumerate(names)}
     table = np.eye(len(names), dtype=np.float32)
     rows = [[number[tag] for tag in tags] for tags in dataset.tags]
-    items = vr.pool(table, rows, normalize=True)
+    items = pool(table, rows, normalize=True)
     latest = [history[: -PROFILE_ITEMS - 1 : -1] for history in dataset.histories]
     weights = [USER_DECAY ** np.arange(history.size) for history in latest]
-    return Vectors(items, vr.pool(items, latest, weights, normalize=True))
+    return Vectors(items, pool(items, latest, weights, normalize=True))
 
 
 def _unit(rows: FloatArray) -> FloatArray:
-    return vr.pool(rows, np.arange(len(rows))[:, None], normalize=True)
+    return pool(rows, np.arange(len(rows))[:, None], normalize=True)

@@ -1,10 +1,10 @@
-"""What the data of ``--json`` are, key by key."""
+"""The keys of the data of ``--json``."""
 
 from vecrecall.cli.demo.evaluation import BATCH, CUTOFFS
 
 KEYS = {
     "data.source": "the file, or MovieLens",
-    "data.interactions": "different (user, item) pairs",
+    "data.interactions": "distinct (user, item) pairs",
     "data.repeats": "interactions left out because the user had the item before",
     "data.users": "users, all of them trained on",
     "data.users_evaluated": "users with held-out items",
@@ -12,54 +12,54 @@ KEYS = {
     "data.items": "items of the training part: the catalog",
     "data.items_with_item2vec": "items frequent enough for an item2vec vector",
     "data.items_with_tags": "items with tags",
-    "data.tags": "different tags",
-    "data.train_interactions": "interactions that training sees",
+    "data.tags": "distinct tags",
+    "data.train_interactions": "interactions of the training part",
     "data.held_out_interactions": "interactions to be found",
-    "data.held_out_unknown": "of these, with items outside the catalog: no channel can find them",
+    "data.held_out_unknown": "of these, on items outside the catalog, which no channel can find",
     "settings.seed": "--seed",
-    "settings.held_out_per_user": "how many last items are held out",
+    "settings.held_out_per_user": "number of last items that are held out",
     "settings.min_interactions": "users with fewer are not evaluated",
-    "settings.split": "what the split guarantees, in words",
+    "settings.split": "description of the split",
     "settings.item2vec.<parameter>": "gensim's hyper-parameters",
     "settings.tag2vec.<parameter>": "gensim's hyper-parameters",
-    "settings.<setting>": "the constants of pooling, channels and merges; how these were tuned",
-    "definitions.<metric>": "what hit_rate and recall mean, in words",
-    "channels.<channel>.about": "what the channel does, in words",
+    "settings.<setting>": "the constants of pooling, channels and merges; how merges were tuned",
+    "definitions.<metric>": "definitions of hit_rate and recall",
+    "channels.<channel>.about": "description of the channel",
     "channels.<channel>.hit_rate.<k>": "hit rate at k",
     "channels.<channel>.recall.<k>": "recall at k",
     "groups.elbows.<vectors>.candidates[]": "numbers of groups tried",
-    "groups.elbows.<vectors>.inertias[]": "what k-means leaves with each",
+    "groups.elbows.<vectors>.inertias[]": "inertia of k-means with each",
     "groups.elbows.<vectors>.chosen": "the number at the elbow",
-    "groups.rule_groups": "how many groups the rules make",
-    "groups.finding": "whether the feed or the centers' candidates found more, in words",
-    "merges.<policy>.policy": "the policy as Python",
+    "groups.rule_groups": "number of groups by rules",
+    "groups.finding": "whether the feed or the candidates of centers found more",
+    "merges.<policy>.policy": "the policy as a Python expression",
     "merges.<policy>.values.<channel>": "the channel's weight, quota or share, as tuned",
-    "merges.<policy>.tried": "how many sets of values were measured on the validation split",
-    "merges.<policy>.validation.<metric>.<k>": "what the policy finds there",
+    "merges.<policy>.tried": "number of sets of values that were measured on the validation split",
+    "merges.<policy>.validation.<metric>.<k>": "accuracy of the policy there",
     "merges.<policy>.hit_rate.<k>": "hit rate at k, on the held-out items",
     "merges.<policy>.recall.<k>": "recall at k, on the held-out items",
     "best_merge": "the policy that is best on the validation split",
     "contribution.<channel>.held": f"the share of its first {max(CUTOFFS)} that the channel "
-    "held, whatever it weighs",
+    "held, regardless of its weight",
     "contribution.<channel>.alone": "the share that no other channel held",
-    "contribution.<channel>.found": "of the held-out items among them, the share that it held",
-    "overlap.<channel>.<channel>": f"the share of the former's first {max(CUTOFFS)} that are in "
-    "the latter's, too",
-    "libraries.<library>.exact": "with --libraries: whether it looks at every item",
-    "libraries.<library>.same_lists": "the share of users to whom i2i-item2vec over this library "
-    "gives exactly the list that it gives over the exact index",
+    "contribution.<channel>.found": "the share of the held-out items among them that it held",
+    "overlap.<channel>.<channel>": f"the share of the first {max(CUTOFFS)} of the former that are "
+    "also in the latter's",
+    "libraries.<library>.exact": "with --libraries: whether the search is exact",
+    "libraries.<library>.same_lists": "the share of users whose list of i2i-item2vec over this "
+    "library is that over the exact index",
     "libraries.<library>.neighbors_recall": "the share of the exact neighbors in its table",
     "libraries.<library>.hit_rate.<k>": "hit rate at k",
     "libraries.<library>.recall.<k>": "recall at k",
-    "libraries.<library>.missing": "how to install it, where it is not",
-    "skipped.<vectors>": "why the data allow no such vectors, and no channel that needs them",
+    "libraries.<library>.missing": "how to install it, if it is not installed",
+    "skipped.<vectors>": "why the data do not allow these vectors and their channels",
     "users[].user": "one of the users shown, drawn with the seed",
     "users[].last[].item": "an item of the training part, newest first",
     "users[].last[].title": "its title",
     "users[].held_out[].item": "a held-out item, oldest first",
     "users[].held_out[].title": "its title",
-    "users[].found.<list>": f"how many held-out items the first {max(CUTOFFS)} of a channel or "
-    "the best merge hold",
+    "users[].found.<list>": f"number of held-out items in the first {max(CUTOFFS)} of a channel "
+    "or the best merge",
     "users[].merged[].item": "an item of the best merge, best first",
     "users[].merged[].title": "its title",
     "users[].merged[].score": "its score in the merge",
@@ -72,11 +72,11 @@ KEYS = {
     "environment.<name>": "versions, instruction set, threads",
     "timings.total_s": "the whole run, in seconds",
     "timings.steps_s.<step>": "each step",
-    "timings.latency_ms.<what>.batched": "a channel, all with the best merge, or merging alone: "
-    f"a user, in calls of {BATCH} users",
-    "timings.latency_ms.<what>.single_mean": "one user a call: mean",
-    "timings.latency_ms.<what>.single_p50": "median",
-    "timings.latency_ms.<what>.single_p95": "95th percentile",
+    "timings.latency_ms.<part>.batched": "of a channel, of all with the best merge, or of merging "
+    f"alone: per user, in calls of {BATCH} users",
+    "timings.latency_ms.<part>.single_mean": "one user per call: mean",
+    "timings.latency_ms.<part>.single_p50": "median",
+    "timings.latency_ms.<part>.single_p95": "95th percentile",
 }
-"""The keys of the JSON: ``[]`` is a list, ``<...>`` stands for several names. With one seed, one
-machine and one set of versions all but ``timings`` is the same in every run."""
+"""The keys of the JSON file: ``[]`` is a list, ``<...>`` stands for several names. With one seed,
+on one machine and with the same versions, all but ``timings`` is the same in every run."""

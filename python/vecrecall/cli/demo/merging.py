@@ -1,13 +1,13 @@
-"""The policies that merge the channels, and how their weights are found."""
+"""The policies that merge the channels, and the tuning of their weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import vecrecall as vr
 from vecrecall.cli.demo.data import VALIDATION, IntArray
 from vecrecall.cli.demo.evaluation import CUTOFFS, Accuracy, Lists, accuracy
+from vecrecall.fusion._merge import merge
 from vecrecall.fusion._policies import (
     RRF,
     Interleave,
@@ -19,33 +19,33 @@ from vecrecall.fusion._policies import (
 )
 
 DEPTH = 200
-"""So many items each channel gives to the merge: twice the list, for most items are in several."""
+"""Items per channel in the merge: twice the final list, since most items are in several lists."""
 
 ROUNDS = 2
-"""How often the tuning goes over the channels, unless nothing changes before."""
+"""Maximum number of passes of the tuning over the channels."""
 
 TUNING = (
-    f"{VALIDATION}. There one channel's value after another is set to each of a few, and the best "
-    f"stays, at most {ROUNDS} times over all channels, starting from equal values; best is the "
-    f"largest mean of hit rate and recall at {' and '.join(map(str, CUTOFFS))}. The merge that "
-    "is best there is the chosen one"
+    f"{VALIDATION}. The values of the channels are set there one after another, each to the best "
+    f"of a few, in at most {ROUNDS} passes that start from equal values; the best has the largest "
+    f"mean of hit rate and recall at {' and '.join(map(str, CUTOFFS))}. The merge that is best "
+    "there is the chosen one"
 )
 
-UNTUNED = "too few interactions for a validation split: all channels weigh the same"
+UNTUNED = "too few interactions for a validation split: all channels have the same weight"
 
 Values = dict[str, int]
 
 
 @dataclass(frozen=True)
 class Family:
-    """A policy with one number a channel to be found.
+    """A policy with one tunable number per channel.
 
     Attributes
     ----------
     make : callable
-        From the numbers to the policy.
+        Maps the numbers to the policy.
     grid : tuple of int
-        What the numbers may be.
+        Possible values of the numbers.
     start : int
         The number of every channel before tuning.
     """
@@ -69,7 +69,7 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Tuned:
-    """A policy and what it does on the validation split.
+    """A policy and its accuracy on the validation split.
 
     Attributes
     ----------
@@ -77,9 +77,9 @@ class Tuned:
     values : dict of str to int
         Its number for each channel.
     validation : dict, optional
-        `evaluation.accuracy`; None if there was nothing to tune on.
+        As `evaluation.accuracy` returns it. None without a validation split.
     tried : int
-        How many sets of values were measured.
+        Number of sets of values that were measured.
     """
 
     policy: Policy
@@ -89,12 +89,12 @@ class Tuned:
 
     @property
     def objective(self) -> float:
-        """What tuning maximizes; 0 without a validation split."""
+        """The objective that tuning maximizes; 0 without a validation split."""
         return 0.0 if self.validation is None else _mean(self.validation)
 
 
 def untuned(family: Family, channels: Sequence[str]) -> Tuned:
-    """Weigh all channels the same.
+    """Give all channels the same weight.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def untuned(family: Family, channels: Sequence[str]) -> Tuned:
 
 
 def extended(tuned: Tuned, family: Family, missing: Sequence[str]) -> Tuned:
-    """Give channels that the validation split lacks the least that the family allows.
+    """Give channels that the validation split lacks the least value of the family.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
     lists : mapping of str to Lists
         The channels' lists on the validation split.
     held_out : sequence of ndarray
-        Of that split.
+        Held-out items of that split.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
     def measured(values: Values) -> Accuracy:
         key = tuple(values.values())
         if key not in seen:
-            merged = vr.merge(found, max(CUTOFFS), family.make(values), provenance=False)
+            merged = merge(found, max(CUTOFFS), family.make(values), provenance=False)
             seen[key] = accuracy(merged.ids, held_out)
         return seen[key]
 
@@ -158,7 +158,7 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
         before = best
         for channel in lists:
             options = [{**best, channel: value} for value in family.grid]
-            # The current values stand first: they stay unless another is better.
+            # The current values come first, so that they stay unless others are better.
             usable = [best, *(values for values in options if any(values.values()))]
             best = max(usable, key=lambda values: _mean(measured(values)))
         if best == before:

@@ -1,4 +1,4 @@
-"""Draws what the channels gave to the merge, and how much they agree."""
+"""Plots of the channels' contributions to the merge, and of their overlap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vecrecall.storage._figures import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DARK = 0.6  # from this value of the color map on, white text is easier to read
+_DARK = 0.6  # above this value of the color map white text is easier to read
 
 
 def save(report: Report, path: Path) -> None:
@@ -32,7 +32,7 @@ def save(report: Report, path: Path) -> None:
     DemoError
         If the file cannot be written.
     """
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+    from matplotlib.figure import Figure  # not pyplot, which has windows and global state
 
     elbows = report["groups"].get("elbows", {})
     figure = Figure(figsize=(20 if elbows else 15, 7), layout="constrained")
@@ -65,13 +65,13 @@ def _contribution(axes: Axes, report: Report) -> None:
     held = np.array([share["held"] for share in shares.values()])
     found = [share["found"] for share in shares.values()]
     axes.barh(places, alone, color="#1b6ca8", label="items that no other channel held")
-    axes.barh(places, held - alone, left=alone, color="#a9cce3", label="items of others, too")
+    axes.barh(places, held - alone, left=alone, color="#a9cce3", label="items also held by others")
     axes.plot(found, places, "D", color="#c0392b", label="held-out items among them")
     axes.set_yticks(places, list(shares))
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xlabel(f"share of the first {max(CUTOFFS)}")
-    axes.set_title(f"What each channel held of the best merge ({report['best_merge']})")
+    axes.set_title(f"Share of the best merge ({report['best_merge']}) that each channel held")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=8)
 
 
@@ -91,4 +91,4 @@ def _overlap(axes: Axes, report: Report) -> None:
         )
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set_title(f"Share of a row's first {max(CUTOFFS)} that are in the column's, too")
+    axes.set_title(f"Share of a row's first {max(CUTOFFS)} that are also in the column's")

@@ -1,4 +1,4 @@
-"""What users bring to the channels."""
+"""The users' requests to the channels."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall.arrays._ragged import Ragged
+from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Trained
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """Every user's part of a request.
+    """The parts of requests, by user.
 
     Attributes
     ----------
     history : sequence of ndarray
         The items of the training part, newest first.
     latest, genres : sequence of ndarray
-        For crosstag: the last items, and the numbers of their first tags, -1 for none.
+        For crosstag: the last items, and the numbers of their first tags, -1 without tags.
     weights : sequence of ndarray
-        Of the latest, falling with age.
+        Weights of the latest items, which decay with age.
     vectors : dict of str to ndarray, shape (n_users, d)
     """
 
@@ -34,11 +35,11 @@ class Profiles:
     vectors: dict[str, FloatArray]
 
     @property
-    def tags(self) -> vr.RequestBatch:
-        """What crosstag asks about all users."""
-        return vr.RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
+    def tags(self) -> RequestBatch:
+        """The request of crosstag for all users."""
+        return RequestBatch(tags=self.latest, tag_weights=self.weights, tag_groups=self.genres)
 
-    def batch(self, users: IntArray) -> vr.RequestBatch:
+    def batch(self, users: IntArray) -> RequestBatch:
         """Make the request of some users.
 
         Parameters
@@ -49,8 +50,8 @@ class Profiles:
         -------
         RequestBatch
         """
-        history = vr.Ragged.from_lists([self.history[user] for user in users])
-        return vr.RequestBatch(
+        history = Ragged.from_lists([self.history[user] for user in users])
+        return RequestBatch(
             user_ids=users,
             history=history,
             tags=[self.latest[user] for user in users],
@@ -60,8 +61,8 @@ class Profiles:
             seen=history,
         )
 
-    def batches(self, users: IntArray, size: int) -> list[vr.RequestBatch]:
-        """Make requests of so many users each.
+    def batches(self, users: IntArray, size: int) -> list[RequestBatch]:
+        """Make requests with `size` users each.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Where merged items come from: in words, and counted."""
+"""The channels that merged items come from: described, and counted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from vecrecall.cli.demo.data import IntArray
 from vecrecall.cli.demo.evaluation import Lists, held_by
 
 NAMED = 3
-"""So many channels, those that rank an item highest, are named; the others are counted."""
+"""Number of channels that are named, those that rank an item highest; the others are counted."""
 
 
-def in_words(ranks: Mapping[str, int]) -> str:
-    """Say which channels held an item, and where.
+def describe_ranks(ranks: Mapping[str, int]) -> str:
+    """Describe which channels held an item, and at which ranks.
 
     Parameters
     ----------
     ranks : mapping of str to int
-        Only the channels that held it, the one that ranks it highest first.
+        Only the channels that held it, the highest rank first.
 
     Returns
     -------
@@ -31,13 +31,13 @@ def in_words(ranks: Mapping[str, int]) -> str:
 
 
 def ranks_of(names: Sequence[str], ranks: IntArray) -> dict[str, int]:
-    """Name the channels that held one item, the one that ranks it highest first.
+    """Map the channels that held an item to its ranks, the highest rank first.
 
     Parameters
     ----------
     names : sequence of str
     ranks : ndarray, shape (n_channels,)
-        0 where it is absent.
+        0 where the item is absent.
 
     Returns
     -------
@@ -50,22 +50,22 @@ def ranks_of(names: Sequence[str], ranks: IntArray) -> dict[str, int]:
 def contribution(
     names: Sequence[str], merged: Lists, held_out: Sequence[IntArray]
 ) -> dict[str, dict[str, float]]:
-    """Count what each channel has given to the merged lists.
+    """Compute each channel's shares of the merged lists.
 
     Parameters
     ----------
     names : sequence of str
-        Of the channels, in the order of the merge.
+        Names of the channels, in the order of the merge.
     merged : Lists
         With ranks.
     held_out : sequence of ndarray
-        For each user the items to find.
+        The items to find for each user.
 
     Returns
     -------
     dict
-        By channel, shares: ``held`` of the items, ``alone`` of those that no other channel held,
-        ``found`` of the held-out items among them.
+        By channel the shares: ``held`` of the items, ``alone`` of the items that no other channel
+        held, ``found`` of the held-out items among them.
     """
     assert merged.ranks is not None
     held = merged.ranks > 0
@@ -83,7 +83,7 @@ def contribution(
 
 
 def overlap(lists: Mapping[str, Lists]) -> dict[str, dict[str, float]]:
-    """Compare the channels' lists, two at a time.
+    """Compare the lists of channels in pairs.
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def overlap(lists: Mapping[str, Lists]) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        ``[a][b]``: the share of the items in a's lists that are in b's list for the same user.
+        ``[a][b]`` is the share of the items in lists of ``a`` that are in the list of ``b`` for the
+        same user.
     """
     return {
         a: {b: _share(mine.ids, other.ids) for b, other in lists.items()}

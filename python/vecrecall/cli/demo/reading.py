@@ -1,4 +1,4 @@
-"""Reads interactions, and says what is wrong with a file."""
+"""Reading of interactions, with errors that name the fault in a file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OPTIONAL = ("title", "tags")
 TEXT = {".csv": ",", ".tsv": "\t"}
 PACKED = (".gz", ".bz2", ".xz")
 PARQUET = (".parquet", ".pq")
-ENDINGS = ".csv or .tsv, perhaps with .gz, .bz2 or .xz behind it, .parquet or .pq"
+ENDINGS = ".csv or .tsv, possibly followed by .gz, .bz2 or .xz, or .parquet or .pq"
 WHOLE = r"0|-?[1-9][0-9]{0,18}"
-"""Whole numbers as they are written in one way only; the longest may not fit 64 bits."""
+"""Whole numbers that can be written in one way only; the longest may not fit 64 bits."""
 
 
 def load(path: Path | None) -> Dataset:
@@ -32,9 +32,10 @@ def load(path: Path | None) -> Dataset:
     Parameters
     ----------
     path : Path, optional
-        A table as text (`ENDINGS`) or Parquet with the columns user, item, time and perhaps title
-        and tags; default MovieLens latest-small. Labels of users and items stay as they are
-        written, unless all of a column are whole numbers without leading zeros or plus signs.
+        A table as text (`ENDINGS`) or Parquet with the columns user, item, time and optionally
+        title and tags. Default MovieLens latest-small. Labels of users and items stay as they are
+        written, unless all labels of a column are whole numbers without leading zeros or plus
+        signs.
 
     Returns
     -------
@@ -80,15 +81,15 @@ def _read(path: Path) -> pd.DataFrame:
         raise DemoError("reading Parquet needs pyarrow: pip install pyarrow") from None
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror or error}") from error
-    except (EOFError, zlib.error, lzma.LZMAError) as error:  # cut short, or not packed at all
+    except (EOFError, zlib.error, lzma.LZMAError) as error:  # truncated, or not compressed at all
         raise DemoError(f"{path}: {error}") from error
-    except ValueError as error:  # parse and decoding errors of pandas and pyarrow among them
+    except ValueError as error:  # includes parse and decoding errors of pandas and pyarrow
         raise DemoError(f"{path}: {error}") from error
     raise DemoError(f"{path}: expected a name that ends in {ENDINGS}")
 
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    """Read every field as it is written; only an empty one is missing: "NA" is a name."""
+    """Read every field as it is written. Only empty fields are missing: "NA" is a name."""
     import pandas as pd
 
     packed = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}.get(path.suffix.lower())
@@ -100,7 +101,9 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
         na_values=[""],
         compression=packed,
     )
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas would name the columns from the right
+    if not isinstance(
+        frame.index, pd.RangeIndex
+    ):  # pandas would take the first columns as an index
         raise ValueError("expected rows no longer than the header")
     return frame
 
@@ -110,7 +113,7 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if missing:
         raise DemoError(
             f"{path}: no column {', '.join(map(repr, missing))}; expected user, item, time and "
-            f"perhaps title, tags; got {', '.join(map(str, frame.columns)) or 'none'}"
+            f"optionally title, tags; got {', '.join(map(str, frame.columns)) or 'none'}"
         )
     if frame.empty:
         raise DemoError(f"{path}: no interactions in the file")
@@ -133,7 +136,7 @@ def _labels(column: pd.Series, path: Path) -> pd.Series:
 
 
 def _as_written(labels: pd.Series) -> pd.Series:
-    """Make numbers of labels, but only where all are whole and "007" cannot become "7"."""
+    """Convert labels to numbers if all are whole numbers in their only form: never "007"."""
     import pandas as pd
 
     if not labels.str.fullmatch(WHOLE).all():

@@ -1,4 +1,4 @@
-"""Makes what the demo shows and what ``--json`` writes: one dictionary."""
+"""The report of the demo, which is displayed and written by ``--json``: one dictionary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import vecrecall as vr
+from vecrecall._runtime import get_num_threads, isa
 from vecrecall.cli.demo import channels, embeddings, groups, merging
 from vecrecall.cli.demo.channels import ABOUT
 from vecrecall.cli.demo.data import HELD_OUT, MIN_INTERACTIONS, SPLIT, Dataset, IntArray
@@ -22,11 +22,11 @@ from vecrecall.cli.demo.provenance import ranks_of
 Report = dict[str, Any]
 
 SHOWN = 10
-"""So many items of each list are reported for a user."""
+"""Number of items that are reported per list of a user."""
 
 
 def describe_data(dataset: Dataset, item2vec: Vectors | None) -> Report:
-    """Count what there is.
+    """Count users, items, tags and interactions.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def describe_data(dataset: Dataset, item2vec: Vectors | None) -> Report:
 
 
 def skipped(trained: Trained) -> dict[str, str]:
-    """Say why vectors are missing.
+    """Return the reasons of missing vectors.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def settings(seed: int, tuned: bool) -> Report:
     ----------
     seed : int
     tuned : bool
-        Whether there was a validation split to tune on.
+        Whether there was a validation split.
 
     Returns
     -------
@@ -130,13 +130,13 @@ def settings(seed: int, tuned: bool) -> Report:
 
 
 def describe_groups(found: groups.Groups | None, rates: Report) -> Report:
-    """Tell how users were grouped, and which way of recall by groups found more.
+    """Describe the groups of users, and which recall by group found more.
 
     Parameters
     ----------
     found : Groups, optional
     rates : dict
-        What `measure` gives.
+        As `measure` returns it.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def describe_groups(found: groups.Groups | None, rates: Report) -> Report:
 
 
 def environment() -> Report:
-    """Name the versions and the processor's part in the run.
+    """Return versions, instruction set and threads of the run.
 
     Returns
     -------
@@ -177,20 +177,20 @@ def environment() -> Report:
     return {
         "python": platform.python_version(),
         **packages,
-        "isa": vr.isa(),
-        "threads": vr.get_num_threads(),
+        "isa": isa(),
+        "threads": get_num_threads(),
     }
 
 
 def measure(lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> Report:
-    """Compare each channel's lists with what was held out.
+    """Compare the lists of each channel with the held-out items.
 
     Parameters
     ----------
     lists : mapping
         By channel name, for the evaluated users.
     held_out : sequence of ndarray
-        Of these users.
+        Held-out items of these users.
 
     Returns
     -------
@@ -205,14 +205,14 @@ def measure(lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> Report:
 def measure_merges(
     merged: Mapping[str, Lists], tuned: Mapping[str, Tuned], held_out: Sequence[IntArray]
 ) -> Report:
-    """Compare each merge's lists with what was held out.
+    """Compare the lists of each merge with the held-out items.
 
     Parameters
     ----------
     merged, tuned : mapping
         By name of the policy, for the evaluated users.
     held_out : sequence of ndarray
-        Of these users.
+        Held-out items of these users.
 
     Returns
     -------
@@ -231,13 +231,13 @@ def measure_merges(
 
 
 def choose_users(dataset: Dataset, n: int, seed: int) -> IntArray:
-    """Draw users to show.
+    """Draw the users to show at random.
 
     Parameters
     ----------
     dataset : Dataset
     n : int
-        If there are fewer, all are shown.
+        Number of users; all of them if there are fewer.
     seed : int
 
     Returns
@@ -252,7 +252,7 @@ def choose_users(dataset: Dataset, n: int, seed: int) -> IntArray:
 def describe_user(
     dataset: Dataset, position: int, lists: Mapping[str, Lists], best: str, merged: Lists
 ) -> Report:
-    """Put a user's last items beside the heads of the lists.
+    """Report a user's last items, and the first items of the lists.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def describe_user(
     def entry(item: int) -> Report:
         return {"item": dataset.items[item], "title": dataset.titles[item]}
 
-    def head(found: Lists) -> list[Report]:
+    def top(found: Lists) -> list[Report]:
         pairs = zip(found.ids[position, :SHOWN], found.scores[position, :SHOWN], strict=True)
         return [
             {**entry(item), "score": float(score), "held_out": int(item) in hidden}
@@ -297,7 +297,7 @@ def describe_user(
         },
         "merged": [
             {**shown, "ranks": ranks_of(list(lists), ranks)}
-            for shown, ranks in zip(head(merged), merged.ranks[position], strict=False)
+            for shown, ranks in zip(top(merged), merged.ranks[position], strict=False)
         ],
-        "lists": {name: head(found) for name, found in lists.items()},
+        "lists": {name: top(found) for name, found in lists.items()},
     }

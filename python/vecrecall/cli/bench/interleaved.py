@@ -1,7 +1,7 @@
-"""Peers in processes of their own, timed in turn.
+"""Interleaved timing of peers, each in a process of its own.
 
-In one process the thread pools of BLAS, OpenMP and torch disturb each other; one after the other,
-a machine that changes its clock meanwhile would favor some.
+In one process the thread pools of BLAS, OpenMP and torch would disturb each other. If peers were
+timed one after the other, a change of the machine's clock in between would favor some of them.
 """
 
 from __future__ import annotations
@@ -19,64 +19,65 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from vecrecall.cli._progress import Progress
 from vecrecall.cli.bench.machine import version
-from vecrecall.cli.bench.progress import Progress
 
-# What libraries size their pools by, when they are loaded.
+# The variables from which libraries take the size of their thread pools when they are loaded.
 THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),
     *("POLARS_MAX_THREADS", "VECRECALL_NUM_THREADS"),
 )
-LONG = 30.0  # seconds: one timing of what takes so long says enough
-LIMIT = 600.0  # seconds that a peer has for one answer
+LONG = 30.0  # seconds: a task that takes longer is timed only once
+LIMIT = 600.0  # seconds that a peer may take for one answer
 PAUSE = 0.1  # seconds before a timing: threads of OpenBLAS spin for 0.07 s after a call
 NOT_INSTALLED = "not installed"
 
 
 class _Failed(NamedTuple):
-    """What a process sends instead of an answer."""
+    """A process sends this instead of an answer."""
 
     reason: str
 
 
-class Turns:
-    """The peers' processes, their times and answers.
+class InterleavedRunner:
+    """Runs peers in processes, and keeps their times and answers.
 
     Parameters
     ----------
-    work : callable
-        ``work(name, *args, pipe)`` runs in each process. It sends what it likes once it is ready
+    worker : callable
+        ``worker(name, *args, pipe)`` runs in each process. It sends any object once it is ready
         and then, for every task that it receives, a pair of seconds and an answer, until it
-        receives False. What it raises is the reason why the peer failed.
+        receives False. If it raises, the peer has failed, for the reason of the exception.
     packages : dict
-        For each name the package without which there is nothing to start; "" for none.
+        For each name the package that it requires, or an empty string. A peer whose package is
+        not installed is absent.
     args : tuple
     threads : int, optional
-        How many the libraries' pools have from their start.
+        Initial size of the libraries' thread pools.
     environment : dict, optional
-        Environment variables of a name's process.
+        Environment variables of the process of each name.
     limit : float, default: 600
-        Seconds that a peer has to get ready, and for an answer; then its process is ended.
+        Seconds that a peer may take to get ready, and for an answer, before its process is ended.
     progress : Progress, optional
 
     Attributes
     ----------
     ready : dict
-        What each peer sent when it was ready.
+        The object that each peer sent when it was ready.
     times : dict
-        Lists of seconds, of the last tasks.
+        Lists of seconds, for the tasks of the last run.
     answers : dict
-        The last ones.
+        The last answer to each of these tasks.
     absent : dict
-        Why a peer is missing.
+        Reasons of missing peers.
     pipes : dict
-        To the processes that are still there.
+        Connections to the running processes.
     limit : float
     """
 
     def __init__(
         self,
-        work: Callable[..., None],
+        worker: Callable[..., None],
         packages: Mapping[str, str],
         args: tuple[Any, ...],
         *,
@@ -98,28 +99,32 @@ class Turns:
             if version(package) is None:
                 self.absent[name] = NOT_INSTALLED
                 continue
-            self._progress.step(f"building {name} ({place} of {len(packages)})")
             variables = dict.fromkeys(THREADS, str(threads)) if threads else {}
             variables.update((environment or {}).get(name, {}))
-            self._start(work, name, args, variables)
+            with self._progress.step(f"building {name} ({place} of {len(packages)})"):
+                self._start(worker, name, args, variables)
 
     def _start(
-        self, work: Callable[..., None], name: str, args: tuple[Any, ...], variables: dict[str, str]
+        self,
+        worker: Callable[..., None],
+        name: str,
+        args: tuple[Any, ...],
+        variables: dict[str, str],
     ) -> None:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(
-            target=_serve, args=(work, name, args, self._log(name), there), daemon=True
+            target=_serve, args=(worker, name, args, self._log(name), there), daemon=True
         )
         with _environment(variables):
             process.start()
-        there.close()  # so that the end of the process is the end of the pipe
+        there.close()  # so that the pipe ends with the process
         self.pipes[name], self._processes[name] = here, process
         answer = self._receive(name, "getting ready")
         if name in self.pipes:
             self.ready[name] = answer
 
-    def __enter__(self) -> Turns:
+    def __enter__(self) -> InterleavedRunner:
         return self
 
     def __exit__(
@@ -138,42 +143,43 @@ class Turns:
         long: float = LONG,
         title: str = "",
     ) -> None:
-        """Time tasks in turn; their times and answers take the place of those before.
+        """Time tasks in interleaved rounds. The results replace those of the previous run.
 
         Parameters
         ----------
         tasks : dict
-            By label: the name of the peer that has to do it, and what it is sent.
+            By label: the name of the peer that runs it, and the object to send.
         repeats : int
-            How many turns there are.
+            Number of rounds.
         long : float, default: 30
-            What takes longer, in seconds, is timed once only.
+            Seconds. A task that takes longer is timed only once.
         title : str, default: ""
-            For the progress.
+            Title of the progress.
         """
         self.times, self.answers = {}, {}
-        for turn in range(1, repeats + 1):
-            text = f"{title}: turn {turn} of {repeats}" if title else f"turn {turn} of {repeats}"
-            self._progress.step(text)
-            for label, (name, task) in tasks.items():
-                if name in self.pipes and max(self.times.get(label, [0.0])) < long:
-                    self._progress.detail(f"{text}: {label}")
-                    self.time(name, task, label)
-        self._progress.clear()
+        for number in range(1, repeats + 1):
+            text = f"{f'{title}: ' if title else ''}round {number} of {repeats}"
+            with self._progress.step(text, len(tasks)) as step:
+                for label, (name, task) in tasks.items():
+                    if name in self.pipes and max(self.times.get(label, [0.0])) < long:
+                        step.detail(label)
+                        self.time(name, task, label)
+                    step.advance()
+        self._progress.close()
 
     def time(self, name: str, task: Any = True, label: str | None = None) -> None:
-        """Take one more timing, of a peer that is still there.
+        """Take one more timing of a running peer.
 
         Parameters
         ----------
         name : str
         task : object, default: True
         label : str, optional
-            Under which time and answer are kept; default the name.
+            Key of the time and the answer. Default the name.
         """
         label = label or name
         time.sleep(PAUSE)
-        with contextlib.suppress(OSError):  # its process has ended: what follows says why
+        with contextlib.suppress(OSError):  # the process has ended: _receive finds out why
             self.pipes[name].send(task)
         timed = self._receive(name, label)
         if timed is not None:
@@ -181,13 +187,13 @@ class Turns:
             self.answers[label] = timed[1]
 
     def measure(self, repeats: int, long: float = LONG) -> None:
-        """Time the one thing that each peer does, and let the processes end.
+        """Time peers that have only one task, and end the processes.
 
         Parameters
         ----------
         repeats : int
         long : float, default: 30
-            What takes longer, in seconds, is timed once only.
+            Seconds. A task that takes longer is timed only once.
         """
         self.run({name: (name, True) for name in self.pipes}, repeats, long=long)
         self.stop()
@@ -205,10 +211,10 @@ class Turns:
                 process.join()
         self.pipes, self._processes = {}, {}
         self._folder.cleanup()
-        self._progress.clear()
+        self._progress.close()
 
     def _receive(self, name: str, doing: str) -> Any:
-        """Wait for a peer, which may end or fail meanwhile: then None."""
+        """Wait for an answer; return None if the peer fails or its process ends."""
         try:
             if self.pipes[name].poll(self.limit):
                 answer = self.pipes[name].recv()
@@ -217,7 +223,7 @@ class Turns:
         except (EOFError, OSError):
             answer = _Failed(self._death(name))
         except Exception as error:  # whatever unpickling may raise
-            answer = _Failed(f"sent what cannot be read: {error}")
+            answer = _Failed(f"sent an unreadable answer: {error}")
         if not isinstance(answer, _Failed):
             return answer
         self.absent[name] = f"failed ({doing}): {answer.reason}"
@@ -231,7 +237,7 @@ class Turns:
         return Path(self._folder.name) / name.replace("/", "_")
 
     def _death(self, name: str) -> str:
-        """Say how a process ended that did not say so itself."""
+        """Describe the end of a process that reported no reason."""
         process = self._processes[name]
         process.join(5)
         code = process.exitcode
@@ -248,7 +254,7 @@ class Turns:
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, which a process that starts meanwhile inherits."""
+    """Set environment variables for processes that start in the meantime."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -262,16 +268,19 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(
-    work: Callable[..., None], name: str, args: tuple[Any, ...], log: Path, pipe: Connection
+    worker: Callable[..., None], name: str, args: tuple[Any, ...], log: Path, pipe: Connection
 ) -> None:
-    """Run the work of one peer; what libraries print is kept apart, it may say why they fail."""
+    """Run the worker of one peer.
+
+    The output of libraries goes to a file, since it may explain a failure.
+    """
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        work(name, *args, pipe)
+        worker(name, *args, pipe)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        return  # nobody waits any more
+        return  # the runner has stopped
     except BaseException as error:
         text = " ".join(str(error).split())[:200]
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The guard of the benchmarks: nothing is timed whose answers were not found to be the same."""
+"""The comparison of engines: answers are found to be the same before anything is timed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from benchmarks.micro import conftest as guard  # whole: pytest takes its names for hooks
-from benchmarks.micro.conftest import Race, engines_of
+from benchmarks.micro.conftest import EngineComparison, engines_of
 
 
 class Timer:
-    """Stands for pytest-benchmark's fixture, and remembers what it timed."""
+    """A stand-in for the fixture of pytest-benchmark that records the results of timed runs."""
 
     def __init__(self, group: str = "a group") -> None:
         self.group = group
@@ -28,8 +28,10 @@ RUNS = {"vecrecall": lambda: "ours", "numpy": lambda: "theirs"}
 
 def test_answers_come_first() -> None:
     timer, order = Timer(), []
-    race = Race(timer, "numpy", set(RUNS), set())
-    race({**RUNS, "numpy": lambda: order.append("timed")}, lambda: order.append("checked"))
+    compare_engines = EngineComparison(timer, "numpy", set(RUNS), set())
+    compare_engines(
+        {**RUNS, "numpy": lambda: order.append("timed")}, lambda: order.append("checked")
+    )
     assert order == ["checked", "timed"]
 
 
@@ -43,7 +45,7 @@ def test_wrong_answers_are_not_timed(engine: str) -> None:
 
     for _ in range(2):  # a check that failed is made again
         with pytest.raises(AssertionError, match="other ids"):
-            Race(timer, engine, set(RUNS), checked)(RUNS, check)
+            EngineComparison(timer, engine, set(RUNS), checked)(RUNS, check)
     assert timer.timed == []
 
 
@@ -52,18 +54,18 @@ def test_a_group_is_checked_once() -> None:
     checked: set[str] = set()
     timers = [Timer("a"), Timer("a"), Timer("b")]
     for timer, engine in zip(timers, ["vecrecall", "numpy", "numpy"], strict=True):
-        Race(timer, engine, set(RUNS), checked)(RUNS, lambda: checks.append(1))
+        EngineComparison(timer, engine, set(RUNS), checked)(RUNS, lambda: checks.append(1))
     assert len(checks) == 2
     assert [timer.timed for timer in timers] == [["ours"], ["theirs"], ["theirs"]]
 
 
 def test_every_engine_has_a_run() -> None:
     with pytest.raises(AssertionError, match="a run for each engine"):
-        Race(Timer(), "numpy", {*RUNS, "blas"}, set())(RUNS, lambda: None)
+        EngineComparison(Timer(), "numpy", {*RUNS, "blas"}, set())(RUNS, lambda: None)
 
 
 def marked(engines: list[str]) -> Any:
-    mark = SimpleNamespace(args=("race", engines))
+    mark = SimpleNamespace(args=("compare_engines", engines))
     return SimpleNamespace(name="test_x", iter_markers=lambda name: [mark])
 
 
@@ -79,10 +81,12 @@ def test_other_engines() -> None:
     assert engines_of(marked(["vecrecall", "numpy", "blas"])) == {"vecrecall", "numpy", "blas"}
 
 
-def test_a_benchmark_without_a_race_is_refused() -> None:
+def test_a_benchmark_without_compare_engines_is_refused() -> None:
     def test_alone(benchmark: Any) -> None:
         raise AssertionError("never run")
 
     metafunc: Any = SimpleNamespace(function=test_alone)
-    with pytest.raises(pytest.fail.Exception, match="test_alone: expected the fixture race"):
+    with pytest.raises(
+        pytest.fail.Exception, match="test_alone: expected the fixture compare_engines"
+    ):
         guard.pytest_generate_tests(metafunc)

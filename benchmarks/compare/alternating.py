@@ -1,4 +1,4 @@
-"""Calls timed alternately in one process, for what one of them costs beside another."""
+"""Alternating timings in one process, to compare the cost of calls."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ F64 = npt.NDArray[np.float64]
 LEAST, MOST = 5, 2000  # rounds
 
 
-def alternately(calls: Mapping[str, Callable[[int], object]], seconds: float) -> dict[str, F64]:
-    """Seconds of each call in each round, for about so many seconds in all.
+def time_alternately(
+    calls: Mapping[str, Callable[[int], object]], seconds: float
+) -> dict[str, F64]:
+    """Time each call in each round, for about `seconds` in all.
 
-    A call gets the number of its round, so that all can work on the same part of the data. Each
-    is the first of a round in turn: what one leaves in the caches helps the others equally.
+    A call receives the number of its round, so that all can use the same part of the data. The
+    order rotates, so that the state of the caches favors none of them.
     """
     names = list(calls)
     rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
     while len(rounds) < LEAST or (time.perf_counter() < end and len(rounds) < MOST):
-        turn = len(rounds)
+        round_number = len(rounds)
         taken = dict.fromkeys(names, 0.0)
         for place in range(len(names)):
-            name = names[(turn + place) % len(names)]
+            name = names[(round_number + place) % len(names)]
             start = time.perf_counter()
-            calls[name](turn)
+            calls[name](round_number)
             taken[name] = time.perf_counter() - start
         rounds.append([taken[name] for name in names])
     columns = np.array(rounds).T
     return {name: columns[place] for place, name in enumerate(names)}
 
 
-class Middle(NamedTuple):
-    """A median, and between which values it lies with 95 % confidence."""
+class MedianInterval(NamedTuple):
+    """A median with its 95 % confidence interval."""
 
     median: float
     low: float
     high: float
 
-    def told(self, digits: int) -> str:
+    def format(self, digits: int) -> str:
         return f"{self.median:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
-def middle(values: F64) -> Middle:
-    """Take the median of any distribution: how many values lie below it is binomial."""
+def median_interval(values: F64) -> MedianInterval:
+    """Compute the interval for any distribution; the number of values below is binomial."""
     ordered = np.sort(values)
     n = len(ordered)
     reach = 0.98 * np.sqrt(n)  # 1.96 standard deviations of a binomial of 1/2
     low = max(0, int(np.floor(n / 2 - reach)))
     high = min(n - 1, int(np.ceil(n / 2 + reach)))
-    return Middle(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
+    return MedianInterval(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
