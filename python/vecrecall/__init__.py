@@ -14,14 +14,16 @@ from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, se
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.arrays._pooling import concat_blocks, pool
 from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._ranked_list import GroupList, MergedList, RankedList
 from vecrecall.arrays._results import (
     AboveResult,
     GroupResult,
     MergeResult,
+    RecallStats,
     SearchResult,
     SearchStats,
 )
-from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
+from vecrecall.channels._recaller import ChannelWarning, Recaller
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster._assign import Assignment, ClusterSums, assign, from_residuals, residuals
 from vecrecall.cluster._elbow import Elbow, elbow
@@ -54,14 +56,17 @@ __all__ = [
     "ConvergenceWarning",
     "Elbow",
     "FlatIndex",
+    "GroupList",
     "GroupResult",
     "KMeans",
     "Mask",
     "MergeResult",
+    "MergedList",
     "NeighborTable",
     "Neighbors",
     "NotFittedError",
     "Ragged",
+    "RankedList",
     "RecallStats",
     "Recaller",
     "RefreshReport",

@@ -7,12 +7,13 @@ import numpy as np
 
 from vecrecall.arrays import _ragged_checks
 from vecrecall.arrays._ragged import RaggedLike
+from vecrecall.arrays._results import RankedResult
 from vecrecall.arrays._typing import I64
 
 
 def recall_at_k(
-    found: RaggedLike | tuple[Any, ...],
-    truth: RaggedLike | tuple[Any, ...],
+    found: RaggedLike | RankedResult[Any] | tuple[Any, ...],
+    truth: RaggedLike | RankedResult[Any] | tuple[Any, ...],
 ) -> float:
     """Tell the share of the true ids that were found, averaged over the queries.
 
@@ -61,7 +62,9 @@ def recall_at_k(
 
 def _entries(x: Any, name: str) -> tuple[I64, I64, int]:
     """List the rows and ids of what is not padding, and count the rows."""
-    if isinstance(x, tuple):
+    if isinstance(x, RankedResult):
+        x = x.ids
+    elif isinstance(x, tuple):
         if not x:
             raise ValueError(f"{name}: expected ids first, got an empty tuple")
         x = x[0]
