@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from comparison import METRICS, Metric, assert_same_bits, assert_same_float32
+from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD, normal
 
 import vecrecall as vr
@@ -113,7 +113,7 @@ class Pair:
 def assert_valid(found: vr.SearchResult, k: int, nq: int = NQ) -> None:
     """Lists in order, each item once, padded at the end."""
     assert found.ids.shape == found.scores.shape == (nq, k)
-    for ids, scores, count in zip(*found, strict=True):
+    for ids, scores, count in zip(*arrays(found), strict=True):
         assert (ids[:count] >= 0).all()
         assert (ids[count:] == -1).all()
         assert (scores[count:] == -np.inf).all()
@@ -176,11 +176,11 @@ def test_hard_data(name: str, metric: Metric, rng: Rng) -> None:
     for part in (slice(0, 24), slice(0, 3)):
         q = queries[part]
         for k in (1, 10, 500):
-            assert_same_bits(wrapped.search(q, k), *flat.search(q, k))
+            assert_same_bits(wrapped.search(q, k), *arrays(flat.search(q, k)))
             given = {"exclude": best[part]}
-            assert_same_bits(wrapped.search(q, k, **given), *flat.search(q, k, **given))
+            assert_same_bits(wrapped.search(q, k, **given), *arrays(flat.search(q, k, **given)))
         allow = best[0, ::2]
-        assert_same_bits(wrapped.search(q, 9, allow=allow), *flat.search(q, 9, allow=allow))
+        assert_same_bits(wrapped.search(q, 9, allow=allow), *arrays(flat.search(q, 9, allow=allow)))
 
 
 @pytest.mark.parametrize("offset", [1e2, 1e3, 1e4])
@@ -209,7 +209,7 @@ def test_distances_that_vanish_term_by_term() -> None:
     flat = vr.FlatIndex(items, metric="l2")
     assert flat.search(query, 1).ids.item() == 0
     assert wrapped._backend.search(query, 1, {}, None, 1).labels.item() != 0
-    assert_same_bits(wrapped.search(query, 5), *flat.search(query, 5))
+    assert_same_bits(wrapped.search(query, 5), *arrays(flat.search(query, 5)))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e18])
@@ -247,14 +247,14 @@ def test_ties_at_the_end_of_the_list(rng: Rng) -> None:
     flat = vr.FlatIndex(items, ids, metric="l2")
     for k in (1, 59, 60, 61, 300):
         found = wrapped.search(items[::60], k)
-        assert_same_bits(found, *flat.search(items[::60], k))
+        assert_same_bits(found, *arrays(flat.search(items[::60], k)))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IVF8,PQ4x4", "IDMap,HNSW16"])
 def test_a_batch_is_its_queries(kind: str, rng: Rng) -> None:
     pair = Pair(rng, kind, "ip", rescored=True)
     batch = pair.wrapped.search(pair.queries, 8)
-    rows = [pair.wrapped.search(q[None], 8) for q in pair.queries]
+    rows = [arrays(pair.wrapped.search(q[None], 8)) for q in pair.queries]
     assert_same_bits(batch, *(np.concatenate(part) for part in zip(*rows, strict=True)))
 
 
@@ -266,7 +266,7 @@ def test_blocks_of_queries(kind: str, rng: Rng, monkeypatch: pytest.MonkeyPatch)
     whole = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
     monkeypatch.setattr("vecrecall.adapters._completion.BLOCK_ENTRIES", 100)
     again = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
-    assert_same_bits(again, *whole)
+    assert_same_bits(again, *arrays(whole))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -282,7 +282,7 @@ def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
         pair.queries[:0],
     ]
     for q in forms:
-        assert_same_bits(wrapped.search(q, 6), *flat.search(q, 6))
+        assert_same_bits(wrapped.search(q, 6), *arrays(flat.search(q, 6)))
     q = pair.queries.copy()
     q[1], q[3, 2], q[4, 0] = 0, np.nan, np.inf
     exclude = [[int(i)] for i in pair.ids[:NQ]]
@@ -293,11 +293,11 @@ def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
     for k in (6, 95):
         found = wrapped.search(q, k, invalid="empty", exclude=exclude, allow=masks[0])
         expected = flat.search(q, k, invalid="empty", exclude=exclude, allow=masks[1])
-        assert_same_bits(found, *expected)
+        assert_same_bits(found, *arrays(expected))
     with pytest.raises(ValueError, match=r"queries: expected finite .* row 3"):
         wrapped.search(q, 6)
     zeros = np.zeros((2, DIM), np.float32)
-    assert_same_bits(wrapped.search(zeros, 3), *flat.search(zeros, 3))
+    assert_same_bits(wrapped.search(zeros, 3), *arrays(flat.search(zeros, 3)))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IDMap,Flat", "HNSW16"])
@@ -316,7 +316,7 @@ def test_an_empty_index(kind: str, rescored: bool) -> None:
 def test_huge_k(rng: Rng) -> None:
     pair = Pair(rng, "Flat", "ip", rescored=True)
     found = pair.wrapped.search(pair.queries[:2], 10**6)
-    assert_same_bits(found, *pair.flat.search(pair.queries[:2], 10**6))
+    assert_same_bits(found, *arrays(pair.flat.search(pair.queries[:2], 10**6)))
     with pytest.raises(ValueError, match="k: expected lists that memory can hold"):
         pair.wrapped.search(pair.queries, 2**60)
 
@@ -491,7 +491,7 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
     with ThreadPoolExecutor(6) as pool:
         for _ in range(10):
             for found, expected in zip(pool.map(run, jobs), alone, strict=True):
-                assert_same_bits(found, *expected)
+                assert_same_bits(found, *arrays(expected))
 
 
 def test_the_knobs_of_a_chain(rng: Rng) -> None:
@@ -554,7 +554,7 @@ def test_items_that_were_removed(kind: str, rng: Rng) -> None:
     np.testing.assert_array_equal(wrapped.ids, ids)
     wide = wrapped.at(nprobe=4) if "IVF" in kind else wrapped
     expected = vr.FlatIndex(items[left], ids).search(items[:5], 9, allow=ids[::2])
-    assert_same_bits(wide.search(items[:5], 9, allow=ids[::2]), *expected)
+    assert_same_bits(wide.search(items[:5], 9, allow=ids[::2]), *arrays(expected))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "HNSW16", "IVF4,Flat", "IDMap,Flat"])
@@ -573,7 +573,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     flat = vr.FlatIndex(items, ids, metric="l2")
     given = {"exclude": ids[:9, None], "allow": ids[:100]}
     assert_same_bits(wrapped.at(**high).search(items[:9], 5, **given),
-                     *flat.search(items[:9], 5, **given))  # fmt: skip
+                     *arrays(flat.search(items[:9], 5, **given)))  # fmt: skip
     scores = wrapped.score(items[:1], [ids[:3]])
     assert_same_float32(scores.values, flat.score(items[:1], [ids[:3]]).values)
 
@@ -744,6 +744,6 @@ def test_ids_of_an_ivf_that_are_a_permutation(rng: Rng) -> None:
             index.add_with_ids(items, labels)
         index.nprobe = 8
         wrapped = vr.wrap(index, ids, vectors=items)
-        assert_same_bits(wrapped.search(queries, 10), *flat.search(queries, 10))
+        assert_same_bits(wrapped.search(queries, 10), *arrays(flat.search(queries, 10)))
         with pytest.raises(ValueError, match="vectors: expected those that the index holds"):
             vr.wrap(index, ids, vectors=items[::-1])
