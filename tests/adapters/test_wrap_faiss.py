@@ -160,9 +160,9 @@ def test_exact_kinds_answer_as_flat_index(kind: str, metric: Metric, rng: Rng) -
     for ours, theirs in calls:
         for k in (1, 5, 14, 100, N - 1, N + 50):
             expected = flat.search(q, k, **theirs)
-            assert_same_bits(wrapped.search(q, k, **ours), *expected)
+            assert_same_bits(wrapped.search(q, k, **ours), *arrays(expected))
         one = wrapped.search(q, 5, **ours, threads=1)
-        assert_same_bits(wrapped.search(q, 5, **ours, threads=2), *one)
+        assert_same_bits(wrapped.search(q, 5, **ours, threads=2), *arrays(one))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -189,9 +189,8 @@ def test_distances_far_from_the_origin(offset: float, rng: Rng) -> None:
     items = (normal(rng, 2000, DIM) + np.float32(offset)).astype(np.float32)
     queries = (normal(rng, 32, DIM) + np.float32(offset)).astype(np.float32)
     wrapped = vr.wrap(library("Flat", items, "l2"), vectors=items)
-    assert_same_bits(
-        wrapped.search(queries, 10), *vr.FlatIndex(items, metric="l2").search(queries, 10)
-    )
+    flat = vr.FlatIndex(items, metric="l2")
+    assert_same_bits(wrapped.search(queries, 10), *arrays(flat.search(queries, 10)))
 
 
 def test_distances_that_vanish_term_by_term() -> None:
@@ -440,7 +439,8 @@ def test_lists_that_stay_short_say_so(rng: Rng) -> None:
     assert (found.counts < 60).all()
     assert (found.counts > 0).all()
     exact = vr.wrap(index, vectors=items).search(items[[0, 79]], 60)
-    assert_same_bits(exact, *vr.FlatIndex(items, metric="l2").search(items[[0, 79]], 60))
+    flat = vr.FlatIndex(items, metric="l2")
+    assert_same_bits(exact, *arrays(flat.search(items[[0, 79]], 60)))
 
 
 # Settings
@@ -462,8 +462,8 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     np.testing.assert_array_equal(faiss.serialize_index(pair.library), before)
     assert pair.wrapped.setting == {}
     assert high.setting == {name: pair.wrapped.search_params[name].high}
-    assert_same_bits(pair.wrapped.search(pair.queries, 5), *own)
-    assert_same_bits(pair.wrapped.at(**{name: 3}).search(pair.queries, 5), *own)
+    assert_same_bits(pair.wrapped.search(pair.queries, 5), *arrays(own))
+    assert_same_bits(pair.wrapped.at(**{name: 3}).search(pair.queries, 5), *arrays(own))
 
 
 def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
@@ -473,7 +473,7 @@ def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
     faiss.extract_index_ivf(pair.library).max_codes = 50
     limited = pair.wrapped.search(pair.queries, 10)
     assert not np.array_equal(limited.ids, whole.ids)
-    assert_same_bits(pair.wrapped.at(nprobe=8).search(pair.queries, 10), *limited)
+    assert_same_bits(pair.wrapped.at(nprobe=8).search(pair.queries, 10), *arrays(limited))
 
 
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,IVF8,Flat", "HNSW16", "OPQ4_16,IVF8,PQ4x4"])
@@ -500,7 +500,7 @@ def test_the_knobs_of_a_chain(rng: Rng) -> None:
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
     every = pair.wrapped.at(nprobe=8, reorder=60)
-    assert_same_bits(every.search(pair.queries, 10), *truth)
+    assert_same_bits(every.search(pair.queries, 10), *arrays(truth))
     recall = [
         np.isin(view.search(pair.queries, 10).ids, truth.ids).mean()
         for view in (pair.wrapped.at(nprobe=1), pair.wrapped.at(nprobe=8, k_factor=20))
@@ -584,9 +584,9 @@ def test_a_flat_index_as_vectors(rng: Rng) -> None:
     flat = vr.FlatIndex(pair.items[order], pair.ids[order])
     wrapped = vr.wrap(pair.library, vectors=flat)
     exact = flat.search(pair.queries, 20)
-    assert_same_bits(wrapped.search(pair.queries, 20), *exact)
+    assert_same_bits(wrapped.search(pair.queries, 20), *arrays(exact))
     flat.update(100 * pair.items[:3], pair.ids[:3])  # which the library does not know of
-    assert_same_bits(wrapped.search(pair.queries, 20), *exact)
+    assert_same_bits(wrapped.search(pair.queries, 20), *arrays(exact))
     with pytest.raises(ValueError, match="vectors: expected an index of the same ids"):
         vr.wrap(pair.library, vectors=vr.FlatIndex(pair.items))
     with pytest.raises(ValueError, match="vectors: expected an index of metric 'ip'"):
@@ -609,7 +609,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
     for _ in range(3):
         gc.collect()
         junk = [library("Flat", normal(rng, N, DIM), "l2") for _ in range(5)]
-    assert_same_bits(wrapped.search(x[:5], 3), *first)
+    assert_same_bits(wrapped.search(x[:5], 3), *arrays(first))
     assert np.isin(wrapped.search(x[:5], 3, allow=allow).ids, ids[:100]).all()
     del wrapped, junk
     gc.collect()

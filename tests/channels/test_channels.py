@@ -138,7 +138,7 @@ def test_live_neighbors_of_the_table_are_the_table(rng: np.random.Generator) -> 
     table = vr.NeighborTable.build(index, 10, min_score=0.6)
     live = LiveNeighbors(index, n_neighbors=10, min_score=0.6)
     first, second = (ItemToItem(s).recall(batch, 10) for s in (table, live))
-    assert_same_bits(first, *second)
+    assert_same_bits(first, *arrays(second))
 
 
 def test_a_weight_of_zero_and_an_article_of_zeros() -> None:

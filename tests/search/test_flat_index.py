@@ -62,8 +62,8 @@ def test_what_an_index_hands_out_does_not_change_it(copy: bool, rng: np.random.G
     ids = np.arange(100, 200)
     index = vr.FlatIndex(items, ids, copy=copy)
     first = index.search(queries, 10)
-    expected = [part.copy() for part in first]
-    for array in (*first, index.ids, index.vectors([101])):
+    expected = [part.copy() for part in arrays(first)]
+    for array in (*arrays(first), index.ids, index.vectors([101])):
         if array.flags.writeable:
             array[...] = 99
     assert_same_bits(index.search(queries, 10), *expected)
@@ -73,7 +73,7 @@ def test_a_copy_does_not_follow_the_callers_arrays(rng: np.random.Generator) -> 
     queries, items = HARD["gaussian"](rng, 4, 100, 5)
     ids, bias = np.arange(100), normal(rng, 1, 100)[0]
     index = vr.FlatIndex(items, ids, bias=bias)
-    expected = [part.copy() for part in index.search(queries, 10)]
+    expected = [part.copy() for part in arrays(index.search(queries, 10))]
     items[:], ids[:], bias[:] = 7, 7, 7
     assert_same_bits(index.search(queries, 10), *expected)
 

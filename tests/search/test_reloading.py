@@ -60,7 +60,8 @@ def version_of(result: vr.SearchResult) -> int:
     versions = np.unique(result.ids // N)
     assert versions.size == 1
     version = int(versions[0])
-    assert_same_bits(result, *vr.FlatIndex(rows(version), ids_of(version)).search(QUERY, K))
+    expected = vr.FlatIndex(rows(version), ids_of(version)).search(QUERY, K)
+    assert_same_bits(result, *arrays(expected))
     return version
 
 

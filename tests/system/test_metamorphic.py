@@ -44,7 +44,7 @@ def cases(draw: st.DrawFn) -> Case:
 @given(case=cases(), data=st.data())
 def test_batch_split(isa: str, case: Case, data: st.DataObject) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    whole = index.search(case.queries, case.k)
+    whole = arrays(index.search(case.queries, case.k))
     cut = data.draw(st.integers(0, len(case.queries)))
     for part in (slice(cut), slice(cut, None), slice(cut, cut + 1)):
         found = index.search(case.queries[part], case.k)
@@ -54,7 +54,7 @@ def test_batch_split(isa: str, case: Case, data: st.DataObject) -> None:
 @given(case=cases())
 def test_batch_composition(isa: str, case: Case) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    whole = index.search(case.queries, case.k)
+    whole = arrays(index.search(case.queries, case.k))
     order = case.rng.integers(0, len(case.queries), 17)
     found = index.search(case.queries[order], case.k)
     assert_same_bits(found, *(array[order] for array in whole))
@@ -123,7 +123,7 @@ def test_no_copy(isa: str, case: Case) -> None:
 @given(case=cases())
 def test_no_call_leaves_state_behind(isa: str, case: Case) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    first = index.search(case.queries, case.k)
+    first = arrays(index.search(case.queries, case.k))
     some = np.arange(0, len(case.items), 2)
     index.search(case.queries[:1], 1, allow=some, min_score=0.0)
     index.search(case.queries, 2 * case.k, exclude=[some] * len(case.queries), stats=True)
