@@ -23,13 +23,13 @@ DATA = filters.prepare(ITEMS, QUERIES, K, seed=0)
 def other_ids(found: vr.SearchResult) -> vr.SearchResult:
     ids = found.ids.copy()
     ids[-1, -2:] = ids[-1, [-1, -2]]
-    return found._replace(ids=ids)
+    return vr.SearchResult(ids, found.scores, found.counts)
 
 
 def other_scores(found: vr.SearchResult) -> vr.SearchResult:
     scores = found.scores.copy()
     scores[-1, -1] = np.nextafter(scores[-1, -1], np.float32(np.inf))
-    return found._replace(scores=scores)
+    return vr.SearchResult(found.ids, scores, found.counts)
 
 
 OTHERS = pytest.mark.parametrize("other", [other_ids, other_scores])

@@ -180,26 +180,53 @@ py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const 
     return merge_views(channels, k, policy, filters, provenance, threads, kCallerOfMerge);
 }
 
-// A channel's lists as they are, if they are of this type and need no conversion.
-std::optional<Channel> ready_channel(py::handle name, py::handle found, const py::type& kind) {
-    if (!py::type::handle_of(found).is(kind) || PyTuple_GET_SIZE(found.ptr()) != 3) return {};
-    const py::handle ids = PyTuple_GET_ITEM(found.ptr(), 0);
-    const py::handle scores = PyTuple_GET_ITEM(found.ptr(), 1);
-    const py::handle counts = PyTuple_GET_ITEM(found.ptr(), 2);
-    if (!are_lists(ids, scores, counts)) return {};
-    py::ssize_t length = 0;
-    const char* const text = PyUnicode_AsUTF8AndSize(name.ptr(), &length);
-    if (text == nullptr) throw py::error_already_set();
-    const auto i = py::reinterpret_borrow<Ids>(ids);
-    return Channel{
-        .name = {text, static_cast<std::size_t>(length)},
-        .ids = i.data(),
-        .scores = py::reinterpret_borrow<Array<float>>(scores).data(),
-        .rows = static_cast<std::size_t>(i.shape(0)),
-        .width = static_cast<std::size_t>(i.shape(1)),
-        .counts = py::reinterpret_borrow<Array<std::int32_t>>(counts).data(),
-    };
-}
+// Results found by channels, whose arrays stay alive though somebody may give a result others.
+class ReadyChannels {
+  public:
+    explicit ReadyChannels(py::type kind) : kind_(std::move(kind)) {}
+
+    // Takes a channel's lists as they are, if they are of this type and need no conversion.
+    bool append(py::handle name, py::handle found, std::size_t rows) {
+        if (!py::type::handle_of(found).is(kind_)) return false;
+        const py::handle ids = keep(found, ids_);
+        const py::handle scores = keep(found, scores_);
+        const py::handle counts = keep(found, counts_);
+        if (!are_lists(ids, scores, counts)) return false;
+        py::ssize_t length = 0;
+        const char* const text = PyUnicode_AsUTF8AndSize(name.ptr(), &length);
+        if (text == nullptr) throw py::error_already_set();
+        const auto i = py::reinterpret_borrow<Ids>(ids);
+        if (static_cast<std::size_t>(i.shape(0)) != rows) return false;
+        channels_.push_back({
+            .name = {text, static_cast<std::size_t>(length)},
+            .ids = i.data(),
+            .scores = py::reinterpret_borrow<Array<float>>(scores).data(),
+            .rows = rows,
+            .width = static_cast<std::size_t>(i.shape(1)),
+            .counts = py::reinterpret_borrow<Array<std::int32_t>>(counts).data(),
+        });
+        return true;
+    }
+
+    const std::vector<Channel>& channels() const { return channels_; }
+
+  private:
+    // Python looks attributes up several times faster by names that it has interned.
+    static py::object interned(const char* name) {
+        return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(name));
+    }
+
+    py::handle keep(py::handle found, const py::object& field) {
+        return arrays_.emplace_back(py::getattr(found, field, py::none()));
+    }
+
+    py::type kind_;
+    py::object ids_ = interned("ids");
+    py::object scores_ = interned("scores");
+    py::object counts_ = interned("counts");
+    std::vector<py::object> arrays_;
+    std::vector<Channel> channels_;
+};
 
 // Looks at all that channels have found in one call, after searches that have left the caches cold.
 // None where there is anything to convert, to refuse or to complain of: that is for the caller.
@@ -207,12 +234,9 @@ std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind
                                      std::size_t k, const Policy& policy,
                                      const std::optional<std::pair<py::object, py::object>>& seen,
                                      const std::vector<const Caps*>& caps) {
-    std::vector<Channel> channels;
-    channels.reserve(found.size());
+    ReadyChannels ready(kind);
     for (const auto& [name, lists] : found) {
-        const std::optional<Channel> channel = ready_channel(name, lists, kind);
-        if (!channel || channel->rows != rows) return {};
-        channels.push_back(*channel);
+        if (!ready.append(name, lists, rows)) return {};
     }
     MergeFilters filters{.caps = caps};
     if (seen) {
@@ -223,7 +247,7 @@ std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind
     }
     try {
         constexpr int kCallerOfRecall = 2;
-        return merge_views(channels, k, policy, filters, true, 0, kCallerOfRecall);
+        return merge_views(ready.channels(), k, policy, filters, true, 0, kCallerOfRecall);
     } catch (const std::invalid_argument&) {
         return {};
     }

@@ -214,9 +214,9 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
         const NoGil nogil;
         stats = snapshot.search(view, options, out);
     }
-    return py::make_tuple(
-        lists.ids, lists.scores, lists.counts,
-        py::make_tuple(stats.items_scanned, stats.rows_reranked, stats.precision));
+    return py::make_tuple(lists.ids, lists.scores, lists.counts,
+                          py::make_tuple(stats.items_scanned, stats.rows_reranked, stats.precision),
+                          snapshot.has_bias());
 }
 
 // An array of NumPy's that owns what was made elsewhere.

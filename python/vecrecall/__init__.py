@@ -15,15 +15,19 @@ from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, se
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.arrays import (
     AboveResult,
+    GroupList,
     GroupResult,
+    MergedList,
     MergeResult,
     Ragged,
+    RankedList,
+    RecallStats,
     SearchResult,
     SearchStats,
     concat_blocks,
     pool,
 )
-from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
+from vecrecall.channels._recaller import ChannelWarning, Recaller
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster import (
     Assignment,
@@ -74,14 +78,17 @@ __all__ = [
     "ConvergenceWarning",
     "Elbow",
     "FlatIndex",
+    "GroupList",
     "GroupResult",
     "KMeans",
     "Mask",
     "MergeResult",
+    "MergedList",
     "NeighborTable",
     "Neighbors",
     "NotFittedError",
     "Ragged",
+    "RankedList",
     "RecallStats",
     "Recaller",
     "RefreshReport",

@@ -99,7 +99,7 @@ class Snapshot:
         allow: list[IdMask] | None,
         min_score: float,
         threads: int,
-    ) -> tuple[_I64, _F32, _I32, tuple[int, int, str]]: ...
+    ) -> tuple[_I64, _F32, _I32, tuple[int, int, str], bool]: ...
     def search_above(
         self,
         queries: _F32,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from comparison import METRICS, Metric, assert_same_bits, assert_same_float32
+from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD, normal
 
 import vecrecall as vr
@@ -113,7 +113,7 @@ class Pair:
 def assert_valid(found: vr.SearchResult, k: int, nq: int = NQ) -> None:
     """Lists in order, each item once, padded at the end."""
     assert found.ids.shape == found.scores.shape == (nq, k)
-    for ids, scores, count in zip(*found, strict=True):
+    for ids, scores, count in zip(*arrays(found), strict=True):
         assert (ids[:count] >= 0).all()
         assert (ids[count:] == -1).all()
         assert (scores[count:] == -np.inf).all()
@@ -160,9 +160,9 @@ def test_exact_kinds_answer_as_flat_index(kind: str, metric: Metric, rng: Rng) -
     for ours, theirs in calls:
         for k in (1, 5, 14, 100, N - 1, N + 50):
             expected = flat.search(q, k, **theirs)
-            assert_same_bits(wrapped.search(q, k, **ours), *expected)
+            assert_same_bits(wrapped.search(q, k, **ours), *arrays(expected))
         one = wrapped.search(q, 5, **ours, threads=1)
-        assert_same_bits(wrapped.search(q, 5, **ours, threads=2), *one)
+        assert_same_bits(wrapped.search(q, 5, **ours, threads=2), *arrays(one))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -176,11 +176,11 @@ def test_hard_data(name: str, metric: Metric, rng: Rng) -> None:
     for part in (slice(0, 24), slice(0, 3)):
         q = queries[part]
         for k in (1, 10, 500):
-            assert_same_bits(wrapped.search(q, k), *flat.search(q, k))
+            assert_same_bits(wrapped.search(q, k), *arrays(flat.search(q, k)))
             given = {"exclude": best[part]}
-            assert_same_bits(wrapped.search(q, k, **given), *flat.search(q, k, **given))
+            assert_same_bits(wrapped.search(q, k, **given), *arrays(flat.search(q, k, **given)))
         allow = best[0, ::2]
-        assert_same_bits(wrapped.search(q, 9, allow=allow), *flat.search(q, 9, allow=allow))
+        assert_same_bits(wrapped.search(q, 9, allow=allow), *arrays(flat.search(q, 9, allow=allow)))
 
 
 @pytest.mark.parametrize("offset", [1e2, 1e3, 1e4])
@@ -189,9 +189,8 @@ def test_distances_far_from_the_origin(offset: float, rng: Rng) -> None:
     items = (normal(rng, 2000, DIM) + np.float32(offset)).astype(np.float32)
     queries = (normal(rng, 32, DIM) + np.float32(offset)).astype(np.float32)
     wrapped = vr.wrap(library("Flat", items, "l2"), vectors=items)
-    assert_same_bits(
-        wrapped.search(queries, 10), *vr.FlatIndex(items, metric="l2").search(queries, 10)
-    )
+    flat = vr.FlatIndex(items, metric="l2")
+    assert_same_bits(wrapped.search(queries, 10), *arrays(flat.search(queries, 10)))
 
 
 def test_distances_that_vanish_term_by_term() -> None:
@@ -209,7 +208,7 @@ def test_distances_that_vanish_term_by_term() -> None:
     flat = vr.FlatIndex(items, metric="l2")
     assert flat.search(query, 1).ids.item() == 0
     assert wrapped._backend.search(query, 1, {}, None, 1).labels.item() != 0
-    assert_same_bits(wrapped.search(query, 5), *flat.search(query, 5))
+    assert_same_bits(wrapped.search(query, 5), *arrays(flat.search(query, 5)))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e12, 1e18])
@@ -247,14 +246,14 @@ def test_ties_at_the_end_of_the_list(rng: Rng) -> None:
     flat = vr.FlatIndex(items, ids, metric="l2")
     for k in (1, 59, 60, 61, 300):
         found = wrapped.search(items[::60], k)
-        assert_same_bits(found, *flat.search(items[::60], k))
+        assert_same_bits(found, *arrays(flat.search(items[::60], k)))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IVF8,PQ4x4", "IDMap,HNSW16"])
 def test_a_batch_is_its_queries(kind: str, rng: Rng) -> None:
     pair = Pair(rng, kind, "ip", rescored=True)
     batch = pair.wrapped.search(pair.queries, 8)
-    rows = [pair.wrapped.search(q[None], 8) for q in pair.queries]
+    rows = [arrays(pair.wrapped.search(q[None], 8)) for q in pair.queries]
     assert_same_bits(batch, *(np.concatenate(part) for part in zip(*rows, strict=True)))
 
 
@@ -266,7 +265,7 @@ def test_blocks_of_queries(kind: str, rng: Rng, monkeypatch: pytest.MonkeyPatch)
     whole = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
     monkeypatch.setattr("vecrecall.adapters._completion.BLOCK_ENTRIES", 100)
     again = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
-    assert_same_bits(again, *whole)
+    assert_same_bits(again, *arrays(whole))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -282,7 +281,7 @@ def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
         pair.queries[:0],
     ]
     for q in forms:
-        assert_same_bits(wrapped.search(q, 6), *flat.search(q, 6))
+        assert_same_bits(wrapped.search(q, 6), *arrays(flat.search(q, 6)))
     q = pair.queries.copy()
     q[1], q[3, 2], q[4, 0] = 0, np.nan, np.inf
     exclude = [[int(i)] for i in pair.ids[:NQ]]
@@ -293,11 +292,11 @@ def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
     for k in (6, 95):
         found = wrapped.search(q, k, invalid="empty", exclude=exclude, allow=masks[0])
         expected = flat.search(q, k, invalid="empty", exclude=exclude, allow=masks[1])
-        assert_same_bits(found, *expected)
+        assert_same_bits(found, *arrays(expected))
     with pytest.raises(ValueError, match=r"queries: expected finite .* row 3"):
         wrapped.search(q, 6)
     zeros = np.zeros((2, DIM), np.float32)
-    assert_same_bits(wrapped.search(zeros, 3), *flat.search(zeros, 3))
+    assert_same_bits(wrapped.search(zeros, 3), *arrays(flat.search(zeros, 3)))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IDMap,Flat", "HNSW16"])
@@ -316,7 +315,7 @@ def test_an_empty_index(kind: str, rescored: bool) -> None:
 def test_huge_k(rng: Rng) -> None:
     pair = Pair(rng, "Flat", "ip", rescored=True)
     found = pair.wrapped.search(pair.queries[:2], 10**6)
-    assert_same_bits(found, *pair.flat.search(pair.queries[:2], 10**6))
+    assert_same_bits(found, *arrays(pair.flat.search(pair.queries[:2], 10**6)))
     with pytest.raises(ValueError, match=r"k: .* is too large"):
         pair.wrapped.search(pair.queries, 2**60)
 
@@ -440,7 +439,8 @@ def test_lists_that_stay_short_say_so(rng: Rng) -> None:
     assert (found.counts < 60).all()
     assert (found.counts > 0).all()
     exact = vr.wrap(index, vectors=items).search(items[[0, 79]], 60)
-    assert_same_bits(exact, *vr.FlatIndex(items, metric="l2").search(items[[0, 79]], 60))
+    flat = vr.FlatIndex(items, metric="l2")
+    assert_same_bits(exact, *arrays(flat.search(items[[0, 79]], 60)))
 
 
 # Settings
@@ -462,8 +462,8 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     np.testing.assert_array_equal(faiss.serialize_index(pair.library), before)
     assert pair.wrapped.setting == {}
     assert high.setting == {name: pair.wrapped.search_params[name].high}
-    assert_same_bits(pair.wrapped.search(pair.queries, 5), *own)
-    assert_same_bits(pair.wrapped.with_params(**{name: 3}).search(pair.queries, 5), *own)
+    assert_same_bits(pair.wrapped.search(pair.queries, 5), *arrays(own))
+    assert_same_bits(pair.wrapped.with_params(**{name: 3}).search(pair.queries, 5), *arrays(own))
 
 
 def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
@@ -473,7 +473,7 @@ def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
     faiss.extract_index_ivf(pair.library).max_codes = 50
     limited = pair.wrapped.search(pair.queries, 10)
     assert not np.array_equal(limited.ids, whole.ids)
-    assert_same_bits(pair.wrapped.with_params(nprobe=8).search(pair.queries, 10), *limited)
+    assert_same_bits(pair.wrapped.with_params(nprobe=8).search(pair.queries, 10), *arrays(limited))
 
 
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,IVF8,Flat", "HNSW16", "OPQ4_16,IVF8,PQ4x4"])
@@ -491,7 +491,7 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
     with ThreadPoolExecutor(6) as pool:
         for _ in range(10):
             for found, expected in zip(pool.map(run, jobs), alone, strict=True):
-                assert_same_bits(found, *expected)
+                assert_same_bits(found, *arrays(expected))
 
 
 def test_the_params_of_a_chain(rng: Rng) -> None:
@@ -500,7 +500,7 @@ def test_the_params_of_a_chain(rng: Rng) -> None:
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
     every = pair.wrapped.with_params(nprobe=8, reorder=60)
-    assert_same_bits(every.search(pair.queries, 10), *truth)
+    assert_same_bits(every.search(pair.queries, 10), *arrays(truth))
     least = pair.wrapped.with_params(nprobe=1)
     more = pair.wrapped.with_params(nprobe=8, k_factor=20)
     recall = [
@@ -555,7 +555,7 @@ def test_items_that_were_removed(kind: str, rng: Rng) -> None:
     np.testing.assert_array_equal(wrapped.ids, ids)
     wide = wrapped.with_params(nprobe=4) if "IVF" in kind else wrapped
     expected = vr.FlatIndex(items[left], ids).search(items[:5], 9, allow=ids[::2])
-    assert_same_bits(wide.search(items[:5], 9, allow=ids[::2]), *expected)
+    assert_same_bits(wide.search(items[:5], 9, allow=ids[::2]), *arrays(expected))
 
 
 @pytest.mark.parametrize("kind", ["Flat", "HNSW16", "IVF4,Flat", "IDMap,Flat"])
@@ -574,7 +574,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     flat = vr.FlatIndex(items, ids, metric="l2")
     given = {"exclude": ids[:9, None], "allow": ids[:100]}
     assert_same_bits(wrapped.with_params(**high).search(items[:9], 5, **given),
-                     *flat.search(items[:9], 5, **given))  # fmt: skip
+                     *arrays(flat.search(items[:9], 5, **given)))  # fmt: skip
     scores = wrapped.score(items[:1], [ids[:3]])
     assert_same_float32(scores.values, flat.score(items[:1], [ids[:3]]).values)
 
@@ -585,9 +585,9 @@ def test_a_flat_index_as_vectors(rng: Rng) -> None:
     flat = vr.FlatIndex(pair.items[order], pair.ids[order])
     wrapped = vr.wrap(pair.library, vectors=flat)
     exact = flat.search(pair.queries, 20)
-    assert_same_bits(wrapped.search(pair.queries, 20), *exact)
+    assert_same_bits(wrapped.search(pair.queries, 20), *arrays(exact))
     flat.update(100 * pair.items[:3], pair.ids[:3])  # which the library does not know of
-    assert_same_bits(wrapped.search(pair.queries, 20), *exact)
+    assert_same_bits(wrapped.search(pair.queries, 20), *arrays(exact))
     with pytest.raises(ValueError, match="vectors: expected an index of the same ids"):
         vr.wrap(pair.library, vectors=vr.FlatIndex(pair.items))
     with pytest.raises(ValueError, match="vectors: expected an index of metric 'ip'"):
@@ -610,7 +610,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
     for _ in range(3):
         gc.collect()
         junk = [library("Flat", normal(rng, N, DIM), "l2") for _ in range(5)]
-    assert_same_bits(wrapped.search(x[:5], 3), *first)
+    assert_same_bits(wrapped.search(x[:5], 3), *arrays(first))
     assert np.isin(wrapped.search(x[:5], 3, allow=allow).ids, ids[:100]).all()
     del wrapped, junk
     gc.collect()
@@ -745,6 +745,6 @@ def test_ids_of_an_ivf_that_are_a_permutation(rng: Rng) -> None:
             index.add_with_ids(items, labels)
         index.nprobe = 8
         wrapped = vr.wrap(index, ids, vectors=items)
-        assert_same_bits(wrapped.search(queries, 10), *flat.search(queries, 10))
+        assert_same_bits(wrapped.search(queries, 10), *arrays(flat.search(queries, 10)))
         with pytest.raises(ValueError, match="vectors: expected those that the index holds"):
             vr.wrap(index, ids, vectors=items[::-1])

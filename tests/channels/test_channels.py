@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference
-from comparison import METRICS, Metric, assert_same_bits
+from comparison import METRICS, Metric, arrays, assert_same_bits
 from datasets import normal
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,7 +138,7 @@ def test_live_neighbors_of_the_table_are_the_table(rng: np.random.Generator) -> 
     table = vr.NeighborTable.build(index, 10, min_score=0.6)
     live = LiveNeighbors(index, n_neighbors=10, min_score=0.6)
     first, second = (ItemToItem(s).recall(batch, 10) for s in (table, live))
-    assert_same_bits(first, *second)
+    assert_same_bits(first, *arrays(second))
 
 
 def test_a_weight_of_zero_and_an_article_of_zeros() -> None:
@@ -256,7 +256,7 @@ def test_precomputed_from_a_search(rng: np.random.Generator) -> None:
     found = vr.FlatIndex(normal(rng, 6, 3)).search(normal(rng, 4, 3), 9)
     channel = Precomputed([10, 11, 12, 13], found.ids, found.scores)
     again = channel.recall(vr.RequestBatch(user_ids=[10, 11, 12, 13]), 9)
-    assert_same_bits(again, *found)
+    assert_same_bits(again, *arrays(found))
 
 
 def test_precomputed_lists_in_disorder() -> None:

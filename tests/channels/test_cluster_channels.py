@@ -9,7 +9,7 @@ import channel_oracle as oracle
 import numpy as np
 import pytest
 import reference
-from comparison import METRICS, Metric, assert_same_bits
+from comparison import METRICS, Metric, arrays, assert_same_bits
 from datasets import normal
 from feed_reference import FeedReference
 from hypothesis import given
@@ -70,7 +70,7 @@ def test_labels_that_were_merged_away_have_no_list(rng: np.random.Generator) -> 
     index = vr.FlatIndex(normal(rng, 50, 3), metric="cosine")
     channel = ClusterCandidates(index, groups)
     found = channel.recall(vr.RequestBatch(clusters=used), 10)
-    assert_same_bits(found, *index.search(groups.centers[used], 10))
+    assert_same_bits(found, *arrays(index.search(groups.centers[used], 10)))
     with pytest.raises(ValueError, match=f"clusters: expected one of 2 .* got {gone} in row 1"):
         channel.recall(vr.RequestBatch(clusters=[[int(used[0])], [-1, gone]]), 10)
 
@@ -252,7 +252,7 @@ def test_the_profile_of_user_groups_goes_in_as_vectors(rng: np.random.Generator)
     profiles = vr.RequestBatch(vectors={"v": groups.profile(users, groups.labels)})
     channel = GroupProfile(UserToItem(index, vector="v"), profiles)
     found = channel.recall(vr.RequestBatch(clusters=[2, 0, 1]), 7)
-    assert_same_bits(found, *index.search(profiles.vectors["v"][[2, 0, 1]], 7))
+    assert_same_bits(found, *arrays(index.search(profiles.vectors["v"][[2, 0, 1]], 7)))
     pooled = GroupProfile.pseudo_users(vr.RequestBatch(vectors={"v": users}), groups.labels, 3)
     np.testing.assert_array_equal(pooled.vectors["v"], profiles.vectors["v"])
 

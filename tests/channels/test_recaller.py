@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison import assert_same_bits
+from comparison import FIELDS, arrays, assert_same_bits, replaced
 from datasets import normal
 
 import vecrecall as vr
@@ -68,6 +68,12 @@ def world(rng: np.random.Generator) -> tuple[dict[str, Any], vr.RequestBatch]:
     return channels, batch
 
 
+def assert_equal_merges(found: vr.MergeResult, expected: vr.MergeResult) -> None:
+    assert type(found) is type(expected) is vr.MergeResult
+    for name in FIELDS[vr.MergeResult]:
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_it_is_the_merge_of_the_channels(rng: np.random.Generator) -> None:
     channels, batch = world(rng)
     caps = vr.Caps(np.arange(400), np.arange(400) % 7, 3)
@@ -75,9 +81,7 @@ def test_it_is_the_merge_of_the_channels(rng: np.random.Generator) -> None:
         lists = {name: channel.recall(batch, 20) for name, channel in channels.items()}
         expected = vr.merge(lists, 20, policy, exclude=batch.seen, caps=caps)
         found = vr.Recaller(channels, policy, caps=caps).recall(batch, 20)
-        assert isinstance(found, vr.MergeResult)
-        for part, wanted in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(part, wanted)
+        assert_equal_merges(found, expected)
 
 
 def test_a_batch_gives_what_each_user_alone_gets(rng: np.random.Generator) -> None:
@@ -105,7 +109,8 @@ def test_a_batch_gives_what_each_user_alone_gets(rng: np.random.Generator) -> No
 
 def test_seen_goes_into_every_search(rng: np.random.Generator) -> None:
     channels, batch = world(rng)
-    _, stats = vr.Recaller(channels, RRF(), depth=40).recall(batch, 40, stats=True)
+    stats = vr.Recaller(channels, RRF(), depth=40).recall(batch, 40, stats=True).stats
+    assert stats is not None
     assert stats.errors == {}
     assert {name: counts.tolist() for name, counts in stats.counts.items()} == {
         "i2i": [40, 0, 40],
@@ -135,7 +140,9 @@ def test_depth(depth: Any, asked: list[int]) -> None:
 def test_stats() -> None:
     channels = {"a": Fixed([1, 2]), "b": Fixed([5])}
     plain = vr.Recaller(channels, RRF()).recall(BATCH, 3)
-    m, stats = vr.Recaller(channels, RRF()).recall(BATCH, 3, stats=True)
+    m = vr.Recaller(channels, RRF()).recall(BATCH, 3, stats=True)
+    stats = m.stats
+    assert stats is not None
     assert_same_bits(m, plain.ids, plain.scores, plain.counts)
     assert list(stats.seconds) == ["a", "b"]
     assert all(0 <= seconds < 10 for seconds in [*stats.seconds.values(), stats.merge_seconds])
@@ -157,7 +164,9 @@ def test_a_channel_that_fails_is_skipped() -> None:
     )
     message = "^channel 'bad' is left out: KeyError: 'the model is not there'$"
     with pytest.warns(vr.ChannelWarning, match=message) as warned:
-        m, stats = recaller.recall(BATCH, 3, stats=True)
+        m = recaller.recall(BATCH, 3, stats=True)
+    stats = m.stats
+    assert stats is not None
     assert warned[0].filename == __file__
     assert issubclass(vr.ChannelWarning, RuntimeWarning)
     assert m.ids.tolist() == [[1, 5, -1], [1, 5, -1]]
@@ -205,13 +214,13 @@ class OwnResult(vr.SearchResult):
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda r: OwnResult(*r),
-        lambda r: r._replace(ids=r.ids.astype(np.int32)),
-        lambda r: r._replace(ids=np.asfortranarray(r.ids)),
-        lambda r: r._replace(ids=r.ids.tolist()),
-        lambda r: r._replace(scores=r.scores.astype(np.float64)),
-        lambda r: r._replace(scores=np.repeat(r.scores, 2, axis=1)[:, ::2]),
-        lambda r: r._replace(counts=r.counts.astype(np.int64)),
+        lambda r: OwnResult(*arrays(r)),
+        lambda r: replaced(r, ids=r.ids.astype(np.int32)),
+        lambda r: replaced(r, ids=np.asfortranarray(r.ids)),
+        lambda r: replaced(r, ids=r.ids.tolist()),
+        lambda r: replaced(r, scores=r.scores.astype(np.float64)),
+        lambda r: replaced(r, scores=np.repeat(r.scores, 2, axis=1)[:, ::2]),
+        lambda r: replaced(r, counts=r.counts.astype(np.int64)),
     ],
 )
 def test_results_that_need_a_conversion(rng: np.random.Generator, changed: Any) -> None:
@@ -219,8 +228,7 @@ def test_results_that_need_a_conversion(rng: np.random.Generator, changed: Any) 
     hot = channels["hot"].recall(batch, 30)
     expected = vr.Recaller(channels, RRF()).recall(batch, 30)
     found = vr.Recaller({**channels, "hot": Returning(changed(hot))}, RRF()).recall(batch, 30)
-    for part, wanted in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(part, wanted)
+    assert_equal_merges(found, expected)
 
 
 def test_counts_that_do_not_fit() -> None:
@@ -283,11 +291,11 @@ def test_bad_arguments(options: Any, error: type[Exception], message: str) -> No
 def test_bad_requests() -> None:
     recaller = vr.Recaller({"a": Fixed([1])}, RRF())
     with pytest.raises(TypeError, match=r"^batch: expected a RequestBatch, got list$"):
-        recaller.recall([1], 3)  # type: ignore[call-overload]
+        recaller.recall([1], 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^k: expected a whole number >= 1, got 0$"):
         recaller.recall(BATCH, 0)
     with pytest.raises(TypeError, match=r"^stats: expected True or False, got 1$"):
-        recaller.recall(BATCH, 3, stats=1)  # type: ignore[call-overload]
+        recaller.recall(BATCH, 3, stats=1)  # type: ignore[arg-type]
 
 
 def test_caps_are_those_of_the_construction() -> None:

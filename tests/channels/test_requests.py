@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
+from vecrecall import _core
 
 
 def test_nothing_is_needed() -> None:
@@ -50,6 +51,16 @@ def test_lists_become_flat_arrays() -> None:
     assert batch.vectors["a"].dtype == np.float32
     assert batch.vectors["b"].shape == (2, 1)
     assert repr(batch).startswith("RequestBatch(2 users, with user_ids, history, tags, ")
+
+
+@pytest.mark.parametrize(
+    "seen", [[[1, 2], []], [{5}, [7]], np.array([[1], [2]]), vr.Ragged([1, 2], [0, 1, 2])]
+)
+def test_rows_are_checked_once(seen: Any) -> None:
+    """What a batch holds needs no further look by each of its channels."""
+    held = vr.RequestBatch(seen=seen).seen
+    assert held is not None
+    assert _core.are_id_rows(held.values, held.offsets)
 
 
 def test_ragged_and_matrices_are_taken() -> None:

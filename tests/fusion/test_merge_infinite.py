@@ -8,6 +8,7 @@ from typing import Any
 import merge_cases
 import numpy as np
 import pytest
+from comparison import replaced
 from merge_cases import Case, channel, oracle
 from merge_reference import Policy
 
@@ -137,7 +138,7 @@ def test_groups_and_shards_order_infinities() -> None:
     total = vr.merge_groups(r, [0, 2], 3, aggregate="sum")
     assert total.ids.tolist() == [[1, 3, 2]]  # infinities of both signs: last
     assert total.scores.tolist() == [[INF, 1.0, -INF]]
-    other = r._replace(ids=r.ids + 10)
+    other = replaced(r, ids=r.ids + 10)
     assert vr.merge_shards([r, other], 3).ids.tolist() == [[1, 11, 2], [2, 12, 3]]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison import assert_same_bits, assert_same_float32
+from comparison import FIELDS, assert_same_bits, assert_same_float32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from merge_cases import (
@@ -64,7 +64,8 @@ def check(found: Any, expected: Merged) -> None:
 
 def assert_same(a: Any, b: Any, rows: slice = slice(None)) -> None:
     """Two answers of the package, the second one for some of the rows of the first."""
-    for name in a._fields:
+    assert type(a) is type(b) is vr.MergeResult
+    for name in FIELDS[vr.MergeResult]:
         x, y = getattr(a, name), getattr(b, name)
         assert x.dtype == y.dtype
         assert x[rows].tobytes() == y.tobytes(), name

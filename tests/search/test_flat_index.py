@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference
-from comparison import METRICS, Metric, assert_same_bits, assert_same_float32
+from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD, normal
 
 import vecrecall as vr
@@ -62,8 +62,8 @@ def test_what_an_index_hands_out_does_not_change_it(copy: bool, rng: np.random.G
     ids = np.arange(100, 200)
     index = vr.FlatIndex(items, ids, copy=copy)
     first = index.search(queries, 10)
-    expected = [part.copy() for part in first]
-    for array in (*first, index.ids, index.vectors([101])):
+    expected = [part.copy() for part in arrays(first)]
+    for array in (*arrays(first), index.ids, index.vectors([101])):
         if array.flags.writeable:
             array[...] = 99
     assert_same_bits(index.search(queries, 10), *expected)
@@ -73,7 +73,7 @@ def test_a_copy_does_not_follow_the_callers_arrays(rng: np.random.Generator) -> 
     queries, items = HARD["gaussian"](rng, 4, 100, 5)
     ids, bias = np.arange(100), normal(rng, 1, 100)[0]
     index = vr.FlatIndex(items, ids, bias=bias)
-    expected = [part.copy() for part in index.search(queries, 10)]
+    expected = [part.copy() for part in arrays(index.search(queries, 10))]
     items[:], ids[:], bias[:] = 7, 7, 7
     assert_same_bits(index.search(queries, 10), *expected)
 
@@ -143,23 +143,22 @@ def test_no_queries(metric: Metric, isa: str, threads: int, rng: np.random.Gener
     assert len(index.score(none, [])) == 0
 
 
-def test_a_result_is_a_named_tuple(rng: np.random.Generator) -> None:
+def test_what_a_search_returns(rng: np.random.Generator) -> None:
     queries, items = HARD["gaussian"](rng, 3, 20, 4)
     result = vr.FlatIndex(items).search(queries, 5)
-    ids, scores, counts = result
-    assert isinstance(result, vr.SearchResult)
-    assert result._fields == ("ids", "scores", "counts")
-    assert ids is result.ids
-    assert scores is result.scores
-    assert counts is result.counts
+    assert type(result) is vr.SearchResult
+    assert not isinstance(result, tuple)
+    assert [part.shape for part in arrays(result)] == [(3, 5), (3, 5), (3,)]
+    assert (len(result), result.metric, result.stats) == (3, "ip", None)
 
 
 def test_stats_do_not_change_the_answer(isa: str, rng: np.random.Generator) -> None:
     queries, items = HARD["gaussian"](rng, 3, 3000, 4)
     index = vr.FlatIndex(items)
-    result, stats = index.search(queries, 5, stats=True)
-    assert stats is not None
-    assert_same_bits(result, *index.search(queries, 5))
+    result = index.search(queries, 5, stats=True)
+    assert type(result) is vr.SearchResult
+    assert isinstance(result.stats, vr.SearchStats)
+    assert_same_bits(result, *arrays(index.search(queries, 5)))
     assert_same_bits(result, *reference.search(queries, items, 5))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison import assert_same_bits
+from comparison import arrays, assert_same_bits
 
 import vecrecall as vr
 
@@ -60,7 +60,8 @@ def version_of(result: vr.SearchResult) -> int:
     versions = np.unique(result.ids // N)
     assert versions.size == 1
     version = int(versions[0])
-    assert_same_bits(result, *vr.FlatIndex(rows(version), ids_of(version)).search(QUERY, K))
+    expected = vr.FlatIndex(rows(version), ids_of(version)).search(QUERY, K)
+    assert_same_bits(result, *arrays(expected))
     return version
 
 
@@ -91,7 +92,7 @@ def test_searches_with_every_filter(path: Path) -> None:
     filters: dict[str, Any] = {"exclude": [[3, 7]], "allow": np.arange(30), "min_score": 0.5}
     expected = served.index.search(QUERY, N, **filters)
     assert 0 < expected.counts[0] < 28  # every filter has left something out
-    assert_same_bits(served.search(QUERY, N, threads=1, **filters), *expected)
+    assert_same_bits(served.search(QUERY, N, threads=1, **filters), *arrays(expected))
 
 
 def test_refresh_serves_the_newest(path: Path) -> None:
@@ -217,7 +218,9 @@ def test_a_channel_over_it(path: Path) -> None:
     served = vr.ReloadingIndex(path, load=load)
     channel = vr.channels.UserToItem(served, vector="user")
     batch = vr.RequestBatch(vectors={"user": QUERY}, seen=[[1]])
-    assert_same_bits(channel.recall(batch, K), *served.index.search(QUERY, K, exclude=[[1]]))
+    assert_same_bits(
+        channel.recall(batch, K), *arrays(served.index.search(QUERY, K, exclude=[[1]]))
+    )
     save(path, 1)
     served.refresh()
     assert version_of(channel.recall(batch, K)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -35,6 +36,29 @@ def assert_same_float32(found: Any, expected: npt.NDArray[np.float32]) -> None:
     assert found.dtype == np.float32
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+FIELDS: dict[type, tuple[str, ...]] = {
+    vr.SearchResult: ("ids", "scores", "counts"),
+    vr.GroupResult: ("ids", "scores", "counts", "n_rows", "best_row"),
+    vr.MergeResult: (
+        *("ids", "scores", "counts", "channels", "ranks", "channel_scores", "unfilled"),
+    ),
+}
+
+
+def arrays(result: Any) -> tuple[Any, Any, Any]:
+    """The arrays that results of every kind have."""
+    return result.ids, result.scores, result.counts
+
+
+def replaced(result: Any, **fields: Any) -> Any:
+    """A copy of a result with other arrays."""
+    other = copy.copy(result)
+    for name, value in fields.items():
+        assert hasattr(result, name)
+        setattr(other, name, value)
+    return other
 
 
 def assert_same_bits(result: Any, ids: Any, scores: Any, counts: Any) -> None:

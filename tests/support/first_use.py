@@ -23,6 +23,7 @@ import vecrecall as vr
 
 # These need optional packages, or an index of another library; the last is only a type.
 LEFT_OUT = {
+    *("AboveResult.to_arrow", "AboveResult.to_pandas"),
     *("elbow", "Elbow.plot", "Tuning.plot", "UserGroups.refresh"),
     *("Ragged.from_arrow", "Ragged.to_arrow", "Ragged.from_csr"),
     *("tune", "wrap", "WrappedIndex", "SearchableIndex"),
@@ -58,7 +59,7 @@ def use_index(folder: str) -> None:
     _ = (mask & ~mask, mask | mask, repr(mask), 5 in index, repr(index), index.dim, index.metric)
     _ = (len(index), index.ids)
     index.contains([5, 4])
-    index.search_above(items, 3.0, limit=2, exclude=[[7]] * 100, allow=[5, 6])
+    index.search_above(items, 3.0, limit=2, exclude=[[7]] * 100, allow=[5, 6]).to_list()
     index.score(items[:1], [[5, 1]])
     index.vectors([5])
     index.add(items[:1], [600])
@@ -183,6 +184,19 @@ def use_feed(folder: str) -> None:
     vr.ClusterFeed.load(folder + "/feed")
 
 
+def use_results() -> None:
+    items = np.arange(40, dtype=np.float32).reshape(10, 4)
+    found = vr.topk(items, items, 3, metric="l2")
+    grouped = vr.merge_groups(found, [0, 4, 10], 3)
+    merged = vr.merge({"a": found}, 3, vr.policies.RRF())
+    for result in (found, grouped, merged):
+        _ = (len(result), result[0], result[1:], list(result), repr(result), result == result[:2])
+        _ = (result.to_list(), repr(result[0]), copy.deepcopy(result))
+        _ = (result[0].to_list(), result[0][0], result[0][1:], result[0] == result[1])
+        pickle.loads(pickle.dumps((result, result[0])))
+    found.distances(squared=True)
+
+
 def use_runtime() -> None:
     vr.set_num_threads(vr.get_num_threads())
     vr.set_isa(vr.isa())
@@ -198,6 +212,7 @@ def main() -> None:
         use_channels()
         use_clusters(folder)
         use_feed(folder)
+        use_results()
         use_runtime()
     sys.setprofile(None)
     print("imported", *sorted(set(sys.modules) - before))

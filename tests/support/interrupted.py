@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from comparison import FIELDS
 
 import vecrecall as vr
 
@@ -242,6 +243,9 @@ def same(a: object, b: object) -> bool:
         return isinstance(b, vr.Ragged) and same((a.offsets, a.values), (b.offsets, b.values))
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(same, a, b))  # type: ignore[arg-type]
+    if type(a) in FIELDS:
+        names = FIELDS[type(a)]
+        return type(a) is type(b) and all(same(getattr(a, n), getattr(b, n)) for n in names)
     if hasattr(a, "scores") and hasattr(a, "ids"):
         return same((a.ids, a.scores), (b.ids, b.scores))  # type: ignore[attr-defined]
     return isinstance(a, (vr.KMeans, vr.FlatIndex)) or a == b

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
+from comparison import arrays
 
 import vecrecall as vr
 
@@ -53,7 +54,7 @@ def index_of_batches(n: int) -> vr.FlatIndex:
 
 
 def same(a: vr.SearchResult, b: vr.SearchResult) -> bool:
-    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+    return all(x.tobytes() == y.tobytes() for x, y in zip(arrays(a), arrays(b), strict=True))
 
 
 def check_whole(index: vr.FlatIndex) -> None:
@@ -371,14 +372,14 @@ def answer(threads: int) -> tuple[bytes, ...]:
     assert in_worker is not None
     in_worker.update(vectors(3, threads), [10**6, 10**6 + 1, 10**6 + 2])
     in_worker.remove([10**6, 10**6 + 1, 10**6 + 2])
-    return tuple(a.tobytes() for a in in_worker.search(queries, K, threads=threads))
+    return tuple(a.tobytes() for a in arrays(in_worker.search(queries, K, threads=threads)))
 
 
 def pool_of_processes(method: str) -> None:
     """Under fork workers have the parent's index, otherwise one that they build."""
     global in_worker
     index = vr.FlatIndex(vectors(20_000))
-    expected = tuple(a.tobytes() for a in index.search(queries, K, threads=3))
+    expected = tuple(a.tobytes() for a in arrays(index.search(queries, K, threads=3)))
     in_worker = index if method == "fork" else None
     context = multiprocessing.get_context(method)
     with context.Pool(2, begin_worker, (method,)) as pool:

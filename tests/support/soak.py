@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import reference
-from comparison import ISAS, METRICS, assert_same_bits, assert_same_float32
+from comparison import ISAS, METRICS, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
 from index_model import F32, I64, Model
 
@@ -365,7 +365,7 @@ ODDS = (
 
 
 def same(found: vr.SearchResult, expected: reference.Lists) -> bool:
-    return all(a.tobytes() == b.tobytes() for a, b in zip(found, expected, strict=True))
+    return all(a.tobytes() == b.tobytes() for a, b in zip(arrays(found), expected, strict=True))
 
 
 def main(seconds: float, seed: int) -> None:

@@ -14,7 +14,7 @@ import fuzzing
 import numpy as np
 import pytest
 import reference
-from comparison import ISAS, METRICS, assert_same_bits, assert_same_float32, forced_isa
+from comparison import ISAS, METRICS, assert_same_bits, assert_same_float32, forced_isa, replaced
 from fuzzing import WRONG, Rng, chance, pick
 
 import vecrecall as vr
@@ -235,7 +235,7 @@ def fuzz_merge_shards(rng: Rng) -> bool:
     for shard, (result, lists) in enumerate(drawn):
         if lists is not WRONG:  # disjoint ids
             lists.ids[lists.ids >= 0] += 1000 * shard
-            drawn[shard] = (result._replace(ids=lists.ids), lists)
+            drawn[shard] = (replaced(result, ids=lists.ids), lists)
     given_k, k = fuzzing.number(rng, 60)
     found = answer(
         lambda: vr.merge_shards([result for result, _ in drawn], given_k),

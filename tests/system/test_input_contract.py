@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from comparison import replaced
 
 import vecrecall as vr
 
@@ -57,7 +58,7 @@ def result(**parts: Any) -> vr.SearchResult:
         np.array([[2, 1], [1, -np.inf], [-np.inf, -np.inf]], np.float32),
         np.array([2, 1, 0], np.int32),
     )
-    return good._replace(**parts)
+    return replaced(good, **parts)  # type: ignore[no-any-return]
 
 
 def merge_groups(**arguments: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pytest
-from comparison import METRICS, Metric, assert_same_bits, assert_same_float32
+from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ def cases(draw: st.DrawFn) -> Case:
 @given(case=cases(), data=st.data())
 def test_batch_split(isa: str, case: Case, data: st.DataObject) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    whole = index.search(case.queries, case.k)
+    whole = arrays(index.search(case.queries, case.k))
     cut = data.draw(st.integers(0, len(case.queries)))
     for part in (slice(cut), slice(cut, None), slice(cut, cut + 1)):
         found = index.search(case.queries[part], case.k)
@@ -54,7 +54,7 @@ def test_batch_split(isa: str, case: Case, data: st.DataObject) -> None:
 @given(case=cases())
 def test_batch_composition(isa: str, case: Case) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    whole = index.search(case.queries, case.k)
+    whole = arrays(index.search(case.queries, case.k))
     order = case.rng.integers(0, len(case.queries), 17)
     found = index.search(case.queries[order], case.k)
     assert_same_bits(found, *(array[order] for array in whole))
@@ -65,7 +65,7 @@ def test_threads(isa: str, case: Case, threads: int) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric, threads=threads)
     found = index.search(case.queries, case.k, threads=threads)
     alone = vr.topk(case.queries, case.items, case.k, metric=case.metric, threads=1)
-    assert_same_bits(found, *alone)
+    assert_same_bits(found, *arrays(alone))
 
 
 @given(case=cases())
@@ -75,13 +75,13 @@ def test_row_permutation(isa: str, case: Case) -> None:
     one = vr.FlatIndex(case.items, ids, metric=case.metric)
     other = vr.FlatIndex(case.items[order], ids[order], metric=case.metric)
     found = other.search(case.queries, case.k)
-    assert_same_bits(found, *one.search(case.queries, case.k))
+    assert_same_bits(found, *arrays(one.search(case.queries, case.k)))
 
 
 @given(case=cases(), data=st.data())
 def test_a_smaller_k_is_a_prefix(isa: str, case: Case, data: st.DataObject) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    ids, scores, counts = index.search(case.queries, case.k)
+    ids, scores, counts = arrays(index.search(case.queries, case.k))
     fewer = data.draw(st.integers(1, case.k))
     found = index.search(case.queries, fewer)
     assert_same_bits(found, ids[:, :fewer], scores[:, :fewer], np.minimum(counts, fewer))
@@ -97,7 +97,7 @@ def test_shards_merge_into_one_index(isa: str, case: Case, shards: int) -> None:
         )
         for s in range(shards)
     ]
-    assert_same_bits(vr.merge_shards(results, case.k), *case.answer())
+    assert_same_bits(vr.merge_shards(results, case.k), *arrays(case.answer()))
 
 
 @given(case=cases())
@@ -107,7 +107,7 @@ def test_more_items_do_not_change_scores(isa: str, case: Case) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
     found = index.search(case.queries, case.k, allow=np.arange(half))
     part = vr.topk(case.queries, case.items[:half], case.k, metric=case.metric)
-    assert_same_bits(found, *part)
+    assert_same_bits(found, *arrays(part))
 
 
 @given(case=cases())
@@ -116,14 +116,14 @@ def test_no_copy(isa: str, case: Case) -> None:
     original = case.items.copy()
     case.items.flags.writeable = False
     index = vr.FlatIndex(case.items, metric=case.metric, copy=False)
-    assert_same_bits(index.search(case.queries, case.k), *expected)
+    assert_same_bits(index.search(case.queries, case.k), *arrays(expected))
     assert_same_float32(case.items, original)
 
 
 @given(case=cases())
 def test_no_call_leaves_state_behind(isa: str, case: Case) -> None:
     index = vr.FlatIndex(case.items, metric=case.metric)
-    first = index.search(case.queries, case.k)
+    first = arrays(index.search(case.queries, case.k))
     some = np.arange(0, len(case.items), 2)
     index.search(case.queries[:1], 1, allow=some, min_score=0.0)
     index.search(case.queries, 2 * case.k, exclude=[some] * len(case.queries), stats=True)
@@ -199,9 +199,9 @@ def test_layouts(layout: Layout, case: Case) -> None:
     queries, items = layout(case.queries), layout(case.items)
     for copy in (True, False):
         index = vr.FlatIndex(items, metric=case.metric, copy=copy)
-        assert_same_bits(index.search(queries, case.k), *expected)
-        assert_same_bits(index.search(case.queries, case.k), *expected)
-    assert_same_bits(vr.topk(queries, items, case.k, metric=case.metric), *expected)
+        assert_same_bits(index.search(queries, case.k), *arrays(expected))
+        assert_same_bits(index.search(case.queries, case.k), *arrays(expected))
+    assert_same_bits(vr.topk(queries, items, case.k, metric=case.metric), *arrays(expected))
 
 
 def test_a_row_seen_many_times() -> None:
@@ -210,7 +210,7 @@ def test_a_row_seen_many_times() -> None:
     row = rng.standard_normal((1, 9), dtype=np.float32)
     items, queries = np.broadcast_to(row, (2100, 9)), np.broadcast_to(row[:, :1], (7, 9))
     found = vr.FlatIndex(items, copy=False).search(queries, 50)
-    assert_same_bits(found, *vr.topk(queries.copy(), items.copy(), 50))
+    assert_same_bits(found, *arrays(vr.topk(queries.copy(), items.copy(), 50)))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.longdouble, ">f8", np.float16])
@@ -227,7 +227,7 @@ def test_other_floats_equal_converted_first(dtype: Any, seed: int, d: int) -> No
         expected = vr.FlatIndex(narrow, metric=metric).search(queries.astype(np.float32), 40)
         for same in (items, np.asfortranarray(items), items[::-1].copy()[::-1]):
             index = vr.FlatIndex(same, metric=metric)
-            assert_same_bits(index.search(queries, 40), *expected)
+            assert_same_bits(index.search(queries, 40), *arrays(expected))
             assert_same_float32(index.vectors(np.arange(300)), narrow)
 
 
@@ -239,4 +239,4 @@ def test_search_on_every_instruction_set(isa: str, case: Case) -> None:
         expected = case.answer()
     finally:
         vr.set_isa(isa)
-    assert_same_bits(found, *expected)
+    assert_same_bits(found, *arrays(expected))

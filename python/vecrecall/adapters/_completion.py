@@ -10,7 +10,7 @@ from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
 from vecrecall.adapters._spherical import unit_rows
 from vecrecall.adapters.backends._protocol import Backend, Setting
-from vecrecall.arrays._results import SearchResult, empty_lists
+from vecrecall.arrays._results import SearchResult, empty_lists, put_lists
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._lloyd import lengths
 from vecrecall.search._flat_index import FlatIndex
@@ -107,10 +107,10 @@ class ListCompleter:
                 break
             effort, rounds = more, rounds - 1
             asked = self._ask(q[rows], k, filters.take(rows), floor, effort, threads)
-            _put(found, rows, asked.lists)
+            put_lists(found, rows, asked.lists)
             rows, padded = rows[asked.short], asked.padded
         if rows.size and self._exact is not None:
-            _put(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
+            put_lists(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
         return found
 
     def ask_once(self, q: F32, k: int, effort: FetchPlan, threads: int) -> SearchResult:
@@ -162,7 +162,7 @@ class ListCompleter:
         for start in range(0, len(q), step):
             rows = np.arange(start, min(start + step, len(q)))
             part = self._ask_block(q[rows], k, filters.take(rows), floor, effort, threads)
-            _put(lists, rows, part.lists)
+            put_lists(lists, rows, part.lists)
             short.append(start + part.short)
             padded.append(part.padded)
         return BatchResult(lists, np.concatenate(short), np.concatenate(padded))
@@ -239,10 +239,6 @@ class ListCompleter:
         exclude, sets = filters.core()
         bits = [_core.IdMask(ids, complement) for ids, complement in sets] or None
         return SearchResult(*self._exact._now().search(q, k, exclude, bits, -np.inf, threads)[:3])
-
-
-def _put(found: SearchResult, rows: npt.NDArray[np.int64], part: SearchResult) -> None:
-    found.ids[rows], found.scores[rows], found.counts[rows] = part
 
 
 def _extreme_lengths(index: FlatIndex) -> tuple[float, float]:

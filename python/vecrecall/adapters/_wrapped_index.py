@@ -99,6 +99,7 @@ class WrappedIndex:
         found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
+        found.metric = self._metric
         return found if served is None else scatter(found, served, len(served))
 
     def with_params(self, **setting: int) -> "WrappedIndex":

@@ -148,7 +148,8 @@ def _packed(ids: I64, scores: F32, keep: npt.NDArray[np.bool_], k: int) -> Searc
     counts = np.minimum(keep.sum(axis=1, dtype=np.int32), k)
     keep &= keep.cumsum(axis=1) <= k
     out = np.arange(k) < counts[:, None]
-    result = empty_lists(len(ids), k)._replace(counts=counts)
+    result = empty_lists(len(ids), k)
+    result.counts[:] = counts
     result.ids[out], result.scores[out] = ids[keep], scores[keep]
     return result
 

@@ -88,7 +88,8 @@ class CrossTag:
         )
         seen = None if batch.seen is None else repeat_rows(batch.seen, users[1:] - users[:-1])
         found = search(self._index, queries, k, seen)
-        return SearchResult(*merge_groups(found, users, k)[:3])
+        joined = merge_groups(found, users, k)
+        return SearchResult(joined.ids, joined.scores, joined.counts, joined.metric)
 
 
 def strongest(tags: Ragged, groups: I64, weights: F64 | None, most: int) -> tuple[I64, I64, I64]:

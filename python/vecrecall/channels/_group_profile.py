@@ -8,7 +8,7 @@ from vecrecall.arrays._candidate_lists import join_searched
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
-from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._results import SearchResult, put_lists
 from vecrecall.arrays._typing import I64
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.channels._recaller import Channel
@@ -65,7 +65,7 @@ class GroupProfile:
         self._channel = channel
         self._profiles = profiles
         found = channel.recall(profiles, self._most)
-        self._lists = ClusterLists(np.arange(len(profiles)), SearchResult(*found[:3]))
+        self._lists = ClusterLists(np.arange(len(profiles)), found)
 
     @staticmethod
     def pseudo_users(users: RequestBatch, labels: npt.ArrayLike, n_groups: int) -> RequestBatch:
@@ -137,7 +137,7 @@ class GroupProfile:
         short = self._perhaps_short(rows, found, k, batch.seen)
         if short.size:
             longer = self._ask(take_rows(rows, short), k, batch.seen, short)
-            found.ids[short], found.scores[short], found.counts[short] = longer
+            put_lists(found, short, longer)
         return found
 
     def _perhaps_short(self, rows: Ragged, found: SearchResult, k: int, seen: Ragged | None) -> I64:
@@ -157,7 +157,7 @@ class GroupProfile:
         places = row_of_each(rows)[known]
         barred = None if seen is None else take_rows(seen, users[places])
         asked = self._profiles._take(rows.values[known], barred)
-        found = SearchResult(*self._channel.recall(asked, k)[:3])
+        found = self._channel.recall(asked, k)
         offsets = offsets_of(np.bincount(places, minlength=len(rows)))
         return join_searched(found, np.ones(places.size), offsets, k, "max", None)
 

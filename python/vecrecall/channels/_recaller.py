@@ -4,14 +4,13 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._results import MergeResult, SearchResult, empty_lists
+from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult, empty_lists
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
@@ -36,27 +35,6 @@ class Channel(Protocol):
 
 class ChannelWarning(RuntimeWarning):
     """A channel has failed and was left out."""
-
-
-class RecallStats(NamedTuple):
-    """What each channel of a recall did, by its name.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-        How long the channel took.
-    counts : dict of str to ndarray of int32, shape (nq,)
-        How many items it gave each user.
-    errors : dict of str to Exception
-        What it raised; only channels that were left out.
-    merge_seconds : float
-        How long the merge took.
-    """
-
-    seconds: dict[str, float]
-    counts: dict[str, npt.NDArray[np.int32]]
-    errors: dict[str, Exception]
-    merge_seconds: float
 
 
 class Recaller:
@@ -113,19 +91,7 @@ class Recaller:
         self._caps = core_caps(caps)
         self._skip = _scalars.check_choice(on_error, "on_error", _ON_ERROR)
 
-    @overload
-    def recall(
-        self, batch: RequestBatch, k: int, *, stats: Literal[False] = ...
-    ) -> MergeResult: ...
-
-    @overload
-    def recall(
-        self, batch: RequestBatch, k: int, *, stats: Literal[True]
-    ) -> tuple[MergeResult, RecallStats]: ...
-
-    def recall(
-        self, batch: RequestBatch, k: int, *, stats: bool = False
-    ) -> MergeResult | tuple[MergeResult, RecallStats]:
+    def recall(self, batch: RequestBatch, k: int, *, stats: bool = False) -> MergeResult:
         """Recall for a batch of users.
 
         Parameters
@@ -134,12 +100,11 @@ class Recaller:
         k : int
             Length of the merged lists, >= 1.
         stats : bool
-            Return `RecallStats` beside the result.
+            Give the result `RecallStats` as its ``stats``.
 
         Returns
         -------
         MergeResult
-            With ``stats=True`` the pair ``(MergeResult, RecallStats)``.
 
         Raises
         ------
@@ -171,12 +136,12 @@ class Recaller:
             start = time.perf_counter()
             merged = self._merge(found, batch, k, errors)
         else:
-            merged = tuple.__new__(MergeResult, ready)
-        if not stats:
-            return merged
-        merge_seconds = time.perf_counter() - start
-        counts = {name: lists.counts for name, lists in found.items()}
-        return merged, RecallStats(seconds, counts, errors, merge_seconds)
+            merged = MergeResult(*ready)
+        if stats:
+            merge_seconds = time.perf_counter() - start
+            counts = {name: lists.counts for name, lists in found.items()}
+            merged.stats = RecallStats(seconds, counts, errors, merge_seconds)
+        return merged
 
     def _ask(
         self, batch: RequestBatch, k: int, seconds: dict[str, float], errors: dict[str, Exception]

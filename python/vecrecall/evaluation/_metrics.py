@@ -10,15 +10,15 @@ import numpy.typing as npt
 from vecrecall.arrays import _ragged_checks, _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import row_of_each
-from vecrecall.arrays._results import AboveResult, GroupResult, MergeResult, SearchResult
+from vecrecall.arrays._results import AboveResult, RankedResult
 from vecrecall.arrays._typing import F64, I64
 
-_RESULTS = (SearchResult, MergeResult, GroupResult, AboveResult)
+_RESULTS = (RankedResult, AboveResult)
 
 
 def recall_at_k(
-    found: RaggedLike | tuple[Any, ...],
-    truth: RaggedLike | tuple[Any, ...],
+    found: RaggedLike | RankedResult[Any] | tuple[Any, ...],
+    truth: RaggedLike | RankedResult[Any] | tuple[Any, ...],
     k: int | None = None,
 ) -> float:
     """Compute the share of the true ids that were found, averaged over the queries.
@@ -72,8 +72,8 @@ def recall_at_k(
 
 
 def hit_rate_at_k(
-    found: RaggedLike | tuple[Any, ...],
-    relevant: RaggedLike | tuple[Any, ...],
+    found: RaggedLike | RankedResult[Any] | tuple[Any, ...],
+    relevant: RaggedLike | RankedResult[Any] | tuple[Any, ...],
     k: int | None = None,
 ) -> float:
     """Compute the share of the queries whose list holds at least one relevant item.
@@ -116,8 +116,8 @@ def hit_rate_at_k(
 
 
 def ndcg_at_k(
-    found: RaggedLike | tuple[Any, ...],
-    relevant: RaggedLike | tuple[Any, ...],
+    found: RaggedLike | RankedResult[Any] | tuple[Any, ...],
+    relevant: RaggedLike | RankedResult[Any] | tuple[Any, ...],
     k: int | None = None,
     *,
     gains: RaggedLike | None = None,

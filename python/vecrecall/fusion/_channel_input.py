@@ -4,57 +4,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _validation
-from vecrecall.arrays._conversion import as_array, contiguous, described
+from vecrecall.arrays._conversion import contiguous
+from vecrecall.arrays._padded_lists import check_padded, check_scores
 from vecrecall.arrays._ragged import Ragged
+from vecrecall.arrays._results import RankedResult, SearchResult
 from vecrecall.arrays._typing import F32, I32, I64
 
 V = TypeVar("V")
 
 
-def check_lists(result: Any, name: str) -> tuple[I64, F32, npt.NDArray[np.int32]]:
-    """Check a SearchResult, whose arrays callers may have made themselves."""
+def check_lists(result: Any, name: str) -> tuple[I64, F32, I32]:
+    """Check a SearchResult, whose arrays callers may have made themselves, or a triple of them."""
+    if isinstance(result, SearchResult):
+        return check_padded(result.ids, result.scores, result.counts, name)
     if not isinstance(result, tuple) or len(result) != 3:
         raise TypeError(f"{name}: expected a SearchResult, got {type(result).__name__}")
-    if _core.are_lists(*result) and not np.isnan(result[1]).any():
-        return result
-    item_ids = _ids.integer_array(result[0], f"{name}.ids")
-    scores = _scores(result[1], f"{name}.scores")
-    counts = _ids.integer_array(result[2], f"{name}.counts")
-    if item_ids.ndim != 2 or scores.shape != item_ids.shape or counts.shape != item_ids.shape[:1]:
-        raise ValueError(
-            f"{name}: expected ids and scores of shape (nq, k) and counts of shape (nq,), "
-            f"got {item_ids.shape}, {scores.shape} and {counts.shape}"
-        )
-    if ((counts < 0) | (counts > item_ids.shape[1])).any():
-        raise ValueError(f"{name}.counts: expected counts from 0 to {item_ids.shape[1]}")
-    bad = np.flatnonzero((np.isnan(scores) & (item_ids >= 0)).any(axis=1))
-    if bad.size:
-        raise ValueError(f"{name}.scores: expected numbers, got NaN in row {bad[0]}")
-    return (
-        contiguous(item_ids, np.int64),
-        _validation.to_float32(scores, f"{name}.scores"),
-        contiguous(counts, np.int32),
-    )
-
-
-def _scores(x: object, name: str) -> npt.NDArray[Any]:
-    scores = as_array(x, name, "floats or whole numbers")
-    if scores.dtype.kind in "iu":
-        return scores.astype(np.float32)  # all fit; those that are not float32 are rounded
-    if scores.dtype.kind != "f" and scores.size:
-        raise TypeError(f"{name}: expected floats or whole numbers, got {described(x, scores)}")
-    return scores
+    return check_padded(*result, name)
 
 
 def _padded_channel(x: "tuple[Any, ...]", name: str) -> tuple[I64, F32, None, I32 | None]:
     if len(x) == 3 and _core.are_lists(*x):
         return x[0], x[1], None, x[2]
     item_ids = _ids.integer_array(x[0], f"{name}.ids")
-    scores = _scores(x[1], f"{name}.scores")
+    scores = check_scores(x[1], f"{name}.scores")
     if item_ids.ndim != 2 or scores.shape != item_ids.shape:
         raise ValueError(
             f"{name}: expected ids and scores of one shape (nq, k), "
@@ -90,7 +65,7 @@ def _ragged_channel(item_ids: object, scores: object, name: str) -> tuple[I64, F
         )
     rows = _ragged_checks.check_ragged(item_ids, f"{name}.ids")
     values = _validation.to_float32(
-        _scores(scores.values, f"{name}.scores")[:, None], f"{name}.scores"
+        check_scores(scores.values, f"{name}.scores")[:, None], f"{name}.scores"
     )
     return rows.values, values.ravel(), rows.offsets, None
 
@@ -127,6 +102,8 @@ def check_channels(x: Mapping[str, object]) -> tuple[list[Any], int]:
 
 def _channel(x: object, name: str) -> tuple[I64, F32, I64 | None, I32 | None]:
     expected = "a SearchResult or a pair (ids, scores)"
+    if isinstance(x, RankedResult):
+        return _padded_channel((x.ids, x.scores, x.counts), name)
     if not isinstance(x, (tuple, list)):
         raise TypeError(f"{name}: expected {expected}, got {type(x).__name__}")
     fields = getattr(x, "_fields", ("ids", "scores", "counts")[: len(x)])

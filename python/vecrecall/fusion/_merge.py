@@ -1,20 +1,21 @@
 """Joining ranked lists into one."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ragged_checks, _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
-from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.arrays._results import MergeResult, RankedResult
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
 from vecrecall.fusion._policies import RRF, CorePolicy, Policy
 
 DEFAULT_POLICY: Policy = RRF()
 
-Channel = SearchResult | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
+Channel = RankedResult[Any] | tuple[npt.ArrayLike, npt.ArrayLike] | tuple[Ragged, Ragged]
 
 
 def merge(

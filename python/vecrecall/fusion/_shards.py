@@ -58,7 +58,9 @@ def merge_shards(
                 f"results[{i}]: expected {rows} rows, as results[0], got {len(counts)}"
             )
     k = _scalars.check_list_length(k, rows)
-    return SearchResult(*_core.merge_shards(lists, k, _scalars.check_threads(threads)))
+    found = _core.merge_shards(lists, k, _scalars.check_threads(threads))
+    metrics = {getattr(r, "metric", None) for r in results}
+    return SearchResult(*found, metrics.pop() if len(metrics) == 1 else None)
 
 
 def merge_groups(
@@ -105,9 +107,8 @@ def merge_groups(
     offsets = _offsets(groups, len(lists[2]))
     k = _scalars.check_list_length(k, len(offsets))
     total = _scalars.check_choice(aggregate, "aggregate", AGGREGATES)
-    return GroupResult(
-        *_core.merge_groups(lists, offsets, k, total, _scalars.check_threads(threads))
-    )
+    found = _core.merge_groups(lists, offsets, k, total, _scalars.check_threads(threads))
+    return GroupResult(*found, None if total else getattr(result, "metric", None))
 
 
 def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:

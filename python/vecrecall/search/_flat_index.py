@@ -130,34 +130,6 @@ class FlatIndex:
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
         self._held: _core.Snapshot | None = None  # of a frozen copy
 
-    @overload
-    def search(
-        self,
-        queries: npt.ArrayLike,
-        k: int,
-        *,
-        exclude: RaggedLike | None = ...,
-        allow: Allow | None = ...,
-        min_score: float | None = ...,
-        invalid: Invalid = ...,
-        stats: Literal[False] = ...,
-        threads: int | None = ...,
-    ) -> SearchResult: ...
-
-    @overload
-    def search(
-        self,
-        queries: npt.ArrayLike,
-        k: int,
-        *,
-        exclude: RaggedLike | None = ...,
-        allow: Allow | None = ...,
-        min_score: float | None = ...,
-        invalid: Invalid = ...,
-        stats: Literal[True],
-        threads: int | None = ...,
-    ) -> tuple[SearchResult, SearchStats]: ...
-
     def search(
         self,
         queries: npt.ArrayLike,
@@ -169,7 +141,7 @@ class FlatIndex:
         invalid: Invalid = "raise",
         stats: bool = False,
         threads: int | None = None,
-    ) -> SearchResult | tuple[SearchResult, SearchStats]:
+    ) -> SearchResult:
         """Find the `k` best items of every query.
 
         Parameters
@@ -188,15 +160,14 @@ class FlatIndex:
         invalid : {"raise", "empty"}
             What to do with a query that has NaN or infinity: raise, or give it an empty list.
         stats : bool
-            Return `SearchStats` beside the result.
+            Give the result `SearchStats` as its ``stats``.
         threads : int, optional
             Most threads to use; default `get_num_threads`.
 
         Returns
         -------
         SearchResult
-            Score descending, then id ascending; padded with id -1 and score -inf. With
-            ``stats=True`` the pair ``(SearchResult, SearchStats)``.
+            Score descending, then id ascending; padded with id -1 and score -inf.
 
         Raises
         ------
@@ -222,11 +193,13 @@ class FlatIndex:
         if valid is not None:
             q, seen, bits = _only(valid, q, seen, bits)
         pair = None if seen is None else (seen.values, seen.offsets)
-        ids, scores, counts, numbers = self._now().search(q, k, pair, bits, floor, n_threads)
-        result = SearchResult(ids, scores, counts)
-        if valid is not None:
-            result = scatter(result, valid, len(valid))
-        return (result, SearchStats(*numbers)) if stats else result
+        ids, scores, counts, numbers, biased = self._now().search(
+            q, k, pair, bits, floor, n_threads
+        )
+        metric = None if biased else self._metric
+        done = SearchStats(*numbers) if stats else None
+        result = SearchResult(ids, scores, counts, metric, done)
+        return result if valid is None else scatter(result, valid, len(valid))
 
     def search_above(
         self,

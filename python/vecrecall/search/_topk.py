@@ -45,4 +45,4 @@ def topk(
     usable_rows(x, None, metric, False, "items")
     q = _validation.check_queries(queries, "queries", x.shape[1])
     k = _scalars.check_list_length(k, len(q))
-    return SearchResult(*_core.topk(q, x, code, k, _scalars.check_threads(threads)))
+    return SearchResult(*_core.topk(q, x, code, k, _scalars.check_threads(threads)), metric)

@@ -178,7 +178,8 @@ def recaller_stopwatch(name: str, merging: str, recaller: Recaller, k: int) -> S
 
     def seconds(batch: RequestBatch) -> dict[str, float]:
         begin = perf_counter()
-        _, stats = recaller.recall(batch, k, stats=True)
+        stats = recaller.recall(batch, k, stats=True).stats
+        assert stats is not None
         return {name: perf_counter() - begin, merging: stats.merge_seconds}
 
     return seconds
