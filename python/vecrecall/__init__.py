@@ -21,6 +21,7 @@ from vecrecall.arrays._results import (
     SearchResult,
     SearchStats,
 )
+from vecrecall.arrays._vocabulary import Vocabulary
 from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster._assign import Assignment, ClusterSums, assign, from_residuals, residuals
@@ -74,6 +75,7 @@ __all__ = [
     "TuningPoint",
     "TuningWarning",
     "UserGroups",
+    "Vocabulary",
     "WrappedIndex",
     "__version__",
     "adapters",

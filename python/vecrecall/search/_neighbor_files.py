@@ -23,7 +23,7 @@ from vecrecall.storage._npy import Pieces
 
 _KIND = "NeighborTable"
 _BLOCK = "NeighborTable block"
-_ARRAYS = {
+_ARRAYS: dict[str, np.dtype[Any]] = {
     "items": np.dtype(np.int64),
     "offsets": np.dtype(np.int64),
     "ids": np.dtype(np.int64),
@@ -83,7 +83,7 @@ class Build:
         lengths = [self._block(s, mmap=True).lengths for s in starts]
         offsets = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
         size = (int(offsets[-1]),)
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any] | Pieces] = {
             "items": items,
             "offsets": offsets,
             "ids": Pieces(_ARRAYS["ids"], size, (self._block(s).ids for s in starts)),

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
+from vecrecall.arrays._vocabulary import Vocabulary
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.storage._atomic import MANIFEST, open_regular
 
@@ -136,6 +137,15 @@ class ReloadingIndex:
     def index(self) -> FlatIndex:
         """The version of this moment, for calls that belong together, as of a mask and a search."""
         return self._current.items
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The keys that the version of this moment was saved with, None without.
+
+        Ids keep their keys from version to version where the vocabulary is only added to.
+        Otherwise search and decode with one version: ``now = items.index``.
+        """
+        return self.index.vocabulary
 
     @property
     def version(self) -> str:
