@@ -28,7 +28,7 @@ import vecrecall as vr
 from vecrecall.search import _neighbors
 
 REFUSED = 3  # the exit code where the system lets no process stop another
-BUILD_STEP = 3  # calls between two of the moments of a build, which has many
+BUILD_STEP = 19  # calls between two of the moments of a build, which has many
 TRACEME, NEXT_SYSTEM_CALL, SET_OPTIONS = 0, 24, 0x4200
 MARK_SYSTEM_CALLS, KILL_WITH_TRACER = 1, 0x100000
 SYSTEM_CALL = signal.SIGTRAP | 0x80  # what such a stop looks like then

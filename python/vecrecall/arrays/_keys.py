@@ -41,16 +41,19 @@ def key_column(x: Any, name: str) -> KeyColumn:
         raise TypeError(f"{name}: expected a sequence of {_EXPECTED}, got {type(x).__name__}")
     if isinstance(x, (list, tuple)):
         return _of_list(x, name)
+    if hasattr(x, "columns"):
+        raise TypeError(f"{name}: expected a column of {_EXPECTED}, got {type(x).__name__}")
     x = _arrow(x)
+    if isinstance(x, list):
+        return _of_list(x, name)
     if hasattr(x, "buffers") and hasattr(x, "type"):
         return _of_arrow(x, name)
     if hasattr(x, "chunks") and hasattr(x, "type"):
         return _joined([_of_arrow(chunk, name) for chunk in x.chunks], name)
     if isinstance(x, np.ndarray):
         return _of_array(x, name)
-    if hasattr(x, "__array__") and getattr(getattr(x, "dtype", None), "kind", "") in "iuf":
-        return _of_array(as_array(x, name, _EXPECTED), name)  # of pandas
-    if hasattr(x, "__dlpack__"):
+    numbers = getattr(getattr(x, "dtype", None), "kind", None) in ("i", "u", "f")  # of pandas
+    if numbers or hasattr(x, "__dlpack__"):
         return _of_array(as_array(x, name, _EXPECTED), name)
     return _of_list(x.tolist() if hasattr(x, "tolist") else list(x), name)
 
@@ -174,7 +177,7 @@ def _arrow(x: Any) -> Any:
     """Turn a column of polars or pandas into one of Arrow, where it is one in truth."""
     try:
         if hasattr(x, "to_arrow") and hasattr(x, "to_list"):  # of polars
-            return x.to_arrow()
+            return x.to_list() if str(x.dtype) == "Object" else x.to_arrow()
         inner = getattr(x, "array", None)  # of pandas
         if inner is not None and hasattr(inner, "__arrow_array__"):
             return inner.__arrow_array__()
