@@ -78,7 +78,7 @@ def use_index(folder: str) -> None:
         served.search(items, 3)
         served.search_above(items, 3.0)
         _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
-        _ = (served.index, repr(served))
+        _ = (served.index, repr(served), served.vocabulary)
         os.unlink(folder + "/index/manifest.json")  # noqa: PTH108
         refused(served.refresh)
     refused(vr.FlatIndex.load, folder)
@@ -110,7 +110,7 @@ def use_vocabularies(folder: str) -> None:
         index = vr.FlatIndex(items)
         vocabulary.decode(index.search(items, 2, exclude=vocabulary.encode([keys[:1]] * 3)))
         index.save(f"{folder}/keyed {type(keys[0]).__name__}", vocabulary=vocabulary)
-        vr.FlatIndex.load(f"{folder}/keyed {type(keys[0]).__name__}", verify=True)
+        _ = vr.FlatIndex.load(f"{folder}/keyed {type(keys[0]).__name__}", verify=True).vocabulary
         vocabulary.save(folder + "/vocabulary")
         vr.Vocabulary.load(folder + "/vocabulary", verify=True)
     refused(vr.Vocabulary, ["a", 1])

@@ -168,7 +168,8 @@ def _of_wide(a: Array) -> KeyColumn:
     codes = np.ascontiguousarray(a, a.dtype.newbyteorder("=")).view(code).reshape(a.size, -1)
     if kind == "str" and codes.max() > 127:
         return _of_texts(a.tolist())
-    lengths = np.char.str_len(a)
+    filled = codes != 0
+    lengths = np.where(filled.any(axis=1), filled.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
     held = np.arange(codes.shape[1]) < lengths[:, None]
     return _column(kind, codes.astype(np.uint8)[held], lengths)
 
