@@ -127,6 +127,24 @@ def test_many_keys(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) ->
     assert vocabulary.keys(ids) == [keys[i] for i in ids]
 
 
+@kinds
+def test_what_a_key_takes(kind: str) -> None:
+    make: dict[str, Callable[[int], Any]] = {
+        "str": lambda i: f"ключ {i:04d}",  # 13 bytes in UTF-8
+        "bytes": lambda i: b"%013d" % i,
+        "int": int,
+        "UUID": lambda i: uuid.UUID(int=i),
+    }
+    width = {"str": 13, "bytes": 13, "int": 8, "UUID": 16}[kind]
+    grown, keys = vr.Vocabulary(), [make[kind](i) for i in range(1000)]
+    for start in range(0, 1000, 10):
+        grown.add(keys[start : start + 10])
+    for vocabulary in (grown, vr.Vocabulary(keys)):
+        tables = vocabulary._state.tables
+        taken = sum(array.nbytes for table in tables for array in table)
+        assert taken == 1000 * (width + 24) + 16 * len(tables)
+
+
 def pandas_of(keys: list[Any], dtype: Any = None) -> Any:
     return pytest.importorskip("pandas").Series(keys, dtype=dtype, index=range(5, 5 + len(keys)))
 

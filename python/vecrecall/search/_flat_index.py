@@ -353,8 +353,9 @@ class FlatIndex:
             What it raises ends the work.
         path : str or Path, optional
             A folder that keeps the table: `.npy` arrays and a JSON manifest. A run that was
-            interrupted goes on after its last block; a complete table is only opened. The arrays
-            are then mapped into memory, so they may exceed it. `NeighborTable.load` reads it.
+            interrupted or killed goes on with the blocks that are there; a complete table is only
+            opened; a second run waits for the first. The arrays are then mapped into memory, so
+            they may exceed it. `NeighborTable.load` reads it.
 
         Returns
         -------
@@ -364,6 +365,8 @@ class FlatIndex:
 
         Raises
         ------
+        OSError
+            If the folder cannot be made or written.
         ValueError
             If the folder holds a table of another index or other arguments, or other files.
 
