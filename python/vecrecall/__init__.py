@@ -21,7 +21,6 @@ from vecrecall.arrays._results import (
     SearchResult,
     SearchStats,
 )
-from vecrecall.arrays._vocabulary import Vocabulary
 from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster._assign import Assignment, ClusterSums, assign, from_residuals, residuals
@@ -42,6 +41,7 @@ from vecrecall.search._neighbor_table import NeighborTable
 from vecrecall.search._neighbors import Neighbors
 from vecrecall.search._reloading import ReloadingIndex
 from vecrecall.search._topk import topk
+from vecrecall.search._vocabulary import Vocabulary
 
 __version__ = _version("vecrecall")
 

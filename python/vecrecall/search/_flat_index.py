@@ -14,9 +14,9 @@ from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
-from vecrecall.arrays._vocabulary import PART, Vocabulary
 from vecrecall.search._masks import Mask, allowed, mask
 from vecrecall.search._neighbors import Neighbors, Progress, self_join
+from vecrecall.search._vocabulary import PART, Vocabulary
 from vecrecall.storage import _array_folder
 
 Metric = Literal["ip", "cosine", "l2"]

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
-from vecrecall.arrays._vocabulary import Vocabulary
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._vocabulary import Vocabulary
 from vecrecall.storage._atomic import MANIFEST, open_regular
 
 _LOG = logging.getLogger("vecrecall.reloading")

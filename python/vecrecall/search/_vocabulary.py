@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -272,21 +272,13 @@ class Vocabulary:
         out[held] = state.keys(wanted[held])
         return out.tolist()
 
-    @overload
-    def decode(
-        self, result: Any, *, scores: Literal[True] = ...
-    ) -> list[list[tuple[Any, float]]]: ...
-
-    @overload
-    def decode(self, result: Any, *, scores: Literal[False]) -> list[list[Any]]: ...
-
-    def decode(self, result: Any, *, scores: bool = True) -> list[list[Any]]:
+    def decode(self, result: Any, *, scores: bool = True) -> list[Any]:
         """List what calls have found, with the items' keys in place of their ids.
 
         Parameters
         ----------
         result : SearchResult, MergeResult, GroupResult, AboveResult or Neighbors
-            Whatever has `ids` and `scores`.
+            Whatever has `ids` and `scores`; also one query's list, with one axis.
         scores : bool
             False gives keys alone.
 
@@ -294,7 +286,7 @@ class Vocabulary:
         -------
         list of lists
             One list per query, in the result's order and without its padding, of pairs
-            ``(key, score)``, or of keys.
+            ``(key, score)``, or of keys. Of one query's list, that one.
 
         Raises
         ------
@@ -320,6 +312,8 @@ class Vocabulary:
         found: list[Any] = state.keys(ids) if ids.size else []
         if with_scores:
             found = list(zip(found, values.tolist(), strict=True))
+        if getattr(result.ids, "ndim", 2) == 1:
+            return found
         places = offsets.tolist()
         return [found[a:b] for a, b in itertools.pairwise(places)]
 
@@ -536,13 +530,13 @@ def _entries(result: Any) -> tuple[I64, Array, I64]:
     if isinstance(ids, Ragged) and isinstance(scores, Ragged):
         return _ids.check_integers(ids.values, "result"), scores.values, ids.offsets
     shape = getattr(scores, "shape", None)
-    if not isinstance(ids, np.ndarray) or ids.ndim != 2 or shape != ids.shape:
+    if not isinstance(ids, np.ndarray) or ids.ndim not in (1, 2) or shape != ids.shape:
         raise TypeError(
             f"result: expected a result with ids and scores, got {type(result).__name__}"
         )
     held = ids != -1
     numbers = _ids.check_integers(ids[held], "result")
-    return numbers, np.asarray(scores)[held], offsets_of(held.sum(axis=1))
+    return numbers, np.asarray(scores)[held], offsets_of(np.atleast_2d(held).sum(axis=1))
 
 
 _EMPTY = KeyTable.of(np.zeros(PADDING, np.uint8), np.zeros(1, np.int64), np.empty(0, np.uint64))

@@ -110,7 +110,7 @@ def test_many_keys(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) ->
     """In more than one step of everything, and with additions of every size."""
     monkeypatch.setattr(_key_table, "STEP", 1000)
     monkeypatch.setattr(_key_table, "_COPIED_BYTES", 500)
-    monkeypatch.setattr("vecrecall.arrays._vocabulary._ITERATED", 700)
+    monkeypatch.setattr("vecrecall.search._vocabulary._ITERATED", 700)
     keys = [f"item {i * 7919 % 100_003}" for i in range(20_000)]
     model, vocabulary = Model(), vr.Vocabulary()
     start = 0
@@ -441,6 +441,11 @@ def expected_lists(result: Any, names: list[Any]) -> list[list[tuple[Any, float]
     ]
 
 
+class Lists(NamedTuple):
+    ids: Any
+    scores: Any
+
+
 @kinds
 def test_decode(kind: str, rng: np.random.Generator) -> None:
     make: dict[str, Callable[[int], Any]] = {
@@ -473,13 +478,11 @@ def test_decode(kind: str, rng: np.random.Generator) -> None:
         decoded = vocabulary.decode(result)
         assert decoded == expected
         assert {type(score) for row in decoded for _, score in row} <= {float}
+        if isinstance(result.ids, np.ndarray):
+            for row, ids, scores in zip(expected, result.ids, result.scores, strict=True):
+                assert vocabulary.decode(Lists(ids, scores)) == row
         keys = vocabulary.decode(result, scores=False)
         assert keys == [[key for key, _ in row] for row in expected]
-
-
-class Odd(NamedTuple):
-    ids: Any
-    scores: Any
 
 
 @pytest.mark.parametrize(
@@ -487,11 +490,12 @@ class Odd(NamedTuple):
     [
         (None, TypeError, "result: expected a result with ids and scores, got NoneType"),
         (np.zeros((1, 1)), TypeError, "result: expected a result with ids and scores, got ndarray"),
-        (Odd(np.zeros(3, int), np.zeros(3)), TypeError, "result: expected a result .*, got Odd"),
-        (Odd(np.zeros((1, 3), int), np.zeros((1, 2))), TypeError, "result: expected a result"),
-        (Odd(np.zeros((1, 3)), np.zeros((1, 3))), TypeError, "result: expected integers"),
-        (Odd(np.array([[0, 7]]), np.zeros((1, 2))), KeyError, "result: expected ids .*, got 7"),
-        (Odd(np.array([[0, -2]]), np.zeros((1, 2))), KeyError, "result: expected ids .*, got -2"),
+        (Lists(5, 1.0), TypeError, "result: expected a result .*, got Lists"),
+        (Lists(np.zeros(()), np.zeros(())), TypeError, "result: expected a result .*, got Lists"),
+        (Lists(np.zeros((1, 3), int), np.zeros((1, 2))), TypeError, "result: expected a result"),
+        (Lists(np.zeros((1, 3)), np.zeros((1, 3))), TypeError, "result: expected integers"),
+        (Lists(np.array([[0, 7]]), np.zeros((1, 2))), KeyError, "result: expected ids .*, got 7"),
+        (Lists(np.array([[0, -2]]), np.zeros((1, 2))), KeyError, "result: expected ids .*, got -2"),
     ],
 )
 def test_results_that_are_none(result: Any, error: type[Exception], message: str) -> None:
@@ -499,7 +503,7 @@ def test_results_that_are_none(result: Any, error: type[Exception], message: str
     with pytest.raises(error, match=message):
         vocabulary.decode(result)
     with pytest.raises(TypeError, match=r"^scores: expected True or False, got"):
-        vocabulary.decode(result, scores=1)  # type: ignore[call-overload]
+        vocabulary.decode(result, scores=1)  # type: ignore[arg-type]
 
 
 def test_pickles_leave_their_bytes_out_of_band() -> None:
