@@ -269,4 +269,4 @@ def test_bad_arguments(tmp_path: Path) -> None:
         vr.NeighborTable.build(vr.FlatIndex(np.eye(2)), 1, path=tmp_path / "index")
     for option in ("mmap", "verify"):
         with pytest.raises(TypeError, match=f"^{option}: expected True or False, got 'yes'"):
-            vr.NeighborTable.load(tmp_path, **{option: "yes"})
+            vr.NeighborTable.load(tmp_path, **{option: "yes"})  # type: ignore[arg-type]

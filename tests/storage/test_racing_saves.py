@@ -96,7 +96,8 @@ def test_a_load_finds_one_of_the_versions(tmp_path: Path, what: str) -> None:
     ended = threading.Event()
 
     def load(reader: int) -> list[int]:
-        numbers, kept = [], []
+        numbers: list[int] = []
+        kept: list[Any] = []
         for turn in range(10**9):
             if ended.is_set():
                 break

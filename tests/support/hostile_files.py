@@ -79,7 +79,7 @@ def use_index_and_keys(index: vr.FlatIndex, rng: Rng, saved: Path) -> None:
 
 def use_table(table: vr.NeighborTable, rng: Rng, saved: Path) -> None:
     """Look up every list, and what is in none."""
-    history = [table.items[:50], table.ids.values[:50], [], [7, 2**62]]
+    history: list[Any] = [table.items[:50], table.ids.values[:50], [], [7, 2**62]]
     batch = vr.RequestBatch(history=history, seen=[table.ids.values[:9]] * 4)
     take(
         [

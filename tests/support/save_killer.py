@@ -52,7 +52,8 @@ def index_of(version: int) -> vr.FlatIndex:
 
 def table_of(version: int) -> vr.NeighborTable:
     """Make a table of neighbors that a version tells apart."""
-    return vr.NeighborTable([1, 2, version + 9], [[2], [], [1, 2]], [[version], [], [2.0, 1.0]])
+    scores: list[Any] = [[version], [], [2.0, 1.0]]
+    return vr.NeighborTable([1, 2, version + 9], [[2], [], [1, 2]], scores)
 
 
 def vocabulary_of(version: int) -> vr.Vocabulary:
@@ -178,7 +179,7 @@ def killed_at_system_call(path: Path, save: Save, fatal: int) -> bool:
 def at_once(save: Save, path: Path) -> None:
     """Save without waiting for the disk, which takes most of the time."""
     flush = os.fsync
-    os.fsync = lambda descriptor: None
+    os.fsync = lambda fd: None
     save(path)
     os.fsync = flush
 
@@ -214,7 +215,7 @@ def kill_saves(killed_save: Killed, subject: Subject, path: Path) -> None:
 def kill_builds(killed_save: Killed, path: Path) -> None:
     """Print how many moments there were, and after which of them the table was complete."""
     _neighbors.BLOCK_ROWS = 8
-    os.fsync = lambda descriptor: None  # most of the time otherwise
+    os.fsync = lambda fd: None  # most of the time otherwise
     index = vr.FlatIndex(np.random.default_rng(1).standard_normal((20, 3)), threads=1)
     expected = bytes_of_table(vr.NeighborTable.build(index, 4))
 

@@ -49,7 +49,7 @@ def key_column(x: Any, name: str) -> KeyColumn:
     if hasattr(x, "buffers") and hasattr(x, "type"):
         return _of_arrow(x, name)
     if hasattr(x, "chunks") and hasattr(x, "type"):
-        return _joined([_of_arrow(chunk, name) for chunk in x.chunks], name)
+        return _joined([_of_arrow(chunk, name) for chunk in x.chunks])
     if isinstance(x, np.ndarray):
         return _of_array(x, name)
     numbers = getattr(getattr(x, "dtype", None), "kind", None) in ("i", "u", "f")  # of pandas
@@ -84,7 +84,8 @@ def _column(kind: str, content: bytes | Array, lengths: I64) -> KeyColumn:
     return KeyColumn(kind if lengths.size else None, text, offsets)
 
 
-def _joined(columns: list[KeyColumn], name: str) -> KeyColumn:
+def _joined(columns: list[KeyColumn]) -> KeyColumn:
+    """Put the chunks of a column one behind the other."""
     kinds = {column.kind for column in columns} - {None}
     if not kinds:
         return _column("str", b"", np.empty(0, np.int64))

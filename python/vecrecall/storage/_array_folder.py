@@ -127,7 +127,7 @@ def load_part(
         if name not in parts:
             raise ValueError(
                 f"path: expected a saved {kind} or something saved with one, "
-                f"got a {of.get('kind')} without in {path}"
+                f"got a saved {of.get('kind')} that has none in {path}"
             )
         return _content(path, parts[name], mmap, verify)
 
