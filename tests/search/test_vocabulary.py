@@ -532,6 +532,7 @@ def test_what_arrives_is_checked() -> None:
         ({"order": np.array([0, 2])}, "order: expected numbers below 2"),
         ({"order": np.array([0, -1])}, "order: expected numbers below 2"),
         ({"offsets": np.array([0, 4, 3])}, "offsets: expected those of str keys"),
+        ({"offsets": [0, 1, 3]}, "offsets: expected a row of int64, got None"),
         ({"offsets": np.array([0, 1, 2])}, "offsets: expected 0 first and 3 last, got 0 and 2"),
         ({"offsets": np.array([0, 3])}, "offsets: expected 3"),
         ({"hashes": np.zeros(1, np.uint64)}, "offsets: expected 3 and as many hashes"),
@@ -541,6 +542,9 @@ def test_what_arrives_is_checked() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             restore(kind, {**arrays, **changed})
+    restore, (kind, three) = vr.Vocabulary(["a", "bc", "d"]).__reduce__()
+    with pytest.raises(ValueError, match="offsets: expected those of str keys"):
+        restore(kind, {**three, "offsets": np.array([0, 2**62 + 2**61, -(2**62) - 2**61, 4])})
     for wrong in ("int", "UUID", "float", 5, ["str"]):
         with pytest.raises(ValueError, match=r"^(offsets|keys): expected"):
             restore(wrong, arrays)

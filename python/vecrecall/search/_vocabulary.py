@@ -5,79 +5,26 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._key_lists import flat_keys
-from vecrecall.arrays._key_table import Keys, KeyTable, copied, joined
-from vecrecall.arrays._keys import PADDING, WIDTHS, Key, KeyColumn, key_column, keys_of
+from vecrecall.arrays._key_table import Keys, KeyTable
+from vecrecall.arrays._keys import Key, KeyColumn, key_column, keys_of
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._typing import I64, Array
+from vecrecall.search._key_state import KeyState, numbered, state_of
 from vecrecall.storage import _array_folder
 
 KIND = "Vocabulary"
 PART = "vocabulary"  # its name in the folder of something that it was saved with
-_ARRAYS = {
-    "text": np.dtype(np.uint8),
-    "offsets": np.dtype(np.int64),
-    "hashes": np.dtype(np.uint64),
-    "order": np.dtype(np.int64),
-}
 _ITERATED = 1 << 14  # keys at a time
 _MISSING = {"raise": False, "ignore": True}
 Missing = Literal["raise", "ignore"]
-
-
-class _State(NamedTuple):
-    """The keys of one moment; replaced as one."""
-
-    kind: str | None
-    tables: tuple[KeyTable, ...]  # each at least twice as large as the next
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.tables))
-
-    def find(self, keys: Keys) -> I64:
-        """Find the ids of keys, -1 for unknown ones."""
-        if not self.tables:
-            return np.full(keys.hashes.size, -1, np.int64)
-        found = self.tables[0].find(keys)
-        first = len(self.tables[0])
-        for table in self.tables[1:]:
-            rows = np.flatnonzero(found < 0)
-            ids = table.find(keys.take(rows))
-            found[rows] = np.where(ids < 0, -1, ids + first)
-            first += len(table)
-        return found
-
-    def extended(self, kind: str | None, table: KeyTable) -> "_State":
-        """Return these keys with more behind them; tables are joined so that they stay few."""
-        tables = [*self.tables, table]
-        while len(tables) > 1 and len(tables[-2]) < 2 * len(tables[-1]):
-            tables[-2:] = [joined(tables[-2:])]
-        return _State(kind, tuple(tables))
-
-    def keys(self, ids: I64) -> list[Any]:
-        """List the keys of known ids."""
-        if len(self.tables) == 1:
-            return self._keys_of(self.tables[0], ids)
-        out = np.empty(ids.size, object)
-        first = 0
-        for table in self.tables:
-            own = (ids >= first) & (ids < first + len(table))
-            out[own] = self._keys_of(table, ids[own] - first)
-            first += len(table)
-        return out.tolist()
-
-    def _keys_of(self, table: KeyTable, ids: I64) -> list[Any]:
-        starts = table.offsets[ids]
-        text = copied(table.text, starts, table.offsets[ids + 1] - starts)
-        return keys_of(KeyColumn(self.kind, *text))
 
 
 class Vocabulary:
@@ -120,19 +67,19 @@ class Vocabulary:
 
     def __init__(self, keys: Iterable[Key] | npt.ArrayLike = ()) -> None:
         column = key_column(keys, "keys")
-        self._state = _State(None, ())
+        self._state = KeyState(None, ())
         if not len(column):
             return
         table = KeyTable.of(column.text, column.offsets, Keys.of(column).hashes)
         first = table.first_of_each()
         if first is not None:
             at = int(np.flatnonzero(first != np.arange(first.size))[0])
-            state = _State(column.kind, (table,))
+            state = KeyState(column.kind, (table,))
             raise ValueError(
                 f"keys: duplicate key {state.keys(first[at : at + 1])[0]!r} "
                 f"at places {first[at]} and {at}"
             )
-        self._state = _State(column.kind, (table,))
+        self._state = KeyState(column.kind, (table,))
 
     def add(self, keys: Iterable[Key] | npt.ArrayLike) -> I64:
         """Find the ids of keys; those that are not there get the next ids.
@@ -168,7 +115,7 @@ class Vocabulary:
             ids = state.find(wanted)
             new = np.flatnonzero(ids < 0)
             if new.size:
-                numbers, table = _numbered(wanted.take(new))
+                numbers, table = numbered(wanted.take(new))
                 ids[new] = numbers + state.size
                 self._state = state.extended(column.kind, table)
         return ids
@@ -395,8 +342,7 @@ class Vocabulary:
     def _content(self) -> "_array_folder.Part":
         """Return what is saved, of one moment."""
         state = self._state
-        table = joined(state.tables) if state.tables else _EMPTY
-        return _array_folder.Part({"keys": state.kind}, table._asdict())
+        return _array_folder.Part({"keys": state.kind}, state.whole()._asdict())
 
     def _part_for(self, ids: I64) -> "_array_folder.Part":
         """Return what is saved with something that has these ids; each must have a key."""
@@ -419,7 +365,7 @@ class Vocabulary:
             )
         return ids
 
-    def _check_kind(self, state: _State, column: KeyColumn, name: str = "keys") -> None:
+    def _check_kind(self, state: KeyState, column: KeyColumn, name: str = "keys") -> None:
         if None not in (state.kind, column.kind) and state.kind != column.kind:
             raise TypeError(
                 f"{name}: expected {state.kind} keys as the vocabulary has, got {column.kind}"
@@ -450,72 +396,14 @@ class Vocabulary:
         return _restored, (about["keys"], arrays)
 
 
-def _numbered(keys: Keys) -> tuple[I64, KeyTable]:
-    """Give keys numbers in the order in which each comes first, and make their table."""
-    text, offsets = copied(keys.text, keys.starts, keys.lengths)
-    table = KeyTable.of(text, offsets, keys.hashes)
-    first = table.first_of_each()
-    if first is None:
-        return np.arange(len(table)), table
-    is_first = first == np.arange(first.size)
-    numbers: I64 = (is_first.cumsum() - 1)[first]
-    kept = keys.take(np.flatnonzero(is_first))
-    return numbers, KeyTable.of(*copied(kept.text, kept.starts, kept.lengths), kept.hashes)
-
-
 def _restored(kind: Any, arrays: Mapping[str, Array], verify: bool = False) -> Vocabulary:
-    """Make a vocabulary of arrays that may be anything."""
-    if kind is not None and (not isinstance(kind, str) or kind not in WIDTHS):
-        raise ValueError(f"keys: expected one of {list(WIDTHS)}, got {kind!r}")
-    if arrays.keys() != _ARRAYS.keys():
-        raise ValueError(f"arrays: expected {sorted(_ARRAYS)}, got {sorted(arrays)}")
-    for name, dtype in _ARRAYS.items():
-        if arrays[name].dtype != dtype or arrays[name].ndim != 1:
-            raise ValueError(
-                f"{name}: expected a row of {dtype}, "
-                f"got {arrays[name].dtype} of shape {arrays[name].shape}"
-            )
-    table = KeyTable(**{name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    _check_table(kind, table)
-    state = _State(kind, (table,) if len(table) else ())
-    if verify and len(table):
-        _check_lookups(state)
+    """Make a vocabulary of arrays that nobody trusts."""
     vocabulary = Vocabulary()
-    vocabulary._state = state
+    vocabulary._state = state_of(kind, arrays, verify)
     return vocabulary
 
 
-def _check_table(kind: str | None, table: KeyTable) -> None:
-    """Refuse what would lead out of the arrays."""
-    n, offsets = len(table), table.offsets
-    if offsets.size != n + 1 or table.hashes.size != n:
-        raise ValueError(
-            f"offsets: expected {n + 1} and as many hashes as in order, {n}, "
-            f"got {offsets.size} and {table.hashes.size}"
-        )
-    if offsets[0] != 0 or offsets[-1] != table.text.size - PADDING:
-        raise ValueError(
-            f"offsets: expected 0 first and {table.text.size - PADDING} last, "
-            f"got {offsets[0]} and {offsets[-1]}"
-        )
-    lengths = np.diff(offsets)
-    width = None if kind is None else WIDTHS[kind]
-    if (lengths < 0).any() or (width is not None and (lengths != width).any()):
-        raise ValueError(f"offsets: expected those of {kind} keys, got others")
-    if n and (kind is None or table.order.min() < 0 or table.order.max() >= n):
-        raise ValueError(f"order: expected numbers below {n} of keys of a kind, got others")
-
-
-def _check_lookups(state: _State) -> None:
-    """Look up every key."""
-    table = state.tables[0]
-    found = table.find(Keys.of(KeyColumn(state.kind, table.text, table.offsets)))
-    wrong = np.flatnonzero(found != np.arange(found.size))
-    if wrong.size:
-        raise ValueError(f"hashes: expected to find every key by them, got none for id {wrong[0]}")
-
-
-def _check_known(state: _State, ids: I64, name: str) -> None:
+def _check_known(state: KeyState, ids: I64, name: str) -> None:
     wrong = np.flatnonzero((ids < -1) | (ids >= state.size))
     if wrong.size:
         raise KeyError(
@@ -538,8 +426,6 @@ def _entries(result: Any) -> tuple[I64, Array, I64]:
     numbers = _ids.check_integers(ids[held], "result")
     return numbers, np.asarray(scores)[held], offsets_of(np.atleast_2d(held).sum(axis=1))
 
-
-_EMPTY = KeyTable.of(np.zeros(PADDING, np.uint8), np.zeros(1, np.int64), np.empty(0, np.uint64))
 
 # Held by the thread that adds keys; in a forked child, where that thread is not, it is a new one.
 _adding = threading.Lock()
