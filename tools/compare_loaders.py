@@ -111,6 +111,25 @@ def differ(python: str, cpp: str, changes: int) -> bool:
     return changes == 1 and python.split()[0] != cpp.split()[0]
 
 
+def ask(program: "subprocess.Popen[str]", folder: Path) -> str:
+    """Let the program load and search."""
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write(f"{folder}\n")
+    program.stdin.flush()
+    return program.stdout.readline().rstrip("\n")
+
+
+def compare_keyed(program: "subprocess.Popen[str]", folder: Path) -> None:
+    """Compare an index that was saved with a vocabulary, which C++ passes over."""
+    vectors = np.random.default_rng(1).standard_normal((40, 3))
+    vocabulary = vr.Vocabulary([f"item {i}" for i in range(40)])
+    vr.FlatIndex(vectors).save(folder, vocabulary=vocabulary)
+    python = python_says(folder)
+    assert python.startswith("index"), python
+    assert python == ask(program, folder), "an index with a vocabulary"
+
+
 def main() -> None:
     """Damage, load, compare."""
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
@@ -122,8 +141,7 @@ def main() -> None:
             [sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         ) as program,
     ):
-        assert program.stdin is not None
-        assert program.stdout is not None
+        compare_keyed(program, Path(work, "keyed"))
         whole = Path(work, "whole")
         for turn in range(rounds):
             if turn % 100 == 0:
@@ -134,9 +152,7 @@ def main() -> None:
             folder = Path(work, f"damaged-{turn}")
             shutil.copytree(whole, folder)
             changes = Damager(turn).damage(folder)
-            program.stdin.write(f"{folder}\n")
-            program.stdin.flush()
-            cpp = program.stdout.readline().rstrip("\n")
+            cpp = ask(program, folder)
             python = python_says(folder)
             assert cpp, f"the program has ended at damage {turn}"
             assert not differ(python, cpp, changes), (
@@ -144,7 +160,8 @@ def main() -> None:
             )
             seen[python.split()[0]] += 1
             shutil.rmtree(folder)
-        program.stdin.close()
+        if program.stdin is not None:
+            program.stdin.close()
     assert program.returncode == 0
     assert min(seen[kind] for kind in ("index", "invalid", "system")) > rounds // 50, seen
     print(f"both loaders say the same of {rounds} folders: {dict(seen)}")

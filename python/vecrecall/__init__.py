@@ -63,6 +63,7 @@ from vecrecall.search import (
     NeighborTable,
     ReloadingIndex,
     SearchableIndex,
+    Vocabulary,
     topk,
 )
 
@@ -102,6 +103,7 @@ __all__ = [
     "TuningPoint",
     "TuningWarning",
     "UserGroups",
+    "Vocabulary",
     "WrappedIndex",
     "__version__",
     "adapters",

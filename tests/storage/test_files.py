@@ -477,7 +477,10 @@ def test_what_is_no_path(path: Any) -> None:
         vr.ClusterFeed.load,
         groups.save,
         vr.UserGroups.load,
+        vr.NeighborTable([1], [[2]], [[0.5]]).save,
         vr.NeighborTable.load,
+        vr.Vocabulary(["a"]).save,
+        vr.Vocabulary.load,
     ]
     kind, message = (ValueError, "no null character") if path == "a\0b" else (TypeError, "a str or")
     for call in calls:
@@ -678,11 +681,11 @@ def test_a_full_disk(rng: Rng, tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
-def killed_saves(tmp_path: Path, moments: str) -> tuple[int, int]:
-    """Say how many moments a save has, and at which the new index is in place."""
+def killed_saves(tmp_path: Path, moments: str, what: str) -> tuple[int, int]:
+    """Say how many moments a save has, and at which the new one is in place."""
     killer = Path(__file__).parents[1] / "support" / "save_killer.py"
     done = subprocess.run(
-        [sys.executable, str(killer), moments, str(tmp_path)],
+        [sys.executable, str(killer), moments, what, str(tmp_path)],
         env={**os.environ, "VECRECALL_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -695,15 +698,23 @@ def killed_saves(tmp_path: Path, moments: str) -> tuple[int, int]:
     return moments_in_all, first_new
 
 
-def test_a_save_that_is_killed_at_any_call(tmp_path: Path) -> None:
-    calls, first_new = killed_saves(tmp_path, "calls")
+@pytest.mark.parametrize("what", save_killer.SUBJECTS)
+def test_a_save_that_is_killed_at_any_call(tmp_path: Path, what: str) -> None:
+    calls, first_new = killed_saves(tmp_path, "calls", what)
     assert 50 < first_new < calls
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the ptrace of Linux")
-def test_a_save_that_is_killed_at_any_system_call(tmp_path: Path) -> None:
-    stops, first_new = killed_saves(tmp_path, "system_calls")
+@pytest.mark.parametrize("what", save_killer.SUBJECTS)
+def test_a_save_that_is_killed_at_any_system_call(tmp_path: Path, what: str) -> None:
+    stops, first_new = killed_saves(tmp_path, "system_calls", what)
     assert 100 < first_new < stops
+
+
+def test_a_build_that_is_killed_at_any_call(tmp_path: Path) -> None:
+    """The next one goes on with what is there."""
+    calls, first_complete = killed_saves(tmp_path, "calls", "build")
+    assert 50 < first_complete < calls
 
 
 def test_a_load_while_files_are_replaced(

@@ -1,4 +1,4 @@
-"""Random damage of saved indexes: an error that says where, or an index that can be used.
+"""Random damage of what is saved: an error that says where, or something that can be used.
 
 Checksums are right, so that what is damaged is read. `VECRECALL_FUZZ_ROUNDS` and
 `VECRECALL_FUZZ_SEED` make it longer or different.
@@ -12,13 +12,20 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from comparison import ISAS, METRICS, forced_isa
 from fuzzing import Rng, chance, pick
-from hostile_files import opened, use_everything
+from hostile_files import (
+    opened,
+    use_everything,
+    use_index_and_keys,
+    use_table,
+    use_vocabulary,
+)
 
 import vecrecall as vr
 from vecrecall.storage import _array_folder, _npy
@@ -27,35 +34,71 @@ ROUNDS = int(os.environ.get("VECRECALL_FUZZ_ROUNDS", "3000")) // 6
 SEED = int(os.environ.get("VECRECALL_FUZZ_SEED", "1"))
 Array = npt.NDArray[Any]
 Saved = dict[str, Any]
+Make = Callable[[Rng], Saved]
 
 # From this many items on, rows whose lengths differ much are kept by length.
 ORDERED = 7 * 2048 + 1
 SIZES = (0, 1, 5, 64, 300, 300, 2049)
 
 
-def made(rng: Rng) -> Saved:
+def index(rng: Rng) -> Saved:
     """The arrays of an index, by name, and what its manifest says beside them."""
     d = int(rng.integers(1, 20))
     n = int(pick(rng, SIZES)) if chance(rng, 0.97) else ORDERED
     metric = pick(rng, METRICS)
     lengths = rng.pareto(1.5, (n, 1)) + 0.1
-    index = vr.FlatIndex(
+    made = vr.FlatIndex(
         rng.standard_normal((n, d)) * lengths,
         rng.permutation(3 * n)[:n] if chance(rng, 0.6) else None,
         metric=metric,
         bias=rng.standard_normal(n) if chance(rng, 0.5) else None,
     )
-    arrays = {**index._now().parts(), "skipped": np.arange(2)}
+    arrays = {**made._now().parts(), "skipped": np.arange(2)}
     return {"arrays": arrays, "about": {"kind": "FlatIndex", "format": 3, "metric": metric}}
+
+
+def keyed_index(rng: Rng) -> Saved:
+    """The same with a vocabulary, which is a part of the folder."""
+    return {**index(rng), "vocabulary": vocabulary(rng)}
+
+
+def table(rng: Rng) -> Saved:
+    """The arrays of a table of neighbors, and what its manifest says beside them."""
+    n = int(pick(rng, (0, 1, 5, 300)))
+    offsets = np.append(0, rng.integers(0, 4, n).cumsum())
+    arrays = {
+        "items": rng.permutation(3 * n)[:n],
+        "offsets": offsets,
+        "ids": rng.integers(0, 3 * n + 1, offsets[-1]),
+        "scores": rng.standard_normal(offsets[-1], dtype=np.float32),
+    }
+    about = {"kind": "NeighborTable", "format": 3, "n": n, "complete": True}
+    return {"arrays": arrays, "about": about}
+
+
+def vocabulary(rng: Rng) -> Saved:
+    """The arrays of a vocabulary, and what its manifest says beside them."""
+    n = int(pick(rng, (0, 1, 5, 300)))
+    make: Any = pick(rng, [int, str, lambda i: b"x" * (i % 70) + b"%d" % i, lambda i: UUID(int=i)])
+    about, arrays = vr.Vocabulary([make(i) for i in range(n)])._content()
+    return {"arrays": dict(arrays), "about": {"kind": "Vocabulary", "format": 3, **about}}
 
 
 def write(folder: Path, saved: Saved) -> dict[str, Any]:
     """Write the arrays; returns the manifest without its checksum."""
-    stored = {
-        name: _npy.write(folder / f"{name}-{'0' * 12}.npy", array)._asdict()
-        for name, array in saved["arrays"].items()
-    }
-    return {**saved["about"], "arrays": stored}
+
+    def stored(arrays: dict[str, Array], prefix: str) -> dict[str, Any]:
+        return {
+            name: _npy.write(folder / f"{prefix}{name}-{'0' * 12}.npy", array)._asdict()
+            for name, array in arrays.items()
+        }
+
+    manifest = {**saved["about"], "arrays": stored(saved["arrays"], "")}
+    if "vocabulary" in saved:
+        part = saved["vocabulary"]
+        part = {**part["about"], "arrays": stored(part["arrays"], "vocabulary_")}
+        manifest["parts"] = {"vocabulary": part}
+    return manifest
 
 
 def commit(folder: Path, text: str) -> None:
@@ -108,9 +151,9 @@ KEYS = ("kind", "format", "metric", "arrays", "rows", "ids", "file", "dtype", "s
 HOLE = "the place of what is put there"
 
 
-def damage_manifest_bytes(rng: Rng, folder: Path) -> None:
+def damage_manifest_bytes(rng: Rng, make: Make, folder: Path) -> None:
     """Flip, remove and repeat bytes; the checksum is made for what is left, if it is JSON."""
-    text = json.dumps(write(folder, made(rng)))
+    text = json.dumps(write(folder, make(rng)))
     for _ in range(rng.integers(1, 4)):
         a, b = sorted(rng.integers(0, len(text) + 1, 2).tolist())
         match int(rng.integers(4)):
@@ -125,9 +168,9 @@ def damage_manifest_bytes(rng: Rng, folder: Path) -> None:
     commit(folder, text)
 
 
-def damage_manifest_values(rng: Rng, folder: Path) -> None:
+def damage_manifest_values(rng: Rng, make: Make, folder: Path) -> None:
     """Put other values, and keys a second time, anywhere; now and then a file is gone too."""
-    manifest = write(folder, made(rng))
+    manifest = write(folder, make(rng))
     at: Any = manifest
     while True:
         key = pick(rng, sorted(at) if isinstance(at, dict) else range(len(at)))
@@ -147,9 +190,9 @@ def damage_manifest_values(rng: Rng, folder: Path) -> None:
     commit(folder, text)
 
 
-def damage_headers(rng: Rng, folder: Path) -> None:
+def damage_headers(rng: Rng, make: Make, folder: Path) -> None:
     """Other bytes in the header of an array, or another length."""
-    manifest = write(folder, made(rng))
+    manifest = write(folder, make(rng))
     file = folder / pick(rng, sorted(f.name for f in folder.glob("*.npy")))
     content = bytearray(file.read_bytes())
     match int(rng.integers(4)):
@@ -177,9 +220,9 @@ def random_values(rng: Rng, like: Array, n: int) -> Array:
     return np.array([pick(rng, [*ends, *own]) for _ in range(n)], like.dtype)
 
 
-def damage_values(rng: Rng, folder: Path) -> None:
+def damage_values(rng: Rng, make: Make, folder: Path) -> None:
     """Other values in some arrays, as if they had been saved."""
-    saved = made(rng)
+    saved = make(rng)
     for name in rng.permutation(sorted(saved["arrays"]))[: rng.integers(1, 4)].tolist():
         array = saved["arrays"][name] = np.array(saved["arrays"][name])
         if array.size == 0:
@@ -210,9 +253,9 @@ def resized(rng: Rng, array: Array) -> Array:
             )
 
 
-def damage_shapes(rng: Rng, folder: Path) -> None:
+def damage_shapes(rng: Rng, make: Make, folder: Path) -> None:
     """Arrays that are left out, exchanged, of another shape, type or index, as if saved so."""
-    saved, other = made(rng), made(rng)
+    saved, other = make(rng), make(rng)
     arrays = saved["arrays"]
     for _ in range(rng.integers(1, 4)):
         name = pick(rng, sorted(arrays)) if arrays else "rows"
@@ -239,33 +282,43 @@ DAMAGES = (
     damage_values,
     damage_shapes,
 )
+SUBJECTS: dict[str, tuple[Make, Any, Callable[[Any, Rng, Path], None]]] = {
+    "index": (index, vr.FlatIndex, use_everything),
+    "index with a vocabulary": (keyed_index, vr.FlatIndex, use_index_and_keys),
+    "table": (table, vr.NeighborTable, use_table),
+    "vocabulary": (vocabulary, vr.Vocabulary, use_vocabulary),
+}
 
 
+@pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_random_damage(
-    damage: Callable[[Rng, Path], None],
+    damage: Callable[[Rng, Make, Path], None],
+    subject: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # most of the time otherwise
+    make, kind, use = SUBJECTS[subject]
     used = refused = 0
-    for round_ in range(ROUNDS):
+    rounds = ROUNDS if subject == "index" else ROUNDS // 3  # the others have less in them
+    for round_ in range(rounds):
         print(f"seed {SEED}, round {round_}")
         rng = np.random.default_rng([SEED, round_])
-        folder = tmp_path / "index"
+        folder = tmp_path / "damaged"
         folder.mkdir()
         with forced_isa(pick(rng, ISAS)):
-            damage(rng, folder)
-            index = opened(folder, mmap=chance(rng, 0.5), verify=chance(rng, 0.5))
-            if index is not None:
-                use_everything(index, rng, tmp_path / "saved")
-        used, refused = used + (index is not None), refused + (index is None)
+            damage(rng, make, folder)
+            found = opened(folder, kind, mmap=chance(rng, 0.5), verify=chance(rng, 0.5))
+            if found is not None:
+                use(found, rng, tmp_path / "saved")
+        used, refused = used + (found is not None), refused + (found is None)
         for path in (folder, tmp_path / "saved"):
             for file in path.glob("*"):
                 file.unlink()
         folder.rmdir()
         capsys.readouterr()  # keep the last round only
-    assert refused >= ROUNDS // 10
+    assert refused >= rounds // 10
     # No byte of a header is free, and of a manifest's next to none.
     assert used > 0 or damage in (damage_headers, damage_manifest_bytes)

@@ -46,6 +46,8 @@ WRITERS: dict[str, Callable[[], Callable[[Path], Any]]] = {
     "feed": lambda: feed().save,
     "groups": lambda: groups().save,
     "table": lambda: table,
+    "table in memory": lambda: vr.NeighborTable.build(vr.FlatIndex(POINTS), 20).save,
+    "vocabulary": lambda: vr.Vocabulary([f"item {i}" for i in range(3000)]).save,
     "report": lambda: report,
 }
 
@@ -102,7 +104,7 @@ def test_the_system_refuses(
     assert not list(tmp_path.rglob("*.part"))
 
 
-@pytest.mark.parametrize("what", ["feed", "groups", "table"])
+@pytest.mark.parametrize("what", ["feed", "groups", "table", "table in memory", "vocabulary"])
 def test_a_full_disk(tmp_path: Path, what: str) -> None:
     write = WRITERS[what]()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]

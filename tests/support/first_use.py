@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def use_index(folder: str) -> None:
         served.search_above(items, 3.0)
         _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
         _ = (served.index, repr(served), served.ids, served.dim, served.metric, served.skipped)
-        _ = (len(served), 5 in served, served.contains([5]), served.vectors([5]))
+        _ = (len(served), 5 in served, served.contains([5]), served.vectors([5]), served.vocabulary)
         served.search(items, 3, allow=served.mask([5, 6]))
         served.score(items[:1], [[5, 1]])
         served.neighbors(2)
@@ -98,6 +99,34 @@ def use_index(folder: str) -> None:
     table = vr.NeighborTable.build(index, 2)
     vr.NeighborTable.load(folder + "/neighbors")
     _ = (table.reweighted({"heat": np.ones(len(table))}), repr(table))
+    table.save(folder + "/table")
+    vr.NeighborTable.load(folder + "/table", mmap=False, verify=True)
+
+
+def use_vocabularies(folder: str) -> None:
+    items = np.eye(3, dtype=np.float32)
+    for keys in (
+        ["a", "ä", "\ud800"],
+        [b"a", b"b", b"c"],
+        [1, 2, 3],
+        [UUID(int=i) for i in range(3)],
+    ):
+        vocabulary = vr.Vocabulary(keys)
+        vocabulary.add(keys[::-1])
+        vocabulary.ids(np.array(keys), missing="ignore")
+        _ = (list(vocabulary), keys[0] in vocabulary, repr(vocabulary), len(vocabulary))
+        vocabulary.keys([2, -1])
+        index = vr.FlatIndex(items)
+        vocabulary.decode(index.search(items, 2, exclude=vocabulary.encode([keys[:1]] * 3)))
+        index.save(f"{folder}/keyed {type(keys[0]).__name__}", vocabulary=vocabulary)
+        _ = vr.FlatIndex.load(f"{folder}/keyed {type(keys[0]).__name__}", verify=True).vocabulary
+        vocabulary.save(folder + "/vocabulary")
+        vr.Vocabulary.load(folder + "/vocabulary", verify=True)
+    refused(vr.Vocabulary, ["a", 1])
+    refused(vr.Vocabulary, ["a", "a"])
+    refused(vocabulary.ids, ["a"])
+    refused(vocabulary.keys, [9])
+    vr.Vocabulary(np.array(["ab", "c"]))
 
 
 def use_lists() -> None:
@@ -208,6 +237,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         use_index(folder)
+        use_vocabularies(folder)
         use_lists()
         use_channels()
         use_clusters(folder)

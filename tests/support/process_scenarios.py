@@ -222,6 +222,27 @@ def fork_while_updating() -> None:
     check_whole(index)
 
 
+def fork_while_adding_keys() -> None:
+    held = [vr.Vocabulary()]
+
+    def add() -> None:
+        n = len(held[0])
+        if n == 30_000:
+            held[0], n = vr.Vocabulary(), 0
+        held[0].add([f"item {i}" for i in range(n, n + 300)])
+
+    def use() -> None:
+        vocabulary = held[0]
+        keys = list(vocabulary)
+        assert len(keys) % 300 == 0, "all of an addition or nothing"
+        assert vocabulary.add([*keys, "new"]).tolist() == list(range(len(keys) + 1))
+        assert list(vocabulary) == [*keys, "new"]
+
+    with beside(add, lambda: list(held[0])):
+        for _ in range(30):
+            forked(use)
+
+
 def fork_while_observing() -> None:
     n = 20
     feed = vr.ClusterFeed(n, half_life=1, capacity=1000, history=5, max_users=500)

@@ -1,4 +1,6 @@
-"""Kills a save at every moment, and looks at what is left: save_killer.py MOMENTS FOLDER.
+"""Kills a save at every moment, and looks at what is left: save_killer.py MOMENTS WHAT FOLDER.
+
+WHAT is saved is one of `SUBJECTS`, or `build`: a table that is built block by block.
 
 The moments are `calls`, those of Python to the system, or `system_calls`: before and after each one
 of the process, as a debugger stops it there. A program of its own, so that it can fork before there
@@ -11,23 +13,36 @@ import ctypes
 import gc
 import itertools
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import vecrecall as vr
+from vecrecall.search import _neighbors
 
 REFUSED = 3  # the exit code where the system lets no process stop another
+BUILD_STEP = 19  # calls between two of the moments of a build, which has many
 TRACEME, NEXT_SYSTEM_CALL, SET_OPTIONS = 0, 24, 0x4200
 MARK_SYSTEM_CALLS, KILL_WITH_TRACER = 1, 0x100000
 SYSTEM_CALL = signal.SIGTRAP | 0x80  # what such a stop looks like then
 
-Killed = Callable[[Path, vr.FlatIndex, int], bool]
+Save = Callable[[Path], object]
+Killed = Callable[[Path, Save, int], bool]
+
+
+class Subject(NamedTuple):
+    """What is saved: each version differs from all others."""
+
+    save: Callable[[int, Path], object]
+    load: Callable[[Path], dict[str, bytes]]  # all that was saved
+    content: Callable[[int], dict[str, bytes]]  # all that should have been
 
 
 def index_of(version: int) -> vr.FlatIndex:
@@ -35,7 +50,65 @@ def index_of(version: int) -> vr.FlatIndex:
     return vr.FlatIndex(np.full((5, 3), version, np.float32), bias=np.arange(5.0), threads=1)
 
 
-def killed_at_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
+def table_of(version: int) -> vr.NeighborTable:
+    """Make a table of neighbors that a version tells apart."""
+    scores: list[Any] = [[version], [], [2.0, 1.0]]
+    return vr.NeighborTable([1, 2, version + 9], [[2], [], [1, 2]], scores)
+
+
+def vocabulary_of(version: int) -> vr.Vocabulary:
+    """Make a vocabulary that a version tells apart."""
+    return vr.Vocabulary(["a", "b", "c", "d", f"version {version}"])
+
+
+def bytes_of_index(index: vr.FlatIndex) -> dict[str, bytes]:
+    keys = [] if index.vocabulary is None else list(index.vocabulary)
+    parts = {name: part.tobytes() for name, part in index._now().parts().items()}
+    return {**parts, "keys": repr(keys).encode()}
+
+
+def bytes_of_table(table: vr.NeighborTable) -> dict[str, bytes]:
+    arrays = (table.items, table.ids.values, table.ids.offsets, table.scores.values)
+    return {str(i): array.tobytes() for i, array in enumerate(arrays)}
+
+
+def bytes_of_vocabulary(vocabulary: vr.Vocabulary) -> dict[str, bytes]:
+    return {"keys": repr(list(vocabulary)).encode()}
+
+
+def keyed_index_of(version: int) -> vr.FlatIndex:
+    index = index_of(version)
+    index._vocabulary = vocabulary_of(version)
+    return index
+
+
+SUBJECTS = {
+    "index": Subject(
+        lambda version, path: index_of(version).save(path, threads=1),
+        lambda path: bytes_of_index(vr.FlatIndex.load(path, verify=True)),
+        lambda version: bytes_of_index(index_of(version)),
+    ),
+    "index with a vocabulary": Subject(
+        lambda version, path: index_of(version).save(
+            path, vocabulary=vocabulary_of(version), threads=1
+        ),
+        lambda path: bytes_of_index(vr.FlatIndex.load(path, verify=True)),
+        lambda version: bytes_of_index(keyed_index_of(version)),
+    ),
+    "table": Subject(
+        lambda version, path: table_of(version).save(path),
+        lambda path: bytes_of_table(vr.NeighborTable.load(path, verify=True)),
+        lambda version: bytes_of_table(table_of(version)),
+    ),
+    "vocabulary": Subject(
+        lambda version, path: vocabulary_of(version).save(path),
+        lambda path: bytes_of_vocabulary(vr.Vocabulary.load(path, verify=True)),
+        lambda version: bytes_of_vocabulary(vocabulary_of(version)),
+    ),
+}
+
+
+def killed_at_call(path: Path, save: Save, fatal: int) -> bool:
     """Save in a child that is killed at the call of this number; tell whether it got so far."""
     child = os.fork()
     if child == 0:
@@ -49,7 +122,7 @@ def killed_at_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         sys.setprofile(look)
-        index.save(path, threads=1)
+        save(path)
         os._exit(0)
     return was_killed(os.waitpid(child, 0)[1])
 
@@ -70,7 +143,7 @@ def ptrace(request: int, process: int, data: int = 0) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def killed_at_system_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
+def killed_at_system_call(path: Path, save: Save, fatal: int) -> bool:
     """The same for a stop before or after a system call; the manifest is replaced once."""
     child = os.fork()
     if child == 0:
@@ -79,7 +152,7 @@ def killed_at_system_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
         except OSError:
             os._exit(REFUSED)
         os.kill(os.getpid(), signal.SIGSTOP)
-        index.save(path, threads=1)
+        save(path)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if not os.WIFSTOPPED(status):
@@ -103,44 +176,35 @@ def killed_at_system_call(path: Path, index: vr.FlatIndex, fatal: int) -> bool:
     return was_killed(status)
 
 
-def save_at_once(index: vr.FlatIndex, path: Path) -> None:
+def at_once(save: Save, path: Path) -> None:
     """Save without waiting for the disk, which takes most of the time."""
     flush = os.fsync
-    os.fsync = lambda descriptor: None
-    index.save(path, threads=1)
+    os.fsync = lambda fd: None
+    save(path)
     os.fsync = flush
 
 
-def check_folder(path: Path, versions: tuple[int, int], fatal: int) -> int:
+def version_in(subject: Subject, path: Path, versions: tuple[int, int], fatal: int) -> int:
     """Load what is there; it must be one of two versions. Returns which."""
-    loaded = vr.FlatIndex.load(path, verify=True)
-    found = int(loaded.vectors([4])[0, 0])
-    assert found in versions, (fatal, found)
-    assert_same_bits(loaded, index_of(found))
-    return found
+    found = subject.load(path)
+    same = [version for version in versions if subject.content(version) == found]
+    assert same, (fatal, found)
+    return same[0]
 
 
-def assert_same_bits(index: vr.FlatIndex, other: vr.FlatIndex) -> None:
-    """Compare everything that is saved."""
-    parts, expected = index._now().parts(), other._now().parts()
-    assert parts.keys() == expected.keys()
-    for name, part in expected.items():
-        assert part.tobytes() == parts[name].tobytes(), name
-
-
-def main(killed_save: Killed, path: Path) -> None:
-    """Print how many moments there were, and after which of them the new index was in place."""
+def kill_saves(killed_save: Killed, subject: Subject, path: Path) -> None:
+    """Print how many moments there were, and after which of them the new version was in place."""
     old = 1
-    index_of(old).save(path, threads=1)
+    subject.save(old, path)
     files = len(list(path.iterdir()))
     replaced = []
     for fatal in itertools.count():
-        killed = killed_save(path, index_of(old + 1), fatal)
-        found = check_folder(path, (old, old + 1), fatal)
+        killed = killed_save(path, partial(subject.save, old + 1), fatal)
+        found = version_in(subject, path, (old, old + 1), fatal)
         replaced.append(found == old + 1)
         old += 2
-        save_at_once(index_of(old), path)  # which nothing that was left hinders
-        assert check_folder(path, (old, old), fatal) == old
+        at_once(partial(subject.save, old), path)  # which nothing that was left hinders
+        assert version_in(subject, path, (old, old), fatal) == old
         assert len(list(path.iterdir())) == files, "what was left is swept away"
         if not killed:
             break
@@ -148,7 +212,45 @@ def main(killed_save: Killed, path: Path) -> None:
     print(len(replaced), replaced.index(True))
 
 
+def kill_builds(killed_save: Killed, path: Path) -> None:
+    """Print how many moments there were, and after which of them the table was complete."""
+    _neighbors.BLOCK_ROWS = 8
+    os.fsync = lambda fd: None  # most of the time otherwise
+    index = vr.FlatIndex(np.random.default_rng(1).standard_normal((20, 3)), threads=1)
+    expected = bytes_of_table(vr.NeighborTable.build(index, 4))
+
+    def build(path: Path) -> None:
+        vr.NeighborTable.build(index, 4, path=path)
+
+    complete = []
+    for fatal in itertools.count(step=BUILD_STEP):
+        folder = path / str(fatal)
+        killed = killed_save(folder, build, fatal)
+        try:
+            found = bytes_of_table(vr.NeighborTable.load(folder, verify=True))
+        except (FileNotFoundError, ValueError):
+            found = {}
+        assert found in ({}, expected), fatal
+        complete.append(found == expected)
+        build(folder)  # goes on with what is there
+        assert bytes_of_table(vr.NeighborTable.load(folder, verify=True)) == expected, fatal
+        assert len(list(folder.iterdir())) == 5, "what was left is swept away"
+        shutil.rmtree(folder)
+        if not killed:
+            break
+    assert complete == sorted(complete)
+    print(len(complete), complete.index(True))
+
+
+def main(moments: str, what: str, path: Path) -> None:
+    """Kill saves of one kind."""
+    ways = {"calls": killed_at_call, "system_calls": killed_at_system_call}
+    if what == "build":
+        kill_builds(ways[moments], path)
+    else:
+        kill_saves(ways[moments], SUBJECTS[what], path)
+
+
 if __name__ == "__main__":
     gc.disable()  # so that every save makes the same calls
-    ways = {"calls": killed_at_call, "system_calls": killed_at_system_call}
-    main(ways[sys.argv[1]], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

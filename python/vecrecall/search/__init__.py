@@ -6,6 +6,7 @@ from vecrecall.search._neighbor_table import NeighborTable
 from vecrecall.search._protocol import Neighbors, SearchableIndex
 from vecrecall.search._reloading import ReloadingIndex
 from vecrecall.search._topk import topk
+from vecrecall.search._vocabulary import Vocabulary
 
 __all__ = [
     "FlatIndex",
@@ -14,5 +15,6 @@ __all__ = [
     "Neighbors",
     "ReloadingIndex",
     "SearchableIndex",
+    "Vocabulary",
     "topk",
 ]

@@ -21,6 +21,7 @@ from vecrecall.search._protocol import (
     Neighbors,
     Progress,
 )
+from vecrecall.search._vocabulary import PART, Vocabulary
 from vecrecall.storage import _array_folder
 
 InvalidItems = Literal["raise", "skip"]
@@ -99,6 +100,7 @@ class FlatIndex:
     """
 
     _owner: object | None = None  # for whom masks are made, where that is not the index itself
+    _vocabulary: Vocabulary | None = None
 
     def __init__(
         self,
@@ -327,8 +329,9 @@ class FlatIndex:
             What it raises ends the work.
         path : str or Path, optional
             A folder that keeps the table: `.npy` arrays and a JSON manifest. A run that was
-            interrupted goes on after its last block; a complete table is only opened. The arrays
-            are then mapped into memory, so they may exceed it. `NeighborTable.load` reads it.
+            interrupted or killed goes on with the blocks that are there; a complete table is only
+            opened; a second run waits for the first. The arrays are then mapped into memory, so
+            they may exceed it. `NeighborTable.load` reads it.
 
         Returns
         -------
@@ -338,6 +341,8 @@ class FlatIndex:
 
         Raises
         ------
+        OSError
+            If the folder cannot be made or written.
         ValueError
             If the folder holds a table of another index or other arguments, or other files.
 
@@ -596,7 +601,13 @@ class FlatIndex:
         """
         self._core.compact(_scalars.check_threads(threads))
 
-    def save(self, path: str | Path, *, threads: int | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        vocabulary: Vocabulary | None = None,
+        threads: int | None = None,
+    ) -> None:
         """Write the index into a folder: `.npy` arrays and a JSON manifest.
 
         Parameters
@@ -605,6 +616,9 @@ class FlatIndex:
             A folder that is new, empty or holds a saved index, which is replaced as a whole: by
             the time that the call returns the new one is on the disk, and if it fails or the
             process is killed, the old one is there.
+        vocabulary : Vocabulary, optional
+            The items' keys, written into the same folder and replaced as one with the index, whose
+            `vocabulary` they are from then on: later saves write them too. Default `vocabulary`.
         threads : int, optional
             Most threads to use; default `get_num_threads`.
 
@@ -612,8 +626,8 @@ class FlatIndex:
         ------
         OSError
             If the folder cannot be made or written.
-        ValueError
-            If there is something else in the folder.
+        TypeError, ValueError
+            If there is something else in the folder, or the vocabulary has no key for an id.
 
         Notes
         -----
@@ -629,11 +643,26 @@ class FlatIndex:
         ...     index.save(folder)
         ...     vr.FlatIndex.load(folder).search([[0.0, 2.0, 1.0]], 1).ids.tolist()
         [[6]]
+
+        With keys in place of ids:
+
+        >>> vocabulary = vr.Vocabulary(["a", "b", "c"])
+        >>> index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(folder, vocabulary=vocabulary)
+        ...     loaded = vr.FlatIndex.load(folder)
+        >>> loaded.vocabulary.decode(loaded.search([[0.0, 2.0, 1.0]], 2))
+        [[('b', 2.0), ('c', 1.0)]]
         """
+        if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
+            raise TypeError(f"vocabulary: expected a Vocabulary, got {type(vocabulary).__name__}")
         folder = _scalars.check_path(path, "path")
         whole = self._now().compacted(_scalars.check_threads(threads))
         arrays = {**whole.parts(), "skipped": self.skipped}
-        _array_folder.save(folder, _KIND, {"metric": self._metric}, arrays)
+        keys = self._vocabulary if vocabulary is None else vocabulary
+        parts = {} if keys is None else {PART: keys._part_for(whole.ids())}
+        _array_folder.save(folder, _KIND, {"metric": self._metric}, arrays, parts)
+        self._vocabulary = keys
 
     @classmethod
     def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "FlatIndex":
@@ -669,8 +698,9 @@ class FlatIndex:
         See `save`.
         """
         mmap, verify = _scalars.check_bool(mmap, "mmap"), _scalars.check_bool(verify, "verify")
-        about, arrays = _array_folder.load(
-            _scalars.check_path(path, "path"), _KIND, mmap=mmap, verify=verify
+        folder = _scalars.check_path(path, "path")
+        (about, arrays), parts = _array_folder.load_with_parts(
+            folder, _KIND, mmap=mmap, verify=verify
         )
         metric = about.get("metric")
         if not isinstance(metric, str) or metric not in METRICS:
@@ -683,6 +713,7 @@ class FlatIndex:
             raise ValueError(f"path: expected arrays of an index, got {min(unknown)!r} in {path}")
         index = cls.__new__(cls)
         index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
+        index._vocabulary = _vocabulary_in(parts, folder, verify)
         try:
             index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
             if verify:
@@ -695,6 +726,11 @@ class FlatIndex:
     def ids(self) -> npt.NDArray[np.int64]:
         """The items' ids in the order of insertion, shape (n,); replaced ones keep their place."""
         return self._now().ids()
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The items' keys, None without: those that the index was saved or loaded with."""
+        return self._vocabulary
 
     @property
     def dim(self) -> int:
@@ -765,6 +801,18 @@ class FlatIndex:
     def _allow(self, ids: npt.NDArray[np.int64], complement: bool) -> _core.IdMask:
         """Make a set of ids, or of all others, of which the core keeps the rows."""
         return _core.IdMask(ids, complement)
+
+
+def _vocabulary_in(
+    parts: dict[str, _array_folder.Content], folder: Path, verify: bool
+) -> Vocabulary | None:
+    """Open the vocabulary that was saved with an index."""
+    unknown = set(parts) - {PART}
+    if unknown:
+        raise ValueError(f"path: expected parts of an index, got {min(unknown)!r} in {folder}")
+    if PART not in parts:
+        return None
+    return Vocabulary._from_content(*parts[PART], path=folder, verify=verify)
 
 
 def usable_rows(

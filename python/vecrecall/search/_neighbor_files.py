@@ -1,13 +1,15 @@
-"""A table of neighbors in a folder: `.npy` arrays beside a JSON manifest, written block by block.
+"""A table of neighbors in a folder, saved at once or built block by block.
 
-While it grows, finished blocks are in ``blocks/``; an interrupted run leaves them for the next.
-Every file appears whole, by a rename.
+While a table is built, its manifest says that it is not complete, and finished blocks are in
+``blocks/``, each a saved folder of its own: an interrupted build leaves them for the next.
 """
 
+import contextlib
 import hashlib
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +17,18 @@ import numpy.typing as npt
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.storage._atomic import MANIFEST, read_manifest, write, write_array, write_manifest
+from vecrecall.storage import _array_folder
+from vecrecall.storage._atomic import MANIFEST
+from vecrecall.storage._npy import Pieces
 
+_KIND = "NeighborTable"
+_BLOCK = "NeighborTable block"
+_ARRAYS: dict[str, np.dtype[Any]] = {
+    "items": np.dtype(np.int64),
+    "offsets": np.dtype(np.int64),
+    "ids": np.dtype(np.int64),
+    "scores": np.dtype(np.float32),
+}
 HASHED_ROWS = 4096
 
 
@@ -28,8 +40,8 @@ class Block(NamedTuple):
     scores: F32
 
 
-class Folder:
-    """The folder of one table: new, begun or complete.
+class Build:
+    """The build of one table in a folder: new, begun or complete.
 
     Parameters
     ----------
@@ -41,44 +53,56 @@ class Folder:
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self.path = path
         self._about = about
-        self._blocks = path / "blocks"
         self.complete = False
-        path.mkdir(parents=True, exist_ok=True)
         if (path / MANIFEST).exists():
-            self.complete = self._agrees(read_manifest(path))
-        elif any(path.iterdir()):
-            raise ValueError(f"path: expected a table or an empty folder, got other files: {path}")
+            self.complete = self._agrees(_array_folder.load(path, _KIND, mmap=True).about)
+        elif _array_folder.is_new(path):
+            _array_folder.replace(path, _KIND, {**about, "complete": False}, {})
         else:
-            self._write_manifest(complete=False)
+            raise ValueError(f"path: expected a table or an empty folder, got other files: {path}")
+        if self.complete:
+            _remove_blocks(path)  # of a build that was killed when all but this was done
 
     def has(self, start: int) -> bool:
-        """Tell whether the block that starts at an item is there."""
-        return self._file("lengths", start).exists()
+        """Tell whether the block that starts at an item is there, without a changed bit."""
+        try:
+            self._block(start)
+        except (FileNotFoundError, ValueError):
+            return False  # it is made again
+        return True
 
     def put(self, start: int, block: Block) -> None:
-        """Keep a block; its lengths come last and say that the rest is there."""
-        self._blocks.mkdir(exist_ok=True)
-        write_array(self._file("ids", start), block.ids)
-        write_array(self._file("scores", start), block.scores)
-        write_array(self._file("lengths", start), block.lengths)
+        """Keep a block."""
+        folder = self._folder(start)
+        shutil.rmtree(folder, ignore_errors=True)  # of one that is damaged
+        _array_folder.save(folder, _BLOCK, {"of": self._about["of"]}, block._asdict())
 
     def finish(self, items: I64) -> None:
         """Turn the blocks into one table."""
         starts = range(0, len(items), self._about["rows"])
-        lengths = [np.load(self._file("lengths", s)) for s in starts]
+        lengths = [self._block(s, mmap=True).lengths for s in starts]
         offsets = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
-        write_array(self.path / "items.npy", items)
-        write_array(self.path / "offsets.npy", offsets)
-        for name, dtype in (("ids", np.dtype(np.int64)), ("scores", np.dtype(np.float32))):
-            files = [self._file(name, s) for s in starts]
-            _concatenate(files, self.path / f"{name}.npy", dtype, int(offsets[-1]))
-        self._write_manifest(complete=True)
-        shutil.rmtree(self._blocks, ignore_errors=True)
+        size = (int(offsets[-1]),)
+        arrays: dict[str, npt.NDArray[Any] | Pieces] = {
+            "items": items,
+            "offsets": offsets,
+            "ids": Pieces(_ARRAYS["ids"], size, (self._block(s).ids for s in starts)),
+            "scores": Pieces(_ARRAYS["scores"], size, (self._block(s).scores for s in starts)),
+        }
+        _replace(self.path, self._about, arrays)
 
-    def _file(self, name: str, start: int) -> Path:
-        return self._blocks / f"{name}-{start:012d}.npy"
+    def _block(self, start: int, mmap: bool = False) -> Block:
+        """Read a block; one that is only mapped is not compared with its checksum."""
+        folder = self._folder(start)
+        about, arrays = _array_folder.load(folder, _BLOCK, mmap=mmap, verify=not mmap)
+        if about.get("of") != self._about["of"] or arrays.keys() != set(Block._fields):
+            raise ValueError(f"path: expected a block of this table, got another in {folder}")
+        return Block(**arrays)
 
-    def _agrees(self, manifest: dict[str, Any]) -> bool:
+    def _folder(self, start: int) -> Path:
+        return _blocks(self.path) / f"{start:012d}"
+
+    def _agrees(self, manifest: Mapping[str, Any]) -> bool:
         """Tell whether the table is complete; one of something else is an error."""
         for name, value in self._about.items():
             if manifest.get(name) != value:
@@ -88,18 +112,57 @@ class Folder:
                 )
         return bool(manifest.get("complete"))
 
-    def _write_manifest(self, complete: bool) -> None:
-        write_manifest(self.path, {**self._about, "complete": complete})
+
+@contextlib.contextmanager
+def build(path: Path, about: dict[str, Any]) -> Iterator[Build]:
+    """Begin or go on with a table, while nobody else writes into its folder."""
+    with _array_folder.exclusive(path):
+        yield Build(path, about)
 
 
-def load(path: Path) -> tuple[I64, Ragged, Ragged]:
-    """Open a complete table: items, ids and scores, the last two mapped into memory."""
-    if not read_manifest(path).get("complete"):
+def save(path: Path, items: I64, ids: Ragged, scores: F32) -> None:
+    """Write a table that is in memory."""
+    arrays = {"items": items, "offsets": ids.offsets, "ids": ids.values, "scores": scores}
+    with _array_folder.exclusive(path):
+        _replace(path, {"n": len(items)}, arrays)
+
+
+def load(path: Path, *, mmap: bool = True, verify: bool = False) -> tuple[I64, Ragged, Ragged]:
+    """Open a complete table: items, ids and scores."""
+    about, arrays = _array_folder.load(path, _KIND, mmap=mmap, verify=verify)
+    if about.get("complete") is not True:
         raise ValueError(f"path: expected a complete table, got one that was interrupted in {path}")
-    items = np.load(path / "items.npy")
-    offsets = np.load(path / "offsets.npy")
-    ids, scores = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("ids", "scores"))
-    return items, Ragged(ids, offsets), Ragged(scores, offsets)
+    if arrays.keys() != _ARRAYS.keys():
+        raise ValueError(
+            f"path: expected the arrays {sorted(_ARRAYS)}, got {sorted(arrays)} in {path}"
+        )
+    for name, dtype in _ARRAYS.items():
+        if arrays[name].dtype != dtype or arrays[name].ndim != 1:
+            raise ValueError(
+                f"path: expected a row of {dtype} for {name}, "
+                f"got {arrays[name].dtype} of shape {arrays[name].shape} in {path}"
+            )
+    items, offsets, ids, scores = (arrays[name] for name in _ARRAYS)
+    try:
+        if len(offsets) != len(items) + 1:
+            raise ValueError(f"offsets: expected {len(items) + 1} values, got {len(offsets)}")
+        return items, Ragged(ids, offsets), Ragged(scores, offsets)
+    except ValueError as error:
+        raise ValueError(f"path: expected a whole table in {path}, got {error}") from error
+
+
+def _replace(path: Path, about: dict[str, Any], arrays: _array_folder.Arrays) -> None:
+    """Put a complete table in place, and remove what a build has left."""
+    _array_folder.replace(path, _KIND, {**about, "complete": True}, arrays)
+    _remove_blocks(path)
+
+
+def _blocks(path: Path) -> Path:
+    return path / "blocks"
+
+
+def _remove_blocks(path: Path) -> None:
+    shutil.rmtree(_blocks(path), ignore_errors=True)
 
 
 class _Index(Protocol):
@@ -123,15 +186,3 @@ def fingerprint(index: _Index) -> str:
         for array in (own, vectors, scores.values):
             digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _concatenate(files: list[Path], path: Path, dtype: "np.dtype[Any]", size: int) -> None:
-    """Write the arrays of several files as one, a file at a time."""
-    header = {"descr": dtype.str, "fortran_order": False, "shape": (size,)}
-
-    def content(file: BinaryIO) -> None:
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in files:
-            file.write(np.load(part).data)
-
-    write(path, content)

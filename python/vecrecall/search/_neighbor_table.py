@@ -12,8 +12,7 @@ from vecrecall.arrays._candidate_lists import CandidateLists, IdIndex, weighed
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
-from vecrecall.search import _neighbors
-from vecrecall.search._neighbor_files import load
+from vecrecall.search import _neighbor_files, _neighbors
 from vecrecall.search._protocol import Progress, SearchableIndex, frozen
 
 
@@ -93,27 +92,80 @@ class NeighborTable:
         found = whole.neighbors(k, min_score=min_score, progress=progress, path=path)
         return cls(whole.ids, *found)
 
+    def save(self, path: str | Path) -> None:
+        """Write the table into a folder: `.npy` arrays and a JSON manifest.
+
+        Parameters
+        ----------
+        path : str or Path
+            A folder that is new, empty or holds a saved table, whole or interrupted, which is
+            replaced as a whole: by the time that the call returns the new one is on the disk, and
+            if it fails or the process is killed, the old one is there.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be made or written.
+        ValueError
+            If there is something else in the folder.
+
+        Notes
+        -----
+        A save to a path to which another table is being saved or built waits for the end of that.
+        For a table that exceeds memory give `build` the path.
+
+        Examples
+        --------
+        >>> import tempfile, vecrecall as vr
+        >>> table = vr.NeighborTable([1, 2], [[2], [1]], [[0.75], [0.75]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table.save(folder)
+        ...     vr.NeighborTable.load(folder).ids[0].tolist()
+        [2]
+        """
+        _neighbor_files.save(
+            _scalars.check_path(path, "path"), self.items, self.ids, self.scores.values
+        )
+
     @classmethod
-    def load(cls, path: str | Path) -> "NeighborTable":
-        """Read a table that `FlatIndex.neighbors` has written, mapped into memory.
+    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "NeighborTable":
+        """Read a table that `save`, `build` or `FlatIndex.neighbors` has written.
 
         Parameters
         ----------
         path : str or Path
             The folder.
+        mmap : bool
+            Map the files instead of reading them: processes share one copy in memory.
+        verify : bool
+            Read everything and compare checksums, which finds every changed bit. Without it what
+            is checked makes lookups safe whatever is in the files: the arrays' types and sizes,
+            offsets that descend, items that stand twice and scores that are NaN are errors.
 
         Returns
         -------
         NeighborTable
+            With the bits of the one that was saved.
 
         Raises
         ------
-        FileNotFoundError
-            If there is no table in the folder.
+        OSError
+            If a file is missing or cannot be read.
         ValueError
-            If the table is not complete.
+            If the table is not complete, or files are cut short, do not fit together or are not
+            those of a table; the message names the file or the array.
+
+        Examples
+        --------
+        See `save`.
         """
-        return cls(*load(_scalars.check_path(path, "path")))
+        mmap, verify = _scalars.check_bool(mmap, "mmap"), _scalars.check_bool(verify, "verify")
+        folder = _scalars.check_path(path, "path")
+        found = _neighbor_files.load(folder, mmap=mmap, verify=verify)
+        try:
+            return cls(*found)
+        except ValueError as error:
+            raise ValueError(f"path: expected a whole table in {folder}, got {error}") from error
 
     def reweighted(self, factors: Mapping[str, npt.ArrayLike]) -> "NeighborTable":
         """Multiply each score by factors of the similar item, and order the lists anew.

@@ -1,5 +1,6 @@
 """Every item's nearest others, and tables of them for item-to-item recall."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._typing import I64
-from vecrecall.search._neighbor_files import Block, Folder, fingerprint, load
+from vecrecall.search._neighbor_files import Block, build, fingerprint, load
 from vecrecall.search._protocol import Neighbors, Progress, SearchableIndex
 
 BLOCK_ENTRIES = 2**22  # 50 MB of ids and scores at a time
@@ -37,27 +38,27 @@ def self_join(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress: expected a callable, got {type(progress).__name__}")
     step = min(BLOCK_ROWS, max(1, BLOCK_ENTRIES // (k + 1)))
-    folder = None
-    if path is not None:
-        about = {"k": k, "min_score": floor, "metric": index.metric, "n": len(items)}
-        folder = Folder(
-            _scalars.check_path(path, "path"), {**about, "rows": step, "of": fingerprint(index)}
-        )
-        if folder.complete:
-            return Neighbors(*load(folder.path)[1:])
-    blocks = []
+    steps = _steps(items, step, progress)
+    if path is None:
+        return _assembled([_block(index, own, k, floor) for _, own in steps])
+    about = {"k": k, "min_score": floor, "metric": index.metric, "n": len(items), "rows": step}
+    folder = _scalars.check_path(path, "path")
+    with build(folder, {**about, "of": fingerprint(index)}) as table:
+        if not table.complete:
+            for start, own in steps:
+                if not table.has(start):
+                    table.put(start, _block(index, own, k, floor))
+            table.finish(items)
+        return Neighbors(*load(folder)[1:])
+
+
+def _steps(items: I64, step: int, progress: Progress | None) -> Iterator[tuple[int, I64]]:
+    """Go through the items, some at a time, and say how far it is after each step."""
     for start in range(0, len(items), step):
         own = items[start : start + step]
-        if folder is None:
-            blocks.append(_block(index, own, k, floor))
-        elif not folder.has(start):
-            folder.put(start, _block(index, own, k, floor))
+        yield start, own
         if progress is not None:
             progress(start + len(own), len(items))
-    if folder is None:
-        return _assembled(blocks)
-    folder.finish(items)
-    return Neighbors(*load(folder.path)[1:])
 
 
 def _block(index: Joinable, own: I64, k: int, min_score: float | None) -> Block:

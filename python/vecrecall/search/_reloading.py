@@ -29,6 +29,7 @@ from vecrecall.search._protocol import (
     Progress,
     SearchableIndex,
 )
+from vecrecall.search._vocabulary import Vocabulary
 from vecrecall.storage._atomic import MANIFEST, open_regular
 
 _LOG = logging.getLogger("vecrecall.reloading")
@@ -161,6 +162,15 @@ class ReloadingIndex:
     def index(self) -> FlatIndex:
         """The version of this moment, for calls that belong together."""
         return self._current.items
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The keys that the version of this moment was saved with, None without.
+
+        Ids keep their keys from version to version where the vocabulary is only added to.
+        Otherwise search and decode with one version: ``now = items.index``.
+        """
+        return self.index.vocabulary
 
     @property
     def version(self) -> str:

@@ -11,16 +11,16 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy.typing as npt
 
 from vecrecall.storage import _npy
 from vecrecall.storage._atomic import MANIFEST, named_errors, read_manifest
-from vecrecall.storage._npy import Stored
+from vecrecall.storage._npy import Pieces, Stored
 
 if sys.platform != "win32":
     import fcntl
@@ -30,21 +30,44 @@ _ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
 _OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 
 Manifest = dict[str, Any]
+Arrays = Mapping[str, npt.NDArray[Any] | Pieces]
+T = TypeVar("T")
+
+
+class Content(NamedTuple):
+    """What is in a folder, or in a part of it: what is to be known, and arrays."""
+
+    about: Mapping[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+class Part(NamedTuple):
+    """What is saved with something else, in its folder and replaced as one with it."""
+
+    about: Mapping[str, Any]
+    arrays: Arrays
 
 
 def save(
-    path: Path, kind: str, about: Mapping[str, object], arrays: Mapping[str, npt.NDArray[Any]]
+    path: Path,
+    kind: str,
+    about: Mapping[str, Any],
+    arrays: Arrays,
+    parts: Mapping[str, Part] | None = None,
 ) -> None:
     """Write arrays and what is to be known about them; a folder of another kind is an error."""
+    with exclusive(path):
+        replace(path, kind, about, arrays, parts)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Keep a folder for one writer; it is made if need be, and left as it was if that fails."""
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with named_errors(path), _alone(path):
-            _check_ours(path, kind)
-            try:
-                _commit(path, {"kind": kind, "format": FORMAT, **about}, arrays)
-            finally:
-                _sweep(path)
+        with _alone(path):
+            yield
         for folder in made:
             _flush_folder(folder.parent)
     except BaseException:
@@ -54,30 +77,93 @@ def save(
         raise
 
 
-def load(
+def replace(
+    path: Path,
+    kind: str,
+    about: Mapping[str, Any],
+    arrays: Arrays,
+    parts: Mapping[str, Part] | None = None,
+) -> None:
+    """Do what `save` does in a folder that is kept for it already."""
+    with named_errors(path):
+        _check_ours(path, kind)
+        try:
+            _commit(path, {"kind": kind, "format": FORMAT, **about}, arrays, parts or {})
+        finally:
+            _sweep(path)
+
+
+def is_new(path: Path) -> bool:
+    """Tell a folder with nothing in it, or nothing but what an interrupted save has left."""
+    return all(_OURS.fullmatch(file.name) for file in path.iterdir())
+
+
+def load(path: Path, kind: str, *, mmap: bool = False, verify: bool = False) -> Content:
+    """Read what `save` wrote, without its parts: the manifest and the arrays, or maps of them."""
+    return _consistent(path, kind, lambda of: _content(path, of, mmap, verify))
+
+
+def load_with_parts(
     path: Path, kind: str, *, mmap: bool = False, verify: bool = False
-) -> tuple[Manifest, dict[str, npt.NDArray[Any]]]:
-    """Read what `save` wrote: the manifest and the arrays, or maps of them."""
+) -> tuple[Content, dict[str, Content]]:
+    """Read what `save` wrote, and the parts that were saved with it, all of one moment."""
+
+    def read(of: Manifest) -> tuple[Content, dict[str, Content]]:
+        parts = {n: _content(path, part, mmap, verify) for n, part in _parts(path, of).items()}
+        return _content(path, of, mmap, verify), parts
+
+    return _consistent(path, kind, read)
+
+
+def load_part(
+    path: Path, kind: str, name: str, *, mmap: bool = False, verify: bool = False
+) -> Content:
+    """Read what `save` wrote by itself as of this kind, or under this name with something else."""
+
+    def read(of: Manifest) -> Content:
+        if of.get("kind") == kind:
+            return _content(path, of, mmap, verify)
+        parts = _parts(path, of)
+        if name not in parts:
+            raise ValueError(
+                f"path: expected a saved {kind} or something saved with one, "
+                f"got a saved {of.get('kind')} that has none in {path}"
+            )
+        return _content(path, parts[name], mmap, verify)
+
+    return _consistent(path, None, read)
+
+
+def _consistent(path: Path, kind: str | None, read: Callable[[Manifest], T]) -> T:
+    """Read what one manifest names, which another save may replace meanwhile."""
     while True:
         manifest = _manifest(path, kind)
         try:
-            return manifest, {
-                name: _npy.read(path, of, mmap, verify)
-                for name, of in _named(path, manifest).items()
-            }
+            return read(manifest)
         except FileNotFoundError:
             if _manifest(path, kind) == manifest:
-                raise  # else another save has replaced the files
+                raise
 
 
-def _commit(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def _content(path: Path, of: Manifest, mmap: bool, verify: bool) -> Content:
+    named = _named(path, of)
+    return Content(of, {n: _npy.read(path, file, mmap, verify) for n, file in named.items()})
+
+
+def _commit(path: Path, manifest: Manifest, arrays: Arrays, parts: Mapping[str, Part]) -> None:
     turn = uuid.uuid4().hex[:12]  # tells one save's files from another's
-    stored = {n: _npy.write(path / f"{n}-{turn}.npy", a) for n, a in arrays.items()}
-    manifest = {
-        **manifest,
-        "library": version("vecrecall"),
-        "arrays": {name: of._asdict() for name, of in stored.items()},
-    }
+
+    def written(arrays: Arrays, prefix: str) -> dict[str, Any]:
+        return {
+            n: _npy.write(path / f"{prefix}{n}-{turn}.npy", a)._asdict() for n, a in arrays.items()
+        }
+
+    manifest = {**manifest, "library": version("vecrecall"), "arrays": written(arrays, "")}
+    if parts:
+        manifest["parts"] = {
+            name: {**part.about, "arrays": written(part.arrays, f"{name}_")}
+            for name, part in parts.items()
+        }
     manifest["checksum"] = _sum(manifest)
     temporary = path / f"{MANIFEST}-{turn}.part"
     with named_errors(temporary), temporary.open("x", encoding="utf-8") as file:
@@ -90,9 +176,7 @@ def _commit(path: Path, manifest: Manifest, arrays: Mapping[str, npt.NDArray[Any
 
 def _sweep(path: Path) -> None:
     """Remove the files of other saves than the one that counts, also of interrupted ones."""
-    kept = set()
-    if (path / MANIFEST).exists():
-        kept = {of.file for of in _named(path, read_manifest(path)).values()}
+    kept = _files(path, read_manifest(path)) if (path / MANIFEST).exists() else set()
     for file in path.iterdir():
         if _OURS.fullmatch(file.name) and file.name not in kept:
             file.unlink(missing_ok=True)
@@ -101,15 +185,15 @@ def _sweep(path: Path) -> None:
 def _check_ours(path: Path, kind: str) -> None:
     """Refuse to write among the files of others."""
     if (path / MANIFEST).exists():
-        _named(path, _manifest(path, kind))
-    elif not all(_OURS.fullmatch(file.name) for file in path.iterdir()):
+        _files(path, _manifest(path, kind))
+    elif not is_new(path):
         raise ValueError(f"path: expected a saved {kind} or an empty folder, got {path}")
 
 
-def _manifest(path: Path, kind: str) -> Manifest:
+def _manifest(path: Path, kind: str | None) -> Manifest:
     manifest = read_manifest(path)
     found, form = manifest.get("kind"), manifest.get("format")
-    if found != kind:
+    if kind is not None and found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
     if type(form) is not int or form != FORMAT:
         raise ValueError(f"path: expected format {FORMAT}, got {form!r} in {path}")
@@ -125,6 +209,20 @@ def _sum(manifest: Manifest) -> str:
     """Add up a manifest, without its own checksum."""
     text = json.dumps(manifest, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=_npy.DIGEST_BYTES).hexdigest()
+
+
+def _parts(path: Path, manifest: Manifest) -> dict[str, Manifest]:
+    """Read what a manifest says of the parts that were saved with the rest."""
+    parts = manifest.get("parts", {})
+    if not isinstance(parts, dict) or not all(isinstance(of, dict) for of in parts.values()):
+        raise ValueError(f"path: expected parts with names, got {parts!r} in {path}")
+    return parts
+
+
+def _files(path: Path, manifest: Manifest) -> set[str]:
+    """List the files that a manifest names."""
+    all_of = (manifest, *_parts(path, manifest).values())
+    return {stored.file for of in all_of for stored in _named(path, of).values()}
 
 
 def _named(path: Path, manifest: Manifest) -> dict[str, Stored]:

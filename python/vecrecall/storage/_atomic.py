@@ -1,4 +1,4 @@
-"""Files that appear whole, errors that name them; `.npy` arrays beside a JSON manifest."""
+"""Files that appear whole, errors that name them; manifests read without trust in them."""
 
 import contextlib
 import json
@@ -8,9 +8,6 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import numpy as np
-import numpy.typing as npt
 
 MANIFEST = "manifest.json"
 LONGEST_MANIFEST = 1 << 20
@@ -23,7 +20,7 @@ class Writer:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write some bytes."""
         return self._file.write(data)
 
@@ -62,17 +59,6 @@ def write_report(path: Path, content: bytes) -> None:
             path.write_bytes(content)
     else:
         write(path, lambda file: file.write(content))
-
-
-def write_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write a `.npy` file."""
-    write(path, lambda file: np.save(Writer(file), array))
-
-
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest of a folder."""
-    text = json.dumps(manifest, indent=1) + "\n"
-    write(folder / MANIFEST, lambda file: file.write(text.encode()))
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -29,6 +30,14 @@ class Stored(NamedTuple):
     checksum: str
 
 
+class Pieces(NamedTuple):
+    """An array that is never whole in memory."""
+
+    dtype: "np.dtype[Any]"
+    shape: tuple[int, ...]
+    parts: Iterable[npt.NDArray[Any]]  # its values, one part after the other
+
+
 class _Summed(Writer):
     """A file that adds up what is written to it."""
 
@@ -36,16 +45,21 @@ class _Summed(Writer):
         super().__init__(file)
         self.digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self.digest.update(data)
         return super().write(data)
 
 
-def write(path: Path, array: npt.NDArray[Any]) -> Stored:
+def write(path: Path, array: npt.NDArray[Any] | Pieces) -> Stored:
     """Write a new file and have it on the disk."""
     with named_errors(path), path.open("xb") as file:
         summed = _Summed(file)
-        np.save(summed, array, allow_pickle=False)
+        if isinstance(array, Pieces):
+            summed.write(_header(array.dtype.str, array.shape))
+            for part in array.parts:
+                summed.write(np.ascontiguousarray(part, array.dtype).data)
+        else:
+            np.save(summed, array, allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
     return Stored(path.name, array.dtype.str, array.shape, summed.digest.hexdigest())
@@ -58,7 +72,7 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
     """
     path = folder / stored.file
     with named_errors(path), open_regular(path) as file:
-        header = _header(stored)
+        header = _header(stored.dtype, stored.shape)
         count = math.prod(stored.shape)
         expected = len(header) + count * np.dtype(stored.dtype).itemsize
         size = os.fstat(file.fileno()).st_size
@@ -78,9 +92,9 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
         return _values(file, np.empty(count, stored.dtype), path).reshape(stored.shape)
 
 
-def _header(stored: Stored) -> bytes:
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
     file = io.BytesIO()
-    about = {"descr": stored.dtype, "fortran_order": False, "shape": stored.shape}
+    about = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, about)
     return file.getvalue()
 
