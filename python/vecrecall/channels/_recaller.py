@@ -4,7 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import Any, Literal, NamedTuple, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,10 @@ class Recaller:
     ``batch.seen`` goes into every channel's search and into the merge: a channel of one's own that
     does not look at it may give shorter lists, but no seen item comes out.
 
+    A recaller can be pickled and copied if its channels can: those here can, unless an index of
+    another library is in them (`WrappedIndex`) or a function that has no name. An index that
+    several channels search is sent once.
+
     Examples
     --------
     >>> import vecrecall as vr
@@ -105,7 +109,19 @@ class Recaller:
         self._policy = core_policy(policy, list(self._channels))
         self._depth = _depths(depth, self._channels)
         self._caps = core_caps(caps)
+        self._made_of = policy, tuple(caps) if isinstance(caps, list) else caps
         self._skip = _scalars.check_choice(on_error, "on_error", _ON_ERROR)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what only the core can read."""
+        return {**self.__dict__, "_policy": None, "_caps": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Prepare the policy and the caps for the core again."""
+        self.__dict__.update(state)
+        policy, caps = self._made_of
+        self._policy = core_policy(policy, list(self._channels))
+        self._caps = core_caps(caps)
 
     @overload
     def recall(

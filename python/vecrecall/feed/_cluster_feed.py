@@ -1,14 +1,16 @@
 """What is clicked in a cluster right now, and what its users click together."""
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
+from vecrecall.arrays._conversion import aligned
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
 from vecrecall.storage import _array_folder
@@ -17,6 +19,7 @@ Time: TypeAlias = float | np.datetime64 | datetime.date
 
 _KIND = "ClusterFeed"
 _OPTIONS = ("n_clusters", "half_life", "capacity", "history", "max_users")
+_NOT_PICKLED = frozenset(("_core", *(f"_{name}" for name in _OPTIONS)))
 
 
 class ClusterFeed:
@@ -83,7 +86,8 @@ class ClusterFeed:
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
-    batch under way those taken so far.
+    batch under way those taken so far. A pickle or a copy is the feed as `save` writes it, and goes
+    on by itself with the same bits; processes that shall share one feed ask the one that has it.
 
     Examples
     --------
@@ -323,18 +327,46 @@ class ClusterFeed:
             If what is there is not a whole feed.
         """
         manifest, arrays = _array_folder.load(_scalars.check_path(path, "path"), _KIND, verify=True)
-        missing = [name for name in _OPTIONS if name not in manifest]
+        feed = cls.__new__(cls)
+        feed._restore(manifest, arrays, "path", str(path))
+        return feed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what `save` writes, and what a subclass has beside it."""
+        own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
+        about = {name: getattr(self, name) for name in _OPTIONS}
+        return {**own, **about, "format": _array_folder.FORMAT, "arrays": self._core.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle as `load` takes files."""
+        own = dict(state)
+        form, arrays = own.pop("format", None), own.pop("arrays", {})
+        if type(form) is not int or form != _array_folder.FORMAT:
+            raise ValueError(
+                f"pickle: expected a ClusterFeed of format {_array_folder.FORMAT}, got {form!r}; "
+                "both ends must have one version of the library"
+            )
+        self._restore(own, {n: aligned(a) for n, a in arrays.items()}, "pickle", "it")
+        self.__dict__.update({name: x for name, x in own.items() if name not in _OPTIONS})
+
+    def _restore(
+        self,
+        about: Mapping[str, Any],
+        arrays: dict[str, npt.NDArray[Any]],
+        name: str,
+        place: str,
+    ) -> None:
+        """Become the feed of arrays that nobody trusts; messages begin with `name`."""
+        missing = [option for option in _OPTIONS if option not in about]
         if missing:
-            raise ValueError(f"path: expected a manifest with {missing[0]}, got none in {path}")
-        options = {name: manifest[name] for name in _OPTIONS}
-        feed = cls(options.pop("n_clusters"), **options)
+            raise ValueError(f"{name}: expected a feed with {missing[0]}, got none in {place}")
+        ClusterFeed.__init__(self, **{option: about[option] for option in _OPTIONS})
         try:
-            feed._core.restore(arrays)
+            self._core.restore(arrays)
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"path: expected the arrays of a feed in {path}, got {error}"
+                f"{name}: expected the arrays of a feed in {place}, got {error}"
             ) from error
-        return feed
 
     @property
     def n_clusters(self) -> int:

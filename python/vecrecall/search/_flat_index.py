@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from copy import copy as copy_of
+from copy import deepcopy
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
+from vecrecall.arrays._conversion import aligned
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
@@ -30,10 +31,19 @@ INVALID = {"raise": False, "empty": True}
 _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
+# What is in a pickle in another form, or not at all.
+_NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent"))
 # What may be in a saved one; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
     ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
 )
+
+
+class _Known(NamedTuple):
+    """The arrays of a moment."""
+
+    version: int
+    arrays: dict[str, npt.NDArray[Any]]
 
 
 class FlatIndex:
@@ -47,6 +57,8 @@ class FlatIndex:
     sees the items of one moment and waits for no update, updates wait for each other. Results
     are those of an index that was built with the same items. A process may be forked meanwhile: an
     update under way is then not in the child.
+
+    An index can be pickled and copied; the notes say what is shared.
 
     Parameters
     ----------
@@ -87,6 +99,18 @@ class FlatIndex:
     The scan is an upper-bound filter in the tradition of the VA-file (Weber, Schek and Blott,
     1998) and FEXIPRO (Li, Chan, Yiu and Mamoulis, 2017), with bounds derived for floating point.
 
+    A pickle is the index of one moment as `save` writes it. From protocol 5 on its arrays go out of
+    band, and what arrives uses the memory in which they are delivered (of a file that joblib maps,
+    of Ray's or Dask's store) without a copy; it must not change. Updates of what arrives are kept
+    in memory as with ``copy=False``. What is checked is what `load` checks. An index that was
+    updated is first made anew for each pickle, as by `compact`: call that where the index is sent
+    more than once. Pickles are for processes with one version of the library; `save` is for
+    keeping.
+
+    ``copy.copy`` makes an index that is updated by itself and shares the arrays;
+    ``copy.deepcopy`` shares those that nobody else can change, and copies the others (of
+    ``copy=False``, and what came in a pickle).
+
     Examples
     --------
     >>> import numpy as np, vecrecall as vr
@@ -125,6 +149,8 @@ class FlatIndex:
             extra = None if extra is None else extra[usable]
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
         self._held: _core.Snapshot | None = None  # of a frozen copy
+        self._known: _Known | None = None  # see `_arrays`
+        self._lent = not copy  # somebody else has the arrays too, and might change them
 
     @overload
     def search(
@@ -485,6 +511,7 @@ class FlatIndex:
         [[7, 0]]
         """
         self._core.add(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
+        self._known = None
 
     def update(
         self,
@@ -519,6 +546,7 @@ class FlatIndex:
         ([0, 1, 9], [[5.0, 5.0]])
         """
         self._core.update(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
+        self._known = None
 
     def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
         """Remove items, all or none of them.
@@ -555,6 +583,7 @@ class FlatIndex:
         wanted = _ids.check_id_set(ids, "ids")
         ignore = _scalars.check_choice(missing, "missing", _MISSING)
         self._core.remove(wanted, ignore, _scalars.check_threads(threads))
+        self._known = None
 
     def compact(self, *, threads: int | None = None) -> None:
         """Make the index anew from its items, as if it had been built with them.
@@ -577,6 +606,7 @@ class FlatIndex:
         2
         """
         self._core.compact(_scalars.check_threads(threads))
+        self._known = None
 
     def save(self, path: str | Path, *, threads: int | None = None) -> None:
         """Write the index into a folder: `.npy` arrays and a JSON manifest.
@@ -654,24 +684,100 @@ class FlatIndex:
         about, arrays = _array_folder.load(
             _scalars.check_path(path, "path"), _KIND, mmap=mmap, verify=verify
         )
-        metric = about.get("metric")
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise ValueError(f"path: expected one of {list(METRICS)}, got {metric!r} in {path}")
-        skipped = arrays.pop("skipped", None)
-        if skipped is None or skipped.dtype != np.int64 or skipped.ndim != 1:
-            raise ValueError(f"path: expected a vector of skipped ids in {path}")
-        unknown = set(arrays) - _PARTS
-        if unknown:
-            raise ValueError(f"path: expected arrays of an index, got {min(unknown)!r} in {path}")
         index = cls.__new__(cls)
-        index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
-        try:
-            index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
-            if verify:
-                _core.check_ids(index.ids)
-        except ValueError as error:
-            raise ValueError(f"path: expected a whole index in {path}, got {error}") from error
+        index._restore(about.get("metric"), arrays, "path", str(path), verify)
         return index
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List the arrays of this moment, and what a subclass has beside them."""
+        own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
+        format_ = _array_folder.FORMAT
+        return {**own, "format": format_, "metric": self._metric, "arrays": self._arrays()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle as `load` takes files; what does not lie as the core needs it is copied."""
+        own = dict(state) if isinstance(state, dict) else {}
+        form, metric, arrays = (own.pop(name, None) for name in ("format", "metric", "arrays"))
+        if type(form) is not int or form != _array_folder.FORMAT:
+            raise ValueError(
+                f"pickle: expected a FlatIndex of format {_array_folder.FORMAT}, got {form!r}; "
+                "both ends must have one version of the library"
+            )
+        if not isinstance(arrays, dict):
+            raise ValueError(f"pickle: expected arrays of an index, got {type(arrays).__name__}")
+        self.__dict__.update(own)
+        self._restore(metric, {n: aligned(a) for n, a in arrays.items()}, "pickle", "it")
+        self._lent = True
+
+    def __copy__(self) -> "FlatIndex":
+        """Make an index of the same arrays that is updated by itself."""
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        twin._lent = self._lent
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FlatIndex":
+        """Make an index that shares no array with anybody who might change it."""
+        state = self.__getstate__()
+        arrays = state.pop("arrays")
+        if self._lent:
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        skipped = arrays["skipped"].copy()
+        twin.__setstate__({**deepcopy(state, memo), "arrays": {**arrays, "skipped": skipped}})
+        twin._lent = False
+        return twin
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """List the arrays that `save` writes.
+
+        They are the same objects at each call until an update: by that joblib knows that it has
+        written them before.
+        """
+        now, known = self._now(), self._known
+        if known is not None and known.version == now.version:
+            return known.arrays
+        whole = now.compacted(_core.num_threads())
+        arrays = {**whole.parts(), "skipped": self.skipped}
+        if whole.version == now.version:  # else it is an index beside this one
+            self._know(now.version, arrays)
+        return arrays
+
+    def _know(self, version: int, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Keep the arrays of a moment, unless an update beside this has just forgotten them."""
+        self._known = _Known(version, arrays)
+        if self._now().version != version:
+            self._known = None
+
+    def _restore(
+        self,
+        metric: object,
+        arrays: dict[str, npt.NDArray[Any]],
+        name: str,
+        place: str,
+        verify: bool = False,
+    ) -> None:
+        """Become the index of arrays that nobody trusts; messages begin with `name`."""
+        if not isinstance(metric, str) or metric not in METRICS:
+            raise ValueError(f"{name}: expected one of {list(METRICS)}, got {metric!r} in {place}")
+        skipped = arrays.get("skipped")
+        if not isinstance(skipped, np.ndarray) or skipped.dtype != np.int64 or skipped.ndim != 1:
+            raise ValueError(f"{name}: expected a vector of skipped ids in {place}")
+        parts = {part: array for part, array in arrays.items() if part != "skipped"}
+        unknown = parts.keys() - _PARTS
+        if unknown:
+            raise ValueError(
+                f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
+            )
+        try:
+            self._core = _core.FlatIndex.from_parts(parts, METRICS[metric])
+            if verify:
+                _core.check_ids(self._core.snapshot().ids())
+        except ValueError as error:
+            raise ValueError(f"{name}: expected a whole index in {place}, got {error}") from error
+        self._metric, self.skipped, self._held = cast(Metric, metric), skipped, None
+        self._lent = False  # what is mapped from a file nobody changes
+        self._know(self._now().version, arrays)
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
@@ -707,7 +813,8 @@ class FlatIndex:
 
     def _frozen(self) -> "FlatIndex":
         """Return this index as it is now, for many reads that belong together."""
-        index = copy_of(self)
+        index = type(self).__new__(type(self))
+        index.__dict__.update(self.__dict__)
         index._held = self._now()
         return index
 

@@ -316,6 +316,24 @@ void check_two_writers() {
     CHECK(index.size() == 200);
 }
 
+// Snapshots have one version until something is updated.
+void check_versions() {
+    FlatIndex index({.rows = {nullptr, 0, kDim}}, Metric::kL2);
+    const Snapshot empty = index.snapshot();
+    CHECK(index.snapshot().version() == empty.version());
+    CHECK(empty.compacted().version() == empty.version());
+    Draw draw(1);
+    index.add(Flat({draw.item(1, true), draw.item(2, true)}).view());
+    const Snapshot two = index.snapshot();
+    CHECK(two.version() != empty.version());
+    CHECK(two.compacted().version() != two.version());
+    const std::int64_t unknown = 9;
+    CHECK_THROWS(index.remove(&unknown, 1), std::out_of_range);
+    CHECK(index.snapshot().version() == two.version());
+    index.compact();
+    CHECK(index.snapshot().version() != two.version());
+}
+
 }  // namespace
 
 int main() {
@@ -328,5 +346,6 @@ int main() {
     check_errors();
     check_readers_beside_a_writer();
     check_two_writers();
+    check_versions();
     return test::report("update");
 }
