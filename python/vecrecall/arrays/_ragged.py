@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays._conversion import as_array, described
+from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._row_input import flattened
 
 
@@ -63,7 +63,7 @@ class Ragged:
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False
-        self.values = np.ascontiguousarray(v)
+        self.values = contiguous(v, v.dtype)
 
     @classmethod
     def _of(cls, values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> "Ragged":

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
-from vecrecall.arrays._conversion import aligned
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
-from vecrecall.storage import _array_folder
+from vecrecall.storage import _array_folder, _pickled
 
 Time: TypeAlias = float | np.datetime64 | datetime.date
 
@@ -335,19 +334,13 @@ class ClusterFeed:
         """List what `save` writes, and what a subclass has beside it."""
         own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
         about = {name: getattr(self, name) for name in _OPTIONS}
-        return {**own, **about, "format": _array_folder.FORMAT, "arrays": self._core.state()}
+        return _pickled.packed({**own, **about}, self._core.state())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a pickle as `load` takes files."""
-        own = dict(state)
-        form, arrays = own.pop("format", None), own.pop("arrays", {})
-        if type(form) is not int or form != _array_folder.FORMAT:
-            raise ValueError(
-                f"pickle: expected a ClusterFeed of format {_array_folder.FORMAT}, got {form!r}; "
-                "both ends must have one version of the library"
-            )
-        self._restore(own, {n: aligned(a) for n, a in arrays.items()}, "pickle", "it")
-        self.__dict__.update({name: x for name, x in own.items() if name not in _OPTIONS})
+        about, arrays = _pickled.unpacked(state, _KIND)
+        self._restore(about, arrays, "pickle", "it")
+        self.__dict__.update({name: x for name, x in about.items() if name not in _OPTIONS})
 
     def _restore(
         self,
@@ -360,6 +353,12 @@ class ClusterFeed:
         missing = [option for option in _OPTIONS if option not in about]
         if missing:
             raise ValueError(f"{name}: expected a feed with {missing[0]}, got none in {place}")
+        clocks = arrays.get("clocks")
+        if not isinstance(clocks, np.ndarray) or clocks.shape != (about["n_clusters"],):
+            raise ValueError(
+                f"{name}: expected the arrays of a feed in {place}, got others than of "
+                f"{about['n_clusters']} clusters"
+            )
         ClusterFeed.__init__(self, **{option: about[option] for option in _OPTIONS})
         try:
             self._core.restore(arrays)

@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
-from vecrecall.arrays._conversion import aligned
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.search._masks import Mask, allowed, mask
 from vecrecall.search._neighbors import Neighbors, Progress, self_join
-from vecrecall.storage import _array_folder
+from vecrecall.storage import _array_folder, _pickled
 
 Metric = Literal["ip", "cosine", "l2"]
 Invalid = Literal["raise", "empty"]
@@ -691,22 +690,14 @@ class FlatIndex:
     def __getstate__(self) -> dict[str, Any]:
         """List the arrays of this moment, and what a subclass has beside them."""
         own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
-        format_ = _array_folder.FORMAT
-        return {**own, "format": format_, "metric": self._metric, "arrays": self._arrays()}
+        return _pickled.packed({**own, "metric": self._metric}, self._arrays())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a pickle as `load` takes files; what does not lie as the core needs it is copied."""
-        own = dict(state) if isinstance(state, dict) else {}
-        form, metric, arrays = (own.pop(name, None) for name in ("format", "metric", "arrays"))
-        if type(form) is not int or form != _array_folder.FORMAT:
-            raise ValueError(
-                f"pickle: expected a FlatIndex of format {_array_folder.FORMAT}, got {form!r}; "
-                "both ends must have one version of the library"
-            )
-        if not isinstance(arrays, dict):
-            raise ValueError(f"pickle: expected arrays of an index, got {type(arrays).__name__}")
+        """Take a pickle as `load` takes files."""
+        own, arrays = _pickled.unpacked(state, _KIND)
+        metric = own.pop("metric", None)
         self.__dict__.update(own)
-        self._restore(metric, {n: aligned(a) for n, a in arrays.items()}, "pickle", "it")
+        self._restore(metric, arrays, "pickle", "it")
         self._lent = True
 
     def __copy__(self) -> "FlatIndex":
@@ -723,8 +714,7 @@ class FlatIndex:
         if self._lent:
             arrays = {name: array.copy() for name, array in arrays.items()}
         twin = memo[id(self)] = type(self).__new__(type(self))
-        skipped = arrays["skipped"].copy()
-        twin.__setstate__({**deepcopy(state, memo), "arrays": {**arrays, "skipped": skipped}})
+        twin.__setstate__({**deepcopy(state, memo), "arrays": arrays})
         twin._lent = False
         return twin
 
@@ -735,7 +725,7 @@ class FlatIndex:
         written them before.
         """
         now, known = self._now(), self._known
-        if known is not None and known.version == now.version:
+        if known is not None and known.version == now.version and _named(known.arrays):
             return known.arrays
         whole = now.compacted(_core.num_threads())
         arrays = {**whole.parts(), "skipped": self.skipped}
@@ -775,7 +765,8 @@ class FlatIndex:
                 _core.check_ids(self._core.snapshot().ids())
         except ValueError as error:
             raise ValueError(f"{name}: expected a whole index in {place}, got {error}") from error
-        self._metric, self.skipped, self._held = cast(Metric, metric), skipped, None
+        self._metric, self._held = cast(Metric, metric), None
+        self.skipped = np.array(skipped)  # all else goes when the index is made anew
         self._lent = False  # what is mapped from a file nobody changes
         self._know(self._now().version, arrays)
 
@@ -866,6 +857,13 @@ def usable_rows(
         if bad.size:
             usable &= ~bad
     return usable
+
+
+def _named(arrays: dict[str, npt.NDArray[Any]]) -> bool:
+    """Tell whether the files that arrays are mapped from still have the names that joblib sends."""
+    mapped = (x for array in arrays.values() for x in (array, array.base))
+    files = {str(x.filename) for x in mapped if isinstance(x, np.memmap)}
+    return all(Path(file).exists() for file in files)
 
 
 def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:
