@@ -43,8 +43,8 @@ def empty(kind: type) -> Any:
     return kind.__new__(kind)
 
 
-def an_index(rng: Rng) -> vr.FlatIndex:
-    d = int(rng.integers(1, 20))
+def an_index(rng: Rng, d: int | None = None) -> vr.FlatIndex:
+    d = int(rng.integers(1, 20)) if d is None else d
     n = int(pick(rng, (0, 1, 5, 64, 300, 300, 2049))) if chance(rng, 0.97) else ORDERED
     return vr.FlatIndex(
         rng.standard_normal((n, d)) * (rng.pareto(1.5, (n, 1)) + 0.1),
@@ -75,6 +75,38 @@ def groups_of(rng: Rng) -> vr.UserGroups:
     return vr.UserGroups.fit(users, 5, metric=pick(rng, ["l2", "cosine"]), max_iter=2)
 
 
+def a_recaller(rng: Rng) -> vr.Recaller:
+    index, table, of = an_index(rng, 7), a_table(rng), vr.channels
+    x = rng.standard_normal((9, 7)).astype(np.float32)
+    by_vector = of.UserToItem(index, vector="v")
+    channels: dict[str, Any] = {
+        "vector": by_vector,
+        "tags": of.CrossTag(index, x),
+        "table": of.ItemToItem(table),
+        "live": of.ItemToItem(of.LiveNeighbors(index, vectors=x, ids=rng.permutation(9))),
+        "candidates": of.ClusterCandidates(index, x[:2], n_candidates=30),
+        "group": of.GroupProfile(by_vector, vr.RequestBatch(vectors={"v": x[:2]})),
+        "mine": of.Precomputed([3, 1], [[4, 5, 6], [7]], default_ids=[1, 2]),
+        "feed": of.ClusterFeedChannel(a_feed(rng), now=1),
+    }
+    names = sorted(channels)[: int(rng.integers(1, 9))]
+    ids = rng.permutation(300)[:40]
+    caps = vr.Caps(ids, ids % 3, 4)
+    return vr.Recaller({n: channels[n] for n in names}, vr.policies.RRF(), caps=caps)
+
+
+def use_recaller(recaller: vr.Recaller, rng: Rng, folder: Path) -> None:
+    batch = vr.RequestBatch(
+        user_ids=[3, 4], history=[[1, 2], [3]], tags=[[0, 1], [2]], tag_groups=[[0, 1], [0]],
+        vectors={"v": rng.standard_normal((2, 7))}, clusters=[[0, 1], [1]], seen=[[5], []],
+    )  # fmt: skip
+    for channel in recaller._channels.values():
+        with contextlib.suppress(IndexError, TypeError, ValueError):
+            channel.recall(batch, 9)
+    with contextlib.suppress(IndexError, TypeError, ValueError):
+        recaller.recall(batch, 9)
+
+
 def use_table(table: vr.NeighborTable, rng: Rng, folder: Path) -> None:
     batch = vr.RequestBatch(history=[table.items[:5], [3]], seen=[table.items[:2], []])
     vr.channels.ItemToItem(table).recall(batch, 5)
@@ -100,6 +132,7 @@ Use = Callable[[Any, Rng, Path], None]
 MAKE: dict[type, tuple[Callable[[Rng], Any], Use]] = {
     vr.FlatIndex: (an_index, use_everything),
     vr.NeighborTable: (a_table, use_table),
+    vr.Recaller: (a_recaller, use_recaller),
     vr.ClusterFeed: (a_feed, use_feed),
     vr.UserGroups: (groups_of, use_groups),
 }

@@ -429,6 +429,94 @@ def test_another_format(kind: type, form: object) -> None:
         kind.__new__(kind).__setstate__({**state, "format": form})
 
 
+def with_value(name: str, value: Any, at: int = 0) -> Callable[[dict[str, Any]], None]:
+    """Write another value into an array of a state."""
+
+    def change(arrays: dict[str, Any]) -> None:
+        arrays[name] = arrays[name].copy()
+        arrays[name].flat[at] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_value("ids", -3), "ids: expected ids >= 0, got -3"),
+        (with_value("order", 2**31), "order: expected each place once"),
+        (with_value("center", np.nan), "center: expected finite values"),
+        (with_value("code_bounds", 0), "code_bounds: expected lengths"),
+        (lambda arrays: arrays.pop("rows"), "rows: expected a matrix"),
+        (lambda arrays: arrays.pop("row_terms"), "row_terms: expected 14337 values, got 0"),
+        (
+            lambda arrays: arrays.update(rows=arrays["rows"].astype(np.float64)),
+            "rows: expected contiguous values of type float32",
+        ),
+        (
+            lambda arrays: arrays.update(rows=np.asfortranarray(arrays["rows"])),
+            "rows: expected contiguous values of type float32",
+        ),
+        (lambda arrays: arrays.update(ids=arrays["ids"].astype(">i8")), "ids: expected contiguous"),
+        (lambda arrays: arrays.update(ids=arrays["ids"].tolist()), "ids: expected contiguous"),
+        (lambda arrays: arrays.update(codes=arrays["codes"][:-1]), "codes: expected .* values"),
+        (lambda arrays: arrays.update(bias=arrays["bias"][:9]), "bias: expected 14337 values"),
+        (
+            lambda arrays: arrays.update(extra=arrays["bias"]),
+            "arrays of an index, got 'extra'",
+        ),
+        (lambda arrays: arrays.pop("skipped"), "a vector of skipped ids"),
+        (lambda arrays: arrays.update(skipped=[1]), "a vector of skipped ids"),
+    ],
+)
+def test_damaged_arrays_are_refused_as_those_of_files(
+    rng: np.random.Generator, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    ordered = made("ordered", "l2", rng, Path())
+    ids = rng.permutation(len(ordered))
+    whole = vr.FlatIndex(ordered.vectors(ordered.ids), ids, metric="l2", bias=ids / 9)
+    state = whole.__getstate__()
+    change(state["arrays"])
+    with pytest.raises(ValueError, match=rf"^pickle: expected.*{message}"):
+        vr.FlatIndex.__new__(vr.FlatIndex).__setstate__(state)
+
+
+@pytest.mark.parametrize("metric", ["dot", None, ["ip"], 3])
+def test_a_metric_that_there_is_not(metric: object) -> None:
+    state = {**an_index().__getstate__(), "metric": metric}
+    with pytest.raises(ValueError, match=r"^pickle: expected one of \['ip', 'cosine', 'l2'\], got"):
+        vr.FlatIndex.__new__(vr.FlatIndex).__setstate__(state)
+
+
+def test_other_damage_is_refused_too() -> None:
+    groups, feed = refreshed()[0], a_feed()
+    _, (about, arrays) = groups.__reduce__()
+    for changed, of_arrays in (
+        ({"version": 0}, {}),
+        ({"metric": "ip"}, {}),
+        ({"kmeans": {"n_clusters": 3}}, {}),
+        ({}, {"labels": np.full(300, 4, np.int32)}),
+        ({}, {"labels": np.full(300, -2, np.int32)}),
+        ({}, {"labels": np.zeros(300)}),
+        ({}, {"centers": groups.centers.T}),
+        ({}, {"centers": None}),
+    ):
+        with pytest.raises(ValueError, match=r"^pickle: expected"):
+            vr.UserGroups._restored({**about, **changed}, {**arrays, **of_arrays})
+    state = feed.__getstate__()
+    for wrong in ({"n_clusters": 2**31}, {"n_clusters": 1}, {"arrays": {}}, {"arrays": None}):
+        with pytest.raises(ValueError, match=r"^pickle: expected"):
+            vr.ClusterFeed.__new__(vr.ClusterFeed).__setstate__({**state, **wrong})
+    make, (items, ids, scores) = vr.NeighborTable.build(an_index(), 5).__reduce__()
+    for arguments in (
+        (items[:-1], ids, scores),
+        (np.where(items == items[5], items[6], items), ids, scores),
+        (items, ids, vr.Ragged(np.full(scores.values.size, np.nan, np.float32), scores.offsets)),
+        (items, ids, vr.Ragged(scores.values[:-5], scores.offsets[:-1])),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            make(*arguments)
+
+
 # --- what belongs together
 
 
