@@ -159,6 +159,8 @@ def laid_otherwise(rng: Rng, array: Array) -> Any:
 
 def damaged(rng: Rng, array: Array) -> Any:
     """Other values, shapes, types, layouts."""
+    if array.dtype.kind not in "fiu":
+        return None  # it was damaged before
     if chance(rng, 0.4) and array.size:
         array = np.array(array)
         n = int(pick(rng, [1, 1, 3, array.size]))
@@ -222,7 +224,7 @@ def damage_buffers(rng: Rng, x: Any) -> Any:
                 buffers[at], buffers[0] = buffers[0], one
             case 5:
                 changed = np.array(one)
-                changed[rng.integers(0, max(1, len(one)), len(one) > 0)] ^= 1 << rng.integers(8)
+                changed[rng.integers(0, max(1, len(one)), min(1, len(one)))] ^= 1 << rng.integers(8)
                 buffers[at] = changed
             case _:
                 del buffers[at]
@@ -232,10 +234,8 @@ def damage_buffers(rng: Rng, x: Any) -> Any:
 def arrived(rng: Rng, x: Any) -> Any:
     """What comes of a damaged pickle: an object, or None and an error that was right."""
     in_state = hasattr(x, "_restore") and chance(rng, 0.6)
+    data, buffers = (damage_state(rng, x), []) if in_state else damage_buffers(rng, x)
     try:
-        if in_state:
-            return pickle.loads(damage_state(rng, x))
-        data, buffers = damage_buffers(rng, x)
         return pickle.loads(data, buffers=buffers)
     except (ValueError, TypeError, pickle.UnpicklingError) as error:
         message = f"{type(error).__name__}: {error}"

@@ -31,8 +31,9 @@ from vecrecall.search._neighbors import Neighbors, Progress, self_join
 class WrappedIndex:
     """An index of FAISS, hnswlib, usearch or ScaNN that searches as a `FlatIndex` does.
 
-    `wrap` makes it, and says what it does. It cannot be pickled: libraries have their own ways to
-    save an index. A copy is the index itself, which never changes.
+    `wrap` makes it, and says what it does. It cannot be pickled: save the library's index by the
+    library's own means, and wrap it where it is loaded. Copies are the index itself, which never
+    changes.
 
     Attributes
     ----------

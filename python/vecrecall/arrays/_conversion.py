@@ -189,7 +189,7 @@ def contiguous(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def aligned(a: Any) -> Any:
-    """Copy an array that was delivered between the places where its numbers can lie."""
+    """Copy an array whose memory is not aligned for its type; others stay as they are."""
     return np.array(a) if isinstance(a, np.ndarray) and not a.flags.aligned else a
 
 

@@ -81,8 +81,8 @@ class Recaller:
     ``batch.seen`` goes into every channel's search and into the merge: a channel of one's own that
     does not look at it may give shorter lists, but no seen item comes out.
 
-    A recaller can be pickled and copied if its channels can: those here can, unless an index of
-    another library is in them (`WrappedIndex`) or a function that has no name. An index that
+    A recaller can be pickled and copied if its channels can. Those of `vecrecall.channels` can,
+    unless they search a `WrappedIndex` or hold a function without a name (a lambda). An index that
     several channels search is sent once.
 
     Examples

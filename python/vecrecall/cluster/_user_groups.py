@@ -383,17 +383,19 @@ class UserGroups:
         if not isinstance(kmeans, dict) or not kmeans.keys() <= set(_REMEMBERED):
             raise ValueError(f"{name}: expected options {_REMEMBERED}, got {kmeans!r} in {place}")
         centers, labels = (aligned(arrays[n]) for n in ("centers", "labels"))
-        for array, dtype, ndim in ((centers, np.float32, 2), (labels, np.int32, 1)):
-            fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == ndim
-            if not fits or not array.flags.c_contiguous:
-                raise ValueError(
-                    f"{name}: expected centers and labels, got another array in {place}"
-                )
-        if labels.min(initial=0) < -1 or labels.max(initial=-1) >= len(centers):
-            raise ValueError(
-                f"{name}: expected labels from -1 to {len(centers) - 1}, got others in {place}"
-            )
+        _check_arrays(centers, labels, name, place)
         return cls(centers, labels, cast(Metric, metric), version, kmeans)
+
+
+def _check_arrays(centers: Any, labels: Any, name: str, place: str) -> None:
+    for array, dtype, ndim in ((centers, np.float32, 2), (labels, np.int32, 1)):
+        fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == ndim
+        if not fits or not array.flags.c_contiguous:
+            raise ValueError(f"{name}: expected centers and labels, got another array in {place}")
+    if labels.min(initial=0) < -1 or labels.max(initial=-1) >= len(centers):
+        raise ValueError(
+            f"{name}: expected labels from -1 to {len(centers) - 1}, got others in {place}"
+        )
 
 
 def _remembered(model: KMeans) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from vecrecall.storage import _array_folder, _pickled
 
 Time: TypeAlias = float | np.datetime64 | datetime.date
 
+_MOST = 2**31
+
 _KIND = "ClusterFeed"
 _OPTIONS = ("n_clusters", "half_life", "capacity", "history", "max_users")
 _NOT_PICKLED = frozenset(("_core", *(f"_{name}" for name in _OPTIONS)))
@@ -85,8 +87,8 @@ class ClusterFeed:
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
-    batch under way those taken so far. A pickle or a copy is the feed as `save` writes it, and goes
-    on by itself with the same bits; processes that shall share one feed ask the one that has it.
+    batch under way those taken so far. Pickles and copies hold the feed as `save` writes it; each
+    goes on by itself with the same bits. To share one feed among processes, let one of them own it.
 
     Examples
     --------
@@ -107,11 +109,11 @@ class ClusterFeed:
         history: int = 20,
         max_users: int = 10_000,
     ) -> None:
-        self._n_clusters = _scalars.check_int_between(n_clusters, "n_clusters", 1, 2**31)
+        self._n_clusters = _scalars.check_int_between(n_clusters, "n_clusters", 1, _MOST)
         self._half_life = _scalars.check_duration(half_life, "half_life")
-        self._capacity = _scalars.check_int_between(capacity, "capacity", 1, 2**31)
+        self._capacity = _scalars.check_int_between(capacity, "capacity", 1, _MOST)
         self._history = _scalars.check_int_between(history, "history", 1, 2**16)
-        self._max_users = _scalars.check_int_between(max_users, "max_users", 1, 2**31)
+        self._max_users = _scalars.check_int_between(max_users, "max_users", 1, _MOST)
         self._core = _core.ClusterFeed(
             self._n_clusters, self._half_life, self._capacity, self._history, self._max_users
         )
@@ -353,11 +355,11 @@ class ClusterFeed:
         missing = [option for option in _OPTIONS if option not in about]
         if missing:
             raise ValueError(f"{name}: expected a feed with {missing[0]}, got none in {place}")
+        n = _scalars.check_int_between(about["n_clusters"], "n_clusters", 1, _MOST)
         clocks = arrays.get("clocks")
-        if not isinstance(clocks, np.ndarray) or clocks.shape != (about["n_clusters"],):
+        if not isinstance(clocks, np.ndarray) or clocks.shape != (n,):  # before `n` takes memory
             raise ValueError(
-                f"{name}: expected the arrays of a feed in {place}, got others than of "
-                f"{about['n_clusters']} clusters"
+                f"{name}: expected the arrays of a feed in {place}, got others than of {n} clusters"
             )
         ClusterFeed.__init__(self, **{option: about[option] for option in _OPTIONS})
         try:

@@ -57,7 +57,7 @@ class FlatIndex:
     are those of an index that was built with the same items. A process may be forked meanwhile: an
     update under way is then not in the child.
 
-    An index can be pickled and copied; the notes say what is shared.
+    An index can be pickled and copied; the notes say what the copies share.
 
     Parameters
     ----------
@@ -98,17 +98,17 @@ class FlatIndex:
     The scan is an upper-bound filter in the tradition of the VA-file (Weber, Schek and Blott,
     1998) and FEXIPRO (Li, Chan, Yiu and Mamoulis, 2017), with bounds derived for floating point.
 
-    A pickle is the index of one moment as `save` writes it. From protocol 5 on its arrays go out of
-    band, and what arrives uses the memory in which they are delivered (of a file that joblib maps,
-    of Ray's or Dask's store) without a copy; it must not change. Updates of what arrives are kept
-    in memory as with ``copy=False``. What is checked is what `load` checks. An index that was
-    updated is first made anew for each pickle, as by `compact`: call that where the index is sent
-    more than once. Pickles are for processes with one version of the library; `save` is for
-    keeping.
+    A pickle holds the index of one moment, as `save` writes it. With protocol 5 the arrays can go
+    out of band: the unpickled index uses the buffers it is given without copying them (a file that
+    joblib maps, the object store of Ray or Dask, shared memory), and they must not change. Its
+    updates are kept in memory, as with ``copy=False``. What arrives is checked as `load` checks
+    files. An index with updates is rebuilt for each pickle, as by `compact`: call that first if it
+    is sent more than once. Both ends need the same version of the library; use `save` to keep an
+    index.
 
-    ``copy.copy`` makes an index that is updated by itself and shares the arrays;
-    ``copy.deepcopy`` shares those that nobody else can change, and copies the others (of
-    ``copy=False``, and what came in a pickle).
+    ``copy.copy`` returns an index with updates of its own that shares the arrays.
+    ``copy.deepcopy`` shares only arrays that no one else can change, and copies the others (those
+    of ``copy=False`` and of an unpickled index).
 
     Examples
     --------

@@ -27,8 +27,8 @@ class Mask:
     Masks of one index combine with ``&``, ``|`` and ``~``; ``~`` is relative to the index's items
     at the time of a search. Unknown ids are ignored. A mask stays right when the index is updated.
 
-    A mask is pickled and deep-copied by its ids, without the index: what arrives becomes a mask of
-    the index with which it is first used.
+    Pickles and deep copies hold the ids and not the index: the copy becomes a mask of the index
+    that it is first used with.
 
     Examples
     --------

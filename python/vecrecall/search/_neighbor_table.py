@@ -44,8 +44,8 @@ class NeighborTable:
 
     Notes
     -----
-    A pickle from protocol 5 on has the lists out of band, and what arrives uses the memory in which
-    they are delivered, which must not change; it is checked as arguments are.
+    With pickle protocol 5 the lists can go out of band: the unpickled table uses the buffers it is
+    given without copying them, and they must not change. What arrives is checked as arguments are.
 
     The news recommender that this library follows keeps for every article its 1000 nearest by
     cosine, drops those under 0.6 and reweights what is left by heat, click-through rate and

@@ -89,7 +89,7 @@ class ReloadingIndex:
     replaced as one. Updates of `index` are not written anywhere: the next version is without them.
     A forked child has the object with the version of that moment, and follows the path by itself:
     with `poll` in a thread of its own. `close` ends the polling of the process that calls it.
-    A pickle or a copy opens the path anew: it serves the newest version there, without updates.
+    A pickle or a copy opens the path again and serves its newest version, without updates.
 
     Examples
     --------

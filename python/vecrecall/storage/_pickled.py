@@ -1,4 +1,4 @@
-"""What a pickle says of an object: named arrays and what is to be known about them, as a folder."""
+"""States of pickles: named arrays and what is to be known about them, as in a folder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,13 @@ State = dict[str, Any]
 
 def packed(about: Mapping[str, object], arrays: Mapping[str, npt.NDArray[Any]]) -> State:
     """Make the state of a pickle; arrays stay as they are, so that they go out of band."""
-    return {**about, "format": FORMAT, "arrays": arrays}
+    return {**about, "format": FORMAT, "arrays": dict(arrays)}
 
 
 def unpacked(state: object, kind: str) -> tuple[State, dict[str, npt.NDArray[Any]]]:
-    """Take a state apart; arrays that do not lie as numbers must are copied.
+    """Take a state apart; arrays that are not aligned are copied.
 
-    Names and values are for the caller to check.
+    The caller checks names and values.
     """
     about = dict(state) if isinstance(state, dict) else {}
     form, arrays = about.pop("format", None), about.pop("arrays", None)
