@@ -217,14 +217,15 @@ def damage_buffers(rng: Rng, x: Any) -> Any:
             case 1:
                 buffers[at] = np.concatenate([one, one, np.zeros(8, np.uint8)])
             case 2:
-                buffers[at] = rng.bytes(len(one))
+                buffers[at] = np.frombuffer(rng.bytes(len(one)), np.uint8)
             case 3:
                 buffers[at] = moved([memoryview(one)], int(rng.integers(1, 64)))[0]
             case 4:
                 buffers[at], buffers[0] = buffers[0], one
             case 5:
-                changed = np.array(one)
-                changed[rng.integers(0, max(1, len(one)), min(1, len(one)))] ^= 1 << rng.integers(8)
+                changed = np.frombuffer(one, np.uint8).copy()
+                if changed.size:
+                    changed[rng.integers(changed.size)] ^= np.uint8(1 << rng.integers(8))
                 buffers[at] = changed
             case _:
                 del buffers[at]

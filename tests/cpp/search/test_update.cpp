@@ -318,20 +318,23 @@ void check_two_writers() {
 
 // Snapshots have one version until something is updated.
 void check_versions() {
-    FlatIndex index({.rows = {nullptr, 0, kDim}}, Metric::kL2);
-    const Snapshot empty = index.snapshot();
-    CHECK(index.snapshot().version() == empty.version());
-    CHECK(empty.compacted().version() == empty.version());
     Draw draw(1);
-    index.add(Flat({draw.item(1, true), draw.item(2, true)}).view());
-    const Snapshot two = index.snapshot();
-    CHECK(two.version() != empty.version());
-    CHECK(two.compacted().version() != two.version());
-    const std::int64_t unknown = 9;
+    std::vector<Item> items;
+    for (std::int64_t id = 0; id < 50; ++id) items.push_back(draw.item(id, true));
+    FlatIndex index(Flat(items).view(), Metric::kL2);
+    const Snapshot whole = index.snapshot();
+    CHECK(index.snapshot().version() == whole.version());
+    CHECK(whole.compacted().version() == whole.version());
+    const std::int64_t known = 7;
+    const std::int64_t unknown = 99;
+    index.remove(&known, 1);
+    const Snapshot fewer = index.snapshot();
+    CHECK(fewer.version() != whole.version());
+    CHECK(fewer.compacted().version() != fewer.version());
     CHECK_THROWS(index.remove(&unknown, 1), std::out_of_range);
-    CHECK(index.snapshot().version() == two.version());
+    CHECK(index.snapshot().version() == fewer.version());
     index.compact();
-    CHECK(index.snapshot().version() != two.version());
+    CHECK(index.snapshot().version() != fewer.version());
 }
 
 }  // namespace
