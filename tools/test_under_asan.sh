@@ -25,4 +25,5 @@ fi
 LD_PRELOAD="$runtime $("${CXX:-g++}" -print-file-name=libstdc++.so)" \
     ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    "$folder/bin/python" -m pytest -q -n 2 -p no:cacheprovider tests/system/test_fuzz.py tests/storage/test_fuzz_files.py
+    "$folder/bin/python" -m pytest -q -n 2 -p no:cacheprovider tests/system/test_fuzz.py \
+    tests/storage/test_fuzz_files.py tests/storage/test_fuzz_pickles.py

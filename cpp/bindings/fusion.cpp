@@ -305,8 +305,21 @@ void register_caps(py::module_& m) {
         const NoGil nogil;
         return std::make_unique<Caps>(id, group, n, limit);
     };
-    py::class_<Caps>(m, "Caps").def(py::init(make), py::arg("ids").noconvert(),
-                                    py::arg("groups").noconvert(), py::arg("limit"));
+    const auto members = [](const Caps& caps) {
+        Ids ids(static_cast<py::ssize_t>(caps.size()));
+        Ids groups(ids.size());
+        std::int64_t* const id = ids.mutable_data();
+        std::int64_t* const group = groups.mutable_data();
+        {
+            const NoGil nogil;
+            caps.members(id, group);
+        }
+        return py::make_tuple(ids, groups);
+    };
+    py::class_<Caps>(m, "Caps")
+        .def(py::init(make), py::arg("ids").noconvert(), py::arg("groups").noconvert(),
+             py::arg("limit"))
+        .def("members", members);
 }
 
 }  // namespace

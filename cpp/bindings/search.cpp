@@ -345,6 +345,7 @@ void register_flat_index(py::module_& m) {
         .def("score", &score, py::arg("queries").noconvert(), py::arg("values").noconvert(),
              py::arg("offsets").noconvert(), py::arg("threads"))
         .def_property_readonly("has_bias", &Snapshot::has_bias)
+        .def_property_readonly("version", &Snapshot::version)
         .def("ids", &ids_of)
         .def("compacted", &Snapshot::compacted, py::arg("threads"), py::call_guard<NoGil>())
         .def("parts", &to_arrays)

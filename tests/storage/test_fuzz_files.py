@@ -21,6 +21,8 @@ from comparison import ISAS, METRICS, forced_isa
 from fuzzing import Rng, chance, pick
 from hostile_files import (
     opened,
+    random_values,
+    resized,
     use_everything,
     use_index_and_keys,
     use_table,
@@ -207,19 +209,6 @@ def damage_headers(rng: Rng, make: Make, folder: Path) -> None:
     commit(folder, json.dumps(manifest))
 
 
-def random_values(rng: Rng, like: Array, n: int) -> Array:
-    """Values of an array's type, most of which are where something ends."""
-    if like.dtype.kind == "f":
-        info = np.finfo(like.dtype)
-        ends = [0, -0.0, 1, -1, np.nan, np.inf, -np.inf, info.max, info.min, info.tiny, 1e-300]
-        with np.errstate(under="ignore"):
-            return rng.choice(np.array(ends).astype(like.dtype), n)
-    limits = np.iinfo(like.dtype)
-    ends = [limits.min, limits.max, limits.max // 2, 0, 1, 2, 127, 128]
-    own = like.ravel()[:5].tolist()
-    return np.array([pick(rng, [*ends, *own]) for _ in range(n)], like.dtype)
-
-
 def damage_values(rng: Rng, make: Make, folder: Path) -> None:
     """Other values in some arrays, as if they had been saved."""
     saved = make(rng)
@@ -232,25 +221,6 @@ def damage_values(rng: Rng, make: Make, folder: Path) -> None:
         if chance(rng, 0.2):
             array[...] = np.frombuffer(rng.bytes(array.nbytes), array.dtype).reshape(array.shape)
     commit(folder, json.dumps(write(folder, saved)))
-
-
-def resized(rng: Rng, array: Array) -> Array:
-    """The same or other values in another shape or type."""
-    n = int(pick(rng, [0, 1, 2, array.size // 2, array.size + 1, 2 * array.size, 64]))
-    match int(rng.integers(5)):
-        case 0:
-            return np.resize(array, (n, *array.shape[1:]))
-        case 1:
-            return np.resize(array, (*array.shape[:-1], n if array.ndim == 1 else n % 40))
-        case 2:
-            return array.reshape(pick(rng, [(-1,), (-1, 1), (1, -1)]))
-        case 3:
-            with np.errstate(all="ignore"):
-                return array.astype(pick(rng, _npy.DTYPES))
-        case _:
-            return np.zeros(
-                pick(rng, [(), (0,), (0, 0), (7, 0), (0, 2**40), (2049, 0)]), array.dtype
-            )
 
 
 def damage_shapes(rng: Rng, make: Make, folder: Path) -> None:

@@ -101,6 +101,16 @@ def use_index(folder: str) -> None:
     _ = (table.reweighted({"heat": np.ones(len(table))}), repr(table))
     table.save(folder + "/table")
     vr.NeighborTable.load(folder + "/table", mmap=False, verify=True)
+    sent((index, table, index.mask([5]), index.search(items, 2), vr.Caps([1], [2], 3)))
+
+
+def sent(x: Any) -> None:
+    """Send something to another process, and make copies of it."""
+    pickle.loads(pickle.dumps(x, 4))  # below 3 Python itself imports a codec for bytes
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(x, 5, buffer_callback=buffers.append)
+    pickle.loads(data, buffers=buffers)
+    copy.deepcopy(copy.copy(x))
 
 
 def use_vocabularies(folder: str) -> None:
@@ -178,7 +188,9 @@ def use_channels() -> None:
         "precomputed": of.Precomputed([7], [[30, 10, 20]], default_ids=[1, 2]),
         "all": of.Precomputed.for_all([5, 6], [9.0, 8.0]),
     }
-    vr.Recaller(channels, vr.policies.RRF()).recall(batch, 3, stats=True)
+    recaller = vr.Recaller(channels, vr.policies.RRF())
+    recaller.recall(batch, 3, stats=True)
+    sent((recaller, batch))
     refused(by_vector.recall, vr.RequestBatch(user_ids=[1]), 3)
 
 
@@ -211,6 +223,7 @@ def use_feed(folder: str) -> None:
     _ = (feed.n_clusters, feed.half_life, feed.capacity, feed.history, feed.max_users, repr(feed))
     feed.save(folder + "/feed")
     vr.ClusterFeed.load(folder + "/feed")
+    sent(feed)
 
 
 def use_results() -> None:

@@ -26,6 +26,7 @@ import reference
 from comparison import ISAS, METRICS, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
 from index_model import F32, I64, Model
+from pickles import WAYS
 
 import vecrecall as vr
 
@@ -140,6 +141,14 @@ class Life:
         if self.chance(0.7):
             self.index = vr.FlatIndex.load(path, mmap=mmap, verify=verify)
             self.masks = []
+        self.check_all()
+
+    def send(self) -> None:
+        """Go on with what arrives of a pickle, or with a copy."""
+        way = str(self.rng.choice(sorted(WAYS)))
+        self.note(f"send by {way}")
+        self.index = WAYS[way](self.index)
+        self.masks = []
         self.check_all()
 
     # What reads it.
@@ -360,6 +369,7 @@ ODDS = (
     *(12 * (Life.search,)),
     *(Life.compact, Life.remove_what_may_be_missing, Life.score, Life.neighbors),
     *(Life.check_all, Life.refuse, Life.save_and_load, Life.serve, Life.fork),
+    Life.send,
     Life.beside_readers,
 )
 

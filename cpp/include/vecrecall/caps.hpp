@@ -20,6 +20,10 @@ class Caps {
 
     std::int64_t limit() const { return limit_; }
     std::size_t n_groups() const { return n_groups_; }
+    // How many items have a group.
+    std::size_t size() const;
+    // These items and the group of each, in the order given: a Caps of them is as this one.
+    void members(std::int64_t* ids, std::int64_t* groups) const;
     // 0 to n_groups() - 1, or -1 for a free item.
     std::int64_t group(std::int64_t id) const;
 

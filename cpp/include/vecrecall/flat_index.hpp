@@ -92,6 +92,9 @@ class Snapshot {
     std::size_t dim() const;
     Metric metric() const;
     bool has_bias() const;  // an item may have one that is not 0
+    // The same for snapshots between which nothing was updated, another one otherwise; in one
+    // process.
+    std::uint64_t version() const;
 
     // The k best items of every query, scores descending, then ids ascending. Bits depend on the
     // query and the items alone. A zero query under cosine gets an empty list. Queries are finite.

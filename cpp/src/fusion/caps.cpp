@@ -33,6 +33,16 @@ Caps::Caps(Caps&&) noexcept = default;
 Caps& Caps::operator=(Caps&&) noexcept = default;
 Caps::~Caps() = default;
 
+std::size_t Caps::size() const { return table_->groups.size(); }
+
+void Caps::members(std::int64_t* ids, std::int64_t* groups) const {
+    for (std::size_t i = 0; i < size(); ++i) {
+        canceling::check_each(i);
+        ids[i] = table_->map.id(i);
+        groups[i] = std::int64_t{table_->groups[i]};
+    }
+}
+
 std::int64_t Caps::group(std::int64_t id) const {
     const std::int64_t row = table_->map.row(id);
     return row < 0 ? -1 : std::int64_t{table_->groups[static_cast<std::size_t>(row)]};

@@ -1,6 +1,7 @@
 """An index of another library, searched by our conventions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,9 @@ from vecrecall.search._protocol import Allow, Ids, Invalid, Metric, Neighbors, P
 class WrappedIndex:
     """An index of FAISS, hnswlib, usearch or ScaNN that searches as a `FlatIndex` does.
 
-    `wrap` makes it, and says what it does.
+    `wrap` makes it, and says what it does. It cannot be pickled: save the library's index by the
+    library's own means, and wrap it where it is loaded. Copies are the index itself, which never
+    changes.
 
     Attributes
     ----------
@@ -187,6 +190,20 @@ class WrappedIndex:
 
     def __contains__(self, id: object) -> bool:
         return _ids.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how the index gets to another process."""
+        library = self._backend.library
+        raise TypeError(
+            f"pickle: expected an index of vecrecall, got one of {library}; save it as {library} "
+            "does, and wrap it again where it is loaded"
+        )
+
+    def __copy__(self) -> "WrappedIndex":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "WrappedIndex":
+        return self
 
     def __repr__(self) -> str:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())

@@ -223,6 +223,11 @@ def contiguous(a: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return a if is_ready(a, dtype) else np.require(a, dtype, ["C", "A"])
 
 
+def aligned(a: Any) -> Any:
+    """Copy an array whose memory is not aligned for its type; others stay as they are."""
+    return np.array(a) if isinstance(a, np.ndarray) and not a.flags.aligned else a
+
+
 def is_ready(a: Any, dtype: npt.DTypeLike) -> bool:
     """Tell whether `numpy.require` would change nothing; it takes 2 microseconds to find out."""
     if type(a) is not np.ndarray or a.dtype != dtype:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _extras
-from vecrecall.arrays._conversion import as_array, described
+from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
 from vecrecall.arrays._row_input import csr_rows, flattened
 
@@ -66,7 +66,7 @@ class Ragged:
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False
-        self.values = np.ascontiguousarray(v)
+        self.values = contiguous(v, v.dtype)
 
     @classmethod
     def _of(cls, values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> "Ragged":
@@ -212,6 +212,10 @@ class Ragged:
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[i] for i in range(len(self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies by the constructor, which trusts no offsets; it does not copy the values."""
+        return type(self), (self.values, self.offsets)
 
     def __repr__(self) -> str:
         return f"Ragged({len(self)} rows, {self.values.size} values, dtype {self.values.dtype})"

@@ -54,12 +54,8 @@ class ClusterFeedChannel:
         if not isinstance(feed, ClusterFeed):
             raise TypeError(f"feed: expected a ClusterFeed, got {type(feed).__name__}")
         self._feed = feed
-        self._now: Callable[[], Time]
-        if callable(now):
-            self._now = now
-        else:
-            moment = _scalars.check_timestamp(now, "now")
-            self._now = lambda: moment
+        self._now: float | Callable[[], Time]
+        self._now = now if callable(now) else _scalars.check_timestamp(now, "now")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Ask the feed about each user's clusters.
@@ -89,7 +85,8 @@ class ClusterFeedChannel:
         known = numbers >= 0
         users = row_of_each(clusters)[known]
         seen = None if batch.seen is None else take_rows(batch.seen, users)
-        found = self._feed.top(numbers[known], k, self._now(), exclude=seen)
+        now = self._now() if callable(self._now) else self._now
+        found = self._feed.top(numbers[known], k, now, exclude=seen)
         per_user = np.bincount(users, minlength=len(batch))
         if per_user.max(initial=0) <= 1:  # no join: it would lose the order of vanishing scores
             return scatter(found, users, len(batch))

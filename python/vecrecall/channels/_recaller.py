@@ -4,7 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -65,6 +65,10 @@ class Recaller:
     ``batch.seen`` goes into every channel's search and into the merge: a channel of one's own that
     does not look at it may give shorter lists, but no seen item comes out.
 
+    A recaller can be pickled and copied if its channels can. Those of `vecrecall.channels` can,
+    unless they search a `WrappedIndex` or hold a function without a name (a lambda). An index that
+    several channels search is sent once.
+
     Examples
     --------
     >>> import vecrecall as vr
@@ -89,7 +93,19 @@ class Recaller:
         self._policy = core_policy(policy, list(self._channels))
         self._depth = _depths(depth, self._channels)
         self._caps = core_caps(caps)
+        self._made_of = policy, tuple(caps) if isinstance(caps, list) else caps
         self._skip = _scalars.check_choice(on_error, "on_error", _ON_ERROR)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what only the core can read."""
+        return {**self.__dict__, "_policy": None, "_caps": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Prepare the policy and the caps for the core again."""
+        self.__dict__.update(state)
+        policy, caps = self._made_of
+        self._policy = core_policy(policy, list(self._channels))
+        self._caps = core_caps(caps)
 
     def recall(self, batch: RequestBatch, k: int, *, stats: bool = False) -> MergeResult:
         """Recall for a batch of users.

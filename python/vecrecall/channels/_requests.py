@@ -1,9 +1,9 @@
 """What a batch of users brings to the channels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,8 @@ class RequestBatch:
 
     Notes
     -----
-    float32 and int64 arrays are used as they are and must then not change.
+    float32 and int64 arrays are used as they are and must then not change. A pickle is checked
+    where it arrives as the arguments are here.
 
     Examples
     --------
@@ -194,6 +195,18 @@ class RequestBatch:
                 f"{type(channel).__name__}: expected a batch with vectors {name!r}, got {got}"
             )
         return self.vectors[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what the constructor finds out."""
+        state = {name: x for name, x in self.__dict__.items() if name not in ("_nonzero", "_rows")}
+        return {**state, "vectors": dict(self.vectors)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take fields by the constructor, and what a subclass has beside them."""
+        own = dict(state)
+        given = {f.name: own.pop(f.name, None) for f in fields(RequestBatch) if f.name[0] != "_"}
+        RequestBatch.__init__(self, **given)
+        self.__dict__.update(own)
 
     def _take(self, rows: I64, seen: Ragged | None) -> "RequestBatch":
         """Take users by their rows, also repeatedly, with other seen items."""

@@ -1,7 +1,8 @@
 """Groups of users whose labels keep their meaning: frozen centers, refreshed one to one."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from vecrecall import _core
 from vecrecall._extras import needed
 from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._conversion import aligned
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
@@ -98,8 +100,10 @@ class UserGroups:
         self._used_centers = centers[self._order]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make copies by the constructor: flags of arrays are not copied."""
-        return type(self), (self.centers, self.labels, self.metric, self.version, self._kmeans)
+        """Make copies as a load does: flags of arrays are not copied, and nothing is trusted."""
+        about = {"metric": self.metric, "version": self.version, "kmeans": self._kmeans}
+        arrays = {"centers": self.centers, "labels": self.labels}
+        return type(self)._restored, (about, arrays)
 
     @classmethod
     def fit(
@@ -356,12 +360,41 @@ class UserGroups:
             If something else is in it.
         """
         about, arrays = _array_folder.load(_scalars.check_path(path, "path"), _KIND, verify=True)
+        return cls._restored(about, arrays, "path", str(path))
+
+    @classmethod
+    def _restored(
+        cls,
+        about: Mapping[str, Any],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        name: str = "pickle",
+        place: str = "it",
+    ) -> "UserGroups":
+        """Make groups of what nobody trusts; messages begin with `name`."""
         missing = [n for n in ("metric", "version", "kmeans") if n not in about]
         missing += [n for n in ("centers", "labels") if n not in arrays]
         if missing:
-            raise ValueError(f"path: expected whole groups, got none of {missing} in {path}")
-        return cls(
-            arrays["centers"], arrays["labels"], about["metric"], about["version"], about["kmeans"]
+            raise ValueError(f"{name}: expected whole groups, got none of {missing} in {place}")
+        metric, version, kmeans = about["metric"], about["version"], about["kmeans"]
+        if not isinstance(metric, str) or metric not in METRICS:
+            raise ValueError(f"{name}: expected one of {list(METRICS)}, got {metric!r} in {place}")
+        if type(version) is not int or version < 1:
+            raise ValueError(f"{name}: expected a version >= 1, got {version!r} in {place}")
+        if not isinstance(kmeans, dict) or not kmeans.keys() <= set(_REMEMBERED):
+            raise ValueError(f"{name}: expected options {_REMEMBERED}, got {kmeans!r} in {place}")
+        centers, labels = (aligned(arrays[n]) for n in ("centers", "labels"))
+        _check_arrays(centers, labels, name, place)
+        return cls(centers, labels, cast(Metric, metric), version, kmeans)
+
+
+def _check_arrays(centers: Any, labels: Any, name: str, place: str) -> None:
+    for array, dtype, ndim in ((centers, np.float32, 2), (labels, np.int32, 1)):
+        fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == ndim
+        if not fits or not array.flags.c_contiguous:
+            raise ValueError(f"{name}: expected centers and labels, got another array in {place}")
+    if labels.min(initial=0) < -1 or labels.max(initial=-1) >= len(centers):
+        raise ValueError(
+            f"{name}: expected labels from -1 to {len(centers) - 1}, got others in {place}"
         )
 
 

@@ -1,8 +1,9 @@
 """What is clicked in a cluster right now, and what its users click together."""
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,15 @@ from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
-from vecrecall.storage import _array_folder
+from vecrecall.storage import _array_folder, _pickled
 
 Time: TypeAlias = float | np.datetime64 | datetime.date
 
+_MOST = 2**31
+
 _KIND = "ClusterFeed"
 _OPTIONS = ("n_clusters", "half_life", "capacity", "history", "max_users")
+_NOT_PICKLED = frozenset(("_core", *(f"_{name}" for name in _OPTIONS)))
 
 
 class ClusterFeed:
@@ -83,7 +87,8 @@ class ClusterFeed:
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
-    batch under way those taken so far.
+    batch under way those taken so far. Pickles and copies hold the feed as `save` writes it; each
+    goes on by itself with the same bits. To share one feed among processes, let one of them own it.
 
     Examples
     --------
@@ -104,11 +109,11 @@ class ClusterFeed:
         history: int = 20,
         max_users: int = 10_000,
     ) -> None:
-        self._n_clusters = _scalars.check_int_between(n_clusters, "n_clusters", 1, 2**31)
+        self._n_clusters = _scalars.check_int_between(n_clusters, "n_clusters", 1, _MOST)
         self._half_life = _scalars.check_duration(half_life, "half_life")
-        self._capacity = _scalars.check_int_between(capacity, "capacity", 1, 2**31)
+        self._capacity = _scalars.check_int_between(capacity, "capacity", 1, _MOST)
         self._history = _scalars.check_int_between(history, "history", 1, 2**16)
-        self._max_users = _scalars.check_int_between(max_users, "max_users", 1, 2**31)
+        self._max_users = _scalars.check_int_between(max_users, "max_users", 1, _MOST)
         self._core = _core.ClusterFeed(
             self._n_clusters, self._half_life, self._capacity, self._history, self._max_users
         )
@@ -323,18 +328,46 @@ class ClusterFeed:
             If what is there is not a whole feed.
         """
         manifest, arrays = _array_folder.load(_scalars.check_path(path, "path"), _KIND, verify=True)
-        missing = [name for name in _OPTIONS if name not in manifest]
+        feed = cls.__new__(cls)
+        feed._restore(manifest, arrays, "path", str(path))
+        return feed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List what `save` writes, and what a subclass has beside it."""
+        own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
+        about = {name: getattr(self, name) for name in _OPTIONS}
+        return _pickled.packed({**own, **about}, self._core.state())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle as `load` takes files."""
+        about, arrays = _pickled.unpacked(state, _KIND)
+        self._restore(about, arrays, "pickle", "it")
+        self.__dict__.update({name: x for name, x in about.items() if name not in _OPTIONS})
+
+    def _restore(
+        self,
+        about: Mapping[str, Any],
+        arrays: dict[str, npt.NDArray[Any]],
+        name: str,
+        place: str,
+    ) -> None:
+        """Become the feed of arrays that nobody trusts; messages begin with `name`."""
+        missing = [option for option in _OPTIONS if option not in about]
         if missing:
-            raise ValueError(f"path: expected a manifest with {missing[0]}, got none in {path}")
-        options = {name: manifest[name] for name in _OPTIONS}
-        feed = cls(options.pop("n_clusters"), **options)
+            raise ValueError(f"{name}: expected a feed with {missing[0]}, got none in {place}")
+        n = _scalars.check_int_between(about["n_clusters"], "n_clusters", 1, _MOST)
+        clocks = arrays.get("clocks")
+        if not isinstance(clocks, np.ndarray) or clocks.shape != (n,):  # before `n` takes memory
+            raise ValueError(
+                f"{name}: expected the arrays of a feed in {place}, got others than of {n} clusters"
+            )
+        ClusterFeed.__init__(self, **{option: about[option] for option in _OPTIONS})
         try:
-            feed._core.restore(arrays)
+            self._core.restore(arrays)
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"path: expected the arrays of a feed in {path}, got {error}"
+                f"{name}: expected the arrays of a feed in {place}, got {error}"
             ) from error
-        return feed
 
     @property
     def n_clusters(self) -> int:

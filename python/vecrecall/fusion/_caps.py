@@ -1,5 +1,7 @@
 """Limits on how many items of one group a merged list may hold."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +49,10 @@ class Caps:
         self._limit = _scalars.check_int(limit, "limit", 0)
         most = min(self._limit, np.iinfo(np.int64).max)
         self._core = _core.Caps(item_ids, numbers, most)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make copies by the constructor; the groups may have got other numbers."""
+        return type(self), (*self._core.members(), self._limit)
 
     @property
     def limit(self) -> int:

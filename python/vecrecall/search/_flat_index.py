@@ -1,7 +1,8 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
+from copy import deepcopy
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from vecrecall.search._protocol import (
     Progress,
 )
 from vecrecall.search._vocabulary import PART, Vocabulary
-from vecrecall.storage import _array_folder
+from vecrecall.storage import _array_folder, _pickled
 
 InvalidItems = Literal["raise", "skip"]
 Missing = Literal["raise", "ignore"]
@@ -32,10 +33,19 @@ INVALID = {"raise": False, "empty": True}
 _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
+# What is in a pickle in another form, or not at all.
+_NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner"))
 # What may be in a saved one; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
     ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
 )
+
+
+class _Known(NamedTuple):
+    """The arrays of a moment."""
+
+    version: int
+    arrays: dict[str, npt.NDArray[Any]]
 
 
 class FlatIndex:
@@ -49,6 +59,8 @@ class FlatIndex:
     sees the items of one moment and waits for no update, updates wait for each other. Results
     are those of an index that was built with the same items. A process may be forked meanwhile: an
     update under way is then not in the child.
+
+    An index can be pickled and copied; the notes say what the copies share.
 
     Parameters
     ----------
@@ -89,6 +101,18 @@ class FlatIndex:
     -----
     The scan is an upper-bound filter in the tradition of the VA-file (Weber, Schek and Blott,
     1998) and FEXIPRO (Li, Chan, Yiu and Mamoulis, 2017), with bounds derived for floating point.
+
+    A pickle holds the index of one moment, as `save` writes it. With protocol 5 the arrays can go
+    out of band: the unpickled index uses the buffers it is given without copying them (a file that
+    joblib maps, the object store of Ray or Dask, shared memory), and they must not change. Its
+    updates are kept in memory, as with ``copy=False``. What arrives is checked as `load` checks
+    files. An index with updates is rebuilt for each pickle, as by `compact`: call that first if it
+    is sent more than once. Both ends need the same version of the library; use `save` to keep an
+    index.
+
+    ``copy.copy`` returns an index with updates of its own that shares the arrays.
+    ``copy.deepcopy`` shares only arrays that no one else can change, and copies the others (those
+    of ``copy=False`` and of an unpickled index).
 
     Examples
     --------
@@ -131,6 +155,8 @@ class FlatIndex:
             extra = None if extra is None else extra[usable]
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
         self._held: _core.Snapshot | None = None  # of a frozen copy
+        self._known: _Known | None = None  # see `_arrays`
+        self._lent = not copy  # somebody else has the arrays too, and might change them
 
     def search(
         self,
@@ -504,9 +530,11 @@ class FlatIndex:
             extra = self._checked_bias(rows, bias)
             after = int(self.skipped.max(initial=-1))
             first = self._core.append(rows, extra, after, n_threads)
+            self._known = None
             return first + np.arange(len(rows))
         rows, numbers, extra = self._new_items(vectors, ids, bias)
         self._core.add(rows, numbers, extra, n_threads)
+        self._known = None
         return None
 
     def update(
@@ -542,6 +570,7 @@ class FlatIndex:
         ([0, 1, 9], [[5.0, 5.0]])
         """
         self._core.update(*self._new_items(vectors, ids, bias), _scalars.check_threads(threads))
+        self._known = None
 
     def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
         """Remove items, all or none of them.
@@ -578,6 +607,7 @@ class FlatIndex:
         wanted = _ids.check_id_set(ids, "ids")
         ignore = _scalars.check_choice(missing, "missing", _MISSING)
         self._core.remove(wanted, ignore, _scalars.check_threads(threads))
+        self._known = None
 
     def compact(self, *, threads: int | None = None) -> None:
         """Make the index anew from its items, as if it had been built with them.
@@ -600,6 +630,7 @@ class FlatIndex:
         2
         """
         self._core.compact(_scalars.check_threads(threads))
+        self._known = None
 
     def save(
         self,
@@ -702,25 +733,93 @@ class FlatIndex:
         (about, arrays), parts = _array_folder.load_with_parts(
             folder, _KIND, mmap=mmap, verify=verify
         )
-        metric = about.get("metric")
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise ValueError(f"path: expected one of {list(METRICS)}, got {metric!r} in {path}")
-        skipped = arrays.pop("skipped", None)
-        if skipped is None or skipped.dtype != np.int64 or skipped.ndim != 1:
-            raise ValueError(f"path: expected a vector of skipped ids in {path}")
-        unknown = set(arrays) - _PARTS
-        if unknown:
-            raise ValueError(f"path: expected arrays of an index, got {min(unknown)!r} in {path}")
         index = cls.__new__(cls)
-        index._metric, index.skipped, index._held = cast(Metric, metric), skipped, None
         index._vocabulary = _vocabulary_in(parts, folder, verify)
-        try:
-            index._core = _core.FlatIndex.from_parts(arrays, METRICS[metric])
-            if verify:
-                _core.check_ids(index.ids)
-        except ValueError as error:
-            raise ValueError(f"path: expected a whole index in {path}, got {error}") from error
+        index._restore(about.get("metric"), arrays, "path", str(path), verify)
         return index
+
+    def __getstate__(self) -> dict[str, Any]:
+        """List the arrays of this moment, and what a subclass has beside them."""
+        own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
+        return _pickled.packed({**own, "metric": self._metric}, self._arrays())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a pickle as `load` takes files."""
+        own, arrays = _pickled.unpacked(state, _KIND)
+        metric = own.pop("metric", None)
+        self.__dict__.update(own)
+        self._restore(metric, arrays, "pickle", "it")
+        self._lent = True
+
+    def __copy__(self) -> "FlatIndex":
+        """Make an index of the same arrays that is updated by itself."""
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        twin._lent = self._lent
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FlatIndex":
+        """Make an index that shares no array with anybody who might change it."""
+        state = self.__getstate__()
+        arrays = state.pop("arrays")
+        if self._lent:
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__({**deepcopy(state, memo), "arrays": arrays})
+        twin._lent = False
+        return twin
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """List the arrays that `save` writes.
+
+        They are the same objects at each call until an update: by that joblib knows that it has
+        written them before.
+        """
+        now, known = self._now(), self._known
+        if known is not None and known.version == now.version and _named(known.arrays):
+            return known.arrays
+        whole = now.compacted(_core.num_threads())
+        arrays = {**whole.parts(), "skipped": self.skipped}
+        if whole.version == now.version:  # else it is an index beside this one
+            self._know(now.version, arrays)
+        return arrays
+
+    def _know(self, version: int, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Keep the arrays of a moment, unless an update beside this has just forgotten them."""
+        self._known = _Known(version, arrays)
+        if self._now().version != version:
+            self._known = None
+
+    def _restore(
+        self,
+        metric: object,
+        arrays: dict[str, npt.NDArray[Any]],
+        name: str,
+        place: str,
+        verify: bool = False,
+    ) -> None:
+        """Become the index of arrays that nobody trusts; messages begin with `name`."""
+        if not isinstance(metric, str) or metric not in METRICS:
+            raise ValueError(f"{name}: expected one of {list(METRICS)}, got {metric!r} in {place}")
+        skipped = arrays.get("skipped")
+        if not isinstance(skipped, np.ndarray) or skipped.dtype != np.int64 or skipped.ndim != 1:
+            raise ValueError(f"{name}: expected a vector of skipped ids in {place}")
+        parts = {part: array for part, array in arrays.items() if part != "skipped"}
+        unknown = parts.keys() - _PARTS
+        if unknown:
+            raise ValueError(
+                f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
+            )
+        try:
+            self._core = _core.FlatIndex.from_parts(parts, METRICS[metric])
+            if verify:
+                _core.check_ids(self._core.snapshot().ids())
+        except ValueError as error:
+            raise ValueError(f"{name}: expected a whole index in {place}, got {error}") from error
+        self._metric, self._held = cast(Metric, metric), None
+        self.skipped = np.array(skipped)  # all else goes when the index is made anew
+        self._lent = False  # what is mapped from a file nobody changes
+        self._know(self._now().version, arrays)
 
     @property
     def ids(self) -> npt.NDArray[np.int64]:
@@ -842,6 +941,13 @@ def usable_rows(
         if bad.size:
             usable &= ~bad
     return usable
+
+
+def _named(arrays: dict[str, npt.NDArray[Any]]) -> bool:
+    """Tell whether the files that arrays are mapped from still have the names that joblib sends."""
+    mapped = (x for array in arrays.values() for x in (array, array.base))
+    files = {str(x.filename) for x in mapped if isinstance(x, np.memmap)}
+    return all(Path(file).exists() for file in files)
 
 
 def valid_queries(q: npt.NDArray[np.float32], leave_empty: bool) -> npt.NDArray[np.bool_] | None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _ids
+from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._typing import I64
 
 
@@ -27,6 +27,9 @@ class Mask:
     Masks of one index combine with ``&``, ``|`` and ``~``; ``~`` is relative to the index's items
     at the time of a search. Unknown ids are ignored. A mask stays right when the index is updated.
 
+    Pickles and deep copies hold the ids and not the index: the copy becomes a mask of the index
+    that it is first used with.
+
     Examples
     --------
     >>> import numpy as np, vecrecall as vr
@@ -38,42 +41,61 @@ class Mask:
 
     __slots__ = ("_complement", "_ids", "_owner", "_prepared")
 
-    def __init__(self, owner: "weakref.ref[object]", ids: I64, complement: bool) -> None:
-        self._owner = owner
+    def __init__(self, owner: "weakref.ref[object] | None", ids: I64, complement: bool) -> None:
+        self._owner = owner  # None: a copy, which has not been used
         self._ids = ids  # sorted, unique
         self._complement = complement  # the set is all ids but these
         self._prepared: Any = None
 
     def _prepared_for(self, index: _Masked) -> Any:
         """Prepare the set for searches of `index`, which must be the mask's own."""
-        if self._owner() is not index._mask_owner():
+        owner = index._mask_owner()
+        if self._owner is None:
+            self._owner = weakref.ref(owner)
+        if self._owner() is not owner:
             raise ValueError("allow: expected a mask of this index, got one of another index")
         if self._prepared is None:
             self._prepared = index._allow(self._ids, self._complement)
         return self._prepared
 
-    def _check(self, other: object) -> "Mask":
+    def _joined(self, other: object) -> "tuple[Mask, weakref.ref[object] | None]":
+        """Check what a mask is combined with; the index is that of either, where one has none."""
         if not isinstance(other, Mask):
             raise TypeError(f"mask: expected a Mask to combine with, got {type(other).__name__}")
+        if self._owner is None or other._owner is None:
+            return other, self._owner or other._owner
         if other._owner() is None or other._owner() is not self._owner():
             raise ValueError("mask: expected two masks of one index, got masks of two indexes")
-        return other
+        return other, self._owner
 
     def __invert__(self) -> "Mask":
         return Mask(self._owner, self._ids, not self._complement)
 
     def __and__(self, other: object) -> "Mask":
-        b = self._check(other)
+        b, owner = self._joined(other)
         if self._complement and b._complement:
-            return Mask(self._owner, np.union1d(self._ids, b._ids), True)
+            return Mask(owner, np.union1d(self._ids, b._ids), True)
         if self._complement:
-            return Mask(self._owner, np.setdiff1d(b._ids, self._ids, assume_unique=True), False)
+            return Mask(owner, np.setdiff1d(b._ids, self._ids, assume_unique=True), False)
         if b._complement:
-            return Mask(self._owner, np.setdiff1d(self._ids, b._ids, assume_unique=True), False)
-        return Mask(self._owner, np.intersect1d(self._ids, b._ids, assume_unique=True), False)
+            return Mask(owner, np.setdiff1d(self._ids, b._ids, assume_unique=True), False)
+        return Mask(owner, np.intersect1d(self._ids, b._ids, assume_unique=True), False)
 
     def __or__(self, other: object) -> "Mask":
-        return ~(~self & ~self._check(other))
+        return ~(~self & ~self._joined(other)[0])
+
+    def __copy__(self) -> "Mask":
+        return self  # what it stands for never changes
+
+    def __getstate__(self) -> tuple[I64, bool]:
+        """Leave the index out, which has a pickle of its own."""
+        return self._ids, self._complement
+
+    def __setstate__(self, state: tuple[npt.ArrayLike, bool]) -> None:
+        """Take ids that nobody has sorted, perhaps."""
+        ids, complement = state
+        ids = np.unique(_ids.check_integers(ids, "mask"))
+        Mask.__init__(self, None, ids, _scalars.check_bool(complement, "mask"))
 
     def __repr__(self) -> str:
         return f"Mask({'all but ' if self._complement else ''}{self._ids.size} ids)"

@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from weakref import WeakSet
 
 import numpy as np
@@ -105,6 +106,7 @@ class ReloadingIndex:
     replaced as one. Updates of `index` are not written anywhere: the next version is without them.
     A forked child has the object with the version of that moment, and follows the path by itself:
     with `poll` in a thread of its own. `close` ends the polling of the process that calls it.
+    A pickle or a copy opens the path again and serves its newest version, without updates.
 
     Examples
     --------
@@ -369,6 +371,18 @@ class ReloadingIndex:
         self._closed.set()
         if self._poller is not None:
             self._poller.join()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Follow the path anew, there where the pickle arrives: its newest version is mapped."""
+        options: dict[str, Any] = {
+            **self._options,
+            "load": self._loader,
+            "poll": None if self._closed.is_set() else self._pause,
+            "check": self._check,
+            "allow_change": self._allow_change,
+            "allow_empty": self._allow_empty,
+        }
+        return partial(type(self), **options), (self.path,)
 
     def __enter__(self) -> "ReloadingIndex":
         return self

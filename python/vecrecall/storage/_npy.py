@@ -88,6 +88,7 @@ def read(folder: Path, stored: Stored, mmap: bool, verify: bool) -> npt.NDArray[
             file.seek(len(header))
         if mmap and count > 0:
             mapped = np.memmap(file, stored.dtype, "r", len(header), stored.shape)
+            mapped.filename = str(path)  # by which joblib has its workers map it too
             return np.asarray(mapped)
         return _values(file, np.empty(count, stored.dtype), path).reshape(stored.shape)
 

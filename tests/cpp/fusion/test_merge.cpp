@@ -214,6 +214,13 @@ void check_provenance_and_filters() {
     const Caps caps(capped.data(), groups.data(), 3, 1);
     c.filters.caps = {&caps};
     CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 4, 6}));
+    std::vector<std::int64_t> members(caps.size());
+    std::vector<std::int64_t> numbers(caps.size());
+    caps.members(members.data(), numbers.data());
+    CHECK(members == capped);
+    const Caps again(members.data(), numbers.data(), members.size(), 1);
+    c.filters.caps = {&again};
+    CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 4, 6}));
     CHECK_THROWS(Caps(groups.data(), groups.data(), 3, 1), std::invalid_argument);
 }
 

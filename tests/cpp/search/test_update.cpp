@@ -368,6 +368,27 @@ void check_two_writers() {
     CHECK(index.size() == 500);
 }
 
+// Snapshots have one version until something is updated.
+void check_versions() {
+    Draw draw(1);
+    std::vector<Item> items;
+    for (std::int64_t id = 0; id < 50; ++id) items.push_back(draw.item(id, true));
+    FlatIndex index(Flat(items).view(), Metric::kL2);
+    const Snapshot whole = index.snapshot();
+    CHECK(index.snapshot().version() == whole.version());
+    CHECK(whole.compacted().version() == whole.version());
+    const std::int64_t known = 7;
+    const std::int64_t unknown = 99;
+    index.remove(&known, 1);
+    const Snapshot fewer = index.snapshot();
+    CHECK(fewer.version() != whole.version());
+    CHECK(fewer.compacted().version() != fewer.version());
+    CHECK_THROWS(index.remove(&unknown, 1), std::out_of_range);
+    CHECK(index.snapshot().version() == fewer.version());
+    index.compact();
+    CHECK(index.snapshot().version() != fewer.version());
+}
+
 }  // namespace
 
 int main() {
@@ -381,5 +402,6 @@ int main() {
     check_ids_that_follow();
     check_readers_beside_a_writer();
     check_two_writers();
+    check_versions();
     return test::report("update");
 }
