@@ -1,14 +1,17 @@
 // Top-K against sums written out one term at a time, on every instruction set, in buffers of exact
 // size.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
 #include "expected.hpp"
+#include "on_every_isa.hpp"
 #include "vecrecall/flat_index.hpp"
-#include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
 using test::Answer;
@@ -65,13 +68,13 @@ void check_allow() {
     index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
     CHECK(answer.counts[0] == 3);
     for (int i = 0; i < 3; ++i) {
-        CHECK(answer.ids[i] == 3 || answer.ids[i] == 64 || answer.ids[i] == 199);
+        CHECK((answer.ids[i] == 3 || answer.ids[i] == 64 || answer.ids[i] == 199));
     }
     allowed = &others;
     index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
     CHECK(answer.counts[0] == kN - 3);
     for (std::size_t i = 0; i < kN - 3; ++i) {
-        CHECK(answer.ids[i] != 3 && answer.ids[i] != 64 && answer.ids[i] != 199);
+        CHECK((answer.ids[i] != 3 && answer.ids[i] != 64 && answer.ids[i] != 199));
     }
 }
 
@@ -106,10 +109,8 @@ void check_above(std::size_t n, std::size_t d, std::size_t queries, Metric metri
                 const auto first = static_cast<std::size_t>(found.offsets[i]);
                 const std::size_t length = std::min(limit, wanted[i].size());
                 CHECK(static_cast<std::size_t>(found.offsets[i + 1]) == first + length);
-                for (std::size_t j = 0; j < length; ++j) {
-                    CHECK(found.ids[first + j] == wanted[i][j].id);
-                    CHECK(bits(found.scores[first + j]) == bits(wanted[i][j].score));
-                }
+                CHECK(test::n_as_expected(found.ids.data() + first, found.scores.data() + first,
+                                          wanted[i], length) == length);
             }
         }
     }
@@ -128,7 +129,7 @@ void check_above_sizes() {
 // So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it
 // visits (steps of the golden section), two each: the guess is too high, and must be found out.
 // One query alone is searched without guesses.
-void check_guesses() {
+TEST_CASE("search: thresholds that are guessed too high") {
     constexpr std::size_t kBlocks = 144;
     constexpr std::size_t kRows = kBlocks * 2048;
     constexpr std::size_t kDim = 4;
@@ -162,28 +163,20 @@ void check_guesses() {
     }
 }
 
-void check_bad_ids() {
+TEST_CASE("search: bad ids") {
     const float x[] = {1, 2, 3};
     const std::int64_t repeated[] = {5, 4, 5};
     const std::int64_t negative[] = {5, -4, 6};
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp),
-                 std::invalid_argument);
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp),
-                 std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp),
+                    std::invalid_argument);
 }
+
+TEST_CASE("search: lists of all sizes") { test::on_every_isa(check_sizes); }
+
+TEST_CASE("search: allowed items") { test::on_every_isa(check_allow); }
+
+TEST_CASE("search: all items above a score") { test::on_every_isa(check_above_sizes); }
 
 }  // namespace
-
-int main() {
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
-        CHECK(isa() == name);
-        std::printf("on %s\n", name.c_str());
-        check_sizes();
-        check_allow();
-        check_above_sizes();
-    }
-    check_guesses();
-    check_bad_ids();
-    return test::report("search");
-}
