@@ -1,7 +1,7 @@
 """A session for each step of `.ci/run`: `nox --list` names them, `nox -s lint` runs one.
 
 Each session makes an environment with what it needs, and keeps it. In an environment that has
-`.[demo,test,dev]` already, `nox --no-venv --no-install -s lint` runs there, as `.ci/run` does.
+`.[demo,test,dev,docs]` already, `nox --no-venv --no-install -s lint` runs there, as `.ci/run` does.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ CMAKE = ("cmake", "ninja")
 
 
 def install_tools(session: nox.Session, *names: str) -> None:
-    """Install tools as the `dev` extra pins them, without the package."""
-    named = {re.split(r"[^\w-]", line)[0]: line for line in EXTRAS["dev"]}
+    """Install tools as the extras `dev` and `docs` pin them, without the package."""
+    named = {re.split(r"[^\w-]", line)[0]: line for line in EXTRAS["dev"] + EXTRAS["docs"]}
     session.install(*(named[name] for name in names))
 
 
@@ -83,8 +83,9 @@ def lint(session: nox.Session) -> None:
     install_tools(session, "ruff", "clang-format")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    files = (path for folder in CPP_FOLDERS for path in sorted(Path(folder).rglob("*.?pp")))
-    session.run("clang-format", "--dry-run", "--Werror", *map(str, files))
+    files = [path for folder in CPP_FOLDERS for path in sorted(Path(folder).rglob("*.?pp"))]
+    session.log(f"clang-format of {len(files)} files")
+    session.run("clang-format", "--dry-run", "--Werror", *map(str, files), log=False)
 
 
 @nox.session

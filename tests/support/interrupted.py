@@ -26,9 +26,9 @@ import numpy as np
 import vecrecall as vr
 
 SECONDS = 300  # of a hang
-ENOUGH = 0.6  # seconds that a call must take to be interrupted
+ENOUGH = 0.4  # seconds that a call must take to be interrupted
 SHARE = 0.6  # of its work that it may have done
-ATTEMPTS = 6
+ATTEMPTS = 7
 D = 32
 
 

@@ -42,16 +42,14 @@ void check_case(std::size_t n, std::size_t d, std::size_t queries, std::size_t k
     }
 }
 
-void check_sizes() {
-    for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
-        for (const std::size_t d : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 50, 64, 70}) {
-            check_case(67, d, 3, 10, metric);
-            check_case(65, d, 8, 70, metric);
-        }
-        for (const std::size_t n : {1, 15, 16, 17, 63, 64, 127, 2047, 2048, 2049, 4100}) {
-            check_case(n, 5, 13, 7, metric);
-            check_case(n, 20, 1, 3, metric);
-        }
+void check_sizes(Metric metric) {
+    for (const std::size_t d : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 50, 64, 70}) {
+        check_case(67, d, 3, 10, metric);
+        check_case(65, d, 8, 70, metric);
+    }
+    for (const std::size_t n : {1, 15, 16, 17, 63, 64, 127, 2047, 2048, 2049, 4100}) {
+        check_case(n, 5, 13, 7, metric);
+        check_case(n, 20, 1, 3, metric);
     }
 }
 
@@ -116,14 +114,12 @@ void check_above(std::size_t n, std::size_t d, std::size_t queries, Metric metri
     }
 }
 
-void check_above_sizes() {
-    for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
-        for (const std::size_t n : {1, 64, 65, 2047, 2048, 2049, 4100}) {
-            check_above(n, 5, 13, metric);
-            check_above(n, 20, 1, metric);
-        }
-        check_above(5000, 3, 600, metric);
+void check_above_sizes(Metric metric) {
+    for (const std::size_t n : {1, 64, 65, 2047, 2048, 2049, 4100}) {
+        check_above(n, 5, 13, metric);
+        check_above(n, 20, 1, metric);
     }
+    check_above(5000, 3, 600, metric);
 }
 
 // So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it
@@ -173,10 +169,30 @@ TEST_CASE("search: bad ids") {
                     std::invalid_argument);
 }
 
-TEST_CASE("search: lists of all sizes") { test::on_every_isa(check_sizes); }
+TEST_CASE("search: lists of all sizes by inner product") {
+    test::on_every_isa([] { check_sizes(Metric::kIp); });
+}
+
+TEST_CASE("search: lists of all sizes by cosine") {
+    test::on_every_isa([] { check_sizes(Metric::kCosine); });
+}
+
+TEST_CASE("search: lists of all sizes by distance") {
+    test::on_every_isa([] { check_sizes(Metric::kL2); });
+}
 
 TEST_CASE("search: allowed items") { test::on_every_isa(check_allow); }
 
-TEST_CASE("search: all items above a score") { test::on_every_isa(check_above_sizes); }
+TEST_CASE("search: all items above a score by inner product") {
+    test::on_every_isa([] { check_above_sizes(Metric::kIp); });
+}
+
+TEST_CASE("search: all items above a score by cosine") {
+    test::on_every_isa([] { check_above_sizes(Metric::kCosine); });
+}
+
+TEST_CASE("search: all items above a score by distance") {
+    test::on_every_isa([] { check_above_sizes(Metric::kL2); });
+}
 
 }  // namespace
