@@ -203,7 +203,7 @@ def wheel(session: nox.Session) -> None:
     folder = Path("build/wheel").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    # From the sdist, which must have all that it takes; unpacked here, where ccache knows the files.
+    # From the sdist, which must be complete; unpacked here, where ccache knows the files.
     env = {"TMPDIR": str(folder)}
     session.run("python", "-m", "build", "--outdir", str(folder), env=env, silent=True)
     session.run("bash", "tools/test_wheel.sh", str(folder), external=True)
