@@ -10,19 +10,31 @@ quietly() {
     "$@" 2> >(grep -v "TCG doesn't support requested feature" >&2)
 }
 
+# Runs the cases whose names begin so; none is an error.
+cases() {
+    local said
+    said=$(quietly "${@:2}" --test-case="$1: *") || { echo "$said" >&2; return 1; }
+    if ! grep -q 'test cases: *[1-9]' <<<"$said"; then
+        echo "no test cases: $1" >&2
+        return 1
+    fi
+}
+
+# Each of these processors runs its best instruction set: the other one is that of the next.
 # The thread pool's test is left out: it does not depend on the processor, and QEMU's user mode
 # cannot start threads in a forked child.
 # expect CPU_NAME EXPECTED_BEST_ISA EMULATOR BUILD_FOLDER
 expect() {
-    local cpu=$1 best=$2 emulator=$3 folder=$4 found name pid
-    found=$(quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_isa" | sed -n 's/^available: //p' | head -n 1)
+    local cpu=$1 best=$2 emulator=$3 program=$4/tests/cpp/cpp_tests found name pid
+    found=$(quietly "$emulator" -cpu "$cpu" "$program" --test-case="isa: *" |
+        sed -n 's/^available: //p' | head -n 1)
     if [ "$found" != "$best" ]; then
         echo "$emulator -cpu $cpu: expected $best first, got '$found'" >&2
         exit 1
     fi
     local running=()
     for name in search cluster feed pool merge values; do
-        quietly "$emulator" -cpu "$cpu" "$folder/tests/cpp/test_$name" >/dev/null &
+        VECRECALL_TEST_ISAS=$best cases "$name" "$emulator" -cpu "$cpu" "$program" &
         running+=($!)
     done
     for pid in "${running[@]}"; do wait "$pid"; done

@@ -11,5 +11,4 @@ PYBIND11_MODULE(_core, m) {
     vecrecall::python::register_merge(m);
     vecrecall::python::register_pool(m);
     vecrecall::python::register_feed(m);
-    vecrecall::python::register_kernels(m);
 }

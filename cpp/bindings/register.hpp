@@ -65,7 +65,6 @@ void register_candidates(py::module_& m);
 void register_clustering(py::module_& m);
 void register_feed(py::module_& m);
 void register_flat_index(py::module_& m);
-void register_kernels(py::module_& m);
 void register_merge(py::module_& m);
 void register_pool(py::module_& m);
 void register_runtime(py::module_& m);

@@ -224,6 +224,3 @@ def pool(
     normalize: bool,
     threads: int,
 ) -> _F32: ...
-def scan_intervals(
-    isa: str, vectors: _F32, bias: _F64 | None, metric: Metric, codes: bool, queries: _F32
-) -> tuple[_F32, _F32]: ...

@@ -18,6 +18,8 @@ faiss = pytest.importorskip("faiss", reason="needs faiss-cpu")
 
 from vecrecall.adapters import faiss as adapter  # noqa: E402 - the examples need FAISS
 
+pytestmark = pytest.mark.libraries
+
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 N, DIM, LISTS = 3000, 20, 24

@@ -17,6 +17,8 @@ hnswlib = pytest.importorskip("hnswlib", reason="needs hnswlib")
 
 from vecrecall.adapters import hnswlib as adapter  # noqa: E402 - the examples need hnswlib
 
+pytestmark = pytest.mark.libraries
+
 F32 = npt.NDArray[np.float32]
 DIM = 12
 UNIT = 2.0**-24  # half the distance from 1 to the next float32

@@ -20,6 +20,8 @@ from vecrecall.channels import (
     UserToItem,
 )
 
+pytestmark = pytest.mark.libraries
+
 faiss = pytest.importorskip("faiss", reason="needs faiss-cpu")
 
 N, DIM, USERS, TAGS, CLUSTERS = 400, 8, 30, 12, 5

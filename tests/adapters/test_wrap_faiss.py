@@ -18,6 +18,8 @@ from datasets import HARD, normal
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 faiss = pytest.importorskip("faiss", reason="needs faiss-cpu")
 
 F32 = npt.NDArray[np.float32]

@@ -20,6 +20,8 @@ from wrap_checks import (
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 hnswlib = pytest.importorskip("hnswlib", reason="wraps its indexes")
 
 METRICS = ["ip", "cosine", "l2"]

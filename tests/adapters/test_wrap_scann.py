@@ -17,6 +17,8 @@ from wrap_checks import (
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 pybind = pytest.importorskip("scann.scann_ops.py.scann_ops_pybind", reason="wraps its searchers")
 
 NAMES = {"ip": "dot_product", "l2": "squared_l2"}

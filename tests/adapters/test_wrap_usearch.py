@@ -19,6 +19,8 @@ from wrap_checks import (
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 usearch = pytest.importorskip("usearch.index", reason="wraps its index")
 
 NAMES = {"ip": "ip", "cosine": "cos", "l2": "l2sq"}

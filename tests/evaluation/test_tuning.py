@@ -13,6 +13,8 @@ import pytest
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 faiss = pytest.importorskip("faiss", reason="needs faiss")
 
 F32 = npt.NDArray[np.float32]

@@ -10,6 +10,8 @@ import pytest
 
 import vecrecall as vr
 
+pytestmark = pytest.mark.libraries
+
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 K = 10

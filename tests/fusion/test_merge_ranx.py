@@ -15,6 +15,8 @@ import pytest
 import vecrecall as vr
 from vecrecall import policies
 
+pytestmark = pytest.mark.libraries
+
 numba = pytest.importorskip("numba", reason="needs ranx, which needs numba: pip install ranx")
 
 # As plain Python: compiled, ranx takes half a minute the first time, for a second's work.

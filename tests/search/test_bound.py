@@ -17,6 +17,11 @@ from datasets import HARD
 
 from vecrecall import _core
 
+scan = pytest.importorskip(
+    "vecrecall._scan_intervals",
+    reason="needs a build with VECRECALL_TEST_MODULE=ON, as ./run test makes one",
+)
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 CODES = pytest.mark.parametrize("codes", [False, True], ids=["float32", "int8"])
@@ -25,9 +30,10 @@ CODES = pytest.mark.parametrize("codes", [False, True], ids=["float32", "int8"])
 def intervals(
     isa: str, items: F32, metric: Metric, codes: bool, query: F32, bias: F32 | F64 | None = None
 ) -> tuple[F32, F32]:
+    scan.set_isa(_core.isa())  # which the module has a copy of
     wide = None if bias is None else bias.astype(np.float64)
     ends = [  # alone and in a batch: different kernels, both must be right
-        _core.scan_intervals(isa, items, wide, _core.Metric[metric], codes, queries)
+        scan.scan_intervals(isa, items, wide, _core.Metric[metric], codes, queries)
         for queries in (query[None], np.repeat(query[None], 7, axis=0))
     ]
     low = np.concatenate([low for low, _ in ends]).max(axis=0)

@@ -27,9 +27,9 @@ from comparison import FIELDS
 import vecrecall as vr
 
 SECONDS = 300  # of a hang
-ENOUGH = 0.6  # seconds that a call must take to be interrupted
+ENOUGH = 0.4  # seconds that a call must take to be interrupted
 SHARE = 0.6  # of its work that it may have done
-ATTEMPTS = 6
+ATTEMPTS = 7
 D = 32
 
 
@@ -421,8 +421,8 @@ def who_waits_for_an_update_hears() -> None:
         except Stop:
             waits = thread.is_alive()
             thread.join()
-            assert len(made[0]) == 20_000 + len(made[1])
-            if waits:
+            # Otherwise it came when both updates were done, and tells nothing.
+            if waits and len(made[0]) == 20_000 + len(made[1]):
                 return
         thread.join()
     raise AssertionError("the second update has waited for the first one")

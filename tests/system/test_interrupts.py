@@ -13,6 +13,8 @@ from pathlib import Path
 import interrupted
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.fork]
+
 SUPPORT = Path(__file__).parents[1] / "support"
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -20,6 +20,8 @@ from pathlib import Path
 import process_scenarios
 import pytest
 
+pytestmark = pytest.mark.fork
+
 SUPPORT = Path(__file__).parents[1] / "support"
 # Beyond the scenario's own limit and that of a child which it waits for.
 SECONDS = 3 * process_scenarios.SECONDS

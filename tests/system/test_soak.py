@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.fork]
+
 SECONDS = os.environ.get("VECRECALL_SOAK_SECONDS", "4")
 SEED = os.environ.get("VECRECALL_SOAK_SEED", "1")
 

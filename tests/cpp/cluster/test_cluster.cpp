@@ -1,14 +1,17 @@
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
+#include "on_every_isa.hpp"
 #include "vecrecall/assign.hpp"
-#include "vecrecall/isa.hpp"
 #include "vecrecall/kmeans.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -126,7 +129,7 @@ void check_lloyd(Metric metric) {
           before * (1 + 1e-5));
 }
 
-void check_plus_plus() {
+TEST_CASE("cluster: k-means plus plus draws rows") {
     constexpr std::size_t kRows = 70;
     const auto x = test::gaussian(kRows * 3, 8);
     std::vector<double> draws(kRows);
@@ -143,21 +146,29 @@ void check_plus_plus() {
     CHECK(std::adjacent_find(rows.begin(), rows.begin() + kRows / 2) == rows.begin() + kRows / 2);
 }
 
-}  // namespace
-
-int main() {
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
+TEST_CASE("cluster: assignment of all shapes") {
+    test::on_every_isa([] {
         for (const std::size_t dim : {1, 4, 15, 33}) {
             for (const std::size_t k : {1, 3, 12, 25}) {
                 for (const std::size_t n : {1, 64, 131}) check_shapes(n, k, dim);
             }
         }
-        check_float_scan();
-        check_nonfinite();
+    });
+}
+
+TEST_CASE("cluster: assignment where codes tell nothing apart") {
+    test::on_every_isa(check_float_scan);
+}
+
+TEST_CASE("cluster: assignment of points that are not finite") {
+    test::on_every_isa(check_nonfinite);
+}
+
+TEST_CASE("cluster: steps of k-means") {
+    test::on_every_isa([] {
         check_lloyd(Metric::kL2);
         check_lloyd(Metric::kCosine);
-    }
-    check_plus_plus();
-    return test::report("cluster");
+    });
 }
+
+}  // namespace

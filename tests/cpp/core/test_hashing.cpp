@@ -1,10 +1,11 @@
 // Sets of ids against std::set: where buckets run over, where ids repeat, where none are valid.
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <random>
 #include <set>
 #include <vector>
 
-#include "check.hpp"
 #include "core/hashing.hpp"
 
 using vecrecall::hash_id;
@@ -33,7 +34,7 @@ void check_set(const std::vector<std::int64_t>& ids, const std::vector<std::int6
     for (const std::int64_t id : others) CHECK(set.contains(id) == (wanted.count(id) == 1));
 }
 
-void check_crowded_buckets() {
+TEST_CASE("hashing: crowded buckets") {
     const auto together = neighbors_of(5, 200);
     for (const std::size_t n : {1, 7, 8, 9, 16, 17, 40, 100}) {
         check_set({together.begin(), together.begin() + static_cast<std::ptrdiff_t>(n)}, together);
@@ -45,7 +46,7 @@ void check_crowded_buckets() {
     check_set({at_the_end.begin(), at_the_end.begin() + 30}, at_the_end);
 }
 
-void check_random_sets() {
+TEST_CASE("hashing: random sets") {
     std::mt19937_64 random(1);
     for (const std::size_t n : {1, 2, 8, 63, 500, 5000}) {
         std::vector<std::int64_t> ids(n);
@@ -60,13 +61,10 @@ void check_random_sets() {
     }
 }
 
-}  // namespace
-
-int main() {
+TEST_CASE("hashing: invalid and extreme ids") {
     check_set({}, {-1, 0, 1, INT64_MAX});
     check_set({-1, -1, INT64_MIN}, {-1, 0, 1, INT64_MIN});
     check_set({INT64_MAX, 0}, {-1, 0, 1, INT64_MAX, INT64_MAX - 1});
-    check_crowded_buckets();
-    check_random_sets();
-    return test::report("hashing");
 }
+
+}  // namespace

@@ -1,10 +1,14 @@
 #include "vecrecall/pool.hpp"
 
-#include <cmath>
-#include <stdexcept>
+#include <doctest/doctest.h>
 
-#include "check.hpp"
-#include "vecrecall/isa.hpp"
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "data.hpp"
+#include "on_every_isa.hpp"
 
 using namespace vecrecall;
 
@@ -30,23 +34,20 @@ void check_sums(std::size_t dim) {
     }
 }
 
-void check_errors() {
+TEST_CASE("pool: errors") {
     const float table[] = {1, 2, NAN};
     const std::int64_t beyond[] = {3};
     const std::int64_t poisoned[] = {2};
     const std::int64_t offsets[] = {0, 1};
     float out = 0;
-    CHECK_THROWS(pool({table, 3, 1}, {beyond, offsets, 1}, {}, &out), std::out_of_range);
-    CHECK_THROWS(pool({table, 3, 1}, {poisoned, offsets, 1}, {}, &out), std::invalid_argument);
+    CHECK_THROWS_AS(pool({table, 3, 1}, {beyond, offsets, 1}, {}, &out), std::out_of_range);
+    CHECK_THROWS_AS(pool({table, 3, 1}, {poisoned, offsets, 1}, {}, &out), std::invalid_argument);
+}
+
+TEST_CASE("pool: sums of all widths") {
+    test::on_every_isa([] {
+        for (const std::size_t dim : {1, 7, 8, 9, 31, 32, 33, 64, 71, 136}) check_sums(dim);
+    });
 }
 
 }  // namespace
-
-int main() {
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
-        for (const std::size_t dim : {1, 7, 8, 9, 31, 32, 33, 64, 71, 136}) check_sums(dim);
-    }
-    check_errors();
-    return test::report("pool");
-}

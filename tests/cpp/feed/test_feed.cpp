@@ -1,12 +1,16 @@
 // One writer beside many readers, the bounds of a feed, and its arithmetic of powers of two.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <random>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
-#include "check.hpp"
 #include "feed/decay.hpp"
 #include "vecrecall/feed.hpp"
 
@@ -86,7 +90,7 @@ void read(const ClusterFeed& feed, const std::atomic<bool>& done) {
     } while (!done);
 }
 
-void one_writer_beside_many_readers() {
+TEST_CASE("feed: one writer beside many readers") {
     ClusterFeed feed(kOptions);
     std::atomic<bool> done{false};
     std::vector<std::thread> readers;
@@ -100,7 +104,7 @@ void one_writer_beside_many_readers() {
     CHECK(feed.knows_users());
 }
 
-void bounds_hold_and_state_returns() {
+TEST_CASE("feed: bounds hold and state returns") {
     ClusterFeed feed(kOptions);
     for (unsigned turn = 0; turn < 30; ++turn) feed.observe(Batch(200, turn).clicks());
     const FeedState state = feed.state();
@@ -114,33 +118,33 @@ void bounds_hold_and_state_returns() {
     other.observe(more.clicks());
     const FeedState a = feed.state();
     const FeedState b = other.state();
-    CHECK(a.items == b.items && a.keys == b.keys && a.values == b.values && a.times == b.times);
-    CHECK(a.users == b.users && a.last_seen == b.last_seen);
-    CHECK(a.history_items == b.history_items && a.history_times == b.history_times);
-    CHECK_THROWS(other.restore(state), std::invalid_argument);
+    CHECK((a.items == b.items && a.keys == b.keys && a.values == b.values && a.times == b.times));
+    CHECK((a.users == b.users && a.last_seen == b.last_seen));
+    CHECK((a.history_items == b.history_items && a.history_times == b.history_times));
+    CHECK_THROWS_AS(other.restore(state), std::invalid_argument);
 }
 
-void bad_input() {
-    CHECK_THROWS(ClusterFeed({.clusters = 0}), std::invalid_argument);
-    CHECK_THROWS(ClusterFeed({.half_life = 0}), std::invalid_argument);
-    CHECK_THROWS(ClusterFeed({.half_life = std::nan("")}), std::invalid_argument);
-    CHECK_THROWS(ClusterFeed({.history = std::size_t{1} << 17}), std::invalid_argument);
-    CHECK_THROWS(ClusterFeed({.capacity = std::size_t{1} << 40}), std::invalid_argument);
+TEST_CASE("feed: bad input") {
+    CHECK_THROWS_AS(ClusterFeed({.clusters = 0}), std::invalid_argument);
+    CHECK_THROWS_AS(ClusterFeed({.half_life = 0}), std::invalid_argument);
+    CHECK_THROWS_AS(ClusterFeed({.half_life = std::nan("")}), std::invalid_argument);
+    CHECK_THROWS_AS(ClusterFeed({.history = std::size_t{1} << 17}), std::invalid_argument);
+    CHECK_THROWS_AS(ClusterFeed({.capacity = std::size_t{1} << 40}), std::invalid_argument);
     ClusterFeed feed(kOptions);
     Batch batch(9, 1);
     batch.times[8] = std::numeric_limits<double>::infinity();
     const auto fault = feed.observe(batch.clicks());
-    CHECK(fault && fault->argument == ClickFault::kTimes && fault->place == 8);
+    CHECK((fault && fault->argument == ClickFault::kTimes && fault->place == 8));
     CHECK(feed.state().items.empty());
     const std::int64_t unknown = kClusters;
     Answer answer(1);
-    CHECK_THROWS(feed.top(&unknown, 0, {}, answer.out), std::out_of_range);
+    CHECK_THROWS_AS(feed.top(&unknown, 0, {}, answer.out), std::out_of_range);
     FeedState broken = feed.state();
     broken.item_offsets[1] = -5;
-    CHECK_THROWS(feed.restore(broken), std::invalid_argument);
+    CHECK_THROWS_AS(feed.restore(broken), std::invalid_argument);
 }
 
-void powers_and_logarithms() {
+TEST_CASE("feed: powers and logarithms") {
     constexpr double kInf = std::numeric_limits<double>::infinity();
     constexpr double kUlp = 0x1p-52;
     std::mt19937 engine(1);
@@ -156,18 +160,10 @@ void powers_and_logarithms() {
         CHECK(feed::exp2(n) == std::ldexp(1.0, n));
         CHECK(feed::log2(std::ldexp(1.0, n)) == n);
     }
-    CHECK(feed::exp2(-kInf) == 0 && feed::exp2(-2000) == 0);
-    CHECK(feed::exp2(kInf) == kInf && feed::exp2(1024) == kInf);
+    CHECK((feed::exp2(-kInf) == 0 && feed::exp2(-2000) == 0));
+    CHECK((feed::exp2(kInf) == kInf && feed::exp2(1024) == kInf));
     CHECK(feed::half_lives(-1.5e308, 1.5e308, 1e308) == 3);
     CHECK(feed::decayed(0, 1e300, -1e300, 1e-300) == 0);
 }
 
 }  // namespace
-
-int main() {
-    powers_and_logarithms();
-    bad_input();
-    bounds_hold_and_state_returns();
-    one_writer_beside_many_readers();
-    return test::report("feed");
-}

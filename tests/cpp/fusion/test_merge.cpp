@@ -1,16 +1,20 @@
 #include "vecrecall/merge.hpp"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
-#include "check.hpp"
 #include "fusion/entry_table.hpp"
 #include "fusion/ranking.hpp"
 #include "fusion/split.hpp"
-#include "vecrecall/isa.hpp"
+#include "on_every_isa.hpp"
 
 using namespace vecrecall;
 
@@ -18,7 +22,7 @@ namespace {
 
 constexpr float kLow = -std::numeric_limits<float>::infinity();
 
-void check_shards() {
+TEST_CASE("merge: shards") {
     const std::int64_t a_ids[] = {4, 1, -1};
     const float a_scores[] = {3, 1, kLow};
     const std::int32_t a_counts[] = {2};
@@ -33,13 +37,13 @@ void check_shards() {
     CHECK(count == 4);
     CHECK((ids == std::vector<std::int64_t>{2, 4, 9, 1, -1}));
     CHECK((scores == std::vector<float>{3, 3, 2, 1, kLow}));
-    CHECK_THROWS(
+    CHECK_THROWS_AS(
         merge_shards({{a_ids, a_scores, a_counts, 1, 3}, {a_ids, a_scores, a_counts, 1, 3}},
                      {ids.data(), scores.data(), &count, 1, 5}),
         std::invalid_argument);
 }
 
-void check_groups() {
+TEST_CASE("merge: groups") {
     const std::int64_t ids[] = {7, 5, 5, 8, 6, -1};
     const float scores[] = {2, 1, 1.5F, 1, 4, kLow};
     const std::int32_t counts[] = {2, 2, 1};
@@ -60,7 +64,7 @@ void check_groups() {
     CHECK(out_scores[0] == 2.5F);
 }
 
-void check_entry_table() {
+TEST_CASE("merge: the table of entries") {
     fusion::EntryTable table;
     for (const std::size_t n : {0U, 1U, 3U, 1000U, 7U}) {  // smaller again: nothing is left over
         fusion::Entries entries = table.start(n);
@@ -71,7 +75,7 @@ void check_entry_table() {
             CHECK(entries.insert(id).entry == i);
         }
         CHECK(entries.size() == n);
-        CHECK(n == 0 || entries.find(0) == 0);
+        CHECK((n == 0 || entries.find(0) == 0));
         CHECK(entries.find(12345) == fusion::kNoEntry);
     }
 }
@@ -113,7 +117,7 @@ std::vector<std::int64_t> split(std::int64_t total, std::vector<fusion::Portion>
     return slots;
 }
 
-void check_split() {
+TEST_CASE("merge: slots are split") {
     constexpr auto kAny = std::numeric_limits<std::int64_t>::max();
     constexpr auto kHuge = std::uint64_t{1} << 62;
     using Slots = std::vector<std::int64_t>;
@@ -172,7 +176,7 @@ struct Case {
     }
 };
 
-void check_policies() {
+TEST_CASE("merge: policies") {
     using Ids = std::vector<std::int64_t>;
     const std::vector<double> equal{1, 1};
     const std::int64_t any = std::numeric_limits<std::int64_t>::max();
@@ -188,13 +192,13 @@ void check_policies() {
     CHECK((c.run(Priority{{2, 9}, false, true}, 6) == Ids{1, 2, 3, 5, 6, 4}));
     CHECK(c.unfilled[1] == 1);
     CHECK((c.run(Quota{{1, 1}, {0, 0}, {any, any}}, 6) == Ids{1, 2, 5, 3, 4, 6}));
-    CHECK_THROWS(c.run(Quota{{1, 1}, {4, 3}, {any, any}}, 6), std::invalid_argument);
-    CHECK_THROWS(c.run(Rrf{{1}}, 6), std::invalid_argument);
+    CHECK_THROWS_AS(c.run(Quota{{1, 1}, {4, 3}, {any, any}}, 6), std::invalid_argument);
+    CHECK_THROWS_AS(c.run(Rrf{{1}}, 6), std::invalid_argument);
     c.padded_ids[5] = -5;
-    CHECK_THROWS(c.run(Rrf{equal}, 6), std::invalid_argument);
+    CHECK_THROWS_AS(c.run(Rrf{equal}, 6), std::invalid_argument);
 }
 
-void check_provenance_and_filters() {
+TEST_CASE("merge: provenance and filters") {
     Case c;
     c.run(Rrf{{1, 1}}, 3);
     CHECK((std::vector(c.ranks.begin(), c.ranks.begin() + 6) ==
@@ -221,21 +225,9 @@ void check_provenance_and_filters() {
     const Caps again(members.data(), numbers.data(), members.size(), 1);
     c.filters.caps = {&again};
     CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 4, 6}));
-    CHECK_THROWS(Caps(groups.data(), groups.data(), 3, 1), std::invalid_argument);
+    CHECK_THROWS_AS(Caps(groups.data(), groups.data(), 3, 1), std::invalid_argument);
 }
+
+TEST_CASE("merge: ranking") { test::on_every_isa(check_ranking); }
 
 }  // namespace
-
-int main() {
-    check_shards();
-    check_groups();
-    check_entry_table();
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
-        check_ranking();
-    }
-    check_split();
-    check_policies();
-    check_provenance_and_filters();
-    return test::report("merge");
-}

@@ -1,13 +1,15 @@
 #include "platform/at_fork.hpp"
 
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <mutex>
 #include <thread>
 
-#include "check.hpp"
+#include "forks.hpp"
 
 using namespace vecrecall;
 
@@ -47,7 +49,7 @@ bool holds_in_child(const Work& work) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-void check_locks_are_free_and_data_is_whole() {
+TEST_CASE("at_fork: in a child locks are free and data is whole" * doctest::skip(test::kNoFork)) {
     std::array<Twice, 200> data;
     std::atomic<bool> stop{false};
     std::thread writer([&] {
@@ -68,7 +70,7 @@ void check_locks_are_free_and_data_is_whole() {
     for (Twice& twice : data) CHECK(twice.whole());
 }
 
-void check_a_child_has_its_own() {
+TEST_CASE("at_fork: a child has data of its own" * doctest::skip(test::kNoFork)) {
     at_fork::PerProcess<Busy> busy;
     Busy* const parents = &busy.get();
     CHECK(&busy.get() == parents);
@@ -87,19 +89,7 @@ void check_a_child_has_its_own() {
     }));
     stop.store(true);
     holder.join();
-    CHECK(&busy.get() == parents && parents->work == 1);
+    CHECK((&busy.get() == parents && parents->work == 1));
 }
 
 }  // namespace
-
-int main() {
-#if defined(__SANITIZE_THREAD__)
-    std::puts("skipped: fork, into which ThreadSanitizer's runtime does not follow threads");
-    static_cast<void>(check_locks_are_free_and_data_is_whole);
-    static_cast<void>(check_a_child_has_its_own);
-#else
-    check_locks_are_free_and_data_is_whole();
-    check_a_child_has_its_own();
-#endif
-    return test::report("at_fork");
-}

@@ -1,14 +1,16 @@
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
-#include "check.hpp"
+#include "forks.hpp"
 #include "platform/canceling.hpp"
 #include "vecrecall/cancel.hpp"
 #include "vecrecall/feed.hpp"
@@ -41,14 +43,14 @@ void check_tasks_are_left_out(int threads) {
             by_caller = by_caller && std::this_thread::get_id() == caller;
             return begun.load() > 0;
         });
-        CHECK_THROWS(parallel_for(kTasks, threads,
-                                  [&](std::size_t) {
-                                      ++begun;
-                                      rest();
-                                      ++ended;
-                                  }),
-                     Cancelled);
-        CHECK_THROWS(check_cancelled(), Cancelled);  // for all the scope's life
+        CHECK_THROWS_AS(parallel_for(kTasks, threads,
+                                     [&](std::size_t) {
+                                         ++begun;
+                                         rest();
+                                         ++ended;
+                                     }),
+                        Cancelled);
+        CHECK_THROWS_AS(check_cancelled(), Cancelled);  // for all the scope's life
     }
     CHECK(by_caller);
     CHECK(begun.load() == ended.load());  // all workers are out of it
@@ -57,22 +59,22 @@ void check_tasks_are_left_out(int threads) {
     check_pool_is_whole();
 }
 
-void check_nested() {
+TEST_CASE("cancel: nested work") {
     std::atomic<std::size_t> begun{0};
     const CancelScope scope([] { return true; });
-    CHECK_THROWS(parallel_for(8, 4,
-                              [&](std::size_t) {
-                                  parallel_for(kTasks, 2, [&](std::size_t) {
-                                      ++begun;
-                                      rest();
-                                  });
-                              }),
-                 Cancelled);
+    CHECK_THROWS_AS(parallel_for(8, 4,
+                                 [&](std::size_t) {
+                                     parallel_for(kTasks, 2, [&](std::size_t) {
+                                         ++begun;
+                                         rest();
+                                     });
+                                 }),
+                    Cancelled);
     CHECK(begun.load() < kTasks);
 }
 
 // The caller has no task left and waits for a worker whose loop is long.
-void check_a_waiting_caller_asks() {
+TEST_CASE("cancel: a waiting caller asks") {
     std::atomic<bool> asked{false};
     std::atomic<bool> told{false};
     const std::thread::id caller = std::this_thread::get_id();
@@ -82,28 +84,28 @@ void check_a_waiting_caller_asks() {
             return true;
         });
         std::atomic<int> inside{0};
-        CHECK_THROWS(parallel_for(2, 2,
-                                  [&](std::size_t) {
-                                      ++inside;
-                                      while (inside.load() < 2) rest();  // both are at work
-                                      if (std::this_thread::get_id() == caller) return;
-                                      try {
-                                          for (;;) {
-                                              check_cancelled();
-                                              rest();
-                                          }
-                                      } catch (const Cancelled&) {
-                                          told = true;
-                                          throw;
-                                      }
-                                  }),
-                     Cancelled);
+        CHECK_THROWS_AS(parallel_for(2, 2,
+                                     [&](std::size_t) {
+                                         ++inside;
+                                         while (inside.load() < 2) rest();  // both are at work
+                                         if (std::this_thread::get_id() == caller) return;
+                                         try {
+                                             for (;;) {
+                                                 check_cancelled();
+                                                 rest();
+                                             }
+                                         } catch (const Cancelled&) {
+                                             told = true;
+                                             throw;
+                                         }
+                                     }),
+                        Cancelled);
     }
-    CHECK(asked.load() && told.load());
+    CHECK((asked.load() && told.load()));
     check_pool_is_whole();
 }
 
-void check_a_scope_that_never_says_so() {
+TEST_CASE("cancel: a scope that never says so") {
     std::atomic<int> runs{0};
     int asked = 0;
     const CancelScope scope([&] {
@@ -119,7 +121,7 @@ void check_a_scope_that_never_says_so() {
 }
 
 // What the callback calls has a scope of its own, and the pool at its disposal.
-void check_a_callback_may_call() {
+TEST_CASE("cancel: a callback may call") {
     std::atomic<int> inner{0};
     std::atomic<std::size_t> runs{0};
     {
@@ -128,18 +130,18 @@ void check_a_callback_may_call() {
             parallel_for(100, 4, [&](std::size_t) { ++inner; });
             return true;
         });
-        CHECK_THROWS(parallel_for(kTasks, 4,
-                                  [&](std::size_t) {
-                                      ++runs;
-                                      rest();
-                                  }),
-                     Cancelled);
+        CHECK_THROWS_AS(parallel_for(kTasks, 4,
+                                     [&](std::size_t) {
+                                         ++runs;
+                                         rest();
+                                     }),
+                        Cancelled);
     }
     CHECK(inner.load() == 100);
     CHECK(runs.load() < kTasks);
 }
 
-void check_callers_side_by_side() {
+TEST_CASE("cancel: callers side by side") {
     std::atomic<int> cancelled{0};
     std::atomic<int> whole{0};
     std::vector<std::thread> callers;
@@ -164,39 +166,39 @@ void check_callers_side_by_side() {
 }
 
 // A task's own error does not hide that the call was told to stop.
-void check_cancelled_comes_first() {
+TEST_CASE("cancel: cancelled comes before an error of a task") {
     std::atomic<bool> asked{false};
     const CancelScope scope([&] {
         asked = true;
         return true;
     });
     const std::thread::id caller = std::this_thread::get_id();
-    CHECK_THROWS(parallel_for(kTasks, 2,
-                              [&](std::size_t) {
-                                  rest();
-                                  if (std::this_thread::get_id() == caller) return;
-                                  while (!asked.load()) rest();
-                                  throw std::runtime_error("task");
-                              }),
-                 Cancelled);
+    CHECK_THROWS_AS(parallel_for(kTasks, 2,
+                                 [&](std::size_t) {
+                                     rest();
+                                     if (std::this_thread::get_id() == caller) return;
+                                     while (!asked.load()) rest();
+                                     throw std::runtime_error("task");
+                                 }),
+                    Cancelled);
 }
 
-void check_turns() {
+TEST_CASE("cancel: turns") {
     canceling::Turn turn;
     turn.lock();
     CHECK(turn.is_mine());
-    CHECK_THROWS(turn.lock(), std::logic_error);
+    CHECK_THROWS_AS(turn.lock(), std::logic_error);
     std::thread([&] {
         CHECK(!turn.is_mine());
         const CancelScope scope([] { return true; });
-        CHECK_THROWS(turn.lock(), Cancelled);
+        CHECK_THROWS_AS(turn.lock(), Cancelled);
     }).join();
     turn.unlock();
     turn.lock();
     turn.unlock();
 }
 
-void check_fork() {
+TEST_CASE("cancel: in a child after fork" * doctest::skip(test::kNoFork)) {
     const pid_t child = fork();
     if (child == 0) {
         alarm(60);  // a hang is a failure
@@ -213,10 +215,10 @@ void check_fork() {
     }
     int status = -1;
     waitpid(child, &status, 0);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
 }
 
-void check_sorting() {
+TEST_CASE("cancel: sorting") {
     std::vector<std::uint32_t> numbers(2 * canceling::kManyToSort);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
         numbers[i] = static_cast<std::uint32_t>(i * 2654435761U);
@@ -228,11 +230,11 @@ void check_sorting() {
     const CancelScope scope([] { return true; });
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     std::vector<std::uint32_t> again(numbers.rbegin(), numbers.rend());
-    CHECK_THROWS(canceling::sort(again.begin(), again.end(), std::less<>()), Cancelled);
+    CHECK_THROWS_AS(canceling::sort(again.begin(), again.end(), std::less<>()), Cancelled);
 }
 
 // An update that is told to stop has changed nothing, and the next is right.
-void check_an_update() {
+TEST_CASE("cancel: an update") {
     constexpr std::size_t kRows = 300'000;  // so many tasks that the caller has some of them
     std::vector<float> rows(kRows * 2);
     std::iota(rows.begin(), rows.end(), 0.0F);
@@ -244,7 +246,7 @@ void check_an_update() {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS(index.add(more), Cancelled);
+        CHECK_THROWS_AS(index.add(more), Cancelled);
     }
     CHECK(index.snapshot().size() == kRows);
     index.add(more);
@@ -252,7 +254,7 @@ void check_an_update() {
 }
 
 // Of a batch of clicks the first are taken, whole runs of them.
-void check_clicks() {
+TEST_CASE("cancel: clicks") {
     constexpr std::size_t kRun = std::size_t{1} << 18;
     constexpr std::size_t kClicks = 2 * kRun + 5;
     const std::vector<std::int64_t> clusters(kClicks, 0);
@@ -264,30 +266,13 @@ void check_clicks() {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS(feed.observe(clicks), Cancelled);
+        CHECK_THROWS_AS(feed.observe(clicks), Cancelled);
     }
     CHECK(feed.state().values == std::vector<double>{static_cast<double>(kRun)});
 }
 
-}  // namespace
-
-int main() {
+TEST_CASE("cancel: tasks are left out") {
     for (const int threads : {1, 2, 8}) check_tasks_are_left_out(threads);
-    check_nested();
-    check_a_waiting_caller_asks();
-    check_a_scope_that_never_says_so();
-    check_a_callback_may_call();
-    check_callers_side_by_side();
-    check_cancelled_comes_first();
-    check_turns();
-#if defined(__SANITIZE_THREAD__)
-    std::puts("skipped: fork, into which ThreadSanitizer's runtime does not follow threads");
-    static_cast<void>(check_fork);
-#else
-    check_fork();
-#endif
-    check_sorting();
-    check_an_update();
-    check_clicks();
-    return test::report("cancel");
 }
+
+}  // namespace

@@ -1,9 +1,9 @@
 #include "platform/cpu_count.hpp"
 
+#include <doctest/doctest.h>
+
 #include <filesystem>
 #include <fstream>
-
-#include "check.hpp"
 
 using namespace vecrecall;
 namespace fs = std::filesystem;
@@ -15,11 +15,10 @@ void write(const fs::path& file, const std::string& text) {
     std::ofstream(file) << text;
 }
 
-}  // namespace
+TEST_CASE("cpu_count: at least one") { CHECK(usable_cpus() >= 1); }
 
-int main() {
-    CHECK(usable_cpus() >= 1);
 #if defined(__linux__)
+TEST_CASE("cpu_count: quotas of control groups") {
     const fs::path root = fs::temp_directory_path() / "vecrecall_test_cpu_count";
     fs::remove_all(root);
     const std::string groups = (root / "groups").string();
@@ -44,6 +43,7 @@ int main() {
     write(root / "groups", "nonsense\n");
     CHECK(cgroup_quota(groups, (root / "v2").string()) > 1000);
     fs::remove_all(root);
-#endif
-    return test::report("cpu_count");
 }
+#endif
+
+}  // namespace

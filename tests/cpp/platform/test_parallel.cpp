@@ -1,11 +1,13 @@
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
-#include "check.hpp"
+#include "forks.hpp"
 #include "vecrecall/parallel.hpp"
 
 using namespace vecrecall;
@@ -22,22 +24,22 @@ void check_every_task_runs_once() {
     }
 }
 
-void check_nested() {
+TEST_CASE("parallel: nested") {
     std::atomic<int> runs{0};
     parallel_for(4, 4, [&](std::size_t) { parallel_for(5, 4, [&](std::size_t) { ++runs; }); });
     CHECK(runs.load() == 20);
 }
 
-void check_exception() {
-    CHECK_THROWS(parallel_for(100, 4,
-                              [](std::size_t i) {
-                                  if (i == 50) throw std::runtime_error("task");
-                              }),
-                 std::runtime_error);
+TEST_CASE("parallel: an exception of a task") {
+    CHECK_THROWS_AS(parallel_for(100, 4,
+                                 [](std::size_t i) {
+                                     if (i == 50) throw std::runtime_error("task");
+                                 }),
+                    std::runtime_error);
     check_every_task_runs_once();  // the pool is still whole
 }
 
-void check_concurrent_callers() {
+TEST_CASE("parallel: concurrent callers") {
     std::atomic<int> runs{0};
     std::vector<std::thread> callers;
     for (int c = 0; c < 8; ++c) {
@@ -49,7 +51,7 @@ void check_concurrent_callers() {
     CHECK(runs.load() == 8 * 50 * 10);
 }
 
-void check_fork() {
+TEST_CASE("parallel: in a child after fork" * doctest::skip(test::kNoFork)) {
     parallel_for(10, 4, [](std::size_t) {});
     const pid_t child = fork();
     if (child == 0) {
@@ -60,28 +62,15 @@ void check_fork() {
     }
     int status = -1;
     waitpid(child, &status, 0);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
 }
 
-void check_bad_counts() {
-    CHECK_THROWS(set_num_threads(0), std::invalid_argument);
-    CHECK_THROWS(set_num_threads(-3), std::invalid_argument);
+TEST_CASE("parallel: bad counts of threads") {
+    CHECK_THROWS_AS(set_num_threads(0), std::invalid_argument);
+    CHECK_THROWS_AS(set_num_threads(-3), std::invalid_argument);
     CHECK(num_threads() >= 1);
 }
 
-}  // namespace
+TEST_CASE("parallel: every task runs once") { check_every_task_runs_once(); }
 
-int main() {
-    check_every_task_runs_once();
-    check_nested();
-    check_exception();
-    check_concurrent_callers();
-#if defined(__SANITIZE_THREAD__)
-    std::puts("skipped: fork, into which ThreadSanitizer's runtime does not follow threads");
-    static_cast<void>(check_fork);
-#else
-    check_fork();
-#endif
-    check_bad_counts();
-    return test::report("parallel");
-}
+}  // namespace

@@ -1,9 +1,13 @@
 // What another engine has found, in buffers of exact size, as lists of ours.
 #include "vecrecall/candidates.hpp"
 
-#include <limits>
+#include <doctest/doctest.h>
 
-#include "check.hpp"
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
 #include "expected.hpp"
 
 using namespace vecrecall;
@@ -14,7 +18,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-void best_first() {
+TEST_CASE("candidates: best first") {
     const std::vector<std::int64_t> ids{7, -1, 4, 9, 3, 2, 5, 10, -3, 8, 11, 6};
     const std::vector<float> scores{1, 9, kNan, 1, 2, kInf, kNan, -1, 9, -0.0F, 3, 0};
     Answer answer(2, 4);
@@ -24,7 +28,7 @@ void best_first() {
     CHECK((answer.counts == std::vector<std::int32_t>{4, 4}));
 }
 
-void what_lists_may_not_hold() {
+TEST_CASE("candidates: items that lists may not hold") {
     const std::vector<std::int64_t> ids{1, 2, 3, 4, 1, 2, 3, 4};
     const std::vector<float> scores{4, 3, 2, 1, 1, 2, 3, 4};
     const std::vector<std::int64_t> barred{1, 4};
@@ -45,7 +49,7 @@ void what_lists_may_not_hold() {
     CHECK((!IdFilter{nullptr, 0, false}.admits(5)));
 }
 
-void nothing_to_rank() {
+TEST_CASE("candidates: nothing to rank") {
     Answer none(0, 3);
     rank_candidates({nullptr, nullptr, 5}, {}, none.out);
     Answer empty(2, 1);
@@ -54,7 +58,7 @@ void nothing_to_rank() {
     CHECK((empty.scores == std::vector<float>{-kInf, -kInf}));
 }
 
-void threads_do_not_show() {
+TEST_CASE("candidates: threads do not show") {
     constexpr std::size_t kRows = 300;
     constexpr std::size_t kCandidates = 70;
     std::mt19937 engine(3);
@@ -76,11 +80,3 @@ void threads_do_not_show() {
 }
 
 }  // namespace
-
-int main() {
-    best_first();
-    what_lists_may_not_hold();
-    nothing_to_rank();
-    threads_do_not_show();
-    return test::report("candidates");
-}

@@ -1,17 +1,22 @@
 // An index from its parts answers as before; from parts that are damaged it reads nothing outside.
+#include <doctest/doctest.h>
+
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
 #include "expected.hpp"
+#include "on_every_isa.hpp"
 #include "vecrecall/flat_index.hpp"
 #include "vecrecall/index_arrays.hpp"
-#include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
 
@@ -165,7 +170,7 @@ template <class Change>
 void check_refused(const Copied& whole, Change change) {
     Copied damaged = whole;
     change(damaged);
-    CHECK_THROWS(FlatIndex(damaged.parts()), std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex(damaged.parts()), std::invalid_argument);
 }
 
 void check_refusals(const Copied& whole) {
@@ -174,7 +179,7 @@ void check_refusals(const Copied& whole) {
     check_refused(whole, [](Copied& c) { c.center.pop_back(); });
     IndexArrays flat = whole.parts();
     flat.rows.dim = flat.center.size = flat.codes.size = flat.code_bounds.size = 0;
-    CHECK_THROWS(FlatIndex{flat}, std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex{flat}, std::invalid_argument);
     check_refused(whole, [](Copied& c) { c.row_terms.push_back(0); });
     check_refused(whole, [](Copied& c) { c.ids.pop_back(); });
     check_refused(whole, [](Copied& c) { c.bias.pop_back(); });
@@ -215,36 +220,59 @@ void check_empty_parts(const Copied& whole) {
     CHECK(x == y);
 }
 
-}  // namespace
-
-int main() {
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
-        std::printf("on %s\n", name.c_str());
-        for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
-            const FlatIndex index = make_index(metric);
-            const Snapshot snapshot = index.snapshot().compacted();
-            const Copied whole(snapshot.parts());
-            CHECK(whole.order.empty() == (metric == Metric::kCosine));
-            CHECK(!whole.codes.empty());
-            check_same(FlatIndex(whole.parts()), index);
-            check_refusals(whole);
-            check_empty_parts(whole);
-            check_damaged(whole);
-        }
-    }
-    auto owner = std::make_shared<int>(0);
-    {
-        const FlatIndex index = make_index(Metric::kL2);
-        const Snapshot snapshot = index.snapshot();
-        FlatIndex borrowing(snapshot.parts(), owner);
-        CHECK(owner.use_count() == 2);
-        const std::int64_t id = 0;
-        borrowing.remove(&id, 1);
-        CHECK_THROWS(static_cast<void>(borrowing.snapshot().parts()), std::logic_error);
-        CHECK(owner.use_count() == 2);
-        borrowing.compact();
-        CHECK(owner.use_count() == 1);
-    }
-    return test::report("parts");
+// With an index and its arrays, on every instruction set.
+template <class Check>
+void on_an_index(Metric metric, const Check& check) {
+    test::on_every_isa([&] {
+        const FlatIndex index = make_index(metric);
+        const Snapshot snapshot = index.snapshot().compacted();
+        check(Copied(snapshot.parts()), index);
+    });
 }
+
+void check_whole(const Copied& whole, const FlatIndex& index) {
+    CHECK(whole.order.empty() == (index.metric() == Metric::kCosine));
+    CHECK(!whole.codes.empty());
+    check_same(FlatIndex(whole.parts()), index);
+    check_refusals(whole);
+    check_empty_parts(whole);
+}
+
+TEST_CASE("index_arrays: whole and refused by inner product") {
+    on_an_index(Metric::kIp, check_whole);
+}
+
+TEST_CASE("index_arrays: whole and refused by cosine") {
+    on_an_index(Metric::kCosine, check_whole);
+}
+
+TEST_CASE("index_arrays: whole and refused by distance") { on_an_index(Metric::kL2, check_whole); }
+
+TEST_CASE("index_arrays: damaged values by inner product") {
+    on_an_index(Metric::kIp, [](const Copied& whole, const FlatIndex&) { check_damaged(whole); });
+}
+
+TEST_CASE("index_arrays: damaged values by cosine") {
+    on_an_index(Metric::kCosine,
+                [](const Copied& whole, const FlatIndex&) { check_damaged(whole); });
+}
+
+TEST_CASE("index_arrays: damaged values by distance") {
+    on_an_index(Metric::kL2, [](const Copied& whole, const FlatIndex&) { check_damaged(whole); });
+}
+
+TEST_CASE("index_arrays: borrowed arrays are kept as long as needed") {
+    auto owner = std::make_shared<int>(0);
+    const FlatIndex index = make_index(Metric::kL2);
+    const Snapshot snapshot = index.snapshot();
+    FlatIndex borrowing(snapshot.parts(), owner);
+    CHECK(owner.use_count() == 2);
+    const std::int64_t id = 0;
+    borrowing.remove(&id, 1);
+    CHECK_THROWS_AS(static_cast<void>(borrowing.snapshot().parts()), std::logic_error);
+    CHECK(owner.use_count() == 2);
+    borrowing.compact();
+    CHECK(owner.use_count() == 1);
+}
+
+}  // namespace

@@ -1,14 +1,17 @@
 // Top-K against sums written out one term at a time, on every instruction set, in buffers of exact
 // size.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
 #include "expected.hpp"
+#include "on_every_isa.hpp"
 #include "vecrecall/flat_index.hpp"
-#include "vecrecall/isa.hpp"
 
 using namespace vecrecall;
 using test::Answer;
@@ -39,16 +42,14 @@ void check_case(std::size_t n, std::size_t d, std::size_t queries, std::size_t k
     }
 }
 
-void check_sizes() {
-    for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
-        for (const std::size_t d : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 50, 64, 70}) {
-            check_case(67, d, 3, 10, metric);
-            check_case(65, d, 8, 70, metric);
-        }
-        for (const std::size_t n : {1, 15, 16, 17, 63, 64, 127, 2047, 2048, 2049, 4100}) {
-            check_case(n, 5, 13, 7, metric);
-            check_case(n, 20, 1, 3, metric);
-        }
+void check_sizes(Metric metric) {
+    for (const std::size_t d : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 50, 64, 70}) {
+        check_case(67, d, 3, 10, metric);
+        check_case(65, d, 8, 70, metric);
+    }
+    for (const std::size_t n : {1, 15, 16, 17, 63, 64, 127, 2047, 2048, 2049, 4100}) {
+        check_case(n, 5, 13, 7, metric);
+        check_case(n, 20, 1, 3, metric);
     }
 }
 
@@ -65,13 +66,13 @@ void check_allow() {
     index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
     CHECK(answer.counts[0] == 3);
     for (int i = 0; i < 3; ++i) {
-        CHECK(answer.ids[i] == 3 || answer.ids[i] == 64 || answer.ids[i] == 199);
+        CHECK((answer.ids[i] == 3 || answer.ids[i] == 64 || answer.ids[i] == 199));
     }
     allowed = &others;
     index.search({q.get(), 1, 4}, {.k = kN, .allow = &allowed}, answer.out);
     CHECK(answer.counts[0] == kN - 3);
     for (std::size_t i = 0; i < kN - 3; ++i) {
-        CHECK(answer.ids[i] != 3 && answer.ids[i] != 64 && answer.ids[i] != 199);
+        CHECK((answer.ids[i] != 3 && answer.ids[i] != 64 && answer.ids[i] != 199));
     }
 }
 
@@ -106,29 +107,25 @@ void check_above(std::size_t n, std::size_t d, std::size_t queries, Metric metri
                 const auto first = static_cast<std::size_t>(found.offsets[i]);
                 const std::size_t length = std::min(limit, wanted[i].size());
                 CHECK(static_cast<std::size_t>(found.offsets[i + 1]) == first + length);
-                for (std::size_t j = 0; j < length; ++j) {
-                    CHECK(found.ids[first + j] == wanted[i][j].id);
-                    CHECK(bits(found.scores[first + j]) == bits(wanted[i][j].score));
-                }
+                CHECK(test::n_as_expected(found.ids.data() + first, found.scores.data() + first,
+                                          wanted[i], length) == length);
             }
         }
     }
 }
 
-void check_above_sizes() {
-    for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
-        for (const std::size_t n : {1, 64, 65, 2047, 2048, 2049, 4100}) {
-            check_above(n, 5, 13, metric);
-            check_above(n, 20, 1, metric);
-        }
-        check_above(5000, 3, 600, metric);
+void check_above_sizes(Metric metric) {
+    for (const std::size_t n : {1, 64, 65, 2047, 2048, 2049, 4100}) {
+        check_above(n, 5, 13, metric);
+        check_above(n, 20, 1, metric);
     }
+    check_above(5000, 3, 600, metric);
 }
 
 // So many rows that a batch guesses its thresholds. The good ones lie in the first blocks that it
 // visits (steps of the golden section), two each: the guess is too high, and must be found out.
 // One query alone is searched without guesses.
-void check_guesses() {
+TEST_CASE("search: thresholds that are guessed too high") {
     constexpr std::size_t kBlocks = 144;
     constexpr std::size_t kRows = kBlocks * 2048;
     constexpr std::size_t kDim = 4;
@@ -162,28 +159,40 @@ void check_guesses() {
     }
 }
 
-void check_bad_ids() {
+TEST_CASE("search: bad ids") {
     const float x[] = {1, 2, 3};
     const std::int64_t repeated[] = {5, 4, 5};
     const std::int64_t negative[] = {5, -4, 6};
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp),
-                 std::invalid_argument);
-    CHECK_THROWS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp),
-                 std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex({.rows = {x, 3, 1}, .ids = repeated}, Metric::kIp),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(FlatIndex({.rows = {x, 3, 1}, .ids = negative}, Metric::kIp),
+                    std::invalid_argument);
+}
+
+TEST_CASE("search: lists of all sizes by inner product") {
+    test::on_every_isa([] { check_sizes(Metric::kIp); });
+}
+
+TEST_CASE("search: lists of all sizes by cosine") {
+    test::on_every_isa([] { check_sizes(Metric::kCosine); });
+}
+
+TEST_CASE("search: lists of all sizes by distance") {
+    test::on_every_isa([] { check_sizes(Metric::kL2); });
+}
+
+TEST_CASE("search: allowed items") { test::on_every_isa(check_allow); }
+
+TEST_CASE("search: all items above a score by inner product") {
+    test::on_every_isa([] { check_above_sizes(Metric::kIp); });
+}
+
+TEST_CASE("search: all items above a score by cosine") {
+    test::on_every_isa([] { check_above_sizes(Metric::kCosine); });
+}
+
+TEST_CASE("search: all items above a score by distance") {
+    test::on_every_isa([] { check_above_sizes(Metric::kL2); });
 }
 
 }  // namespace
-
-int main() {
-    for (const std::string& name : available_isas()) {
-        set_isa(name);
-        CHECK(isa() == name);
-        std::printf("on %s\n", name.c_str());
-        check_sizes();
-        check_allow();
-        check_above_sizes();
-    }
-    check_guesses();
-    check_bad_ids();
-    return test::report("search");
-}

@@ -1,15 +1,20 @@
 // A saved index answers as the one that was saved; whatever else is in a folder is an exception of
 // the kinds that the header names, or an index that reads no memory but its own.
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
 #include "expected.hpp"
 #include "saved_index.hpp"
 #include "storage/json.hpp"
@@ -56,11 +61,11 @@ Answer search(const FlatIndex& index, std::size_t queries, std::size_t k) {
 }
 
 void check_same(const FlatIndex& a, const FlatIndex& b) {
-    CHECK(a.size() == b.size() && a.metric() == b.metric() && a.dim() == b.dim());
+    CHECK((a.size() == b.size() && a.metric() == b.metric() && a.dim() == b.dim()));
     for (const std::size_t k : {10, 400}) {
         const Answer x = search(a, 8, k);
         const Answer y = search(b, 8, k);
-        CHECK(x.ids == y.ids && x.counts == y.counts);
+        CHECK((x.ids == y.ids && x.counts == y.counts));
         CHECK(std::memcmp(x.scores.data(), y.scores.data(), x.scores.size() * sizeof(float)) == 0);
     }
     std::vector<std::int64_t> x(a.size());
@@ -92,7 +97,7 @@ void check_round_trip(Metric metric, std::size_t n, Access access) {
     check_same(loaded, index);
 }
 
-void check_round_trips() {
+TEST_CASE("files: round trips") {
     for (const Access access : kBoth) {
         for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
             check_round_trip(metric, 100, access);
@@ -113,22 +118,22 @@ auto exactly(std::string_view text, Use use) {
     return use(std::string_view(copy.get(), text.size()));
 }
 
-void check_json() {
+TEST_CASE("files: JSON") {
     using storage::Json;
     const std::string text =
         R"( {"a":[1,-0 ,9223372036854775807,9223372036854775808,2.5,-1e+7],"":{},"b":"\u0041\n\\",)"
         R"("c":[ ],"d":[true,false,null,[[]],{"a":{"a":1}}]} )";
     const Json json = storage::parse_json(text);
     const std::vector<Json>& a = json.find("a")->values;
-    CHECK(a.size() == 6 && a[0].integer == 1 && a[1].integer == 0 && a[2].integer == INT64_MAX);
+    CHECK((a.size() == 6 && a[0].integer == 1 && a[1].integer == 0 && a[2].integer == INT64_MAX));
     for (std::size_t i = 0; i < a.size(); ++i) {
         CHECK(a[i].kind == (i < 3 ? Json::Kind::kInteger : Json::Kind::kReal));
     }
-    CHECK(a[5].text == "-1e+7" && json.find("b")->string == "A\n\\");
-    CHECK(json.find("")->kind == Json::Kind::kObject && json.find("e") == nullptr);
-    CHECK(a[0].find("a") == nullptr && json.find("c")->values.empty());
+    CHECK((a[5].text == "-1e+7" && json.find("b")->string == "A\n\\"));
+    CHECK((json.find("")->kind == Json::Kind::kObject && json.find("e") == nullptr));
+    CHECK((a[0].find("a") == nullptr && json.find("c")->values.empty()));
     for (std::size_t n = 0; n + 1 < text.size(); ++n) {
-        CHECK_THROWS(exactly(text.substr(0, n), storage::parse_json), std::invalid_argument);
+        CHECK_THROWS_AS(exactly(text.substr(0, n), storage::parse_json), std::invalid_argument);
     }
     const std::string nul("\"\0\"", 3);
     for (const std::string& bad : {std::string("[1,]"),
@@ -159,7 +164,7 @@ void check_json() {
                                    std::string("\xEF\xBB\xBF{}"),
                                    std::string(100000, '['),
                                    std::string("{\"a\":") + std::string(100000, '[')}) {
-        CHECK_THROWS(exactly(bad, storage::parse_json), std::invalid_argument);
+        CHECK_THROWS_AS(exactly(bad, storage::parse_json), std::invalid_argument);
     }
 }
 
@@ -174,16 +179,13 @@ std::string message_of(const fs::path& folder, Access access) {
     return "none";
 }
 
-#define CHECK_REFUSED(folder, words)                                        \
-    do {                                                                    \
-        for (const Access access : kBoth) {                                 \
-            const std::string message = message_of(folder, access);         \
-            if (message.find(words) == std::string::npos) {                 \
-                ++test::failures;                                           \
-                std::fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, \
-                             std::string(words).c_str(), message.c_str());  \
-            }                                                               \
-        }                                                                   \
+#define CHECK_REFUSED(folder, words)                                                          \
+    do {                                                                                      \
+        for (const Access access : kBoth) {                                                   \
+            const std::string message = message_of(folder, access);                           \
+            CHECK_MESSAGE(message.find(words) != std::string::npos, std::string(words), ": ", \
+                          message);                                                           \
+        }                                                                                     \
     } while (false)
 
 // A small saved index, and the texts and files of it to damage.
@@ -206,14 +208,14 @@ struct Saved {
     }
 };
 
-void check_manifests() {
+TEST_CASE("files: damaged manifests") {
     const Saved saved;
     for (std::size_t n = 0; n + 2 < saved.manifest.size(); ++n) {
         saved.put(saved.manifest.substr(0, n));
         CHECK_REFUSED(saved.path, "path: expected a JSON manifest, got no ");
-        CHECK_THROWS(exactly(saved.manifest.substr(0, n),
-                             [&](auto text) { return storage::parse_manifest(text, ""); }),
-                     std::invalid_argument);
+        CHECK_THROWS_AS(exactly(saved.manifest.substr(0, n),
+                                [&](auto text) { return storage::parse_manifest(text, ""); }),
+                        std::invalid_argument);
     }
     const struct {
         const char *from, *to, *words;
@@ -285,7 +287,7 @@ void check_manifests() {
     CHECK_REFUSED(saved.path, "none");
 }
 
-void check_files() {
+TEST_CASE("files: damaged files") {
     const Saved saved;
     std::vector<fs::path> all;
     for (const auto& file : fs::directory_iterator(saved.path)) all.push_back(file.path());
@@ -330,7 +332,7 @@ void check_files() {
 }
 
 // What fits the files but not the index.
-void check_parts() {
+TEST_CASE("files: arrays that make no index") {
     const Saved saved;
     const fs::path center = saved.path / ("center-" + kTurn + ".npy");
     const std::string kept = read_file(center);
@@ -410,12 +412,12 @@ void check_random_damage(Metric metric) {
         write_file(file, content);
     }
     std::printf("%s: %d of %d refused\n", name_of(metric), refused, kRounds);
-    CHECK(refused > kRounds / 4 && refused < kRounds);
+    CHECK((refused > kRounds / 4 && refused < kRounds));
     CHECK_REFUSED(saved.path, "none");
 }
 
 // A relative folder is the one that it was when the load began; one that is gone is an error.
-void check_relative_folders() {
+TEST_CASE("files: relative folders") {
     const Folder folder;
     const FlatIndex index = make_index(Metric::kIp, 10);
     test::save(index, "ip", kTurn, folder.path());
@@ -437,17 +439,10 @@ void check_relative_folders() {
     fs::current_path(before);
 }
 
-}  // namespace
-
-int main() {
-    check_relative_folders();
-    check_json();
-    check_round_trips();
-    check_manifests();
-    check_files();
-    check_parts();
+TEST_CASE("files: random damage") {
     for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
         check_random_damage(metric);
     }
-    return test::report("files");
 }
+
+}  // namespace

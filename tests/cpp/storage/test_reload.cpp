@@ -1,10 +1,15 @@
 // An index that is loaded anew, swapped and updated beside threads that search it.
+#include <doctest/doctest.h>
+
 #include <atomic>
+#include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
-#include "check.hpp"
+#include "data.hpp"
 #include "expected.hpp"
 #include "saved_index.hpp"
 #include "vecrecall/files.hpp"
@@ -80,7 +85,7 @@ void change(FlatIndex& index, std::int64_t v) {
 }
 
 // Each version is saved over the last one, which is mapped and searched.
-void check_versions_beside_searches() {
+TEST_CASE("reload: versions beside searches") {
     const test::Folder folder;
     constexpr int kSteps = 30;
     test::save(version(0), "l2", "000000000000", folder.path());
@@ -106,7 +111,7 @@ void check_versions_beside_searches() {
 }
 
 // A load sees one save or the next, and never a part of each.
-void check_loads_beside_saves() {
+TEST_CASE("reload: loads beside saves") {
     const test::Folder folder;
     const FlatIndex versions[] = {version(0), version(1)};
     test::save(versions[0], "l2", "000000000000", folder.path());
@@ -126,16 +131,10 @@ void check_loads_beside_saves() {
         index.search({q.get(), 1, kDim}, {.k = kLength}, found.out);
         test::Answer wanted(1, kLength);
         versions[found.ids[0] % kVersions].search({q.get(), 1, kDim}, {.k = kLength}, wanted.out);
-        CHECK(found.ids == wanted.ids && found.scores == wanted.scores);
+        CHECK((found.ids == wanted.ids && found.scores == wanted.scores));
     }
     stop = true;
     saver.join();
 }
 
 }  // namespace
-
-int main() {
-    check_versions_beside_searches();
-    check_loads_beside_saves();
-    return test::report("reload");
-}

@@ -67,6 +67,15 @@ inline std::vector<Ranked> expected_list(Metric metric, const float* q, const It
     return all;
 }
 
+// How many of the first n items are those expected, up to the first that is not. Lists are compared
+// as a whole: a check per item would take longer than the searches.
+inline std::size_t n_as_expected(const std::int64_t* ids, const float* scores,
+                                 const std::vector<Ranked>& wanted, std::size_t n) {
+    std::size_t i = 0;
+    while (i < n && ids[i] == wanted[i].id && bits(scores[i]) == bits(wanted[i].score)) ++i;
+    return i;
+}
+
 struct Answer {
     std::vector<std::int64_t> ids;
     std::vector<float> scores;

