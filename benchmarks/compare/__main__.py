@@ -46,7 +46,7 @@ measured apart, with options of their own (--help): python -m benchmarks.compare
   ivf        training and filling an IVF index of FAISS
   indexes    which index to take when, each tuned to a recall
   tune       how long tuning takes, and the curves
-  readme     the tables of docs/benchmarks.md, from what --json wrote
+  readme     the tables of docs/explanation/benchmarks.md, from what --json wrote
 """
 
 
