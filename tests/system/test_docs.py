@@ -23,6 +23,7 @@ BLOCK = re.compile(
     r"^(?:<!-- needs: (?P<needs>[\w, ]+) -->\n)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+OPTIONAL = re.compile(r"import (?:vecrecall\.adapters\.)?(faiss|hnswlib)\b")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(vr.__path__, "vecrecall.")
@@ -45,9 +46,7 @@ class Block(NamedTuple):
 def blocks_of(text: str) -> Iterator[Block]:
     for found in BLOCK.finditer(text):
         needs = re.findall(r"\w+", found["needs"] or "")
-        yield Block(
-            found["kind"], found["code"], needs, text.count("\n", 0, found.start("code"))
-        )
+        yield Block(found["kind"], found["code"], needs, text.count("\n", 0, found.start("code")))
 
 
 def run(block: Block, page: str, namespace: dict[str, Any]) -> None:
@@ -112,8 +111,8 @@ def test_the_examples_of_docstrings(
         if test.examples
     ]
     for test in tests:
-        needs = {found for e in test.examples for found in re.findall(r"import (faiss|hnswlib)", e.source)}
-        if missing := [need for need in needs if importlib.util.find_spec(need) is None]:
+        libraries = {name for e in test.examples for name in OPTIONAL.findall(e.source)}
+        if missing := [name for name in libraries if importlib.util.find_spec(name) is None]:
             pytest.skip(f"needs {missing}")
         said: list[str] = []
         assert doctest.DocTestRunner().run(test, out=said.append).failed == 0, "".join(said)
@@ -122,7 +121,7 @@ def test_the_examples_of_docstrings(
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("vecrecall", sorted(set(vr.__all__) - {"__version__", "adapters", "channels", "policies"})),
+        ("vecrecall", set(vr.__all__) - {"__version__", "adapters", "channels", "policies"}),
         ("vecrecall.policies", vr.policies.__all__),
         ("vecrecall.channels", vr.channels.__all__),
     ],
@@ -140,11 +139,10 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    sources = [*ROOT.glob("python/**/*.py"), *ROOT.glob("cpp/src/**/*.cpp"), *ROOT.glob("cpp/bindings/*.cpp")]
+    sources = [*ROOT.glob("python/**/*.py"), *ROOT.glob("cpp/*/**/*.cpp")]
+    reads = re.compile(r"(?:getenv\(|environ(?:\.get\(|\[))\"(VECRECALL_\w+)\"")
     used = {
-        name
-        for source in sources
-        for name in re.findall(r"\bVECRECALL_(?:ISA|NUM_THREADS|[A-Z_]+(?=\"))\b", source.read_text(encoding="utf-8"))
+        name for source in sources for name in reads.findall(source.read_text(encoding="utf-8"))
     }
     page = (DOCS / "reference/environment.md").read_text(encoding="utf-8")
     assert used <= set(re.findall(r"`(VECRECALL_\w+)`", page))

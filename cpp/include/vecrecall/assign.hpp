@@ -17,8 +17,8 @@ namespace vecrecall {
 void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads = 0);
 
-// Of points labeled anew, gives those back their label that score the same by it: `held` has one a
-// point, -1 for none. Labels and scores are as `assign` gives them, one a point.
+// Of points with new labels, gives those back their label that score the same by it: `held` has one
+// a point, -1 for none. Labels and scores are as `assign` gives them, one per point.
 void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
                const std::int32_t* held, std::int32_t* labels, const float* scores,
                int threads = 0);

@@ -27,8 +27,8 @@ struct IdFilter {
 
 // What a row's list may not hold.
 struct CandidateFilters {
-    RaggedView<std::int64_t> exclude;  // ids a row; values null: none
-    std::vector<IdFilter> allow;       // none, one for all rows, or one a row
+    RaggedView<std::int64_t> exclude;  // ids per row; values null: none
+    std::vector<IdFilter> allow;       // none, one for all rows, or one per row
 };
 
 // The best of each row's candidates: score descending, then id ascending. A score that is not a

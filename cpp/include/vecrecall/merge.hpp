@@ -52,7 +52,7 @@ struct Channel {
 
 inline constexpr std::size_t kMaxChannels = 64;
 
-// The policies. Every vector has one value a channel.
+// The policies. Every vector has one value per channel.
 
 // Reciprocal rank fusion: the sum of w / (k + rank).
 struct Rrf {
@@ -110,7 +110,7 @@ using Policy = std::variant<Rrf, WeightedSum, Maximum, Interleave, Priority, Quo
 
 // Both act when items are taken: they change no rank and no normalization.
 struct MergeFilters {
-    RaggedView<std::int64_t> exclude;  // ids a row; no rows: none
+    RaggedView<std::int64_t> exclude;  // ids per row; no rows: none
     std::vector<const Caps*> caps;
 };
 

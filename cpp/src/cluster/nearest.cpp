@@ -281,7 +281,7 @@ void Nearest::set_thresholds(const kernels::PointTerms& points, const float* flo
     }
 }
 
-// Pairs beside those of the tops.
+// Pairs other than those of the tops.
 void Nearest::score_others(std::size_t n) {
     std::size_t others = 0;
     for (std::size_t i = 0; i < n; ++i) {

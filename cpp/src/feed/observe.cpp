@@ -32,10 +32,10 @@ struct feed::Window {
 
 namespace {
 
-// Clicks that are fetched together: some ten microseconds that a reader may have to wait.
+// Clicks that are fetched together: about ten microseconds that a reader may have to wait.
 constexpr std::size_t kWindow = 32;
 
-// Clicks that are ordered together, and taken whether the call is cancelled meanwhile or not.
+// Clicks that are ordered together, and taken whether the call is canceled meanwhile or not.
 constexpr std::size_t kSlice = std::size_t{1} << 18;
 
 constexpr std::size_t kMost = std::size_t{1} << 31;

@@ -1,4 +1,4 @@
-// The list of one user under way: no item twice, none that is excluded, no cap exceeded.
+// The list of one user in progress: no item twice, none that is excluded, no cap exceeded.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +45,7 @@ class OutputList {
     std::span<const std::uint32_t> order() const { return {order_.data(), size_}; }
 
     // How many of the row's items are excluded.
-    std::size_t n_excluded() const { return n_barred_; }
+    std::size_t n_excluded() const { return n_excluded_; }
     bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
@@ -79,7 +79,7 @@ class OutputList {
     const Row* items_ = nullptr;
     Buffer<std::uint32_t> places_;  // by entry
     Buffer<std::uint32_t> order_;
-    std::size_t n_barred_ = 0;
+    std::size_t n_excluded_ = 0;
     std::size_t size_ = 0;
     std::size_t k_ = 0;
 };

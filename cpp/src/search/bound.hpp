@@ -1,4 +1,4 @@
-// The certificate: from a scan's raw value to an interval that holds the item's score.
+// The bound: from a scan's raw value to an interval that holds the item's score.
 #pragma once
 
 #include <cmath>

@@ -29,7 +29,7 @@ class Collector {
     std::size_t entries() const;  // of all queries
 
   private:
-    void choose_stepper(const Block& block);
+    void choose_block_scanner(const Block& block);
     bool out_of_reach() const;
     void scan_step(std::size_t first, std::size_t n);
     void append(std::size_t q);

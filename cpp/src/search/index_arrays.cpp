@@ -79,7 +79,7 @@ IndexArrays without_empty(IndexArrays parts) {
     return parts;
 }
 
-// The bounds that certificates are made of. Those of a block may be infinite, where it has none.
+// The bounds of blocks, which score bounds are made from; infinite where a block has none.
 void check_bounds(const IndexArrays& parts) {
     check_each("center", parts.center, "finite values",
                [&](std::size_t i) { return std::isfinite(parts.center.data[i]); });

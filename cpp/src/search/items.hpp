@@ -10,7 +10,7 @@
 
 namespace vecrecall::search {
 
-using Bitmap = std::vector<std::uint64_t>;  // a bit a row
+using Bitmap = std::vector<std::uint64_t>;  // a bit per row
 
 // A block of all items is one of a segment.
 struct Block {

@@ -34,7 +34,7 @@ constexpr std::size_t kMostBlocks = (std::size_t{1} << 31) / kBlockItems;
 
 constexpr std::size_t kFewestAddedRows = 4096;
 
-// An update under way.
+// An update in progress.
 class Update {
   public:
     Update(const Items& items, int threads)

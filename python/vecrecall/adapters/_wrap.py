@@ -81,7 +81,7 @@ def wrap(
     candidates, four times as many in each of at most six rounds (two with `vectors`). What is still
     missing then shows in ``counts``. Exact indexes (FAISS Flat, hnswlib BFIndex, ScaNN brute force)
     with `vectors` give the lists of `FlatIndex`, bit for bit: where rounding leaves it open which
-    items are the best, more candidates are rescored.
+    items are the best, more candidates are reranked.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From what stands for an array, whoever's it is, to a NumPy array or the reason why not.
+"""Convert what other libraries call arrays to NumPy arrays, or say why not.
 
 Other libraries are told by what their objects can do; none is imported.
 """

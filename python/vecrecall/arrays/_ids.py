@@ -45,7 +45,7 @@ def is_id(x: object) -> TypeGuard[int]:
 
 
 def check_ids(x: object, name: str, n: int) -> I64:
-    """Coerce to one id a row; the core checks that they are unique and not negative."""
+    """Coerce to one id per row; the core checks that they are unique and not negative."""
     a = check_integers(x, name)
     if a.shape != (n,):
         raise ValueError(f"{name}: expected {n} ids, one a row, got {a.shape[0]}")

@@ -9,7 +9,7 @@ from vecrecall.arrays._ragged import Ragged
 
 
 class SearchResult(NamedTuple):
-    """Ranked lists, one a query: score descending, then id ascending.
+    """Ranked lists, one per query: score descending, then id ascending.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class SearchResult(NamedTuple):
 
 
 class AboveResult(NamedTuple):
-    """Ranked lists of different lengths, one a query: score descending, then id ascending.
+    """Ranked lists of different lengths, one per query: score descending, then id ascending.
 
     Attributes
     ----------
@@ -41,12 +41,12 @@ class AboveResult(NamedTuple):
 
 
 class GroupResult(NamedTuple):
-    """Ranked lists, one a group of rows, each item once.
+    """Ranked lists, one per group of rows, each item once.
 
     Attributes
     ----------
     ids, scores, counts
-        As in `SearchResult`, one row a group.
+        As in `SearchResult`, one row per group.
     n_rows : ndarray of int32, shape (n_groups, k)
         How many of the group's rows held the item; 0 after the list's end.
     best_row : ndarray of int64, shape (n_groups, k)
@@ -62,7 +62,7 @@ class GroupResult(NamedTuple):
 
 
 class MergeResult(NamedTuple):
-    """Ranked lists merged from several channels, one a query, each item once.
+    """Ranked lists merged from several channels, one per query, each item once.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ class ClusterCandidates:
     -----
     The lists of several clusters are joined, an item with its largest score. What a user has seen
     is left out, and later entries move up, as far as the lists go. To bring lists up to date, make
-    the channel anew.
+    the channel again.
 
     In the news recommender that this library follows a job matched the centers with the candidate
     articles on a schedule; a user read the list of the nearest center, or of several.

@@ -12,7 +12,7 @@ from vecrecall.channels._requests import RequestBatch
 
 
 class ClusterLists:
-    """One stored list a cluster.
+    """One stored list per cluster.
 
     Parameters
     ----------

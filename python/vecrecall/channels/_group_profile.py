@@ -23,7 +23,7 @@ class GroupProfile:
     channel : Channel
         How to recall for a pseudo-user: `UserToItem`, `CrossTag` or any other.
     profiles : RequestBatch
-        The pseudo-users, one row a group, without ``seen``; groups are numbered by row.
+        The pseudo-users, one row per group, without ``seen``; groups are numbered by row.
         `pseudo_users` makes them of users, `UserGroups.profile` makes their vectors.
     n_candidates : int
         The length of the list that is found once for each group, here.
@@ -82,7 +82,7 @@ class GroupProfile:
         Returns
         -------
         RequestBatch
-            One row a group: each tag once in a category, with the sum of its weights (of one
+            One row per group: each tag once in a category, with the sum of its weights (of one
             each, where there are none), the heaviest first; vectors summed and divided by their
             lengths.
 
@@ -155,8 +155,8 @@ class GroupProfile:
         """Recall for the groups of some users, without what these have seen."""
         known = rows.values >= 0
         places = row_of_each(rows)[known]
-        barred = None if seen is None else take_rows(seen, users[places])
-        asked = self._profiles._take(rows.values[known], barred)
+        excluded = None if seen is None else take_rows(seen, users[places])
+        asked = self._profiles._take(rows.values[known], excluded)
         found = SearchResult(*self._channel.recall(asked, k)[:3])
         offsets = offsets_of(np.bincount(places, minlength=len(rows)))
         return join_searched(found, np.ones(places.size), offsets, k, "max", None)

@@ -187,8 +187,8 @@ class LiveNeighbors:
         known, vectors = self._vectors.of(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
-        barred = own if exclude is None else concat_rows(own, take_rows(exclude, users))
-        found = search(self._index, vectors, self._depth, barred)
+        excluded = own if exclude is None else concat_rows(own, take_rows(exclude, users))
+        found = search(self._index, vectors, self._depth, excluded)
         offsets = offsets_of(np.bincount(users, minlength=len(items)))
         return join_searched(found, weights[known], offsets, k, aggregate, self._min_score)
 
@@ -217,7 +217,7 @@ class _IndexVectors:
 
 
 class _Table:
-    """Vectors beside an index."""
+    """Vectors that go with an index."""
 
     def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
         self._table = _validation.check_vectors(vectors, "vectors")

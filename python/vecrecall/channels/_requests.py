@@ -128,7 +128,7 @@ class RequestBatch:
         return rows
 
     def _given(self) -> "dict[str, I64 | F32 | Ragged]":
-        """List the fields that have one row a user, by the names that messages use."""
+        """List the fields that have one row per user, by the names that messages use."""
         fields: dict[str, I64 | F32 | Ragged | None] = {
             "user_ids": self.user_ids,
             "history": self.history,

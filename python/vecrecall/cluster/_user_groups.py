@@ -58,7 +58,7 @@ class UserGroups:
     Attributes
     ----------
     centers : ndarray of float32, shape (n_groups, d)
-        One row a label; NaN for a label that is not in use.
+        One row per label; NaN for a label that is not in use.
     labels : ndarray of int32, shape (n,)
         Of the users that the groups were fitted to or last refreshed with; -1 for a zero vector
         under cosine.
@@ -115,7 +115,7 @@ class UserGroups:
         Parameters
         ----------
         vectors : array_like of float, shape (n, d)
-            One row a user.
+            One row per user.
         n_groups : int
         metric : {"l2", "cosine"}
         **kmeans : object
@@ -184,7 +184,7 @@ class UserGroups:
         return near._replace(labels=_renamed(near.labels, self._order))
 
     def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
-        """Cluster all users anew, from these centers on, and match the labels one to one.
+        """Cluster all users again, starting from these centers, and match the labels one to one.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class UserGroups:
             All users as they are now, at least as many as labels are in use. In the same order
             as `labels`, if there are as many: of labels that are equally near, a user has that.
         **kmeans : object
-            What `KMeans` takes beside `n_clusters`, `metric` and `init`, where it shall differ
+            Arguments of `KMeans` other than `n_clusters`, `metric` and `init`, where they differ
             from `fit`.
 
         Returns

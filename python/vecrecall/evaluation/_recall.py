@@ -19,7 +19,7 @@ def recall_at_k(
     Parameters
     ----------
     found, truth : SearchResult, array_like of int, shape (nq, k), or ragged of int
-        One list of ids a query; of a tuple its first member is meant. -1 is padding, the order
+        One list of ids per query; of a tuple its first member is meant. -1 is padding, the order
         within a list does not matter, and an id that is repeated counts once.
 
     Returns

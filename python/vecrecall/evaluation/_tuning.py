@@ -51,7 +51,7 @@ class Tuning:
     reached : bool
         False where no setting reaches the target; `setting` is then that with the best recall.
     curve : list of TuningPoint
-        Every setting that was measured, values ascending, those of the first knob within those of
+        Every setting that was measured, values ascending, those of the first one within those of
         the others.
     index : WrappedIndex
         The index at this setting.
@@ -67,7 +67,7 @@ class Tuning:
     index: WrappedIndex
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw recall over time, the points of the first knob joined.
+        """Draw recall over time, the points of the first parameter joined.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Tuning:
             color="#c0392b", bbox={"color": "white", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xlabel("ms a query")
+        axes.set_xlabel("ms per query")
         axes.set_ylabel("recall")
         axes.legend()
         if path is not None:
@@ -111,7 +111,7 @@ class Tuning:
         return figure
 
     def _lines(self) -> dict[tuple[tuple[str, int], ...], list[TuningPoint]]:
-        """Put the points that differ in the first knob only together."""
+        """Put the points that differ in the first parameter only together."""
         lines: dict[tuple[tuple[str, int], ...], list[TuningPoint]] = {}
         for point in self.curve:
             lines.setdefault(tuple(point.setting.items())[1:], []).append(point)
@@ -133,7 +133,7 @@ def tune(
     Parameters
     ----------
     index : WrappedIndex, or an index that `wrap` takes
-        The latter is measured as it is, without rescoring; wrap it with its vectors for that.
+        The latter is measured as it is, without reranking; wrap it with its vectors for that.
     queries : array_like of float, shape (nq, d)
         At least one; a few hundred that are like those to come.
     k : int
@@ -168,10 +168,10 @@ def tune(
     Recall is against `FlatIndex` on the same queries, so it will be a little lower on others. The
     library is asked once for each query: `WrappedIndex.search` also completes short lists.
 
-    The first knob is doubled from its lowest value until the target is reached; the interval
-    behind that is halved down to a twentieth of the value. A second knob (candidates that are
-    rescored) is doubled as well, as long as it lets the first be smaller, and the fastest of these
-    pairs is taken, by the median of five timings in turn. So the setting of a single knob is the
+    The first parameter is doubled from its lowest value until the target is reached; the interval
+    behind that is halved down to a twentieth of the value. A second one (candidates that are
+    reranked) is doubled as well, as long as it lets the first be smaller, and the fastest of these
+    pairs is taken, by the median of five timings in turn. So the value of a single parameter is the
     same in every run, and that of two may differ where two are as fast. The search gives up where
     four doublings have found less than a twentieth of what is missing. Only
     then is ``exact`` of usearch set to 1.
@@ -258,12 +258,12 @@ class _Meter:
         return self._index.at(**setting)._ask_once(self._q, self._k, self._threads)
 
     def _once(self, setting: dict[str, int]) -> float:
-        """Tell the milliseconds a query of a single search."""
+        """Tell the milliseconds per query of a single search."""
         return _clocked(lambda: self._run(setting), len(self._q))[1]
 
 
 def _timed(search: Callable[[], SearchResult], n: int) -> tuple[SearchResult, float]:
-    """Search, and tell the milliseconds a query; what is quick is timed three times."""
+    """Search, and tell the milliseconds per query; what is quick is timed three times."""
     found, ms = _clocked(search, n)
     if ms * n < 1e3 * QUICK:
         ms = float(np.median([ms, _clocked(search, n)[1], _clocked(search, n)[1]]))
@@ -311,25 +311,23 @@ def _exact(index: WrappedIndex, vectors: npt.ArrayLike | FlatIndex | None) -> Fl
 def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> list[TuningPoint]:
     """Walk over the settings; one of a scan, where there is one, is the last resort."""
     search_params = {} if index._backend.exact({}) else index.search_params
-    ranges = {
-        n: _range(knob, k, len(index)) for n, knob in search_params.items() if knob.counts != "scan"
-    }
-    scans = {name: knob for name, knob in search_params.items() if knob.counts == "scan"}
-    off = {name: knob.low for name, knob in scans.items()}
+    ranges = {n: _range(p, k, len(index)) for n, p in search_params.items() if p.counts != "scan"}
+    scans = {name: param for name, param in search_params.items() if param.counts == "scan"}
+    off = {name: param.low for name, param in scans.items()}
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
         return found
-    # What is rescored still matters.
+    # What is reranked still matters.
     idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
     ranges = {name: r for name, r in ranges.items() if name not in idle}
-    on = {name: knob.high for name, knob in scans.items()}
+    on = {name: param.high for name, param in scans.items()}
     return reaching(lambda setting: meter.measure({**idle, **setting, **on}), ranges, target)
 
 
-def _range(knob: SearchParam, k: int, n: int) -> SearchParam:
+def _range(param: SearchParam, k: int, n: int) -> SearchParam:
     """Leave out values that do what others do."""
-    if knob.counts == "candidates":
-        return knob._replace(low=min(max(knob.low, k), knob.high))
-    if knob.counts == "times k":
-        return knob._replace(high=min(knob.high, max(knob.low, -(-n // k))))
-    return knob
+    if param.counts == "candidates":
+        return param._replace(low=min(max(param.low, k), param.high))
+    if param.counts == "times k":
+        return param._replace(high=min(param.high, max(param.low, -(-n // k))))
+    return param

@@ -83,7 +83,7 @@ class ClusterFeed:
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
-    batch under way those taken so far.
+    batch in progress those taken so far.
 
     Examples
     --------

@@ -81,7 +81,7 @@ class RRF(Policy):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     k : float
         Finite, >= 0. The larger, the less the first ranks stand out.
 
@@ -131,7 +131,7 @@ class WeightedSum(_Normalized):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         For each query and channel, over the distinct items of its list:
 
@@ -190,7 +190,7 @@ class Maximum(_Normalized):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         As in `WeightedSum`.
     absent : {"zero", "min"}, optional
@@ -270,7 +270,7 @@ class Priority(Policy):
     Parameters
     ----------
     quotas : mapping of str to int
-        One a channel, >= 0; may be over `k`.
+        One per channel, >= 0; may be over `k`.
     mode : {"per_channel", "cumulative"}
         ``"per_channel"``: up to ``quotas[c]`` items that are not yet in the list;
         ``"cumulative"``: until the list has ``quotas[c]`` items.
@@ -319,7 +319,7 @@ class Quota(Policy):
     Parameters
     ----------
     shares : mapping of str to float or None
-        One a channel, finite, >= 0, not all 0; None: equal. A share of 0 gets its minimum, and
+        One per channel, finite, >= 0, not all 0; None: equal. A share of 0 gets its minimum, and
         further slots only where no other channel can use them.
     minimum, maximum : mapping of str to int, optional
         Counts, >= 0; a channel left out has no such bound. The sum of the minima is at most `k`. A

@@ -80,7 +80,7 @@ class Mask:
 
 
 def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
-    """Prepare what a search was given as ``allow``: one set for all queries, or one a query."""
+    """Prepare what a search was given as ``allow``: one set for all queries, or one per query."""
     if isinstance(allow, Mask):
         return [allow._prepared_for(index)]
     if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):

@@ -1,4 +1,4 @@
-"""A table of neighbors in a folder: `.npy` arrays beside a JSON manifest, written block by block.
+"""A table of neighbors in a folder: `.npy` arrays and a JSON manifest, written block by block.
 
 While it grows, finished blocks are in ``blocks/``; an interrupted run leaves them for the next.
 Every file appears whole, by a rename.

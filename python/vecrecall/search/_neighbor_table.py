@@ -116,7 +116,7 @@ class NeighborTable:
         return cls(*load(_scalars.check_path(path, "path")))
 
     def reweighted(self, factors: Mapping[str, npt.ArrayLike]) -> "NeighborTable":
-        """Multiply each score by factors of the similar item, and order the lists anew.
+        """Multiply each score by factors of the similar item, and sort the lists again.
 
         Parameters
         ----------

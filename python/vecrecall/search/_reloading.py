@@ -31,11 +31,11 @@ class _Version(NamedTuple):
     manifest: bytes
     items: FlatIndex
     loaded_at: float  # since 1970
-    loaded: float  # by the clock that nobody sets
+    loaded: float  # by the monotonic clock
 
 
 class ReloadingIndex:
-    """An index that follows a path: saved anew there, it is served from the next refresh on.
+    """An index that follows a path: a new version saved there is served from the next refresh on.
 
     A search finishes on the version that it began with, and none waits while another version is
     loaded. A version stays in memory until the last search in it ends.

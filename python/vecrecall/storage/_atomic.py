@@ -1,8 +1,8 @@
-"""Files that appear whole, errors that name them; `.npy` arrays beside a JSON manifest."""
+"""Files that appear whole, errors that name them; `.npy` arrays and a JSON manifest."""
 
 import contextlib
 import json
-import mmap  # noqa: F401  # NumPy would import it at first use, beside which nobody may fork
+import mmap  # noqa: F401  # NumPy would import it at first use, during which no fork is safe
 import os
 import stat
 from collections.abc import Callable, Iterator

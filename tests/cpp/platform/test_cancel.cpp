@@ -47,8 +47,8 @@ void check_tasks_are_left_out(int threads) {
                                       rest();
                                       ++ended;
                                   }),
-                     Cancelled);
-        CHECK_THROWS(check_cancelled(), Cancelled);  // for all the scope's life
+                     Canceled);
+        CHECK_THROWS(check_cancelled(), Canceled);  // for all the scope's life
     }
     CHECK(by_caller);
     CHECK(begun.load() == ended.load());  // all workers are out of it
@@ -67,7 +67,7 @@ void check_nested() {
                                       rest();
                                   });
                               }),
-                 Cancelled);
+                 Canceled);
     CHECK(begun.load() < kTasks);
 }
 
@@ -92,12 +92,12 @@ void check_a_waiting_caller_asks() {
                                               check_cancelled();
                                               rest();
                                           }
-                                      } catch (const Cancelled&) {
+                                      } catch (const Canceled&) {
                                           told = true;
                                           throw;
                                       }
                                   }),
-                     Cancelled);
+                     Canceled);
     }
     CHECK(asked.load() && told.load());
     check_pool_is_whole();
@@ -133,14 +133,14 @@ void check_a_callback_may_call() {
                                       ++runs;
                                       rest();
                                   }),
-                     Cancelled);
+                     Canceled);
     }
     CHECK(inner.load() == 100);
     CHECK(runs.load() < kTasks);
 }
 
 void check_callers_side_by_side() {
-    std::atomic<int> cancelled{0};
+    std::atomic<int> canceled{0};
     std::atomic<int> whole{0};
     std::vector<std::thread> callers;
     for (int c = 0; c < 6; ++c) {
@@ -153,13 +153,13 @@ void check_callers_side_by_side() {
                     rest();
                 });
                 whole += runs.load() == 300 ? 1 : 0;
-            } catch (const Cancelled&) {
-                ++cancelled;
+            } catch (const Canceled&) {
+                ++canceled;
             }
         });
     }
     for (std::thread& caller : callers) caller.join();
-    CHECK(cancelled.load() == 3);
+    CHECK(canceled.load() == 3);
     CHECK(whole.load() == 3);
 }
 
@@ -178,7 +178,7 @@ void check_cancelled_comes_first() {
                                   while (!asked.load()) rest();
                                   throw std::runtime_error("task");
                               }),
-                 Cancelled);
+                 Canceled);
 }
 
 void check_turns() {
@@ -189,7 +189,7 @@ void check_turns() {
     std::thread([&] {
         CHECK(!turn.is_mine());
         const CancelScope scope([] { return true; });
-        CHECK_THROWS(turn.lock(), Cancelled);
+        CHECK_THROWS(turn.lock(), Canceled);
     }).join();
     turn.unlock();
     turn.lock();
@@ -204,7 +204,7 @@ void check_fork() {
         try {
             const CancelScope scope([] { return true; });
             parallel_for(kTasks, 4, [](std::size_t) { rest(); });
-        } catch (const Cancelled&) {
+        } catch (const Canceled&) {
             told = true;
         }
         std::atomic<int> runs{0};
@@ -228,7 +228,7 @@ void check_sorting() {
     const CancelScope scope([] { return true; });
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     std::vector<std::uint32_t> again(numbers.rbegin(), numbers.rend());
-    CHECK_THROWS(canceling::sort(again.begin(), again.end(), std::less<>()), Cancelled);
+    CHECK_THROWS(canceling::sort(again.begin(), again.end(), std::less<>()), Canceled);
 }
 
 // An update that is told to stop has changed nothing, and the next is right.
@@ -244,7 +244,7 @@ void check_an_update() {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS(index.add(more), Cancelled);
+        CHECK_THROWS(index.add(more), Canceled);
     }
     CHECK(index.snapshot().size() == kRows);
     index.add(more);
@@ -264,7 +264,7 @@ void check_clicks() {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS(feed.observe(clicks), Cancelled);
+        CHECK_THROWS(feed.observe(clicks), Canceled);
     }
     CHECK(feed.state().values == std::vector<double>{static_cast<double>(kRun)});
 }

@@ -51,7 +51,7 @@ class FaissBackend:
         # half the time of a bitmap, 1% a ninth.
         self._looks_up_rows = is_flat and not isinstance(self._chain[-2:][0], faiss.IndexIDMap)
         self.ordered = True
-        self.search_params: Mapping[str, SearchParam] = self._find_knobs()
+        self.search_params: Mapping[str, SearchParam] = self._find_params()
         self._params: dict[tuple[int, ...], Any] = {}
         self._selects: bool | None = None
 
@@ -165,7 +165,7 @@ class FaissBackend:
             return labels
         return np.flatnonzero(np.isin(self._faiss.vector_to_array(outer.id_map), labels))
 
-    def _find_knobs(self) -> dict[str, SearchParam]:
+    def _find_params(self) -> dict[str, SearchParam]:
         search_params: dict[str, SearchParam] = {}
         for part in reversed(self._chain):
             if isinstance(part, self._faiss.IndexIVF):

@@ -74,7 +74,7 @@ class Backend(Protocol):
         """List the items' labels, all >= 0."""
 
     def setting(self) -> dict[str, int]:
-        """Tell the value of each knob that a search uses where none is given."""
+        """Tell the value of each parameter that a search uses where none is given."""
 
     def exact(self, setting: Setting) -> bool:
         """Tell whether a search looks at every item and scores it in float32."""
