@@ -349,7 +349,7 @@ def test_filters_hold_and_lists_are_full(
         assert found.counts.tolist() == [k] * NQ
         if "exclude" in kw:
             rows = zip(found.ids, kw["exclude"], strict=True)
-            assert not any(np.isin(ids, barred).any() for ids, barred in rows)
+            assert not any(np.isin(ids, excluded_ids).any() for ids, excluded_ids in rows)
         sets = kw.get("allow")
         if sets is some:
             assert np.isin(found.ids, some).all()
@@ -395,7 +395,7 @@ def test_a_selector_finds_what_over_fetching_finds(
     kind: str, metric: Metric, rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = Pair(rng, kind, metric, reranked=False)
-    full = {name: knob.high for name, knob in pair.wrapped.search_params.items()}
+    full = {name: param.high for name, param in pair.wrapped.search_params.items()}
     wrapped = pair.wrapped.at(**full)
     some = rng.permutation(pair.ids)[:200]
     found = [wrapped.search(pair.queries, 10, allow=m) for m in (some, ~wrapped.mask(some))]
@@ -466,7 +466,7 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     assert_same_bits(pair.wrapped.at(**{name: 3}).search(pair.queries, 5), *own)
 
 
-def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
+def test_a_setting_goes_with_what_the_index_has(rng: Rng) -> None:
     pair = Pair(rng, "IVF8,Flat", "l2", reranked=False)
     faiss.extract_index_ivf(pair.library).nprobe = 8
     whole = pair.wrapped.search(pair.queries, 10)
@@ -494,9 +494,9 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
                 assert_same_bits(found, *expected)
 
 
-def test_the_knobs_of_a_chain(rng: Rng) -> None:
+def test_the_search_params_of_a_chain(rng: Rng) -> None:
     pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", reranked=True)
-    ranges = {name: (knob.low, knob.high) for name, knob in pair.wrapped.search_params.items()}
+    ranges = {name: (param.low, param.high) for name, param in pair.wrapped.search_params.items()}
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
     every = pair.wrapped.at(nprobe=8, reorder=60)
@@ -569,7 +569,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
     assert 10**6 not in wrapped
     assert True not in wrapped
     np.testing.assert_array_equal(wrapped.vectors(ids[:4]), items[:4])
-    high = {name: knob.high for name, knob in wrapped.search_params.items() if name != "reorder"}
+    high = {name: param.high for name, param in wrapped.search_params.items() if name != "reorder"}
     flat = vr.FlatIndex(items, ids, metric="l2")
     given = {"exclude": ids[:9, None], "allow": ids[:100]}
     assert_same_bits(wrapped.at(**high).search(items[:9], 5, **given),
@@ -602,7 +602,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
     labels = labels_for(kind, rng, N)
     wrapped = vr.wrap(library(kind, x, "l2", labels))
     first = wrapped.search(x[:5], 3)
-    view = wrapped.at(**{name: knob.low for name, knob in wrapped.search_params.items()})
+    view = wrapped.at(**{name: param.low for name, param in wrapped.search_params.items()})
     allow = wrapped.mask(wrapped.ids[:100])
     wrapped.search(x[:5], 3, allow=allow)
     ids = wrapped.ids

@@ -84,7 +84,7 @@ def test_cosine_over_products_of_unit_rows(kind: str) -> None:
         check_exact(index, flat, queries())
 
 
-def test_knobs_are_those_that_have_a_meaning() -> None:
+def test_search_params_are_those_that_have_a_meaning() -> None:
     x = items()
     search_params = {kind: vr.wrap(searcher(kind, "l2", x)).search_params for kind in KINDS}
     leaves = {"leaves_to_search": (1, 20, "parts")}

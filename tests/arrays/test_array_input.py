@@ -73,8 +73,8 @@ CHANNEL = ([[1, 2]], [[2.0, 1.0]])
 
 
 def batch(name: str, value: Any) -> Any:
-    beside = {"history_weights": {"history": [[1], [2]]}, "tag_weights": {"tags": [[1], [2]]}}
-    return vr.RequestBatch(**{name: value, **beside.get(name, {})})
+    fields = {"history_weights": {"history": [[1], [2]]}, "tag_weights": {"tags": [[1], [2]]}}
+    return vr.RequestBatch(**{name: value, **fields.get(name, {})})
 
 
 ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -331,7 +331,7 @@ def test_memory_by_dlpack() -> None:
 
 
 class Sorted:
-    """A set of somebody's own, in an order of its own."""
+    """A set of a caller's class, in an order of its own."""
 
     def __init__(self, *members: int) -> None:
         self._members = members

@@ -116,7 +116,7 @@ def test_split_holds_out_the_last_items_in_order_of_time(tmp_path: Path) -> None
     assert found.held_out[0].tolist() == [-1] * 5
 
 
-def test_times_are_kept_beside_the_items(tmp_path: Path) -> None:
+def test_times_are_kept_with_the_items(tmp_path: Path) -> None:
     days = [f"2000-01-{day:02}" for day in range(1, 16)]
     found = load(write(tmp_path / "log.csv", one_user("abcdefghijklmno", days), COLUMNS[:3]))
     assert (found.times[0] / 86400).tolist() == list(range(10))
@@ -450,7 +450,7 @@ def test_a_user_without_trained_items(tmp_path: Path, steps: Steps) -> None:
     found = system.build([load(write(tmp_path / "log.csv", rows))], 0, steps)[0]
     loner = [found.dataset.users.index("loner")]
     counts = {name: int(recalled(found, name, loner, 10).counts[0]) for name in found.channels}
-    # The factors know every item; those of nobody else lead to items by chance.
+    # The factors know every item; those of no other user lead to items by chance.
     assert counts.pop("u2i-svd") == counts.pop("popularity") == 10
     assert set(counts.values()) == {0}
 

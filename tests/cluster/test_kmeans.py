@@ -25,7 +25,7 @@ Rng = np.random.Generator
 Metric = Literal["l2", "cosine"]
 METRICS: tuple[Metric, ...] = ("l2", "cosine")
 metrics = pytest.mark.parametrize("metric", METRICS)
-SPACING = 2.0**-23  # of float32 beside one; a rounding is off by half of it
+SPACING = 2.0**-23  # of float32 next to one; a rounding is off by half of it
 
 
 def blobs(rng: Rng, n: int, k: int, d: int, spread: float = 0.1) -> F32:
@@ -347,7 +347,7 @@ def test_a_fit_leaves_its_arguments_alone(metric: Metric, rng: Rng) -> None:
     assert_same_float32(start, before[1])
 
 
-# Beside scikit-learn
+# Compared with scikit-learn
 
 
 def data_of_scikit_learn(name: str) -> F32:

@@ -57,24 +57,24 @@ def set_by_hand(index: Any, setting: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("metric", [INNER, L2], ids=["ip", "l2"])
 @pytest.mark.parametrize("target", [0.3, 0.8, 0.95, 1.0])
-@pytest.mark.parametrize(("recipe", "knob"), [("IVF64,Flat", "nprobe"), ("HNSW16", "efSearch")])
+@pytest.mark.parametrize(("recipe", "param"), [("IVF64,Flat", "nprobe"), ("HNSW16", "efSearch")])
 def test_the_smallest_value_that_reaches(
-    data: tuple[F32, F32], recipe: str, knob: str, target: float, metric: int
+    data: tuple[F32, F32], recipe: str, param: str, target: float, metric: int
 ) -> None:
     items, queries = data
     index = build(recipe, items, metric)
     found = vr.tune(index, queries, K, target, vectors=items)
     assert found.reached
-    assert list(found.setting) == [knob]
+    assert list(found.setting) == [param]
     true = truth(items, queries, metric)
     set_by_hand(index, found.setting)
     # In no list does the K-th score come within float32's rounding of the next.
     assert recall_by_hand(index.search(queries, K)[1], true) == found.recall
     assert found.recall >= target
     assert recall_by_hand(found.index.search(queries, K).ids, true) >= target
-    values = [point.setting[knob] for point in found.curve]
+    values = [point.setting[param] for point in found.curve]
     assert values == sorted(set(values))
-    place = values.index(found.setting[knob])
+    place = values.index(found.setting[param])
     assert place == 0 or found.curve[place - 1].recall < target
     assert place == 0 or values[place] - values[place - 1] <= max(1, values[place] // 20)
 

@@ -1,4 +1,4 @@
-"""`ReloadingIndex`: the newest version of a path, while it is saved anew and searched."""
+"""`ReloadingIndex`: the newest version of a path, while it is saved and searched."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def finishing(stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
-def test_searches_beside_saves_and_refreshes(path: Path) -> None:
+def test_searches_during_saves_and_refreshes(path: Path) -> None:
     """Every answer is one version's exact answer, and a thread never goes back to an older one."""
     last, stop = 40, threading.Event()
     served = vr.ReloadingIndex(path, load=load, poll=0.001)

@@ -282,7 +282,7 @@ def test_missing_ids_may_be_ignored() -> None:
     assert index.ids.tolist() == [0, 1]
 
 
-def test_borrowed_rows_are_let_go_of_when_the_index_is_made_anew(rng: Rng) -> None:
+def test_borrowed_rows_are_let_go_of_when_the_index_is_rebuilt(rng: Rng) -> None:
     vectors = rng.standard_normal((5000, D), dtype=np.float32)
     kept = weakref.ref(vectors)
     index = vr.FlatIndex(vectors, copy=False)
@@ -327,7 +327,7 @@ def test_neighbors_are_those_of_one_moment(rng: Rng, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("copy", [True, False])
-def test_searches_beside_updates(copy: bool, rng: Rng) -> None:
+def test_searches_during_updates(copy: bool, rng: Rng) -> None:
     """Items come in pairs of equal rows; one call adds, replaces or removes both.
 
     A list of even length then holds both of a pair, side by side, or none.

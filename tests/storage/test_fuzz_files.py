@@ -34,7 +34,7 @@ SIZES = (0, 1, 5, 64, 300, 300, 2049)
 
 
 def made(rng: Rng) -> Saved:
-    """The arrays of an index, by name, and what its manifest says beside them."""
+    """The arrays of an index, by name, and what its manifest says in addition."""
     d = int(rng.integers(1, 20))
     n = int(pick(rng, SIZES)) if chance(rng, 0.97) else ORDERED
     metric = pick(rng, METRICS)

@@ -38,7 +38,7 @@ class Stop(BaseException):
 
 @dataclass
 class Call:
-    """A call, by what it needs: made anew for each time where the call changes it.
+    """A call, by what it needs: made again for each time where the call changes it.
 
     `state` is compared before and after an interruption, `found` after a call that was none.
     """
@@ -279,7 +279,7 @@ def measured(of: Call, size: int = 1) -> tuple[int, float, object]:
 def call(name: str) -> None:
     """A handler that raises ends the call and leaves its objects; the next call is right."""
     of, size = CALLS[name], 1
-    for _ in range(ATTEMPTS):  # each measured anew, as the machine is now
+    for _ in range(ATTEMPTS):  # each measured again, as the machine is now
         size, seconds, expected = measured(of, size)
         made = of.make(size)
         before = of.state(made)
@@ -298,7 +298,7 @@ def call(name: str) -> None:
 
 
 def returns(name: str) -> None:
-    """A handler that returns is called while the work is under way, which goes on."""
+    """A handler that returns is called while the work is in progress, which goes on."""
     of, size = CALLS[name], 1
     for _ in range(ATTEMPTS):
         size, seconds, expected = measured(of, size)
@@ -329,7 +329,7 @@ def ctrl_c() -> None:
 
 
 def other_threads_go_on() -> None:
-    """Signals end what the main thread does; a search beside it is whole and right."""
+    """Signals end what the main thread does; a search meanwhile is whole and right."""
     index, queries = vr.FlatIndex(normal(50_000)), normal(5000, seed=4)
     expected, found = index.search(queries, 10), []
     thread = threading.Thread(target=lambda: found.append(index.search(queries, 10)))
@@ -386,7 +386,7 @@ def a_handler_that_searches() -> None:
 
 
 def a_handler_that_updates() -> None:
-    """To change what is being changed is an error, where it would have to wait for ever."""
+    """To change what is being changed is an error, where it would have to wait forever."""
     of = CALLS["add"]
     size, seconds, _ = measured(of)
     for _ in range(ATTEMPTS):

@@ -12,7 +12,7 @@ What the API leaves open, decided here as a user would expect it (`OPEN` marks t
 3. `skip`: an item that is already in the list uses up a place even if its group is full by now.
    A repeat within the channel itself is no entry at all and uses up nothing.
 4. `unfilled` counts what the channel's own list lacked. Places that were gone because the list
-   was full already (`Priority` with quotas over `k`) are nobody's unfilled. For `Quota` it is
+   was full already (`Priority` with quotas over `k`) count for no channel. For `Quota` it is
    counted against the slots of step 1, after the first pass of step 2.
 5. `Quota` splits exactly: shares are the rational numbers that their floats are, so remainders
    that are equal tie. Where a split breaks minima and maxima at once, what is broken on the side
@@ -319,7 +319,7 @@ def priority(
     """Channels in order, each up to its quota; what is left over is filled in channel order.
 
     `per_channel`: so many new items from this channel. `cumulative`: until the list is so long,
-    whoever its items came from; a total that is reached already asks for nothing.
+    whichever channel its items came from; a total that is reached already asks for nothing.
     """
     unfilled = []
     for channel in channels:
@@ -389,7 +389,7 @@ def quota(
     1. The slots of each channel: `split`. 2. In channel order, each takes its next usable items
     up to its slots and is charged with them. 3. What the list still lacks is split among the
     channels that are under their maximum and hold something usable; 2 and 3 again until the
-    list is full or nobody can help. The list is ordered by rank in the channel that was charged.
+    list is full or no channel can help. It is ordered by rank in the channel that was charged.
     """
     n = len(channels)
     share = [Fraction(1 if shares is None else shares[channel.name]) for channel in channels]

@@ -94,7 +94,7 @@ def forked(work: Callable[[], object]) -> None:
 
 
 @contextmanager
-def beside(*works: Callable[[], object]) -> Iterator[None]:
+def alongside(*works: Callable[[], object]) -> Iterator[None]:
     """Other threads do these things again and again."""
     rounds = [0] * len(works)
     stop = threading.Event()
@@ -198,7 +198,7 @@ def fork_while_searching() -> None:
         assert same(plain, index.search(many, K, threads=2))
         assert same(masked, index.search(queries, K, allow=mask))
 
-    with beside(check, check, lambda: index.search(many, K, allow=~mask, threads=4)):
+    with alongside(check, check, lambda: index.search(many, K, allow=~mask, threads=4)):
         for _ in range(60):
             forked(check)
 
@@ -215,7 +215,7 @@ def fork_while_updating() -> None:
         if number % 8 == 0:
             index.compact()
 
-    with beside(update, lambda: index.search(queries, K)):
+    with alongside(update, lambda: index.search(queries, K)):
         for _ in range(60):
             forked(lambda: (check_whole(index), change(index, 10_000)))
     check_whole(index)
@@ -253,7 +253,7 @@ def fork_while_observing() -> None:
             assert same(top, vr.ClusterFeed.load(folder).top(everywhere, 1000, now=0))
 
     observe()
-    with beside(observe, read):
+    with alongside(observe, read):
         for _ in range(30):
             forked(use)
     read()
@@ -323,7 +323,7 @@ def fork_while_refreshing() -> None:
         by_hand, polled = vr.ReloadingIndex(folder), vr.ReloadingIndex(folder, poll=0.001)
         closed = vr.ReloadingIndex(folder, poll=0.001)
         closed.close()
-        with beside(save, by_hand.refresh, polled.refresh):
+        with alongside(save, by_hand.refresh, polled.refresh):
             for _ in range(30):
                 forked(follow)
         assert pollers() == 1

@@ -1,4 +1,4 @@
-"""Random operations on an index beside a plain model, bits compared: soak.py SECONDS SEED.
+"""Random operations on an index and a plain model, bits compared: soak.py SECONDS SEED.
 
 An index lives for some operations; what one does depends on the seed and its number alone, but for
 the order in which threads run. What fails prints both and the last operations.
@@ -295,9 +295,9 @@ class Life:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0, "a child failed"
 
-    def beside_readers(self) -> None:
+    def with_readers(self) -> None:
         """Update while two threads search; an answer is that of a moment during the search."""
-        self.note("updates beside readers")
+        self.note("updates during reads")
         queries, k, states = self.queries(2), int(self.rng.integers(1, 40)), []
         allowed = self.mask()
         steps = [CHANGES[i] for i in self.rng.integers(0, len(CHANGES), 6)]
@@ -339,7 +339,7 @@ class Life:
                     if self.chance(0.1):
                         self.in_child(lambda: (check(False, 2), check(True, 1), CHECK(self)))
             finally:
-                states.extend(states[-1:] * len(steps))  # where a step failed, nobody waits
+                states.extend(states[-1:] * len(steps))  # where a step failed, no thread waits
                 stop.set()
             for reader in readers:
                 reader.result()
@@ -360,7 +360,7 @@ ODDS = (
     *(12 * (Life.search,)),
     *(Life.compact, Life.remove_what_may_be_missing, Life.score, Life.neighbors),
     *(Life.check_all, Life.refuse, Life.save_and_load, Life.serve, Life.fork),
-    Life.beside_readers,
+    Life.with_readers,
 )
 
 

@@ -47,7 +47,7 @@ void OutputList::start(const Row& items, std::size_t row, std::size_t k) {
          ++id) {
         const std::uint32_t entry = *id < 0 ? kNoEntry : items.find(*id);
         if (entry == kNoEntry || !is_free(entry)) continue;
-        places_[entry] = kBarred;
+        places_[entry] = kExcluded;
         ++n_excluded_;
     }
 }

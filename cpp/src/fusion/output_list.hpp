@@ -46,7 +46,7 @@ class OutputList {
 
     // How many of the row's items are excluded.
     std::size_t n_excluded() const { return n_excluded_; }
-    bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
+    bool is_taken(std::uint32_t entry) const { return places_[entry] < kExcluded; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
 
@@ -54,7 +54,7 @@ class OutputList {
     bool usable(std::uint32_t entry) {
         if (!is_free(entry)) return false;
         if (caps_.empty() || caps_.allow(items_->ids()[entry])) return true;
-        places_[entry] = kBarred;
+        places_[entry] = kExcluded;
         return false;
     }
 
@@ -70,7 +70,7 @@ class OutputList {
 
   private:
     static constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
-    static constexpr std::uint32_t kBarred = kFree - 1;  // excluded, or over a cap
+    static constexpr std::uint32_t kExcluded = kFree - 1;  // excluded, or over a cap
 
     bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
 

@@ -60,7 +60,7 @@ bool wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
 }
 
 // A lock for work that takes long. Who waits for it may be canceled; to take it again in a
-// callback of the work itself is an error, where a mutex would wait for ever.
+// callback of the work itself is an error, where a mutex would wait forever.
 class Turn {
   public:
     void lock();

@@ -12,7 +12,7 @@
 
 namespace vecrecall::search {
 
-// How many candidates a query may hold; see Candidates.
+// The most candidates that are held for a query; see Candidates.
 struct Limits {
     std::size_t soft;
     std::size_t hard;

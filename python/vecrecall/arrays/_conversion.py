@@ -7,7 +7,7 @@ import numbers
 from typing import Any
 
 import numpy as np
-import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
+import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait forever
 import numpy.typing as npt
 
 from vecrecall import _core

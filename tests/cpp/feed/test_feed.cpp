@@ -1,4 +1,4 @@
-// One writer beside many readers, the bounds of a feed, and its arithmetic of powers of two.
+// One writer and many readers, the bounds of a feed, and its arithmetic of powers of two.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -86,7 +86,7 @@ void read(const ClusterFeed& feed, const std::atomic<bool>& done) {
     } while (!done);
 }
 
-void one_writer_beside_many_readers() {
+void one_writer_and_many_readers() {
     ClusterFeed feed(kOptions);
     std::atomic<bool> done{false};
     std::vector<std::thread> readers;
@@ -168,6 +168,6 @@ int main() {
     powers_and_logarithms();
     bad_input();
     bounds_hold_and_state_returns();
-    one_writer_beside_many_readers();
+    one_writer_and_many_readers();
     return test::report("feed");
 }

@@ -30,7 +30,7 @@ void check_pool_is_whole() {
     CHECK(runs.load() == 1000);
 }
 
-// Whoever calls is asked, nobody else; what is under way ends, what is not begun is left out.
+// Only the caller is asked; work in progress ends, work that has not begun is left out.
 void check_tasks_are_left_out(int threads) {
     std::atomic<std::size_t> begun{0};
     std::atomic<std::size_t> ended{0};

@@ -27,11 +27,11 @@ void best_first() {
 void what_lists_may_not_hold() {
     const std::vector<std::int64_t> ids{1, 2, 3, 4, 1, 2, 3, 4};
     const std::vector<float> scores{4, 3, 2, 1, 1, 2, 3, 4};
-    const std::vector<std::int64_t> barred{1, 4};
+    const std::vector<std::int64_t> excluded_ids{1, 4};
     const std::vector<std::int64_t> offsets{0, 1, 2};
     const std::vector<std::int64_t> set{1, 2, 3};
     CandidateFilters filters;
-    filters.exclude = {barred.data(), offsets.data(), 2};
+    filters.exclude = {excluded_ids.data(), offsets.data(), 2};
     filters.allow = {{set.data(), set.size(), false}};
     Answer one(2, 2);
     rank_candidates({ids.data(), scores.data(), 4}, filters, one.out, 1);

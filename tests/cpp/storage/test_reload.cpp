@@ -1,4 +1,4 @@
-// An index that is loaded anew, swapped and updated beside threads that search it.
+// An index that is loaded again, swapped and updated while threads search it.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -80,7 +80,7 @@ void change(FlatIndex& index, std::int64_t v) {
 }
 
 // Each version is saved over the last one, which is mapped and searched.
-void check_versions_beside_searches() {
+void check_versions_during_searches() {
     const test::Folder folder;
     constexpr int kSteps = 30;
     test::save(version(0), "l2", "000000000000", folder.path());
@@ -106,7 +106,7 @@ void check_versions_beside_searches() {
 }
 
 // A load sees one save or the next, and never a part of each.
-void check_loads_beside_saves() {
+void check_loads_during_saves() {
     const test::Folder folder;
     const FlatIndex versions[] = {version(0), version(1)};
     test::save(versions[0], "l2", "000000000000", folder.path());
@@ -135,7 +135,7 @@ void check_loads_beside_saves() {
 }  // namespace
 
 int main() {
-    check_versions_beside_searches();
-    check_loads_beside_saves();
+    check_versions_during_searches();
+    check_loads_during_saves();
     return test::report("reload");
 }
