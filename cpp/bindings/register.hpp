@@ -1,4 +1,4 @@
-// What the module is made of, and the few helpers that its parts share.
+// The parts of the module, and the few helpers that they share.
 #pragma once
 
 #include <pybind11/numpy.h>

@@ -167,7 +167,7 @@ std::vector<const IdMask*> allow_masks(const std::vector<const IdMask*>& given,
     return std::vector<const IdMask*>(queries, given.front());
 }
 
-// What a query may get, in arrays that are kept meanwhile.
+// The items that a query may get, in arrays that are kept meanwhile.
 class Filters {
   public:
     template <class Options>

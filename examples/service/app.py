@@ -1,4 +1,4 @@
-"""The ASGI application: what it answers to which request, and what goes wrong how."""
+"""The ASGI application: its routes and errors."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What stands for an array or for ragged rows, and what errors say about what does not.
+"""Objects that stand for an array or for ragged rows, and the errors for those that do not.
 
 Fakes raise what the libraries raise, so that these tests need none of them; where one is installed,
 the last tests ask it.

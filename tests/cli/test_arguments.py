@@ -1,4 +1,4 @@
-"""What the arguments of command lines may be."""
+"""The values that arguments of command lines may have."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def test_new_labels_where_some_points_need_no_scan(
 def test_a_run_is_a_chain_of_single_steps(
     name: str, n: int, k: int, d: int, metric: Metric, rng: Rng
 ) -> None:
-    """What a run keeps from one iteration to the next, such as bounds, changes no bit."""
+    """State kept from one iteration to the next, such as bounds, changes no bit."""
     points, _ = CASES[name](rng, n, k, d)
     start = centers = some_rows(rng, np.unique(points, axis=0), k)
     for rounds in range(1, 16):

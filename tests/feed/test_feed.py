@@ -507,7 +507,7 @@ def test_many_clicks(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("weight", [1.0, 0.1])
 def test_a_million_clicks_on_one_item(weight: float) -> None:
-    """What is lost in an addition would add up to 1e-11, what is lost in a factor to 1e-10."""
+    """Rounding of additions would add up to 1e-11, rounding of factors to 1e-10."""
     n, half_life = 1_000_000, 300_000.0
     feed = vr.ClusterFeed(1, half_life=half_life, capacity=1)
     times = 1.7e9 + np.arange(n, dtype=np.float64)

@@ -40,7 +40,7 @@ def assert_above(
     limit: int | None = None,
     keep: Bool | None = None,
 ) -> None:
-    """What a score matrix says; `keep` (nq, n) are the items that a query may get."""
+    """The lists of a score matrix; `keep` (nq, n) are the items that a query may get."""
     reached = matrix.astype(np.float64) >= np.broadcast_to(floors, len(matrix))[:, None]
     if keep is not None:
         reached &= keep

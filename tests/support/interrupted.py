@@ -1,4 +1,4 @@
-"""What test_interrupts.py runs, each in an interpreter of its own: interrupted.py KIND NAME.
+"""The programs of test_interrupts.py, each in an interpreter of its own: interrupted.py KIND NAME.
 
 A call is measured first, made long enough for that, then interrupted after a quarter of its
 time. It must end before most of it is done. A busy machine may delay a signal, so there are some
@@ -33,7 +33,7 @@ D = 32
 
 
 class Stop(BaseException):
-    """What a handler raises."""
+    """Raised by a handler."""
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Cap(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What a merge returns, with provenance."""
+    """The result of a merge, with provenance."""
 
     ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
@@ -219,7 +219,7 @@ def normalized(scores: Sequence[float], how: str) -> list[float]:
 
 
 def absent_score(scores: Sequence[float], normalize: str, absent: str | None) -> float | None:
-    """What a list counts for an item that it does not hold, before the weight (OPEN 8)."""
+    """The value of a list for an item that it does not hold, before the weight (OPEN 8)."""
     if absent == "zero":
         return 0.0
     lowest = absent == "min" or (
@@ -387,7 +387,7 @@ def quota(
     """Each channel has a share of the list; what it cannot use goes to those that can.
 
     1. The slots of each channel: `split`. 2. In channel order, each takes its next usable items
-    up to its slots and is charged with them. 3. What the list still lacks is split among the
+    up to its slots and is charged with them. 3. Places still free are split among the
     channels that are under their maximum and hold something usable; 2 and 3 again until the
     list is full or no channel can help. It is ordered by rank in the channel that was charged.
     """

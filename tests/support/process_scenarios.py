@@ -1,4 +1,4 @@
-"""What test_processes.py runs, each in an interpreter of its own: process_scenarios.py NAME.
+"""The programs of test_processes.py, each in an interpreter of its own: process_scenarios.py NAME.
 
 A process that takes too long prints what all its threads do and is killed, its children too.
 """
@@ -335,7 +335,7 @@ def fork_while_refreshing() -> None:
 
 
 def preload() -> None:
-    """What a server does that loads before it forks its workers: each has a copy of its own."""
+    """A server loads before it forks its workers: each has a copy of its own."""
     index = index_of_batches(100)
     change(index, 100)
 
@@ -472,7 +472,7 @@ def idle() -> None:
 
 
 def lock_of_the_interpreter() -> None:
-    """What importing the package does to an interpreter without its lock: it gets one."""
+    """An interpreter without its lock gets one by importing the package."""
     assert sys._is_gil_enabled()
 
 

@@ -1,7 +1,7 @@
 """Random operations on an index and a plain model, bits compared: soak.py SECONDS SEED.
 
 An index lives for some operations; what one does depends on the seed and its number alone, but for
-the order in which threads run. What fails prints both and the last operations.
+the order in which threads run. A failure prints both and the last operations.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Life:
         self.next_id += n + int(self.rng.integers(0, 3))
         return ids
 
-    # What changes the index.
+    # Operations that change the index.
 
     def add(self) -> None:
         n = self.count()
@@ -142,7 +142,7 @@ class Life:
             self.masks = []
         self.check_all()
 
-    # What reads it.
+    # Operations that read it.
 
     def search(self) -> None:
         nq = int(self.rng.choice([0, 1, 2, 9, 70], p=[0.05, 0.4, 0.3, 0.2, 0.05]))

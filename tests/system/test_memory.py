@@ -1,4 +1,4 @@
-"""What an index and a search take.
+"""Memory of an index and of a search.
 
 The index little more than its codes, the search what its candidate buffers take, never nq x n.
 """

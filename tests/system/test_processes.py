@@ -80,7 +80,7 @@ def test_use_imports_nothing() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # What is new in the package belongs into that program: then it is used, and imports nothing.
+    # New functions of the package belong into that program, which uses them: they import nothing.
     assert done.stdout.splitlines() == ["imported", "unused"]
 
 

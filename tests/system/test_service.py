@@ -74,7 +74,7 @@ def error(client: TestClient, status: int, path: str, body: Any) -> str:
 
 
 def expected(index: vr.FlatIndex, queries: Any, k: int, seen: Any = None) -> Any:
-    """What the service has to say; a score in JSON is a float64 that is the float32's value."""
+    """Answers of the service; a score in JSON is a float64 that is the float32's value."""
     ids, scores, counts = index.search(queries, k, exclude=seen)
     return {
         "ids": [row[:n].tolist() for row, n in zip(ids, counts, strict=True)],

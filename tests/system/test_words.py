@@ -36,6 +36,8 @@ def places(text: str) -> list[str]:
         "One row a query.",
         "It costs some 40 ns.",
         "# The same.",
+        '"""What a search returns."""',
+        "It is rebuilt. What was removed is gone.",
         "class CodeBound:",
     ],
 )
@@ -53,6 +55,8 @@ def test_a_planted_word_is_found(text: str) -> None:
         "one per row",
         "some of 40 rows",
         "gather the lists",
+        "# What is it?",
+        "| What | Why |",
         "The same bits everywhere.",
         "class QuantizedScoreBound:",
     ],

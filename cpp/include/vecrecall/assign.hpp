@@ -23,7 +23,7 @@ void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric met
                const std::int32_t* held, std::int32_t* labels, const float* scores,
                int threads = 0);
 
-// What the points of each cluster add up to: sums is k x dim, weights is k.
+// The sum of the points of each cluster: sums is k x dim, weights is k.
 struct ClusterSums {
     double* sums;
     double* weights;  // of the points together: their number where they have none

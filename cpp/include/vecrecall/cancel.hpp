@@ -8,7 +8,7 @@
 
 namespace vecrecall {
 
-// What ends a call that was told to stop. Nothing has changed then, and outputs hold anything.
+// Ends a call that was told to stop. Nothing has changed then, and outputs hold anything.
 struct Canceled : std::exception {
     const char* what() const noexcept override { return "the call was told to stop"; }
 };

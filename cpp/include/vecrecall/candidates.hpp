@@ -25,7 +25,7 @@ struct IdFilter {
     bool admits(std::int64_t id) const;
 };
 
-// What a row's list may not hold.
+// The ids that a row's list may not hold.
 struct CandidateFilters {
     RaggedView<std::int64_t> exclude;  // ids per row; values null: none
     std::vector<IdFilter> allow;       // none, one for all rows, or one per row

@@ -1,5 +1,5 @@
-// Clicks as they come, counted by cluster with exponential decay: what is hot in a cluster, and
-// what its users click together.
+// Clicks as they come, counted by cluster with exponential decay: the hot items of a cluster, and
+// those that its users click together.
 #pragma once
 
 #include <atomic>

@@ -15,7 +15,7 @@ namespace vecrecall {
 
 enum class Metric { kIp, kCosine, kL2 };
 
-// What an index is made of. Rows must be finite and, under cosine, not all zero.
+// The items of an index. Rows must be finite and, under cosine, not all zero.
 struct ItemsView {
     MatrixView rows;
     const std::int64_t* ids = nullptr;  // unique, >= 0; null for 0 .. n-1
@@ -85,7 +85,7 @@ struct RaggedLists {
     GrowingArray<float> scores;
 };
 
-// What an index holds at one moment. Never changes; copies are cheap and share everything.
+// The items of an index at one moment. Never changes; copies are cheap and share everything.
 class Snapshot {
   public:
     std::size_t size() const;
@@ -115,7 +115,7 @@ class Snapshot {
 
     // The same items as one piece, without those removed; copies the rows where any were.
     Snapshot compacted(int threads = 0) const;
-    // What it is made of, as long as the snapshot lives; only of one that is compacted.
+    // Its arrays, valid as long as the snapshot lives; only of one that is compacted.
     IndexArrays parts() const;
 
   private:

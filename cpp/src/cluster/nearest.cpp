@@ -158,7 +158,7 @@ void Nearest::scan_floats() {
     score_groups();
 }
 
-// What a centroid must reach to be scored.
+// The value that a centroid must reach to be scored.
 template <class Scan>
 void Nearest::set_limits(const Scan& scan, std::size_t in_group) {
     if (m_ == 1) {

@@ -127,7 +127,7 @@ std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {
     return std::nullopt;
 }
 
-// What all the clicks need of memory is on its way while the first are counted.
+// The memory that the clicks need is being fetched while the first are counted.
 void ClusterFeed::take(const feed::Window& window) {
     fetch(window);
     for (std::size_t begin = 0, end = 0; begin < window.size; begin = end) {

@@ -20,7 +20,7 @@ template <class P>
 inline constexpr bool kByScore = std::is_same_v<P, fusion::RankTerms> ||
                                  std::is_same_v<P, WeightedSum> || std::is_same_v<P, Maximum>;
 
-// What the policy needs for the whole batch is made once.
+// The values that a policy needs for the whole batch, made once.
 const auto& planned(const auto& policy, const std::vector<Channel>&, std::size_t) { return policy; }
 fusion::RankTerms planned(const Rrf& policy, const std::vector<Channel>& channels, std::size_t) {
     return {policy, channels};

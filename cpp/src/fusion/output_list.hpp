@@ -50,7 +50,7 @@ class OutputList {
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
 
-    // Whether the item may be taken now. What a cap forbids stays forbidden.
+    // Whether the item may be taken now. An item that a cap forbids stays forbidden.
     bool usable(std::uint32_t entry) {
         if (!is_free(entry)) return false;
         if (caps_.empty() || caps_.allow(items_->ids()[entry])) return true;

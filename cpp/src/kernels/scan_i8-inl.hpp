@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kQuadBytes = kPanelItems * 4;  // of one panel and four dimensions
 
-// What the threshold test looks at.
+// The values that the threshold test compares.
 enum class Test {
     kSums,     // against the thresholds
     kShifted,  // sums less thresholds: where any of a register block may pass, each of them

@@ -23,7 +23,7 @@ struct HitList {
     std::uint32_t count;
 };
 
-// What decides whether an item is a hit, and where the hits of a step go.
+// The condition for an item to be a hit, and where the hits of a step go.
 struct ThresholdFilter {
     const float* offsets;                // per item, what its value starts from
     const float* thresholds;             // per query: an item is a hit unless value < threshold
@@ -131,7 +131,7 @@ struct ErrorTerms {
 inline constexpr std::int32_t kInGroupBits = 15;
 inline constexpr std::size_t kColumns = 16;  // of a group, those past its centroids unused
 
-// What is found out about every point.
+// The results for every point.
 struct GroupUpperBounds {
     float* highest;           // [n_groups][kWordItems]: no value of the group is really above it
     float* top;               // [kWordItems]: the largest value as computed

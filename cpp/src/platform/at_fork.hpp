@@ -1,5 +1,5 @@
-// What survives a fork. A child has only the thread that forked: a lock that another thread held
-// stays locked there forever, and what it guarded may be half written.
+// Locks that survive a fork. A child has only the thread that forked: a lock that another thread
+// held stays locked there forever, and what it guarded may be half written.
 // std::call_once needs no care: glibc runs in a child again what was in progress.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What the library itself needs of cancellation: threads that work for others, locks that may be
+// The library's own part of cancellation: threads that work for others, locks that may be
 // held for long, and sorting.
 #pragma once
 

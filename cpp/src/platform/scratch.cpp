@@ -9,7 +9,7 @@
 namespace vecrecall::detail {
 namespace {
 
-// What is kept at most: the buffers of two threads at ordinary list lengths.
+// The most that is kept: the buffers of two threads at ordinary list lengths.
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 
 constexpr std::size_t kMostBuffers = 64;

@@ -119,8 +119,8 @@ void QueryBatchRun::put_back(std::size_t tile, std::unique_ptr<Collector> collec
     if (held_ > kMostHeld) end_earlier();
 }
 
-// Keeps queries that hold half of what may be held, one at least. What threads have at the moment
-// they cut off themselves.
+// Keeps queries that hold half of what may be held, one at least. Threads cut off
+// their current tiles themselves.
 void QueryBatchRun::end_earlier() {
     std::size_t kept = 0;
     std::size_t held = 0;

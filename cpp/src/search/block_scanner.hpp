@@ -9,7 +9,7 @@
 
 namespace vecrecall::search {
 
-// What a step needs of each query, and where its hits go.
+// The inputs of a step for each query, and where its hits go.
 struct Step {
     std::vector<float> thresholds;  // float32 scores that an item must be able to reach
     std::vector<const std::uint64_t*> live;
@@ -22,7 +22,7 @@ class BlockScanner {
   public:
     virtual ~BlockScanner() = default;
 
-    // Before the steps of a block: what its bounds certify.
+    // Before the steps of a block: its score bounds.
     virtual void enter_block(const Block& block) { block_ = block; }
     // Rows first .. first + n - 1 of all, in that block; first is a multiple of 64.
     virtual void scan(std::size_t first, std::size_t n, Step& step) = 0;

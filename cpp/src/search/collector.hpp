@@ -1,4 +1,4 @@
-// What reaches a score, collected block by block by one thread at a time.
+// The items that reach a score, collected block by block by one thread at a time.
 #pragma once
 
 #include <atomic>

@@ -71,7 +71,7 @@ void check_each(const char* part, const ArrayView<T>& array, const char* expecte
     }
 }
 
-// What is missing is known by a null pointer from here on, not by its size.
+// A missing array is known by a null pointer from here on, not by its size.
 IndexArrays without_empty(IndexArrays parts) {
     if (parts.ids.size == 0) parts.ids = {};
     if (parts.bias.size == 0) parts.bias = {};

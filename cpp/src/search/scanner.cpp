@@ -16,11 +16,11 @@ constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 constexpr double kProductsAHit = 8192;
 
 // An exact score of a row somewhere costs about 40 ns at 64 dimensions and 500 ns at 1536, where it
-// waits for memory. What they may cost in the end is most of a float32 scan.
+// waits for memory. In the end they may cost at most a float32 scan.
 constexpr std::uint64_t kHitsAScore = 4;
 double products_a_score(std::size_t dim) { return 2000 + 18 * static_cast<double>(dim); }
 
-// What may be lost before thresholds have risen, as a share of a float32 scan of everything: many
+// The share of a float32 scan that may be lost before thresholds have risen: many
 // dimensions make wide bounds, which let most hits through at the start and few later on.
 constexpr double kWarmupBudget = 1.0 / 16;
 
@@ -174,7 +174,8 @@ void Scanner::append() {
     }
 }
 
-// What the hits of query q will be looked up in: with that of many queries it is in no near cache.
+// Fetches the set in which the hits of query q are looked up: with many queries it is in no near
+// cache.
 void Scanner::fetch_excluded(std::size_t q) const {
     const IdSet& excluded = context_.queries[tile_.first() + q].excluded;
     if (excluded.empty()) return;
@@ -267,7 +268,7 @@ bool Scanner::int8_unprofitable() const {
     return static_cast<double>(hits_seen_) > n * hits_of_good_codes() + bearable;
 }
 
-// The rest is scanned in float32. What the codes left n_ambiguous would have to be scored exactly,
+// The rest is scanned in float32. Items that the codes leave ambiguous would be scored exactly,
 // row by row; where few blocks are done, scanning them again costs a fraction of that. A guess that
 // was made with bad codes is then taken back, unless other threads have dropped items by it.
 void Scanner::fall_back_to_float32() {

@@ -1,4 +1,4 @@
-// What a search hands to those that do its work.
+// The inputs that all parts of a search share.
 #pragma once
 
 #include "search/items.hpp"

@@ -1,4 +1,4 @@
-// From the items of an index to those after an update. What is there is shared, not copied.
+// From the items of an index to those after an update. Present segments are shared, not copied.
 #pragma once
 
 #include <cstdint>

@@ -40,7 +40,7 @@ class FetchPlan(NamedTuple):
 
 
 class BatchResult(NamedTuple):
-    """What one round of questions brought.
+    """The lists of one round of requests.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class ListCompleter:
         """Tell which lists are not full though there may be more."""
         lacking: Bools = lists.counts < filters.wanted
         if floor > -np.inf:
-            # What was not fetched is no better than the last that was.
+            # Candidates not fetched are no better than the last one that was.
             last = lists.scores[np.arange(len(lacking)), np.maximum(lists.counts, 1) - 1]
             lacking &= (lists.counts == 0) | (last.astype(np.float64) >= floor)
         return lacking

@@ -1,4 +1,4 @@
-"""What the lists of a wrapped search may hold."""
+"""Filters of a wrapped search."""
 
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class AllowSet:
 
 
 class Filters(NamedTuple):
-    """What lists may hold, and how much of it there is.
+    """The ids that lists may hold, and how many there are.
 
     Attributes
     ----------

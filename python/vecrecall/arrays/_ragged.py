@@ -113,7 +113,7 @@ class Ragged:
 
 
 RaggedLike = Ragged | Sequence[npt.ArrayLike | AbstractSet[int]] | npt.ArrayLike
-"""What an argument marked *ragged* takes.
+"""Types that an argument marked *ragged* takes.
 
 A `Ragged`, a matrix, or rows in a sequence, an array or column of objects (of pandas, polars), or
 an Arrow column of lists. A row is whatever NumPy makes an array of (a list, a range, a Series, a

@@ -1,4 +1,4 @@
-"""What the calls return: named tuples of plain NumPy arrays."""
+"""Results of the calls: named tuples of plain NumPy arrays."""
 
 from typing import Any, NamedTuple
 
@@ -90,7 +90,7 @@ class MergeResult(NamedTuple):
 
 
 class SearchStats(NamedTuple):
-    """What a search did, summed over its queries.
+    """Counts of a search, summed over its queries.
 
     Attributes
     ----------

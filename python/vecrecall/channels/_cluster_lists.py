@@ -1,4 +1,4 @@
-"""What the channels over clusters have in common: which clusters a user is in, and their lists."""
+"""Common parts of the channels over clusters: a user's clusters, and their lists."""
 
 import numpy as np
 import numpy.typing as npt

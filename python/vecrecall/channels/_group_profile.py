@@ -1,4 +1,4 @@
-"""Group profile: what suits a pseudo-user that is made of a whole group."""
+"""Group profile: the list of a pseudo-user that is made of a whole group."""
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,8 @@ class GroupProfile:
 
     Notes
     -----
-    The lists of several groups are joined, an item with its largest score. What a user has seen
-    never shortens a list: where the stored ones may not suffice, `channel` is asked again for that
+    The lists of several groups are joined, an item with its largest score. Seen items
+    never shorten a list: where the stored ones may not suffice, `channel` is asked again for that
     user, without the seen items.
 
     In the news recommender that this library follows all profiles of a group were pooled into one,

@@ -1,4 +1,4 @@
-"""Item to item: what is similar to the articles that a user has clicked."""
+"""Item to item: items similar to those that a user has clicked."""
 
 from typing import Literal, Protocol
 

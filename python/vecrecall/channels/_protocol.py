@@ -1,4 +1,4 @@
-"""What channels ask of an index, and the search that all of them do."""
+"""The interface of channels to an index, and the search that all of them do."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

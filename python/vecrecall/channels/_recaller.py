@@ -33,7 +33,7 @@ class ChannelWarning(RuntimeWarning):
 
 
 class RecallStats(NamedTuple):
-    """What each channel of a recall did, by its name.
+    """Times, counts and errors of each channel of a recall, by its name.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a batch of users brings to the channels."""
+"""Requests: the fields of a batch of users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class RequestBatch:
     ------
     TypeError, ValueError
         If a field is not as described or has not as many rows as the first field given; the
-        message names the field, what was expected and what came.
+        message names the field, the expected value and the given one.
 
     Notes
     -----

@@ -77,7 +77,7 @@ class Batches:
 
 
 class _Model(Protocol):
-    """What a run reads of a model: its parameters as they were given, and labels to hold on to."""
+    """The attributes of a model that a run reads: its parameters as given, and its labels."""
 
     @property
     def n_clusters(self) -> object: ...

@@ -23,7 +23,7 @@ _REMEMBERED = ("max_iter", "batch_size", "tol", "seed")
 
 
 class RefreshReport(NamedTuple):
-    """What a refresh changed; rows are labels.
+    """The changes of a refresh; rows are labels.
 
     Attributes
     ----------

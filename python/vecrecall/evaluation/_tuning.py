@@ -317,7 +317,7 @@ def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> li
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
         return found
-    # What is reranked still matters.
+    # The number of reranked candidates still matters.
     idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
     ranges = {name: r for name, r in ranges.items() if name not in idle}
     on = {name: param.high for name, param in scans.items()}

@@ -1,4 +1,4 @@
-"""What is clicked in a cluster right now, and what its users click together."""
+"""Items that are clicked in a cluster now, and items that its users click together."""
 
 import datetime
 from pathlib import Path

@@ -65,7 +65,7 @@ class AbsentWarning(RuntimeWarning):
 
 
 class Policy(ABC):
-    """What all policies have in common: `merge` takes any of them."""
+    """The base of all policies: `merge` takes any of them."""
 
     __slots__ = ()
 
@@ -111,7 +111,7 @@ class RRF(Policy):
 
 @dataclass(frozen=True)
 class _Normalized(Policy):
-    """What policies over normalized scores have in common."""
+    """The base of policies over normalized scores."""
 
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     normalize: Normalization = "none"

@@ -30,7 +30,7 @@ INVALID = {"raise": False, "empty": True}
 _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
-# What may be in a saved one; the C++ loader (`cpp/src/storage`) has the same list.
+# The arrays of a saved one; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
     ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
 )

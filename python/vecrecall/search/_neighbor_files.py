@@ -103,7 +103,7 @@ def load(path: Path) -> tuple[I64, Ragged, Ragged]:
 
 
 class _Index(Protocol):
-    """What tells one index from another."""
+    """A digest that tells one index from another."""
 
     @property
     def ids(self) -> I64: ...

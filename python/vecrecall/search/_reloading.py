@@ -26,7 +26,7 @@ _MISSED_POLLS = 3  # after so many without a look at the path, what is served co
 
 
 class _Version(NamedTuple):
-    """What is served; replaced as one."""
+    """The version that is served; replaced as one."""
 
     manifest: bytes
     items: FlatIndex
@@ -75,7 +75,7 @@ class ReloadingIndex:
     Raises
     ------
     OSError, ValueError
-        If there is no index to begin with, or it is refused. What `check` raises is passed on.
+        If there is no index to begin with, or it is refused. Exceptions of `check` are passed on.
 
     Notes
     -----
@@ -233,7 +233,7 @@ class ReloadingIndex:
         ------
         OSError, ValueError
             If it cannot be loaded or is refused; the version that was served still is.
-            What `check` raises is passed on.
+            Exceptions of `check` are passed on.
         """
         with self._one_refresh:
             try:

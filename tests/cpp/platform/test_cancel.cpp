@@ -118,7 +118,7 @@ void check_a_scope_that_never_says_so() {
     CHECK(asked >= 1);
 }
 
-// What the callback calls has a scope of its own, and the pool at its disposal.
+// Calls of the callback have a scope of their own, and the pool at their disposal.
 void check_a_callback_may_call() {
     std::atomic<int> inner{0};
     std::atomic<std::size_t> runs{0};

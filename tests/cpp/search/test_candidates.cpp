@@ -1,4 +1,4 @@
-// What another engine has found, in buffers of exact size, as lists of ours.
+// Candidates of another engine, in buffers of exact size, as lists of ours.
 #include "vecrecall/candidates.hpp"
 
 #include <limits>

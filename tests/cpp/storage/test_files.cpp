@@ -329,7 +329,7 @@ void check_files() {
     CHECK_REFUSED(all.front(), "system: ");
 }
 
-// What fits the files but not the index.
+// Values that fit the files but not the index.
 void check_parts() {
     const Saved saved;
     const fs::path center = saved.path / ("center-" + kTurn + ".npy");

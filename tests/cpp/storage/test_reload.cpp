@@ -25,7 +25,7 @@ FlatIndex version(std::int64_t v) {
     return {{.rows = {rows.get(), kRows, kDim}, .ids = ids.data()}, Metric::kL2};
 }
 
-// What searches share: which index it is.
+// Shared by the searches: the current index.
 class Handle {
   public:
     explicit Handle(std::shared_ptr<FlatIndex> index) : index_(std::move(index)) {}
