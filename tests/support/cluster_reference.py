@@ -112,7 +112,7 @@ def sums(points: F32, labels: I32, k: int, metric: str = "l2") -> Sums:
 
 
 def losses(points: F32, centers: F32, labels: I32, metric: str) -> F64:
-    """The part of each point in the inertia: its squared distance or 1 - cosine; 0 if it is lost."""
+    """The part of each point in the inertia: squared distance or 1 - cosine; 0 if it is lost."""
     left = points.T.astype(np.float64)
     right = centers[labels].T.astype(np.float64)
     if metric == "l2":
