@@ -10,37 +10,41 @@ everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands fo
 from importlib.metadata import version as _version
 
 from vecrecall import adapters, channels, policies
+from vecrecall._public import stamp as _stamp
 from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
 from vecrecall.adapters import WrappedIndex, wrap
-from vecrecall.arrays._pooling import concat_blocks, pool
-from vecrecall.arrays._ragged import Ragged
-from vecrecall.arrays._results import (
+from vecrecall.arrays import (
     AboveResult,
     GroupResult,
     MergeResult,
+    Ragged,
     SearchResult,
     SearchStats,
+    concat_blocks,
+    pool,
 )
 from vecrecall.channels._recaller import ChannelWarning, Recaller, RecallStats
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.cluster._assign import Assignment, ClusterSums, assign, from_residuals, residuals
-from vecrecall.cluster._elbow import Elbow, elbow
-from vecrecall.cluster._kmeans import KMeans
-from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
-from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError
-from vecrecall.cluster._user_groups import RefreshReport, UserGroups
-from vecrecall.evaluation._recall import recall_at_k
-from vecrecall.evaluation._tuning import Tuning, TuningPoint, TuningWarning, tune
-from vecrecall.feed._cluster_feed import ClusterFeed
-from vecrecall.fusion._caps import Caps
-from vecrecall.fusion._merge import merge
-from vecrecall.fusion._shards import merge_groups, merge_shards
-from vecrecall.search._flat_index import FlatIndex
-from vecrecall.search._masks import Mask
-from vecrecall.search._neighbor_table import NeighborTable
-from vecrecall.search._neighbors import Neighbors
-from vecrecall.search._reloading import ReloadingIndex
-from vecrecall.search._topk import topk
+from vecrecall.cluster import (
+    Assignment,
+    ClusterSums,
+    ConvergenceWarning,
+    Elbow,
+    KMeans,
+    NotFittedError,
+    RefreshReport,
+    RuleGroups,
+    UserGroups,
+    assign,
+    elbow,
+    from_residuals,
+    residuals,
+    rule_groups,
+)
+from vecrecall.evaluation import Tuning, TuningPoint, TuningWarning, recall_at_k, tune
+from vecrecall.feed import ClusterFeed
+from vecrecall.fusion import Caps, merge, merge_groups, merge_shards
+from vecrecall.search import FlatIndex, Mask, Neighbors, NeighborTable, ReloadingIndex, topk
 
 __version__ = _version("vecrecall")
 
@@ -99,3 +103,5 @@ __all__ = [
     "tune",
     "wrap",
 ]
+
+_stamp(globals())

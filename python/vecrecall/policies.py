@@ -1,5 +1,6 @@
 """How the lists of several channels become one."""
 
+from vecrecall._public import stamp as _stamp
 from vecrecall.fusion._policies import (
     RRF,
     AbsentWarning,
@@ -21,3 +22,5 @@ __all__ = [
     "Quota",
     "WeightedSum",
 ]
+
+_stamp(globals())

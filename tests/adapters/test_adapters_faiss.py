@@ -140,7 +140,7 @@ def test_faiss_makes_a_fast_scan_of_it(rng: np.random.Generator) -> None:
 def test_under_l2_the_centroids_are_those_of_our_k_means(rng: np.random.Generator) -> None:
     x = items(rng)
     index = adapter.train_ivf(x, LISTS, metric="l2", max_iter=4, seed=3, points_per_list=ALL)
-    model = vr.KMeans(LISTS, init="random", max_iter=4, tol=0, seed=3).fit(x)
+    model = vr.KMeans(LISTS, init="random", max_iter=4, tol=0, random_state=3).fit(x)
     assert_same_float32(centroids_of(index), model.cluster_centers_)
     np.testing.assert_array_equal(lists_of(index)[1], model.labels_)
 
@@ -245,7 +245,7 @@ def test_other_dtypes_are_converted(rng: np.random.Generator) -> None:
         ({"nlist": 41}, ValueError, r"nlist: expected at most 40, the number of vectors.*, got 41"),
         ({"nlist": 0}, ValueError, "nlist: expected a whole number >= 1, got 0"),
         ({"ids": [1, 2]}, ValueError, "ids: expected 40 ids, one a row, got 2"),
-        ({"ids": [0, *range(39)]}, ValueError, "ids: expected unique ids, got 0"),
+        ({"ids": [0, *range(39)]}, ValueError, "ids: duplicate id 0"),
         ({"ids": range(-1, 39)}, ValueError, "ids: expected ids >= 0, got -1"),
         ({"ids": [0.5] * 40}, TypeError, "ids: expected integers, got dtype float64"),
         ({"metric": "L2"}, ValueError, "metric: expected one of 'ip', 'cosine', 'l2', got 'L2'"),
@@ -420,7 +420,7 @@ def test_what_cannot_come_back(rng: np.random.Generator) -> None:
     )
     lists = adapter.train_ivf(x, 4)
     lists.add_with_ids(x[:1], np.array([3]))
-    refused(lists, ValueError, "expected usable items; .* unique ids, got 3")
+    refused(lists, ValueError, "expected usable items; .* duplicate id 3")
     named = faiss.IndexIDMap2(faiss.IndexFlatL2(DIM))
     named.add_with_ids(x[:2], np.array([4, -1]))
     refused(named, ValueError, "expected usable items; .* ids >= 0, got -1")

@@ -317,7 +317,7 @@ def test_huge_k(rng: Rng) -> None:
     pair = Pair(rng, "Flat", "ip", reranked=True)
     found = pair.wrapped.search(pair.queries[:2], 10**6)
     assert_same_bits(found, *pair.flat.search(pair.queries[:2], 10**6))
-    with pytest.raises(ValueError, match="k: expected lists that memory can hold"):
+    with pytest.raises(ValueError, match=r"k: .* is too large"):
         pair.wrapped.search(pair.queries, 2**60)
 
 
@@ -663,7 +663,7 @@ EYE = np.eye(2, dtype=np.float32)
         (lambda: vr.wrap(faiss.IndexBinaryFlat(8)), TypeError, "index: .* binary"),
         (lambda: vr.wrap(of_metric(faiss.METRIC_L1)), ValueError, "index: expected METRIC_INNER"),
         (lambda: vr.wrap(of_metric(faiss.METRIC_Linf)), ValueError, "index: expected METRIC_INNER"),
-        (lambda: vr.wrap(repeated()), ValueError, "index: expected each once, got 7 twice"),
+        (lambda: vr.wrap(repeated()), ValueError, "index: duplicate id 7"),
         (lambda: vr.wrap(negative()), ValueError, "index: expected ids >= 0, got -7"),
         (lambda: vr.wrap(EYE), TypeError, "index: expected one of faiss.*got numpy.ndarray"),
         (lambda: vr.wrap(None), TypeError, "index: expected one of faiss.*NoneType"),
@@ -674,7 +674,7 @@ EYE = np.eye(2, dtype=np.float32)
         (lambda: vr.wrap(small(), metric="dot"), ValueError, "metric: expected one of"),  # type: ignore[arg-type]
         (lambda: vr.wrap(small(), [1]), ValueError, "ids: expected 2 ids, one a row, got 1"),
         (lambda: vr.wrap(small(), [1, -1]), ValueError, "ids: expected ids >= 0, got -1"),
-        (lambda: vr.wrap(small(), [4, 4]), ValueError, "ids: expected each once, got 4 twice"),
+        (lambda: vr.wrap(small(), [4, 4]), ValueError, "ids: duplicate id 4"),
         (lambda: vr.wrap(small(), np.array([1, 2**63], np.uint64)), ValueError, "ids: expected"),
         (lambda: vr.wrap(small(), [0.0, 1.0]), TypeError, "ids: expected"),
         (lambda: vr.wrap(small(), vectors=EYE[:1]), ValueError, "vectors: expected 2 rows"),
@@ -684,7 +684,7 @@ EYE = np.eye(2, dtype=np.float32)
         (
             lambda: vr.wrap(small(), metric="cosine", vectors=EYE * [[1.0], [0.0]]),
             ValueError,
-            "vectors: .* row 1",
+            "vectors: row 1 is all zeros",
         ),
     ],
 )  # fmt: skip

@@ -619,8 +619,9 @@ def test_sparse() -> None:
         kind = type(matrix).__name__
         with pytest.raises(TypeError, match=rf"queries: .* got a sparse {kind} .*toarray"):
             INDEX.search(matrix, 2)
-        with pytest.raises(TypeError, match=rf"exclude: .* got a sparse {kind} .*Ragged"):
-            INDEX.search(QUERIES, 2, exclude=matrix)
+        if kind == "coo_array":  # CSR has rows, which test_list_columns.py looks at
+            with pytest.raises(TypeError, match=rf"exclude: .* got a sparse {kind} .*Ragged"):
+                INDEX.search(QUERIES, 2, exclude=matrix)
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])

@@ -376,9 +376,9 @@ TABLE = vr.NeighborTable([1], [[2]], [[0.5]])
         (
             lambda: LiveNeighbors(INDEX, vectors=np.eye(2), ids=[1, 1]),
             ValueError,
-            "ids: expected each once, got 1 twice",
+            "ids: duplicate id 1",
         ),
-        (lambda: Precomputed([1, 1], [[], []]), ValueError, "keys: expected each once, got 1"),
+        (lambda: Precomputed([1, 1], [[], []]), ValueError, "keys: duplicate id 1"),
         (lambda: Precomputed([1], [[2], [3]]), ValueError, "ids: expected 1 rows, got 2"),
         (lambda: Precomputed([1], [[2]], [[np.nan]]), ValueError, "scores: .* got nan for id 2"),
         (lambda: Precomputed([1], [[2]], [[1, 2]]), ValueError, "scores, row 0: expected shape"),

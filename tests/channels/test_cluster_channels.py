@@ -64,7 +64,7 @@ def test_cluster_candidates(
 
 def test_labels_that_were_merged_away_have_no_list(rng: np.random.Generator) -> None:
     users = np.concatenate([normal(rng, 20, 3) + 9, normal(rng, 20, 3) - 9, normal(rng, 2, 3)])
-    groups = vr.UserGroups.fit(users, 3, seed=1).merge_small(5)
+    groups = vr.UserGroups.fit(users, 3, random_state=1).merge_small(5)
     used = groups.labels_in_use
     (gone,) = set(range(3)) - set(used.tolist())
     index = vr.FlatIndex(normal(rng, 50, 3), metric="cosine")

@@ -183,7 +183,7 @@ def test_bad_options(vectors: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"queries: expected shape (n, {DIM})" in refused(
         capsys, [*given, "--queries", str(wide)]
     )
-    assert "queries: expected rows with a direction" in refused(
+    assert "is all zeros, which has no cosine similarity" in refused(
         capsys, [*given, "--queries", str(flat), "--metric", "cosine"]
     )
     assert "json: expected a file" in refused(capsys, [*given, "--json", str(tmp_path)])

@@ -28,12 +28,12 @@ def blobs(rng: np.random.Generator, k: int) -> npt.NDArray[np.float32]:
 @needs_kneed
 def test_the_number_of_blobs_is_found(rng: np.random.Generator) -> None:
     points = blobs(rng, 5)
-    found = vr.elbow(points, [9, 1, 2, 3, 4, 5, 6, 7, 8, 5], seed=2)
+    found = vr.elbow(points, [9, 1, 2, 3, 4, 5, 6, 7, 8, 5], random_state=2)
     assert found.n_clusters == 5
     assert found.candidates.tolist() == list(range(1, 10))
     assert found.inertias.dtype == np.float64
     for k, inertia in zip(found.candidates, found.inertias, strict=True):
-        assert inertia == vr.KMeans(int(k), seed=2).fit(points).inertia_
+        assert inertia == vr.KMeans(int(k), random_state=2).fit(points).inertia_
 
 
 @needs_kneed
@@ -47,7 +47,7 @@ def test_without_a_knee_the_candidate_farthest_from_the_chord(
 
     monkeypatch.setattr("kneed.KneeLocator", Blind)
     points = np.array([[0], [1], [10], [11], [20], [21]], np.float32)
-    found = vr.elbow(points, [1, 3, 6], init="random", seed=3)
+    found = vr.elbow(points, [1, 3, 6], init="random", random_state=3)
     chord = np.interp(found.candidates, [1, 6], found.inertias[[0, -1]])
     assert found.n_clusters == found.candidates[np.argmax(chord - found.inertias)] == 3
 
@@ -60,8 +60,8 @@ def test_a_flat_curve_gives_the_smallest() -> None:
 @needs_kneed
 def test_parameters_reach_kmeans(rng: np.random.Generator) -> None:
     points = blobs(rng, 3)
-    found = vr.elbow(points, [1, 2, 3, 4], metric="cosine", batch_size=50, seed=5)
-    last = vr.KMeans(4, metric="cosine", batch_size=50, seed=5).fit(points)
+    found = vr.elbow(points, [1, 2, 3, 4], metric="cosine", batch_size=50, random_state=5)
+    last = vr.KMeans(4, metric="cosine", batch_size=50, random_state=5).fit(points)
     assert found.inertias[-1] == last.inertia_
     with pytest.raises(TypeError, match="n_cluster"):
         vr.elbow(points, [1, 2, 3], n_clusters=3)

@@ -272,9 +272,9 @@ def test_the_same_bits_everywhere(metric: Metric, rng: Rng) -> None:
     start = some_rows(rng, points[points.any(axis=1)], 20)
     kinds: dict[str, dict[str, Any]] = {
         "given": {"init": start, "max_iter": 6},
-        "k-means++": {"init": "k-means++", "max_iter": 4, "seed": 5},
-        "random": {"init": "random", "max_iter": 4, "seed": 5},
-        "batches": {"batch_size": 257, "max_iter": 2, "seed": 5},
+        "k-means++": {"init": "k-means++", "max_iter": 4, "random_state": 5},
+        "random": {"init": "random", "max_iter": 4, "random_state": 5},
+        "batches": {"batch_size": 257, "max_iter": 2, "random_state": 5},
     }
     for given in kinds.values():
         expected = vr.KMeans(20, metric=metric, threads=1, **given).fit(points)
@@ -379,14 +379,14 @@ def test_its_clone_and_its_pipeline(rng: Rng) -> None:
     pipeline = pytest.importorskip("sklearn.pipeline", reason="needs scikit-learn")
     preprocessing = pytest.importorskip("sklearn.preprocessing", reason="needs scikit-learn")
     points = blobs(rng, 300, 5, 4)
-    first = vr.KMeans(5, seed=3, tol=1e-3).fit(points)
+    first = vr.KMeans(5, random_state=3, tol=1e-3).fit(points)
     copy = base.clone(first)
     assert copy.get_params() == first.get_params()
     assert not hasattr(copy, "cluster_centers_")
     check_same(copy.fit(points), first)
     array = base.clone(vr.KMeans(2, init=points[:2]))
     np.testing.assert_array_equal(array.init, points[:2])
-    line = pipeline.make_pipeline(preprocessing.StandardScaler(), vr.KMeans(5, seed=3))
+    line = pipeline.make_pipeline(preprocessing.StandardScaler(), vr.KMeans(5, random_state=3))
     labels = line.fit_predict(points)
     assert len(np.unique(labels)) == 5
     np.testing.assert_array_equal(line.predict(points), labels)
@@ -412,11 +412,12 @@ def test_parameters() -> None:
         "n_clusters": 7,
         "metric": "cosine",
         "init": "random",
+        "n_init": 3,
         "max_iter": 9,
         "batch_size": 50,
         "reassignment_ratio": 0.1,
         "tol": 0.5,
-        "seed": 4,
+        "random_state": 4,
         "callback": None,
         "threads": 2,
     }
@@ -428,10 +429,11 @@ def test_parameters() -> None:
             "n_clusters": 7,
             "metric": "l2",
             "init": "k-means++",
+            "n_init": 1,
             "max_iter": 25,
             "batch_size": None,
             "tol": 1e-4,
-            "seed": 0,
+            "random_state": 0,
         }.items()
     )
     assert set(defaults) == set(given)
@@ -454,14 +456,14 @@ def test_a_constructor_only_stores() -> None:
 def test_methods_agree(metric: Metric, rng: Rng) -> None:
     points, new = blobs(rng, 300, 5, 4), blobs(rng, 50, 5, 4)
     points[7] = new[3] = 0
-    model = vr.KMeans(5, metric=metric, seed=1)
+    model = vr.KMeans(5, metric=metric, random_state=1)
     assert model.fit(points, None) is model
     assert model.n_features_in_ == 4
     labels = oracle.assign(new, model.cluster_centers_, 1, metric).labels[:, 0]
     assert model.predict(new).dtype == np.int32
     np.testing.assert_array_equal(model.predict(new), labels)
     np.testing.assert_array_equal(
-        vr.KMeans(5, metric=metric, seed=1).fit_predict(points), model.labels_
+        vr.KMeans(5, metric=metric, random_state=1).fit_predict(points), model.labels_
     )
     lost = math.fsum(oracle.losses(new, model.cluster_centers_, labels, metric).tolist())
     assert model.score(new) == pytest.approx(-lost, rel=1e-5, abs=1e-5)
@@ -474,7 +476,7 @@ def test_methods_agree(metric: Metric, rng: Rng) -> None:
         np.testing.assert_allclose(distances, np.sqrt((wide**2).sum(axis=2)), rtol=2 * SPACING)
     nearest = distances[labels >= 0].argmin(axis=1)
     np.testing.assert_array_equal(nearest, labels[labels >= 0])
-    again = vr.KMeans(5, metric=metric, seed=1).fit_transform(points)
+    again = vr.KMeans(5, metric=metric, random_state=1).fit_transform(points)
     np.testing.assert_array_equal(again, model.transform(points))
 
 
@@ -491,7 +493,7 @@ def test_a_model_that_is_not_fitted(rng: Rng) -> None:
 def test_seeds(rng: Rng) -> None:
     points = normal(rng, 400, 5)
     for init in ("k-means++", "random"):
-        fits = [vr.KMeans(9, init=init, seed=s, max_iter=2).fit(points) for s in (1, 1, 2)]
+        fits = [vr.KMeans(9, init=init, random_state=s, max_iter=2).fit(points) for s in (1, 1, 2)]
         check_same(fits[0], fits[1])
         assert not np.array_equal(fits[0].cluster_centers_, fits[2].cluster_centers_)
 
@@ -511,7 +513,9 @@ def test_k_means_plus_plus_is_better_than_random(rng: Rng) -> None:
 
     def first(init: str, seed: int) -> float:
         seen: list[float] = []
-        once(points, points[:30], init=init, seed=seed, callback=lambda _, x: seen.append(x))
+        once(
+            points, points[:30], init=init, random_state=seed, callback=lambda _, x: seen.append(x)
+        )
         return seen[0]
 
     spread = [sum(first(init, seed) for seed in range(10)) for init in ("k-means++", "random")]
@@ -521,9 +525,11 @@ def test_k_means_plus_plus_is_better_than_random(rng: Rng) -> None:
 @metrics
 def test_the_start_of_many_clusters_among_many_points(metric: Metric, rng: Rng) -> None:
     points = blobs(rng, 25_000, 100, 4, spread=0.01)
-    found = vr.KMeans(100, metric=metric, max_iter=1, seed=2).fit(points)
+    found = vr.KMeans(100, metric=metric, max_iter=1, random_state=2).fit(points)
     assert len(np.unique(found.labels_)) == 100
-    check_same(vr.KMeans(100, metric=metric, max_iter=1, seed=2, threads=5).fit(points), found)
+    check_same(
+        vr.KMeans(100, metric=metric, max_iter=1, random_state=2, threads=5).fit(points), found
+    )
 
 
 def test_draws_of_k_means_plus_plus_go_by_squared_distance() -> None:
@@ -683,14 +689,20 @@ def test_scales(scale: float, metric: Metric, rng: Rng) -> None:
 @metrics
 def test_batches_are_not_much_worse(metric: Metric, rng: Rng) -> None:
     points = blobs(rng, 4000, 10, 6, spread=2)
-    whole = vr.KMeans(10, metric=metric, seed=1).fit(points)
+    whole = vr.KMeans(10, metric=metric, random_state=1).fit(points)
     for size in (200, 1000, 10_000):
-        found = vr.KMeans(10, metric=metric, seed=1, batch_size=size, max_iter=5).fit(points)
+        found = vr.KMeans(10, metric=metric, random_state=1, batch_size=size, max_iter=5).fit(
+            points
+        )
         check_fit(found, points, metric)
         assert found.inertia_ < 2 * whole.inertia_
-        again = vr.KMeans(10, metric=metric, seed=1, batch_size=size, max_iter=5).fit(points)
+        again = vr.KMeans(10, metric=metric, random_state=1, batch_size=size, max_iter=5).fit(
+            points
+        )
         check_same(again, found)
-        other = vr.KMeans(10, metric=metric, seed=2, batch_size=size, max_iter=5).fit(points)
+        other = vr.KMeans(10, metric=metric, random_state=2, batch_size=size, max_iter=5).fit(
+            points
+        )
         assert not np.array_equal(other.cluster_centers_, found.cluster_centers_)
 
 
@@ -722,7 +734,7 @@ def test_partial_fit_is_the_same_everywhere(metric: Metric, rng: Rng) -> None:
     for isa in ISAS:
         with forced_isa(isa):
             for threads in (1, 2, 5):
-                model = vr.KMeans(6, metric=metric, seed=4, threads=threads)
+                model = vr.KMeans(6, metric=metric, random_state=4, threads=threads)
                 for batch in batches:
                     model.partial_fit(batch)
                 found = model.cluster_centers_
@@ -821,8 +833,11 @@ def test_starts_of_a_wrong_shape(shape: tuple[int, ...], rng: Rng) -> None:
         ("tol", -1.0),
         ("tol", np.nan),
         ("tol", "small"),
-        ("seed", -1),
-        ("seed", 0.5),
+        ("random_state", -1),
+        ("random_state", 0.5),
+        ("n_init", 0),
+        ("n_init", 1.5),
+        ("n_init", "all"),
         ("threads", 0),
         ("callback", 3),
     ],

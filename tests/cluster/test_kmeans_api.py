@@ -26,11 +26,11 @@ def points(rng: np.random.Generator) -> F32:
 
 def test_parameters_are_stored_as_they_come() -> None:
     init = [[0.0, 1.0]]
-    model = vr.KMeans("many", metric="no", init=init, seed=-1)  # type: ignore[arg-type]
+    model = vr.KMeans("many", metric="no", init=init, random_state=-1)  # type: ignore[arg-type]
     assert model.get_params()["init"] is init
     assert list(model.get_params()) == [
-        "n_clusters", "metric", "init", "max_iter", "batch_size", "reassignment_ratio", "tol",
-        "seed", "callback", "threads",
+        "n_clusters", "metric", "init", "n_init", "max_iter", "batch_size", "reassignment_ratio",
+        "tol", "random_state", "callback", "threads",
     ]  # fmt: skip
     assert model.get_params(deep=False) == model.get_params()
 
@@ -39,8 +39,8 @@ def test_set_params() -> None:
     model = vr.KMeans(3)
     assert model.set_params(n_clusters=5, metric="cosine") is model
     assert (model.n_clusters, model.metric) == (5, "cosine")
-    with pytest.raises(ValueError, match=r"params: expected names among n_clusters, .*'n_init'"):
-        model.set_params(n_clusters=7, n_init=3)
+    with pytest.raises(ValueError, match=r"params: expected names among n_clusters, .*'n_jobs'"):
+        model.set_params(n_clusters=7, n_jobs=3)
     assert model.n_clusters == 5
 
 
@@ -72,10 +72,10 @@ def test_fitted_attributes(points: F32) -> None:
 
 
 def test_methods_agree(points: F32) -> None:
-    model = vr.KMeans(4, seed=3).fit(points)
+    model = vr.KMeans(4, random_state=3).fit(points)
     np.testing.assert_array_equal(model.predict(points), model.labels_)
-    np.testing.assert_array_equal(vr.KMeans(4, seed=3).fit_predict(points), model.labels_)
-    assert_same_float32(vr.KMeans(4, seed=3).fit_transform(points), model.transform(points))
+    np.testing.assert_array_equal(vr.KMeans(4, random_state=3).fit_predict(points), model.labels_)
+    assert_same_float32(vr.KMeans(4, random_state=3).fit_transform(points), model.transform(points))
     assert model.score(points) == -model.inertia_
     distances = model.transform(points)
     wide = points.astype(np.float64)[:, None] - model.cluster_centers_
@@ -169,7 +169,7 @@ def test_a_second_fit_starts_afresh(points: F32) -> None:
 
 
 def test_pickle_and_copies(points: F32) -> None:
-    model = vr.KMeans(3, batch_size=64, seed=2).fit(points)
+    model = vr.KMeans(3, batch_size=64, random_state=2).fit(points)
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert_same_float32(twin.transform(points), model.transform(points))
         np.testing.assert_array_equal(
@@ -198,7 +198,11 @@ def test_pickle_and_copies(points: F32) -> None:
         ({"batch_size": 0}, ValueError, "batch_size: expected a whole number >= 1, got 0"),
         ({"tol": -1.0}, ValueError, "tol: expected a finite number >= 0, got -1.0"),
         ({"tol": "low"}, TypeError, "tol: expected a number, got str"),
-        ({"seed": None}, TypeError, "seed: expected a whole number >= 0, got NoneType"),
+        ({"random_state": "x"}, TypeError, "random_state: expected a whole number >= 0, got str"),
+        ({"random_state": -1}, ValueError, "random_state: expected a whole number >= 0, got -1"),
+        ({"n_init": 0}, ValueError, "n_init: expected a whole number >= 1, got 0"),
+        ({"n_init": "best"}, ValueError, "n_init: expected one of 'auto', got 'best'"),
+        ({"n_init": None}, TypeError, "n_init: expected a whole number >= 1, got NoneType"),
         ({"callback": 3}, TypeError, "callback: expected a callable, got int"),
         ({"threads": 0}, ValueError, "threads: expected a whole number >= 1, got 0"),
     ],
@@ -236,7 +240,7 @@ def test_a_fitted_model_knows_its_width_and_clusters(points: F32) -> None:
 
 def test_clone(points: F32) -> None:
     base = pytest.importorskip("sklearn.base", reason="needs scikit-learn")
-    model = vr.KMeans(3, init=points[:3], seed=7, callback=print).fit(points)
+    model = vr.KMeans(3, init=points[:3], random_state=7, callback=print).fit(points)
     twin = base.clone(model)
     assert type(twin) is vr.KMeans
     assert not hasattr(twin, "cluster_centers_")
@@ -248,10 +252,10 @@ def test_clone(points: F32) -> None:
 def test_pipeline(points: F32) -> None:
     pipeline = pytest.importorskip("sklearn.pipeline", reason="needs scikit-learn")
     preprocessing = pytest.importorskip("sklearn.preprocessing")
-    steps = pipeline.make_pipeline(preprocessing.StandardScaler(), vr.KMeans(3, seed=1))
+    steps = pipeline.make_pipeline(preprocessing.StandardScaler(), vr.KMeans(3, random_state=1))
     labels = steps.fit_predict(points)
     scaled = preprocessing.StandardScaler().fit_transform(points)
-    np.testing.assert_array_equal(labels, vr.KMeans(3, seed=1).fit(scaled).labels_)
+    np.testing.assert_array_equal(labels, vr.KMeans(3, random_state=1).fit(scaled).labels_)
     np.testing.assert_array_equal(steps.predict(points), labels)
     assert steps.transform(points).shape == (300, 3)
     assert steps.set_params(kmeans__n_clusters=4).fit_transform(points).shape == (300, 4)
@@ -261,7 +265,9 @@ def test_pipeline(points: F32) -> None:
 
 def test_grid_search(points: F32) -> None:
     selection = pytest.importorskip("sklearn.model_selection", reason="needs scikit-learn")
-    search = selection.GridSearchCV(vr.KMeans(2), {"n_clusters": [1, 6], "seed": [0, 1]}, cv=3)
+    search = selection.GridSearchCV(
+        vr.KMeans(2), {"n_clusters": [1, 6], "random_state": [0, 1]}, cv=3
+    )
     search.fit(points)
     assert search.best_params_["n_clusters"] == 6
     assert search.score(points) == search.best_estimator_.score(points)

@@ -24,7 +24,7 @@ def test_whole_weights_are_repeated_points(init: str, rng: np.random.Generator) 
     """Of small integers every sum is exact, so that every bit is the same."""
     points = rng.integers(-30, 30, (400, 5)).astype(np.float32)
     weights = rng.integers(0, 5, 400)
-    how: dict[str, Any] = {"init": points[:9] if init == "given" else init, "seed": 3}
+    how: dict[str, Any] = {"init": points[:9] if init == "given" else init, "random_state": 3}
     found = vr.KMeans(9, **how).fit(points, sample_weight=weights)
     repeated = np.repeat(points, weights, axis=0)
     right = vr.KMeans(9, **how).fit(repeated)
@@ -45,7 +45,7 @@ def test_points_of_weight_0_have_no_influence(
     used = weights > 0
     wild = points.copy()
     wild[~used] *= 1000
-    model = vr.KMeans(7, metric=metric, seed=1, **how)
+    model = vr.KMeans(7, metric=metric, random_state=1, **how)
     right = model.fit(points[used], sample_weight=weights[used]).cluster_centers_
     found = model.fit(wild, sample_weight=weights)
     assert_same_float32(found.cluster_centers_, right)
@@ -59,7 +59,7 @@ def test_weights_of_one_and_scaled_weights(
 ) -> None:
     """A power of two changes no bit; the sums of directions times one neither."""
     points = normal(rng, 600, 5)
-    model = vr.KMeans(8, metric=metric, seed=2, batch_size=batch_size)
+    model = vr.KMeans(8, metric=metric, random_state=2, batch_size=batch_size)
     plain = model.fit(points).cluster_centers_
     if batch_size is None:
         assert_same_float32(model.fit(points, sample_weight=np.ones(600)).cluster_centers_, plain)

@@ -44,8 +44,8 @@ def started_at(users: F32, own: npt.NDArray[np.int64], **kmeans: Any) -> vr.User
 @pytest.mark.parametrize("metric", BOTH)
 def test_fit_is_kmeans(metric: Metric, rng: np.random.Generator) -> None:
     users = normal(rng, 200, 6)
-    groups = vr.UserGroups.fit(users, 5, metric=metric, seed=3, max_iter=4)
-    model = vr.KMeans(5, metric=metric, seed=3, max_iter=4).fit(users)
+    groups = vr.UserGroups.fit(users, 5, metric=metric, random_state=3, max_iter=4)
+    model = vr.KMeans(5, metric=metric, random_state=3, max_iter=4).fit(users)
     assert_same_float32(groups.centers, model.cluster_centers_)
     np.testing.assert_array_equal(groups.labels, model.labels_)
     np.testing.assert_array_equal(groups.sizes, np.bincount(model.labels_, minlength=5))
@@ -144,9 +144,14 @@ def test_report_of_users_who_move(rng: np.random.Generator) -> None:
 @pytest.mark.usefixtures("_scipy")
 def test_refresh_remembers_how_it_was_fitted(rng: np.random.Generator) -> None:
     users = normal(rng, 300, 4)
-    groups = vr.UserGroups.fit(users, 4, batch_size=50, max_iter=np.int64(2), seed=9)
+    groups = vr.UserGroups.fit(users, 4, batch_size=50, max_iter=np.int64(2), random_state=9)
     new, _ = groups.refresh(users)
-    how: dict[str, Any] = {"init": groups.centers, "batch_size": 50, "max_iter": 2, "seed": 9}
+    how: dict[str, Any] = {
+        "init": groups.centers,
+        "batch_size": 50,
+        "max_iter": 2,
+        "random_state": 9,
+    }
     again = vr.KMeans(4, **how).fit(users).cluster_centers_
     assert_same_float32(np.sort(new.centers, axis=0), np.sort(again, axis=0))
     heard: list[int] = []
@@ -219,7 +224,7 @@ def test_profile(rng: np.random.Generator) -> None:
 @pytest.mark.usefixtures("_scipy")
 def test_save_and_load(tmp_path: Path, rng: np.random.Generator) -> None:
     users, own = corners(rng, [50, 2, 40])
-    groups = started_at(users, own, metric="cosine", seed=np.int64(4), batch_size=20)
+    groups = started_at(users, own, metric="cosine", random_state=np.int64(4), batch_size=20)
     for saved in (groups, groups.merge_small(3)):  # the second replaces the first
         saved.save(tmp_path / "groups")
         loaded = vr.UserGroups.load(tmp_path / "groups")

@@ -241,7 +241,7 @@ def test_products_beyond_float32_are_infinite() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1, 1], [[2], []], [[0.5], []]), "items: expected each once, got 1 twice"),
+        (([1, 1], [[2], []], [[0.5], []]), "items: duplicate id 1"),
         (([1, 2], [[2]], [[0.5]]), "ids: expected 2 rows, got 1"),
         (([1], [[2]], [[0.5, 1]]), r"scores, row 0: expected shape \(1,\), got \(2,\)"),
         (([1], [[2]], [[np.nan]]), "scores: expected float32 numbers, got NaN"),

@@ -323,7 +323,7 @@ def test_ids_that_repeat(saved: Path) -> None:
     array[3] = array[4]
     np.save(file, array)
     loaded = vr.FlatIndex.load(saved)
-    with pytest.raises(ValueError, match="ids: expected unique ids"):
+    with pytest.raises(ValueError, match="ids: duplicate id"):
         loaded.vectors([1])
 
 
@@ -335,7 +335,7 @@ def test_ids_that_repeat_are_found_by_verify(tmp_path: Path) -> None:
     file.unlink()
     manifest["arrays"]["ids"] = _npy.write(file, np.array([5, 6, 5]))._asdict()
     write_manifest(tmp_path, manifest)
-    message = "path: expected a whole index in .*, got ids: expected unique ids"
+    message = "path: expected a whole index in .*, got ids: duplicate id"
     with pytest.raises(ValueError, match=message):
         vr.FlatIndex.load(tmp_path, verify=True)
 

@@ -29,7 +29,7 @@ def feed() -> vr.ClusterFeed:
 
 
 def groups() -> vr.UserGroups:
-    return vr.UserGroups.fit(POINTS, 64, seed=1)
+    return vr.UserGroups.fit(POINTS, 64, random_state=1)
 
 
 def table(path: Path) -> None:

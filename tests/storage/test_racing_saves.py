@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +29,19 @@ QUERIES = np.random.default_rng(5).standard_normal((2, racing_saver.DIM), dtype=
 def saver(path: Path, first: int) -> Iterator[None]:
     """Let a process save from a version on, until it is killed: in the midst of a save."""
     program = Path(__file__).parents[1] / "support" / "racing_saver.py"
-    process = subprocess.Popen([sys.executable, str(program), str(path), str(first), str(SAVERS)])
+    process = subprocess.Popen(
+        [sys.executable, str(program), str(path), str(first), str(SAVERS)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "saved\n"  # its imports are over
         yield
         assert process.poll() is None, "it saves until it is killed"
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def number_of(index: vr.FlatIndex) -> int:
@@ -49,12 +56,12 @@ def number_of(index: vr.FlatIndex) -> int:
 
 def test_a_load_finds_one_of_the_versions(tmp_path: Path) -> None:
     racing_saver.version(0).save(tmp_path)
-    end = time.monotonic() + SECONDS
+    over = threading.Event()
 
     def load(reader: int) -> list[int]:
         numbers, kept = [], []
         for turn in range(10**9):
-            if time.monotonic() > end:
+            if over.is_set():
                 break
             mmap, verify = bool((turn + reader) % 2), turn % 3 == 0
             kept = [*kept[-5:], vr.FlatIndex.load(tmp_path, mmap=mmap, verify=verify)]
@@ -65,7 +72,7 @@ def test_a_load_finds_one_of_the_versions(tmp_path: Path) -> None:
 
     def follow() -> list[int]:
         served, numbers = vr.ReloadingIndex(tmp_path), []
-        while time.monotonic() < end:
+        while not over.is_set():
             served.refresh()
             numbers.append(number_of(served.index))
         return numbers
@@ -78,9 +85,12 @@ def test_a_load_finds_one_of_the_versions(tmp_path: Path) -> None:
     with ThreadPoolExecutor(SAVERS + 3) as pool:
         savers = [pool.submit(save, which) for which in range(SAVERS)]
         readers = [pool.submit(load, 0), pool.submit(load, 1), pool.submit(follow)]
+        try:
+            for future in savers:
+                future.result()
+        finally:
+            over.set()
         found = [future.result() for future in readers]
-        for future in savers:
-            future.result()
     for numbers in found:
         for which in range(SAVERS):
             of_one = [number for number in numbers if number % SAVERS == which]

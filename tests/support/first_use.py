@@ -25,6 +25,7 @@ import vecrecall as vr
 LEFT_OUT = {
     *("elbow", "Elbow.plot", "Tuning.plot", "UserGroups.refresh"),
     *("tune", "wrap", "WrappedIndex", "channels.Index"),
+    *("Ragged.from_arrow", "Ragged.to_arrow", "Ragged.from_csr"),
 }
 
 before = set(sys.modules)

@@ -23,6 +23,8 @@ def version(number: int) -> vr.FlatIndex:
 def main(folder: str, first: int, step: int) -> None:
     for number in itertools.count(first, step):
         version(number).save(folder, threads=1)
+        if number == first:
+            print("saved", flush=True)
 
 
 if __name__ == "__main__":

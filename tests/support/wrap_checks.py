@@ -142,7 +142,7 @@ def check_ids_and_vectors(library: Any, x: np.ndarray) -> None:
         vr.wrap(library, np.arange(399))
     with pytest.raises(ValueError, match="ids: expected ids >= 0"):
         vr.wrap(library, np.arange(400) - 1)
-    with pytest.raises(ValueError, match="ids: expected each once"):
+    with pytest.raises(ValueError, match="ids: duplicate id"):
         vr.wrap(library, np.zeros(400, np.int64))
     with pytest.raises(ValueError, match="vectors: expected 400 rows"):
         vr.wrap(library, vectors=x[1:])

@@ -19,9 +19,9 @@ std::vector<std::uint32_t> table_of(const std::int64_t* ids, std::size_t n) {
         std::size_t s = hash_id(ids[i]) >> shape.shift;
         for (; slots[s] != 0; s = (s + 1) & (shape.slots - 1)) {
             if (ids[slots[s] - 1] == ids[i]) {
-                throw std::invalid_argument(
-                    "ids: expected unique ids, got " + std::to_string(ids[i]) + " at rows " +
-                    std::to_string(slots[s] - 1) + " and " + std::to_string(i));
+                throw std::invalid_argument("ids: duplicate id " + std::to_string(ids[i]) +
+                                            ", in rows " + std::to_string(slots[s] - 1) + " and " +
+                                            std::to_string(i));
             }
         }
         slots[s] = static_cast<std::uint32_t>(i + 1);

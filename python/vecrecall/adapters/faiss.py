@@ -109,7 +109,7 @@ def train_ivf(
         init="random",
         max_iter=max_iter,
         tol=0,
-        seed=seed,
+        random_state=_scalars.check_int(seed, "seed", 0),
         callback=callback,
         threads=n_threads,
     )
@@ -160,10 +160,10 @@ def _untrained(faiss: Any, dim: int, lists: int, storage: object, metric: Metric
 
 def _centroids(model: KMeans, x: F32, size: int) -> F32:
     """Run k-means on a sample, without the assignment that `KMeans.fit` ends with."""
-    draws = Draws(model.seed)
+    draws = Draws(model.random_state)
     sample = _sample(x, model.metric, size, draws)
     run = Run(model, sample)
-    first = run.first_centers(model.init, draws)
+    first = run.first_centers(draws)
     if model.metric == "l2":
         return run.lloyd(first)[0]
     return lloyd(sample, first, run.max_iter, run.callback, run.threads)

@@ -24,7 +24,7 @@ class IdIndex:
         self._sorted = keys if self._places is None else keys[self._places]
         twice = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
         if twice.size:
-            raise ValueError(f"{name}: expected each once, got {self._sorted[twice[0]]} twice")
+            raise ValueError(f"{name}: duplicate id {self._sorted[twice[0]]}")
 
     def find(self, keys: I64) -> I64:
         """Find the places of keys."""

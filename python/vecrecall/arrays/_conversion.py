@@ -11,6 +11,7 @@ import numpy.ma  # NumPy would import it at first use: a child forked meanwhile 
 import numpy.typing as npt
 
 from vecrecall import _core
+from vecrecall.arrays._list_columns import ListColumn, ListColumnError, is_sparse, list_column
 from vecrecall.arrays._typing import Array
 
 INT64 = np.iinfo(np.int64)
@@ -82,27 +83,59 @@ def _refuse_what_loses(x: object, name: str, expected: str) -> None:
         raise TypeError(f"{name}: expected {expected}, got bytearray")
 
 
-def is_sparse(x: object) -> bool:
-    """Tell a sparse matrix, of which NumPy would make one object."""
-    return hasattr(x, "toarray") and hasattr(x, "nnz")
-
-
 def _numpy_array(x: Any) -> Array:
     if isinstance(x, (list, tuple)):
         if x and _is_narrow_float(x[0]):
             x = [row.float() if _is_narrow_float(row) else row for row in x]
         return _widened(np.asarray(x))
+    lists = list_column(x)
+    if lists is not None:
+        return _rows_of_one_length(lists)
     if hasattr(x, "combine_chunks"):  # of Arrow
         x = x.combine_chunks()
-    width = getattr(getattr(x, "type", None), "list_size", None)
-    if isinstance(width, int) and hasattr(x, "flatten") and not x.null_count:
-        return np.asarray(x.flatten()).reshape(-1, width)  # Arrow's lists of one fixed size
+    if hasattr(x, "to_numpy_ndarray"):  # Arrow's tensors of one shape
+        return np.asarray(x.to_numpy_ndarray())
     if _is_narrow_float(x):
         x = x.float()  # NumPy has no bfloat16; every value of a narrow float is one of float32
     a = _widened(np.asarray(x))
     if a.dtype.kind == "O" and a.ndim == 0 and hasattr(x, "__dlpack__"):
         return np.from_dlpack(x)
+    if a.dtype.kind == "O" and hasattr(x, "iloc"):
+        return _nullable_frame(x) if a.ndim == 2 else _lists_of_objects(x, a)
     return a
+
+
+def _rows_of_one_length(lists: ListColumn) -> Array:
+    """Make a matrix of lists that are equally long."""
+    lengths = lists.lengths
+    if not lengths.size:
+        return np.empty((0, 0), np.float32)
+    odd = np.flatnonzero(lengths != lengths[0])
+    if odd.size:
+        raise ListColumnError(
+            f"lists of different lengths ({lengths[0]} in row 0, {lengths[odd[0]]} in row {odd[0]})"
+        )
+    values = _numpy_array(lists.values)
+    return values.reshape(len(lengths), lengths[0], *values.shape[1:])
+
+
+def _lists_of_objects(x: Any, a: Array) -> Array:
+    """Make a matrix of a column of pandas that holds a list or an array a row."""
+    if a.size and all(isinstance(row, (list, tuple, np.ndarray)) for row in a):
+        rows = np.asarray(a.tolist())
+        return rows if rows.ndim == 2 else a
+    return a
+
+
+def _nullable_frame(x: Any) -> Array:
+    """Make numbers of a frame whose columns pandas has as objects together: Int64, boolean."""
+    kinds = {getattr(dtype, "kind", "O") for dtype in x.dtypes}
+    if not kinds <= {"b", "i", "u", "f"}:
+        return np.asarray(x)
+    dtype = np.float64 if "f" in kinds or _has_missing(x) else np.int64
+    return np.asarray(
+        x.to_numpy(dtype, na_value=np.nan) if dtype is np.float64 else x.to_numpy(dtype)
+    )
 
 
 def _widened(a: Array) -> Array:
@@ -124,6 +157,8 @@ def _is_narrow_float(x: object) -> bool:
 def _reason(x: object, error: Exception) -> str:
     """Say what is wrong with something that raises when it is converted."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ListColumnError):
+        return text
     if isinstance(x, (list, tuple)) and "inhomogeneous" in text:
         return f"ragged or mixed rows{_odd_row(x)}"
     return f"{type(x).__name__} that NumPy cannot convert: {text}"

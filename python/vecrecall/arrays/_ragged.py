@@ -8,8 +8,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall import _extras
 from vecrecall.arrays._conversion import as_array, described
-from vecrecall.arrays._row_input import flattened
+from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
+from vecrecall.arrays._row_input import csr_rows, flattened
 
 
 class Ragged:
@@ -20,7 +22,7 @@ class Ragged:
     values : array_like, shape (n_values,)
         The rows' values, one row after the other.
     offsets : array_like of int, shape (n_rows + 1,)
-        Where each row begins and the last one ends: 0 first, never descending,
+        Where each row begins and the last one ends: 0 first, non-decreasing,
         ``len(values)`` last.
 
     Raises
@@ -59,7 +61,8 @@ class Ragged:
             )
         bad = np.flatnonzero(o[1:] < o[:-1])
         if bad.size:
-            raise ValueError(f"offsets: expected never to descend, got a descent at row {bad[0]}")
+            at = int(bad[0])
+            raise ValueError(f"offsets: must be non-decreasing; offsets[{at + 1}] < offsets[{at}]")
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False
@@ -89,6 +92,108 @@ class Ragged:
         """
         return cls(*flattened(lists, "lists", "a sequence of rows of numbers", _number_row))
 
+    @classmethod
+    def from_arrow(cls, lists: Any) -> "Ragged":
+        """Build from a column of lists, without a copy of the values where their type allows.
+
+        Parameters
+        ----------
+        lists : pyarrow.Array or pyarrow.ChunkedArray of lists
+            Lists of numbers (of variable, large or fixed size), or a pandas, polars or awkward
+            column of such, or any object with the Arrow PyCapsule interface.
+
+        Returns
+        -------
+        Ragged
+            One row per list, with the values' dtype.
+
+        Raises
+        ------
+        TypeError
+            If `lists` is not a column of lists of real numbers.
+        ValueError
+            If a list or a value is missing.
+
+        Examples
+        --------
+        >>> import pyarrow as pa, vecrecall as vr
+        >>> vr.Ragged.from_arrow(pa.array([[3, 1], [], [7]]))
+        Ragged(3 rows, 3 values, dtype int64)
+        """
+        try:
+            column = list_column(lists)
+            if column is None and hasattr(lists, "__arrow_c_stream__"):
+                column = list_column(_pyarrow().chunked_array(lists))
+            elif column is None and hasattr(lists, "__arrow_c_array__"):
+                column = list_column(_pyarrow().array(lists))
+        except ListColumnError as error:
+            raise ValueError(f"lists: expected a column of lists, got {error}") from None
+        if column is None:
+            raise TypeError(f"lists: expected a column of lists, got {type(lists).__name__}")
+        nulls = getattr(column.values, "null_count", 0)  # of Arrow a number, of polars a method
+        if nulls() if callable(nulls) else nulls:
+            at = int(np.flatnonzero(np.asarray(column.values.is_null()))[0])
+            row = int(np.searchsorted(column.offsets, at, "right")) - 1
+            raise ValueError(f"lists: expected numbers, got a missing value in row {row}")
+        return cls(_regular(column.values, "lists"), column.offsets)
+
+    def to_arrow(self) -> Any:
+        """Return the rows as an Arrow array of lists, which shares the values' memory.
+
+        Returns
+        -------
+        pyarrow.LargeListArray
+
+        Raises
+        ------
+        ImportError
+            If pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import vecrecall as vr
+        >>> vr.Ragged.from_lists([[3, 1], [], [7]]).to_arrow().to_pylist()
+        [[3, 1], [], [7]]
+        """
+        pa = _pyarrow()
+        return pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.values))
+
+    @classmethod
+    def from_csr(cls, matrix: Any) -> "Ragged":
+        """Build from the stored entries of a CSR matrix: each row's columns, as they are stored.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse.csr_array or csr_matrix, shape (n_rows, n_columns)
+            For example interactions: users' rows, items' columns. Explicit zeros are entries; call
+            ``matrix.eliminate_zeros()`` first if they should not be.
+
+        Returns
+        -------
+        Ragged of int64
+            One row per row of the matrix. ``Ragged(matrix.data, matrix.indptr)`` has the values.
+
+        Raises
+        ------
+        TypeError
+            If `matrix` is not sparse or of another format.
+        ValueError
+            If its arrays do not fit each other.
+
+        Examples
+        --------
+        >>> import scipy.sparse, vecrecall as vr
+        >>> seen = scipy.sparse.csr_array([[0, 5, 1], [0, 0, 0], [2, 0, 0]])
+        >>> [row.tolist() for row in vr.Ragged.from_csr(seen)]
+        [[1, 2], [], [0]]
+        """
+        if not is_csr(matrix):
+            kind = type(matrix).__name__
+            hint = " (its tocsr() makes one)" if is_sparse(matrix) else ""
+            raise TypeError(f"matrix: expected a SciPy CSR matrix, got {kind}{hint}")
+        columns = csr_rows(matrix, "matrix", "indices")
+        return cls(columns.values.astype(np.int64), columns.offsets)
+
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of each row, shape (n_rows,)."""
@@ -115,10 +220,10 @@ class Ragged:
 RaggedLike = Ragged | Sequence[npt.ArrayLike | AbstractSet[int]] | npt.ArrayLike
 """Types that an argument marked *ragged* takes.
 
-A `Ragged`, a matrix, or rows in a sequence, an array or column of objects (of pandas, polars), or
-an Arrow column of lists. A row is whatever NumPy makes an array of (a list, a range, a Series, a
-tensor), a view of a dict, or a set, whose values come ascending. Not what can be read only once, a
-mapping, or text.
+A `Ragged`, a matrix, rows in a sequence, a column of lists (of Arrow, pandas, polars, awkward), or
+a SciPy CSR matrix, of which ids are the columns and weights the values stored. A row is whatever
+NumPy makes an array of (a list, a range, a Series, a tensor), a view of a dict, or a set, whose
+values come ascending. Not what can be read only once, a mapping, or text.
 """
 
 
@@ -134,3 +239,7 @@ def _number_row(x: object, name: str) -> npt.NDArray[Any]:
     if row.ndim != 1:
         raise ValueError(f"{name}: expected a row of numbers, got shape {row.shape}")
     return row
+
+
+def _pyarrow() -> Any:
+    return _extras.needed("pyarrow", "arrow", "conversion from and to Arrow")

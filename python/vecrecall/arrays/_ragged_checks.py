@@ -8,13 +8,14 @@ import numpy.typing as npt
 from vecrecall import _core
 from vecrecall.arrays import _ids, _validation
 from vecrecall.arrays._conversion import as_array, contiguous
+from vecrecall.arrays._list_columns import is_csr
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._row_input import flattened, is_flat
 from vecrecall.arrays._typing import F64
 
 
 def check_ragged(x: object, name: str, rows: int | None = None) -> Ragged:
-    """Coerce to ragged int64 rows: a `Ragged` or a sequence of sequences."""
+    """Coerce to ragged int64 rows; of a CSR matrix its columns."""
     if type(x) is Ragged and _core.are_id_rows(x.values, x.offsets) and rows in (None, len(x)):
         return x
     if isinstance(x, Ragged):
@@ -22,7 +23,7 @@ def check_ragged(x: object, name: str, rows: int | None = None) -> Ragged:
         found = Ragged._of(contiguous(_ids.integer_array(x.values, name), np.int64), x.offsets)
     else:
         expected = "a Ragged or a sequence of rows of integers"
-        found = Ragged._of(*flattened(x, name, expected, _ids.check_integers))
+        found = Ragged._of(*flattened(x, name, expected, _ids.check_integers, sparse="indices"))
     if rows is not None and len(found) != rows:
         raise ValueError(f"{name}: expected {rows} rows, got {len(found)}")
     return found
@@ -54,10 +55,10 @@ def check_entry_numbers(x: object, name: str, rows: Ragged, rows_name: str) -> F
     return _validation.check_numbers(x, name, rows.values.size)
 
 
-def _number_rows(x: object, name: str, rows: Ragged, rows_name: str) -> npt.NDArray[Any]:
+def _number_rows(x: Any, name: str, rows: Ragged, rows_name: str) -> npt.NDArray[Any]:
     """Put rows of numbers, as long as those of `rows`, one after the other."""
     expected = f"one number for each value of {rows_name}"
-    values, offsets = flattened(x, name, expected, _number_row, sets=False)
+    values, offsets = flattened(x, name, expected, _number_row, sets=False, sparse="data")
     if len(offsets) != len(rows.offsets):
         raise ValueError(f"{name}: expected {len(rows)} rows, got {len(offsets) - 1}")
     lengths = offsets[1:] - offsets[:-1]
@@ -67,6 +68,8 @@ def _number_rows(x: object, name: str, rows: Ragged, rows_name: str) -> npt.NDAr
             f"{name}, row {bad[0]}: expected shape ({rows.lengths[bad[0]]},), "
             f"got ({lengths[bad[0]]},)"
         )
+    if is_csr(x) and not np.array_equal(x.indices[: rows.values.size], rows.values):
+        raise ValueError(f"{name}: expected a CSR matrix with the columns of {rows_name}")
     return values
 
 

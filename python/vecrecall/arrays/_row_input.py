@@ -1,27 +1,40 @@
 """From what stands for rows of different lengths to one flat array and its offsets."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set, Sized
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from vecrecall.arrays._conversion import TEXT, as_array, is_sparse
+from vecrecall.arrays._conversion import TEXT, as_array
+from vecrecall.arrays._list_columns import (
+    ListColumn,
+    ListColumnError,
+    is_csr,
+    is_sparse,
+    list_column,
+)
 from vecrecall.arrays._typing import I64, Array
 
 Convert = Callable[[object, str], Array]
 
 
 def flattened(
-    x: object, name: str, expected: str, convert: Convert, *, sets: bool = True
+    x: object,
+    name: str,
+    expected: str,
+    convert: Convert,
+    *,
+    sets: bool = True,
+    sparse: Literal["indices", "data"] | None = None,
 ) -> tuple[Array, I64]:
     """Convert rows, each by `convert`, to their values one after the other, and the offsets.
 
     Rows may be whatever NumPy makes an array of, views of a dict and, unless `sets` is false, sets,
-    which come out ascending.
+    which come out ascending. Of a CSR matrix `sparse` are the rows, if anything.
     """
-    lists = _arrow_lists(x, name, expected)
+    lists = _lists_at_once(x, name, expected, sparse)
     if lists is not None:
-        return convert(lists[0], name), lists[1]
+        return convert(lists.values, name), lists.offsets
     rows = x if isinstance(x, (list, tuple)) else _rows(x, name, expected)
     if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf":
         return convert(rows.ravel(), name), np.arange(len(rows) + 1) * rows.shape[1]
@@ -76,7 +89,7 @@ def _rows(x: Any, name: str, expected: str) -> "Sequence[Any] | Array":
     if is_sparse(x):
         raise TypeError(
             f"{name}: expected {expected}, got a sparse {type(x).__name__} "
-            "(Ragged(x.indices, x.indptr) takes the columns of one in CSR format)"
+            "(Ragged.from_csr takes the columns of one, its tocsr() makes it CSR)"
         )
     if isinstance(x, (*TEXT, Mapping, Set)) or not _is_sized(x):
         raise TypeError(f"{name}: expected {expected}, got {_came(x)}")
@@ -119,17 +132,23 @@ def _row(x: Any, i: int, name: str, expected: str, sets: bool) -> object:
     return _listed(x, f"{name}: expected {expected}, got in row {i}")
 
 
-def _arrow_lists(x: Any, name: str, expected: str) -> "tuple[Any, I64] | None":
-    """Take a column of lists of Arrow apart without a loop over its rows."""
-    if not hasattr(x, "combine_chunks") and not hasattr(x, "value_lengths"):
-        return None
-    if hasattr(x, "combine_chunks"):
-        x = x.combine_chunks()
-    if not hasattr(x, "value_lengths"):
-        return None
-    if x.null_count:
-        row = int(np.flatnonzero(np.asarray(x.is_null()))[0])
-        raise ValueError(f"{name}: expected {expected}, got a missing row as row {row}")
-    offsets = np.zeros(len(x) + 1, np.int64)
-    np.cumsum(np.asarray(x.value_lengths(), np.int64), out=offsets[1:])
-    return x.flatten(), offsets
+def _lists_at_once(
+    x: Any, name: str, expected: str, sparse: Literal["indices", "data"] | None
+) -> ListColumn | None:
+    """Take apart what needs no loop over its rows."""
+    if sparse is not None and is_csr(x):
+        return csr_rows(x, name, sparse)
+    try:
+        return list_column(x)
+    except ListColumnError as error:
+        raise ValueError(f"{name}: expected {expected}, got {error}") from None
+
+
+def csr_rows(x: Any, name: str, part: str) -> ListColumn:
+    """Take the stored entries of a CSR matrix, whose arrays anybody may have changed."""
+    offsets = np.array(x.indptr, np.int64)
+    values = np.asarray(getattr(x, part))
+    ordered = offsets.size and offsets[0] == 0 and not (offsets[1:] < offsets[:-1]).any()
+    if not ordered or offsets[-1] > values.size or values.ndim != 1:
+        raise ValueError(f"{name}: expected a sound CSR matrix, got one with a damaged indptr")
+    return ListColumn(values[: offsets[-1]], offsets)

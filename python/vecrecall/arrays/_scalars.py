@@ -85,7 +85,8 @@ def check_list_length(x: object, rows: int, width: int = 1) -> int:
         return x
     k = check_positive_int(x, "k")
     if k > most:
-        raise ValueError(f"k: expected lists that memory can hold, got {k} for {rows} rows")
+        size = 12 * k * rows * width  # an id and a score
+        raise ValueError(f"k: {k} is too large ({rows} rows would need {size} bytes)")
     return k
 
 

@@ -82,9 +82,7 @@ def check_directions(a: F32, name: str) -> None:
     """Refuse zero rows, which have no cosine."""
     row = _core.first_zero_row(a)
     if row >= 0:
-        raise ValueError(
-            f"{name}: expected rows with a direction (metric 'cosine'), got zeros in row {row}"
-        )
+        raise ValueError(f"{name}: row {row} is all zeros, which has no cosine similarity")
 
 
 def check_float_vector(x: object, name: str, n: int) -> F64:

@@ -4,6 +4,7 @@ A channel is any object with a method ``recall(batch, k) -> SearchResult``. Thos
 what a user has seen inside their search, so that their lists stay full.
 """
 
+from vecrecall._public import stamp as _stamp
 from vecrecall.channels._cluster_candidates import ClusterCandidates
 from vecrecall.channels._cluster_feed import ClusterFeedChannel
 from vecrecall.channels._cross_tag import CrossTag
@@ -24,3 +25,5 @@ __all__ = [
     "Precomputed",
     "UserToItem",
 ]
+
+_stamp(globals())

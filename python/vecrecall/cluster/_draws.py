@@ -9,10 +9,22 @@ from vecrecall.arrays._typing import F64, I64
 
 
 class Draws:
-    """Uniform numbers in [0, 1), from a raw stream that NumPy promises never to change."""
+    """Uniform numbers in [0, 1), from a raw stream that NumPy promises never to change.
 
-    def __init__(self, seed: object) -> None:
-        self._generator = np.random.PCG64(_scalars.check_int(seed, "seed", 0))
+    Parameters
+    ----------
+    random_state : object
+        As `KMeans` takes it.
+
+    Attributes
+    ----------
+    seed : int
+        From which the same numbers are drawn again.
+    """
+
+    def __init__(self, random_state: object) -> None:
+        self.seed = _seed(random_state)
+        self._generator = np.random.PCG64(self.seed)
 
     def uniform(self, n: int) -> F64:
         """Draw `n` numbers."""
@@ -55,3 +67,16 @@ class Draws:
         places = np.searchsorted(passed, self.uniform(n) * passed[-1], side="right")
         drawn: I64 = np.minimum(places, np.searchsorted(passed, passed[-1]))
         return drawn
+
+
+def _seed(random_state: object) -> int:
+    """Check a seed, or take the next one from a generator: from streams that never change, too."""
+    if isinstance(random_state, int):
+        return _scalars.check_int(random_state, "random_state", 0)
+    if random_state is None or random_state is np.random:
+        return int(np.random.randint(2**32, dtype=np.uint32))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**32, dtype=np.uint32))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.bit_generator.random_raw())
+    return _scalars.check_int(random_state, "random_state", 0)

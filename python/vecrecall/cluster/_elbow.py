@@ -83,7 +83,8 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
 
     Notes
     -----
-    Each point of the curve is one run of k-means and may be a poor optimum: look at the plot.
+    Each point of the curve is one run of k-means, or the best of `n_init`, and may be a poor
+    optimum: look at the plot.
     Kneedle: Satopaa, Albrecht, Irwin and Raghavan (2011).
 
     Examples
@@ -91,7 +92,7 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
     >>> import numpy as np, vecrecall as vr
     >>> corners = np.repeat([[0, 0], [0, 9], [9, 0]], 20, axis=0)
     >>> noise = np.random.default_rng(0).normal(size=corners.shape)
-    >>> vr.elbow(corners + noise, range(1, 9), seed=1).n_clusters
+    >>> vr.elbow(corners + noise, range(1, 9), random_state=1).n_clusters
     3
     """
     locator = needed("kneed", "cluster", "elbow").KneeLocator

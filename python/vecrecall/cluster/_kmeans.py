@@ -1,10 +1,9 @@
 """k-means with exact assignments, by scikit-learn's names."""
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy, deepcopy
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +11,20 @@ import numpy.typing as npt
 from vecrecall import _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
-from vecrecall.arrays._typing import F32
+from vecrecall.arrays._typing import F32, F64, I32
 from vecrecall.cluster._assign import all_scores
 from vecrecall.cluster._draws import Draws
-from vecrecall.cluster._lloyd import METRICS, Batches, Run
-from vecrecall.cluster._sklearn import ConvergenceWarning, NotFittedError, known_to_sklearn
+from vecrecall.cluster._estimator import Estimator
+from vecrecall.cluster._features import Names, check_names, names_of
+from vecrecall.cluster._lloyd import METRICS, Batches, Outcome, Run
+from vecrecall.cluster._sklearn import ConvergenceWarning, known_to_sklearn
 
 Metric = Literal["l2", "cosine"]
 Init = Literal["k-means++", "random"] | npt.ArrayLike
+RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
-class KMeans:
+class KMeans(Estimator):
     """Clusters around means, by Lloyd's iterations or by mini-batches, with exact assignments.
 
     Parameters
@@ -39,6 +41,11 @@ class KMeans:
         sample of ``max(50 * n_clusters, 20_000)`` points where there are more. From 129 clusters
         on, it draws in rounds: by the same distances, but which of two draws is better is told
         from the drawn points nearest to each point.
+    n_init : int or "auto"
+        How often `fit` runs, from other first centers each time; the run of least inertia counts,
+        the first of equals. One run, with a `RuntimeWarning`, where `init` gives the centers.
+        ``"auto"`` as in scikit-learn: 10 runs from ``"random"`` centers, 3 with `batch_size`,
+        otherwise 1.
     max_iter : int
         Rounds at most: of assignment and update, or with `batch_size` passes over the points.
     batch_size : int, optional
@@ -50,11 +57,12 @@ class KMeans:
     tol : float
         Stop when the squared movements of the centers in a round add up to no more than this
         part of the features' mean variance.
-    seed : int
-        Of all draws, >= 0.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
+        Of all draws. By an int, >= 0, each `fit` draws the same. Of a generator, each takes what
+        comes next; None stands for NumPy's global one, which ``numpy.random.seed`` sets.
     callback : callable, optional
-        Called with the number of the round, from 1, and the inertia that was found in it, which
-        is of the centers before their update.
+        Called with the number of the round, from 1 in each run, and the inertia that was found in
+        it, which is of the centers before their update.
     threads : int, optional
         Default `get_num_threads`. Results do not depend on it.
 
@@ -69,13 +77,17 @@ class KMeans:
     n_iter_ : int
         Rounds; of `partial_fit` the batches.
     n_features_in_ : int
+    feature_names_in_ : ndarray of object, shape (d,)
+        Names of the columns, where `fit` was given a data frame with names of type str. Other
+        names are an error then; points without names, or with names that `fit` did not see, a
+        `UserWarning`.
 
     Notes
     -----
-    One seed gives the same bits on every instruction set and number of threads: draws come from
-    the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty cluster
-    takes the point farthest from its center, the lowest row of equals; in mini-batches it waits
-    for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
+    One `random_state` gives the same bits on every instruction set and number of threads: draws
+    come from the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty
+    cluster takes the point farthest from its center, the lowest row of equals; in mini-batches it
+    waits for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
 
     Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
     zero: scale such data first.
@@ -88,22 +100,19 @@ class KMeans:
     --------
     >>> import numpy as np, vecrecall as vr
     >>> points = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
-    >>> model = vr.KMeans(2, seed=1).fit(points)
+    >>> model = vr.KMeans(2, random_state=1).fit(points)
     >>> sorted(model.cluster_centers_.tolist()), model.inertia_
     ([[0.0, 0.5], [9.0, 8.5]], 1.0)
     """
 
-    _estimator_type: ClassVar[str] = "clusterer"  # what scikit-learn before 1.6 looks at
-
-    _held: npt.NDArray[np.int32] | None = None  # see `LloydOptions` in the core
+    _held: I32 | None = None  # see `LloydOptions` in the core
     _batches: Batches | None
     _draws: Draws
-    _masses: npt.NDArray[np.float64]  # of the clusters of `labels_`
+    _masses: F64  # of the clusters of `labels_`
     cluster_centers_: F32
-    labels_: npt.NDArray[np.int32]
+    labels_: I32
     inertia_: float
     n_iter_: int
-    n_features_in_: int
 
     def __init__(
         self,
@@ -111,22 +120,24 @@ class KMeans:
         *,
         metric: Metric = "l2",
         init: Init = "k-means++",
+        n_init: int | Literal["auto"] = 1,
         max_iter: int = 25,
         batch_size: int | None = None,
         reassignment_ratio: float = 0.01,
         tol: float = 1e-4,
-        seed: int = 0,
+        random_state: RandomState = 0,
         callback: Callable[[int, float], object] | None = None,
         threads: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.metric = metric
         self.init = init
+        self.n_init = n_init
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.reassignment_ratio = reassignment_ratio
         self.tol = tol
-        self.seed = seed
+        self.random_state = random_state
         self.callback = callback
         self.threads = threads
 
@@ -162,16 +173,9 @@ class KMeans:
         """
         run = Run(self, X, sample_weight)
         run.need(run.k)
-        draws = Draws(self.seed)
-        centers = run.first_centers(self.init, draws)
-        if self.batch_size is None:
-            batches = None
-            centers, rounds = run.lloyd(centers)
-        else:
-            size = _scalars.check_positive_int(self.batch_size, "batch_size")
-            batches = Batches(centers)
-            centers, rounds = run.mini_batches(batches, size, draws)
-        self._keep(run, batches, draws, centers, rounds)
+        names = names_of(X)
+        draws = Draws(self.random_state)
+        self._keep(run, run.fit(draws), draws, names)
         self._warn_of_few(run)
         return self
 
@@ -201,18 +205,23 @@ class KMeans:
             If a parameter, `X` or `sample_weight` is not as described.
         """
         fitted = self._is_fitted()
+        if fitted:
+            check_names(X, self._names_in, type(self).__name__, stacklevel=2)
         run = Run(self, X, sample_weight, self.n_features_in_ if fitted else None)
-        draws = deepcopy(self._draws) if fitted else Draws(self.seed)
+        names = self._names_in if fitted else names_of(X)
+        draws = deepcopy(self._draws) if fitted else Draws(self.random_state)
         batches = self._batches_so_far(run) if fitted else self._first_batch(run, draws)
         inertia = run.add_batch(batches, draws)
-        self._keep(run, batches, draws, batches.centers, self.n_iter_ + 1 if fitted else 1)
+        rounds = self.n_iter_ + 1 if fitted else 1
+        found = Outcome(batches, batches.centers, rounds, *run.final(batches.centers))
+        self._keep(run, found, draws, names)
         if run.callback is not None:
             run.callback(self.n_iter_, inertia)
         return self
 
     def _first_batch(self, run: Run, draws: Draws) -> Batches:
         run.need(run.k)
-        return Batches(run.first_centers(self.init, draws))
+        return Batches(run.first_centers(draws))
 
     def _batches_so_far(self, run: Run) -> Batches:
         centers = self.cluster_centers_
@@ -222,7 +231,7 @@ class KMeans:
             return copy(self._batches)  # an interrupted batch leaves them as they are
         return Batches(centers, self._masses)
 
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    def predict(self, X: npt.ArrayLike) -> I32:
         """Find the nearest center of each point.
 
         Parameters
@@ -247,11 +256,11 @@ class KMeans:
 
     def fit_predict(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
-    ) -> npt.NDArray[np.int32]:
+    ) -> I32:
         """Fit, and return `labels_`."""
         return self.fit(X, sample_weight=sample_weight).labels_
 
-    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def transform(self, X: npt.ArrayLike) -> F32:
         """Measure the distance of each point from every center.
 
         Parameters
@@ -261,7 +270,8 @@ class KMeans:
         Returns
         -------
         ndarray of float32, shape (n, n_clusters)
-            Euclidean distances; under cosine 1 - cosine, which is 1 for a zero point.
+            Euclidean distances; under cosine 1 - cosine, which is 1 for a zero point. A data frame
+            where `set_output` says so.
 
         Raises
         ------
@@ -270,7 +280,10 @@ class KMeans:
         TypeError, ValueError
             If `X` is not as described.
         """
-        points = self._points(X)
+        found: F32 = self._contained(self._distances(self._points(X)), X)
+        return found
+
+    def _distances(self, points: F32) -> F32:
         centers = self.cluster_centers_
         distances = np.empty((len(points), len(centers)), np.float32)
         for block in blocks(len(points), len(centers)):
@@ -283,9 +296,13 @@ class KMeans:
                     np.maximum(1 - scores, 0, out=distances[block])
         return distances
 
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
     def fit_transform(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
-    ) -> npt.NDArray[np.float32]:
+    ) -> F32:
         """Fit, and return the distances of `transform`."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
@@ -320,106 +337,21 @@ class KMeans:
             points, weights = points[weights > 0], weights[weights > 0]
         return -_core.Lloyd(points, *self._how(), weights).assign(self.cluster_centers_)[2]
 
-    @classmethod
-    def _defaults(cls) -> dict[str, Any]:
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return {p.name: p.default for p in parameters}
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name.
-
-        Parameters
-        ----------
-        deep : bool
-            Makes no difference: no parameter is a model.
-
-        Returns
-        -------
-        dict
-        """
-        return {name: getattr(self, name) for name in self._defaults()}
-
-    def set_params(self, **params: Any) -> "KMeans":
-        """Set parameters by name.
-
-        Parameters
-        ----------
-        **params : object
-            As the constructor takes them.
-
-        Returns
-        -------
-        KMeans
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If a name is not a parameter; then none is set.
-        """
-        known = self._defaults()
-        for name in params:
-            if name not in known:
-                raise ValueError(f"params: expected names among {', '.join(known)}, got {name!r}")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    @classmethod
-    def _check_names(cls, given: Mapping[str, object], taken: tuple[str, ...]) -> None:
-        """Refuse what is no parameter, or one that a caller sets itself."""
-        left = [name for name in cls._defaults() if name not in taken]
-        for name in given:
-            if name not in left:
-                raise TypeError(f"{name}: expected a parameter among {', '.join(left)}, got {name}")
-
-    def __repr__(self) -> str:
-        shown = [
-            f"{name}={value!r}"
-            for (name, value), default in zip(
-                self.get_params().items(), self._defaults().values(), strict=True
-            )
-            if not (value is default or (np.ndim(value) == 0 and value == default))
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __sklearn_tags__(self) -> Any:
-        """Describe the model to scikit-learn 1.6 and later, which alone calls this."""
-        from sklearn.utils import Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type=self._estimator_type,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=["float32"]),
-        )
-
-    def _is_fitted(self) -> bool:
-        return hasattr(self, "cluster_centers_")
-
     def _how(self) -> tuple[_core.Metric, int]:
         return _scalars.check_choice(self.metric, "metric", METRICS), _scalars.check_threads(
             self.threads
         )
 
-    def _points(self, x: npt.ArrayLike) -> F32:
-        if not self._is_fitted():
-            raise known_to_sklearn(NotFittedError)(
-                f"{type(self).__name__}: expected a fitted model, got one without `fit`"
-            )
-        return _validation.check_vectors(x, "X", self.n_features_in_)
-
-    def _keep(
-        self, run: Run, batches: Batches | None, draws: Draws, centers: F32, rounds: int
-    ) -> None:
-        labels, inertia = run.final(centers)
+    def _keep(self, run: Run, found: Outcome, draws: Draws, names: Names | None) -> None:
         fitted = {
-            "_batches": batches,
+            "_batches": found.batches,
             "_draws": draws,
-            "_masses": run.masses(labels),
-            "cluster_centers_": centers,
-            "labels_": labels,
-            "inertia_": inertia,
-            "n_iter_": rounds,
+            "_masses": run.masses(found.labels),
+            "_names_in": names,
+            "cluster_centers_": found.centers,
+            "labels_": found.labels,
+            "inertia_": found.inertia,
+            "n_iter_": found.rounds,
             "n_features_in_": run.points.shape[1],
         }
         vars(self).update(fitted)  # at once: no signal comes in between

@@ -1,16 +1,19 @@
 """One run of k-means: first centers, rounds, and when to stop."""
 
 import math
+import warnings
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall import _core
 from vecrecall.arrays import _scalars, _validation
-from vecrecall.arrays._typing import F32, F64, I64
+from vecrecall.arrays._typing import F32, F64, I32, I64
 from vecrecall.cluster._draws import Draws
+from vecrecall.cluster._features import check_points
 from vecrecall.cluster._plus_plus import plus_plus
 from vecrecall.search import _flat_index
 
@@ -24,6 +27,10 @@ SAMPLE_AT_LEAST = 20_000
 
 # Mini-batches look for starved clusters once they had so many points for each.
 RESEED_AFTER = 10
+
+# Runs from centers drawn uniformly where `n_init` is "auto", as in scikit-learn.
+AUTO_RUNS = 10
+AUTO_RUNS_OF_BATCHES = 3
 
 
 class Batches:
@@ -76,6 +83,16 @@ class Batches:
         self.counts, self.sums, self.centers = counts, sums, moved
 
 
+class Outcome(NamedTuple):
+    """What one run found; `batches` of mini-batches alone."""
+
+    batches: Batches | None
+    centers: F32
+    rounds: int
+    labels: I32
+    inertia: float
+
+
 class _Model(Protocol):
     """The attributes of a model that a run reads: its parameters as given, and its labels."""
 
@@ -83,6 +100,12 @@ class _Model(Protocol):
     def n_clusters(self) -> object: ...
     @property
     def metric(self) -> object: ...
+    @property
+    def init(self) -> object: ...
+    @property
+    def n_init(self) -> object: ...
+    @property
+    def batch_size(self) -> object: ...
     @property
     def threads(self) -> object: ...
     @property
@@ -94,7 +117,7 @@ class _Model(Protocol):
     @property
     def callback(self) -> object: ...
     @property
-    def _held(self) -> npt.NDArray[np.int32] | None: ...
+    def _held(self) -> I32 | None: ...
 
 
 class Run:
@@ -120,12 +143,16 @@ class Run:
         self.k = _scalars.check_positive_int(model.n_clusters, "n_clusters")
         self._code = _scalars.check_choice(model.metric, "metric", METRICS)
         self._cosine = model.metric == "cosine"
+        self._init = model.init
+        self._n_init = _check_n_init(model.n_init)
+        size = model.batch_size
+        self._batch_size = None if size is None else _scalars.check_positive_int(size, "batch_size")
         self.threads = _scalars.check_threads(model.threads)
         self.max_iter = _scalars.check_positive_int(model.max_iter, "max_iter")
         self._tol = _scalars.check_nonnegative(model.tol, "tol")
         self._ratio = _scalars.check_nonnegative(model.reassignment_ratio, "reassignment_ratio")
         self.callback = _callback(model.callback)
-        self.given = self.points = _validation.check_vectors(x, "X", dim)
+        self.given = self.points = check_points(x, dim, type(model).__name__)
         self._weights = _validation.check_sample_weight(
             sample_weight, "sample_weight", len(self.given)
         )
@@ -135,7 +162,10 @@ class Run:
             self.points, self._weights = self.given[kept], self._weights[kept]
         self._usable = self._with_direction()
         self._held = model._held
-        self.core = _core.Lloyd(self.points, self._code, self.threads, self._weights, self._held)
+        self._lloyd = self._new_lloyd()
+
+    def _new_lloyd(self) -> _core.Lloyd:
+        return _core.Lloyd(self.points, self._code, self.threads, self._weights, self._held)
 
     def _with_direction(self) -> I64 | None:
         """List the rows that take part, None for all."""
@@ -153,10 +183,52 @@ class Run:
         if self._n_usable < n and self._held is None:
             kind = "points" if self._usable is None else "points that are not zero"
             kind += "" if len(self.points) == len(self.given) else ", of a weight above 0"
-            raise ValueError(f"X: expected at least n_clusters={n} {kind}, got {self._n_usable}")
+            none = len(self.given) > len(self.points) == 0
+            raise ValueError(
+                f"X: expected at least n_clusters={n} {kind}, got {self._n_usable}"
+                + (" (all weights are zero)" if none else "")
+            )
 
-    def first_centers(self, init: object, draws: Draws) -> F32:
+    def fit(self, draws: Draws) -> Outcome:
+        """Run as often as `n_init` says, and return the outcome of least inertia, the first such.
+
+        Each run takes up the draws where the one before has left them.
+        """
+        runs = self._n_runs()
+        best = self._fit_once(draws)
+        for _ in range(1, runs):
+            self._lloyd = self._new_lloyd()  # which knows no labels of the run before
+            best = min(best, self._fit_once(draws), key=lambda outcome: outcome.inertia)
+        return best
+
+    def _n_runs(self) -> int:
+        if self._n_init is None:
+            if not isinstance(self._init, str) or self._init != "random":
+                return 1
+            return AUTO_RUNS if self._batch_size is None else AUTO_RUNS_OF_BATCHES
+        if self._n_init > 1 and not isinstance(self._init, str):
+            warnings.warn(
+                f"n_init: expected 1 where init gives the centers, got {self._n_init}; one run is "
+                "made",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return 1
+        return self._n_init
+
+    def _fit_once(self, draws: Draws) -> Outcome:
+        centers = self.first_centers(draws)
+        batches = None
+        if self._batch_size is None:
+            centers, rounds = self.lloyd(centers)
+        else:
+            batches = Batches(centers)
+            centers, rounds = self._mini_batches(batches, self._batch_size, draws)
+        return Outcome(batches, centers, rounds, *self.final(centers))
+
+    def first_centers(self, draws: Draws) -> F32:
         """Draw the first centers, or take those that are given."""
+        init = self._init
         if isinstance(init, str):
             draw = _scalars.check_choice(
                 init, "init", {"k-means++": self._plus_plus, "random": self._uniform}
@@ -203,18 +275,18 @@ class Run:
 
     def lloyd(self, centers: F32) -> tuple[F32, int]:
         """Iterate over all points; returns the centers and the number of rounds."""
-        enough = self._enough()
+        enough = self._enough
         for done in range(1, self.max_iter + 1):
-            centers, inertia, moved, relabeled = self.core.step(centers)
+            centers, inertia, moved, relabeled = self._lloyd.step(centers)
             if self.callback is not None:
                 self.callback(done, inertia)
             if moved <= enough or not relabeled:
                 break
         return centers, done
 
-    def mini_batches(self, batches: Batches, size: int, draws: Draws) -> tuple[F32, int]:
+    def _mini_batches(self, batches: Batches, size: int, draws: Draws) -> tuple[F32, int]:
         """Pass over all points in batches; returns the centers and the number of passes."""
-        enough = self._enough()
+        enough = self._enough
         for done in range(1, self.max_iter + 1):
             before = batches.centers
             order = draws.order(len(self.points))
@@ -262,19 +334,20 @@ class Run:
         points = self.points if self._usable is None else self.points[self._usable]
         return len(np.unique(_normalized(points) if self._cosine else points, axis=0))
 
-    def final(self, centers: F32) -> tuple[npt.NDArray[np.int32], float]:
+    def final(self, centers: F32) -> tuple[I32, float]:
         """Label all points that were given; returns the inertia, too."""
-        labels, _, inertia = self.core.assign(centers)
+        labels, _, inertia = self._lloyd.assign(centers)
         if len(self.points) < len(self.given):
             labels = _core.assign(self.given, centers, 1, self._code, self.threads)[0][:, 0]
         return labels, inertia
 
-    def masses(self, labels: npt.NDArray[np.int32]) -> F64:
+    def masses(self, labels: I32) -> F64:
         """Add up the weights of the points with each label, of all that were given."""
         used = labels >= 0
         weights = None if self._all_weights is None else self._all_weights[used]
         return np.bincount(labels[used], weights, self.k).astype(np.float64)
 
+    @cached_property
     def _enough(self) -> float:
         """Multiply `tol` and the mean variance of the features."""
         if self._tol == 0 or self._n_usable == 0:
@@ -288,7 +361,7 @@ class Run:
             mean = sums / n
             if self._cosine:
                 return self._tol * max(0.0, 1.0 - _total(np.square(mean))) / dim
-            core = self.core
+            core = self._lloyd
             if self._held is not None:  # one center has none of the labels that are held
                 core = _core.Lloyd(self.points, self._code, self.threads)
             return self._tol * core.assign(mean.astype(np.float32))[2] / n / dim
@@ -313,6 +386,13 @@ def _normalized(centers: F32) -> F32:
 
 def _total(numbers: F64) -> float:
     return math.fsum(numbers.ravel().tolist())
+
+
+def _check_n_init(x: object) -> int | None:
+    """Return the number of runs, None for "auto"."""
+    if isinstance(x, str):
+        return _scalars.check_choice(x, "n_init", {"auto": None})
+    return _scalars.check_positive_int(x, "n_init")
 
 
 def _callback(x: object) -> Callable[[int, float], object] | None:

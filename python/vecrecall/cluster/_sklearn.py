@@ -1,4 +1,7 @@
-"""Errors and warnings that are also scikit-learn's in a process that has imported it."""
+"""Where scikit-learn is imported: its errors and warnings, and its settings.
+
+Whoever names its classes or changes its settings has imported it: nothing is imported here.
+"""
 
 import functools
 import sys
@@ -22,16 +25,19 @@ class ConvergenceWarning(UserWarning):
 
 
 def known_to_sklearn(own: type[_E]) -> type[_E]:
-    """Derive a class from `own` and scikit-learn's of that name; `own` where it is not imported.
-
-    Who names scikit-learn's class has imported it: nothing is imported here.
-    """
+    """Derive a class from `own` and scikit-learn's of that name; `own` where it is not imported."""
     theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)
     if theirs is None:
         return own
     classes: tuple[Any, Any] = own, theirs
     joined: type[_E] = _joined(*classes)
     return joined
+
+
+def global_output() -> str:
+    """Return what transformers return by scikit-learn's `set_config`."""
+    get_config = getattr(sys.modules.get("sklearn"), "get_config", None)
+    return "default" if get_config is None else str(get_config().get("transform_output", "default"))
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from vecrecall.cluster._lloyd import METRICS, Batches
 from vecrecall.storage import _array_folder
 
 _KIND = "UserGroups"
-_REMEMBERED = ("max_iter", "batch_size", "tol", "seed")
+_REMEMBERED = ("max_iter", "batch_size", "tol")
 
 
 class RefreshReport(NamedTuple):
@@ -119,8 +119,8 @@ class UserGroups:
         n_groups : int
         metric : {"l2", "cosine"}
         **kmeans : object
-            What else `KMeans` takes. `refresh` uses the same `max_iter`, `batch_size`, `tol` and
-            `seed`.
+            What else `KMeans` takes. `refresh` uses the same `max_iter`, `batch_size` and `tol`,
+            and `random_state` or what `fit` took from it.
 
         Returns
         -------
@@ -367,6 +367,7 @@ class UserGroups:
 
 def _remembered(model: KMeans) -> dict[str, Any]:
     values = {name: getattr(model, name) for name in _REMEMBERED}
+    values["random_state"] = model._draws.seed  # which can be saved, as a generator cannot
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
 

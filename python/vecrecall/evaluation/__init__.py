@@ -1,1 +1,6 @@
-"""How much is found, and the cheapest setting that finds enough."""
+"""How good lists are, and indexes tuned to a recall."""
+
+from vecrecall.evaluation._recall import recall_at_k
+from vecrecall.evaluation._tuning import Tuning, TuningPoint, TuningWarning, tune
+
+__all__ = ["Tuning", "TuningPoint", "TuningWarning", "recall_at_k", "tune"]

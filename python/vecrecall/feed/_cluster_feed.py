@@ -281,7 +281,7 @@ class ClusterFeed:
         moment = _scalars.check_timestamp(now, "now")
         n_threads = _scalars.check_threads(threads)
         if not self._core.knows_users:
-            raise ValueError("users: expected clicks observed with users=, got none so far")
+            raise ValueError("related() needs clicks observed with users=")
         return SearchResult(*self._core.related(c, i, k, moment, n_threads))
 
     def save(self, path: str | Path) -> None:

@@ -1,1 +1,7 @@
-"""Lists of several channels or shards into one."""
+"""Several ranked lists made one."""
+
+from vecrecall.fusion._caps import Caps
+from vecrecall.fusion._merge import merge
+from vecrecall.fusion._shards import merge_groups, merge_shards
+
+__all__ = ["Caps", "merge", "merge_groups", "merge_shards"]

@@ -121,5 +121,8 @@ def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:
         )
     bad = np.flatnonzero(np.diff(offsets) < 0)
     if bad.size:
-        raise ValueError(f"groups: expected offsets that never descend, got a descent at {bad[0]}")
+        at = int(bad[0])
+        raise ValueError(
+            f"groups: offsets must be non-decreasing; offsets[{at + 1}] < offsets[{at}]"
+        )
     return offsets

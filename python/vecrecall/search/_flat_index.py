@@ -61,11 +61,12 @@ class FlatIndex:
     bias : array_like of float, shape (n,), optional
         Added to each item's score in float64, before the one rounding to float32.
     copy : bool
-        False borrows `vectors` where it needs no conversion; it must then not change. They stay
-        borrowed through updates, until a quarter of all rows is gone, as many items as the index
-        was built with are new, or `compact` is called: then what is left is copied. With True rows
-        whose lengths differ much are kept by length, which makes searches several times faster;
-        results and `ids` do not show it.
+        False borrows `vectors` that are float32, C-contiguous and aligned, which must then not
+        change; any other array is converted, which is a copy. They stay borrowed through updates,
+        until a quarter of all rows is gone, as many items as the index was built with are new, or
+        `compact` is called: then what is left is copied. With True rows whose lengths differ much
+        are kept by length, which makes searches several times faster; results and `ids` do not
+        show it.
     invalid : {"raise", "skip"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
@@ -745,8 +746,7 @@ def usable_rows(
     zero = _core.zero_rows(rows).astype(bool) if metric == "cosine" else np.zeros(0, bool)
     if zero.any() and not leave_out:
         raise ValueError(
-            f"{name}: expected rows with a direction (metric 'cosine'), "
-            f"got zeros in row {np.flatnonzero(zero)[0]}"
+            f"{name}: row {np.flatnonzero(zero)[0]} is all zeros, which has no cosine similarity"
         )
     bad_bias = np.zeros(0, bool) if bias is None else ~np.isfinite(bias)
     if bad_bias.any() and not leave_out:

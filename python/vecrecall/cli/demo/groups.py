@@ -118,7 +118,7 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
             vr.concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
         ),
     }
-    options: dict[str, Any] = {"metric": "cosine", "seed": seed}
+    options: dict[str, Any] = {"metric": "cosine", "random_state": seed}
     elbows, fitted = {}, {}
     for name, space in spaces.items():
         users = np.count_nonzero(space.users.any(axis=1))
