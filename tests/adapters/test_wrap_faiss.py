@@ -672,7 +672,7 @@ EYE = np.eye(2, dtype=np.float32)
         (lambda: vr.wrap(small(), metric="l2"), ValueError, "metric: expected 'ip'"),
         (lambda: vr.wrap(of_metric(1), metric="cosine"), ValueError, "metric: expected 'l2'"),
         (lambda: vr.wrap(small(), metric="dot"), ValueError, "metric: expected one of"),  # type: ignore[arg-type]
-        (lambda: vr.wrap(small(), [1]), ValueError, "ids: expected 2 ids, one a row, got 1"),
+        (lambda: vr.wrap(small(), [1]), ValueError, "ids: expected 2 ids, one per row, got 1"),
         (lambda: vr.wrap(small(), [1, -1]), ValueError, "ids: expected ids >= 0, got -1"),
         (lambda: vr.wrap(small(), [4, 4]), ValueError, "ids: duplicate id 4"),
         (lambda: vr.wrap(small(), np.array([1, 2**63], np.uint64)), ValueError, "ids: expected"),

@@ -287,7 +287,7 @@ def test_parameters_that_a_caller_cannot_set(rng: np.random.Generator) -> None:
         vr.UserGroups.fit(users, 3, n_clusters=2)
     with pytest.raises(ValueError, match="vectors: expected at least n_groups=31 rows, got 30"):
         vr.UserGroups.fit(users, 31)
-    with pytest.raises(ValueError, match="vectors: expected at least 3 rows, one a label in use"):
+    with pytest.raises(ValueError, match="vectors: expected at least 3 rows, one per label in use"):
         groups.refresh(users[:2])
     with pytest.raises(ValueError, match="m: expected at most 3, the number of labels in use"):
         groups.assign(users, m=4)

@@ -189,7 +189,7 @@ def test_where_the_true_lists_come_from(data: tuple[F32, F32]) -> None:
     lists = build("IVF64,SQ8", items)
     with pytest.raises(ValueError, match=r"^vectors: expected the items' vectors, since this"):
         vr.tune(lists, queries, K, 0.9)
-    with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one an item, got 3999"):
+    with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one per item, got 3999"):
         vr.tune(lists, queries, K, 0.9, vectors=items[1:])
 
 

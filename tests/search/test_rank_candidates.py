@@ -122,8 +122,8 @@ def test_zeros_are_one_score() -> None:
     [
         ({"scores": np.zeros((2, 4), np.float32)}, "one shape"),
         ({"scores": np.zeros(6, np.float32)}, "one shape"),
-        ({"exclude": [[1]]}, "one row a list"),
-        ({"allow": [(np.array([1]), False)] * 3}, "one set of ids, or one a list"),
+        ({"exclude": [[1]]}, "one row per list"),
+        ({"allow": [(np.array([1]), False)] * 3}, "one set of ids, or one per list"),
     ],
 )
 def test_shapes_that_do_not_fit(change: dict[str, Any], message: str) -> None:

@@ -233,7 +233,7 @@ ERRORS: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("add", (np.ones((2, 3), np.float32), [9, 9]), ValueError, r"ids: .*unique.* 9 at rows 0 and"),
     ("add", (np.ones((1, 3), np.float32), [-1]), ValueError, r"ids: expected ids >= 0, got -1"),
     ("update", (np.ones((2, 3), np.float32), [2, 2]), ValueError, r"ids: .*unique"),
-    ("add", (np.ones((2, 3), np.float32), [9]), ValueError, r"ids: expected 2 ids, one a row"),
+    ("add", (np.ones((2, 3), np.float32), [9]), ValueError, r"ids: expected 2 ids, one per row"),
     ("add", (np.ones((1, 4), np.float32), [9]), ValueError, r"vectors: expected shape \(n, 3\)"),
     ("add", (np.ones((1, 3), complex), [9]), TypeError, r"vectors: expected real numbers"),
     ("add", (np.full((1, 3), 1e300), [9]), ValueError, r"vectors: .*fit float32.* row 0"),

@@ -73,7 +73,7 @@ Working::~Working() { t_current = {}; }
 void Turn::lock() {
     std::unique_lock lock(mutex_);
     if (taken_ && owner_ == std::this_thread::get_id()) {
-        throw std::logic_error("expected no change by a callback of the change that is under way");
+        throw std::logic_error("expected no change by a callback of a change in progress");
     }
     if (!wait(free_, lock, [this] { return !taken_; })) throw Canceled();
     taken_ = true;

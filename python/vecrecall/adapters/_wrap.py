@@ -113,7 +113,7 @@ def given_vectors(
         rows = _validation.check_vectors(vectors, "vectors", backend.dim)
         if len(rows) != backend.size():
             raise ValueError(
-                f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
+                f"vectors: expected {backend.size()} rows, one per item, got {len(rows)}"
             )
         if metric == "cosine":
             _validation.check_directions(rows, "vectors")

@@ -207,7 +207,7 @@ class _IndexVectors:
         exact = index.exact if isinstance(index, WrappedIndex) else index
         if not isinstance(exact, FlatIndex):
             raise TypeError(
-                "vectors: expected the articles' vectors beside an index that does not hold them, "
+                "vectors: expected the articles' vectors with an index that does not hold them, "
                 "got none"
             )
         self._index = exact

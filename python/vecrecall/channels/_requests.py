@@ -224,7 +224,7 @@ def _weights(x: object, name: str, rows: Ragged | None, rows_name: str) -> Ragge
     if x is None:
         return None
     if rows is None:
-        raise ValueError(f"{name}: expected {rows_name} beside it, got none")
+        raise ValueError(f"{name}: expected {rows_name} with it, got none")
     return Ragged._of(_ragged_checks.check_entry_weights(x, name, rows, rows_name), rows.offsets)
 
 
@@ -232,7 +232,7 @@ def _groups(x: RaggedLike | npt.ArrayLike | None, tags: Ragged | None) -> Ragged
     if x is None:
         return None
     if tags is None:
-        raise ValueError("tag_groups: expected tags beside it, got none")
+        raise ValueError("tag_groups: expected tags with it, got none")
     if is_flat(x):
         flat = _ids.check_integers(x, "tag_groups")
         if flat.size != tags.values.size:

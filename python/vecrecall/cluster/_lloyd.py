@@ -84,7 +84,7 @@ class Batches:
 
 
 class Outcome(NamedTuple):
-    """What one run found; `batches` of mini-batches alone."""
+    """The result of one run; `batches` of mini-batches alone."""
 
     batches: Batches | None
     centers: F32

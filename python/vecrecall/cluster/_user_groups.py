@@ -217,7 +217,7 @@ class UserGroups:
         KMeans._check_names(kmeans, ("n_clusters", "metric", "init"))
         if len(x) < used.size:
             raise ValueError(
-                f"vectors: expected at least {used.size} rows, one a label in use, got {len(x)}"
+                f"vectors: expected at least {used.size} rows, one per label in use, got {len(x)}"
             )
         parameters = {"metric": self.metric, **self._kmeans, **kmeans}
         model = KMeans(used.size, init=self._used_centers, **parameters)

@@ -87,7 +87,7 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
         if not all(isinstance(a, Mask) for a in allow):
             raise TypeError("allow: expected ids or masks, got a mix of both")
         if len(allow) != nq:
-            raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
+            raise ValueError(f"allow: expected {nq} masks, one per query, got {len(allow)}")
         return [a._prepared_for(index) for a in allow]
     return [index._allow(_ids.check_id_set(allow, "allow"), False)]
 
