@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +25,12 @@ BLOCK = re.compile(
     r"^(?:<!-- needs: (?P<needs>[\w, ]+) -->\n)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+NEEDS = {"vecrecall.cluster._elbow": ["kneed"], "vecrecall.cluster._user_groups": ["scipy"]}
 OPTIONAL = re.compile(r"import (?:vecrecall\.adapters\.)?(faiss|hnswlib)\b")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(vr.__path__, "vecrecall.")
-    if not module.name.startswith(("vecrecall._core", "vecrecall.__main__"))
+    if not module.name.startswith(("vecrecall._core", "vecrecall.__main__", "vecrecall.cli"))
 )
 
 
@@ -112,6 +115,7 @@ def test_the_examples_of_docstrings(
     ]
     for test in tests:
         libraries = {name for e in test.examples for name in OPTIONAL.findall(e.source)}
+        libraries.update(NEEDS.get(name, ()))
         if missing := [name for name in libraries if importlib.util.find_spec(name) is None]:
             pytest.skip(f"needs {missing}")
         said: list[str] = []
@@ -136,6 +140,31 @@ def test_every_page_is_in_the_navigation() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"[\w/-]+\.md$", text.partition("\nnav:")[2], re.MULTILINE)
     assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_every_command_is_documented() -> None:
+    """The page has a marker for each command, which a hook of MkDocs replaces by its help."""
+    page = (DOCS / "reference/command-line.md").read_text(encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "vecrecall", "--help"], capture_output=True, text=True, check=True
+    )
+    commands = re.findall(r"^    (\w+)  ", run.stdout, re.MULTILINE)
+    assert {"demo", "info"} <= {*commands}
+    markers = re.findall(r"^<!-- help: vecrecall ?(\w*) -->$", page, re.MULTILINE)
+    assert sorted(markers) == sorted(["", *commands])
+
+
+def test_the_hook_puts_help_into_a_page() -> None:
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "tools/docs_hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    text = hooks.on_page_markdown("before\n\n<!-- help: vecrecall info -->\n\nafter", page=None)
+    assert text.startswith("before\n\n```text\nusage: vecrecall info [-h]\n")
+    assert text.endswith("\n```\n\nafter")
+    with pytest.raises(RuntimeError, match="vecrecall nothing --help: expected exit code 0"):
+        hooks.help_of("vecrecall nothing")
 
 
 def test_every_environment_variable_is_documented() -> None:
