@@ -111,8 +111,9 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     install_package(session, "demo")
-    install_tools(session, "mkdocs-material", "mkdocstrings")
-    session.run("mkdocs", "build", "--strict")
+    install_tools(session, "mkdocs", "mkdocs-material", "mkdocstrings")
+    env = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", "--site-dir", "build/site", env=env)
 
 
 @nox.session

@@ -30,7 +30,7 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=[1, 2, 5], ids="threads{}".format)
 def threads(request: pytest.FixtureRequest) -> int:
-    """No thread beside the caller, as many as a small machine has, more than it has."""
+    """No thread but the caller, as many as a small machine has, more than it has."""
     count: int = request.param
     return count
 

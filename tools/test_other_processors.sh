@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the C++ tests on processors that this machine is not: x86-64 without AVX-512 and without AVX2,
-# and AArch64 with and without dot product, all under QEMU's user mode. What is missing is said and
+# and AArch64 with and without dot product, all under QEMU's user mode. Missing tools are said and
 # left out. Debian: apt-get install qemu-user g++-aarch64-linux-gnu
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -64,7 +64,7 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
     panel.plot(values, [t * 1e3 for t in times], marker="o", markersize=3, label="vecrecall")
     least = [Point(**r["point"]).limit_seconds(r["limits"]) * 1e3 for r in found]
     if all(least):
-        panel.plot(values, least, linestyle=":", color="grey", label="limit")
+        panel.plot(values, least, linestyle=":", color="gray", label="limit")
     beside = of_axis(records, axis, "numpy")
     if beside:
         x = [r["value"] for r in beside]

@@ -19,7 +19,7 @@ MatrixView of_width(const Array<float>& a, std::size_t dim) {
 using Weights = std::optional<Array<double>>;
 using Labels = std::optional<Array<std::int32_t>>;
 
-// One a row, or null.
+// One per row, or null.
 template <class T>
 const T* per_row(const std::optional<Array<T>>& values, const MatrixView& rows) {
     if (!values) return nullptr;

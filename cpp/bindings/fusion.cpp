@@ -229,7 +229,7 @@ class ReadyChannels {
 };
 
 // Looks at all that channels have found in one call, after searches that have left the caches cold.
-// None where there is anything to convert, to refuse or to complain of: that is for the caller.
+// None where there is anything to convert, or to refuse: that is left to the caller.
 std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind, std::size_t rows,
                                      std::size_t k, const Policy& policy,
                                      const std::optional<std::pair<py::object, py::object>>& seen,

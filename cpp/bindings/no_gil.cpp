@@ -44,8 +44,8 @@ void register_cancelled() {
     py::register_local_exception_translator([](std::exception_ptr error) {
         try {
             std::rethrow_exception(error);
-        } catch (const Cancelled& cancelled) {
-            if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_RuntimeError, cancelled.what());
+        } catch (const Canceled& canceled) {
+            if (PyErr_Occurred() == nullptr) PyErr_SetString(PyExc_RuntimeError, canceled.what());
         }
     });
 }

@@ -8,7 +8,7 @@
 namespace vecrecall::python {
 
 // As py::gil_scoped_release; and what is called in its scope runs Python's signal handlers now and
-// then, in the thread that does so. One that raises ends the call by Cancelled, with the error set.
+// then, in the thread that does so. One that raises ends the call by Canceled, with the error set.
 class NoGil {
   public:
     NoGil();
@@ -23,7 +23,7 @@ class NoGil {
     CancelScope scope_;
 };
 
-// Makes of Cancelled the error that is set.
+// Makes of Canceled the error that is set.
 void register_cancelled();
 
 }  // namespace vecrecall::python

@@ -30,13 +30,13 @@ py::tuple ranked(const Ids& ids, const Array<float>& scores, std::size_t k,
     CandidateFilters filters;
     if (exclude) {
         filters.exclude = ragged(exclude->first, exclude->second);
-        if (filters.exclude.rows != rows) throw std::invalid_argument("expected one row a list");
+        if (filters.exclude.rows != rows) throw std::invalid_argument("expected one row per list");
     }
     for (const auto& [set, complement] : allow) {
         filters.allow.push_back({set.data(), static_cast<std::size_t>(set.size()), complement});
     }
     if (allow.size() > 1 && allow.size() != rows) {
-        throw std::invalid_argument("expected one set of ids, or one a list");
+        throw std::invalid_argument("expected one set of ids, or one per list");
     }
     Lists lists(rows, k);
     const ListsOut out = lists.out();

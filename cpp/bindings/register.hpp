@@ -1,4 +1,4 @@
-// What the module is made of, and the few helpers that its parts share.
+// The parts of the module, and the few helpers that they share.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -29,8 +29,8 @@ bool is_ready(py::handle x, py::ssize_t ndim) {
     return a.ndim() == ndim && reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) == 0;
 }
 
-// Whether rows of ids need no conversion, copy or complaint: offsets that nobody writes, from 0 to
-// the number of values, never descending.
+// Whether rows of ids need no conversion, copy or error: offsets that no other thread writes, from
+// 0 to the number of values, never descending.
 bool are_id_rows(py::handle values, py::handle offsets);
 
 inline MatrixView matrix(const Array<float>& a) {

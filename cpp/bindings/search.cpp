@@ -25,7 +25,7 @@ ItemsView items_view(const Array<float>& vectors, const OptionalIds& ids,
                      const OptionalBias& bias) {
     ItemsView items{.rows = matrix(vectors)};
     const auto check = [&](py::ssize_t size) {
-        if (size != vectors.shape(0)) throw std::invalid_argument("expected one value a row");
+        if (size != vectors.shape(0)) throw std::invalid_argument("expected one value per row");
     };
     if (ids) {
         check(ids->size());
@@ -171,11 +171,11 @@ std::vector<const IdMask*> allow_masks(const std::vector<const IdMask*>& given,
         if (mask == nullptr) throw std::invalid_argument("expected masks, got none");
     }
     if (given.size() == queries) return given;
-    if (given.size() != 1) throw std::invalid_argument("expected one mask, or one a query");
+    if (given.size() != 1) throw std::invalid_argument("expected one mask, or one per query");
     return std::vector<const IdMask*>(queries, given.front());
 }
 
-// What a query may get, in arrays that are kept meanwhile.
+// The items that a query may get, in arrays that are kept meanwhile.
 class Filters {
   public:
     template <class Options>
@@ -186,7 +186,7 @@ class Filters {
             offsets_ = (*exclude)[1].cast<Array<std::int64_t>>();
             options.exclude = ragged(values_, offsets_);
             if (options.exclude.rows != queries) {
-                throw std::invalid_argument("expected one row of excluded ids a query");
+                throw std::invalid_argument("expected one row of excluded ids per query");
             }
         }
         if (allow) {
@@ -235,7 +235,7 @@ py::tuple search_above(const Snapshot& snapshot, const Array<float>& queries,
                        const std::optional<py::tuple>& exclude, const Masks& allow, int threads) {
     const MatrixView view = checked_queries(queries, snapshot.dim());
     if (static_cast<std::size_t>(min_scores.size()) != view.rows) {
-        throw std::invalid_argument("expected one score a query");
+        throw std::invalid_argument("expected one score per query");
     }
     AboveOptions options{.min_scores = min_scores.data(), .limit = limit, .threads = threads};
     const Filters filters(exclude, allow, view.rows, options);
@@ -253,7 +253,7 @@ Array<float> score(const Snapshot& snapshot, const Array<float>& queries,
                    int threads) {
     const MatrixView view = checked_queries(queries, snapshot.dim());
     const RaggedView<std::int64_t> candidates = ragged(values, offsets);
-    if (candidates.rows != view.rows) throw std::invalid_argument("expected one row a query");
+    if (candidates.rows != view.rows) throw std::invalid_argument("expected one row per query");
     Array<float> scores(values.size());
     float* out = scores.mutable_data();
     const NoGil nogil;

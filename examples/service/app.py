@@ -1,4 +1,4 @@
-"""The ASGI application: what it answers to which request, and what goes wrong how."""
+"""The ASGI application: its routes and errors."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from starlette.routing import Route
 import vecrecall as vr
 
 MAX_BODY = 8 << 20
-"""Bytes of one request: some 400,000 numbers."""
+"""Bytes of one request: about 400,000 numbers."""
 
 GATHER_BODY = 8 << 10
 """A request with more bytes has users enough for a scan of its own."""

@@ -51,7 +51,7 @@ class Gather(Generic[Request, Answer]):
             except Exception as error:
                 answers = [error] * size
             for (_, future), answer in zip(taken, answers, strict=True):
-                if future.done():  # whoever asked has gone
+                if future.done():  # the client has gone
                     continue
                 if isinstance(answer, Exception):
                     future.set_exception(answer)

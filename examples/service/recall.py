@@ -45,13 +45,13 @@ def answers(index: vr.FlatIndex, bodies: list[bytes]) -> list[bytes | Exception]
     ----------
     index : FlatIndex
     bodies : list of bytes
-        ``{"k", "vectors" or "history", "seen"}``, each field with a row a user: numbers, or ids
+        ``{"k", "vectors" or "history", "seen"}``, each field with a row per user: numbers, or ids
         of items, the latest first. Without ``seen`` the history is left out.
 
     Returns
     -------
     list of bytes or Exception
-        ``{"ids", "scores"}``, a row a user; a TypeError or ValueError for a request that is
+        ``{"ids", "scores"}``, a row per user; a TypeError or ValueError for a request that is
         something else.
     """
     found: list[bytes | Exception] = [ValueError()] * len(bodies)

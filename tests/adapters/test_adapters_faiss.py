@@ -50,7 +50,7 @@ def lists_of(index: Any) -> tuple[I64, I64]:
 
 
 def stored(x: F32, metric: Metric) -> F32:
-    """What an index stores; float64 rounded once, as the adapter promises."""
+    """The rows that an index stores: float64 rounded once, as the adapter promises."""
     if metric != "cosine":
         return x
     wide = x.astype(np.float64)
@@ -246,7 +246,7 @@ def test_other_dtypes_are_converted(rng: np.random.Generator) -> None:
     [
         ({"nlist": 41}, ValueError, r"nlist: expected at most 40, the number of vectors.*, got 41"),
         ({"nlist": 0}, ValueError, "nlist: expected a whole number >= 1, got 0"),
-        ({"ids": [1, 2]}, ValueError, "ids: expected 40 ids, one a row, got 2"),
+        ({"ids": [1, 2]}, ValueError, "ids: expected 40 ids, one per row, got 2"),
         ({"ids": [0, *range(39)]}, ValueError, "ids: duplicate id 0"),
         ({"ids": range(-1, 39)}, ValueError, "ids: expected ids >= 0, got -1"),
         ({"ids": [0.5] * 40}, TypeError, "ids: expected integers, got dtype float64"),

@@ -99,14 +99,14 @@ class Pair:
     """A wrapped index and the exact one of the same items."""
 
     def __init__(
-        self, rng: Rng, kind: str, metric: Metric, *, rescored: bool, ties: bool = False
+        self, rng: Rng, kind: str, metric: Metric, *, reranked: bool, ties: bool = False
     ) -> None:
         self.items, self.queries = normal(rng, N, DIM), normal(rng, NQ, DIM)
         if ties:
             self.items[N // 2 : N // 2 + 9] = self.items[0]
         labels = labels_for(kind, rng, N)
         self.library = library(kind, self.items, metric, labels)
-        vectors = self.items if rescored else None
+        vectors = self.items if reranked else None
         self.wrapped = vr.wrap(self.library, metric=metric, vectors=vectors)
         self.ids = np.arange(N) if labels is None else labels
         self.flat = vr.FlatIndex(self.items, self.ids, metric=metric)
@@ -129,7 +129,7 @@ def assert_valid(found: vr.SearchResult, k: int, nq: int = NQ) -> None:
 @pytest.mark.parametrize("kind", EXACT)
 @pytest.mark.parametrize("metric", METRICS)
 def test_exact_kinds_answer_as_flat_index(kind: str, metric: Metric, rng: Rng) -> None:
-    pair = Pair(rng, kind, metric, rescored=True, ties=True)
+    pair = Pair(rng, kind, metric, reranked=True, ties=True)
     wrapped, flat, q = pair.wrapped, pair.flat, pair.queries
     q[2] = pair.items[0]  # a tie of ten items
     best = flat.search(q, 120).ids
@@ -237,7 +237,7 @@ def test_float32_errors_are_within_the_bound(metric: Metric, scale: float, rng: 
             if metric == "l2"
             else np.take_along_axis(wide_q @ wide_x.T, labels, axis=1)
         )
-        error = wrapped._filler._error(queries)
+        error = wrapped._completer._error(queries)
         assert (np.abs(own - true) <= error[:, None]).all()
 
 
@@ -253,7 +253,7 @@ def test_ties_at_the_end_of_the_list(rng: Rng) -> None:
 
 @pytest.mark.parametrize("kind", ["Flat", "IVF8,PQ4x4", "IDMap,HNSW16"])
 def test_a_batch_is_its_queries(kind: str, rng: Rng) -> None:
-    pair = Pair(rng, kind, "ip", rescored=True)
+    pair = Pair(rng, kind, "ip", reranked=True)
     batch = pair.wrapped.search(pair.queries, 8)
     rows = [arrays(pair.wrapped.search(q[None], 8)) for q in pair.queries]
     assert_same_bits(batch, *(np.concatenate(part) for part in zip(*rows, strict=True)))
@@ -261,7 +261,7 @@ def test_a_batch_is_its_queries(kind: str, rng: Rng) -> None:
 
 @pytest.mark.parametrize("kind", ["Flat", "IVF8,Flat"])
 def test_blocks_of_queries(kind: str, rng: Rng, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = Pair(rng, kind, "l2", rescored=True)
+    pair = Pair(rng, kind, "l2", reranked=True)
     best = pair.flat.search(pair.queries, 30).ids
     masks = [pair.wrapped.mask(row[3:20]) for row in best]
     whole = pair.wrapped.search(pair.queries, 8, exclude=best[:, ::2], allow=masks)
@@ -272,7 +272,7 @@ def test_blocks_of_queries(kind: str, rng: Rng, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
-    pair = Pair(rng, "Flat", metric, rescored=True)
+    pair = Pair(rng, "Flat", metric, reranked=True)
     wrapped, flat = pair.wrapped, pair.flat
     forms: list[Any] = [
         pair.queries.astype(np.float64) * (1 + 1e-12),
@@ -302,10 +302,10 @@ def test_queries_in_every_form(metric: Metric, rng: Rng) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Flat", "IDMap,Flat", "HNSW16"])
-@pytest.mark.parametrize("rescored", [False, True])
-def test_an_empty_index(kind: str, rescored: bool) -> None:
+@pytest.mark.parametrize("reranked", [False, True])
+def test_an_empty_index(kind: str, reranked: bool) -> None:
     empty = np.empty((0, 4), np.float32)
-    wrapped = vr.wrap(faiss.index_factory(4, kind), ids=[], vectors=empty if rescored else None)
+    wrapped = vr.wrap(faiss.index_factory(4, kind), ids=[], vectors=empty if reranked else None)
     queries = np.ones((2, 4), np.float32)
     assert len(wrapped) == 0
     for kw in ({}, {"exclude": [[1], []]}, {"allow": [1, 2]}, {"allow": ~wrapped.mask([1])}):
@@ -315,7 +315,7 @@ def test_an_empty_index(kind: str, rescored: bool) -> None:
 
 
 def test_huge_k(rng: Rng) -> None:
-    pair = Pair(rng, "Flat", "ip", rescored=True)
+    pair = Pair(rng, "Flat", "ip", reranked=True)
     found = pair.wrapped.search(pair.queries[:2], 10**6)
     assert_same_bits(found, *arrays(pair.flat.search(pair.queries[:2], 10**6)))
     with pytest.raises(ValueError, match=r"k: .* is too large"):
@@ -325,12 +325,12 @@ def test_huge_k(rng: Rng) -> None:
 # All kinds
 
 
-@pytest.mark.parametrize("rescored", [False, True], ids=["own", "rescored"])
+@pytest.mark.parametrize("reranked", [False, True], ids=["own", "reranked"])
 @pytest.mark.parametrize(("kind", "metric"), KINDS)
 def test_filters_hold_and_lists_are_full(
-    kind: str, metric: Metric, rescored: bool, rng: Rng
+    kind: str, metric: Metric, reranked: bool, rng: Rng
 ) -> None:
-    pair = Pair(rng, kind, metric, rescored=rescored)
+    pair = Pair(rng, kind, metric, reranked=reranked)
     wrapped, q, k = pair.wrapped, pair.queries, 12
     best = wrapped.search(q, 60).ids
     some = rng.permutation(pair.ids)[:90]
@@ -350,7 +350,7 @@ def test_filters_hold_and_lists_are_full(
         assert found.counts.tolist() == [k] * NQ
         if "exclude" in kw:
             rows = zip(found.ids, kw["exclude"], strict=True)
-            assert not any(np.isin(ids, barred).any() for ids, barred in rows)
+            assert not any(np.isin(ids, excluded_ids).any() for ids, excluded_ids in rows)
         sets = kw.get("allow")
         if sets is some:
             assert np.isin(found.ids, some).all()
@@ -359,7 +359,7 @@ def test_filters_hold_and_lists_are_full(
                 assert np.isin(ids, allowed._ids).all()
         elif sets is not None:
             assert not np.isin(found.ids, some).any()
-        if rescored:
+        if reranked:
             exact = pair.flat.score(q, vr.Ragged.from_lists(found.ids)).values
             assert_same_float32(found.scores.ravel(), exact)
     floor = float(np.median(best_scores := wrapped.search(q, 60).scores))
@@ -375,7 +375,7 @@ def test_filters_hold_and_lists_are_full(
 @pytest.mark.parametrize("kind", IN_FLOAT32)
 @pytest.mark.parametrize("metric", METRICS)
 def test_own_scores_are_near_the_exact_ones(kind: str, metric: Metric, rng: Rng) -> None:
-    pair = Pair(rng, kind, metric, rescored=False)
+    pair = Pair(rng, kind, metric, reranked=False)
     found = pair.wrapped.search(pair.queries, 20)
     assert_valid(found, 20)
     exact = pair.flat.score(pair.queries, vr.Ragged.from_lists(found.ids)).values
@@ -395,7 +395,7 @@ def test_own_scores_are_near_the_exact_ones(kind: str, metric: Metric, rng: Rng)
 def test_a_selector_finds_what_over_fetching_finds(
     kind: str, metric: Metric, rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = Pair(rng, kind, metric, rescored=False)
+    pair = Pair(rng, kind, metric, reranked=False)
     full = {name: param.high for name, param in pair.wrapped.search_params.items()}
     wrapped = pair.wrapped.with_params(**full)
     some = rng.permutation(pair.ids)[:200]
@@ -450,7 +450,7 @@ def test_lists_that_stay_short_say_so(rng: Rng) -> None:
 
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "HNSW16", "PCA8,IVF8,PQ4x4,RFlat"])
 def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
-    pair = Pair(rng, kind, "l2", rescored=False)
+    pair = Pair(rng, kind, "l2", reranked=False)
     space = faiss.ParameterSpace()
     name = "efSearch" if "HNSW" in kind else "nprobe"
     space.set_index_parameter(pair.library, name, 3)
@@ -468,8 +468,8 @@ def test_searches_leave_the_index_as_it_was(kind: str, rng: Rng) -> None:
     assert_same_bits(pair.wrapped.with_params(**{name: 3}).search(pair.queries, 5), *arrays(own))
 
 
-def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
-    pair = Pair(rng, "IVF8,Flat", "l2", rescored=False)
+def test_a_setting_goes_with_what_the_index_has(rng: Rng) -> None:
+    pair = Pair(rng, "IVF8,Flat", "l2", reranked=False)
     faiss.extract_index_ivf(pair.library).nprobe = 8
     whole = pair.wrapped.search(pair.queries, 10)
     faiss.extract_index_ivf(pair.library).max_codes = 50
@@ -480,7 +480,7 @@ def test_a_setting_goes_beside_what_the_index_has(rng: Rng) -> None:
 
 @pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,IVF8,Flat", "HNSW16", "OPQ4_16,IVF8,PQ4x4"])
 def test_searches_side_by_side(kind: str, rng: Rng) -> None:
-    pair = Pair(rng, kind, "ip", rescored=True)
+    pair = Pair(rng, kind, "ip", reranked=True)
     name = next(iter(pair.wrapped.search_params))
     views = [pair.wrapped.with_params(**{name: value}) for value in (1, 2, 5, 8)]
     allows = [None, pair.wrapped.mask(pair.ids[::2]), ~pair.wrapped.mask(pair.ids[::3])]
@@ -497,7 +497,7 @@ def test_searches_side_by_side(kind: str, rng: Rng) -> None:
 
 
 def test_the_params_of_a_chain(rng: Rng) -> None:
-    pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", rescored=True)
+    pair = Pair(rng, "IDMap,PCA8,IVF8,PQ4x4,RFlat", "l2", reranked=True)
     ranges = {name: (param.low, param.high) for name, param in pair.wrapped.search_params.items()}
     assert ranges == {"nprobe": (1, 8), "k_factor": (1, N), "reorder": (1, N)}
     truth = pair.flat.search(pair.queries, 10)
@@ -512,7 +512,7 @@ def test_the_params_of_a_chain(rng: Rng) -> None:
 
 
 def test_bad_settings(rng: Rng) -> None:
-    ivf = Pair(rng, "IVF8,Flat", "l2", rescored=False).wrapped
+    ivf = Pair(rng, "IVF8,Flat", "l2", reranked=False).wrapped
     with pytest.raises(ValueError, match=r"efSearch: expected a setting of this index \(nprobe\)"):
         ivf.with_params(efSearch=5)
     with pytest.raises(ValueError, match="reorder: expected a setting"):
@@ -523,7 +523,7 @@ def test_bad_settings(rng: Rng) -> None:
     for bad in (1.5, "2", True, None):
         with pytest.raises(TypeError, match="nprobe: expected"):
             ivf.with_params(nprobe=bad)  # type: ignore[arg-type]
-    flat = Pair(rng, "Flat", "l2", rescored=False).wrapped
+    flat = Pair(rng, "Flat", "l2", reranked=False).wrapped
     with pytest.raises(ValueError, match=r"nprobe: expected a setting .*none"):
         flat.with_params(nprobe=1)
 
@@ -531,12 +531,12 @@ def test_bad_settings(rng: Rng) -> None:
 # Labels, ids and lifetimes
 
 
-@pytest.mark.parametrize("rescored", [False, True])
-def test_an_ivf_with_ids_of_its_own(rescored: bool, rng: Rng) -> None:
+@pytest.mark.parametrize("reranked", [False, True])
+def test_an_ivf_with_ids_of_its_own(reranked: bool, rng: Rng) -> None:
     items = normal(rng, 300, DIM)
     labels = np.sort(rng.permutation(5000)[:300])
     wrapped = vr.wrap(
-        library("IVF4,Flat", items, "l2", labels), vectors=items if rescored else None
+        library("IVF4,Flat", items, "l2", labels), vectors=items if reranked else None
     ).with_params(nprobe=4)
     np.testing.assert_array_equal(wrapped.ids, labels)
     found = wrapped.search(items[:8], 5, exclude=labels[:8, None], allow=labels[:150])
@@ -582,7 +582,7 @@ def test_ids_given_for_the_rows(kind: str, rng: Rng) -> None:
 
 
 def test_a_flat_index_as_vectors(rng: Rng) -> None:
-    pair = Pair(rng, "IDMap,Flat", "ip", rescored=False)
+    pair = Pair(rng, "IDMap,Flat", "ip", reranked=False)
     order = rng.permutation(N)
     flat = vr.FlatIndex(pair.items[order], pair.ids[order])
     wrapped = vr.wrap(pair.library, vectors=flat)
@@ -620,7 +620,7 @@ def test_the_index_lives_as_long_as_its_wrapping(kind: str, rng: Rng) -> None:
 
 
 def test_masks_of_two_indexes_do_not_mix(rng: Rng) -> None:
-    a, b = (Pair(rng, "Flat", "l2", rescored=False).wrapped for _ in range(2))
+    a, b = (Pair(rng, "Flat", "l2", reranked=False).wrapped for _ in range(2))
     with pytest.raises(ValueError, match="allow: expected a mask of this index"):
         a.search(np.ones((1, DIM), np.float32), 1, allow=b.mask([1]))
 
@@ -675,7 +675,7 @@ EYE = np.eye(2, dtype=np.float32)
         (lambda: vr.wrap(small(), metric="l2"), ValueError, "metric: expected 'ip'"),
         (lambda: vr.wrap(of_metric(1), metric="cosine"), ValueError, "metric: expected 'l2'"),
         (lambda: vr.wrap(small(), metric="dot"), ValueError, "metric: expected one of"),  # type: ignore[arg-type]
-        (lambda: vr.wrap(small(), [1]), ValueError, "ids: expected 2 ids, one a row, got 1"),
+        (lambda: vr.wrap(small(), [1]), ValueError, "ids: expected 2 ids, one per row, got 1"),
         (lambda: vr.wrap(small(), [1, -1]), ValueError, "ids: expected ids >= 0, got -1"),
         (lambda: vr.wrap(small(), [4, 4]), ValueError, "ids: duplicate id 4"),
         (lambda: vr.wrap(small(), np.array([1, 2**63], np.uint64)), ValueError, "ids: expected"),

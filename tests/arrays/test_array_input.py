@@ -1,4 +1,4 @@
-"""What stands for an array or for ragged rows, and what errors say about what does not.
+"""Objects that stand for an array or for ragged rows, and the errors for those that do not.
 
 Fakes raise what the libraries raise, so that these tests need none of them; where one is installed,
 the last tests ask it.
@@ -73,8 +73,8 @@ CHANNEL = ([[1, 2]], [[2.0, 1.0]])
 
 
 def batch(name: str, value: Any) -> Any:
-    beside = {"history_weights": {"history": [[1], [2]]}, "tag_weights": {"tags": [[1], [2]]}}
-    return vr.RequestBatch(**{name: value, **beside.get(name, {})})
+    fields = {"history_weights": {"history": [[1], [2]]}, "tag_weights": {"tags": [[1], [2]]}}
+    return vr.RequestBatch(**{name: value, **fields.get(name, {})})
 
 
 ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -335,7 +335,7 @@ def test_memory_by_dlpack() -> None:
 
 
 class Sorted:
-    """A set of somebody's own, in an order of its own."""
+    """A set of a caller's class, in an order of its own."""
 
     def __init__(self, *members: int) -> None:
         self._members = members

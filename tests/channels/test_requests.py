@@ -112,9 +112,9 @@ def test_a_batch_does_not_change() -> None:
             {"history": [[1, 2]], "history_weights": [1.0, float("nan")]},
             "history_weights: expected finite numbers, got nan at place 1",
         ),
-        ({"history_weights": [[1.0]]}, "history_weights: expected history beside it, got none"),
-        ({"tag_weights": [[1.0]]}, "tag_weights: expected tags beside it, got none"),
-        ({"tag_groups": [[1]]}, "tag_groups: expected tags beside it, got none"),
+        ({"history_weights": [[1.0]]}, "history_weights: expected history with it, got none"),
+        ({"tag_weights": [[1.0]]}, "tag_weights: expected tags with it, got none"),
+        ({"tag_groups": [[1]]}, "tag_groups: expected tags with it, got none"),
         (
             {"tags": [[1], [2]], "tag_groups": [[1, 1], []]},
             "tag_groups: expected rows as long as those of tags, got other lengths",

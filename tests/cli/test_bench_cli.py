@@ -386,7 +386,7 @@ def test_wrong_answers_of_ours_are_found(
 def test_without_our_times(
     vectors: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "SHORT", 1e-9)  # seconds: nobody is ready by then
+    monkeypatch.setattr(command, "SHORT", 1e-9)  # seconds: no peer is ready by then
     assert main(["bench", "--vectors", str(vectors), "-k", str(K)]) == 1
     assert "vecrecall: failed (getting ready): took longer than" in capsys.readouterr().out
 

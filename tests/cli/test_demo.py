@@ -449,7 +449,7 @@ def test_a_user_without_trained_items(tmp_path: Path, steps: Progress) -> None:
     found = system.build([load(write(tmp_path / "log.csv", rows))], 0, steps)[0]
     loner = [found.dataset.users.index("loner")]
     counts = {name: int(recalled(found, name, loner, 10).counts[0]) for name in found.channels}
-    # The factors know every item; those of nobody else lead to items by chance.
+    # The factors know every item; those of no other user lead to items by chance.
     assert counts.pop("u2i-svd") == counts.pop("popularity") == 10
     assert set(counts.values()) == {0}
 

@@ -314,7 +314,7 @@ def test_many_callers_at_once(rng: Rng) -> None:
         check_result(result, expected[i % 4])
 
 
-# What comes in
+# Input
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, ">f4"])

@@ -25,7 +25,7 @@ Rng = np.random.Generator
 Metric = Literal["l2", "cosine"]
 METRICS: tuple[Metric, ...] = ("l2", "cosine")
 metrics = pytest.mark.parametrize("metric", METRICS)
-SPACING = 2.0**-23  # of float32 beside one; a rounding is off by half of it
+SPACING = 2.0**-23  # of float32 next to one; a rounding is off by half of it
 
 
 def blobs(rng: Rng, n: int, k: int, d: int, spread: float = 0.1) -> F32:
@@ -214,7 +214,7 @@ def test_new_labels_where_some_points_need_no_scan(
 def test_a_run_is_a_chain_of_single_steps(
     name: str, n: int, k: int, d: int, metric: Metric, rng: Rng
 ) -> None:
-    """What a run keeps from one iteration to the next, such as bounds, changes no bit."""
+    """State kept from one iteration to the next, such as bounds, changes no bit."""
     points, _ = CASES[name](rng, n, k, d)
     start = centers = some_rows(rng, np.unique(points, axis=0), k)
     for rounds in range(1, 16):
@@ -347,7 +347,7 @@ def test_a_fit_leaves_its_arguments_alone(metric: Metric, rng: Rng) -> None:
     assert_same_float32(start, before[1])
 
 
-# Beside scikit-learn
+# Compared with scikit-learn
 
 
 def data_of_scikit_learn(name: str) -> F32:

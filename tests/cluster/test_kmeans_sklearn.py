@@ -40,7 +40,7 @@ EXPECTED_FAILED_CHECKS = {
     ),
 }
 
-# Beside those of `check_estimator`: what scikit-learn's tests ask of its own clusterers.
+# In addition to those of `check_estimator`: scikit-learn's checks of its own clusterers.
 MORE_CHECKS = [
     "check_clusterer_compute_labels_predict",
     "check_clustering",

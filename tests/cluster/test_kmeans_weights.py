@@ -124,7 +124,7 @@ def test_fewer_points_with_a_weight_than_clusters(rng: np.random.Generator) -> N
 @metrics
 @pytest.mark.parametrize("whole", [True, False], ids=["fit", "partial_fit"])
 def test_starved_clusters_are_moved(metric: Metric, whole: bool, rng: np.random.Generator) -> None:
-    """Starts that no point is near: without re-seeding they stay for ever."""
+    """Starts that no point is near: without re-seeding they stay forever."""
     points = np.abs(normal(rng, 400, 4))
     start = np.concatenate([points[:1], -1000 - np.abs(normal(rng, 5, 4))])
     used = {}

@@ -55,8 +55,12 @@ def test_labels_of_an_assignment(rng: np.random.Generator) -> None:
             r"labels: expected labels from 0 to 1, or -1 for none, got 2 in row 1",
         ),
         ([-2, 0], ValueError, "labels: expected .* got -2 in row 0"),
-        ([0], ValueError, r"labels: expected 2 labels, one a row, got shape \(1,\)"),
-        ([[0, 1], [1, 0]], ValueError, r"labels: expected 2 labels, one a row, got shape \(2, 2\)"),
+        ([0], ValueError, r"labels: expected 2 labels, one per row, got shape \(1,\)"),
+        (
+            [[0, 1], [1, 0]],
+            ValueError,
+            r"labels: expected 2 labels, one per row, got shape \(2, 2\)",
+        ),
         ([0.0, 1.0], TypeError, "labels: expected integers"),
     ],
 )

@@ -33,7 +33,7 @@ def test_small_groups_back_off_and_count_where_they_arrive() -> None:
 def test_large_groups_below_a_small_one_keep_their_users() -> None:
     rows = [[1, 2], [1, 2], [1], [1, 3], [3]]
     assert grouped(rows, depth=2, min_size=2) == ([2, 2, 1, 1, 0], [[], [1], [1, 2]])
-    # Without [1, 3] nobody joins [1], and its one user has no interest left.
+    # Without [1, 3] no user joins [1], and its one user has no interest left.
     assert grouped(rows[:3], depth=2, min_size=2) == ([1, 1, 0], [[], [1, 2]])
 
 

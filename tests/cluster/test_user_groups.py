@@ -287,7 +287,7 @@ def test_parameters_that_a_caller_cannot_set(rng: np.random.Generator) -> None:
         vr.UserGroups.fit(users, 3, n_clusters=2)
     with pytest.raises(ValueError, match="vectors: expected at least n_groups=31 rows, got 30"):
         vr.UserGroups.fit(users, 31)
-    with pytest.raises(ValueError, match="vectors: expected at least 3 rows, one a label in use"):
+    with pytest.raises(ValueError, match="vectors: expected at least 3 rows, one per label in use"):
         groups.refresh(users[:2])
     with pytest.raises(ValueError, match="m: expected at most 3, the number of labels in use"):
         groups.assign(users, m=4)
@@ -302,7 +302,7 @@ def test_saves_of_another_kind_are_kept(tmp_path: Path, rng: np.random.Generator
     assert vr.ClusterFeed.load(tmp_path).n_clusters == 1
 
 
-# Equal centers, and labels that nobody has any more
+# Equal centers, and labels that no user has any more
 
 
 @pytest.mark.usefixtures("_scipy")
@@ -339,7 +339,7 @@ def test_copies_of_one_user_keep_their_label(metric: Metric, rng: np.random.Gene
 
 @pytest.mark.usefixtures("_scipy")
 def test_ties_go_to_the_label_held_before() -> None:
-    """Label 1's users move to 0's center, which nobody has any more: they stay with 1."""
+    """Label 1's users move to 0's center, which no user has any more: they stay with 1."""
     groups = vr.UserGroups.fit(np.array([[0.0], [10.0]]), 2, init=np.array([[0.0], [10.0]]))
     new, report = groups.refresh(np.array([[-20.0], [20.0], [6.0], [6.0]]), tol=0)
     assert report.moved == 0
@@ -353,7 +353,7 @@ def test_ties_go_to_the_label_held_before() -> None:
 
 
 @pytest.mark.usefixtures("_scipy")
-def test_a_center_that_nobody_has_does_not_take_users_of_an_equal_one() -> None:
+def test_a_center_that_no_user_has_does_not_take_users_of_an_equal_one() -> None:
     centers = np.array([[5.0], [5.0], [9.0]], np.float32)
     groups = vr.UserGroups(centers, np.array([1, 1, 2, 2, 2], np.int32), "l2", 1, {})
     users = np.array([[5.0], [5.0], [9.0]], np.float32)

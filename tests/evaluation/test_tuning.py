@@ -81,7 +81,7 @@ def test_the_smallest_value_that_reaches(
     assert place == 0 or values[place] - values[place - 1] <= max(1, values[place] // 20)
 
 
-def test_rescored_candidates_of_a_lossy_index(data: tuple[F32, F32]) -> None:
+def test_reranked_candidates_of_a_lossy_index(data: tuple[F32, F32]) -> None:
     items, queries = data
     index = build("IVF32,PQ8x4,RFlat", items)
     found = vr.tune(index, queries, K, 0.9, vectors=items)
@@ -117,11 +117,11 @@ def test_a_view_is_tuned_from_the_start(data: tuple[F32, F32]) -> None:
     assert found.setting["reorder"] == 1
 
 
-@pytest.mark.parametrize("rescored", [False, True])
-def test_an_exact_index_has_nothing_to_tune(data: tuple[F32, F32], rescored: bool) -> None:
+@pytest.mark.parametrize("reranked", [False, True])
+def test_an_exact_index_has_nothing_to_tune(data: tuple[F32, F32], reranked: bool) -> None:
     items, queries = data
     library = build("Flat", items)
-    index = vr.wrap(library, vectors=items) if rescored else library
+    index = vr.wrap(library, vectors=items) if reranked else library
     found = vr.tune(index, queries, K, 1.0)
     assert found.reached
     assert found.setting == {}
@@ -191,7 +191,7 @@ def test_where_the_true_lists_come_from(data: tuple[F32, F32]) -> None:
     lists = build("IVF64,SQ8", items)
     with pytest.raises(ValueError, match=r"^vectors: expected the items' vectors, since this"):
         vr.tune(lists, queries, K, 0.9)
-    with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one an item, got 3999"):
+    with pytest.raises(ValueError, match=r"^vectors: expected 4000 rows, one per item, got 3999"):
         vr.tune(lists, queries, K, 0.9, vectors=items[1:])
 
 

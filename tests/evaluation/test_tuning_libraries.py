@@ -201,25 +201,25 @@ def test_deleted_items_are_not_asked_for(data: tuple[F32, F32]) -> None:
     assert by_hand == pytest.approx(found.recall, abs=SUM)
 
 
-@pytest.mark.parametrize("rescored", [False, True])
-def test_scans_have_nothing_to_tune(data: tuple[F32, F32], rescored: bool) -> None:
+@pytest.mark.parametrize("reranked", [False, True])
+def test_scans_have_nothing_to_tune(data: tuple[F32, F32], reranked: bool) -> None:
     items, queries = data
     for library, metric in ((hnswlib_scan(items), None), (hnswlib_scan(items, "ip"), "ip")):
-        index = vr.wrap(library, metric=metric, vectors=items) if rescored else library
+        index = vr.wrap(library, metric=metric, vectors=items) if reranked else library
         found = vr.tune(index, queries, K, 1.0, vectors=items, metric=metric)
         assert (found.setting, found.recall, len(found.curve)) == ({}, 1.0, 1)
 
 
-@pytest.mark.parametrize("rescored", [False, True])
-def test_a_scan_of_scann(data: tuple[F32, F32], rescored: bool) -> None:
+@pytest.mark.parametrize("reranked", [False, True])
+def test_a_scan_of_scann(data: tuple[F32, F32], reranked: bool) -> None:
     items, queries = data
     library = scann_searcher(items, "ip", "floats")
-    index = vr.wrap(library, vectors=items) if rescored else library
+    index = vr.wrap(library, vectors=items) if reranked else library
     found = vr.tune(index, queries, K, 1.0, vectors=items)
     assert (found.setting, found.recall, len(found.curve)) == ({}, 1.0, 1)
 
 
-def test_a_lossy_scan_is_rescored(data: tuple[F32, F32]) -> None:
+def test_a_lossy_scan_is_reranked(data: tuple[F32, F32]) -> None:
     items, queries = data
     library = scann_searcher(items, "l2", "codes")
     with pytest.warns(vr.TuningWarning, match=r"reaches recall 0.99, got 0\.\d+ at best"):
@@ -258,7 +258,7 @@ def test_a_scan_is_the_last_resort_of_usearch(data: tuple[F32, F32]) -> None:
     assert true == pytest.approx(found.recall, abs=SUM)
 
 
-def test_a_scan_of_rounded_vectors_is_rescored(data: tuple[F32, F32]) -> None:
+def test_a_scan_of_rounded_vectors_is_reranked(data: tuple[F32, F32]) -> None:
     items, queries = islands(data), islands(data)[:80] + np.float32(0.1)
     library = usearch_graph(items, dtype="bf16", connectivity=3, expansion_add=4)
     with pytest.warns(vr.TuningWarning, match=r"^tune: expected a setting that reaches"):

@@ -70,7 +70,7 @@ def test_the_end_is_tried_where_it_is_near() -> None:
 
 
 def lossy(p: int, s: int) -> float:
-    """Found in the lists that are probed, and among the candidates that are rescored."""
+    """Found in the lists that are probed, and among the candidates that are reranked."""
     return (1 - 1 / (1 + p)) * (1 - 1 / (1 + s))
 
 

@@ -1,4 +1,4 @@
-"""`ClusterFeed`: by examples, against the oracle, beside other threads, on disk, on bad input."""
+"""`ClusterFeed`: by examples, against the oracle, with other threads, on disk, on bad input."""
 
 from __future__ import annotations
 
@@ -344,7 +344,7 @@ def test_clicks_ahead_in_any_order(rng: np.random.Generator) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_a_busy_item_keeps_its_count_beside_any_number_of_clicks_ahead(
+def test_a_busy_item_keeps_its_count_with_any_number_of_clicks_ahead(
     rng: np.random.Generator,
 ) -> None:
     """Of 3000 clicks an hour on one item one in a hundred is ahead by anything up to years."""
@@ -388,7 +388,7 @@ def test_a_clock_that_is_right_after_all() -> None:
     assert {i for i, _ in ranked(feed, 1099)} == set(range(10, 15))
 
 
-def test_an_upload_by_a_clock_in_milliseconds_pushes_nobody_out() -> None:
+def test_an_upload_by_a_clock_in_milliseconds_pushes_nothing_out() -> None:
     now = 1.7e9
     feed = vr.ClusterFeed(1, half_life=3600, capacity=4)
     feed.observe([0] * 15, [1, 2, 5] * 5, [now - 60] * 15)
@@ -507,7 +507,7 @@ def test_many_clicks(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("weight", [1.0, 0.1])
 def test_a_million_clicks_on_one_item(weight: float) -> None:
-    """What is lost in an addition would add up to 1e-11, what is lost in a factor to 1e-10."""
+    """Rounding of additions would add up to 1e-11, rounding of factors to 1e-10."""
     n, half_life = 1_000_000, 300_000.0
     feed = vr.ClusterFeed(1, half_life=half_life, capacity=1)
     times = 1.7e9 + np.arange(n, dtype=np.float64)
@@ -561,10 +561,10 @@ def test_threads_do_not_matter(rng: np.random.Generator, threads: int) -> None:
     assert_same_bits(feed.related(rows, np.arange(400), 9, 50, threads=threads), *arrays(wanted))
 
 
-# --- beside other threads
+# --- with other threads
 
 
-def test_readers_beside_a_writer() -> None:
+def test_readers_with_a_writer() -> None:
     """A list is of whole clicks: items 2i and 2i + 1 come together, once each a batch."""
     feed = vr.ClusterFeed(2, half_life=1e9, capacity=64, max_users=64)
     feed.observe([1], [0], [0], [0])

@@ -146,7 +146,7 @@ def test_max_is_the_default(rng: np.random.Generator) -> None:
 
 
 def one_item_rows(scores: list[float]) -> vr.SearchResult:
-    """One row a score, all of the item 7."""
+    """One row per score, all of the item 7."""
     n = len(scores)
     return vr.SearchResult(
         np.full((n, 1), 7), np.array(scores, np.float32)[:, None], np.ones(n, np.int32)
@@ -177,7 +177,7 @@ def test_the_sum_is_rounded_once_and_may_overflow() -> None:
     assert found.scores.view(np.uint32).tolist() == [[0]]
 
 
-def test_the_winner_is_a_global_row_and_the_lowest_on_a_tie() -> None:
+def test_the_best_row_is_global_and_the_lowest_on_a_tie() -> None:
     result = one_item_rows([5.0, 1.0, 3.0, 3.0, 2.0])
     for how in HOWS:
         found = vr.merge_groups(result, [0, 1, 5], 2, aggregate=how)

@@ -85,7 +85,7 @@ def test_exclude_and_caps() -> None:
     assert merged(Quota(None), caps=vr.Caps([1, 2, 3, 4, 5, 6], [0] * 6, 0)) == []
 
 
-def test_shortfall() -> None:
+def test_unfilled() -> None:
     assert vr.merge(LISTS, 6, Priority({"a": 9, "b": 1})).unfilled.tolist() == [[2, 0]]
     assert vr.merge(LISTS, 8, Quota({"a": 1, "b": 3})).unfilled.tolist() == [[0, 3]]
     assert vr.merge(LISTS, 8, RRF()).unfilled.tolist() == [[0, 0]]

@@ -286,7 +286,7 @@ def test_quotas_that_accumulate(answer: Answer) -> None:
 def test_quotas_over_k(answer: Answer) -> None:
     found = priority(answer, 3, {"a": 2, "b": 100, "c": 100})
     assert ids(found) == [1, 2, 11]
-    assert found.unfilled.tolist() == [[0, 0, 0]]  # the list was full: nobody fell short
+    assert found.unfilled.tolist() == [[0, 0, 0]]  # the list was full: no channel fell short
     found = priority(answer, 5, {"a": 100, "b": 0, "c": 0})
     assert ids(found) == [1, 2, 3, 4, 11]
     assert found.unfilled.tolist() == [[1, 0, 0]]
@@ -389,7 +389,7 @@ def test_unused_slots_do_not_break_a_maximum(answer: Answer) -> None:
     assert [int((found.channels[0] == bit).sum()) for bit in (1, 2, 4)] == [1, 4, 2]
 
 
-def test_a_share_of_zero_helps_when_nobody_else_can(answer: Answer) -> None:
+def test_a_share_of_zero_helps_when_no_other_can(answer: Answer) -> None:
     channels = {"a": [1, 2], "b": [11, 12, 13, 14], "c": [21, 22, 23, 24]}
     found = answer(case(channels, 6, "Quota", shares={"a": 1, "b": 0, "c": 0}))
     assert ids(found) == [1, 11, 21, 2, 12, 22]

@@ -95,7 +95,7 @@ def test_sums_beyond_float32_are_infinite_and_in_order() -> None:
     assert vr.merge(opposite, 1, WeightedSum({"a": 0, "b": 0})).scores.tolist() == [[0.0]]
 
 
-def test_a_row_of_3e38_harms_nobody() -> None:
+def test_a_row_of_3e38_harms_no_other() -> None:
     """Neither in a merge behind the search, nor in an item's list, nor in a table."""
     x = np.array([[1, 0], [0.5, 0.5], [3e38, 3e38], [0, 1]], np.float32)
     index = vr.FlatIndex(x)

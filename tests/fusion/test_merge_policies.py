@@ -56,7 +56,7 @@ def check(found: Any, expected: Merged) -> None:
         array = getattr(found, name)
         assert array.dtype == dtype, name
         np.testing.assert_array_equal(array, getattr(expected, name), err_msg=name, strict=True)
-    absent = np.isnan(expected.channel_scores)  # whose bits are nobody's business
+    absent = np.isnan(expected.channel_scores)  # whose bits do not matter
     np.testing.assert_array_equal(np.isnan(found.channel_scores), absent)
     cleared = [np.where(absent, np.float32(0), x.channel_scores) for x in (found, expected)]
     assert_same_float32(*cleared)
@@ -334,7 +334,7 @@ def test_few_of_many(policy: str, isa: str, rng: np.random.Generator) -> None:
 
 
 def test_sums_that_are_no_number_do_no_harm() -> None:
-    """Infinity minus infinity, from weights that nobody has: any order, but each item once."""
+    """Infinity minus infinity, from unreal weights: any order, but each item once."""
     rows = [(i, 1e30 if i % 2 else -1e30) for i in range(300)]
     channels = {"a": [rows], "b": [[(i, -s if i % 3 else s) for i, s in rows]]}
     weights = {"a": 1.7e308, "b": 1.7e308}
@@ -438,7 +438,7 @@ MISSPELLED = {
 
 @pytest.mark.parametrize(("name", "arguments"), MISSPELLED.values(), ids=MISSPELLED)
 def test_a_misspelled_channel_is_an_error(name: str, arguments: dict[str, Any]) -> None:
-    """A misspelled name dropped its channel, and nobody noticed."""
+    """A misspelled name dropped its channel, and no error said so."""
     rows = {"i2i": [[(1, 0.0)]], "dssm": [[(2, 0.0)]]}
     with pytest.raises(ValueError, match="'dsm'"):
         vecrecall(Case(rows, 2, Policy(name, arguments)))

@@ -1,4 +1,4 @@
-"""What an index tells about itself, `score`, and the shapes of answers at the edges."""
+"""The attributes of an index, `score`, and the shapes of answers at the edges."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_every_item_against_all_others(
 @pytest.mark.parametrize("metric", METRICS)
 def test_itself_is_left_out_among_duplicates(metric: Metric) -> None:
     items = np.ones((40, 3), np.float32)
-    items[30] = 5  # under ip nobody is in the list of the own duplicates' first
+    items[30] = 5  # under ip no item is in the list of the own duplicates' first
     ids = np.arange(40, dtype=np.int64)[::-1].copy()
     index = vr.FlatIndex(items, ids, metric=metric)
     check(index.neighbors(4), expected_lists(items, ids, 4, metric))

@@ -23,7 +23,7 @@ SCORES = (np.inf, 3.0, 1.5, 0.0, -0.0, -1.5, 1e-45, -3e38, LOW, np.nan)
 def ranked(
     ids: I64, scores: F32, k: int, exclude: list[list[int]] | None, allow: Sets
 ) -> tuple[I64, F32, npt.NDArray[np.int32]]:
-    """What the header promises, row by row."""
+    """The contract of the header, row by row."""
     rows = len(ids)
     out_ids = np.full((rows, k), -1, np.int64)
     out_scores = np.full((rows, k), LOW, np.float32)
@@ -122,8 +122,8 @@ def test_zeros_are_one_score() -> None:
     [
         ({"scores": np.zeros((2, 4), np.float32)}, "one shape"),
         ({"scores": np.zeros(6, np.float32)}, "one shape"),
-        ({"exclude": [[1]]}, "one row a list"),
-        ({"allow": [(np.array([1]), False)] * 3}, "one set of ids, or one a list"),
+        ({"exclude": [[1]]}, "one row per list"),
+        ({"allow": [(np.array([1]), False)] * 3}, "one set of ids, or one per list"),
     ],
 )
 def test_shapes_that_do_not_fit(change: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""`ReloadingIndex`: the newest version of a path, while it is saved anew and searched."""
+"""`ReloadingIndex`: the newest version of a path, while it is saved and searched."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_bad_flags(path: Path, option: str) -> None:
 
 
 def test_a_save_in_the_middle_of_a_load(path: Path) -> None:
-    """What is loaded is not what the manifest then names; the next attempt is."""
+    """The loaded files are not those that the manifest then names; the next attempt is."""
     saves = iter([1])
 
     def interrupted(path: Path, **options: bool) -> vr.FlatIndex:
@@ -234,7 +234,7 @@ def finishing(stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
-def test_searches_beside_saves_and_refreshes(path: Path) -> None:
+def test_searches_during_saves_and_refreshes(path: Path) -> None:
     """Every answer is one version's exact answer, and a thread never goes back to an older one."""
     last, stop = 40, threading.Event()
     served = vr.ReloadingIndex(path, load=load, poll=0.001)
@@ -265,7 +265,7 @@ def test_searches_beside_saves_and_refreshes(path: Path) -> None:
 
 @pytest.mark.parametrize("mmap", [True, False])
 def test_an_index_that_was_saved(tmp_path: Path, mmap: bool) -> None:
-    """What is mapped is still searched when its files are replaced and deleted."""
+    """A mapped index is still searched when its files are replaced and deleted."""
     vr.FlatIndex(rows(0), ids_of(0)).save(tmp_path)
     with vr.ReloadingIndex(tmp_path, mmap=mmap, verify=True) as served:
         first = served.index

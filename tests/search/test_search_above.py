@@ -40,7 +40,7 @@ def assert_above(
     limit: int | None = None,
     keep: Bool | None = None,
 ) -> None:
-    """What a score matrix says; `keep` (nq, n) are the items that a query may get."""
+    """The lists of a score matrix; `keep` (nq, n) are the items that a query may get."""
     reached = matrix.astype(np.float64) >= np.broadcast_to(floors, len(matrix))[:, None]
     if keep is not None:
         reached &= keep
@@ -69,7 +69,7 @@ def floors_of(matrix: F32) -> list[float]:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", HARD)
 def test_hard_data(kind: str, metric: Metric, rng: np.random.Generator, isa: str) -> None:
-    """Ties at the score itself, one unit beside it, infinities, values beyond all bounds."""
+    """Ties at the score itself, one unit next to it, infinities, values beyond all bounds."""
     n = 2300
     queries, items = HARD[kind](rng, NQ, n, 12)
     ids = rng.permutation(3 * n)[:n].astype(np.int64)

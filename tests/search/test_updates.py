@@ -234,7 +234,7 @@ ERRORS: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("add", (np.ones((2, 3), np.float32), [9, 9]), ValueError, r"ids: .*unique.* 9 at rows 0 and"),
     ("add", (np.ones((1, 3), np.float32), [-1]), ValueError, r"ids: expected ids >= 0, got -1"),
     ("update", (np.ones((2, 3), np.float32), [2, 2]), ValueError, r"ids: .*unique"),
-    ("add", (np.ones((2, 3), np.float32), [9]), ValueError, r"ids: expected 2 ids, one a row"),
+    ("add", (np.ones((2, 3), np.float32), [9]), ValueError, r"ids: expected 2 ids, one per row"),
     ("add", (np.ones((1, 4), np.float32), [9]), ValueError, r"vectors: expected shape \(n, 3\)"),
     ("add", (np.ones((1, 3), complex), [9]), TypeError, r"vectors: expected real numbers"),
     ("add", (np.full((1, 3), 1e300), [9]), ValueError, r"vectors: .*fit float32.* row 0"),
@@ -283,7 +283,7 @@ def test_missing_ids_may_be_ignored() -> None:
     assert index.ids.tolist() == [0, 1]
 
 
-def test_borrowed_rows_are_let_go_of_when_the_index_is_made_anew(rng: Rng) -> None:
+def test_borrowed_rows_are_let_go_of_when_the_index_is_rebuilt(rng: Rng) -> None:
     vectors = rng.standard_normal((5000, D), dtype=np.float32)
     kept = weakref.ref(vectors)
     index = vr.FlatIndex(vectors, copy=False)
@@ -328,7 +328,7 @@ def test_neighbors_are_those_of_one_moment(rng: Rng, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("copy", [True, False])
-def test_searches_beside_updates(copy: bool, rng: Rng) -> None:
+def test_searches_during_updates(copy: bool, rng: Rng) -> None:
     """Items come in pairs of equal rows; one call adds, replaces or removes both.
 
     A list of even length then holds both of a pair, side by side, or none.

@@ -428,7 +428,7 @@ def test_a_manifest_beyond_reason(small: Path) -> None:
         vr.FlatIndex.load(small)
 
 
-@pytest.mark.parametrize("place", ["beside", "kind", "arrays"])
+@pytest.mark.parametrize("place", ["extra", "kind", "arrays"])
 def test_manifests_that_are_nested(small: Path, place: str) -> None:
     """Up to what Python can read, and so deep that it can read but not write it."""
     limit = sys.getrecursionlimit()

@@ -139,7 +139,7 @@ def test_a_report_into_what_is_no_file(tmp_path: Path) -> None:
 
 
 def test_calls_stay_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table under way stays in one place while the process changes its folder."""
+    """A table in progress stays in one place while the process changes its folder."""
     monkeypatch.setattr("vecrecall.search._neighbors.BLOCK_ROWS", 16)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").mkdir()

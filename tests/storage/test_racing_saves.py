@@ -1,4 +1,4 @@
-"""Loads beside processes that save to the same path, and are killed now and then."""
+"""Loads while processes save to the same path, and are killed now and then."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Data on which every rounding of a float32 sum goes the wrong way.
 
-Half the spacing of float32 in [1, 2) is `HALF`. Beside a sum in that range a term of 0.99 `HALF`
+Half the spacing of float32 in [1, 2) is `HALF`. Next to a sum in that range a term of 0.99 `HALF`
 is lost, and one of 1.01 `HALF` counts double. So a scan puts a `good` row, of many terms that are
 lost, too low by nearly as much as any bound on rounding allows, and a decoy too high by as much:
 in truth all the good rows are better, in float32 all the decoys are.

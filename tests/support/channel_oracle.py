@@ -1,4 +1,4 @@
-"""What the channels promise, in plain Python: dictionaries and loops over users and items."""
+"""The contract of the channels, in plain Python: dictionaries and loops over users and items."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Assigned(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What the points of each cluster sum up to, and the bound on any order of summing."""
+    """The sums of the points of each cluster, and the bound on any order of summing."""
 
     sums: F64
     counts: I64
@@ -112,7 +112,7 @@ def sums(points: F32, labels: I32, k: int, metric: str = "l2") -> Sums:
 
 
 def losses(points: F32, centers: F32, labels: I32, metric: str) -> F64:
-    """What each point adds to the inertia: its squared distance, or 1 - cosine; 0 if it is lost."""
+    """The part of each point in the inertia: squared distance or 1 - cosine; 0 if it is lost."""
     left = points.T.astype(np.float64)
     right = centers[labels].T.astype(np.float64)
     if metric == "l2":

@@ -137,7 +137,7 @@ def common_offset(rng: Rng, nq: int, n: int, d: int) -> Data:
 
 
 def canceling(rng: Rng, nq: int, n: int, d: int) -> Data:
-    """Two large terms cancel; the rest, lost beside them in float32, decides."""
+    """Two large terms cancel; the rest, lost next to them in float32, decides."""
     queries, items = gaussian(rng, nq, n, d)
     items *= 1e-3
     large = np.exp2(rng.integers(10, 20, n)).astype(np.float32)
@@ -147,7 +147,7 @@ def canceling(rng: Rng, nq: int, n: int, d: int) -> Data:
 
 
 def half_way(rng: Rng, nq: int, n: int, d: int) -> Data:
-    """Scores half-way between two float32, or a little beside; large values that do not count."""
+    """Scores half-way between two float32, or a little off; large values that do not count."""
     queries = np.zeros((nq, d), np.float32)
     queries[:, :3] = 1.0
     items = normal(rng, n, d)

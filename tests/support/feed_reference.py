@@ -83,7 +83,7 @@ def add(groups: list[Group], click: Click, half_life: float) -> None:
 
 @dataclass
 class Present:
-    """What time it is in a cluster: the newest click, but those far from the others."""
+    """The present time of a cluster: the newest click, but those far from the others."""
 
     time: float | None = None
     far: list[float] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Uses everything public for the first time, and prints which modules that imported.
 
-A program of its own: what an interpreter has imported cannot be forgotten. What needs an optional
+A program of its own: what an interpreter has imported cannot be forgotten. A use of an optional
 package is left out.
 """
 

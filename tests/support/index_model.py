@@ -1,4 +1,4 @@
-"""What an index that is updated must hold and answer, as a dict and the oracle have it."""
+"""The items and answers of an index that is updated, as a dict and the oracle have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What test_interrupts.py runs, each in an interpreter of its own: interrupted.py KIND NAME.
+"""The programs of test_interrupts.py, each in an interpreter of its own: interrupted.py KIND NAME.
 
 A call is measured first, made long enough for that, then interrupted after a quarter of its
 time. It must end before most of it is done. A busy machine may delay a signal, so there are some
@@ -34,12 +34,12 @@ D = 32
 
 
 class Stop(BaseException):
-    """What a handler raises."""
+    """Raised by a handler."""
 
 
 @dataclass
 class Call:
-    """A call, by what it needs: made anew for each time where the call changes it.
+    """A call, by what it needs: made again for each time where the call changes it.
 
     `state` is compared before and after an interruption, `found` after a call that was none.
     """
@@ -283,7 +283,7 @@ def measured(of: Call, size: int = 1) -> tuple[int, float, object]:
 def call(name: str) -> None:
     """A handler that raises ends the call and leaves its objects; the next call is right."""
     of, size = CALLS[name], 1
-    for _ in range(ATTEMPTS):  # each measured anew, as the machine is now
+    for _ in range(ATTEMPTS):  # each measured again, as the machine is now
         size, seconds, expected = measured(of, size)
         made = of.make(size)
         before = of.state(made)
@@ -302,7 +302,7 @@ def call(name: str) -> None:
 
 
 def returns(name: str) -> None:
-    """A handler that returns is called while the work is under way, which goes on."""
+    """A handler that returns is called while the work is in progress, which goes on."""
     of, size = CALLS[name], 1
     for _ in range(ATTEMPTS):
         size, seconds, expected = measured(of, size)
@@ -333,7 +333,7 @@ def ctrl_c() -> None:
 
 
 def other_threads_go_on() -> None:
-    """Signals end what the main thread does; a search beside it is whole and right."""
+    """Signals end what the main thread does; a search meanwhile is whole and right."""
     index, queries = vr.FlatIndex(normal(50_000)), normal(5000, seed=4)
     expected, found = index.search(queries, 10), []
     thread = threading.Thread(target=lambda: found.append(index.search(queries, 10)))
@@ -390,7 +390,7 @@ def a_handler_that_searches() -> None:
 
 
 def a_handler_that_updates() -> None:
-    """To change what is being changed is an error, where it would have to wait for ever."""
+    """To change what is being changed is an error, where it would have to wait forever."""
     of = CALLS["add"]
     size, seconds, _ = measured(of)
     for _ in range(ATTEMPTS):

@@ -12,7 +12,7 @@ What the API leaves open, decided here as a user would expect it (`OPEN` marks t
 3. `skip`: an item that is already in the list uses up a place even if its group is full by now.
    A repeat within the channel itself is no entry at all and uses up nothing.
 4. `unfilled` counts what the channel's own list lacked. Places that were gone because the list
-   was full already (`Priority` with quotas over `k`) are nobody's unfilled. For `Quota` it is
+   was full already (`Priority` with quotas over `k`) count for no channel. For `Quota` it is
    counted against the slots of step 1, after the first pass of step 2.
 5. `Quota` splits exactly: shares are the rational numbers that their floats are, so remainders
    that are equal tie. Where a split breaks minima and maxima at once, what is broken on the side
@@ -54,7 +54,7 @@ class Cap(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """What a merge returns, with provenance."""
+    """The result of a merge, with provenance."""
 
     ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
@@ -219,7 +219,7 @@ def normalized(scores: Sequence[float], how: str) -> list[float]:
 
 
 def absent_score(scores: Sequence[float], normalize: str, absent: str | None) -> float | None:
-    """What a list counts for an item that it does not hold, before the weight (OPEN 8)."""
+    """The value of a list for an item that it does not hold, before the weight (OPEN 8)."""
     if absent == "zero":
         return 0.0
     lowest = absent == "min" or (
@@ -319,7 +319,7 @@ def priority(
     """Channels in order, each up to its quota; what is left over is filled in channel order.
 
     `per_channel`: so many new items from this channel. `cumulative`: until the list is so long,
-    whoever its items came from; a total that is reached already asks for nothing.
+    whichever channel its items came from; a total that is reached already asks for nothing.
     """
     unfilled = []
     for channel in channels:
@@ -387,9 +387,9 @@ def quota(
     """Each channel has a share of the list; what it cannot use goes to those that can.
 
     1. The slots of each channel: `split`. 2. In channel order, each takes its next usable items
-    up to its slots and is charged with them. 3. What the list still lacks is split among the
+    up to its slots and is charged with them. 3. Places still free are split among the
     channels that are under their maximum and hold something usable; 2 and 3 again until the
-    list is full or nobody can help. The list is ordered by rank in the channel that was charged.
+    list is full or no channel can help. It is ordered by rank in the channel that was charged.
     """
     n = len(channels)
     share = [Fraction(1 if shares is None else shares[channel.name]) for channel in channels]

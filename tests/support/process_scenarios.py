@@ -1,4 +1,4 @@
-"""What test_processes.py runs, each in an interpreter of its own: process_scenarios.py NAME.
+"""The programs of test_processes.py, each in an interpreter of its own: process_scenarios.py NAME.
 
 A process that takes too long prints what all its threads do and is killed, its children too.
 """
@@ -95,7 +95,7 @@ def forked(work: Callable[[], object]) -> None:
 
 
 @contextmanager
-def beside(*works: Callable[[], object]) -> Iterator[None]:
+def alongside(*works: Callable[[], object]) -> Iterator[None]:
     """Other threads do these things again and again."""
     rounds = [0] * len(works)
     stop = threading.Event()
@@ -199,7 +199,7 @@ def fork_while_searching() -> None:
         assert same(plain, index.search(many, K, threads=2))
         assert same(masked, index.search(queries, K, allow=mask))
 
-    with beside(check, check, lambda: index.search(many, K, allow=~mask, threads=4)):
+    with alongside(check, check, lambda: index.search(many, K, allow=~mask, threads=4)):
         for _ in range(60):
             forked(check)
 
@@ -216,7 +216,7 @@ def fork_while_updating() -> None:
         if number % 8 == 0:
             index.compact()
 
-    with beside(update, lambda: index.search(queries, K)):
+    with alongside(update, lambda: index.search(queries, K)):
         for _ in range(60):
             forked(lambda: (check_whole(index), change(index, 10_000)))
     check_whole(index)
@@ -238,7 +238,7 @@ def fork_while_adding_keys() -> None:
         assert vocabulary.add([*keys, "new"]).tolist() == list(range(len(keys) + 1))
         assert list(vocabulary) == [*keys, "new"]
 
-    with beside(add, lambda: list(held[0])):
+    with alongside(add, lambda: list(held[0])):
         for _ in range(30):
             forked(use)
 
@@ -275,7 +275,7 @@ def fork_while_observing() -> None:
             assert same(top, vr.ClusterFeed.load(folder).top(everywhere, 1000, now=0))
 
     observe()
-    with beside(observe, read):
+    with alongside(observe, read):
         for _ in range(30):
             forked(use)
     read()
@@ -345,7 +345,7 @@ def fork_while_refreshing() -> None:
         by_hand, polled = vr.ReloadingIndex(folder), vr.ReloadingIndex(folder, poll=0.001)
         closed = vr.ReloadingIndex(folder, poll=0.001)
         closed.close()
-        with beside(save, by_hand.refresh, polled.refresh):
+        with alongside(save, by_hand.refresh, polled.refresh):
             for _ in range(30):
                 forked(follow)
         assert pollers() == 1
@@ -357,7 +357,7 @@ def fork_while_refreshing() -> None:
 
 
 def preload() -> None:
-    """What a server does that loads before it forks its workers: each has a copy of its own."""
+    """A server loads before it forks its workers: each has a copy of its own."""
     index = index_of_batches(100)
     change(index, 100)
 
@@ -494,7 +494,7 @@ def idle() -> None:
 
 
 def lock_of_the_interpreter() -> None:
-    """What importing the package does to an interpreter without its lock: it gets one."""
+    """An interpreter without its lock gets one by importing the package."""
     assert sys._is_gil_enabled()
 
 

@@ -23,7 +23,7 @@ STEP = 16384  # items at a time: 8 lanes of 16384 float64 are 1 MB, so they stay
 
 
 class Lists(NamedTuple):
-    """What a search returns."""
+    """The result of a search."""
 
     ids: I64
     scores: F32
@@ -31,7 +31,7 @@ class Lists(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """What a merge of groups returns."""
+    """The result of a merge of groups."""
 
     ids: I64
     scores: F32

@@ -1,4 +1,4 @@
-"""What a thread of root may do on Linux: rights that it can give up and take again."""
+"""Rights of a thread of root on Linux, which it can give up and take again."""
 
 from __future__ import annotations
 

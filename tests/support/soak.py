@@ -1,7 +1,7 @@
-"""Random operations on an index beside a plain model, bits compared: soak.py SECONDS SEED.
+"""Random operations on an index and a plain model, bits compared: soak.py SECONDS SEED.
 
 An index lives for some operations; what one does depends on the seed and its number alone, but for
-the order in which threads run. What fails prints both and the last operations.
+the order in which threads run. A failure prints both and the last operations.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Life:
         self.next_id += n + int(self.rng.integers(0, 3))
         return ids
 
-    # What changes the index.
+    # Operations that change the index.
 
     def add(self) -> None:
         n = self.count()
@@ -151,7 +151,7 @@ class Life:
         self.masks = []
         self.check_all()
 
-    # What reads it.
+    # Operations that read it.
 
     def search(self) -> None:
         nq = int(self.rng.choice([0, 1, 2, 9, 70], p=[0.05, 0.4, 0.3, 0.2, 0.05]))
@@ -304,9 +304,9 @@ class Life:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0, "a child failed"
 
-    def beside_readers(self) -> None:
+    def with_readers(self) -> None:
         """Update while two threads search; an answer is that of a moment during the search."""
-        self.note("updates beside readers")
+        self.note("updates during reads")
         queries, k, states = self.queries(2), int(self.rng.integers(1, 40)), []
         allowed = self.mask()
         steps = [CHANGES[i] for i in self.rng.integers(0, len(CHANGES), 6)]
@@ -348,7 +348,7 @@ class Life:
                     if self.chance(0.1):
                         self.in_child(lambda: (check(False, 2), check(True, 1), CHECK(self)))
             finally:
-                states.extend(states[-1:] * len(steps))  # where a step failed, nobody waits
+                states.extend(states[-1:] * len(steps))  # where a step failed, no thread waits
                 stop.set()
             for reader in readers:
                 reader.result()
@@ -370,7 +370,7 @@ ODDS = (
     *(Life.compact, Life.remove_what_may_be_missing, Life.score, Life.neighbors),
     *(Life.check_all, Life.refuse, Life.save_and_load, Life.serve, Life.fork),
     Life.send,
-    Life.beside_readers,
+    Life.with_readers,
 )
 
 

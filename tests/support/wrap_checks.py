@@ -1,4 +1,4 @@
-"""What every wrapped index has to do, whatever library it is of."""
+"""The checks that every wrapped index must pass, whatever its library."""
 
 import threading
 from collections.abc import Callable
@@ -137,7 +137,7 @@ def float32_tolerance(x: np.ndarray, q: np.ndarray, metric: str) -> float:
 
 
 def check_ids_and_vectors(library: Any, x: np.ndarray) -> None:
-    """What cannot belong to an index of these 400 items."""
+    """Vectors and ids that cannot belong to an index of these 400 items."""
     with pytest.raises(ValueError, match="ids: expected 400 ids"):
         vr.wrap(library, np.arange(399))
     with pytest.raises(ValueError, match="ids: expected ids >= 0"):

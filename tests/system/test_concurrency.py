@@ -1,4 +1,4 @@
-"""The thread pool beside other threads; test_processes.py has it beside other processes.
+"""The thread pool with other threads; test_processes.py has it with other processes.
 
 Each script runs in an interpreter of its own, with a watchdog, so a deadlock is a failure.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-PAGE = (TESTS.parent / "GUARANTEES.md").read_text(encoding="utf-8")
+PAGE = (TESTS.parent / "docs/reference/guarantees.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(re.findall(r"`(\w+)::(\w+)`", PAGE))))

@@ -1,6 +1,6 @@
-"""What an index and a search take.
+"""Memory of an index and of a search.
 
-The index little beside its codes, the search what its candidate buffers take, never nq x n.
+The index little more than its codes, the search what its candidate buffers take, never nq x n.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def test_a_borrowing_index_takes_its_codes_and_little_more(metric: Metric, bias:
     assert run.returncode == 0, run.stderr
     codes = n * 32  # d, padded to 4
     # A float32 length or offset, and the float64 bias, which no float32 could stand in for.
-    beside = ((4 if metric != "ip" else 0) + (8 if bias == "bias" else 0)) * n
+    extra = ((4 if metric != "ip" else 0) + (8 if bias == "bias" else 0)) * n
     taken = int(run.stdout)
-    assert codes <= taken <= 1.02 * codes + beside, (taken - codes) / n
+    assert codes <= taken <= 1.02 * codes + extra, (taken - codes) / n
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux")
@@ -127,7 +127,7 @@ def test_a_search_above_a_score_needs_its_result_and_little_more(
     """A float32 score matrix would take 4.8 GB; lists of all items, 60 queries 0.3 GB.
 
     2^21 entries of 16 bytes are held, in vectors of twice that room, and half as many of tasks
-    under way: 100 MB. The longest list takes less: 400,000 entries. The rest is 4 MB of hits a
+    in progress: 100 MB. The longest list takes less: 400,000 entries. The rest is 4 MB of hits a
     thread.
     """
     run = subprocess.run(

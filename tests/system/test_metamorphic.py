@@ -102,7 +102,7 @@ def test_shards_merge_into_one_index(isa: str, case: Case, shards: int) -> None:
 
 @given(case=cases())
 def test_more_items_do_not_change_scores(isa: str, case: Case) -> None:
-    """What is found among all items and belongs to the first half is found there alike."""
+    """Items found among all that belong to the first half are found there alike."""
     half = (len(case.items) + 1) // 2
     index = vr.FlatIndex(case.items, metric=case.metric)
     found = index.search(case.queries, case.k, allow=np.arange(half))

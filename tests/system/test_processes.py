@@ -1,4 +1,4 @@
-"""The package beside fork and spawn, in servers, and among many threads.
+"""The package with fork and spawn, in servers, and among many threads.
 
 Each scenario runs in an interpreter of its own, with a watchdog: a deadlock fails and shows where.
 """
@@ -31,7 +31,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which th
 
 def run(scenario: str) -> None:
     process = subprocess.Popen(
-        # Python warns of a fork beside threads: that it works is what is tested.
+        # Python warns of a fork with threads: that it works is what is tested.
         [
             *(sys.executable, "-W", "ignore:This process:DeprecationWarning"),
             *(SUPPORT / "process_scenarios.py", scenario),
@@ -69,12 +69,12 @@ def test_fork(scenario: str) -> None:
         "fork_while_refreshing",
     ],
 )
-def test_fork_beside_other_threads(scenario: str) -> None:
+def test_fork_with_other_threads(scenario: str) -> None:
     run(scenario)
 
 
 def test_use_imports_nothing() -> None:
-    """A child that is forked beside an import may wait for the lock of that module for ever."""
+    """A child that is forked during an import may wait for the lock of that module forever."""
     done = subprocess.run(
         [sys.executable, str(SUPPORT / "first_use.py")],
         capture_output=True,
@@ -83,7 +83,7 @@ def test_use_imports_nothing() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # What is new in the package belongs into that program: then it is used, and imports nothing.
+    # New functions of the package belong into that program, which uses them: they import nothing.
     assert done.stdout.splitlines() == ["imported", "unused"]
 
 

@@ -1,4 +1,4 @@
-"""What the package offers belongs, by its own word, to where users import it from."""
+"""Public names belong, by their `__module__`, to where users import them from."""
 
 import importlib
 import types

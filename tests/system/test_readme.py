@@ -10,7 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md"))),
+]
 
 
 def test_the_examples_print_what_they_say() -> None:
@@ -33,3 +38,13 @@ def test_links_lead_to_files(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_into_the_repository_lead_to_files(page: str) -> None:
+    """Pages of the site link files outside of docs/ by the address of the repository."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(
+        r"github\.com/vecrecall/vecrecall/(?:tree|blob)/main/([^)#\s]+)", text
+    ):
+        assert (ROOT / target).exists(), target

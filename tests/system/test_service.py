@@ -212,7 +212,7 @@ def test_bodies_that_are_too_large(client: TestClient, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("path", ["/recall", "/items/add", "/items/remove"])
 def test_a_client_that_goes_in_the_middle_of_a_body(path: str) -> None:
-    """Nothing is raised, which a server would log; `uvicorn` drops what is sent to nobody."""
+    """Nothing is raised, which a server would log; `uvicorn` drops what is sent to no client."""
     messages = iter(
         [
             {"type": "http.request", "body": b'{"ids": ', "more_body": True},
@@ -295,7 +295,7 @@ class Held(vr.FlatIndex):
         return super().search(queries, k, **options)
 
 
-def beside_a_search(index: Held, gather: bool, send: Send) -> Any:
+def during_a_search(index: Held, gather: bool, send: Send) -> Any:
     """Send one user's request, and while it is searched for the others."""
 
     async def run() -> Any:
@@ -333,7 +333,7 @@ def test_gathered_answers_are_those_of_single_requests() -> None:
         {"k": 1 + 3 * i, "vectors": USERS[i : i + 1 + i % 2].tolist(), "seen": [[i]] * (1 + i % 2)}
         for i in range(12)
     ]
-    replies = beside_a_search(index, True, lambda client: all_of(client, requests))
+    replies = during_a_search(index, True, lambda client: all_of(client, requests))
     assert index.sizes == [1, 18]  # the first by itself, then the others in one scan
     for body, reply in zip(requests, replies, strict=True):
         queries = np.array(body["vectors"], np.float32)
@@ -343,17 +343,17 @@ def test_gathered_answers_are_those_of_single_requests() -> None:
 def test_without_gathering_every_request_has_a_scan() -> None:
     index = Held()
     requests = [{"vectors": USERS[i : i + 1].tolist()} for i in range(6)]
-    replies = beside_a_search(index, False, lambda client: all_of(client, requests))
+    replies = during_a_search(index, False, lambda client: all_of(client, requests))
     assert index.sizes == [1] * 7
     for i, reply in enumerate(replies):
         assert reply.json() == expected(make(), USERS[i : i + 1], 10)
 
 
-def test_a_bad_request_does_not_spoil_those_beside_it() -> None:
+def test_a_bad_request_does_not_spoil_others_in_its_batch() -> None:
     index = Held()
     good: dict[str, Any] = {"vectors": USERS[:1].tolist()}
     requests = [good, {"vectors": [[1]]}, good, {"k": 0}, {"vectors": [[3e38] * DIM]}]
-    replies = beside_a_search(index, True, lambda client: all_of(client, requests))
+    replies = during_a_search(index, True, lambda client: all_of(client, requests))
     assert [reply.status_code for reply in replies] == [200, 400, 200, 400, 400]
     assert index.sizes == [1, 3]
     assert replies[0].json() == replies[2].json() == expected(make(), USERS[:1], 10)
@@ -363,7 +363,7 @@ def test_a_scan_has_no_more_users_than_a_request_may() -> None:
     index = Held()
     body = {"k": 1, "history": [[1]] * 700}
     assert len(json.dumps(body)) < app.GATHER_BODY
-    replies = beside_a_search(index, True, lambda client: all_of(client, [body] * 3))
+    replies = during_a_search(index, True, lambda client: all_of(client, [body] * 3))
     assert index.sizes == [1, 700, 700, 700]
     assert all(len(reply.json()["ids"]) == 700 for reply in replies)
 

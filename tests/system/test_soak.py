@@ -21,7 +21,7 @@ SEED = os.environ.get("VECRECALL_SOAK_SEED", "1")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system has not")
 def test_random_operations() -> None:
     soak = Path(__file__).parents[1] / "support" / "soak.py"
-    # Python warns of a fork beside threads: that it works is what is tested.
+    # Python warns of a fork with threads: that it works is what is tested.
     quiet = ("-W", "ignore:This process:DeprecationWarning")
     done = subprocess.run(
         [sys.executable, *quiet, str(soak), SECONDS, SEED], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""python -m benchmarks.compare.report.readme: the tables of docs/benchmarks.md."""
+"""python -m benchmarks.compare.report.readme: the tables of docs/explanation/benchmarks.md."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ namespace vecrecall {
 void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads = 0);
 
-// Of points labeled anew, gives those back their label that score the same by it: `held` has one a
-// point, -1 for none. Labels and scores are as `assign` gives them, one a point.
+// Of points with new labels, gives those back their label that score the same by it: `held` has one
+// a point, -1 for none. Labels and scores are as `assign` gives them, one per point.
 void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
                const std::int32_t* held, std::int32_t* labels, const float* scores,
                int threads = 0);
 
-// What the points of each cluster add up to: sums is k x dim, weights is k.
+// The sum of the points of each cluster: sums is k x dim, weights is k.
 struct ClusterSums {
     double* sums;
     double* weights;  // of the points together: their number where they have none

@@ -8,13 +8,13 @@
 
 namespace vecrecall {
 
-// What ends a call that was told to stop. Nothing has changed then, and outputs hold anything.
-struct Cancelled : std::exception {
+// Ends a call that was told to stop. Nothing has changed then, and outputs hold anything.
+struct Canceled : std::exception {
     const char* what() const noexcept override { return "the call was told to stop"; }
 };
 
 // While it lives, every heavy call of this thread asks `stop` now and then, 50 to 300 ms apart, and
-// throws Cancelled once it has said true; from the first time on, so that short calls never ask.
+// throws Canceled once it has said true; from the first time on, so that short calls never ask.
 // `stop` is asked in this thread, with no lock held that it could meet, and may call the library,
 // but for changing what the call is changing; it must not throw. Of scopes in each other the inner
 // one counts.
@@ -38,7 +38,7 @@ class CancelScope {
     bool outer_asks_;
 };
 
-// Throws Cancelled if the call that this thread works for is to stop. It costs some nanoseconds:
+// Throws Canceled if the call that this thread works for is to stop. It costs a few nanoseconds:
 // for loops that are not cut into tasks of `parallel_for`, each few microseconds to milliseconds.
 void check_cancelled();
 

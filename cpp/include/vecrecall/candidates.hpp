@@ -25,10 +25,10 @@ struct IdFilter {
     bool admits(std::int64_t id) const;
 };
 
-// What a row's list may not hold.
+// The ids that a row's list may not hold.
 struct CandidateFilters {
-    RaggedView<std::int64_t> exclude;  // ids a row; values null: none
-    std::vector<IdFilter> allow;       // none, one for all rows, or one a row
+    RaggedView<std::int64_t> exclude;  // ids per row; values null: none
+    std::vector<IdFilter> allow;       // none, one for all rows, or one per row
 };
 
 // The best of each row's candidates: score descending, then id ascending. A score that is not a

@@ -1,5 +1,5 @@
-// Clicks as they come, counted by cluster with exponential decay: what is hot in a cluster, and
-// what its users click together.
+// Clicks as they come, counted by cluster with exponential decay: the hot items of a cluster, and
+// those that its users click together.
 #pragma once
 
 #include <atomic>
@@ -83,7 +83,7 @@ struct FeedState {
 
 // Any thread may read while another one observes. A reader sees whole clicks, and waits for some
 // clicks in one cluster at most. Observers wait for one another. A child that is forked
-// meanwhile has whole clicks, of a batch under way those taken so far.
+// meanwhile has whole clicks, of a batch in progress those taken so far.
 class ClusterFeed {
   public:
     // Throws std::invalid_argument where an option is not positive, the half-life not finite, the
@@ -93,7 +93,7 @@ class ClusterFeed {
 
     const FeedOptions& options() const { return options_; }
 
-    // Takes all clicks in order; or none, and says why. One that is cancelled has taken the first
+    // Takes all clicks in order; or none, and says why. One that is canceled has taken the first
     // of them, whole runs of 2^18.
     std::optional<ClickFault> observe(const Clicks& clicks);
 

@@ -15,7 +15,7 @@ namespace vecrecall {
 
 enum class Metric { kIp, kCosine, kL2 };
 
-// What an index is made of. Rows must be finite and, under cosine, not all zero.
+// The items of an index. Rows must be finite and, under cosine, not all zero.
 struct ItemsView {
     MatrixView rows;
     const std::int64_t* ids = nullptr;  // unique, >= 0; null for 0 .. n-1
@@ -46,7 +46,7 @@ class IdMask {
     IdMask(IdMask&&) noexcept;
     IdMask& operator=(IdMask&&) noexcept;
 
-    // For the search: a bit a row.
+    // For the search: a bit per row.
     std::shared_ptr<const std::vector<std::uint64_t>> rows_in(const search::Items& items) const;
 
   private:
@@ -56,9 +56,9 @@ class IdMask {
 
 struct SearchOptions {
     std::size_t k = 10;
-    // Ids that the query must not get, one row a query; values null for none.
+    // Ids that the query must not get, one row per query; values null for none.
     RaggedView<std::int64_t> exclude;
-    const IdMask* const* allow = nullptr;  // one a query: the only ids it may get; null for all
+    const IdMask* const* allow = nullptr;  // one per query: the only ids it may get; null for all
     double min_score = -std::numeric_limits<double>::infinity();
     int threads = 0;  // 0: the library's default
 };
@@ -70,7 +70,7 @@ struct SearchStats {
 };
 
 struct AboveOptions {
-    // One a query, not NaN: the float32 score, compared as float64, must not be below it.
+    // One per query, not NaN: the float32 score, compared as float64, must not be below it.
     const double* min_scores = nullptr;
     std::size_t limit = std::numeric_limits<std::size_t>::max();  // most items of a query, >= 1
     RaggedView<std::int64_t> exclude;                             // as of a search, allow too
@@ -85,7 +85,7 @@ struct RaggedLists {
     GrowingArray<float> scores;
 };
 
-// What an index holds at one moment. Never changes; copies are cheap and share everything.
+// The items of an index at one moment. Never changes; copies are cheap and share everything.
 class Snapshot {
   public:
     std::size_t size() const;
@@ -102,8 +102,8 @@ class Snapshot {
                        const ListsOut& out) const;
 
     // All items of every query that reach its min_score, however many; order, bits and what gets
-    // nothing are those of a search. Beside the result, memory is in use for the longest list and
-    // for some millions of entries at most.
+    // nothing are those of a search. In addition to the result, memory is in use for the longest
+    // list and for a few million entries at most.
     RaggedLists search_above(const MatrixView& queries, const AboveOptions& options) const;
 
     // Scores of candidate ids, one row of `scores` a query; an unknown id scores -inf.
@@ -118,7 +118,7 @@ class Snapshot {
 
     // The same items as one piece, without those removed; copies the rows where any were.
     Snapshot compacted(int threads = 0) const;
-    // What it is made of, as long as the snapshot lives; only of one that is compacted.
+    // Its arrays, valid as long as the snapshot lives; only of one that is compacted.
     IndexArrays parts() const;
 
   private:
@@ -129,7 +129,7 @@ class Snapshot {
 };
 
 // Reads see one moment each and wait for no update; updates wait for each other. A child that is
-// forked meanwhile has the items of one moment, without the update under way.
+// forked meanwhile has the items of one moment, without the update in progress.
 class FlatIndex {
   public:
     // From the parts of another, which are borrowed as BuildOptions says of rows. Ready at once: no
@@ -173,7 +173,7 @@ class FlatIndex {
     // Throws std::out_of_range for unknown ids, unless they are ignored.
     void remove(const std::int64_t* ids, std::size_t n, bool ignore_unknown = false,
                 int threads = 0);
-    // Makes what is left of borrowed and removed rows anew, as an index of the items left would be.
+    // Rebuilds the index from its items: nothing is left of borrowed and removed rows.
     void compact(int threads = 0);
 
   private:

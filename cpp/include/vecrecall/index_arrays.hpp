@@ -14,7 +14,7 @@ struct ArrayView {
     std::size_t size = 0;
 };
 
-inline constexpr std::size_t kBlockBounds = 3;  // numbers a block of 2048 rows
+inline constexpr std::size_t kBlockBounds = 3;  // numbers per block of 2048 rows
 inline constexpr std::size_t kCodeBounds = 4;
 
 // Little-endian as they lie, the same for every instruction set. Where an array may be missing, its
@@ -25,11 +25,11 @@ struct IndexArrays {
     ArrayView<std::int64_t> ids;     // of the rows; missing: 0 .. n-1
     ArrayView<double> bias;          // of the rows; missing: none
     ArrayView<std::uint32_t> order;  // of the rows, their places as inserted; missing: 0 .. n-1
-    ArrayView<float> center;         // one a dimension
+    ArrayView<float> center;         // one per dimension
     ArrayView<float> row_terms;      // cosine: inverse lengths; l2: what the scan adds
-    ArrayView<double> block_bounds;  // kBlockBounds a block
+    ArrayView<double> block_bounds;  // kBlockBounds per block
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32
-    ArrayView<double> code_bounds;   // kCodeBounds a block, with the codes
+    ArrayView<double> code_bounds;   // kCodeBounds per block, with the codes
 };
 
 }  // namespace vecrecall

@@ -13,7 +13,7 @@ std::string isa();
 // The sets that this build has and this machine can run, best first.
 std::vector<std::string> available_isas();
 
-// Makes later calls run on the named set. Calls under way finish on theirs.
+// Makes later calls run on the named set. Calls in progress finish on theirs.
 // Throws std::invalid_argument, listing the valid names.
 void set_isa(const std::string& name);
 

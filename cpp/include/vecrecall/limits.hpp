@@ -1,4 +1,4 @@
-// What this machine can do at most, to hold speeds against.
+// The limits of this machine, to compare speeds with.
 #pragma once
 
 namespace vecrecall {

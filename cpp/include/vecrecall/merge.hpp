@@ -30,8 +30,8 @@ struct GroupsOut {
 void merge_groups(const ListsView& lists, const std::int64_t* offsets, Join how,
                   const GroupsOut& out, int threads = 0);
 
-// What one source recommends to each user, best first; scores need not be sorted. An id of -1 is
-// skipped, a repeat within a row too.
+// The recommendations of one source for each user, best first; scores need not be sorted. An id of
+// -1 is skipped, a repeat within a row too.
 struct Channel {
     std::string_view name;  // for messages
     const std::int64_t* ids = nullptr;
@@ -52,7 +52,7 @@ struct Channel {
 
 inline constexpr std::size_t kMaxChannels = 64;
 
-// The policies. Every vector has one value a channel.
+// The policies. Every vector has one value per channel.
 
 // Reciprocal rank fusion: the sum of w / (k + rank).
 struct Rrf {
@@ -65,7 +65,7 @@ struct Rrf {
 // all equal, their size, at least 1.
 enum class Normalize { kNone, kMinMax, kZScore, kMax, kL2 };
 
-// What a list counts for an item that it does not hold: nothing, 0, or its lowest normalized score
+// The value of a list for an item that it does not hold: nothing, 0, or its lowest normalized score
 // (nothing where it is empty). Automatic: the lowest where the list has a negative score that the
 // normalization leaves negative, else nothing.
 enum class Absent { kAutomatic, kZero, kMin };
@@ -110,7 +110,7 @@ using Policy = std::variant<Rrf, WeightedSum, Maximum, Interleave, Priority, Quo
 
 // Both act when items are taken: they change no rank and no normalization.
 struct MergeFilters {
-    RaggedView<std::int64_t> exclude;  // ids a row; no rows: none
+    RaggedView<std::int64_t> exclude;  // ids per row; no rows: none
     std::vector<const Caps*> caps;
 };
 

@@ -1,4 +1,4 @@
-// Pooling: rows of a table into one vector a bag.
+// Pooling: rows of a table into one vector per bag.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ enum class Pooling { kSum, kMean, kMax };
 struct PoolOptions {
     Pooling mode = Pooling::kSum;
     const double* weights = nullptr;  // one for each of the bags' values; null for 1
-    std::int64_t first = -1;          // use only so many valid entries a bag; -1 for all
+    std::int64_t first = -1;          // use only so many valid entries per bag; -1 for all
     bool normalize = false;           // to length 1; a zero vector stays zero
     int threads = 0;
 };

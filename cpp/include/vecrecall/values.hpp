@@ -1,4 +1,4 @@
-// Looking at the values of matrices: what is not finite, what does not fit float32.
+// Checks of the values of matrices: those not finite, those beyond float32.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ struct RaggedView {
     }
 };
 
-// Ranked lists, one a row, padded with id -1 and score -inf after `counts` entries.
+// Ranked lists, one per row, padded with id -1 and score -inf after `counts` entries.
 template <class Id, class Score, class Count>
 struct BasicLists {
     Id* ids = nullptr;

@@ -42,7 +42,7 @@ class Centroids {
     bool has_codes() const { return has_codes_; }
     // mu as a row: x.mu is what values lack.
     const float* center() const { return center_.narrow.data(); }
-    // What points have subtracted, in whole vectors.
+    // The vectors that are subtracted from points, whole.
     const float* point_center() const {
         return scored_.metric == Metric::kL2 ? center_.narrow.data() : nothing_.data();
     }

@@ -158,7 +158,7 @@ void Nearest::scan_floats() {
     score_groups();
 }
 
-// What a centroid must reach to be scored.
+// The value that a centroid must reach to be scored.
 template <class Scan>
 void Nearest::set_limits(const Scan& scan, std::size_t in_group) {
     if (m_ == 1) {
@@ -281,7 +281,7 @@ void Nearest::set_thresholds(const kernels::PointTerms& points, const float* flo
     }
 }
 
-// Pairs beside those of the tops.
+// Pairs other than those of the tops.
 void Nearest::score_others(std::size_t n) {
     std::size_t others = 0;
     for (std::size_t i = 0; i < n; ++i) {

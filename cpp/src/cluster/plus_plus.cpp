@@ -101,7 +101,7 @@ class Distances {
         }
         return lowest();
     }
-    // What a draw would leave.
+    // The inertia that a draw would leave.
     struct Left {
         std::vector<double> far;
         std::vector<double> totals;

@@ -21,7 +21,7 @@ struct Center {
 
 Center no_center(std::size_t dim);
 
-// At a given point, one number a dimension.
+// At a given point, one number per dimension.
 Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim);
 
 // The mean of a sample (under cosine of rows of length one), where that brings the typical row

@@ -61,7 +61,7 @@ class IdSet {
             for (const std::int64_t other : ids) count += static_cast<std::size_t>(other >= 0);
             return count;
         }
-        // What is not in a full bucket may be in the next.
+        // An id that is not in a full bucket may be in the next.
         bool passed_on(std::int64_t id) const { return ids[kIds - 1] >= 0 && !holds(id); }
     };
 

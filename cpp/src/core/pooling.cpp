@@ -9,7 +9,7 @@
 namespace vecrecall {
 namespace {
 
-// Values: some milliseconds, where rows lie anywhere.
+// Values: a few milliseconds, where rows lie anywhere.
 constexpr std::size_t kPiece = std::size_t{1} << 22;
 
 kernels::PoolBag piece_of(const kernels::PoolBag& bag, std::size_t first, std::size_t n) {

@@ -24,8 +24,8 @@ double norm(const kernels::KernelTable& table, const double* wide, const float* 
 // below one part in 2^30.
 inline constexpr double kUp = 1.0 + 0x1p-30;
 
-// The one rounding to float32; -0 becomes +0, overflow an infinity. What is not a number, as it
-// comes of a damaged file alone, is the lowest score: sorting needs an order.
+// The one rounding to float32; -0 becomes +0, overflow an infinity. NaN, which only a
+// damaged file can bring, is the lowest score: sorting needs an order.
 inline float round_score(double score) {
     const float rounded = static_cast<float>(score) + 0.0F;
     return rounded == rounded ? rounded : -std::numeric_limits<float>::infinity();

@@ -1,4 +1,4 @@
-// What a feed keeps of one cluster, the lock that a reader and the writer share, and what the
+// The state of one cluster in a feed, the lock that a reader and the writer share, and what the
 // writer works with.
 #pragma once
 

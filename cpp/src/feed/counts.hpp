@@ -35,7 +35,7 @@ class Counts {
 
     std::span<const Count> all() const { return counts_; }
 
-    // What keys are relative to.
+    // The time that keys are relative to.
     double base() const { return base_; }
     const Present& present() const { return present_; }
 

@@ -46,7 +46,7 @@ inline double exp2(double x) {
     return p * power_of_two(half) * power_of_two(n - half);
 }
 
-// log2(x) of a finite x > 0 to within some 2^-51 of max(1, |log2(x)|); exact for powers of two.
+// log2(x) of a finite x > 0 to within about 2^-51 of max(1, |log2(x)|); exact for powers of two.
 inline double log2(double x) {
     int exponent = 0;
     double m = std::frexp(x, &exponent);  // in [1/2, 1)

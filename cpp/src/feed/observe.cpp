@@ -32,10 +32,10 @@ struct feed::Window {
 
 namespace {
 
-// Clicks that are fetched together: some ten microseconds that a reader may have to wait.
+// Clicks that are fetched together: about ten microseconds that a reader may have to wait.
 constexpr std::size_t kWindow = 32;
 
-// Clicks that are ordered together, and taken whether the call is cancelled meanwhile or not.
+// Clicks that are ordered together, and taken whether the call is canceled meanwhile or not.
 constexpr std::size_t kSlice = std::size_t{1} << 18;
 
 constexpr std::size_t kMost = std::size_t{1} << 31;
@@ -127,7 +127,7 @@ std::optional<ClickFault> ClusterFeed::observe(const Clicks& clicks) {
     return std::nullopt;
 }
 
-// What all the clicks need of memory is on its way while the first are counted.
+// The memory that the clicks need is being fetched while the first are counted.
 void ClusterFeed::take(const feed::Window& window) {
     fetch(window);
     for (std::size_t begin = 0, end = 0; begin < window.size; begin = end) {

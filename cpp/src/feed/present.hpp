@@ -1,4 +1,4 @@
-// What time it is in a cluster, as far as its clicks tell.
+// The present time of a cluster, by its clicks.
 #pragma once
 
 #include <algorithm>

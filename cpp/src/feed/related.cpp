@@ -16,7 +16,7 @@
 namespace vecrecall {
 namespace {
 
-// What one user adds: the later of two clicks, and the item of the other.
+// The contribution of one user: the later of two clicks, and the item of the other.
 struct RelatedWorkspace {
     std::vector<feed::Click> pairs;
     fusion::EntryTable table;

@@ -79,14 +79,14 @@ void rank_candidates(const CandidatesView& candidates, const CandidateFilters& f
                      const ListsOut& out, int threads) {
     const std::size_t width = candidates.width;
     const auto rank_row = [&](Row& best, std::size_t row) {
-        const IdSet barred = excluded(filters, row);
+        const IdSet excluded_ids = excluded(filters, row);
         const IdFilter* const allow = allowed(filters, row);
         best.start(width);
         for (std::size_t i = 0; i < width; ++i) {
             canceling::check_each(i);
             const std::size_t at = row * width + i;
             const std::int64_t id = candidates.ids[at];
-            if (id < 0 || barred.contains(id) || (allow && !allow->admits(id))) continue;
+            if (id < 0 || excluded_ids.contains(id) || (allow && !allow->admits(id))) continue;
             best.add(id, fusion::rounded(double{candidates.scores[at]}));
         }
         best.write(row, out);

@@ -15,7 +15,7 @@ namespace vecrecall::fusion {
 
 inline constexpr std::uint32_t kNoEntry = std::numeric_limits<std::uint32_t>::max();
 
-// The entries of one list under way. A value: in a local variable its state is in registers.
+// The entries of one list in progress. A value: in a local variable its state is in registers.
 class Entries {
   public:
     struct Found {

@@ -11,7 +11,7 @@
 namespace vecrecall {
 namespace {
 
-// What has been gathered of an item.
+// The entries of an item so far.
 struct Item {
     double sum;           // kSum: of all rows
     float best;           // the largest score

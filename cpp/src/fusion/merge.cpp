@@ -20,7 +20,7 @@ template <class P>
 inline constexpr bool kByScore = std::is_same_v<P, fusion::RankTerms> ||
                                  std::is_same_v<P, WeightedSum> || std::is_same_v<P, Maximum>;
 
-// What the policy needs for the whole batch is made once.
+// The values that a policy needs for the whole batch, made once.
 const auto& planned(const auto& policy, const std::vector<Channel>&, std::size_t) { return policy; }
 fusion::RankTerms planned(const Rrf& policy, const std::vector<Channel>& channels, std::size_t) {
     return {policy, channels};
@@ -117,24 +117,24 @@ void expect(bool condition, const char* message) {
 }
 
 void check_size(const Rrf& p, std::size_t n) {
-    expect(p.weights.size() == n, "weights: expected one a channel");
+    expect(p.weights.size() == n, "weights: expected one per channel");
 }
 void check_size(const WeightedSum& p, std::size_t n) {
-    expect(p.weights.size() == n, "weights: expected one a channel");
+    expect(p.weights.size() == n, "weights: expected one per channel");
 }
 void check_size(const Maximum& p, std::size_t n) {
-    expect(p.weights.size() == n, "weights: expected one a channel");
+    expect(p.weights.size() == n, "weights: expected one per channel");
 }
 void check_size(const Interleave& p, std::size_t n) {
-    expect(p.weights.size() == n, "weights: expected one a channel");
+    expect(p.weights.size() == n, "weights: expected one per channel");
     for (const std::int64_t weight : p.weights) expect(weight >= 1, "weights: expected >= 1");
 }
 void check_size(const Priority& p, std::size_t n) {
-    expect(p.quotas.size() == n, "quotas: expected one a channel");
+    expect(p.quotas.size() == n, "quotas: expected one per channel");
 }
 void check_size(const Quota& p, std::size_t n) {
     expect(p.shares.size() == n && p.minimum.size() == n && p.maximum.size() == n,
-           "shares, minimum, maximum: expected one a channel");
+           "shares, minimum, maximum: expected one per channel");
     for (std::size_t c = 0; c < n; ++c) {
         expect(p.minimum[c] >= 0 && p.maximum[c] >= p.minimum[c],
                "maximum: expected counts of at least the minimum, which is at least 0");
@@ -148,7 +148,7 @@ void check(const std::vector<Channel>& channels, const MergeFilters& filters, st
         expect(channel.rows == rows, "channels: expected as many rows as the output has");
     }
     expect(filters.exclude.offsets == nullptr || filters.exclude.rows == rows,
-           "exclude: expected one row a user");
+           "exclude: expected one row per user");
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ void CapCounts::count(std::int64_t id) {
 
 void OutputList::start(const Row& items, std::size_t row, std::size_t k) {
     items_ = &items;
-    n_barred_ = 0;
+    n_excluded_ = 0;
     size_ = 0;
     k_ = k;
     at_least(order_, items.n_entries());
@@ -47,8 +47,8 @@ void OutputList::start(const Row& items, std::size_t row, std::size_t k) {
          ++id) {
         const std::uint32_t entry = *id < 0 ? kNoEntry : items.find(*id);
         if (entry == kNoEntry || !is_free(entry)) continue;
-        places_[entry] = kBarred;
-        ++n_barred_;
+        places_[entry] = kExcluded;
+        ++n_excluded_;
     }
 }
 

@@ -1,4 +1,4 @@
-// The list of one user under way: no item twice, none that is excluded, no cap exceeded.
+// The list of one user in progress: no item twice, none that is excluded, no cap exceeded.
 #pragma once
 
 #include <cstddef>
@@ -45,16 +45,16 @@ class OutputList {
     std::span<const std::uint32_t> order() const { return {order_.data(), size_}; }
 
     // How many of the row's items are excluded.
-    std::size_t n_excluded() const { return n_barred_; }
-    bool is_taken(std::uint32_t entry) const { return places_[entry] < kBarred; }
+    std::size_t n_excluded() const { return n_excluded_; }
+    bool is_taken(std::uint32_t entry) const { return places_[entry] < kExcluded; }
     // By entry: the place of a taken item in the list, from 0; others: more than any.
     const std::uint32_t* places() const { return places_.data(); }
 
-    // Whether the item may be taken now. What a cap forbids stays forbidden.
+    // Whether the item may be taken now. An item that a cap forbids stays forbidden.
     bool usable(std::uint32_t entry) {
         if (!is_free(entry)) return false;
         if (caps_.empty() || caps_.allow(items_->ids()[entry])) return true;
-        places_[entry] = kBarred;
+        places_[entry] = kExcluded;
         return false;
     }
 
@@ -70,7 +70,7 @@ class OutputList {
 
   private:
     static constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
-    static constexpr std::uint32_t kBarred = kFree - 1;  // excluded, or over a cap
+    static constexpr std::uint32_t kExcluded = kFree - 1;  // excluded, or over a cap
 
     bool is_free(std::uint32_t entry) const { return places_[entry] == kFree; }
 
@@ -79,7 +79,7 @@ class OutputList {
     const Row* items_ = nullptr;
     Buffer<std::uint32_t> places_;  // by entry
     Buffer<std::uint32_t> order_;
-    std::size_t n_barred_ = 0;
+    std::size_t n_excluded_ = 0;
     std::size_t size_ = 0;
     std::size_t k_ = 0;
 };

@@ -15,7 +15,7 @@
 
 namespace vecrecall::fusion {
 
-// What a thread keeps from user to user.
+// The buffers that a thread keeps from user to user.
 struct Workspace {
     explicit Workspace(const MergeFilters& filters) : output(filters) {}
 

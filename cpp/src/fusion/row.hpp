@@ -1,4 +1,4 @@
-// One user's lists, each item once: what every policy works on.
+// One user's lists, each item once: the input of every policy.
 #pragma once
 
 #include <cstddef>

@@ -67,7 +67,7 @@ bool any_negative(std::span<const float> scores) {
     return any != 0;
 }
 
-// What infinite scores of a list count as: one spread of its finite scores beyond these; where
+// The values of infinite scores of a list: one spread of its finite scores beyond these; where
 // they are all equal, their size, at least 1. They order as in a search then, and a normalization
 // still tells the others apart.
 struct FiniteRange {

@@ -11,11 +11,11 @@ namespace {
 
 void start_cursors(Workspace& work) { work.cursors.assign(work.row.n_channels(), 0); }
 
-// What is left of the list, as a count.
+// The number of free places in the list.
 std::int64_t room(const Workspace& work) { return static_cast<std::int64_t>(work.output.room()); }
 
-// Moves a channel's cursor to its next usable item; false if there is none. What is passed over
-// never becomes usable again.
+// Moves a channel's cursor to its next usable item; false if there is none. An item that is passed
+// over never becomes usable again.
 bool advance(Workspace& work, std::size_t c) {
     const std::span<const std::uint32_t> entries = work.row.entries(c);
     std::size_t& at = work.cursors[c];

@@ -1,4 +1,4 @@
-// What a kernel file's compile flags allow the compiler to use, as feature bits.
+// The features that a kernel file's compile flags allow, as bits.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ inline constexpr std::uint32_t kX86V4 = 1U << 1;    // all of x86-64-v4, saved b
 inline constexpr std::uint32_t kX86Vnni = 1U << 2;  // AVX512_VNNI
 inline constexpr std::uint32_t kArmDotProd = 1U << 3;
 
-// What this processor and its operating system offer.
+// The features of this processor and its operating system.
 std::uint32_t detect() noexcept;
 
 }  // namespace vecrecall::kernels::cpu

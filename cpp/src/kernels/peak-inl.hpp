@@ -1,4 +1,4 @@
-// What the machine can do at most: loops that do nothing else.
+// The limits of the machine: loops that do nothing else.
 #pragma once
 
 #include "kernels/vectors.hpp"

@@ -36,13 +36,13 @@ VR_INLINE void scan_group(const ScanPanelsF32& a, std::size_t group, std::size_t
     V acc[kVecs<S>][Q];
     VR_UNROLL
     for (int v = 0; v < kVecs<S>; ++v) {
-        const V start = load<V>(a.sieve.offsets + first + v * S::kLanes);
+        const V start = load<V>(a.threshold_filter.offsets + first + v * S::kLanes);
         VR_UNROLL
         for (int q = 0; q < Q; ++q) acc[v][q] = start;
     }
     dot_block_f32<S, Q>(a.panels + first * a.dim, a.dim, a.queries + q0 * a.dim, acc);
     VR_UNROLL
-    for (int q = 0; q < Q; ++q) filter<S, Q>(a.sieve, &acc[0][q], first, q0 + q);
+    for (int q = 0; q < Q; ++q) filter<S, Q>(a.threshold_filter, &acc[0][q], first, q0 + q);
 }
 
 template <class S, int Q>
@@ -109,10 +109,10 @@ VR_INLINE void scan_rows(const ScanRowsF32& a) {
             VR_UNROLL
             for (int v = 0; v < kVecs<S>; ++v) {
                 const std::size_t at = first + v * S::kLanes;
-                values[v] = load<V>(a.sieve.offsets + at) +
+                values[v] = load<V>(a.threshold_filter.offsets + at) +
                             dot_rows<S, kScaled>(a, at, a.queries + q * stride);
             }
-            filter<S, 1>(a.sieve, values, first, q);
+            filter<S, 1>(a.threshold_filter, values, first, q);
         }
     }
 }

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kQuadBytes = kPanelItems * 4;  // of one panel and four dimensions
 
-// What the threshold test looks at.
+// The values that the threshold test compares.
 enum class Test {
     kSums,     // against the thresholds
     kShifted,  // sums less thresholds: where any of a register block may pass, each of them
@@ -17,28 +17,28 @@ enum class Test {
 
 // Integer sums to hits.
 template <class S, int kStride, Test kTest>
-VR_INLINE void sift_sums(const ScanI8& a, const typename S::I32* sums, std::size_t first,
-                         std::size_t query) {
+VR_INLINE void filter_sums(const ScanI8& a, const typename S::I32* sums, std::size_t first,
+                           std::size_t query) {
     if constexpr (kTest == Test::kOffsets) {
         typename S::F32 values[kVecs<S>];
         const auto scale = S::set(a.scales[query]);
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) {
-            values[v] =
-                S::multiply_add(scale, __builtin_convertvector(sums[v * kStride], typename S::F32),
-                                load<typename S::F32>(a.sieve.offsets + first + v * S::kLanes));
+            values[v] = S::multiply_add(
+                scale, __builtin_convertvector(sums[v * kStride], typename S::F32),
+                load<typename S::F32>(a.threshold_filter.offsets + first + v * S::kLanes));
         }
-        filter<S, 1>(a.sieve, values, first, query);
+        filter<S, 1>(a.threshold_filter, values, first, query);
     } else {
-        filter<S, kStride>(a.sieve, sums, first, query);
+        filter<S, kStride>(a.threshold_filter, sums, first, query);
     }
 }
 
 // The sums of a register block that began lower by their thresholds. A hit is rare, so one branch
 // looks for a sign bit that is clear in any of them.
 template <class S, int Q>
-VR_INLINE void sift_shifted(const ScanI8& a, typename S::I32 (&acc)[kVecs<S>][Q], std::size_t first,
-                            std::size_t q0) {
+VR_INLINE void filter_shifted(const ScanI8& a, typename S::I32 (&acc)[kVecs<S>][Q],
+                              std::size_t first, std::size_t q0) {
     using V = typename S::I32;
     V below[Q];  // the sign is set where all vectors of the query are below
     VR_UNROLL
@@ -54,11 +54,11 @@ VR_INLINE void sift_shifted(const ScanI8& a, typename S::I32 (&acc)[kVecs<S>][Q]
     VR_UNROLL
     for (int q = 0; q < Q; ++q) {
         if (S::at_least(below[q], S::set(0)) == 0) continue;
-        const V threshold = S::set(a.sieve.int_thresholds[q0 + q]);
+        const V threshold = S::set(a.threshold_filter.int_thresholds[q0 + q]);
         V sums[kVecs<S>];
         VR_UNROLL
         for (int v = 0; v < kVecs<S>; ++v) sums[v] = acc[v][q] + threshold;
-        filter<S, 1>(a.sieve, sums, first, q0 + q);
+        filter<S, 1>(a.threshold_filter, sums, first, q0 + q);
     }
 }
 
@@ -100,10 +100,10 @@ VR_INLINE void scan_group_i8(const ScanI8& a, std::size_t group, std::size_t q0)
     dot_block_i8<S, Q>(a.codes + first / kPanelItems * a.n_quads * kQuadBytes, a.n_quads,
                        a.queries + q0 * a.n_quads * 4, a.starts + q0, acc);
     if constexpr (kTest == Test::kShifted) {
-        sift_shifted<S, Q>(a, acc, first, q0);
+        filter_shifted<S, Q>(a, acc, first, q0);
     } else {
         VR_UNROLL
-        for (int q = 0; q < Q; ++q) sift_sums<S, Q, kTest>(a, &acc[0][q], first, q0 + q);
+        for (int q = 0; q < Q; ++q) filter_sums<S, Q, kTest>(a, &acc[0][q], first, q0 + q);
     }
 }
 
@@ -116,8 +116,8 @@ VR_INLINE void scan_remainder_i8(const ScanI8& a, std::size_t group, std::size_t
     }
 }
 
-// What is read next, a share of it fetched beside each part of the work at hand. A locality as that
-// of __builtin_prefetch: 3 is for the nearest cache.
+// The memory that is read next; each part of the current work fetches a share of it. A locality as
+// that of __builtin_prefetch: 3 is for the nearest cache.
 template <int kLocality>
 class FetchAhead {
   public:
@@ -210,7 +210,7 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) sums[v + l] = acc[0][l] + acc[1][l];
             }
-            sift_sums<S, 1, kTest>(a, sums, first, q);
+            filter_sums<S, 1, kTest>(a, sums, first, q);
         }
     }
 }

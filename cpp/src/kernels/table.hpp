@@ -23,7 +23,7 @@ struct HitList {
     std::uint32_t count;
 };
 
-// What decides whether an item is a hit, and where the hits of a step go.
+// The condition for an item to be a hit, and where the hits of a step go.
 struct ThresholdFilter {
     const float* offsets;                // per item, what its value starts from
     const float* thresholds;             // per query: an item is a hit unless value < threshold
@@ -40,7 +40,7 @@ struct ScanPanelsF32 {
     std::size_t dim;
     const float* queries;  // blocks of query_block queries, each block [dim][queries in block]
     std::size_t n_queries;
-    ThresholdFilter sieve;
+    ThresholdFilter threshold_filter;
 };
 
 // The same from the rows in place, for few queries: no packing, one sum across lanes an item.
@@ -52,7 +52,7 @@ struct ScanRowsF32 {
     const float* center;   // [padded dim]
     const float* queries;  // n_queries x padded dim; padding to a multiple of 16 is zero
     std::size_t n_queries;
-    ThresholdFilter sieve;  // offsets reach to a multiple of 64 items
+    ThresholdFilter threshold_filter;  // offsets reach to a multiple of 64 items
 };
 
 // One step of the int8 scan. Codes are c + 128; a sum over the dimensions is that of g * c.
@@ -68,7 +68,7 @@ struct ScanI8 {
     const float*
         scales;    // per query: value = scale * sum + offset; null: the sum itself, no offset
     bool shifted;  // sums start lower by their thresholds, and pass where they are not negative
-    ThresholdFilter sieve;
+    ThresholdFilter threshold_filter;
 };
 
 // A block's rows to codes: r = row * scale - center = step * c + e.
@@ -131,14 +131,14 @@ struct ErrorTerms {
 inline constexpr std::int32_t kInGroupBits = 15;
 inline constexpr std::size_t kColumns = 16;  // of a group, those past its centroids unused
 
-// What is found out about every point.
+// The results for every point.
 struct GroupUpperBounds {
     float* highest;           // [n_groups][kWordItems]: no value of the group is really above it
     float* top;               // [kWordItems]: the largest value as computed
     std::int32_t* top_group;  // [kWordItems]: of which group
 };
 
-// Memory to be brought into the caches beside a scan.
+// Memory to be brought into the caches during a scan.
 struct PrefetchRange {
     const void* from;
     std::size_t bytes;
@@ -183,7 +183,7 @@ struct SelectI8 {
     std::size_t n_centroids;     // without copies
     ErrorTerms centroids;
     const float* thresholds;  // [kWordItems]
-    std::uint64_t live;       // a bit a point
+    std::uint64_t live;       // a bit per point
     Pair* pairs;              // by centroid for each point
     std::size_t room;
     std::size_t count;  // out; larger than room where that did not suffice

@@ -1,6 +1,6 @@
-// What survives a fork. A child has only the thread that forked: a lock that another thread held
-// stays locked there for ever, and what it guarded may be half written.
-// std::call_once needs no care: glibc runs in a child again what was under way.
+// Locks that survive a fork. A child has only the thread that forked: a lock that another thread
+// held stays locked there forever, and what it guarded may be half written.
+// std::call_once needs no care: glibc runs in a child again what was in progress.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace vecrecall::at_fork {
 
-// A lock for some microseconds of work, in which no other lock is taken and no callback runs.
-// A fork waits until nobody holds it, so that a child finds it free and what it guards whole.
+// A lock for a few microseconds of work, in which no other lock is taken and no callback runs.
+// A fork waits until no thread holds it, so that a child finds it free and what it guards whole.
 // There are few of them, each shared by many objects.
 std::mutex& lock_of(const void* object);
 

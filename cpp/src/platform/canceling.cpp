@@ -59,7 +59,7 @@ bool CancelScope::ask() {
 void check_cancelled() {
     CancelScope* const scope = t_current.scope;
     if (scope == nullptr) return;
-    if (t_current.asks ? scope->ask() : scope->stopped()) throw Cancelled();
+    if (t_current.asks ? scope->ask() : scope->stopped()) throw Canceled();
 }
 
 namespace canceling {
@@ -73,9 +73,9 @@ Working::~Working() { t_current = {}; }
 void Turn::lock() {
     std::unique_lock lock(mutex_);
     if (taken_ && owner_ == std::this_thread::get_id()) {
-        throw std::logic_error("expected no change by a callback of the change that is under way");
+        throw std::logic_error("expected no change by a callback of a change in progress");
     }
-    if (!wait(free_, lock, [this] { return !taken_; })) throw Cancelled();
+    if (!wait(free_, lock, [this] { return !taken_; })) throw Canceled();
     taken_ = true;
     owner_ = std::this_thread::get_id();
 }

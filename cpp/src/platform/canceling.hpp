@@ -1,4 +1,4 @@
-// What the library itself needs of cancellation: threads that work for others, locks that may be
+// The library's own part of cancellation: threads that work for others, locks that may be
 // held for long, and sorting.
 #pragma once
 
@@ -27,7 +27,7 @@ class Working {
     Working& operator=(const Working&) = delete;
 };
 
-// Loops check once in so many steps of some nanoseconds each.
+// Loops check once in so many steps of a few nanoseconds each.
 inline constexpr std::size_t kSteps = std::size_t{1} << 14;
 
 inline void check_each(std::size_t step) {
@@ -59,8 +59,8 @@ bool wait(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
     return true;
 }
 
-// A lock for work that takes long. Who waits for it may be cancelled; to take it again in a
-// callback of the work itself is an error, where a mutex would wait for ever.
+// A lock for work that takes long. Who waits for it may be canceled; to take it again in a
+// callback of the work itself is an error, where a mutex would wait forever.
 class Turn {
   public:
     void lock();

@@ -184,7 +184,7 @@ void parallel_for(std::size_t n, int threads, const Task& task) {
     } else {
         pool().run(job);
     }
-    if (job.scope != nullptr && job.scope->stopped()) throw Cancelled();
+    if (job.scope != nullptr && job.scope->stopped()) throw Canceled();
     if (job.error) std::rethrow_exception(job.error);
 }
 

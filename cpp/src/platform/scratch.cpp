@@ -9,7 +9,7 @@
 namespace vecrecall::detail {
 namespace {
 
-// What is kept at most: the buffers of two threads at ordinary list lengths.
+// The most that is kept: the buffers of two threads at ordinary list lengths.
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 
 constexpr std::size_t kMostBuffers = 64;
@@ -22,8 +22,8 @@ struct Stock {
     std::size_t bytes = 0;
 };
 
-// Never destroyed: other threads may outlive this file's statics. Not a static of a function, for
-// which a child would wait that was forked while another thread made it.
+// Never destroyed: other threads may outlive the static objects of this file. Not a static of a
+// function, for which a child would wait that was forked while another thread made it.
 std::atomic<Stock*> g_stock{nullptr};
 
 Stock& stock() {
@@ -37,8 +37,8 @@ Stock& stock() {
 
 }  // namespace
 
-// Nobody waits for the stock, least of all a forked child whose parent held it: the alternative is
-// cheap.
+// No thread waits for the stock, least of all a forked child whose parent held it: the alternative
+// is cheap.
 Buffer<std::byte> take_scratch(std::size_t bytes) {
     Stock& s = stock();
     if (const std::unique_lock lock(s.mutex, std::try_to_lock); lock) {

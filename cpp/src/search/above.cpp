@@ -23,7 +23,7 @@ constexpr std::size_t kMostHeld = std::size_t{1} << 21;
 constexpr std::size_t kTasksAThread = 4;
 
 // Lists of some queries, one behind the other. Tasks are pairs of a tile of queries and a block of
-// items. Where more is found than should be held, the wave ends earlier: what was found for queries
+// items. Where more is found than should be held, the run ends earlier: what was found for queries
 // behind its end is dropped, and found again by the next.
 class QueryBatchRun {
   public:
@@ -53,7 +53,7 @@ class QueryBatchRun {
     std::vector<std::atomic<float>> thresholds_;
     std::vector<std::vector<Scored>> lists_;
     std::mutex mutex_;  // of all below
-    std::size_t size_;  // queries; shrinks where the wave ends earlier
+    std::size_t size_;  // queries; shrinks where the run ends earlier
     std::vector<Idle> idle_;
     std::size_t held_ = 0;  // entries
 };
@@ -94,7 +94,7 @@ std::size_t QueryBatchRun::queries_of(std::size_t tile) const {
     return first < size_ ? std::min(tile_queries_, size_ - first) : 0;
 }
 
-// Null where the wave ends before the tile.
+// Null where the run ends before the tile.
 std::unique_ptr<Collector> QueryBatchRun::take(std::size_t tile) {
     const std::size_t first = first_of(tile);
     std::unique_lock lock(mutex_);
@@ -119,8 +119,8 @@ void QueryBatchRun::put_back(std::size_t tile, std::unique_ptr<Collector> collec
     if (held_ > kMostHeld) end_earlier();
 }
 
-// Keeps queries that hold half of what may be held, one at least. What threads have at the moment
-// they cut off themselves.
+// Keeps queries that hold half of what may be held, one at least. Threads cut off
+// their current tiles themselves.
 void QueryBatchRun::end_earlier() {
     std::size_t kept = 0;
     std::size_t held = 0;
@@ -196,11 +196,11 @@ RaggedLists search_above(const Items& items, const MatrixView& queries,
                                 .allow = allowed.rows(),
                                 .codes = items.has_codes(),
                                 .first_threshold = -std::numeric_limits<float>::infinity()};
-    std::size_t wave = batch.size();
+    std::size_t most_queries = batch.size();
     for (std::size_t q = 0; q < batch.size();) {
         const std::size_t done =
-            QueryBatchRun(context, thresholds.data(), q, wave, threads).run(lists);
-        wave = 2 * done;
+            QueryBatchRun(context, thresholds.data(), q, most_queries, threads).run(lists);
+        most_queries = 2 * done;
         q += done;
     }
     std::partial_sum(lists.offsets.begin(), lists.offsets.end(), lists.offsets.begin());

@@ -9,7 +9,7 @@
 
 namespace vecrecall::search {
 
-// From ids to rows, one writer beside any number of readers. Rows are only ever put in: a reader
+// From ids to rows, one writer and any number of readers. Rows are only ever put in: a reader
 // passes over those that its own items do not have, or have no longer. Where a row of one that came
 // later is read or not makes no difference, so that no order between slots is needed.
 class AddedRows {

@@ -1,4 +1,4 @@
-// What a caller asks for, as the parts of a search take it.
+// The arguments of a search, prepared for its parts.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ float smallest_passing(double min_score);
 // How many of the threads the work is worth.
 int threads_worth(const Items& items, std::size_t queries, int threads);
 
-// What the masks mean for these items, kept for the time of a search.
+// The bits of the masks for these items, kept for the time of a search.
 class Allowed {
   public:
     Allowed(const Items& items, const IdMask* const* masks, std::size_t queries);

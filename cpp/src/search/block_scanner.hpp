@@ -9,7 +9,7 @@
 
 namespace vecrecall::search {
 
-// What a step needs of each query, and where its hits go.
+// The inputs of a step for each query, and where its hits go.
 struct Step {
     std::vector<float> thresholds;  // float32 scores that an item must be able to reach
     std::vector<const std::uint64_t*> live;
@@ -22,18 +22,18 @@ class BlockScanner {
   public:
     virtual ~BlockScanner() = default;
 
-    // Before the steps of a block: what its bounds certify.
+    // Before the steps of a block: its score bounds.
     virtual void enter_block(const Block& block) { block_ = block; }
     // Rows first .. first + n - 1 of all, in that block; first is a multiple of 64.
     virtual void scan(std::size_t first, std::size_t n, Step& step) = 0;
 
-    const ScoreBound& certificate(std::size_t q) const { return certificates_[q]; }
+    const ScoreBound& score_bound(std::size_t q) const { return score_bounds_[q]; }
 
   protected:
     BlockScanner(const SearchContext& context, std::size_t first_query, std::size_t n)
-        : context_(context), first_query_(first_query), certificates_(n) {}
+        : context_(context), first_query_(first_query), score_bounds_(n) {}
 
-    std::size_t n_queries() const { return certificates_.size(); }
+    std::size_t n_queries() const { return score_bounds_.size(); }
     std::size_t segment_row(std::size_t row) const { return block_.first() + row % kBlockItems; }
     void copy_offsets(std::size_t first, std::size_t n, float* to) const {
         block_.segment->copy_offsets(segment_row(first), n, to);
@@ -42,7 +42,7 @@ class BlockScanner {
     const SearchContext& context_;
     std::size_t first_query_;
     Block block_{};
-    std::vector<ScoreBound> certificates_;
+    std::vector<ScoreBound> score_bounds_;
 };
 
 // Over the rows in float32. A step has at most max_step items.

@@ -26,23 +26,24 @@ class F32 : public BlockScanner {
     void enter_block(const Block& block) override {
         BlockScanner::enter_block(block);
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            certificates_[q] =
+            score_bounds_[q] =
                 certify_f32(context_.items, block.stats(), context_.queries[first_query_ + q]);
         }
     }
 
     void scan(std::size_t first, std::size_t n, Step& step) override {
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
+            thresholds_[q] = score_bounds_[q].threshold(step.thresholds[q]);
         }
         if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
-        const kernels::ThresholdFilter sieve{.offsets = offsets_.data(),
-                                             .thresholds = thresholds_.data(),
-                                             .live = step.live.data(),
-                                             .first_row = static_cast<std::uint32_t>(first),
-                                             .hits = step.hits.data()};
-        if (by_rows_) scan_rows(first, n, sieve);
-        else scan_panels(first, n, sieve);
+        const kernels::ThresholdFilter threshold_filter{
+            .offsets = offsets_.data(),
+            .thresholds = thresholds_.data(),
+            .live = step.live.data(),
+            .first_row = static_cast<std::uint32_t>(first),
+            .hits = step.hits.data()};
+        if (by_rows_) scan_rows(first, n, threshold_filter);
+        else scan_panels(first, n, threshold_filter);
     }
 
   private:
@@ -78,7 +79,8 @@ class F32 : public BlockScanner {
         return block_.segment->scored().rows.row(segment_row(first));
     }
 
-    void scan_rows(std::size_t first, std::size_t n, const kernels::ThresholdFilter& sieve) {
+    void scan_rows(std::size_t first, std::size_t n,
+                   const kernels::ThresholdFilter& threshold_filter) {
         context_.table.scan_rows_f32({.rows = rows(first),
                                       .n_rows = n,
                                       .dim = context_.items.dim(),
@@ -86,10 +88,11 @@ class F32 : public BlockScanner {
                                       .center = context_.items.center().narrow.data(),
                                       .queries = queries_.data(),
                                       .n_queries = n_queries(),
-                                      .sieve = sieve});
+                                      .threshold_filter = threshold_filter});
     }
 
-    void scan_panels(std::size_t first, std::size_t n, const kernels::ThresholdFilter& sieve) {
+    void scan_panels(std::size_t first, std::size_t n,
+                     const kernels::ThresholdFilter& threshold_filter) {
         const std::size_t n_panels = whole_words(n) / kernels::kPanelItems;
         context_.table.pack_f32({.rows = rows(first),
                                  .n_rows = n,
@@ -103,7 +106,7 @@ class F32 : public BlockScanner {
                                         .dim = context_.items.dim(),
                                         .queries = queries_.data(),
                                         .n_queries = n_queries(),
-                                        .sieve = sieve});
+                                        .threshold_filter = threshold_filter});
     }
 
     bool by_rows_;  // few queries: rows in place, instead of panels

@@ -39,7 +39,7 @@ class I8 : public BlockScanner {
         BlockScanner::enter_block(block);
         const CodeStats& stats = block.code_stats();
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            certificates_[q] = bounds_[q].certify(stats, block.stats());
+            score_bounds_[q] = bounds_[q].certify(stats, block.stats());
             if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
         }
     }
@@ -47,27 +47,28 @@ class I8 : public BlockScanner {
     void scan(std::size_t first, std::size_t n, Step& step) override {
         for (std::size_t q = 0; q < n_queries(); ++q) {
             if (scales_.empty()) {
-                int_thresholds_[q] = certificates_[q].int_threshold(step.thresholds[q]);
+                int_thresholds_[q] = score_bounds_[q].int_threshold(step.thresholds[q]);
             } else {
-                thresholds_[q] = certificates_[q].threshold(step.thresholds[q]);
+                thresholds_[q] = score_bounds_[q].threshold(step.thresholds[q]);
             }
         }
         if (shifted_) shift();
         if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
-        const kernels::ScanI8 scan{.codes = block_.segment->codes().from_row(segment_row(first)),
-                                   .n_panels = whole_words(n) / kernels::kPanelItems,
-                                   .n_quads = quads_,
-                                   .queries = queries_.data(),
-                                   .n_queries = n_queries(),
-                                   .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
-                                   .scales = scales_.empty() ? nullptr : scales_.data(),
-                                   .shifted = shifted_,
-                                   .sieve = {.offsets = offsets_.data(),
-                                             .thresholds = thresholds_.data(),
-                                             .int_thresholds = int_thresholds_.data(),
-                                             .live = step.live.data(),
-                                             .first_row = static_cast<std::uint32_t>(first),
-                                             .hits = step.hits.data()}};
+        const kernels::ScanI8 scan{
+            .codes = block_.segment->codes().from_row(segment_row(first)),
+            .n_panels = whole_words(n) / kernels::kPanelItems,
+            .n_quads = quads_,
+            .queries = queries_.data(),
+            .n_queries = n_queries(),
+            .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
+            .scales = scales_.empty() ? nullptr : scales_.data(),
+            .shifted = shifted_,
+            .threshold_filter = {.offsets = offsets_.data(),
+                                 .thresholds = thresholds_.data(),
+                                 .int_thresholds = int_thresholds_.data(),
+                                 .live = step.live.data(),
+                                 .first_row = static_cast<std::uint32_t>(first),
+                                 .hits = step.hits.data()}};
         if (few_) context_.table.scan_i8_few(scan);
         else context_.table.scan_i8(scan);
     }

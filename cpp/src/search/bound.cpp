@@ -29,7 +29,7 @@ double query_rounding(const Items& items, const Query& query) {
 //     products add at most 2^-150 each. Needs O + P Y below the float range.
 //  4. The offset's own rounding: u O + 2^-149.
 //  5. Everything done in float64 (constant, offset before its rounding, the exact score itself, the
-//     arithmetic of this certificate): (d + 8) 2^-50 times a bound on the magnitudes involved, more
+//     arithmetic of the bound): (d + 8) 2^-50 times a bound on the magnitudes involved, more
 //     than four times the sum of their textbook bounds.
 ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query) {
     const auto d = static_cast<double>(items.dim());
@@ -124,22 +124,22 @@ ScoreBound QuantizedScoreBound::certify(const CodeStats& codes, const BlockStats
                    per_offset_ * max_offset + per_square_ * r * r;
     error *= 1 + 0x1p-20;
     if (!(error < kInfinity)) error = kInfinity;  // NaN too
-    ScoreBound certificate{.constant = constant_,
-                           .multiplier = multiplier_ * step_ * codes.step,
-                           .inverse = inverse_step_ * codes.inverse_step / multiplier_,
-                           .error = error,
-                           .integers = !offsets_,
-                           .largest = kInfinity};
+    ScoreBound bound{.constant = constant_,
+                     .multiplier = multiplier_ * step_ * codes.step,
+                     .inverse = inverse_step_ * codes.inverse_step / multiplier_,
+                     .error = error,
+                     .integers = !offsets_,
+                     .largest = kInfinity};
     if (offsets_) {
-        certificate.multiplier = multiplier_;
-        certificate.inverse = 1.0 / multiplier_;
+        bound.multiplier = multiplier_;
+        bound.inverse = 1.0 / multiplier_;
         const bool in_range = step_ * codes.step >= std::numeric_limits<float>::min() &&
                               reach_ * codes.code_length + max_offset < 1e38;
-        if (!in_range) certificate.error = kInfinity;
+        if (!in_range) bound.error = kInfinity;
     }
     const double reach = block.top_offset + reach_ * codes.code_length;  // |T.C| <= |T| |C|
-    certificate.largest = constant_ + multiplier_ * reach + certificate.error;
-    return certificate;
+    bound.largest = constant_ + multiplier_ * reach + bound.error;
+    return bound;
 }
 
 // An item whose score rounds to at least `score` has a real score above the float before it.

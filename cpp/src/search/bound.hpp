@@ -1,4 +1,4 @@
-// The certificate: from a scan's raw value to an interval that holds the item's score.
+// The bound: from a scan's raw value to an interval that holds the item's score.
 #pragma once
 
 #include <cmath>
@@ -52,7 +52,7 @@ struct ScoreBound {
 // For the float32 scan of rows.
 ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query);
 
-// For the int8 scan of codes: what does not depend on the block, worked out once a query.
+// For the int8 scan of codes: the part that does not depend on the block, computed once a query.
 class QuantizedScoreBound {
   public:
     // The query's codes are step * g, and miss at most `error` of its length.

@@ -83,7 +83,7 @@ double Candidates::n_ambiguous(double share, std::vector<float>& scratch) const 
 void Candidates::rerank(const ExactScores& rerank, const Items& items) {
     std::vector<std::uint32_t> rows(count_);
     for (std::uint32_t i = 0; i < count_; ++i) rows[i] = hits_[i].row;
-    rescored_ += score_best(table_, rows.data(), intervals_, count_, k_, rerank);
+    reranked_ += score_best(table_, rows.data(), intervals_, count_, k_, rerank);
 
     std::vector<std::uint32_t> order;
     for (std::uint32_t i = 0; i < count_; ++i) {

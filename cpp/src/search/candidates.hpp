@@ -31,14 +31,14 @@ class Candidates {
     // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold
     // and are wanted. Which are is hard to predict: no branch depends on it.
     template <class Wanted>
-    void append(std::uint32_t count, const ScoreBound& certificate, Wanted wanted) {
+    void append(std::uint32_t count, const ScoreBound& bound, Wanted wanted) {
         std::uint32_t kept = count_;
         for (std::uint32_t i = count_; i < count; ++i) {
             const kernels::Hit hit = hits_[i];
-            const double value = certificate.value(hit.raw);
-            const float highest = certificate.highest(value);
+            const double value = bound.value(hit.raw);
+            const float highest = bound.highest(value);
             hits_[kept] = hit;
-            intervals_[kept] = {certificate.lowest(value), highest};
+            intervals_[kept] = {bound.lowest(value), highest};
             kept += static_cast<std::uint32_t>(!(highest < threshold_)) &
                     static_cast<std::uint32_t>(wanted(hit.row));
         }
@@ -70,7 +70,7 @@ class Candidates {
     std::uint32_t size() const { return count_; }
     std::uint32_t row(std::size_t i) const { return hits_[i].row; }
     Interval interval(std::size_t i) const { return intervals_[i]; }
-    std::uint64_t reranked() const { return rescored_; }
+    std::uint64_t reranked() const { return reranked_; }
 
   private:
     void drop_below_threshold();
@@ -84,7 +84,7 @@ class Candidates {
     std::size_t hard_limit_;
     float threshold_;
     std::uint32_t count_ = 0;
-    std::uint64_t rescored_ = 0;
+    std::uint64_t reranked_ = 0;
 };
 
 }  // namespace vecrecall::search

@@ -57,7 +57,7 @@ void Codes::quantize(const kernels::KernelTable& table, const Segment& items, st
     context.step = largest > 0 ? largest / 127.0 : 1.0;
     table.quantize_i8(context);
     // In float64 a difference and a product are off by 2^-53 of themselves; what 1 / |x| is off by
-    // grows with the width, and is part of the certificate's own float64 term.
+    // grows with the width, and is part of the bound's own float64 term.
     const double rounding =
         0x1p-50 * (std::sqrt(context.largest_code2) + std::sqrt(context.largest_error2) +
                    (items.metric() == Metric::kCosine ? 1.0 : 0.0));

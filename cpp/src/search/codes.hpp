@@ -1,4 +1,4 @@
-// The items as int8: what the certified scan reads instead of the rows.
+// The items as int8, which the scan reads instead of the rows.
 #pragma once
 
 #include <cstdint>

@@ -36,7 +36,7 @@ void Collector::keep_queries(std::size_t n) {
 }
 
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
-void Collector::choose_stepper(const Block& block) {
+void Collector::choose_block_scanner(const Block& block) {
     const bool by_codes = by_codes_ && !context_.items.has_outliers(block);
     if (!step_) step_ = std::make_unique<Step>(n_queries());
     if (by_codes && !codes_) codes_ = make_int8_scanner(context_, first_, n_queries());
@@ -50,7 +50,7 @@ void Collector::choose_stepper(const Block& block) {
 
 bool Collector::out_of_reach() const {
     for (std::size_t q = 0; q < n_queries(); ++q) {
-        if (!(static_cast<float>(block_scanner_->certificate(q).largest) < threshold(q)))
+        if (!(static_cast<float>(block_scanner_->score_bound(q).largest) < threshold(q)))
             return false;
     }
     return true;
@@ -64,7 +64,7 @@ std::size_t Collector::entries() const {
 
 void Collector::scan(std::size_t block) {
     const Block& items = context_.items.block(block);
-    choose_stepper(items);
+    choose_block_scanner(items);
     if (out_of_reach()) return;
     const bool coded = block_scanner_ == codes_.get();
     const std::size_t longest = coded ? kBlockItems : longest_step_f32(context_.items.dim());
@@ -92,13 +92,13 @@ void Collector::scan_step(std::size_t first, std::size_t n) {
 }
 
 void Collector::append(std::size_t q) {
-    const ScoreBound& certificate = block_scanner_->certificate(q);
+    const ScoreBound& bound = block_scanner_->score_bound(q);
     const kernels::HitList& list = step_->hits[q];
     const float reached = threshold(q);
     rows_.clear();
     for (std::uint32_t i = 0; i < list.count; ++i) {
         const kernels::Hit hit = list.hits[i];
-        if (certificate.highest(certificate.value(hit.raw)) < reached) continue;
+        if (bound.highest(bound.value(hit.raw)) < reached) continue;
         if (!context_.excluded(first_ + q, hit.row)) rows_.push_back(hit.row);
     }
     scores_.resize(rows_.size());

@@ -1,4 +1,4 @@
-// What reaches a score, collected block by block by one thread at a time.
+// The items that reach a score, collected block by block by one thread at a time.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,7 @@ class Collector {
     std::size_t entries() const;  // of all queries
 
   private:
-    void choose_stepper(const Block& block);
+    void choose_block_scanner(const Block& block);
     bool out_of_reach() const;
     void scan_step(std::size_t first, std::size_t n);
     void append(std::size_t q);

@@ -12,7 +12,7 @@
 namespace vecrecall::search {
 namespace {
 
-// An exact score of a row somewhere costs some 40 ns; an item of an int8 scan at batch 256 1/3 ns.
+// An exact score of a row somewhere costs about 40 ns; an item of an int8 scan at batch 256 1/3 ns.
 constexpr std::size_t kAllowedShare = 128;
 
 // Selection and reranking of so many candidates cost as much as scoring all.

@@ -71,7 +71,7 @@ void check_each(const char* part, const ArrayView<T>& array, const char* expecte
     }
 }
 
-// What is missing is known by a null pointer from here on, not by its size.
+// A missing array is known by a null pointer from here on, not by its size.
 IndexArrays without_empty(IndexArrays parts) {
     if (parts.ids.size == 0) parts.ids = {};
     if (parts.bias.size == 0) parts.bias = {};
@@ -79,7 +79,7 @@ IndexArrays without_empty(IndexArrays parts) {
     return parts;
 }
 
-// The bounds that certificates are made of. Those of a block may be infinite, where it has none.
+// The bounds of blocks, which score bounds are made from; infinite where a block has none.
 void check_bounds(const IndexArrays& parts) {
     check_each("center", parts.center, "finite values",
                [&](std::size_t i) { return std::isfinite(parts.center.data[i]); });

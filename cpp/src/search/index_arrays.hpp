@@ -12,7 +12,7 @@ namespace vecrecall::search {
 IndexArrays to_arrays(const Items& items);
 
 // Throws std::invalid_argument, naming the part, where sizes do not fit together or a number would
-// lead out of an array. What else is wrong in them makes wrong answers, but no wrong reads.
+// lead out of an array. Other damage makes wrong answers, but no wrong reads.
 Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner);
 
 }  // namespace vecrecall::search

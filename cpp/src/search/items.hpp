@@ -10,7 +10,7 @@
 
 namespace vecrecall::search {
 
-using Bitmap = std::vector<std::uint64_t>;  // a bit a row
+using Bitmap = std::vector<std::uint64_t>;  // a bit per row
 
 // A block of all items is one of a segment.
 struct Block {
@@ -25,7 +25,7 @@ struct Block {
 
 // Segments one after the other. Every block has numbers for kBlockItems rows: row r is in block
 // r / kBlockItems. The first was there when the index was built, or rebuilt; it is empty only where
-// it is the only one. What was removed since is still there, but not live. Never changes, but that
+// it is the only one. Removed rows are still there, but not live. Never changes, but that
 // the one writer puts rows of later items into the table of added ones.
 class Items {
   public:

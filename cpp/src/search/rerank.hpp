@@ -9,7 +9,7 @@
 
 namespace vecrecall::search {
 
-// What the float32 score of a candidate lies between.
+// The interval that holds the float32 score of a candidate.
 struct Interval {
     float lowest;
     float highest;
@@ -36,7 +36,7 @@ struct Scored {
 using ExactScores = std::function<void(const std::uint32_t* rows, std::size_t n, float* scores)>;
 
 // Makes the intervals exact of all candidates that may be among the k best, and returns how many
-// rows it scored. What keeps a wider interval is not among them.
+// rows it scored. A candidate that keeps a wider interval is not among them.
 std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* rows,
                        Interval* intervals, std::size_t n, std::size_t k,
                        const ExactScores& rerank);

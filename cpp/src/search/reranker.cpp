@@ -26,11 +26,11 @@ void Reranker::add(const Candidates& candidates, float threshold) {
         rows_.push_back(candidates.row(i));
         intervals_.push_back(candidates.interval(i));
     }
-    rescored_ += candidates.reranked();
+    reranked_ += candidates.reranked();
 }
 
 void Reranker::write(const ListsOut& out) {
-    rescored_ += score_best(context_.table, rows_.data(), intervals_.data(), rows_.size(),
+    reranked_ += score_best(context_.table, rows_.data(), intervals_.data(), rows_.size(),
                             context_.options.k,
                             [&](const std::uint32_t* rows, std::size_t n, float* scores) {
                                 context_.score(q_, rows, n, scores);

@@ -25,14 +25,14 @@ class Reranker {
     // dropped lies below it. Up to first_threshold only what min_score forbids was dropped.
     bool proves(float threshold, const ListsOut& out) const;
 
-    std::uint64_t reranked() const { return rescored_; }
+    std::uint64_t reranked() const { return reranked_; }
 
   private:
     const SearchContext& context_;
     std::size_t q_;
     std::vector<std::uint32_t> rows_;
     std::vector<Interval> intervals_;
-    std::uint64_t rescored_ = 0;
+    std::uint64_t reranked_ = 0;
 };
 
 }  // namespace vecrecall::search

@@ -12,15 +12,15 @@ namespace {
 constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
 
 // The codes have failed when handling hits costs about a twelfth of a float32 scan of the same
-// items: a hit costs some 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
+// items: a hit costs about 10 ns, a float32 multiply-add 1/57 ns, so one hit in 8192 / d items.
 constexpr double kProductsAHit = 8192;
 
-// An exact score of a row somewhere costs some 40 ns at 64 dimensions, and 500 ns at 1536, where it
-// waits for memory. What they may cost in the end is most of a float32 scan.
+// An exact score of a row somewhere costs about 40 ns at 64 dimensions and 500 ns at 1536, where it
+// waits for memory. In the end they may cost at most a float32 scan.
 constexpr std::uint64_t kHitsAScore = 4;
 double products_a_score(std::size_t dim) { return 2000 + 18 * static_cast<double>(dim); }
 
-// What may be lost before thresholds have risen, as a share of a float32 scan of everything: many
+// The share of a float32 scan that may be lost before thresholds have risen: many
 // dimensions make wide bounds, which let most hits through at the start and few later on.
 constexpr double kWarmupBudget = 1.0 / 16;
 
@@ -105,14 +105,14 @@ void Scanner::run() {
          b = tile_.claim_block()) {
         scan_block(b);
         blocks_done_.push_back(b);
-        if (codes_ && items_seen_ >= next_outlook_) count_undecided();
+        if (codes_ && items_seen_ >= next_outlook_) count_ambiguous();
         if (codes_ && (falling_back_ || int8_unprofitable())) fall_back_to_float32();
         if (codes_ && items_seen_ >= next_outlook_) update_estimate();
     }
 }
 
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
-void Scanner::choose_stepper(const Block& block) {
+void Scanner::choose_block_scanner(const Block& block) {
     const bool by_codes = codes_ && !context_.items.has_outliers(block);
     const std::size_t longest = longest_step_f32(context_.items.dim());
     if (!by_codes && !floats_)
@@ -127,13 +127,13 @@ void Scanner::choose_stepper(const Block& block) {
 bool Scanner::out_of_reach() const {
     for (std::size_t q = 0; q < tile_.size(); ++q) {
         const float threshold = std::max(candidates_[q].threshold(), tile_.threshold(q));
-        if (!(static_cast<float>(block_scanner_->certificate(q).largest) < threshold)) return false;
+        if (!(static_cast<float>(block_scanner_->score_bound(q).largest) < threshold)) return false;
     }
     return true;
 }
 
 void Scanner::scan_block(std::size_t block) {
-    choose_stepper(context_.items.block(block));
+    choose_block_scanner(context_.items.block(block));
     const std::size_t end = block * kBlockItems + context_.items.block(block).size();
     items_seen_ += context_.items.block(block).size();
     if (out_of_reach()) return;
@@ -174,7 +174,8 @@ void Scanner::append() {
     }
 }
 
-// What the hits of query q will be looked up in: with that of many queries it is in no near cache.
+// Fetches the set in which the hits of query q are looked up: with many queries it is in no near
+// cache.
 void Scanner::fetch_excluded(std::size_t q) const {
     const IdSet& excluded = context_.queries[tile_.first() + q].excluded;
     if (excluded.empty()) return;
@@ -185,7 +186,7 @@ void Scanner::fetch_excluded(std::size_t q) const {
 }
 
 void Scanner::append(std::size_t q, std::uint32_t count) {
-    candidates_[q].append(count, block_scanner_->certificate(q), [&](std::uint32_t row) {
+    candidates_[q].append(count, block_scanner_->score_bound(q), [&](std::uint32_t row) {
         return !context_.excluded(tile_.first() + q, row);
     });
 }
@@ -217,9 +218,9 @@ double Scanner::seen_share() const {
     return static_cast<double>(items_seen_) / static_cast<double>(context_.items.rows());
 }
 
-void Scanner::count_undecided() {
-    undecided_ = 0;
-    for (const Candidates& c : candidates_) undecided_ += c.n_ambiguous(seen_share(), scratch_);
+void Scanner::count_ambiguous() {
+    n_ambiguous_ = 0;
+    for (const Candidates& c : candidates_) n_ambiguous_ += c.n_ambiguous(seen_share(), scratch_);
 }
 
 void Scanner::update_estimate() {
@@ -260,14 +261,14 @@ bool Scanner::int8_unprofitable() const {
     if (coded_items_ <= settled) return false;
     const auto n = static_cast<double>(tile_.size());
     const auto dim = static_cast<double>(context_.items.dim());
-    if (undecided_ > n * all_products() / products_a_score(context_.items.dim())) return true;
-    const double stake = n * kWarmupBudget * all_products();
+    if (n_ambiguous_ > n * all_products() / products_a_score(context_.items.dim())) return true;
+    const double warmup_budget = n * kWarmupBudget * all_products();
     const double scanned = static_cast<double>(coded_items_ - settled) * dim;
-    const double bearable = (stake + scanned) / kProductsAHit;
+    const double bearable = (warmup_budget + scanned) / kProductsAHit;
     return static_cast<double>(hits_seen_) > n * hits_of_good_codes() + bearable;
 }
 
-// The rest is scanned in float32. What the codes left n_ambiguous would have to be scored exactly,
+// The rest is scanned in float32. Items that the codes leave ambiguous would be scored exactly,
 // row by row; where few blocks are done, scanning them again costs a fraction of that. A guess that
 // was made with bad codes is then taken back, unless other threads have dropped items by it.
 void Scanner::fall_back_to_float32() {

@@ -12,7 +12,7 @@
 
 namespace vecrecall::search {
 
-// How many candidates a query may hold; see Candidates.
+// The most candidates that are held for a query; see Candidates.
 struct Limits {
     std::size_t soft;
     std::size_t hard;
@@ -75,7 +75,7 @@ class Scanner {
     bool gave_up_codes() const { return gave_up_codes_; }
 
   private:
-    void choose_stepper(const Block& block);
+    void choose_block_scanner(const Block& block);
     bool out_of_reach() const;
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
@@ -86,7 +86,7 @@ class Scanner {
     bool too_many_to_score(std::size_t q);
     double all_products() const;
     double seen_share() const;
-    void count_undecided();
+    void count_ambiguous();
     void update_estimate();
     void rerank(std::size_t q);
     bool early() const;
@@ -110,7 +110,7 @@ class Scanner {
     std::vector<std::size_t> blocks_done_;
     std::size_t items_seen_ = 0;
     std::size_t next_outlook_;   // at so many
-    double undecided_ = 0;       // candidates that the codes will leave open, by the last outlook
+    double n_ambiguous_ = 0;     // candidates that the codes will leave open, by the last outlook
     std::size_t stuck_ = 0;      // queries whose early candidates the codes could not tell apart
     bool falling_back_ = false;  // the codes, at once
     bool gave_up_codes_ = false;

@@ -136,8 +136,8 @@ bool worth_guessing(const SearchContext& context) {
            context.items.blocks() >= kFewestBlocks && !context.items.ordered();
 }
 
-void run_waves(const SearchContext& context, int threads, bool guessing, const ListsOut& out,
-               Outcome& outcome) {
+void run_batches(const SearchContext& context, int threads, bool guessing, const ListsOut& out,
+                 Outcome& outcome) {
     const Limits limits = limits_for(context);
     const Plan plan = plan_for(context.items, context.queries.size(), limits, threads);
     const std::size_t at_once = plan.group_queries * plan.groups_at_once;
@@ -149,7 +149,7 @@ void run_waves(const SearchContext& context, int threads, bool guessing, const L
 
 SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& out) {
     Outcome outcome;
-    run_waves(context, threads, worth_guessing(context), out, outcome);
+    run_batches(context, threads, worth_guessing(context), out, outcome);
     if (!outcome.unproved.empty()) {
         const QueryBatch queries = context.queries.select(outcome.unproved);
         const SearchContext again{.table = context.table,
@@ -159,7 +159,7 @@ SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& 
                                   .allow = context.allow,
                                   .codes = context.codes && !outcome.gave_up_codes,
                                   .first_threshold = context.first_threshold};
-        run_waves(again, threads, false, out, outcome);  // which proves every threshold
+        run_batches(again, threads, false, out, outcome);  // which proves every threshold
     }
     outcome.stats.precision = name_of(outcome.precisions);
     return outcome.stats;

@@ -1,4 +1,4 @@
-// What a search hands to those that do its work.
+// The inputs that all parts of a search share.
 #pragma once
 
 #include "search/items.hpp"
@@ -12,7 +12,7 @@ struct SearchContext {
     const Items& items;
     const QueryBatch& queries;
     const SearchOptions& options;
-    const std::uint64_t* const* allow;  // per query of the batch a bit a row; or null
+    const std::uint64_t* const* allow;  // per query of the batch a bit per row; or null
     bool codes;                         // scan by them
     float first_threshold;              // the smallest float32 score that min_score lets pass
 

@@ -32,7 +32,7 @@ struct BlockStats {
     double top_offset;  // max offset
 };
 
-// What a segment is made of, item by item in the order given.
+// The arrays of a segment, item by item in the order given.
 struct Source {
     Rows rows;
     const std::int64_t* ids = nullptr;      // unique, >= 0; null for 0 .. n-1

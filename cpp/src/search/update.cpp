@@ -13,16 +13,16 @@
 namespace vecrecall::search {
 namespace {
 
-// What was removed costs a scan as much as what is there. Where the base is ordered by length, what
-// was added costs more than that, and as many were added perhaps. Borrowed rows would have to be
+// A removed row costs a scan as much as a live one. Where the base is ordered by length, an added
+// row costs more than that, and as many were added perhaps. Borrowed rows would have to be
 // copied: more of them must be gone.
 constexpr std::size_t kDeadShare = 16;
 constexpr std::size_t kDeadShareOrdered = 32;
 constexpr std::size_t kDeadShareBorrowed = 4;
 
 // Additions gather in segments of up to so many items, of which so many are merged into one,
-// and so on: what was removed goes, and exact scores jump less between segments. Where the base is
-// ordered by length, what is merged is too, in blocks so small that there are some to pass over.
+// and so on: removed rows go, and exact scores jump less between segments. Where the base is
+// ordered by length, merged segments are too, in blocks so small that there are some to pass over.
 constexpr std::size_t kFewItems = kBlockItems;
 constexpr std::size_t kFewItemsOrdered = 256;
 constexpr std::size_t kMerged = kFewestOrderedBlocks + 1;
@@ -34,7 +34,7 @@ constexpr std::size_t kMostBlocks = (std::size_t{1} << 31) / kBlockItems;
 
 constexpr std::size_t kFewestAddedRows = 4096;
 
-// An update under way.
+// An update in progress.
 class Update {
   public:
     Update(const Items& items, int threads)
@@ -198,7 +198,7 @@ std::size_t Update::row_behind(std::size_t segments) const {
     return blocks * kBlockItems;
 }
 
-// What is live of the segments from one on; their rows get other numbers.
+// The live rows of the segments from one on; their rows get other numbers.
 void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
     const std::size_t first = row_behind(segment);
     for (std::size_t row = first; row < live_.size() * 64; ++row) {

@@ -1,4 +1,4 @@
-// From the items of an index to those after an update. What is there is shared, not copied.
+// From the items of an index to those after an update. Present segments are shared, not copied.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
                                          const std::int64_t* ids, std::size_t n, OnMissing unknown,
                                          int threads);
 
-// Made anew from the items that are left.
+// Rebuilt from the items that are left.
 std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items, int threads);
 
 }  // namespace vecrecall::search

@@ -12,7 +12,7 @@
 
 namespace vecrecall::storage {
 
-// What a manifest says of an array.
+// The entry of a manifest for an array.
 struct Stored {
     std::string file;
     std::string dtype;

@@ -16,7 +16,7 @@ struct Json {
     std::string_view text;           // of the source
     std::int64_t integer = 0;        // of kInteger; integers beyond it are kReal, without a value
     std::string string;              // of kString, without escapes
-    std::vector<std::string> names;  // of kObject, unique, one a value
+    std::vector<std::string> names;  // of kObject, unique, one per value
     std::vector<Json> values;        // of kArray and kObject
 
     // The value of an object's name, or null.

@@ -32,7 +32,7 @@ class FetchPlan(NamedTuple):
     Attributes
     ----------
     fetch : int
-        Candidates a query.
+        Candidates per query.
     setting : mapping of str to int
     """
 
@@ -41,7 +41,7 @@ class FetchPlan(NamedTuple):
 
 
 class BatchResult(NamedTuple):
-    """What one round of questions brought.
+    """The lists of one round of requests.
 
     Attributes
     ----------
@@ -93,35 +93,35 @@ class ListCompleter:
         )
 
     def fill(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
+        self, q: F32, k: int, filters: Filters, floor: float, plan: FetchPlan, threads: int
     ) -> SearchResult:
         """Search for `k` items of every query; entries below `floor` may be among them."""
         if len(q) == 0 or filters.most == 0:
             return empty_lists(len(q), k)
-        effort = self._first_effort(effort, filters)
-        found, rows, padded = self._ask(q, k, filters, floor, effort, threads)
+        plan = self._first_plan(plan, filters)
+        found, rows, padded = self._ask(q, k, filters, floor, plan, threads)
         rounds = ROUNDS if self._exact is None else ROUNDS_WITH_VECTORS
         while rows.size and rounds:
-            more = self._more(effort, padded)
+            more = self._more(plan, padded)
             if more is None:
                 break
-            effort, rounds = more, rounds - 1
-            asked = self._ask(q[rows], k, filters.take(rows), floor, effort, threads)
+            plan, rounds = more, rounds - 1
+            asked = self._ask(q[rows], k, filters.take(rows), floor, plan, threads)
             put_lists(found, rows, asked.lists)
             rows, padded = rows[asked.short], asked.padded
         if rows.size and self._exact is not None:
             put_lists(found, rows, self._scan(q[rows], k, filters.take(rows), threads))
         return found
 
-    def ask_once(self, q: F32, k: int, effort: FetchPlan, threads: int) -> SearchResult:
+    def ask_once(self, q: F32, k: int, plan: FetchPlan, threads: int) -> SearchResult:
         """Search without filters, and leave short lists as they are."""
         filters = Filters.of(self._items, k, len(q), None, [])
-        effort = self._first_effort(effort, filters)
-        return self._ask(q, k, filters, -np.inf, effort, threads).lists
+        plan = self._first_plan(plan, filters)
+        return self._ask(q, k, filters, -np.inf, plan, threads).lists
 
-    def _first_effort(self, effort: FetchPlan, filters: Filters) -> FetchPlan:
+    def _first_plan(self, plan: FetchPlan, filters: Filters) -> FetchPlan:
         """Ask for what filters will probably take away as well."""
-        fetch = effort.fetch
+        fetch = plan.fetch
         if self._proves:
             fetch += MARGIN
         if filters.exclude is not None:
@@ -129,18 +129,18 @@ class ListCompleter:
         if filters.allow and filters.selector is None:
             smallest = min(a.size for a in filters.allow if a.size)
             fetch = fetch * len(self._items) * 5 // (smallest * 4) + 32
-        return FetchPlan(min(fetch, len(self._items)), effort.setting)
+        return FetchPlan(min(fetch, len(self._items)), plan.setting)
 
-    def _more(self, effort: FetchPlan, padded: Bools) -> FetchPlan | None:
+    def _more(self, plan: FetchPlan, padded: Bools) -> FetchPlan | None:
         """Grow what limits the short lists; None when nothing is left to grow."""
         n = len(self._items)
-        fetch, setting = effort
+        fetch, setting = plan
         if not padded.all() and fetch < n:
             fetch = min(n, GROWTH * fetch)
-        if padded.any() or fetch == effort.fetch:
+        if padded.any() or fetch == plan.fetch:
             setting = self._harder(setting)
         grown = FetchPlan(fetch, setting)
-        return None if grown == effort else grown
+        return None if grown == plan else grown
 
     def _harder(self, setting: Setting) -> Setting:
         """Raise the first parameter that is not at its highest."""
@@ -152,27 +152,27 @@ class ListCompleter:
         return setting
 
     def _ask(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
+        self, q: F32, k: int, filters: Filters, floor: float, plan: FetchPlan, threads: int
     ) -> BatchResult:
         """Search once, some queries at a time where there are very many candidates."""
-        step = max(1, BLOCK_ENTRIES // effort.fetch)
+        step = max(1, BLOCK_ENTRIES // plan.fetch)
         if len(q) <= step:
-            return self._ask_block(q, k, filters, floor, effort, threads)
+            return self._ask_block(q, k, filters, floor, plan, threads)
         lists, short, padded = empty_lists(len(q), k), [], []
         for start in range(0, len(q), step):
             rows = np.arange(start, min(start + step, len(q)))
-            part = self._ask_block(q[rows], k, filters.take(rows), floor, effort, threads)
+            part = self._ask_block(q[rows], k, filters.take(rows), floor, plan, threads)
             put_lists(lists, rows, part.lists)
             short.append(start + part.short)
             padded.append(part.padded)
         return BatchResult(lists, np.concatenate(short), np.concatenate(padded))
 
     def _ask_block(
-        self, q: F32, k: int, filters: Filters, floor: float, effort: FetchPlan, threads: int
+        self, q: F32, k: int, filters: Filters, floor: float, plan: FetchPlan, threads: int
     ) -> BatchResult:
         asked = unit_rows(q) if self._divides else q
         labels, own = self._backend.search(
-            asked, effort.fetch, effort.setting, filters.selector, threads
+            asked, plan.fetch, plan.setting, filters.selector, threads
         )
         ids = self._items.ids_of(labels)
         scores = own
@@ -189,7 +189,7 @@ class ListCompleter:
         lacking = self._lacking(lists, filters, floor)
         if self._proves:
             end = filters.selected(len(self._items)) - 1
-            complete = labels[:, end] >= 0 if end < effort.fetch else False
+            complete = labels[:, end] >= 0 if end < plan.fetch else False
             lacking |= ~(complete | self._proved(q, lists, own, floor))
         short = np.flatnonzero(lacking)
         return BatchResult(lists, short, padded[short])
@@ -198,7 +198,7 @@ class ListCompleter:
         """Tell which lists are not full though there may be more."""
         lacking: Bools = lists.counts < filters.wanted
         if floor > -np.inf:
-            # What was not fetched is no better than the last that was.
+            # Candidates not fetched are no better than the last one that was.
             last = lists.scores[np.arange(len(lacking)), np.maximum(lists.counts, 1) - 1]
             lacking &= (lists.counts == 0) | (last.astype(np.float64) >= floor)
         return lacking

@@ -1,4 +1,4 @@
-"""What the lists of a wrapped search may hold."""
+"""Filters of a wrapped search."""
 
 from typing import Any, NamedTuple
 
@@ -37,14 +37,14 @@ class AllowSet:
 
 
 class Filters(NamedTuple):
-    """What lists may hold, and how much of it there is.
+    """The ids that lists may hold, and how many there are.
 
     Attributes
     ----------
     exclude : Ragged of int64, optional
-        One row a query.
+        One row per query.
     allow : list of AllowSet
-        None, one for all queries, or one a query.
+        None, one for all queries, or one per query.
     wanted : ndarray of int64, shape (nq,), or int
         How many entries a full list has, `k` or all that there are: of each query, or of all.
     """
@@ -65,11 +65,11 @@ class Filters(NamedTuple):
         if exclude is not None:
             # Exact only where it may matter: excluded ids can be unknown, or not allowed anyway.
             for row in np.flatnonzero(there - exclude.lengths < k):
-                barred = np.unique(exclude[row])
-                barred = barred[items.find(barred) >= 0]
+                excluded = np.unique(exclude[row])
+                excluded = excluded[items.find(excluded) >= 0]
                 if allow:
-                    barred = barred[allow[0 if len(allow) == 1 else row].holds(barred)]
-                there[row] -= barred.size
+                    excluded = excluded[allow[0 if len(allow) == 1 else row].holds(excluded)]
+                there[row] -= excluded.size
         return cls(exclude, allow, np.minimum(there, k))
 
     def take(self, rows: I64) -> "Filters":

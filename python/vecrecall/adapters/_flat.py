@@ -1,4 +1,4 @@
-"""What an adapter asks of a FlatIndex that is to become an index of another library."""
+"""The items of a FlatIndex that is to become an index of another library."""
 
 import numpy as np
 import numpy.typing as npt

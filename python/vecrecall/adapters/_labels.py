@@ -1,4 +1,4 @@
-"""Which id a label stands for, held against the vectors where the index can tell."""
+"""Find the id that a label stands for; vectors are compared where the index keeps them."""
 
 from collections.abc import Callable
 

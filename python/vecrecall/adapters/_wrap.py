@@ -82,10 +82,10 @@ def wrap(
     `exclude`, `allow` and `min_score` hold in every list; `min_score` cuts the list that would have
     come without it, so what the library overlooks stays overlooked. Where the library has a filter
     of its own it is used; where not, and for ids excluded per query, it is asked for more
-    candidates, four times as many in each of at most six rounds (two with `vectors`). What is still
-    missing then shows in ``counts``. Exact indexes (FAISS Flat, hnswlib BFIndex, ScaNN brute force)
+    candidates, four times as many in each of at most six rounds (two with `vectors`). Entries still
+    missing then show in ``counts``. Exact indexes (FAISS Flat, hnswlib BFIndex, ScaNN brute force)
     with `vectors` give the lists of `FlatIndex`, bit for bit: where rounding leaves it open which
-    items are the best, more candidates are rescored.
+    items are the best, more candidates are reranked.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def given_vectors(backend: Backend, metric: Metric, vectors: Vectors) -> F32 | F
         rows = _validation.check_vectors(given, "vectors", backend.dim)
         if len(rows) != backend.size():
             raise ValueError(
-                f"vectors: expected {backend.size()} rows, one an item, got {len(rows)}"
+                f"vectors: expected {backend.size()} rows, one per item, got {len(rows)}"
             )
         if metric == "cosine":
             _validation.check_directions(rows, "vectors")

@@ -31,7 +31,7 @@ class WrappedIndex:
     Attributes
     ----------
     setting : dict of str to int
-        What searches use beside the index's own values; see `with_params`.
+        What searches use in place of the index's own values; see `with_params`.
     search_params : dict of str to SearchParam
         The settings that there are, each with its range (``low``, ``high``).
     """
@@ -50,7 +50,7 @@ class WrappedIndex:
         self._items = items
         self._exact = exact
         self._metric: Metric = metric
-        self._filler = ListCompleter(backend, items, exact, metric, setting)
+        self._completer = ListCompleter(backend, items, exact, metric, setting)
         self.setting = dict(setting)
         self._library_setting = {name: v for name, v in setting.items() if name != "reorder"}
         self._reorder = setting.get("reorder", 1)
@@ -99,7 +99,7 @@ class WrappedIndex:
         filters = Filters.of(self._items, k, len(q), seen, sets)
         if served is not None:
             q, filters = q[served], filters.take(np.flatnonzero(served))
-        found = self._filler.fill(q, k, filters, floor, self._effort(k), n_threads)
+        found = self._completer.fill(q, k, filters, floor, self._plan(k), n_threads)
         if min_score is not None:
             found = _cut(found, floor)
         found.metric = self._metric
@@ -112,7 +112,7 @@ class WrappedIndex:
         ----------
         **setting : int
             Values for some of the `search_params`, for example ``nprobe=32``; the others stay. With
-            `vectors`, ``reorder`` is how many candidates an entry of the list are rescored.
+            `vectors`, ``reorder`` is how many candidates per entry of the list are reranked.
 
         Returns
         -------
@@ -207,7 +207,7 @@ class WrappedIndex:
 
     def __repr__(self) -> str:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())
-        exact = ", rescored" if self._exact is not None else ""
+        exact = ", reranked" if self._exact is not None else ""
         return (
             f"WrappedIndex({self._backend.library}, {len(self)} items, dim {self.dim}, "
             f"metric {self.metric!r}{at}{exact})"
@@ -215,7 +215,7 @@ class WrappedIndex:
 
     def _ask_once(self, q: F32, k: int, threads: int) -> SearchResult:
         """Search for finite queries with a direction; what the library leaves short stays so."""
-        return self._filler.ask_once(q, k, self._effort(k), threads)
+        return self._completer.ask_once(q, k, self._plan(k), threads)
 
     def _frozen(self) -> "WrappedIndex":
         return self  # its items stay the same
@@ -234,7 +234,7 @@ class WrappedIndex:
             raise ValueError(f"{what}: expected an index wrapped with `vectors`, got one without")
         return self._exact
 
-    def _effort(self, k: int) -> FetchPlan:
+    def _plan(self, k: int) -> FetchPlan:
         return FetchPlan(k * self._reorder, self._library_setting)
 
     def _check_size(self) -> None:

@@ -60,7 +60,7 @@ def train_ivf(
     max_iter : int
         Iterations of k-means.
     points_per_list : int
-        k-means runs on a uniform sample of so many vectors a list, where there are more. The
+        k-means runs on a uniform sample of so many vectors per list, where there are more. The
         defaults of this and `max_iter` are those of FAISS.
     seed : int
         Of the sample and the first centroids, which are drawn from the vectors, >= 0.

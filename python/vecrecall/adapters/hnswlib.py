@@ -30,7 +30,7 @@ def to_hnswlib(
     index : FlatIndex or ReloadingIndex
         Without a bias, which hnswlib cannot express.
     M : int
-        Links an item, 2 to 10,000.
+        Links per item, 2 to 10,000.
     ef_construction : int
         How widely links are searched for.
     seed : int

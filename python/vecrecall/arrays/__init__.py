@@ -1,4 +1,4 @@
-"""What the rooms above pass each other: rows of different lengths, results, pooled vectors."""
+"""Arrays that all rooms share: rows of different lengths, results, pooled vectors."""
 
 from vecrecall.arrays._pooling import concat_blocks, pool
 from vecrecall.arrays._ragged import Ragged

@@ -134,8 +134,8 @@ def _join(
     """
     if exclude is None:
         return SearchResult(*_merge_flat(ids, scores, offsets, k, aggregate)[:3])
-    barred = Ragged._of(np.full(exclude.values.size, np.inf, np.float32), exclude.offsets)
-    all_scores = concat_rows(barred, Ragged._of(scores, offsets)).values
+    excluded = Ragged._of(np.full(exclude.values.size, np.inf, np.float32), exclude.offsets)
+    all_scores = concat_rows(excluded, Ragged._of(scores, offsets)).values
     entries = concat_rows(exclude, Ragged._of(ids, offsets))
     width = k + int(exclude.lengths.max(initial=0))
     found = _merge_flat(entries.values, all_scores, entries.offsets, width, aggregate)

@@ -1,4 +1,4 @@
-"""From what stands for an array, whoever's it is, to a NumPy array or the reason why not.
+"""Convert what other libraries call arrays to NumPy arrays, or say why not.
 
 Other libraries are told by what their objects can do; none is imported.
 """
@@ -7,7 +7,7 @@ import numbers
 from typing import Any
 
 import numpy as np
-import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait for ever
+import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait forever
 import numpy.typing as npt
 
 from vecrecall import _core

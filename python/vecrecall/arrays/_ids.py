@@ -45,10 +45,10 @@ def is_id(x: object) -> TypeGuard[int]:
 
 
 def check_ids(x: object, name: str, n: int) -> I64:
-    """Coerce to one id a row; the core checks that they are unique and not negative."""
+    """Coerce to one id per row; the core checks that they are unique and not negative."""
     a = check_integers(x, name)
     if a.shape != (n,):
-        raise ValueError(f"{name}: expected {n} ids, one a row, got {a.shape[0]}")
+        raise ValueError(f"{name}: expected {n} ids, one per row, got {a.shape[0]}")
     return a
 
 
@@ -56,7 +56,7 @@ def check_labels(x: object, name: str, n: int, k: int) -> I64:
     """Coerce to one label from 0 to k - 1 a row, -1 for none; a matrix of one column will do."""
     a = integer_array(x, name)
     if a.shape not in ((n,), (n, 1)):
-        raise ValueError(f"{name}: expected {n} labels, one a row, got shape {a.shape}")
+        raise ValueError(f"{name}: expected {n} labels, one per row, got shape {a.shape}")
     flat: I64 = a.reshape(n).astype(np.int64, copy=False)
     bad = np.flatnonzero((flat < -1) | (flat >= k))
     if bad.size:

@@ -1,4 +1,4 @@
-"""From rows of a table to one vector a bag: articles from tags, users from profiles."""
+"""From rows of a table to one vector per bag: articles from tags, users from profiles."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -26,7 +26,7 @@ def pool(
     normalize: bool = False,
     threads: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Combine rows of a table into one vector a bag.
+    """Combine rows of a table into one vector per bag.
 
     Parameters
     ----------

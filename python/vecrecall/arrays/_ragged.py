@@ -222,7 +222,7 @@ class Ragged:
 
 
 RaggedLike = Ragged | Sequence[npt.ArrayLike | AbstractSet[int]] | npt.ArrayLike
-"""What an argument marked *ragged* takes.
+"""Types that an argument marked *ragged* takes.
 
 A `Ragged`, a matrix, rows in a sequence, a column of lists (of Arrow, pandas, polars, awkward), or
 a SciPy CSR matrix, of which ids are the columns and weights the values stored. A row is whatever

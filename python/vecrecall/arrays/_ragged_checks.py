@@ -31,7 +31,7 @@ def check_ragged(x: object, name: str, rows: int | None = None) -> Ragged:
 
 
 def _check_unchanged(x: Ragged, name: str) -> Ragged:
-    """Check a Ragged anew: somebody may have replaced its arrays."""
+    """Check a Ragged again: its arrays may have been replaced."""
     try:
         return Ragged(x.values, x.offsets)
     except (TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._typing import I64
 
-# What NumPy works through before a signal is looked at: some hundredths of a second.
+# The elements that NumPy processes between two looks at signals: a few hundredths of a second.
 BLOCK_VALUES = 1 << 22
 
 

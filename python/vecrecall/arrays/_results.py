@@ -393,7 +393,7 @@ class MergeResult(RankedResult[MergedList]):
 
 
 class SearchStats(NamedTuple):
-    """What a search did, summed over its queries.
+    """Counts of a search, summed over its queries.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ def flattened(
 
 
 def is_flat(x: Any) -> bool:
-    """Tell one value a place from one row a place; what is neither counts as rows."""
+    """Tell one value per place from one row per place; what is neither counts as rows."""
     if isinstance(x, (*TEXT, Mapping, Set)) or not _is_sized(x):
         return False
     if not isinstance(x, (list, tuple)):

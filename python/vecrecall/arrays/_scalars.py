@@ -55,7 +55,7 @@ def check_int(x: object, name: str, low: int) -> int:
         raise ValueError(f"{name}: expected a whole number >= {low}, got {x}")
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
-    except Exception as error:  # an `__index__` of somebody's own may raise anything
+    except Exception as error:  # an `__index__` of a caller's class may raise anything
         own = "" if isinstance(error, TypeError) else f" that raises: {error}"
         raise TypeError(
             f"{name}: expected a whole number >= {low}, got {type(x).__name__}{own}"
@@ -79,7 +79,7 @@ def check_int_between(x: object, name: str, low: int, high: int) -> int:
 
 
 def check_list_length(x: object, rows: int, width: int = 1) -> int:
-    """Coerce `k`, for lists of `rows` rows and `width` values a place that memory can address."""
+    """Coerce `k`, for lists of `rows` rows and `width` values per place that memory can address."""
     most = int(INT64.max) // 16 // (max(rows, 1) * width)
     if type(x) is int and 0 < x <= most:
         return x
@@ -119,7 +119,7 @@ def check_path(x: object, name: str) -> Path:
     """
     try:
         text = os.fspath(x) if isinstance(x, os.PathLike) else x
-    except Exception as error:  # a `__fspath__` of somebody's own may raise anything
+    except Exception as error:  # a `__fspath__` of a caller's class may raise anything
         raise TypeError(
             f"{name}: expected a str or a path, got {type(x).__name__} that raises: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Clusters, offline: what is nearest to the center of a user's cluster."""
+"""Clusters, offline: the items nearest to the center of a user's cluster."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ class ClusterCandidates:
     centers : UserGroups or array_like of float, shape (n_clusters, d)
         Clusters are numbered by row; those of `UserGroups` have their labels.
     n_candidates : int
-        The length of each cluster's list. What users may have seen comes on top of what they
-        shall get.
+        The length of each cluster's list: as many as users shall get, and in addition as many
+        as they may have seen.
 
     Raises
     ------
@@ -32,9 +32,9 @@ class ClusterCandidates:
 
     Notes
     -----
-    The lists of several clusters are joined, an item with its largest score. What a user has seen
-    is left out, and later entries move up, as far as the lists go. To bring lists up to date, make
-    the channel anew.
+    The lists of several clusters are joined, an item with its largest score. Seen items are
+    left out, and later entries move up, as far as the lists go. To bring lists up to date, make
+    the channel again.
 
     In the news recommender that this library follows a job matched the centers with the candidate
     articles on a schedule; a user read the list of the nearest center, or of several.

@@ -1,4 +1,4 @@
-"""Clusters, in real time: what the members of a user's cluster click now."""
+"""Clusters, in real time: the items that members of a user's cluster click now."""
 
 import time
 from collections.abc import Callable
@@ -33,8 +33,8 @@ class ClusterFeedChannel:
 
     Notes
     -----
-    The lists of several clusters are joined, an item with its largest score. What a user has seen
-    never shortens a list while the clusters have other items.
+    The lists of several clusters are joined, an item with its largest score. Seen items
+    never shorten a list while the clusters have other items.
 
     In the news recommender that this library follows clicks came from a stream, and this channel
     did better than the nearest items of the centers, `ClusterCandidates`.

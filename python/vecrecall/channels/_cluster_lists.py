@@ -1,4 +1,4 @@
-"""What the channels over clusters have in common: which clusters a user is in, and their lists."""
+"""Common parts of the channels over clusters: a user's clusters, and their lists."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from vecrecall.channels._requests import RequestBatch
 
 
 class ClusterLists:
-    """One stored list a cluster.
+    """One stored list per cluster.
 
     Parameters
     ----------

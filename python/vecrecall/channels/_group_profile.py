@@ -1,4 +1,4 @@
-"""Group profile: what suits a pseudo-user that is made of a whole group."""
+"""Group profile: the list of a pseudo-user that is made of a whole group."""
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class GroupProfile:
     channel : Channel
         How to recall for a pseudo-user: `UserToItem`, `CrossTag` or any other.
     profiles : RequestBatch
-        The pseudo-users, one row a group, without ``seen``; groups are numbered by row.
+        The pseudo-users, one row per group, without ``seen``; groups are numbered by row.
         `pseudo_users` makes them of users, `UserGroups.profile` makes their vectors.
     n_candidates : int
         The length of the list that is found once for each group, here.
@@ -35,8 +35,8 @@ class GroupProfile:
 
     Notes
     -----
-    The lists of several groups are joined, an item with its largest score. What a user has seen
-    never shortens a list: where the stored ones may not suffice, `channel` is asked again for that
+    The lists of several groups are joined, an item with its largest score. Seen items
+    never shorten a list: where the stored ones may not suffice, `channel` is asked again for that
     user, without the seen items.
 
     In the news recommender that this library follows all profiles of a group were pooled into one,
@@ -82,7 +82,7 @@ class GroupProfile:
         Returns
         -------
         RequestBatch
-            One row a group: each tag once in a category, with the sum of its weights (of one
+            One row per group: each tag once in a category, with the sum of its weights (of one
             each, where there are none), the heaviest first; vectors summed and divided by their
             lengths.
 

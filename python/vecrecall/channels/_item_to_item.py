@@ -1,4 +1,4 @@
-"""Item to item: what is similar to the articles that a user has clicked."""
+"""Item to item: items similar to those that a user has clicked."""
 
 from typing import Literal, Protocol
 
@@ -210,7 +210,7 @@ def _holder(index: SearchableIndex) -> FlatIndex:
 
 
 class _Table:
-    """Vectors beside an index."""
+    """Vectors that go with an index."""
 
     def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
         self._table = _validation.check_vectors(vectors, "vectors")

@@ -15,7 +15,7 @@ from vecrecall.channels._requests import RequestBatch
 
 
 class Precomputed:
-    """Ranked lists that a job has made before, one a user or one for all.
+    """Ranked lists that a job has made before, one per user or one for all.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Many channels, one list a user."""
+"""Many channels, one list per user."""
 
 import sys
 import time
@@ -52,7 +52,7 @@ class Recaller:
     caps : Caps or sequence of Caps, optional
         At most so many items of one group in a list.
     on_error : {"raise", "skip"}
-        What to do when a channel raises, or gives what is no `SearchResult` with one row a user:
+        What to do when a channel raises, or gives what is no `SearchResult` with one row per user:
         raise; or go on as if it had found nothing, warn with `ChannelWarning` and report it.
 
     Raises
@@ -62,7 +62,7 @@ class Recaller:
 
     Notes
     -----
-    ``batch.seen`` goes into every channel's search and into the merge: a channel of one's own that
+    ``batch.seen`` goes into every channel's search and into the merge: a channel of your own that
     does not look at it may give shorter lists, but no seen item comes out.
 
     A recaller can be pickled and copied if its channels can. Those of `vecrecall.channels` can,

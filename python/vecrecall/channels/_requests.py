@@ -1,4 +1,4 @@
-"""What a batch of users brings to the channels."""
+"""Requests: the fields of a batch of users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -59,7 +59,7 @@ class RequestBatch:
     ------
     TypeError, ValueError
         If a field is not as described or has not as many rows as the first field given; the
-        message names the field, what was expected and what came.
+        message names the field, the expected value and the given one.
 
     Notes
     -----
@@ -129,7 +129,7 @@ class RequestBatch:
         return rows
 
     def _given(self) -> "dict[str, I64 | F32 | Ragged]":
-        """List the fields that have one row a user, by the names that messages use."""
+        """List the fields that have one row per user, by the names that messages use."""
         fields: dict[str, I64 | F32 | Ragged | None] = {
             "user_ids": self.user_ids,
             "history": self.history,
@@ -237,7 +237,7 @@ def _weights(x: object, name: str, rows: Ragged | None, rows_name: str) -> Ragge
     if x is None:
         return None
     if rows is None:
-        raise ValueError(f"{name}: expected {rows_name} beside it, got none")
+        raise ValueError(f"{name}: expected {rows_name} with it, got none")
     return Ragged._of(_ragged_checks.check_entry_weights(x, name, rows, rows_name), rows.offsets)
 
 
@@ -245,7 +245,7 @@ def _groups(x: RaggedLike | npt.ArrayLike | None, tags: Ragged | None) -> Ragged
     if x is None:
         return None
     if tags is None:
-        raise ValueError("tag_groups: expected tags beside it, got none")
+        raise ValueError("tag_groups: expected tags with it, got none")
     if is_flat(x):
         flat = _ids.check_integers(x, "tag_groups")
         if flat.size != tags.values.size:

@@ -30,7 +30,7 @@ class Assignment(NamedTuple):
 
 
 class ClusterSums(NamedTuple):
-    """What the points of each cluster add up to.
+    """The sums of the points of each cluster.
 
     Attributes
     ----------

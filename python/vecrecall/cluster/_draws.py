@@ -1,7 +1,7 @@
 """Random numbers for k-means, the same with every version of NumPy."""
 
 import numpy as np
-import numpy.random  # here, not at first use, as in _coerce
+import numpy.random  # here, not at first use, as in _conversion
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars

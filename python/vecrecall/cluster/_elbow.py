@@ -66,7 +66,7 @@ def elbow(X: npt.ArrayLike, candidates: Sequence[int] | npt.ArrayLike, **kmeans:
     candidates : array_like of int, shape (c,)
         At least three different numbers of clusters.
     **kmeans : object
-        What `KMeans` takes beside `n_clusters`.
+        Other arguments of `KMeans` than `n_clusters`.
 
     Returns
     -------

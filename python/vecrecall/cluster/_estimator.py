@@ -1,4 +1,4 @@
-"""What scikit-learn's tools ask of every estimator, without its base classes."""
+"""The interface of scikit-learn's estimators, without its base classes."""
 
 import inspect
 from collections.abc import Mapping

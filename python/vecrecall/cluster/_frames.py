@@ -21,7 +21,7 @@ def _to_polars(values: F32, names: list[str], x: object) -> Any:
     return _imported("polars").DataFrame(values, schema=names, orient="row")
 
 
-# What makes of an array, names for its columns and the input its rows belong to what is returned.
+# Makers of the returned container, from an array, names for its columns and the input.
 CONTAINERS: dict[str, Callable[[F32, list[str], object], Any]] = {
     "default": _as_it_is,
     "pandas": _to_pandas,

@@ -84,7 +84,7 @@ class Batches:
 
 
 class Outcome(NamedTuple):
-    """What one run found; `batches` of mini-batches alone."""
+    """The result of one run; `batches` of mini-batches alone."""
 
     batches: Batches | None
     centers: F32
@@ -94,7 +94,7 @@ class Outcome(NamedTuple):
 
 
 class _Model(Protocol):
-    """What a run reads of a model: its parameters as they were given, and labels to hold on to."""
+    """The attributes of a model that a run reads: its parameters as given, and its labels."""
 
     @property
     def n_clusters(self) -> object: ...

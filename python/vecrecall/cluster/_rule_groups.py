@@ -20,7 +20,7 @@ class RuleGroups(NamedTuple):
     ----------
     labels : ndarray of int32, shape (n,)
         Each user's group.
-    interests : Ragged of int64, one row a group
+    interests : Ragged of int64, one row per group
         For each label its interests, strongest first; rows are in lexicographic order.
     """
 

@@ -1,6 +1,6 @@
 """Where scikit-learn is imported: its errors and warnings, and its settings.
 
-Whoever names its classes or changes its settings has imported it: nothing is imported here.
+Code that names its classes or changes its settings has imported it: nothing is imported here.
 """
 
 import functools

@@ -25,7 +25,7 @@ _REMEMBERED = ("max_iter", "batch_size", "tol")
 
 
 class RefreshReport(NamedTuple):
-    """What a refresh changed; rows are labels.
+    """The changes of a refresh; rows are labels.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class UserGroups:
     Attributes
     ----------
     centers : ndarray of float32, shape (n_groups, d)
-        One row a label; NaN for a label that is not in use.
+        One row per label; NaN for a label that is not in use.
     labels : ndarray of int32, shape (n,)
         Of the users that the groups were fitted to or last refreshed with; -1 for a zero vector
         under cosine.
@@ -119,7 +119,7 @@ class UserGroups:
         Parameters
         ----------
         vectors : array_like of float, shape (n, d)
-            One row a user.
+            One row per user.
         n_groups : int
         metric : {"l2", "cosine"}
         **kmeans : object
@@ -188,7 +188,7 @@ class UserGroups:
         return near._replace(labels=_renamed(near.labels, self._order))
 
     def refresh(self, vectors: npt.ArrayLike, **kmeans: Any) -> "tuple[UserGroups, RefreshReport]":
-        """Cluster all users anew, from these centers on, and match the labels one to one.
+        """Cluster all users again, starting from these centers, and match the labels one to one.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class UserGroups:
             All users as they are now, at least as many as labels are in use. In the same order
             as `labels`, if there are as many: of labels that are equally near, a user has that.
         **kmeans : object
-            What `KMeans` takes beside `n_clusters`, `metric` and `init`, where it shall differ
+            Arguments of `KMeans` other than `n_clusters`, `metric` and `init`, where they differ
             from `fit`.
 
         Returns
@@ -221,7 +221,7 @@ class UserGroups:
         KMeans._check_names(kmeans, ("n_clusters", "metric", "init"))
         if len(x) < used.size:
             raise ValueError(
-                f"vectors: expected at least {used.size} rows, one a label in use, got {len(x)}"
+                f"vectors: expected at least {used.size} rows, one per label in use, got {len(x)}"
             )
         parameters = {"metric": self.metric, **self._kmeans, **kmeans}
         model = KMeans(used.size, init=self._used_centers, **parameters)

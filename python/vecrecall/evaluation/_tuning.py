@@ -103,7 +103,7 @@ class Tuning:
             color="#c0392b", bbox={"color": "white", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xlabel("ms a query")
+        axes.set_xlabel("ms per query")
         axes.set_ylabel("recall")
         axes.legend()
         if path is not None:
@@ -133,7 +133,7 @@ def tune(
     Parameters
     ----------
     index : WrappedIndex, or an index that `wrap` takes
-        The latter is measured as it is, without rescoring; wrap it with its vectors for that.
+        The latter is measured as it is, without reranking; wrap it with its vectors for that.
     queries : array_like of float, shape (nq, d)
         At least one; a few hundred that are like those to come.
     k : int
@@ -261,12 +261,12 @@ class _Meter:
         return self._index.with_params(**setting)._ask_once(self._q, self._k, self._threads)
 
     def _once(self, setting: dict[str, int]) -> float:
-        """Tell the milliseconds a query of a single search."""
+        """Tell the milliseconds per query of a single search."""
         return _clocked(lambda: self._run(setting), len(self._q))[1]
 
 
 def _timed(search: Callable[[], SearchResult], n: int) -> tuple[SearchResult, float]:
-    """Search, and tell the milliseconds a query; what is quick is timed three times."""
+    """Search, and tell the milliseconds per query; what is quick is timed three times."""
     found, ms = _clocked(search, n)
     if ms * n < 1e3 * QUICK:
         ms = float(np.median([ms, _clocked(search, n)[1], _clocked(search, n)[1]]))
@@ -324,7 +324,7 @@ def _candidates(meter: _Meter, index: WrappedIndex, k: int, target: float) -> li
     found = reaching(lambda setting: meter.measure({**setting, **off}), ranges, target)
     if found or not scans:
         return found
-    # What is rescored still matters.
+    # The number of reranked candidates still matters.
     idle = {name: r.low for name, r in ranges.items() if r.counts != "times k"}
     ranges = {name: r for name, r in ranges.items() if name not in idle}
     on = {name: param.high for name, param in scans.items()}

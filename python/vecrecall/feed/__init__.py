@@ -1,4 +1,4 @@
-"""What the users of a cluster click, as it ages."""
+"""Clicks of the users of a cluster, as they age."""
 
 from vecrecall.feed._cluster_feed import ClusterFeed
 

@@ -1,4 +1,4 @@
-"""What is clicked in a cluster right now, and what its users click together."""
+"""Items that are clicked in a cluster now, and items that its users click together."""
 
 import datetime
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class ClusterFeed:
     as time goes by. Sums are compensated (Neumaier, 1974): before their one rounding, counts are
     within 1e-13 of themselves, however many the clicks.
 
-    To tell clicks of the future from others there are four such sums an item: of clicks at more
+    To tell clicks of the future from others there are four such sums per item: of clicks at more
     than four different times those close to each other are added up, where that can cost least. A
     sum whose newest click is in the future counts as of that click. So a score is never above the
     formula; it is the formula if no click of the item is later than ``now``, or if they have four

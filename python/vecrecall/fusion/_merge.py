@@ -28,7 +28,7 @@ def merge(
     provenance: bool = True,
     threads: int | None = None,
 ) -> MergeResult:
-    """Merge the lists of several channels into one list a query, each item once.
+    """Merge the lists of several channels into one list per query, each item once.
 
     Parameters
     ----------

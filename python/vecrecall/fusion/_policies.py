@@ -46,7 +46,7 @@ class AbsentWarning(RuntimeWarning):
 
 
 class Policy(ABC):
-    """What all policies have in common: `merge` takes any of them."""
+    """The base of all policies: `merge` takes any of them."""
 
     __slots__ = ()
 
@@ -62,7 +62,7 @@ class RRF(Policy):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     k : float
         Finite, >= 0. The larger, the less the first ranks stand out.
 
@@ -92,7 +92,7 @@ class RRF(Policy):
 
 @dataclass(frozen=True)
 class _Normalized(Policy):
-    """What policies over normalized scores have in common."""
+    """The base of policies over normalized scores."""
 
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     normalize: Normalization = "none"
@@ -112,7 +112,7 @@ class WeightedSum(_Normalized):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         For each query and channel, over the distinct items of its list:
 
@@ -171,7 +171,7 @@ class Maximum(_Normalized):
     Parameters
     ----------
     weights : mapping of str to float, optional
-        One a channel, finite, >= 0; default 1.
+        One per channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         As in `WeightedSum`.
     absent : {"zero", "min"}, optional
@@ -255,7 +255,7 @@ class Priority(Policy):
     Parameters
     ----------
     quotas : mapping of str to int
-        One a channel, >= 0; may be over `k`.
+        One per channel, >= 0; may be over `k`.
     mode : {"per_channel", "cumulative"}
         ``"per_channel"``: up to ``quotas[c]`` items that are not yet in the list;
         ``"cumulative"``: until the list has ``quotas[c]`` items.
@@ -304,7 +304,7 @@ class Quota(Policy):
     Parameters
     ----------
     shares : mapping of str to float or None
-        One a channel, finite, >= 0, not all 0; None: equal. A share of 0 gets its minimum, and
+        One per channel, finite, >= 0, not all 0; None: equal. A share of 0 gets its minimum, and
         further slots only where no other channel can use them.
     minimum, maximum : mapping of str to int, optional
         Counts, >= 0; a channel left out has no such bound. The sum of the minima is at most `k`. A

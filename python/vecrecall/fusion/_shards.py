@@ -16,7 +16,7 @@ from vecrecall.fusion import _channel_input
 def merge_shards(
     results: Sequence[SearchResult], k: int, *, threads: int | None = None
 ) -> SearchResult:
-    """Join the lists of disjoint shards into one list a query.
+    """Join the lists of disjoint shards into one list per query.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def merge_groups(
     Parameters
     ----------
     result : SearchResult
-        One row a query vector.
+        One row per query vector.
     groups : array_like of int, shape (n_groups + 1,)
         Offsets: group ``g`` is the rows ``groups[g]`` to ``groups[g + 1] - 1``. An empty group
         gets an empty list.

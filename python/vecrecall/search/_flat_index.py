@@ -58,7 +58,7 @@ class FlatIndex:
     `add`, `update`, `remove` and `compact` change the index while other threads search: each read
     sees the items of one moment and waits for no update, updates wait for each other. Results
     are those of an index that was built with the same items. A process may be forked meanwhile: an
-    update under way is then not in the child.
+    update in progress is then not in the child.
 
     An index can be pickled and copied; the notes say what the copies share.
 
@@ -248,7 +248,7 @@ class FlatIndex:
             A zero query under cosine has no direction: its list is empty.
         min_score : float or array_like of float, shape (nq,)
             Find items with ``score >= min_score``, the float32 score compared as float64; one for
-            all queries, or one a query. -inf finds every item. Under l2 scores are negative: items
+            all queries, or one per query; -inf finds every item. Scores of l2 are negative: items
             within the distance ``r`` have scores ``>= -(r * r)``.
         limit : int, optional
             The most items that a query may get, >= 1: its best. Default: no limit.
@@ -258,7 +258,7 @@ class FlatIndex:
         Returns
         -------
         AboveResult
-            ``(ids, scores)``, each `Ragged` with one row a query: score descending, then id
+            ``(ids, scores)``, each `Ragged` with one row per query: score descending, then id
             ascending, with the same bits as `search`.
 
         Raises
@@ -268,7 +268,7 @@ class FlatIndex:
 
         Notes
         -----
-        Beside the result, memory is in use for the longest list and for some millions of entries
+        In addition to the result, memory is in use for the longest list and a few million entries
         at most, whatever the numbers of queries and items. Where that many lie above the score,
         some queries are searched twice.
 
@@ -362,7 +362,7 @@ class FlatIndex:
         Returns
         -------
         Neighbors
-            ``(ids, scores)``, each `Ragged` with one row an item in the order of `ids`: score
+            ``(ids, scores)``, each `Ragged` with one row per item in the order of `ids`: score
             descending, then id ascending, without the item itself.
 
         Raises
@@ -374,7 +374,7 @@ class FlatIndex:
 
         Notes
         -----
-        Blocks of thousands of items are searched at once: beside the result, little memory is
+        Blocks of thousands of items are searched at once: apart from the result, little memory is
         in use. Items that are added or removed meanwhile make no difference. Under ip and l2 the
         score is of the item's own vector as the query.
 
@@ -510,7 +510,7 @@ class FlatIndex:
         Ids are chosen when the items are added: calls of several threads get different ones.
 
         The work is that of the new rows, of a block of 2048, and of a few bits for every item. The
-        index is made anew, in the time that building it takes, when a sixteenth of all rows is
+        index is rebuilt, in the time that building it takes, when a sixteenth of all rows is
         gone (a quarter if they are borrowed, a 32nd if they are kept by length) or as many items
         are new as it was made with. In the meantime both are in memory, and searches go on.
 
@@ -593,7 +593,7 @@ class FlatIndex:
 
         Notes
         -----
-        Removed rows are passed over until the index is made anew, see `add`.
+        Removed rows are passed over until the index is rebuilt, see `add`.
 
         Examples
         --------
@@ -610,7 +610,7 @@ class FlatIndex:
         self._known = None
 
     def compact(self, *, threads: int | None = None) -> None:
-        """Make the index anew from its items, as if it had been built with them.
+        """Rebuild the index from its items, as if it had been built with them.
 
         Frees what removed items take and lets go of borrowed rows; nothing is done where no
         update has been. Updates do it by themselves when it pays.
@@ -663,7 +663,7 @@ class FlatIndex:
         Notes
         -----
         What is written is the index of one moment, without removed rows; where there are such, or
-        items were added, it is first made anew as `compact` does, beside the index in memory.
+        items were added, it is first rebuilt as `compact` does, with both in memory.
         Updates go on meanwhile. A second save to the same path waits for the first.
 
         Examples

@@ -102,14 +102,14 @@ class Mask:
 
 
 def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
-    """Prepare what a search was given as ``allow``: one set for all queries, or one a query."""
+    """Prepare what a search was given as ``allow``: one set for all queries, or one per query."""
     if isinstance(allow, Mask):
         return [allow._prepared_for(index)]
     if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
         if not all(isinstance(a, Mask) for a in allow):
             raise TypeError("allow: expected ids or masks, got a mix of both")
         if len(allow) != nq:
-            raise ValueError(f"allow: expected {nq} masks, one a query, got {len(allow)}")
+            raise ValueError(f"allow: expected {nq} masks, one per query, got {len(allow)}")
         return [a._prepared_for(index) for a in allow]
     return [index._allow(_ids.check_id_set(allow, "allow"), False)]
 

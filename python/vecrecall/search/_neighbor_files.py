@@ -166,7 +166,7 @@ def _remove_blocks(path: Path) -> None:
 
 
 class _Index(Protocol):
-    """What tells one index from another."""
+    """A digest that tells one index from another."""
 
     @property
     def ids(self) -> I64: ...

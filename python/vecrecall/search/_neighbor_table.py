@@ -172,7 +172,7 @@ class NeighborTable:
             raise ValueError(f"path: expected a whole table in {folder}, got {error}") from error
 
     def reweighted(self, factors: Mapping[str, npt.ArrayLike]) -> "NeighborTable":
-        """Multiply each score by factors of the similar item, and order the lists anew.
+        """Multiply each score by factors of the similar item, and sort the lists again.
 
         Parameters
         ----------

@@ -38,12 +38,12 @@ _MISSED_POLLS = 3  # after so many without a look at the path, what is served co
 
 
 class _Version(NamedTuple):
-    """What is served; replaced as one."""
+    """The version that is served; replaced as one."""
 
     manifest: bytes
     items: FlatIndex
     loaded_at: float  # since 1970
-    loaded: float  # by the clock that nobody sets
+    loaded: float  # by the monotonic clock
 
 
 class _MaskOwner:
@@ -51,7 +51,7 @@ class _MaskOwner:
 
 
 class ReloadingIndex:
-    """An index that follows a path: saved anew there, it is served from the next refresh on.
+    """An index that follows a path: a new version saved there is served from the next refresh on.
 
     It stands in for a `FlatIndex` wherever that is read. A call finishes on the version that it
     began with, and none waits while another version is loaded. A version stays in memory until the
@@ -93,7 +93,7 @@ class ReloadingIndex:
     Raises
     ------
     OSError, ValueError
-        If there is no index to begin with, or it is refused. What `check` raises is passed on.
+        If there is no index to begin with, or it is refused. Exceptions of `check` are passed on.
 
     Notes
     -----
@@ -353,7 +353,7 @@ class ReloadingIndex:
         ------
         OSError, ValueError
             If it cannot be loaded or is refused; the version that was served still is.
-            What `check` raises is passed on.
+            Exceptions of `check` are passed on.
         """
         with self._one_refresh:
             try:

@@ -1,6 +1,6 @@
-"""Named arrays in a folder: `.npy` files beside a JSON manifest that says which of them count.
+"""Named arrays in a folder: `.npy` files and a JSON manifest that says which of them count.
 
-A save writes new files beside the old ones and then replaces the manifest by a rename: interrupted
+A save writes new files next to the old ones and then replaces the manifest by a rename: interrupted
 at any moment, it leaves what was there before.
 """
 
@@ -269,7 +269,7 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-# Of saves under way. A forked child would hold the lock too, for its life if its parent is killed.
+# Of saves in progress. A forked child would hold the lock for its life if its parent is killed.
 _locks: set[int] = set()
 
 

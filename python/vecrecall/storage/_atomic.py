@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import mmap  # noqa: F401  # NumPy would import it at first use, beside which nobody may fork
+import mmap  # noqa: F401  # NumPy would import it at first use, during which no fork is safe
 import os
 import stat
 from collections.abc import Callable, Iterator

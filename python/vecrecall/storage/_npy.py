@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vecrecall.storage._atomic import Writer, named_errors, open_regular
 
-# What can be in a file: numbers, never objects.
+# The dtypes of files: numbers, never objects.
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1")
 MOST_AXES = 2
 DIGEST_BYTES = 16
@@ -22,7 +22,7 @@ PIECE = 1 << 24
 
 
 class Stored(NamedTuple):
-    """What a manifest says of an array."""
+    """The entry of a manifest for an array."""
 
     file: str
     dtype: str

@@ -1,4 +1,4 @@
-// One writer beside many readers, the bounds of a feed, and its arithmetic of powers of two.
+// One writer and many readers, the bounds of a feed, and its arithmetic of powers of two.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -90,7 +90,7 @@ void read(const ClusterFeed& feed, const std::atomic<bool>& done) {
     } while (!done);
 }
 
-TEST_CASE("feed: one writer beside many readers") {
+TEST_CASE("feed: one writer and many readers") {
     ClusterFeed feed(kOptions);
     std::atomic<bool> done{false};
     std::vector<std::thread> readers;

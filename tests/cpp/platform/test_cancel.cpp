@@ -32,7 +32,7 @@ void check_pool_is_whole() {
     CHECK(runs.load() == 1000);
 }
 
-// Whoever calls is asked, nobody else; what is under way ends, what is not begun is left out.
+// Only the caller is asked; work in progress ends, work that has not begun is left out.
 void check_tasks_are_left_out(int threads) {
     std::atomic<std::size_t> begun{0};
     std::atomic<std::size_t> ended{0};
@@ -49,8 +49,8 @@ void check_tasks_are_left_out(int threads) {
                                          rest();
                                          ++ended;
                                      }),
-                        Cancelled);
-        CHECK_THROWS_AS(check_cancelled(), Cancelled);  // for all the scope's life
+                        Canceled);
+        CHECK_THROWS_AS(check_cancelled(), Canceled);  // for all the scope's life
     }
     CHECK(by_caller);
     CHECK(begun.load() == ended.load());  // all workers are out of it
@@ -69,7 +69,7 @@ TEST_CASE("cancel: nested work") {
                                          rest();
                                      });
                                  }),
-                    Cancelled);
+                    Canceled);
     CHECK(begun.load() < kTasks);
 }
 
@@ -94,12 +94,12 @@ TEST_CASE("cancel: a waiting caller asks") {
                                                  check_cancelled();
                                                  rest();
                                              }
-                                         } catch (const Cancelled&) {
+                                         } catch (const Canceled&) {
                                              told = true;
                                              throw;
                                          }
                                      }),
-                        Cancelled);
+                        Canceled);
     }
     CHECK((asked.load() && told.load()));
     check_pool_is_whole();
@@ -120,7 +120,7 @@ TEST_CASE("cancel: a scope that never says so") {
     CHECK(asked >= 1);
 }
 
-// What the callback calls has a scope of its own, and the pool at its disposal.
+// Calls of the callback have a scope of their own, and the pool at their disposal.
 TEST_CASE("cancel: a callback may call") {
     std::atomic<int> inner{0};
     std::atomic<std::size_t> runs{0};
@@ -135,14 +135,14 @@ TEST_CASE("cancel: a callback may call") {
                                          ++runs;
                                          rest();
                                      }),
-                        Cancelled);
+                        Canceled);
     }
     CHECK(inner.load() == 100);
     CHECK(runs.load() < kTasks);
 }
 
 TEST_CASE("cancel: callers side by side") {
-    std::atomic<int> cancelled{0};
+    std::atomic<int> canceled{0};
     std::atomic<int> whole{0};
     std::vector<std::thread> callers;
     for (int c = 0; c < 6; ++c) {
@@ -155,13 +155,13 @@ TEST_CASE("cancel: callers side by side") {
                     rest();
                 });
                 whole += runs.load() == 300 ? 1 : 0;
-            } catch (const Cancelled&) {
-                ++cancelled;
+            } catch (const Canceled&) {
+                ++canceled;
             }
         });
     }
     for (std::thread& caller : callers) caller.join();
-    CHECK(cancelled.load() == 3);
+    CHECK(canceled.load() == 3);
     CHECK(whole.load() == 3);
 }
 
@@ -180,7 +180,7 @@ TEST_CASE("cancel: cancelled comes before an error of a task") {
                                      while (!asked.load()) rest();
                                      throw std::runtime_error("task");
                                  }),
-                    Cancelled);
+                    Canceled);
 }
 
 TEST_CASE("cancel: turns") {
@@ -191,7 +191,7 @@ TEST_CASE("cancel: turns") {
     std::thread([&] {
         CHECK(!turn.is_mine());
         const CancelScope scope([] { return true; });
-        CHECK_THROWS_AS(turn.lock(), Cancelled);
+        CHECK_THROWS_AS(turn.lock(), Canceled);
     }).join();
     turn.unlock();
     turn.lock();
@@ -206,7 +206,7 @@ TEST_CASE("cancel: in a child after fork" * doctest::skip(test::kNoFork)) {
         try {
             const CancelScope scope([] { return true; });
             parallel_for(kTasks, 4, [](std::size_t) { rest(); });
-        } catch (const Cancelled&) {
+        } catch (const Canceled&) {
             told = true;
         }
         std::atomic<int> runs{0};
@@ -230,7 +230,7 @@ TEST_CASE("cancel: sorting") {
     const CancelScope scope([] { return true; });
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     std::vector<std::uint32_t> again(numbers.rbegin(), numbers.rend());
-    CHECK_THROWS_AS(canceling::sort(again.begin(), again.end(), std::less<>()), Cancelled);
+    CHECK_THROWS_AS(canceling::sort(again.begin(), again.end(), std::less<>()), Canceled);
 }
 
 // An update that is told to stop has changed nothing, and the next is right.
@@ -246,7 +246,7 @@ TEST_CASE("cancel: an update") {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS_AS(index.add(more), Cancelled);
+        CHECK_THROWS_AS(index.add(more), Canceled);
     }
     CHECK(index.snapshot().size() == kRows);
     index.add(more);
@@ -266,7 +266,7 @@ TEST_CASE("cancel: clicks") {
     {
         const CancelScope scope([] { return true; });
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        CHECK_THROWS_AS(feed.observe(clicks), Cancelled);
+        CHECK_THROWS_AS(feed.observe(clicks), Canceled);
     }
     CHECK(feed.state().values == std::vector<double>{static_cast<double>(kRun)});
 }

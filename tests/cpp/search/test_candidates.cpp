@@ -1,4 +1,4 @@
-// What another engine has found, in buffers of exact size, as lists of ours.
+// Candidates of another engine, in buffers of exact size, as lists of ours.
 #include "vecrecall/candidates.hpp"
 
 #include <doctest/doctest.h>
@@ -31,11 +31,11 @@ TEST_CASE("candidates: best first") {
 TEST_CASE("candidates: items that lists may not hold") {
     const std::vector<std::int64_t> ids{1, 2, 3, 4, 1, 2, 3, 4};
     const std::vector<float> scores{4, 3, 2, 1, 1, 2, 3, 4};
-    const std::vector<std::int64_t> barred{1, 4};
+    const std::vector<std::int64_t> excluded_ids{1, 4};
     const std::vector<std::int64_t> offsets{0, 1, 2};
     const std::vector<std::int64_t> set{1, 2, 3};
     CandidateFilters filters;
-    filters.exclude = {barred.data(), offsets.data(), 2};
+    filters.exclude = {excluded_ids.data(), offsets.data(), 2};
     filters.allow = {{set.data(), set.size(), false}};
     Answer one(2, 2);
     rank_candidates({ids.data(), scores.data(), 4}, filters, one.out, 1);

@@ -200,7 +200,7 @@ void check_refusals(const Copied& whole) {
     check_refused(whole, [](Copied& c) { c.code_bounds[0] = 0; });
 }
 
-// What is missing may have a pointer all the same, as empty arrays have.
+// A missing array may have a pointer all the same, as empty arrays have.
 void check_empty_parts(const Copied& whole) {
     IndexArrays missing = whole.parts();
     missing.ids = {};

@@ -1,4 +1,4 @@
-// Updates against a plain list of items, on every instruction set; and beside searches.
+// Updates against a plain list of items, on every instruction set; and during searches.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -144,7 +144,7 @@ void check_reads(const FlatIndex& index, const Flat& flat) {
 }
 
 // Adds, replaces, removes: small and large, so that blocks fill up, segments are merged and the
-// index is made anew.
+// index is rebuilt.
 void change(FlatIndex& index, Model& model, Draw& draw, std::int64_t& next_id, bool with_bias) {
     constexpr std::size_t kSizes[] = {1, 90, 600, 2048, 2500};
     const std::size_t n = kSizes[draw.below(5)];
@@ -243,7 +243,7 @@ TEST_CASE("update: errors") {
     CHECK(index.size() == 1);
 }
 
-// Readers beside a writer. Items come in pairs of equal rows with ids 2p and 2p + 1 that one call
+// Readers and a writer. Items come in pairs of equal rows with ids 2p and 2p + 1 that one call
 // adds, replaces or removes: a list of even length holds both of a pair, side by side, or none.
 constexpr std::int64_t kPairs = 3000;
 
@@ -292,7 +292,7 @@ void read(const FlatIndex& index, const IdMask& mask, unsigned seed, const std::
     }
 }
 
-TEST_CASE("update: readers beside a writer") {
+TEST_CASE("update: readers with a writer") {
     Pairs pairs(1);
     Flat all = pairs.of(0, 1);
     FlatIndex index(all.view(), Metric::kIp);

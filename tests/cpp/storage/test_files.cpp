@@ -331,7 +331,7 @@ TEST_CASE("files: damaged files") {
     CHECK_REFUSED(all.front(), "system: ");
 }
 
-// What fits the files but not the index.
+// Values that fit the files but not the index.
 TEST_CASE("files: arrays that make no index") {
     const Saved saved;
     const fs::path center = saved.path / ("center-" + kTurn + ".npy");

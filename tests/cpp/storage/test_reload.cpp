@@ -1,4 +1,4 @@
-// An index that is loaded anew, swapped and updated beside threads that search it.
+// An index that is loaded again, swapped and updated while threads search it.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -30,7 +30,7 @@ FlatIndex version(std::int64_t v) {
     return {{.rows = {rows.get(), kRows, kDim}, .ids = ids.data()}, Metric::kL2};
 }
 
-// What searches share: which index it is.
+// Shared by the searches: the current index.
 class Handle {
   public:
     explicit Handle(std::shared_ptr<FlatIndex> index) : index_(std::move(index)) {}
@@ -85,7 +85,7 @@ void change(FlatIndex& index, std::int64_t v) {
 }
 
 // Each version is saved over the last one, which is mapped and searched.
-TEST_CASE("reload: versions beside searches") {
+TEST_CASE("reload: versions during searches") {
     const test::Folder folder;
     constexpr int kSteps = 30;
     test::save(version(0), "l2", "000000000000", folder.path());
@@ -111,7 +111,7 @@ TEST_CASE("reload: versions beside searches") {
 }
 
 // A load sees one save or the next, and never a part of each.
-TEST_CASE("reload: loads beside saves") {
+TEST_CASE("reload: loads during saves") {
     const test::Folder folder;
     const FlatIndex versions[] = {version(0), version(1)};
     test::save(versions[0], "l2", "000000000000", folder.path());

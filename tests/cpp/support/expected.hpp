@@ -1,4 +1,4 @@
-// What a search must find, from sums written out one term at a time.
+// The lists that a search must find, from sums written out one term at a time.
 #pragma once
 
 #include <algorithm>

@@ -50,13 +50,13 @@ void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric 
         }
         block_scanner->scan(first, std::min(kBlockItems, items.size() - first), step);
         for (std::size_t q = 0; q < m; ++q) {
-            const ScoreBound& certificate = block_scanner->certificate(q);
+            const ScoreBound& bound = block_scanner->score_bound(q);
             const std::size_t to = queries[q].place * items.size();
             for (std::uint32_t i = 0; i < step.hits[q].count; ++i) {
                 const kernels::Hit hit = step.hits[q].hits[i];
-                const double value = certificate.value(hit.raw);
-                lowest[to + hit.row] = certificate.lowest(value);
-                highest[to + hit.row] = certificate.highest(value);
+                const double value = bound.value(hit.raw);
+                lowest[to + hit.row] = bound.lowest(value);
+                highest[to + hit.row] = bound.highest(value);
             }
         }
     }

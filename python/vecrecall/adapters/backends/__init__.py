@@ -1,1 +1,1 @@
-"""What each library is asked for, one module per library."""
+"""The libraries that can be wrapped, one module each."""

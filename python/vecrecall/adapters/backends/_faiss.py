@@ -1,4 +1,4 @@
-"""FAISS: what kinds of index there are, and a search by each."""
+"""FAISS: its kinds of index, and a search by each."""
 
 from collections.abc import Mapping
 from typing import Any

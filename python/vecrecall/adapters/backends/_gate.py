@@ -17,7 +17,7 @@ class Gate:
     def __init__(self, get: Callable[[], int], put: Callable[[int], object]) -> None:
         self._get = get
         self._put = put
-        self._turn = threading.Lock()  # so that who waits is not overtaken for ever
+        self._turn = threading.Lock()  # so that who waits is not overtaken forever
         self._idle = threading.Condition()
         self._inside = 0
         self._before = 0

@@ -1,4 +1,4 @@
-"""What a wrapped index needs to know of another library's index, and how it is asked."""
+"""The interface between a wrapped index and another library's index."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
@@ -29,7 +29,7 @@ class SearchParam(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a library has found, its own quirks taken out.
+    """The lists that a library has found, without its quirks.
 
     Attributes
     ----------
