@@ -14,7 +14,7 @@ rng = np.random.default_rng(0)
 
 
 def check_environment() -> None:
-    """What a wheel must not need is not there, and tests' own module is not in it."""
+    """Check that the wheel needs NumPy only, and does not have the tests' own module."""
     found = {str(d.metadata["Name"]).lower() for d in distributions()}
     assert found - {"pip", "setuptools"} == {"vecrecall", "numpy"}, found
     files = [path.name for path in Path(vr.__file__).parent.rglob("*")]

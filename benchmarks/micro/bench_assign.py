@@ -79,8 +79,8 @@ def numpy_sums(points: F32, centroids: F32) -> Sums:
 def assert_sums(found: Any, points: F32, labels: I64, k: int, unit: float) -> None:
     """The sums of labeled points, added in any order with that rounding.
 
-    A sum of n terms errs by at most n units of the sum of their sizes, that of float64 beside it by
-    far less or, where it is compared with one like it, by as much: twice that.
+    A sum of n terms errs by at most n units of the sum of their sizes. The expected float64 sum
+    errs by far less or, compared with another float64 sum, by as much: twice that.
     """
     counts = np.bincount(labels, minlength=k)
     np.testing.assert_array_equal(found.counts, counts)

@@ -17,7 +17,7 @@ CHANGES = [1, 100, 5000]
 class GrowingRows:
     """Rows and their ids, with spare rows; `place` maps every id to its row.
 
-    It is changed in place: unlike an index, nobody may search it meanwhile.
+    It is changed in place: unlike an index, no thread may search it meanwhile.
     """
 
     def __init__(self, items: F32) -> None:

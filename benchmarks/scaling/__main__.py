@@ -3,8 +3,8 @@
 One axis at a time around a base point (1,000,000 gaussian items of width 64, 100 of them for each
 of 256 queries, 2 threads), each point in a fresh process. Growth is given as an exponent, the slope
 of time over size in logarithms; each time as a share of what the machine's measured int8 or read
-rate allows, whichever binds; it exceeds 1 where codes stay in a cache. What does not fit into the
-memory that is free is left out, and said.
+rate allows, whichever binds; it exceeds 1 where codes stay in a cache. Points that do not fit
+into free memory are left out, and reported.
 """
 
 from __future__ import annotations

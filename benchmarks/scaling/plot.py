@@ -65,10 +65,10 @@ def time_panel(panel: Any, records: list[Record], axis: str) -> None:
     least = [Point(**r["point"]).limit_seconds(r["limits"]) * 1e3 for r in found]
     if all(least):
         panel.plot(values, least, linestyle=":", color="gray", label="limit")
-    beside = of_axis(records, axis, "numpy")
-    if beside:
-        x = [r["value"] for r in beside]
-        panel.plot(x, [median(r) * 1e3 for r in beside], marker=".", alpha=0.6, label="NumPy")
+    of_numpy = of_axis(records, axis, "numpy")
+    if of_numpy:
+        x = [r["value"] for r in of_numpy]
+        panel.plot(x, [median(r) * 1e3 for r in of_numpy], marker=".", alpha=0.6, label="NumPy")
     scale_y(panel, times)
     slope = growth(values, times).whole
     panel.set_title(

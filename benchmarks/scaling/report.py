@@ -69,11 +69,11 @@ def points_table(records: list[Record], axis: str) -> str:
         "| times the data | NumPy, times ours |",
         "|---|---|---|---|---|---|---|",
     ]
-    beside = {r["value"]: median(r) for r in of_axis(records, axis, "numpy")}
+    numpy_medians = {r["value"]: median(r) for r in of_axis(records, axis, "numpy")}
     for record in found:
         point, seconds = Point(**record["point"]), record["seconds"]
         binds = point.binds(record["limits"])
-        numpy = beside.get(record["value"])
+        numpy = numpy_medians.get(record["value"])
         lines.append(
             f"| {record['value']:,} | {median(record) * 1e3:.3f} "
             f"| {min(seconds) * 1e3:.3f} to {max(seconds) * 1e3:.3f} "

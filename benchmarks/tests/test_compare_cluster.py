@@ -38,7 +38,7 @@ def test_one_wrong_label_of_a_peer() -> None:
 
 
 def test_our_wrong_labels() -> None:
-    for wrong in (1, 1000):  # whoever else errs in the same way
+    for wrong in (1, 1000):  # even if a peer errs in the same way
         problem = f"vecrecall: expected the nearest centroids, {wrong} labels are too far"
         assert found(with_second(wrong), with_second(wrong)) == problem
 

@@ -180,7 +180,7 @@ py::tuple merged(const std::vector<ChannelArrays>& arrays, std::size_t k, const 
     return merge_views(channels, k, policy, filters, provenance, threads, kCallerOfMerge);
 }
 
-// Results found by channels, whose arrays stay alive though somebody may give a result others.
+// Results found by channels. Their arrays stay alive even if a caller assigns others to a result.
 class ReadyChannels {
   public:
     explicit ReadyChannels(py::type kind) : kind_(std::move(kind)) {}

@@ -355,7 +355,7 @@ def test_lists_are_of_python_numbers() -> None:
     assert {type(pair) for row in lists for pair in row} == {tuple}
 
 
-# What each row of a table has to be, by a loop over the arrays.
+# The expected rows of a table, by a loop over the arrays.
 def expected_rows(result: Any) -> list[dict[str, Any]]:
     rows = []
     names = [n for n in FIELDS[type(result)] if n not in ("counts", "unfilled")]

@@ -57,7 +57,7 @@ def test_lists_become_flat_arrays() -> None:
     "seen", [[[1, 2], []], [{5}, [7]], np.array([[1], [2]]), vr.Ragged([1, 2], [0, 1, 2])]
 )
 def test_rows_are_checked_once(seen: Any) -> None:
-    """What a batch holds needs no further look by each of its channels."""
+    """Rows that a batch holds need no further check by each of its channels."""
     held = vr.RequestBatch(seen=seen).seen
     assert held is not None
     assert _core.are_id_rows(held.values, held.offsets)

@@ -165,7 +165,7 @@ def test_values_that_take_turns() -> None:
 
 @given(st.data())
 def test_any_monotone_recall(data: st.DataObject) -> None:
-    """What is found reaches the target; less of the first value, or half of another, does not."""
+    """A setting found reaches the target; less of the first value, or half of another, does not."""
     sizes = data.draw(st.lists(st.integers(1, 300), min_size=1, max_size=3))
     halves = data.draw(st.lists(st.floats(0.1, 50), min_size=len(sizes), max_size=len(sizes)))
     target = data.draw(st.floats(0.01, 1.0))

@@ -112,7 +112,7 @@ def test_reads_are_those_of_the_version(tmp_path: Path, metric: Metric) -> None:
 
 
 def test_channels_follow(tmp_path: Path) -> None:
-    """What keeps the index, and does not only read it when it is made, has the new version."""
+    """Channels that keep the index, and do not only read it when made, have the new version."""
     version(0).save(tmp_path)
     served = vr.ReloadingIndex(tmp_path)
     made = {

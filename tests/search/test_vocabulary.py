@@ -1,4 +1,4 @@
-"""`vr.Vocabulary` beside a plain dict: keys to ids and back, from whatever holds keys."""
+"""`vr.Vocabulary` compared with a dict: keys to ids and back, from whatever holds keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ kinds = pytest.mark.parametrize("kind", KEYS)
 
 
 class Model:
-    """What a vocabulary does, by a dict."""
+    """A model of a vocabulary, by a dict."""
 
     def __init__(self) -> None:
         self.ids: dict[Any, int] = {}
@@ -554,7 +554,7 @@ def test_what_arrives_is_checked() -> None:
         restore(kind, {"text": arrays["text"]})
 
 
-def test_lookups_beside_additions() -> None:
+def test_lookups_during_additions() -> None:
     """Every thread sees whole additions, and ids that stay."""
     vocabulary, model = vr.Vocabulary(), Model()
     batches = [[f"{i} {j}" for j in range(i % 60 + 1)] for i in range(150)]

@@ -44,7 +44,7 @@ SIZES = (0, 1, 5, 64, 300, 300, 2049)
 
 
 def index(rng: Rng) -> Saved:
-    """The arrays of an index, by name, and what its manifest says beside them."""
+    """The arrays of an index, by name, and the other fields of its manifest."""
     d = int(rng.integers(1, 20))
     n = int(pick(rng, SIZES)) if chance(rng, 0.97) else ORDERED
     metric = pick(rng, METRICS)
@@ -65,7 +65,7 @@ def keyed_index(rng: Rng) -> Saved:
 
 
 def table(rng: Rng) -> Saved:
-    """The arrays of a table of neighbors, and what its manifest says beside them."""
+    """The arrays of a table of neighbors, and the other fields of its manifest."""
     n = int(pick(rng, (0, 1, 5, 300)))
     offsets = np.append(0, rng.integers(0, 4, n).cumsum())
     arrays = {
@@ -79,7 +79,7 @@ def table(rng: Rng) -> Saved:
 
 
 def vocabulary(rng: Rng) -> Saved:
-    """The arrays of a vocabulary, and what its manifest says beside them."""
+    """The arrays of a vocabulary, and the other fields of its manifest."""
     n = int(pick(rng, (0, 1, 5, 300)))
     make: Any = pick(rng, [int, str, lambda i: b"x" * (i % 70) + b"%d" % i, lambda i: UUID(int=i)])
     about, arrays = vr.Vocabulary([make(i) for i in range(n)])._content()

@@ -233,7 +233,7 @@ def damage_buffers(rng: Rng, x: Any) -> Any:
 
 
 def arrived(rng: Rng, x: Any) -> Any:
-    """What comes of a damaged pickle: an object, or None and an error that was right."""
+    """The result of a damaged pickle: an object, or None and an error that was right."""
     in_state = hasattr(x, "_restore") and chance(rng, 0.6)
     data, buffers = (damage_state(rng, x), []) if in_state else damage_buffers(rng, x)
     try:

@@ -125,7 +125,9 @@ def test_keys_that_repeat_are_found_by_verify(tmp_path: Path) -> None:
     manifest["arrays"]["text"] = _npy.write(file, text)._asdict()
     write_manifest(tmp_path, manifest)
     assert vr.Vocabulary.load(tmp_path).keys([0, 1]) == ["aa", "aa"]
-    with pytest.raises(ValueError, match="hashes: expected to find every key by them, got none fo"):
+    with pytest.raises(
+        ValueError, match="hashes: expected to find every key by them, got none for id"
+    ):
         vr.Vocabulary.load(tmp_path, verify=True)
 
 

@@ -1,4 +1,4 @@
-"""What other processes do with an index that was pickled to them."""
+"""Functions that other processes call with an index that was pickled to them."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Killed = Callable[[Path, Save, int], bool]
 
 
 class Subject(NamedTuple):
-    """What is saved: each version differs from all others."""
+    """An object to save: each version differs from all others."""
 
     save: Callable[[int, Path], object]
     load: Callable[[Path], dict[str, bytes]]  # all that was saved

@@ -16,7 +16,7 @@ ROOMS = (
     *("search", "cluster", "feed", "fusion", "policies", "adapters", "channels", "evaluation"),
     *("cli", "__main__"),
 )
-"""A room may import those before it. Modules beside the rooms stand where they are used; channels
+"""A room may import those before it. Modules outside the rooms stand where they are used; channels
 come after adapters, since they recall from indexes of other libraries too."""
 
 FLOORS = 9
@@ -37,7 +37,7 @@ def rooms(graph: Graph) -> dict[str, set[str]]:
     return found
 
 
-def test_nobody_imports_the_public_face() -> None:
+def test_no_module_imports_the_public_face() -> None:
     assert [module for module, targets in GRAPH.items() if FACE in targets] == []
 
 

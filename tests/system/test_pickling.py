@@ -394,7 +394,7 @@ def test_a_deep_copy_shares_nothing_that_changes() -> None:
         assert behavior(twin, np.random.default_rng(0)) == expected
 
 
-def test_copies_share_what_nobody_can_change() -> None:
+def test_copies_share_what_no_caller_can_change() -> None:
     index = an_index()
     for twin in (copy.copy(index), copy.deepcopy(index)):
         for name in ("rows", "codes", "ids"):
@@ -577,7 +577,7 @@ def test_a_wrapped_index_is_its_own_copy() -> None:
         pickle.dumps(recaller)
 
 
-def test_a_reloading_index_opens_its_path_anew() -> None:
+def test_a_reloading_index_opens_its_path_again() -> None:
     with a_reloading_index() as served:
         data = pickle.dumps(served)
         served.index.remove(IDS[:5])

@@ -74,7 +74,7 @@ def error(client: TestClient, status: int, path: str, body: Any) -> str:
 
 
 def expected(index: vr.FlatIndex, queries: Any, k: int, seen: Any = None) -> Any:
-    """What the service has to say; a score in JSON is a float64 that is the float32's value."""
+    """The service's expected answer; a score in JSON is a float64 that is the float32's value."""
     found = index.search(queries, k, exclude=seen)
     ids, scores, counts = found.ids, found.scores, found.counts
     return {

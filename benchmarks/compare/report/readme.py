@@ -85,7 +85,7 @@ def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterato
     last = measurements[-1]
     yield (
         f"Top-{last['k']} of {last['items']:,} x {last['dim']} ({last['data']}) by inner product, "
-        "milliseconds a query (times vecrecall's):"
+        "milliseconds per query (times vecrecall's):"
     )
     labels = [label for label in last["peers"] if is_default(last["peers"][label])]
     labels.sort(key=lambda label: median_seconds(last, label) or 0)

@@ -95,7 +95,7 @@ def wrong_labels(
     problems = misplaced(points, centroids, answers[OURS], seed)
     for name, labels in answers.items():
         if name != OURS:
-            problems += beside_ours(points, centroids, answers[OURS], labels, name)
+            problems += versus_ours(points, centroids, answers[OURS], labels, name)
     return problems
 
 
@@ -118,7 +118,7 @@ def misplaced(points: F32, centroids: F32, labels: Labels, seed: int) -> list[st
     return [f"{OURS}: expected the nearest centroids, {wrong} of {len(some)} labels are others"]
 
 
-def beside_ours(points: F32, centroids: F32, ours: Labels, theirs: Labels, name: str) -> list[str]:
+def versus_ours(points: F32, centroids: F32, ours: Labels, theirs: Labels, name: str) -> list[str]:
     """Check labels that differ from ours, up to the error of float32 arithmetic.
 
     A distance by float32 is |p|^2 - 2 p.c + |c|^2. A sum of d products in any order errs by at most

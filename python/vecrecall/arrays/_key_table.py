@@ -9,7 +9,7 @@ from vecrecall.arrays._keys import PADDING, KeyColumn
 from vecrecall.arrays._ragged_ops import offsets_of, segments
 from vecrecall.arrays._typing import I64, U8, U64
 
-STEP = 1 << 18  # keys at a time, so that what is needed beside them stays small
+STEP = 1 << 18  # keys at a time, so that temporary arrays stay small
 _COPIED_BYTES = 1 << 20
 _WORD = 8
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], np.uint64)  # of n bytes in a word

@@ -1,4 +1,4 @@
-"""What the calls return: ranked lists of many queries in plain NumPy arrays."""
+"""Results of the calls: ranked lists of many queries in plain NumPy arrays."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, NamedTuple, SupportsIndex, TypeVar, overload
@@ -412,7 +412,7 @@ class SearchStats(NamedTuple):
 
 
 class RecallStats(NamedTuple):
-    """What each channel of a recall did, by its name.
+    """Statistics of each channel of a recall, by its name.
 
     Attributes
     ----------

@@ -155,8 +155,8 @@ class GroupProfile:
         """Recall for the groups of some users, without what these have seen."""
         known = rows.values >= 0
         places = row_of_each(rows)[known]
-        barred = None if seen is None else take_rows(seen, users[places])
-        asked = self._profiles._take(rows.values[known], barred)
+        excluded = None if seen is None else take_rows(seen, users[places])
+        asked = self._profiles._take(rows.values[known], excluded)
         found = self._channel.recall(asked, k)
         offsets = offsets_of(np.bincount(places, minlength=len(rows)))
         return join_searched(found, np.ones(places.size), offsets, k, "max", None)

@@ -192,8 +192,8 @@ class LiveNeighbors:
         known, vectors = source(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
-        barred = own if exclude is None else concat_rows(own, take_rows(exclude, users))
-        found = search(index, vectors, self._depth, barred)
+        excluded = own if exclude is None else concat_rows(own, take_rows(exclude, users))
+        found = search(index, vectors, self._depth, excluded)
         offsets = offsets_of(np.bincount(users, minlength=len(items)))
         return join_searched(found, weights[known], offsets, k, aggregate, self._min_score)
 
@@ -203,7 +203,7 @@ def _holder(index: SearchableIndex) -> FlatIndex:
     exact = index.exact if isinstance(index, WrappedIndex) else index
     if not isinstance(exact, FlatIndex):
         raise TypeError(
-            "vectors: expected the articles' vectors beside an index that does not hold them, "
+            "vectors: expected the articles' vectors with an index that does not hold them, "
             "got none"
         )
     return exact

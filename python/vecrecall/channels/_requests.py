@@ -202,7 +202,7 @@ class RequestBatch:
         return {**state, "vectors": dict(self.vectors)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take fields by the constructor, and what a subclass has beside them."""
+        """Take fields by the constructor, and those that a subclass adds."""
         own = dict(state)
         given = {f.name: own.pop(f.name, None) for f in fields(RequestBatch) if f.name[0] != "_"}
         RequestBatch.__init__(self, **given)

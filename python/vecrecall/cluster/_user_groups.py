@@ -370,7 +370,7 @@ class UserGroups:
         name: str = "pickle",
         place: str = "it",
     ) -> "UserGroups":
-        """Make groups of what nobody trusts; messages begin with `name`."""
+        """Make groups of untrusted data; messages begin with `name`."""
         missing = [n for n in ("metric", "version", "kmeans") if n not in about]
         missing += [n for n in ("centers", "labels") if n not in arrays]
         if missing:

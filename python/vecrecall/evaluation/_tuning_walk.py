@@ -13,7 +13,7 @@ AS_FAST = 1.1  # times as slow, as far as timings can tell
 
 
 class TuningPoint(NamedTuple):
-    """What a search does at one setting.
+    """Recall and time of a search at one setting.
 
     Attributes
     ----------

@@ -87,7 +87,7 @@ class ClusterFeed:
     Scores are finite: one beyond float32, of enormous weights, is the largest float32.
 
     A process may be forked while another thread observes. The child has whole clicks, and of the
-    batch under way those taken so far. Pickles and copies hold the feed as `save` writes it; each
+    batch in progress those taken so far. Pickles and copies hold the feed as `save` writes it; each
     goes on by itself with the same bits. To share one feed among processes, let one of them own it.
 
     Examples
@@ -333,7 +333,7 @@ class ClusterFeed:
         return feed
 
     def __getstate__(self) -> dict[str, Any]:
-        """List what `save` writes, and what a subclass has beside it."""
+        """List what `save` writes, and the attributes that a subclass adds."""
         own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
         about = {name: getattr(self, name) for name in _OPTIONS}
         return _pickled.packed({**own, **about}, self._core.state())
@@ -351,7 +351,7 @@ class ClusterFeed:
         name: str,
         place: str,
     ) -> None:
-        """Become the feed of arrays that nobody trusts; messages begin with `name`."""
+        """Become the feed of untrusted arrays; messages begin with `name`."""
         missing = [option for option in _OPTIONS if option not in about]
         if missing:
             raise ValueError(f"{name}: expected a feed with {missing[0]}, got none in {place}")

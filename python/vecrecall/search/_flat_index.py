@@ -33,9 +33,9 @@ INVALID = {"raise": False, "empty": True}
 _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 _KIND = "FlatIndex"
-# What is in a pickle in another form, or not at all.
+# Attributes that a pickle has in another form, or not at all.
 _NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner"))
-# What may be in a saved one; the C++ loader (`cpp/src/storage`) has the same list.
+# Arrays that a saved index may have; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
     ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
 )
@@ -105,10 +105,10 @@ class FlatIndex:
     A pickle holds the index of one moment, as `save` writes it. With protocol 5 the arrays can go
     out of band: the unpickled index uses the buffers it is given without copying them (a file that
     joblib maps, the object store of Ray or Dask, shared memory), and they must not change. Its
-    updates are kept in memory, as with ``copy=False``. What arrives is checked as `load` checks
-    files. An index with updates is rebuilt for each pickle, as by `compact`: call that first if it
-    is sent more than once. Both ends need the same version of the library; use `save` to keep an
-    index.
+    updates are kept in memory, as with ``copy=False``. Unpickled arrays are checked as `load`
+    checks files. An index with updates is rebuilt for each pickle, as by `compact`: call that first
+    if it is sent more than once. Both ends need the same version of the library; use `save` to keep
+    an index.
 
     ``copy.copy`` returns an index with updates of its own that shares the arrays.
     ``copy.deepcopy`` shares only arrays that no one else can change, and copies the others (those
@@ -156,7 +156,7 @@ class FlatIndex:
         self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
         self._held: _core.Snapshot | None = None  # of a frozen copy
         self._known: _Known | None = None  # see `_arrays`
-        self._lent = not copy  # somebody else has the arrays too, and might change them
+        self._lent = not copy  # the caller has the arrays too, and might change them
 
     def search(
         self,
@@ -739,7 +739,7 @@ class FlatIndex:
         return index
 
     def __getstate__(self) -> dict[str, Any]:
-        """List the arrays of this moment, and what a subclass has beside them."""
+        """List the arrays of this moment, and the attributes that a subclass adds."""
         own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
         return _pickled.packed({**own, "metric": self._metric}, self._arrays())
 
@@ -780,12 +780,12 @@ class FlatIndex:
             return known.arrays
         whole = now.compacted(_core.num_threads())
         arrays = {**whole.parts(), "skipped": self.skipped}
-        if whole.version == now.version:  # else it is an index beside this one
+        if whole.version == now.version:  # else it is a separate index
             self._know(now.version, arrays)
         return arrays
 
     def _know(self, version: int, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Keep the arrays of a moment, unless an update beside this has just forgotten them."""
+        """Keep the arrays of a moment, unless a concurrent update has just dropped them."""
         self._known = _Known(version, arrays)
         if self._now().version != version:
             self._known = None
@@ -798,7 +798,7 @@ class FlatIndex:
         place: str,
         verify: bool = False,
     ) -> None:
-        """Become the index of arrays that nobody trusts; messages begin with `name`."""
+        """Become the index of untrusted arrays; messages begin with `name`."""
         if not isinstance(metric, str) or metric not in METRICS:
             raise ValueError(f"{name}: expected one of {list(METRICS)}, got {metric!r} in {place}")
         skipped = arrays.get("skipped")
@@ -817,8 +817,8 @@ class FlatIndex:
         except ValueError as error:
             raise ValueError(f"{name}: expected a whole index in {place}, got {error}") from error
         self._metric, self._held = cast(Metric, metric), None
-        self.skipped = np.array(skipped)  # all else goes when the index is made anew
-        self._lent = False  # what is mapped from a file nobody changes
+        self.skipped = np.array(skipped)  # all else is freed when the index is rebuilt
+        self._lent = False  # no caller changes what is mapped from a file
         self._know(self._now().version, arrays)
 
     @property

@@ -92,7 +92,7 @@ class Mask:
         return self._ids, self._complement
 
     def __setstate__(self, state: tuple[npt.ArrayLike, bool]) -> None:
-        """Take ids that nobody has sorted, perhaps."""
+        """Take ids that may be unsorted."""
         ids, complement = state
         ids = np.unique(_ids.check_integers(ids, "mask"))
         Mask.__init__(self, None, ids, _scalars.check_bool(complement, "mask"))

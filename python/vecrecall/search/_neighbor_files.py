@@ -115,7 +115,7 @@ class Build:
 
 @contextlib.contextmanager
 def build(path: Path, about: dict[str, Any]) -> Iterator[Build]:
-    """Begin or go on with a table, while nobody else writes into its folder."""
+    """Begin or go on with a table, while no other build writes into its folder."""
     with _array_folder.exclusive(path):
         yield Build(path, about)
 

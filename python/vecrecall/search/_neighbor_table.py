@@ -44,7 +44,8 @@ class NeighborTable:
     Notes
     -----
     With pickle protocol 5 the lists can go out of band: the unpickled table uses the buffers it is
-    given without copying them, and they must not change. What arrives is checked as arguments are.
+    given without copying them, and they must not change. Unpickled lists are checked as arguments
+    are.
 
     The news recommender that this library follows keeps for every article its 1000 nearest by
     cosine, drops those under 0.6 and reweights what is left by heat, click-through rate and

@@ -1,4 +1,4 @@
-"""What every index has in common, and the types that it speaks of."""
+"""The protocol that every index follows, and the types in it."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -35,12 +35,12 @@ class Neighbors(NamedTuple):
 
 @runtime_checkable
 class SearchableIndex(Protocol):
-    """What `FlatIndex`, `WrappedIndex` and `ReloadingIndex` share: each stands in for another.
+    """Methods of `FlatIndex`, `WrappedIndex` and `ReloadingIndex`: each stands in for another.
 
     Each method takes the same arguments and returns the same on all of them; `FlatIndex` says
     what. Scores are larger for better items, lists are ordered by score descending, then id
-    ascending. What needs the items' vectors (`score`, `vectors`, `neighbors`) is an error where
-    an index does not have them.
+    ascending. Methods that need the items' vectors (`score`, `vectors`, `neighbors`) raise an
+    error where an index does not have them.
 
     ``isinstance(index, vr.SearchableIndex)`` tells whether all methods are there.
 

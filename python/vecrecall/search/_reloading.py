@@ -47,7 +47,7 @@ class _Version(NamedTuple):
 
 
 class _MaskOwner:
-    """What stands for all versions of an index where masks are made."""
+    """The owner of masks, which stands for all versions of an index."""
 
 
 class ReloadingIndex:
@@ -55,8 +55,8 @@ class ReloadingIndex:
 
     It stands in for a `FlatIndex` wherever that is read. A call finishes on the version that it
     began with, and none waits while another version is loaded. A version stays in memory until the
-    last call that reads it ends. A mask holds in every version. What would change the index is an
-    error: write to a `FlatIndex` and publish it by `FlatIndex.save` to the path.
+    last call that reads it ends. A mask holds in every version. Methods that would change the
+    index raise an error: write to a `FlatIndex` and publish it by `FlatIndex.save` to the path.
 
     Parameters
     ----------
@@ -373,7 +373,7 @@ class ReloadingIndex:
             self._poller.join()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Follow the path anew, there where the pickle arrives: its newest version is mapped."""
+        """Follow the path where the pickle arrives, and map its newest version there."""
         options: dict[str, Any] = {
             **self._options,
             "load": self._loader,

@@ -397,7 +397,7 @@ class Vocabulary:
 
 
 def _restored(kind: Any, arrays: Mapping[str, Array], verify: bool = False) -> Vocabulary:
-    """Make a vocabulary of arrays that nobody trusts."""
+    """Make a vocabulary of untrusted arrays."""
     vocabulary = Vocabulary()
     vocabulary._state = state_of(kind, arrays, verify)
     return vocabulary

@@ -35,14 +35,14 @@ T = TypeVar("T")
 
 
 class Content(NamedTuple):
-    """What is in a folder, or in a part of it: what is to be known, and arrays."""
+    """The content of a folder or of a part of it: metadata and arrays."""
 
     about: Mapping[str, Any]
     arrays: dict[str, npt.NDArray[Any]]
 
 
 class Part(NamedTuple):
-    """What is saved with something else, in its folder and replaced as one with it."""
+    """Content that is saved with something else, in its folder and replaced as one with it."""
 
     about: Mapping[str, Any]
     arrays: Arrays

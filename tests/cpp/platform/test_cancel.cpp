@@ -166,7 +166,7 @@ TEST_CASE("cancel: callers side by side") {
 }
 
 // A task's own error does not hide that the call was told to stop.
-TEST_CASE("cancel: cancelled comes before an error of a task") {
+TEST_CASE("cancel: canceled comes before an error of a task") {
     std::atomic<bool> asked{false};
     const CancelScope scope([&] {
         asked = true;
