@@ -155,7 +155,7 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.policies.RRF: lambda: vr.policies.RRF({"a": 2, "b": 1}, 10),
     vr.policies.WeightedSum: lambda: vr.policies.WeightedSum({"a": 2, "b": 1}, "max", "zero"),
 }
-CANNOT = {vr.WrappedIndex, vr.Tuning}  # whose `index` is one
+CANNOT = [vr.WrappedIndex, vr.Tuning]  # whose `index` is one
 
 
 def public_classes() -> set[type]:
