@@ -96,7 +96,7 @@ def assignment() -> Any:
 
 
 def refreshed() -> Any:
-    return vr.UserGroups.fit(ITEMS, 4, seed=1).refresh(ITEMS + ITEMS[::-1])
+    return vr.UserGroups.fit(ITEMS, 4, random_state=1).refresh(ITEMS + ITEMS[::-1])
 
 
 def a_wrapped_index() -> vr.WrappedIndex:
@@ -116,14 +116,17 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.ConvergenceWarning: lambda: vr.ConvergenceWarning("a", 1),
     vr.Elbow: elbow,
     vr.FlatIndex: lambda: an_index(metric="l2", bias=IDS / 300),
+    vr.GroupList: lambda: vr.merge_groups(an_index().search(ITEMS[:4], 3), [0, 1, 4], 3)[1],
     vr.GroupResult: lambda: vr.merge_groups(an_index().search(ITEMS[:4], 3), [0, 1, 4], 3),
-    vr.KMeans: lambda: vr.KMeans(4, seed=3, batch_size=50, max_iter=2).fit(ITEMS),
+    vr.KMeans: lambda: vr.KMeans(4, random_state=3, batch_size=50, max_iter=2).fit(ITEMS),
     vr.Mask: lambda: an_index().mask([8, 9, 10]),
     vr.MergeResult: merged,
+    vr.MergedList: lambda: merged()[0],
     vr.NeighborTable: lambda: vr.NeighborTable.build(an_index(), 5),
     vr.Neighbors: lambda: an_index().neighbors(5),
     vr.NotFittedError: lambda: vr.NotFittedError("a", 1),
     vr.Ragged: lambda: vr.Ragged([1.5, 2.5, 3.5], [0, 2, 2, 3]),
+    vr.RankedList: lambda: an_index().search(ITEMS[:3], 4)[2],
     vr.RecallStats: lambda: vr.RecallStats({"a": 0.5}, {"a": IDS}, {"b": ValueError("x", 1)}, 0.25),
     vr.Recaller: a_recaller,
     vr.RefreshReport: lambda: refreshed()[1],
@@ -136,6 +139,7 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.TuningPoint: lambda: vr.TuningPoint({"nprobe": 3}, 0.5, 0.25),
     vr.TuningWarning: lambda: vr.TuningWarning("a", 1),
     vr.UserGroups: lambda: refreshed()[0].merge_small(40),
+    vr.Vocabulary: lambda: vr.Vocabulary(["b", "a", "ä"]),
     vr.WrappedIndex: a_wrapped_index,
     of.ClusterCandidates: lambda: of.ClusterCandidates(an_index(), ITEMS[:2]),
     of.ClusterFeedChannel: lambda: of.ClusterFeedChannel(a_feed(), now=50),
@@ -231,6 +235,7 @@ ANSWERS: dict[type, Callable[[Any], Any]] = {
     vr.ReloadingIndex: of_reloading,
     vr.Tuning: of_tuning,
     vr.UserGroups: of_groups,
+    vr.Vocabulary: lambda v: (list(v), v.ids(list(v)).tolist(), v.keys([2, -1, 0])),
     vr.WrappedIndex: of_wrapped,
     of.LiveNeighbors: lambda source: of_channel(of.ItemToItem(source)),
 }
@@ -513,7 +518,7 @@ def test_other_damage_is_refused_too() -> None:
         (items, ids, vr.Ragged(np.full(scores.values.size, np.nan, np.float32), scores.offsets)),
         (items, ids, vr.Ragged(scores.values[:-5], scores.offsets[:-1])),
     ):
-        with pytest.raises(ValueError, match="expected"):
+        with pytest.raises(ValueError, match=r"expected|duplicate"):
             make(*arguments)
 
 

@@ -21,7 +21,7 @@ from vecrecall.cluster._lloyd import METRICS, Batches
 from vecrecall.storage import _array_folder
 
 _KIND = "UserGroups"
-_REMEMBERED = ("max_iter", "batch_size", "tol")
+_REMEMBERED = ("max_iter", "batch_size", "tol", "random_state")
 
 
 class RefreshReport(NamedTuple):
@@ -400,7 +400,7 @@ def _check_arrays(centers: Any, labels: Any, name: str, place: str) -> None:
 
 def _remembered(model: KMeans) -> dict[str, Any]:
     values = {name: getattr(model, name) for name in _REMEMBERED}
-    values["random_state"] = model._draws.seed  # which can be saved, as a generator cannot
+    values["random_state"] = model._draws.seed  # a generator could not be saved
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
 
