@@ -554,7 +554,7 @@ def test_what_arrives_is_checked() -> None:
         restore(kind, {"text": arrays["text"]})
 
 
-def test_lookups_beside_additions() -> None:
+def test_lookups_during_additions() -> None:
     """Every thread sees whole additions, and ids that stay."""
     vocabulary, model = vr.Vocabulary(), Model()
     batches = [[f"{i} {j}" for j in range(i % 60 + 1)] for i in range(150)]
