@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
 import importlib.util
-import pkgutil
 import re
 import subprocess
 import sys
@@ -24,13 +22,6 @@ PAGES = sorted(DOCS.rglob("*.md"))
 BLOCK = re.compile(
     r"^(?:<!-- needs: (?P<needs>[\w, ]+) -->\n)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
-)
-NEEDS = {"vecrecall.cluster._elbow": ["kneed"], "vecrecall.cluster._user_groups": ["scipy"]}
-OPTIONAL = re.compile(r"import (?:vecrecall\.adapters\.)?(faiss|hnswlib)\b")
-MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(vr.__path__, "vecrecall.")
-    if not module.name.startswith(("vecrecall._core", "vecrecall.__main__", "vecrecall.cli"))
 )
 
 
@@ -100,26 +91,6 @@ def test_no_block_of_python_is_overlooked(page: Path) -> None:
     assert len(re.findall(r"^ *(?:```|~~~) *(?:py|python|pycon)", text, re.MULTILINE)) == len(
         list(blocks_of(text))
     )
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_docstrings(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(name)
-    tests = [
-        test
-        for test in doctest.DocTestFinder(exclude_empty=True).find(module, name)
-        if test.examples
-    ]
-    for test in tests:
-        libraries = {name for e in test.examples for name in OPTIONAL.findall(e.source)}
-        libraries.update(NEEDS.get(name, ()))
-        if missing := [name for name in libraries if importlib.util.find_spec(name) is None]:
-            pytest.skip(f"needs {missing}")
-        said: list[str] = []
-        assert doctest.DocTestRunner().run(test, out=said.append).failed == 0, "".join(said)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ PAGES = [
 
 def test_the_examples_print_what_they_say() -> None:
     blocks = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     test = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
     said: list[str] = []
     result = doctest.DocTestRunner().run(test, out=said.append)
