@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
 import functools
 import gc
-import importlib
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -724,29 +721,3 @@ def test_an_index_that_has_grown(kind: str, rng: Rng) -> None:
     for view in views:
         with pytest.raises(ValueError, match=r"index: expected the 100 items .* got 200"):
             view.search(x[:2], 3)
-
-
-def test_the_example() -> None:
-    module = importlib.import_module("vecrecall.adapters._wrap")
-    assert module is sys.modules["vecrecall.adapters._wrap"]
-    failed, tried = doctest.testmod(module)
-    assert tried > 0
-    assert failed == 0
-
-
-def test_ids_of_an_ivf_that_are_a_permutation(rng: Rng) -> None:
-    # They can be its own ids, in the order of the vectors, or what these stand for.
-    items, queries = normal(rng, 2000, DIM), normal(rng, 16, DIM)
-    ids = rng.permutation(2000)
-    flat = vr.FlatIndex(items, ids, metric="l2")
-    for labels in (ids, None):
-        index = faiss.deserialize_index(trained("IVF8,Flat", DIM, True))
-        if labels is None:
-            index.add(items)
-        else:
-            index.add_with_ids(items, labels)
-        index.nprobe = 8
-        wrapped = vr.wrap(index, ids, vectors=items)
-        assert_same_bits(wrapped.search(queries, 10), *arrays(flat.search(queries, 10)))
-        with pytest.raises(ValueError, match="vectors: expected those that the index holds"):
-            vr.wrap(index, ids, vectors=items[::-1])

@@ -193,7 +193,7 @@ def test_pickle_and_copies(points: F32) -> None:
         ({"init": np.ones((2, 7))}, ValueError, "init: expected 3 centers, got 2"),
         ({"init": np.ones((3, 6))}, ValueError, r"init: expected shape \(n, 7\), got \(3, 6\)"),
         ({"init": np.full((3, 7), np.inf)}, ValueError, "init: expected finite values"),
-        ({"init": np.zeros((3, 7)), "metric": "cosine"}, ValueError, "init: expected rows with a"),
+        ({"init": np.zeros((3, 7)), "metric": "cosine"}, ValueError, "init: row 0 is all zeros"),
         ({"max_iter": 0}, ValueError, "max_iter: expected a whole number >= 1, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size: expected a whole number >= 1, got 0"),
         ({"tol": -1.0}, ValueError, "tol: expected a finite number >= 0, got -1.0"),

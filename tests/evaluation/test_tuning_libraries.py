@@ -129,7 +129,13 @@ def test_what_is_told_is_what_the_library_does(
     assert values == sorted(set(values))
     place = values.index(found.setting[first])
     assert place == 0 or line[place - 1].recall < target
-    assert place == 0 or values[place] - values[place - 1] <= max(1, values[place] // 20)
+    # With larger other values the next smaller first one fails; so it does with these.
+    short = [
+        point.setting[first]
+        for point in found.curve
+        if point.recall < target and all(point.setting[n] >= found.setting[n] for n in names[1:])
+    ]
+    assert place == 0 or values[place] - max(short) <= max(1, values[place] // 20)
 
 
 @pytest.mark.parametrize("case", CASES)

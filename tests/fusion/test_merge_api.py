@@ -137,7 +137,7 @@ def test_bad_weights(value: Any) -> None:
 
 
 def test_bad_caps() -> None:
-    with pytest.raises(ValueError, match=r"ids.*unique.*4"):
+    with pytest.raises(ValueError, match=r"ids.*duplicate.*4"):
         vr.Caps([4, 4], [1, 2], 1)
     with pytest.raises(ValueError, match=r"groups.*2.*1"):
         vr.Caps([3, 4], [1], 1)

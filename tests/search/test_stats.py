@@ -112,7 +112,7 @@ def test_errors_name_rows_as_given_whatever_the_order(rng: np.random.Generator) 
     _, items = HARD["lognormal_norms"](rng, 1, N, D)
     ids = np.arange(N)
     ids[30_000] = 7
-    with pytest.raises(ValueError, match=r"ids.* 7 .*7 and 30000"):
+    with pytest.raises(ValueError, match=r"ids: duplicate id 7, in rows 7 and 30000"):
         vr.FlatIndex(items, ids)
 
 
