@@ -96,6 +96,15 @@ def test_columns_of_lists_are_ragged_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in COLUMNS if name != "scipy csr"])
+def test_columns_of_lists_are_channels(name: str) -> None:
+    pair = COLUMNS[name](ROWS, "int"), COLUMNS[name](WEIGHTS, "float")
+    expected = vr.merge({"a": (vr.Ragged.from_lists(ROWS), vr.Ragged.from_lists(WEIGHTS))}, 4)
+    assert vr.merge({"a": pair}, 4).to_list() == expected.to_list()
+    with pytest.raises(ValueError, match=r"channels\['a'\]: .* rows of the same lengths"):
+        vr.merge({"a": (pair[0], COLUMNS[name]([[1.0], [], []], "float"))}, 4)
+
+
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "scipy csr"])
 def test_ragged_from_arrow_and_back(name: str) -> None:
     pytest.importorskip("pyarrow")
     made = vr.Ragged.from_arrow(COLUMNS[name](ROWS, "int"))

@@ -8,6 +8,7 @@ import numpy as np
 from vecrecall import _core
 from vecrecall.arrays import _ids, _ragged_checks, _validation
 from vecrecall.arrays._conversion import contiguous
+from vecrecall.arrays._list_columns import list_column
 from vecrecall.arrays._padded_lists import check_padded, check_scores
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._results import RankedResult, SearchResult
@@ -70,6 +71,18 @@ def _ragged_channel(item_ids: object, scores: object, name: str) -> tuple[I64, F
     return rows.values, values.ravel(), rows.offsets, None
 
 
+def _rows(x: Any, name: str) -> object:
+    """Make a Ragged of a column of lists; anything else stays."""
+    if isinstance(x, (Ragged, np.ndarray, list, tuple)):
+        return x
+    try:
+        if list_column(x) is not None:
+            return Ragged.from_arrow(x)
+        return Ragged.from_lists(x) if hasattr(x, "iloc") and x.ndim == 1 else x  # of pandas
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
 def check_channel_names(x: object) -> list[str]:
     """Check that channels, of whatever kind, have names and are not too many."""
     if not isinstance(x, Mapping):
@@ -109,8 +122,10 @@ def _channel(x: object, name: str) -> tuple[I64, F32, I64 | None, I32 | None]:
     fields = getattr(x, "_fields", ("ids", "scores", "counts")[: len(x)])
     if len(x) < 2 or fields[:3] not in (("ids", "scores"), ("ids", "scores", "counts")):
         raise TypeError(f"{name}: expected {expected}, got a {type(x).__name__} of {len(x)}")
-    if len(x) == 2 and (isinstance(x[0], Ragged) or isinstance(x[1], Ragged)):
-        return _ragged_channel(x[0], x[1], name)
+    if len(x) == 2:
+        item_ids, scores = _rows(x[0], f"{name}.ids"), _rows(x[1], f"{name}.scores")
+        if isinstance(item_ids, Ragged) or isinstance(scores, Ragged):
+            return _ragged_channel(item_ids, scores, name)
     return _padded_channel(tuple(x[:3]), name)
 
 

@@ -34,12 +34,13 @@ def merge(
     ----------
     channels : mapping of str to SearchResult or (ids, scores)
         1 to 64 channels by name, for the same queries; their order counts. A pair is two arrays of
-        shape (nq, k_c), where an id of -1 is skipped, or two `Ragged` with rows of the same
-        lengths. Scores are floats or whole numbers, rounded to float32; infinite ones are taken,
-        and what they count is said in `vecrecall.policies`. Widths may differ from channel to
-        channel. A row's order is its ranking, whatever the scores: an item's rank is 1 plus the
-        number of distinct ids before it, and a repeat keeps its first place. Other results with
-        ids, scores and counts are channels too.
+        shape (nq, k_c), where an id of -1 is skipped, or two `Ragged` (or two columns of lists, of
+        Arrow, pandas, polars or awkward) with rows of the same lengths. Scores are floats or whole
+        numbers, rounded to float32; infinite ones are taken, and what they count is said in
+        `vecrecall.policies`. Widths may differ from channel to channel. A row's order is its
+        ranking, whatever the scores: an item's rank is 1 plus the number of distinct ids before it,
+        and a repeat keeps its first place. Other results with ids, scores and counts are channels
+        too.
     k : int
         List length, >= 1.
     policy : one of `vecrecall.policies`, default ``RRF()``
