@@ -1,6 +1,6 @@
 """Which instruction set and how many threads the core uses."""
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._scalars import check_thread_count
 
 

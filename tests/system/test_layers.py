@@ -39,6 +39,12 @@ def rooms(graph: Graph) -> dict[str, set[str]]:
 
 def test_no_module_imports_the_public_face() -> None:
     assert [module for module, targets in GRAPH.items() if FACE in targets] == []
+    written = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "__init__.py" and "\nfrom vecrecall import" in path.read_text()
+    ]
+    assert written == [], "a module of the face's own is imported by its full name"
 
 
 def test_no_circle() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.adapters._filters import Filters
 from vecrecall.adapters._items import Items
 from vecrecall.adapters._spherical import unit_rows

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._typing import F32, F64
 from vecrecall.cluster._lloyd import lengths
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.adapters._completion import FetchPlan, ListCompleter
 from vecrecall.adapters._filters import AllowSet, Filters
 from vecrecall.adapters._items import Items

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall._extras import needed
 from vecrecall.adapters._flat import Items, items_of
 from vecrecall.adapters._spherical import lloyd, unit_rows

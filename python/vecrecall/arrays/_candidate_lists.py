@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, segments
 from vecrecall.arrays._results import SearchResult, empty_lists

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.ma  # NumPy would import it at first use: a child forked meanwhile would wait forever
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._list_columns import ListColumn, ListColumnError, is_sparse, list_column
 from vecrecall.arrays._typing import Array
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _validation
 from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._typing import F32, I32, I64

@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _extras
+from vecrecall._extras import needed
 from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
 from vecrecall.arrays._row_input import csr_rows, flattened
@@ -246,4 +246,4 @@ def _number_row(x: object, name: str) -> npt.NDArray[Any]:
 
 
 def _pyarrow() -> Any:
-    return _extras.needed("pyarrow", "arrow", "conversion from and to Arrow")
+    return needed("pyarrow", "arrow", "conversion from and to Arrow")

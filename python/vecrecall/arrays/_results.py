@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, SupportsIndex, TypeVar, o
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _result_tables, _scalars
 from vecrecall.arrays._padded_lists import check_padded
 from vecrecall.arrays._ragged import Ragged

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _times
 from vecrecall.arrays._conversion import INT64
 

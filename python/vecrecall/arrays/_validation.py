@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _times
 from vecrecall.arrays._conversion import as_array, converted, described, is_ready
 from vecrecall.arrays._typing import F32, F64

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult, empty_lists
 from vecrecall.channels._requests import RequestBatch

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import take_rows

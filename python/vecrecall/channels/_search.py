@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import take_rows
 from vecrecall.arrays._results import SearchResult, scatter

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
 from vecrecall.arrays._typing import F32

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._typing import F32, F64, I32, I64
 from vecrecall.cluster._draws import Draws

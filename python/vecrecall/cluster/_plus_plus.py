@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.cluster._draws import Draws
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall._extras import needed
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._conversion import aligned

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _validation
 from vecrecall.arrays._conversion import contiguous
 from vecrecall.arrays._list_columns import list_column

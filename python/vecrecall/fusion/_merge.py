@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ragged_checks, _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import MergeResult, RankedResult

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _scalars
 from vecrecall.fusion import _channel_input
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._candidate_lists import AGGREGATES
 from vecrecall.arrays._results import GroupResult, SearchResult

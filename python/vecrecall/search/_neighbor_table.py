@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._candidate_lists import CandidateLists, IdIndex, weighed
 from vecrecall.arrays._ragged import Ragged, RaggedLike

@@ -2,7 +2,7 @@
 
 import numpy.typing as npt
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
 from vecrecall.search._flat_index import METRICS, usable_rows

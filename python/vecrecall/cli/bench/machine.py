@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vecrecall import _core
+import vecrecall._core as _core
 from vecrecall._runtime import isa
 
 ROUNDS = 5  # the best counts: other work on the machine can only slow a round down
