@@ -119,6 +119,17 @@ def test_ragged_from_arrow_and_back(name: str) -> None:
     assert [row.tolist() for row in scores] == WEIGHTS
 
 
+def test_results_are_ragged_rows() -> None:
+    found = INDEX.search(ITEMS[:3], 2)
+    expected = INDEX.search(ITEMS[:3], 5, exclude=[one.ids for one in found]).to_list()
+    for rows in (found, list(found), [found[0], *found[1:]], INDEX.search_above(ITEMS[:3], 0.0)):
+        if isinstance(rows, vr.AboveResult):
+            assert INDEX.search(ITEMS[:3], 5, exclude=rows.ids).counts.tolist() == [0, 0, 0]
+        else:
+            assert INDEX.search(ITEMS[:3], 5, exclude=rows).to_list() == expected
+    assert vr.recall_at_k(list(found), list(found)) == 1.0
+
+
 def test_arrow_shares_the_values() -> None:
     pa = pytest.importorskip("pyarrow")
     values = np.arange(5)
@@ -133,6 +144,7 @@ def test_no_rows() -> None:
     none = pa.array([], pa.list_(pa.int64()))
     assert len(vr.Ragged.from_arrow(none)) == 0
     assert len(vr.Ragged.from_arrow(pa.chunked_array([], pa.list_(pa.int64())))) == 0
+    assert vr.Ragged.from_arrow(pa.array([[], []])).lengths.tolist() == [0, 0]
     empty = pa.array([[], []], pa.list_(pa.int64()))
     assert vr.Ragged.from_arrow(empty).lengths.tolist() == [0, 0]
     assert vr.Ragged.from_arrow(empty).to_arrow().to_pylist() == [[], []]
@@ -241,6 +253,8 @@ def test_columns_of_fixed_size_lists() -> None:
         pa.FixedShapeTensorArray.from_numpy_ndarray(np.array(VECTORS)),
     ):
         assert vr.FlatIndex(column).vectors([0, 1]).tolist() == VECTORS
+    for nothing in (arrow[:0], pl.Series([], dtype=pl.Array(pl.Float32, 2))):
+        assert len(vr.FlatIndex(arrow).search(nothing, 3)) == 0
     missing = pa.array([[1, 2], None], fixed)
     with pytest.raises(ValueError, match=r"vectors: expected .*, got a missing row as row 1"):
         vr.FlatIndex(missing)

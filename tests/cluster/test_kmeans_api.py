@@ -279,3 +279,22 @@ def test_check_is_fitted(points: F32) -> None:
     with pytest.raises(exceptions.NotFittedError):
         validation.check_is_fitted(vr.KMeans(2))
     validation.check_is_fitted(vr.KMeans(2).fit(points))
+
+
+def test_centers_set_from_outside() -> None:
+    points = np.random.default_rng(1).standard_normal((50, 3)).astype(np.float32)
+    model = vr.KMeans(4).fit(points)
+    labels, distances = model.predict(points), model.transform(points)
+    for centers in (
+        model.cluster_centers_.astype(float),
+        np.asfortranarray(model.cluster_centers_),
+        model.cluster_centers_.tolist(),
+    ):
+        model.cluster_centers_ = centers  # type: ignore[assignment]
+        assert model.predict(points).tolist() == labels.tolist()
+        assert model.transform(points).tolist() == distances.tolist()
+    for bad in (np.zeros((4, 2)), np.full((4, 3), np.nan)):
+        model.cluster_centers_ = bad  # type: ignore[assignment]
+        for call in (model.predict, model.transform, model.score):
+            with pytest.raises(ValueError, match="cluster_centers_: expected"):
+                call(points)

@@ -219,3 +219,15 @@ def test_two_gains_of_one_item() -> None:
 
 def test_a_row_of_no_gain_is_left_out() -> None:
     assert vr.ndcg_at_k([[1], [2]], [[1], [3]], gains=[[1], [0]]) == 1.0
+
+
+def test_lists_of_every_container_are_cut() -> None:
+    """Results, tables of neighbors, matrices and frames have an order; rows of a ragged do not."""
+    pl = pytest.importorskip("polars")
+    pd = pytest.importorskip("pandas")
+    index = vr.FlatIndex(np.random.default_rng(3).standard_normal((20, 4), dtype=np.float32))
+    found = index.search(index.vectors(index.ids), 5)
+    for lists in (found, found.ids, pl.DataFrame(found.ids), pd.DataFrame(found.ids)):
+        assert vr.recall_at_k(lists, lists, k=2) == 1.0
+    assert vr.recall_at_k(index.neighbors(3), index.neighbors(3), k=2) == 1.0
+    assert vr.recall_at_k(list(found.ids), list(found.ids), k=2) == 0.4

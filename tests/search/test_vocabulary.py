@@ -596,3 +596,24 @@ def test_a_path_is_needed(tmp_path: Path) -> None:
         vr.Vocabulary(["a"]).save(5)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         vr.Vocabulary.load(tmp_path)
+
+
+def test_decode_says_what_the_result_says() -> None:
+    """Counts, not ids or scores, tell where a list ends."""
+    items = np.eye(4, dtype=np.float32)
+    vocabulary = vr.Vocabulary(["a", "b", "c", "d"])
+    found = vr.FlatIndex(items).search(items[:2], 3)
+    found.counts[:] = [1, 2]
+    keys = [[(f"{'abcd'[i]}", score) for i, score in one] for one in found.to_list()]
+    assert vocabulary.decode(found) == keys
+    assert [len(one) for one in keys] == [1, 2]
+    assert vocabulary.decode(vr.SearchResult([[1, 2]], [[1.0, 0.5]], [2])) == [
+        [("b", 1.0), ("c", 0.5)]
+    ]
+
+
+def test_missing_values_of_a_dictionary() -> None:
+    pa = pytest.importorskip("pyarrow")
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["a", None]))
+    with pytest.raises(TypeError, match=r"keys: expected .*, got a missing value at place 1"):
+        vr.Vocabulary(column)

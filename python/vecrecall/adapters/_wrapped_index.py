@@ -67,6 +67,7 @@ class WrappedIndex:
         allow: Allow | None = None,
         min_score: float | None = None,
         invalid: Invalid = "raise",
+        stats: bool = False,
         threads: int | None = None,
     ) -> SearchResult:
         """Find `k` good items of every query; which ones is the wrapped index's own affair.
@@ -75,6 +76,9 @@ class WrappedIndex:
         ----------
         queries, k, exclude, allow, min_score, invalid, threads
             As of `FlatIndex.search`.
+        stats : bool
+            Taken as by any `SearchableIndex`; libraries do not count, so the result's ``stats``
+            stay None.
 
         Returns
         -------
@@ -90,6 +94,7 @@ class WrappedIndex:
         q = _validation.check_query_matrix(queries, "queries", self.dim)
         k = _scalars.check_list_length(k, len(q))
         leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
+        _scalars.check_bool(stats, "stats")
         n_threads = _scalars.check_threads(threads)
         floor = -np.inf if min_score is None else _scalars.check_float(min_score, "min_score")
         seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", len(q))

@@ -109,7 +109,7 @@ def _rows_of_one_length(lists: ListColumn) -> Array:
     """Make a matrix of lists that are equally long."""
     lengths = lists.lengths
     if not lengths.size:
-        return np.empty((0, 0), np.float32)
+        return np.empty((0, lists.width), np.float32)
     odd = np.flatnonzero(lengths != lengths[0])
     if odd.size:
         raise ListColumnError(

@@ -190,11 +190,11 @@ def _arrow(x: Any) -> Any:
 
 def _of_arrow(x: Any, name: str) -> KeyColumn:
     """Take the buffers of an Arrow array."""
+    if hasattr(x, "dictionary_decode"):
+        x = x.dictionary_decode()  # the values, too, may be missing
     if x.null_count:
         at = int(np.flatnonzero(np.asarray(x.is_null()))[0])
         raise TypeError(f"{name}: expected {_EXPECTED}, got a missing value at place {at}")
-    if hasattr(x, "dictionary_decode"):
-        x = x.dictionary_decode()
     kind, type_name = "bytes", str(x.type)
     if "arrow.uuid" in type_name and hasattr(x, "storage"):
         kind, x = "UUID", x.storage

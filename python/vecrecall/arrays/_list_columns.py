@@ -16,6 +16,7 @@ class ListColumn(NamedTuple):
 
     values: Any  # an array of the library that they came from, or of NumPy
     offsets: I64
+    width: int = 0  # of lists of a fixed size
 
     @property
     def lengths(self) -> I64:
@@ -53,7 +54,8 @@ def _arrow(x: Any) -> ListColumn | None:
         return None
     if x.null_count:
         raise _missing(x.is_null())
-    return ListColumn(x.flatten(), _offsets(x.value_lengths()))
+    width = getattr(x.type, "list_size", 0)
+    return ListColumn(x.flatten(), _offsets(x.value_lengths()), width)
 
 
 def _polars(x: Any) -> ListColumn | None:
@@ -65,7 +67,8 @@ def _polars(x: Any) -> ListColumn | None:
     lists = x.arr.to_list() if kind.startswith("Array") else x
     lengths = lists.list.len()
     # An empty list would come out as a missing value.
-    return ListColumn(lists.filter(lengths > 0).explode(), _offsets(lengths))
+    width = getattr(x.dtype, "size", 0) or 0
+    return ListColumn(lists.filter(lengths > 0).explode(), _offsets(lengths), width)
 
 
 def _awkward(x: Any) -> ListColumn | None:

@@ -82,8 +82,8 @@ class Ragged:
         Parameters
         ----------
         lists : sequence of array_like
-            One row each, or what else `RaggedLike` lists; an empty sequence gives no rows. A set
-            comes ascending.
+            One row each, or what else `RaggedLike` lists but a CSR matrix, of which `from_csr`
+            takes the columns; an empty sequence gives no rows. A set comes ascending.
 
         Returns
         -------
@@ -135,7 +135,9 @@ class Ragged:
             at = int(np.flatnonzero(np.asarray(column.values.is_null()))[0])
             row = int(np.searchsorted(column.offsets, at, "right")) - 1
             raise ValueError(f"lists: expected numbers, got a missing value in row {row}")
-        return cls(_regular(column.values, "lists"), column.offsets)
+        empty = not len(column.values)  # and of no type, perhaps
+        values = np.empty(0, np.int64) if empty else _regular(column.values, "lists")
+        return cls(values, column.offsets)
 
     def to_arrow(self) -> Any:
         """Return the rows as an Arrow array of lists, which shares the values' memory.

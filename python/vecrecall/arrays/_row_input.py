@@ -35,6 +35,8 @@ def flattened(
     lists = _lists_at_once(x, name, expected, sparse)
     if lists is not None:
         return convert(lists.values, name), lists.offsets
+    if _is_ranked(x):
+        x = [one.ids for one in x]  # type: ignore[attr-defined]
     rows = x if isinstance(x, (list, tuple)) else _rows(x, name, expected)
     if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf":
         return convert(rows.ravel(), name), np.arange(len(rows) + 1) * rows.shape[1]
@@ -89,7 +91,8 @@ def _rows(x: Any, name: str, expected: str) -> "Sequence[Any] | Array":
     if is_sparse(x):
         raise TypeError(
             f"{name}: expected {expected}, got a sparse {type(x).__name__} "
-            "(Ragged.from_csr takes the columns of one, its tocsr() makes it CSR)"
+            f"({'' if is_csr(x) else 'its tocsr() makes it CSR, of which '}"
+            "Ragged.from_csr takes the columns)"
         )
     if isinstance(x, (*TEXT, Mapping, Set)) or not _is_sized(x):
         raise TypeError(f"{name}: expected {expected}, got {_came(x)}")
@@ -114,11 +117,18 @@ def _listed(x: Any, begin: str) -> list[Any]:
         raise TypeError(f"{begin} {type(x).__name__} that cannot be iterated: {error}") from error
 
 
+def _is_ranked(x: object) -> bool:
+    """Tell a result, or one query's list in it, of which rows are the ids."""
+    return hasattr(x, "ids") and hasattr(x, "scores")
+
+
 def _row(x: Any, i: int, name: str, expected: str, sets: bool) -> object:
     if isinstance(x, (list, tuple, range)) or type(x) is np.ndarray:
         return x
     if isinstance(x, (*TEXT, Mapping, np.generic)) or not _is_sized(x):
         raise TypeError(f"{name}: expected {expected}, got {_came(x)} as row {i}")
+    if sets and _is_ranked(x):
+        return x.ids
     if isinstance(x, Set) and not sets:
         raise TypeError(f"{name}: expected {expected}, got {type(x).__name__} as row {i}")
     if hasattr(x, "as_py"):  # a row of a column of Arrow, None where it is missing

@@ -224,7 +224,7 @@ class KMeans(Estimator):
         return Batches(run.first_centers(draws))
 
     def _batches_so_far(self, run: Run) -> Batches:
-        centers = self.cluster_centers_
+        centers = self._centers()
         if len(centers) != run.k:
             raise ValueError(f"n_clusters: expected {len(centers)}, as fitted, got {run.k}")
         if self._batches is not None:
@@ -251,7 +251,7 @@ class KMeans(Estimator):
             If `X` is not as described.
         """
         points = self._points(X)
-        labels, _ = _core.assign(points, self.cluster_centers_, 1, *self._how())
+        labels, _ = _core.assign(points, self._centers(), 1, *self._how())
         return labels[:, 0]
 
     def fit_predict(
@@ -284,7 +284,7 @@ class KMeans(Estimator):
         return found
 
     def _distances(self, points: F32) -> F32:
-        centers = self.cluster_centers_
+        centers = self._centers()
         distances = np.empty((len(points), len(centers)), np.float32)
         for block in blocks(len(points), len(centers)):
             scores = all_scores(points[block], centers, *self._how())
@@ -335,7 +335,13 @@ class KMeans(Estimator):
         weights = _validation.check_sample_weight(sample_weight, "sample_weight", len(points))
         if weights is not None:
             points, weights = points[weights > 0], weights[weights > 0]
-        return -_core.Lloyd(points, *self._how(), weights).assign(self.cluster_centers_)[2]
+        return -_core.Lloyd(points, *self._how(), weights).assign(self._centers())[2]
+
+    def _centers(self) -> F32:
+        """Check centers that were set from outside; those of `fit` are ready."""
+        return _validation.check_vectors(
+            self.cluster_centers_, "cluster_centers_", self.n_features_in_
+        )
 
     def _how(self) -> tuple[_core.Metric, int]:
         return _scalars.check_choice(self.metric, "metric", METRICS), _scalars.check_threads(

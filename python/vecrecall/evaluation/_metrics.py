@@ -12,8 +12,9 @@ from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import row_of_each
 from vecrecall.arrays._results import AboveResult, RankedResult
 from vecrecall.arrays._typing import F64, I64
+from vecrecall.search._protocol import Neighbors
 
-_RESULTS = (RankedResult, AboveResult)
+_RESULTS = (RankedResult, AboveResult, Neighbors)
 
 
 def recall_at_k(
@@ -240,7 +241,7 @@ def _ids_of(x: Any, name: str) -> Any:
 
 def _is_ranked(x: Any) -> bool:
     """Tell whether lists are in an order, best first; rows of other kinds are sets."""
-    return isinstance(x, _RESULTS) or getattr(_ids_of(x, "truth"), "ndim", None) == 2
+    return isinstance(x, _RESULTS) or len(getattr(_ids_of(x, "truth"), "shape", ())) == 2
 
 
 def _cut(k: int | None) -> int | None:

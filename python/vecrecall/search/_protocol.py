@@ -78,6 +78,7 @@ class SearchableIndex(Protocol):
         allow: Allow | None = None,
         min_score: float | None = None,
         invalid: Invalid = "raise",
+        stats: bool = False,
         threads: int | None = None,
     ) -> SearchResult:
         """Find the `k` best items of every query."""

@@ -233,13 +233,14 @@ class ReloadingIndex:
         allow: Allow | None = None,
         min_score: float | None = None,
         invalid: Invalid = "raise",
+        stats: bool = False,
         threads: int | None = None,
     ) -> SearchResult:
         """Find the `k` best items of every query, in the version of this moment.
 
         Parameters
         ----------
-        queries, k, exclude, allow, min_score, invalid, threads
+        queries, k, exclude, allow, min_score, invalid, stats, threads
             As of `FlatIndex.search`. Masks made by this index, or by its `index` at any time, are
             prepared for the version.
 
@@ -254,6 +255,7 @@ class ReloadingIndex:
             allow=allow,
             min_score=min_score,
             invalid=invalid,
+            stats=stats,
             threads=threads,
         )
 

@@ -16,6 +16,7 @@ from vecrecall.arrays._key_table import Keys, KeyTable
 from vecrecall.arrays._keys import Key, KeyColumn, key_column, keys_of
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._results import RankedResult
 from vecrecall.arrays._typing import I64, Array
 from vecrecall.search._key_state import KeyState, numbered, state_of
 from vecrecall.storage import _array_folder
@@ -417,6 +418,9 @@ def _entries(result: Any) -> tuple[I64, Array, I64]:
     ids, scores = getattr(result, "ids", None), getattr(result, "scores", None)
     if isinstance(ids, Ragged) and isinstance(scores, Ragged):
         return _ids.check_integers(ids.values, "result"), scores.values, ids.offsets
+    if isinstance(result, RankedResult):
+        valid, fields = result._checked()
+        return fields["ids"][valid], fields["scores"][valid], offsets_of(valid.sum(axis=1))
     shape = getattr(scores, "shape", None)
     if not isinstance(ids, np.ndarray) or ids.ndim not in (1, 2) or shape != ids.shape:
         raise TypeError(
