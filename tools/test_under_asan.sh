@@ -25,7 +25,9 @@ cp -r python/vecrecall "$packages/"
 rm -f "$packages"/vecrecall/*.so
 cp "$build"/cpp/bindings/_core.*.so "$packages/vecrecall/"
 export PYTHONPATH=$packages
-python -c "import sys, vecrecall as v; sys.exit(not v.__file__.startswith('$packages') and v.__file__)"
+# Its place is looked up without an import, for which the runtime must be preloaded.
+python -c "import importlib.util, sys; found = importlib.util.find_spec('vecrecall').origin
+sys.exit(not found.startswith('$packages') and found)"
 # Python itself leaks by design; a hook of the allocator's would change what NumPy returns for huge
 # sizes, so such a request fails as it does elsewhere.
 LD_PRELOAD="$runtime $("${CXX:-g++}" -print-file-name=libstdc++.so)" \
