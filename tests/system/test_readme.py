@@ -18,9 +18,7 @@ PAGES = [
 ]
 
 
-def test_the_examples_print_what_they_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_examples_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 3
     test = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
