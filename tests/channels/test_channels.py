@@ -372,7 +372,7 @@ TABLE = vr.NeighborTable([1], [[2]], [[0.5]])
             "aggregate: expected one of 'max', 'sum'",
         ),  # type: ignore[arg-type]
         (lambda: LiveNeighbors(INDEX, n_neighbors=0), ValueError, "n_neighbors: expected"),
-        (lambda: LiveNeighbors(Bare(INDEX)), TypeError, "vectors: expected the articles' vectors"),
+        (lambda: LiveNeighbors(Bare(INDEX)), TypeError, "vectors: expected the items' vectors"),
         (
             lambda: LiveNeighbors(INDEX, vectors=np.eye(2), ids=[1, 1]),
             ValueError,

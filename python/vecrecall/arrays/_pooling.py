@@ -1,4 +1,4 @@
-"""From rows of a table to one vector per bag: articles from tags, users from profiles."""
+"""From rows of a table to one vector per bag: items from tags, users from profiles."""
 
 from collections.abc import Sequence
 from typing import Literal
