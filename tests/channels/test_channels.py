@@ -379,7 +379,7 @@ TABLE = vr.NeighborTable([1], [[2]], [[0.5]])
             "ids: duplicate id 1",
         ),
         (lambda: Precomputed([1, 1], [[], []]), ValueError, "keys: duplicate id 1"),
-        (lambda: Precomputed([1], [[2], [3]]), ValueError, "ids: expected 1 rows, got 2"),
+        (lambda: Precomputed([1], [[2], [3]]), ValueError, "ids: expected 1 row, got 2"),
         (lambda: Precomputed([1], [[2]], [[np.nan]]), ValueError, "scores: .* got nan for id 2"),
         (lambda: Precomputed([1], [[2]], [[1, 2]]), ValueError, "scores, row 0: expected shape"),
         (lambda: Precomputed([1], [[2]], key="x"), ValueError, "key: expected one of"),  # type: ignore[arg-type]

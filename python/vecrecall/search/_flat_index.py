@@ -659,7 +659,7 @@ class FlatIndex:
         path : str or Path
             A folder that is new, empty or holds a saved index, which is replaced as a whole: by
             the time that the call returns the new one is on the disk, and if it fails or the
-            process is killed, the old one is there.
+            process is killed, the old one is there. Its parents are created.
         vocabulary : Vocabulary, optional
             The items' keys, written into the same folder and replaced as one with the index, whose
             `vocabulary` they are from then on: later saves write them too. Default `vocabulary`.
@@ -861,7 +861,8 @@ class FlatIndex:
         return _ids.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
-        return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
+        items = _scalars.counted(len(self), "item")
+        return f"FlatIndex({items}, dim {self.dim}, metric {self.metric!r})"
 
     @property
     def _has_bias(self) -> bool:
