@@ -159,7 +159,7 @@ def test_keys_that_cannot_be_looked_up() -> None:
 def test_several_vectors_a_key() -> None:
     x = items()
     library = graph("l2", x, np.arange(400) // 2, multi=True)
-    with pytest.raises(ValueError, match="index: expected one vector a key, got several of key 0"):
+    with pytest.raises(ValueError, match="expected one vector per key, got several of key 0"):
         vr.wrap(library)
     library = graph("l2", x, multi=True)  # could have had several
     scan = vr.wrap(library, vectors=x).with_params(exact=1)

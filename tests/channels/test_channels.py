@@ -372,14 +372,14 @@ TABLE = vr.NeighborTable([1], [[2]], [[0.5]])
             "aggregate: expected one of 'max', 'sum'",
         ),  # type: ignore[arg-type]
         (lambda: LiveNeighbors(INDEX, n_neighbors=0), ValueError, "n_neighbors: expected"),
-        (lambda: LiveNeighbors(Bare(INDEX)), TypeError, "vectors: expected the articles' vectors"),
+        (lambda: LiveNeighbors(Bare(INDEX)), TypeError, "vectors: expected the items' vectors"),
         (
             lambda: LiveNeighbors(INDEX, vectors=np.eye(2), ids=[1, 1]),
             ValueError,
             "ids: duplicate id 1",
         ),
         (lambda: Precomputed([1, 1], [[], []]), ValueError, "keys: duplicate id 1"),
-        (lambda: Precomputed([1], [[2], [3]]), ValueError, "ids: expected 1 rows, got 2"),
+        (lambda: Precomputed([1], [[2], [3]]), ValueError, "ids: expected 1 row, got 2"),
         (lambda: Precomputed([1], [[2]], [[np.nan]]), ValueError, "scores: .* got nan for id 2"),
         (lambda: Precomputed([1], [[2]], [[1, 2]]), ValueError, "scores, row 0: expected shape"),
         (lambda: Precomputed([1], [[2]], key="x"), ValueError, "key: expected one of"),  # type: ignore[arg-type]

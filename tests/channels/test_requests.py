@@ -99,10 +99,10 @@ def test_a_batch_does_not_change() -> None:
     [
         ({"user_ids": [1, 2], "seen": [[1]]}, "seen: expected 2 rows, as user_ids, got 1"),
         ({"seen": [[1]], "history": [[], []]}, "seen: expected 2 rows, as history, got 1"),
-        ({"tags": [[1]], "clusters": [1, 2]}, "clusters: expected 1 rows, as tags, got 2"),
+        ({"tags": [[1]], "clusters": [1, 2]}, "clusters: expected 1 row, as tags, got 2"),
         (
             {"user_ids": [1], "vectors": {"dssm": np.ones((3, 2))}},
-            "vectors['dssm']: expected 1 rows, as user_ids, got 3",
+            "vectors['dssm']: expected 1 row, as user_ids, got 3",
         ),
         (
             {"history": [[1, 2]], "history_weights": [[1.0]]},

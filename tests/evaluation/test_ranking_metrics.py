@@ -184,7 +184,7 @@ def test_bad_k(metric: str, k: Any, error: type[Exception], message: str) -> Non
 @pytest.mark.parametrize("metric", METRICS)
 def test_bad_lists(metric: str) -> None:
     value, name = METRICS[metric]
-    with pytest.raises(ValueError, match=f"^found: expected 1 rows, as {name} has, got 2"):
+    with pytest.raises(ValueError, match=f"^found: expected 1 row, as {name} has, got 2"):
         value([[1], [2]], [[1]])
     with pytest.raises(TypeError, match=f"^{name}: expected integers"):
         value([[1]], np.ones((1, 1)))

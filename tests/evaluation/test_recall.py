@@ -82,7 +82,7 @@ def test_the_mean_is_rounded_once(k: int) -> None:
 
 def test_bad_input() -> None:
     for found, truth, message in (
-        ([[1], [2]], [[1]], "found: expected 1 rows, as truth has, got 2"),
+        ([[1], [2]], [[1]], "found: expected 1 row, as truth has, got 2"),
         ((), [[1]], "found: expected ids first, got an empty tuple"),
     ):
         with pytest.raises(ValueError, match="^" + re.escape(message)):

@@ -110,7 +110,7 @@ BAD: dict[str, tuple[Any, ...]] = {
         {"x": A, "y": ([[1], [2]], [[1.0], [2.0]])},
         2,
         RRF(),
-        r"channels\['y'\].*1 rows.*got 2",
+        r"channels\['y'\].*1 row,.*got 2",
     ),
     "NaN": ({"x": A, "y": ([[1]], [[np.nan]])}, 2, RRF(), r"channels\['y'\].*numbers.*nan"),
     "negative id": ({"y": ([[-2]], [[1.0]])}, 2, RRF(), r"channels\['y'\].*-2"),

@@ -181,6 +181,21 @@ def test_masks_of_two_indexes_do_not_mix() -> None:
         index.search(items, 2, allow=[mine, mine, foreign, mine])
 
 
+@pytest.mark.parametrize("rows", [[[1], [2]], ([1], [2, 3]), [{1}, {2}], [np.array([1])] * 2])
+def test_rows_of_ids_are_not_allowed(rows: Any) -> None:
+    index = vr.FlatIndex(np.eye(4, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"^allow: .* a sequence of masks, one per query .* rows"):
+        index.search(np.eye(4, dtype=np.float32)[:2], 1, allow=rows)
+
+
+def test_ids_that_are_a_row_or_text() -> None:
+    index, queries = vr.FlatIndex(np.eye(4, dtype=np.float32)), np.eye(4, dtype=np.float32)[:2]
+    with pytest.raises(TypeError, match=r"^exclude: .*, such as \[\[1, 2\]\], got int as row 0$"):
+        index.search(queries, 1, exclude=[1, 2])
+    with pytest.raises(TypeError, match=r"^ids: .* \(string keys: see vecrecall.Vocabulary\)$"):
+        vr.FlatIndex(queries, ids=["a", "b"])
+
+
 def test_a_mask_outlives_its_index() -> None:
     mask = vr.FlatIndex(np.eye(4, dtype=np.float32)).mask([0, 1])
     other = vr.FlatIndex(np.eye(4, dtype=np.float32))

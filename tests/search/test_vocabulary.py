@@ -286,7 +286,7 @@ def test_no_keys(empty: Any) -> None:
     assert vocabulary.ids(["a"], missing="ignore").tolist() == [-1]
     assert vocabulary.keys([-1]) == [None]
     assert vocabulary.add([5]).tolist() == [0]  # the kind is free until then
-    assert repr(vocabulary) == "Vocabulary(1 int keys)"
+    assert repr(vocabulary) == "Vocabulary(1 int key)"
     assert vocabulary.ids([]).tolist() == []
     assert vocabulary.add([]).tolist() == []
 
@@ -431,7 +431,11 @@ def test_encode() -> None:
         ([["a"], None], TypeError, "lists: expected rows of keys, got NoneType as row 1"),
         ([["a"], 5], TypeError, "lists: expected rows of keys, got int as row 1"),
         ([["a"], [5]], TypeError, "lists: expected keys of one kind, got str at place 0 and int"),
-        ([["a"], ["x"]], KeyError, "lists: expected keys of the vocabulary, got 'x' at place 1"),
+        (
+            [["a"], ["x"]],
+            KeyError,
+            "lists: expected keys of the vocabulary, got 'x' at place 0 of row 1",
+        ),
         ([[5]], TypeError, "lists: expected str keys as the vocabulary has, got int"),
     ],
 )

@@ -18,14 +18,22 @@ PAGES = [
 ]
 
 
-def test_the_examples_print_what_they_say() -> None:
+def test_the_examples_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```pycon\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 3
     test = doctest.DocTestParser().get_doctest("".join(blocks), {}, "README.md", "README.md", 0)
     said: list[str] = []
-    result = doctest.DocTestRunner().run(test, out=said.append)
+    result = doctest.DocTestRunner().run(test, out=said.append, clear_globs=False)
     assert result.failed == 0, "".join(said)
     assert result.attempted > 10
+    monkeypatch.chdir(tmp_path)  # serving: goes on with the names of the blocks before
+    (serving,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    try:
+        exec(serving, test.globs)
+        assert test.globs["serving"].version
+    finally:
+        if "serving" in test.globs:
+            test.globs["serving"].close()
 
 
 def test_it_is_short() -> None:

@@ -186,7 +186,7 @@ ROW = [0.5] * DIM
         ({"vectors": [[1e39] * DIM]}, "vectors['users']: expected values that fit float32,"),
         ({"vectors": [[float("nan")] * DIM]}, "vectors['users']: expected finite values,"),
         ({"vectors": [[3e38] * DIM]}, "vectors: expected scores that fit float32,"),
-        ({"vectors": [ROW], "seen": [[1], [2]]}, "seen: expected 1 rows, as vectors['users'],"),
+        ({"vectors": [ROW], "seen": [[1], [2]]}, "seen: expected 1 row, as vectors['users'],"),
         ({"vectors": [ROW], "seen": [1]}, "seen: "),
         ({"vectors": [ROW], "seen": [[0.5]]}, "seen"),
         ({"history": [["3"]]}, "history"),

@@ -52,7 +52,7 @@ struct ScoreBound {
 // For the float32 scan of rows.
 ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query);
 
-// For the int8 scan of codes: the part that does not depend on the block, computed once a query.
+// For the int8 scan of codes: the part that does not depend on the block, computed once per query.
 class QuantizedScoreBound {
   public:
     // The query's codes are step * g, and miss at most `error` of its length.

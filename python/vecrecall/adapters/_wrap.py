@@ -50,10 +50,10 @@ def wrap(
         the order of rows (hnswlib, usearch, FAISS IVF without an IDMap), these are either its
         labels, in the order of `vectors`, or the labels are 0 to n - 1, and label j stands for
         ``ids[j]``. Where it could be both, the vectors decide, else it is the latter.
-    metric : {"ip", "cosine", "l2"}, optional
-        Default that of the index; hnswlib's BFIndex does not tell whether it is ``"ip"`` or
-        ``"cosine"``. ``"cosine"`` is also possible over an index by inner product
-        whose rows have length one: queries are then divided by their lengths.
+    metric : str, optional
+        ``"ip"``, ``"cosine"`` or ``"l2"``; default that of the index. hnswlib's BFIndex does not
+        tell whether it is ``"ip"`` or ``"cosine"``. ``"cosine"`` is also possible over an index by
+        inner product whose rows have length one: queries are then divided by their lengths.
     vectors : array_like of float, shape (n, d), FlatIndex or ReloadingIndex, optional
         The items' own vectors, in the order of the ids, or of the ascending labels where no ids
         are given and the library keeps no order (an index has its own ids, and is taken as it is

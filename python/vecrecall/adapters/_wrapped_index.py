@@ -214,7 +214,8 @@ class WrappedIndex:
         at = "".join(f", {name}={value}" for name, value in self.setting.items())
         exact = ", reranked" if self._exact is not None else ""
         return (
-            f"WrappedIndex({self._backend.library}, {len(self)} items, dim {self.dim}, "
+            f"WrappedIndex({self._backend.library}, {_scalars.counted(len(self), 'item')}, "
+            f"dim {self.dim}, "
             f"metric {self.metric!r}{at}{exact})"
         )
 

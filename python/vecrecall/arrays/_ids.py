@@ -19,7 +19,8 @@ def integer_array(x: object, name: str) -> npt.NDArray[Any]:
         if big:
             raise ValueError(f"{name}: expected integers that fit int64, got {big[0]} at {big[1]}")
         if a.dtype.kind != "u":
-            raise TypeError(f"{name}: expected integers, got {described(x, a)}")
+            hint = " (string keys: see vecrecall.Vocabulary)" if a.dtype.kind in "US" else ""
+            raise TypeError(f"{name}: expected integers, got {described(x, a)}{hint}")
     return a
 
 

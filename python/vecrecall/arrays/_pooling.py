@@ -1,4 +1,4 @@
-"""From rows of a table to one vector per bag: articles from tags, users from profiles."""
+"""From rows of a table to one vector per bag: items from tags, users from profiles."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -133,7 +133,9 @@ def concat_blocks(
     parts = [_validation.check_vectors(b, f"blocks[{i}]") for i, b in enumerate(blocks)]
     for i, part in enumerate(parts):
         if len(part) != len(parts[0]):
-            raise ValueError(f"blocks[{i}]: expected {len(parts[0])} rows, got {len(part)}")
+            raise ValueError(
+                f"blocks[{i}]: expected {_scalars.counted(len(parts[0]), 'row')}, got {len(part)}"
+            )
     w = (
         np.ones(len(parts))
         if weights is None

@@ -12,6 +12,7 @@ from vecrecall._extras import needed
 from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
 from vecrecall.arrays._row_input import csr_rows, flattened
+from vecrecall.arrays._scalars import counted
 
 
 class Ragged:
@@ -220,7 +221,8 @@ class Ragged:
         return type(self), (self.values, self.offsets)
 
     def __repr__(self) -> str:
-        return f"Ragged({len(self)} rows, {self.values.size} values, dtype {self.values.dtype})"
+        rows, values = counted(len(self), "row"), counted(self.values.size, "value")
+        return f"Ragged({rows}, {values}, dtype {self.values.dtype})"
 
 
 RaggedLike = Ragged | Sequence[npt.ArrayLike | AbstractSet[int]] | npt.ArrayLike

@@ -11,6 +11,7 @@ from vecrecall.arrays._conversion import as_array, contiguous
 from vecrecall.arrays._list_columns import is_csr
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._row_input import flattened, is_flat
+from vecrecall.arrays._scalars import counted
 from vecrecall.arrays._typing import F64
 
 
@@ -22,10 +23,10 @@ def check_ragged(x: object, name: str, rows: int | None = None) -> Ragged:
         x = _check_unchanged(x, name)
         found = Ragged._of(contiguous(_ids.integer_array(x.values, name), np.int64), x.offsets)
     else:
-        expected = "a Ragged or a sequence of rows of integers"
+        expected = "a Ragged or a sequence of rows of integers, such as [[1, 2]]"
         found = Ragged._of(*flattened(x, name, expected, _ids.check_integers, sparse="indices"))
     if rows is not None and len(found) != rows:
-        raise ValueError(f"{name}: expected {rows} rows, got {len(found)}")
+        raise ValueError(f"{name}: expected {counted(rows, 'row')}, got {len(found)}")
     found.offsets.flags.writeable = False  # which spares the next check of them a look
     return found
 
@@ -61,7 +62,7 @@ def _number_rows(x: Any, name: str, rows: Ragged, rows_name: str) -> npt.NDArray
     expected = f"one number for each value of {rows_name}"
     values, offsets = flattened(x, name, expected, _number_row, sets=False, sparse="data")
     if len(offsets) != len(rows.offsets):
-        raise ValueError(f"{name}: expected {len(rows)} rows, got {len(offsets) - 1}")
+        raise ValueError(f"{name}: expected {counted(len(rows), 'row')}, got {len(offsets) - 1}")
     lengths = offsets[1:] - offsets[:-1]
     bad = np.flatnonzero(lengths != rows.lengths)
     if bad.size:

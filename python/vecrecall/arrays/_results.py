@@ -161,7 +161,7 @@ class RankedResult(Generic[L]):
     def __repr__(self) -> str:
         shape = np.shape(self.ids)
         k = shape[1] if len(shape) > 1 else "?"
-        return f"{type(self).__name__}({_counted(len(self), *self._ROWS)}, k={k})"
+        return f"{type(self).__name__}({_scalars.counted(len(self), *self._ROWS)}, k={k})"
 
     def _list(self, i: int, ids: I64, scores: F32, count: int) -> L:
         """Make the list of query `i` of its checked row."""
@@ -276,8 +276,8 @@ class AboveResult(NamedTuple):
         return _result_tables.pandas_frame(self._columns())
 
     def __repr__(self) -> str:
-        rows = _counted(len(self.ids), "query", "queries")
-        return f"AboveResult({rows}, {_counted(self.ids.values.size, 'item', 'items')})"
+        rows = _scalars.counted(len(self.ids), "query", "queries")
+        return f"AboveResult({rows}, {_scalars.counted(self.ids.values.size, 'item')})"
 
     def _columns(self) -> dict[str, Array]:
         entries = {"ids": self.ids.values, "scores": self.scores.values}
@@ -460,7 +460,3 @@ def _pairs(lengths: Array, ids: I64, scores: F32) -> Pairs:
     pairs = list(zip(ids.tolist(), scores.tolist(), strict=True))
     ends = np.cumsum(lengths).tolist()
     return [pairs[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-
-
-def _counted(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"

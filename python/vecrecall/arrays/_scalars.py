@@ -25,6 +25,11 @@ def type_name(x: object) -> str:
     return f"class {x.__name__}" if isinstance(x, type) else type(x).__name__
 
 
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Name how many there are of something for a message; `many` is `one` with an s by default."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def check_timestamp(x: object, name: str) -> float:
     """Coerce a number, or a point in time as seconds since 1970, to a finite float."""
     try:

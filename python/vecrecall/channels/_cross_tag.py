@@ -16,7 +16,7 @@ from vecrecall.search._protocol import SearchableIndex
 
 
 class CrossTag:
-    """One search a category of the user's tags, the lists joined by item.
+    """One search per category of the user's tags, the lists joined by item.
 
     A user with tags of m categories is m vectors, so that a strong interest does not drown the
     others. Each category gives its strongest tags; they are pooled as user2vec; the best score

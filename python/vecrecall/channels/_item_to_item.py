@@ -29,7 +29,7 @@ class _Source(Protocol):
 
 
 class ItemToItem:
-    """The lists of similar items of the articles that a user clicked last, joined by item.
+    """The lists of similar items of the items that a user clicked last, joined by item.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ class ItemToItem:
         Lists computed before (for all items, reweighted, the cheapest to serve), or found by a
         search at each request (always as fresh as the index).
     history_length : int
-        Start from so many of the user's latest articles. Those that the source does not know
+        Start from so many of the user's latest items. Those that the source does not know
         have no list.
     decay : float, in (0, 1]
-        The article at place ``p`` of the history, 0 the latest, weighs
+        The item at place ``p`` of the history, 0 the latest, weighs
         ``history_weight * decay**p``.
     aggregate : {"sum", "max"}
         An item's score: the sum, or the largest, of weight times score over the lists that hold
         it. Products are rounded to float32, sums accumulated in float64.
     exclude_history : bool
-        Leave out every article of the user's history, also those beyond `history_length`. With
-        False an article may be recommended again, from the list of another one, if it is not in
+        Leave out every item of the user's history, also those beyond `history_length`. With
+        False an item may be recommended again, from the list of another one, if it is not in
         ``batch.seen``.
 
     Raises
@@ -95,7 +95,7 @@ class ItemToItem:
         self._exclude_history = _scalars.check_bool(exclude_history, "exclude_history")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
-        """Join the lists of each user's latest articles.
+        """Join the lists of each user's latest items.
 
         Parameters
         ----------
@@ -131,18 +131,18 @@ class ItemToItem:
 
 
 class LiveNeighbors:
-    """Similar items found by a search with the articles' own vectors.
+    """Similar items found by a search with the items' own vectors.
 
     Parameters
     ----------
     index : SearchableIndex
         The items to find.
     n_neighbors : int
-        The length of each article's list, before the lists are joined.
+        The length of each item's list, before the lists are joined.
     min_score : float, optional
         Keep items with ``score >= min_score``, for example 0.6 under cosine.
     vectors : array_like of float, shape (n, d), optional
-        The articles' vectors; default those of the index, which must then be a `FlatIndex`, a
+        The items' vectors; default those of the index, which must then be a `FlatIndex`, a
         `ReloadingIndex`, or wrapped with vectors.
     ids : array_like of int, shape (n,), optional
         The ids of `vectors`; default ``arange(n)``.
@@ -154,7 +154,7 @@ class LiveNeighbors:
 
     Notes
     -----
-    An article is never in its own list. One that is unknown, or whose vector is zero, has none.
+    An item is never in its own list. One that is unknown, or whose vector is zero, has none.
 
     Examples
     --------
@@ -203,8 +203,7 @@ def _holder(index: SearchableIndex) -> FlatIndex:
     exact = index.exact if isinstance(index, WrappedIndex) else index
     if not isinstance(exact, FlatIndex):
         raise TypeError(
-            "vectors: expected the articles' vectors with an index that does not hold them, "
-            "got none"
+            "vectors: expected the items' vectors with an index that does not hold them, got none"
         )
     return exact
 

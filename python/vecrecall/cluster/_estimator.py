@@ -78,10 +78,11 @@ class Estimator(WeightRequests):
 
         Parameters
         ----------
-        transform : {"default", "pandas", "polars"}, optional
-            An array, or a data frame with the columns of `get_feature_names_out` and, in pandas,
-            the index of the points. None changes nothing. Where it was never set, scikit-learn's
-            ``set_config(transform_output=...)`` counts.
+        transform : str, optional
+            ``"default"`` for an array, ``"pandas"`` or ``"polars"`` for a data frame with the
+            columns of `get_feature_names_out` and, in pandas, the index of the points. None changes
+            nothing. Where it was never set, scikit-learn's ``set_config(transform_output=...)``
+            counts.
 
         Returns
         -------

@@ -333,7 +333,7 @@ class UserGroups:
         Parameters
         ----------
         path : str or Path
-            A folder, made where there is none; groups in it are replaced.
+            A folder, created with its parents where there is none; groups in it are replaced.
         """
         about = {"metric": self.metric, "version": self.version, "kmeans": self._kmeans}
         arrays = {"centers": self.centers, "labels": self.labels}

@@ -251,7 +251,9 @@ def _cut(k: int | None) -> int | None:
 def _pairs(true: _Lists, found: _Lists, name: str) -> tuple[I64, I64]:
     """Give each pair of an id and a row a number, the same to equal ones."""
     if found.n != true.n:
-        raise ValueError(f"found: expected {true.n} rows, as {name} has, got {found.n}")
+        raise ValueError(
+            f"found: expected {_scalars.counted(true.n, 'row')}, as {name} has, got {found.n}"
+        )
     if not true.ids.size:
         raise ValueError(f"{name}: expected ids, got none in {true.n} rows")
     _, codes = np.unique(np.concatenate([true.ids, found.ids]), return_inverse=True)

@@ -144,8 +144,8 @@ def tune(
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
         index was wrapped with them, or the library gives them back; some are compared with what
         it holds.
-    metric : {"ip", "cosine", "l2"}, optional
-        As `wrap` takes it; default that of the index.
+    metric : str, optional
+        ``"ip"``, ``"cosine"`` or ``"l2"``, as `wrap` takes it; default that of the index.
     threads : int, optional
         For all searches, the timed ones too; default `get_num_threads`.
 

@@ -298,7 +298,7 @@ class ClusterFeed:
         Parameters
         ----------
         path : str or Path
-            A folder that is new, empty or holds a saved feed.
+            A folder that is new, empty or holds a saved feed. Its parents are created.
 
         Raises
         ------

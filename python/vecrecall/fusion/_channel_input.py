@@ -12,6 +12,7 @@ from vecrecall.arrays._list_columns import list_column
 from vecrecall.arrays._padded_lists import check_padded, check_scores
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._results import RankedResult, SearchResult
+from vecrecall.arrays._scalars import counted
 from vecrecall.arrays._typing import F32, I32, I64
 
 V = TypeVar("V")
@@ -107,7 +108,9 @@ def check_channels(x: Mapping[str, object]) -> tuple[list[Any], int]:
         n = len(parts[0]) if parts[2] is None else len(parts[2]) - 1
         if converted and n != rows:
             first = next(iter(x))
-            raise ValueError(f"{name}: expected {rows} rows, as channels[{first!r}], got {n}")
+            raise ValueError(
+                f"{name}: expected {counted(rows, 'row')}, as channels[{first!r}], got {n}"
+            )
         rows = n
         converted.append((key, *parts))
     return converted, rows

@@ -122,7 +122,7 @@ class WeightedSum(_Normalized):
         * ``"l2"``: ``s / sqrt(sum(s * s))``, 0 where that is 0.
 
         An infinite score counts as one spread of the list's finite scores beyond these.
-    absent : {"zero", "min"}, optional
+    absent : str, optional
         What a list counts for an item that it does not hold:
 
         * ``"zero"``: 0. Below 0 that is more than any item of the list has, so lists with negative
@@ -135,7 +135,7 @@ class WeightedSum(_Normalized):
     Warns
     -----
     AbsentWarning
-        From a merge, once a call, under ``absent="zero"``: where a list has a negative score and
+        From a merge, once per call, under ``absent="zero"``: where a list has a negative score and
         `normalize` is not ``"minmax"``.
 
     References
@@ -174,9 +174,9 @@ class Maximum(_Normalized):
         One per channel, finite, >= 0; default 1.
     normalize : {"none", "minmax", "zscore", "max", "l2"}
         As in `WeightedSum`.
-    absent : {"zero", "min"}, optional
-        As in `WeightedSum`, but that nothing is counted by default, whatever the scores: the
-        largest is that of the lists that hold the item.
+    absent : str, optional
+        ``"zero"`` or ``"min"``, as in `WeightedSum`, but that nothing is counted by default,
+        whatever the scores: the largest is that of the lists that hold the item.
 
     Warns
     -----
@@ -212,7 +212,7 @@ class Interleave(Policy):
     Parameters
     ----------
     weights : mapping of str to int, optional
-        Items a turn, >= 1; default 1.
+        Items per turn, >= 1; default 1.
     on_duplicate : {"refill", "skip"}
         ``"refill"``: an item already taken does not use up a place in the turn; ``"skip"``: it
         does. Excluded and capped items, and repeats within a channel, never do.

@@ -55,7 +55,8 @@ def merge_shards(
     for i, (_, _, counts) in enumerate(lists):
         if len(counts) != rows:
             raise ValueError(
-                f"results[{i}]: expected {rows} rows, as results[0], got {len(counts)}"
+                f"results[{i}]: expected {_scalars.counted(rows, 'row')}, as results[0], "
+                f"got {len(counts)}"
             )
     k = _scalars.check_list_length(k, rows)
     found = _core.merge_shards(lists, k, _scalars.check_threads(threads))

@@ -65,9 +65,10 @@ class FlatIndex:
     Parameters
     ----------
     vectors : array_like of real numbers, shape (n, d)
-        The items. float32 C-contiguous arrays are used as they are, others are converted once:
-        integers, booleans and wider floats are rounded to float32, narrower ones (bfloat16, too)
-        widened. Tensors in the memory of this machine and columns of data frames are arrays here.
+        The items. float32 is copied without conversion (borrowed with ``copy=False``); other dtypes
+        are converted once: integers, booleans and wider floats are rounded to float32, narrower
+        ones (bfloat16, too) widened. Tensors in the memory of this machine and columns of data
+        frames are arrays here.
     ids : array_like of int, shape (n,), optional
         Unique ids >= 0; default ``arange(n)``.
     metric : {"ip", "cosine", "l2"}
@@ -252,8 +253,14 @@ class FlatIndex:
             within the distance ``r`` have scores ``>= -(r * r)``.
         limit : int, optional
             The most items that a query may get, >= 1: its best. Default: no limit.
-        exclude, allow, invalid, threads
-            As of `search`.
+        exclude : ragged of int, nq rows, optional
+            Ids that a query must not get, as of `search`.
+        allow : array_like or set of int, Mask or sequence of nq Masks, optional
+            The only ids that may be returned, as of `search`.
+        invalid : {"raise", "empty"}
+            What to do with a query that has NaN or infinity: raise, or give it an empty list.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
 
         Returns
         -------
@@ -318,7 +325,7 @@ class FlatIndex:
         Returns
         -------
         Ragged of float32
-            One score a candidate; -inf for an unknown id, and for a zero query under cosine.
+            One score per candidate; -inf for an unknown id, and for a zero query under cosine.
 
         Examples
         --------
@@ -549,8 +556,14 @@ class FlatIndex:
 
         Parameters
         ----------
-        vectors, ids, bias, threads
-            As of `add`, but that ids may be known. The bias is replaced too, by 0 if not given.
+        vectors : array_like of float, shape (n, d)
+            As of `add`.
+        ids : array_like of int, shape (n,)
+            Unique ids >= 0, known or new.
+        bias : array_like of float, shape (n,), optional
+            As of `add`; that of known items is replaced too, by 0 if not given.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
 
         Raises
         ------
@@ -646,7 +659,7 @@ class FlatIndex:
         path : str or Path
             A folder that is new, empty or holds a saved index, which is replaced as a whole: by
             the time that the call returns the new one is on the disk, and if it fails or the
-            process is killed, the old one is there.
+            process is killed, the old one is there. Its parents are created.
         vocabulary : Vocabulary, optional
             The items' keys, written into the same folder and replaced as one with the index, whose
             `vocabulary` they are from then on: later saves write them too. Default `vocabulary`.
@@ -848,7 +861,8 @@ class FlatIndex:
         return _ids.is_id(id) and bool(self.contains(np.array([id], np.int64))[0])
 
     def __repr__(self) -> str:
-        return f"FlatIndex({len(self)} items, dim {self.dim}, metric {self.metric!r})"
+        items = _scalars.counted(len(self), "item")
+        return f"FlatIndex({items}, dim {self.dim}, metric {self.metric!r})"
 
     @property
     def _has_bias(self) -> bool:

@@ -98,7 +98,8 @@ class Mask:
         Mask.__init__(self, None, ids, _scalars.check_bool(complement, "mask"))
 
     def __repr__(self) -> str:
-        return f"Mask({'all but ' if self._complement else ''}{self._ids.size} ids)"
+        ids = _scalars.counted(self._ids.size, "id")
+        return f"Mask({'all but ' if self._complement else ''}{ids})"
 
 
 def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
@@ -111,7 +112,20 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
         if len(allow) != nq:
             raise ValueError(f"allow: expected {nq} masks, one per query, got {len(allow)}")
         return [a._prepared_for(index) for a in allow]
+    if _has_rows(allow):
+        raise ValueError(
+            "allow: expected ids or one mask for all queries, or a sequence of masks, one per "
+            "query (index.mask(ids)), got rows of ids"
+        )
     return [index._allow(_ids.check_id_set(allow, "allow"), False)]
+
+
+def _has_rows(allow: object) -> bool:
+    """Tell lists of ids from ids."""
+    first = allow[0] if isinstance(allow, (list, tuple)) and allow else None
+    return isinstance(first, (list, tuple, set, frozenset)) or (
+        isinstance(first, np.ndarray) and first.ndim > 0
+    )
 
 
 def mask(index: _Masked, ids: npt.ArrayLike | AbstractSet[int]) -> Mask:

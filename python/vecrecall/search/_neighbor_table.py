@@ -105,7 +105,7 @@ class NeighborTable:
         path : str or Path
             A folder that is new, empty or holds a saved table, whole or interrupted, which is
             replaced as a whole: by the time that the call returns the new one is on the disk, and
-            if it fails or the process is killed, the old one is there.
+            if it fails or the process is killed, the old one is there. Its parents are created.
 
         Raises
         ------
@@ -232,7 +232,8 @@ class NeighborTable:
         return type(self), (self.items, self.ids, self.scores)
 
     def __repr__(self) -> str:
-        return f"NeighborTable({len(self)} items, {self.ids.values.size} neighbors)"
+        items = _scalars.counted(len(self), "item")
+        return f"NeighborTable({items}, {_scalars.counted(self.ids.values.size, 'neighbor')})"
 
     def _join(
         self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None

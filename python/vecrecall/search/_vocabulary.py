@@ -180,7 +180,7 @@ class Vocabulary:
         """
         ignore = _scalars.check_choice(missing, "missing", _MISSING)
         column, offsets = flat_keys(lists, "lists")
-        ids = self._find(column, "lists", ignore)
+        ids = self._find(column, "lists", ignore, offsets)
         known = ids >= 0
         return Ragged._of(ids[known], np.append(0, known.cumsum())[offsets])
 
@@ -275,7 +275,7 @@ class Vocabulary:
         path : str or Path
             A folder that is new, empty or holds a saved vocabulary, which is replaced as a whole:
             by the time that the call returns the new one is on the disk, and if it fails or the
-            process is killed, the old one is there.
+            process is killed, the old one is there. Its parents are created.
 
         Raises
         ------
@@ -354,15 +354,20 @@ class Vocabulary:
             raise ValueError(f"vocabulary: expected a key for each id, got none for {beyond[0]}")
         return part
 
-    def _find(self, column: KeyColumn, name: str, ignore: bool) -> I64:
+    def _find(self, column: KeyColumn, name: str, ignore: bool, offsets: I64 | None = None) -> I64:
+        """Find the ids of keys; `offsets` are those of the rows that a message may name."""
         state = self._state
         self._check_kind(state, column, name)
         ids = state.find(Keys.of(column))
         if not ignore and (ids < 0).any():
             at = int(np.flatnonzero(ids < 0)[0])
             one = Keys.of(column).take(np.array([at])).column(column.kind)
+            where = f"place {at}"
+            if offsets is not None:
+                row = int(np.searchsorted(offsets, at, side="right")) - 1
+                where = f"place {at - offsets[row]} of row {row}"
             raise KeyError(
-                f"{name}: expected keys of the vocabulary, got {keys_of(one)[0]!r} at place {at}"
+                f"{name}: expected keys of the vocabulary, got {keys_of(one)[0]!r} at {where}"
             )
         return ids
 
@@ -390,7 +395,8 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         state = self._state
-        return f"Vocabulary({state.size}{f' {state.kind}' if state.kind else ''} keys)"
+        one = f"{state.kind} key" if state.kind else "key"
+        return f"Vocabulary({_scalars.counted(state.size, one)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         about, arrays = self._content()

@@ -74,8 +74,13 @@ def open_regular(path: Path) -> BinaryIO:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a folder: ASCII text, as it is written, without repeated names."""
     path = folder / MANIFEST
-    with named_errors(path), open_regular(path) as file:
-        text = file.read(LONGEST_MANIFEST + 1)
+    try:
+        with named_errors(path), open_regular(path) as file:
+            text = file.read(LONGEST_MANIFEST + 1)
+    except FileNotFoundError as error:
+        if folder.exists():
+            raise
+        raise FileNotFoundError(error.errno, error.strerror, str(folder)) from None
     if len(text) > LONGEST_MANIFEST:
         raise ValueError(
             f"path: expected a manifest of at most {LONGEST_MANIFEST} bytes, got more in {folder}"

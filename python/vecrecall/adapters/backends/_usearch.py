@@ -69,7 +69,7 @@ class UsearchBackend:
         twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size:
             raise ValueError(
-                f"index: expected one vector a key, got several of key {keys[twice[0]]}"
+                f"index: expected one vector per key, got several of key {keys[twice[0]]}"
             )
         return keys
 

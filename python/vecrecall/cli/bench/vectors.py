@@ -35,8 +35,10 @@ def read(path: Path, name: str, metric: Metric, dim: int | None = None) -> F32:
         If the file does not exist, is not a ``.npy`` file, or does not hold finite rows of
         numbers. Objects are never unpickled.
     """
+    if not path.exists():
+        raise ValueError(f"{name}: no such file: {path}")
     if not path.is_file():
-        raise ValueError(f"{name}: expected a .npy file, got no file {path}")
+        raise ValueError(f"{name}: expected a .npy file, got something else: {path}")
     try:
         mapped = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:

@@ -101,7 +101,7 @@ def _show_groups(output: Output, groups: Report) -> None:
 
 
 def _show_merges(output: Output, report: Report) -> None:
-    output.heading("The same for all channels merged")
+    output.heading("All channels merged")
     settings = report["settings"]
     output.line(
         f"Each channel gives {settings['merge_depth']} items. Tuning: {settings['tuning']}."

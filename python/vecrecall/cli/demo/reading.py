@@ -79,6 +79,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise DemoError(f"{path}: no interactions in the file") from None
     except ImportError:
         raise DemoError("reading Parquet needs pyarrow: pip install pyarrow") from None
+    except FileNotFoundError:
+        raise DemoError(f"data: no such file: {path}") from None
     except OSError as error:
         raise DemoError(f"{path}: {error.strerror or error}") from error
     except (EOFError, zlib.error, lzma.LZMAError) as error:  # truncated, or not compressed at all
