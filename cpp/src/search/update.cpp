@@ -61,8 +61,8 @@ class Update {
     std::size_t few_items() const;
     std::size_t block_items(std::size_t items) const;
     std::size_t row_behind(std::size_t segments) const;
-    void take_from(std::size_t segment, SegmentBuilder& gathered);
-    std::size_t take_last(std::size_t more, SegmentBuilder& gathered);
+    void take_from(std::size_t segment, SegmentBuilder& builder);
+    std::size_t take_last(std::size_t more, SegmentBuilder& builder);
     void enter(std::size_t first_new);
 
     const Items& items_;
@@ -136,13 +136,13 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
     for (std::size_t i = 0; i < places_.size(); ++i) {
         at[places_[i]] = static_cast<std::uint32_t>(n_rows + i);
     }
-    SegmentBuilder gathered(items_, n_live_ + places_.size());
+    SegmentBuilder builder(items_, n_live_ + places_.size());
     for (const std::uint32_t from : at) {
         if (from == kNone) continue;
-        if (from < n_rows) gathered.take(from, gathered.size());
-        else gathered.take(more, from - n_rows, gathered.size());
+        if (from < n_rows) builder.take(from, builder.size());
+        else builder.take(more, from - n_rows, builder.size());
     }
-    Source source = gathered.source();
+    Source source = builder.source();
     source.places = nullptr;
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
     return std::make_shared<const Items>(make_base(source, items_.metric(), options),
@@ -151,19 +151,19 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
 
 void Update::append(const ItemsView& more) {
     const std::size_t n = more.rows.rows;
-    SegmentBuilder gathered(items_, n + kBlockItems);
+    SegmentBuilder builder(items_, n + kBlockItems);
     const std::size_t merged = first_merged();
     std::size_t first_new = 0;
-    if (merged < segments_.size()) take_from(merged, gathered);
-    else first_new = take_last(n, gathered);
-    for (std::size_t i = 0; i < n; ++i) gathered.take(more, i, places_[i]);
+    if (merged < segments_.size()) take_from(merged, builder);
+    else first_new = take_last(n, builder);
+    for (std::size_t i = 0; i < n; ++i) builder.take(more, i, places_[i]);
     const std::size_t first_row = row_behind(segments_.size());
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
-    segments_.push_back(std::make_shared<const Segment>(gathered.source(), items_.metric(),
+    segments_.push_back(std::make_shared<const Segment>(builder.source(), items_.metric(),
                                                         items_.base().shared_center(),
-                                                        block_items(gathered.size()), options));
+                                                        block_items(builder.size()), options));
     live_.resize(row_behind(segments_.size()) / 64, 0);
-    for (std::size_t i = first_new; i < gathered.size(); ++i) {
+    for (std::size_t i = first_new; i < builder.size(); ++i) {
         const std::size_t row = first_row + segments_.back()->spread(i);
         live_[row / 64] |= std::uint64_t{1} << (row % 64);
     }
@@ -199,10 +199,10 @@ std::size_t Update::row_behind(std::size_t segments) const {
 }
 
 // The live rows of the segments from one on; their rows get other numbers.
-void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
+void Update::take_from(std::size_t segment, SegmentBuilder& builder) {
     const std::size_t first = row_behind(segment);
     for (std::size_t row = first; row < live_.size() * 64; ++row) {
-        if (is_live(row)) gathered.take(row, items_.place(row));
+        if (is_live(row)) builder.take(row, items_.place(row));
     }
     segments_.resize(segment);
     live_.resize(first / 64);
@@ -211,11 +211,11 @@ void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
 
 // All of the last segment where its only block has room for so many more: its rows keep their
 // numbers, and those removed stay. Returns how many they are.
-std::size_t Update::take_last(std::size_t more, SegmentBuilder& gathered) {
+std::size_t Update::take_last(std::size_t more, SegmentBuilder& builder) {
     const std::size_t size = segments_.back()->size();
     if (segments_.size() == 1 || size + more > few_items()) return 0;
     const std::size_t first = row_behind(segments_.size() - 1);
-    for (std::size_t i = 0; i < size; ++i) gathered.take(first + i, items_.place(first + i));
+    for (std::size_t i = 0; i < size; ++i) builder.take(first + i, items_.place(first + i));
     segments_.pop_back();
     return size;
 }
