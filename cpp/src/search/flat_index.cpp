@@ -101,7 +101,7 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
 }
 
 void Snapshot::ids(std::int64_t* out) const {
-    const std::vector<std::uint32_t> rows = items_->rows_by_place();
+    const std::vector<std::uint32_t> rows = items_->rows_by_insertion_rank();
     for (std::size_t i = 0; i < rows.size(); ++i) {
         canceling::check_each(i);
         out[i] = items_->id(rows[i]);
