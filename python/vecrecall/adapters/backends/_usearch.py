@@ -69,7 +69,7 @@ class UsearchBackend:
         twice = np.flatnonzero(keys[1:] == keys[:-1])
         if twice.size:
             raise ValueError(
-                f"index: expected one vector a key, got several of key {keys[twice[0]]}"
+                f"index: expected one vector per key, got several of key {keys[twice[0]]}"
             )
         return keys
 
@@ -89,7 +89,7 @@ class UsearchBackend:
     ) -> Answer:
         """Search; the library leaves what is past the counts as it was in memory."""
         scan = bool(setting.get("exact"))
-        with self._expansion.at(setting.get("expansion_search")):
+        with self._expansion.with_value(setting.get("expansion_search")):
             # Without the layer above, which returns another class for a single query.
             keys, distances, counts, *_ = self._index._compiled.search_many(
                 queries, k, exact=scan, threads=min(threads, len(queries))
