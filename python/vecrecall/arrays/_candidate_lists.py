@@ -36,7 +36,7 @@ class IdIndex:
 
 
 class CandidateLists:
-    """One ranked list a key.
+    """One ranked list per key.
 
     Parameters
     ----------

@@ -212,7 +212,7 @@ class Interleave(Policy):
     Parameters
     ----------
     weights : mapping of str to int, optional
-        Items a turn, >= 1; default 1.
+        Items per turn, >= 1; default 1.
     on_duplicate : {"refill", "skip"}
         ``"refill"``: an item already taken does not use up a place in the turn; ``"skip"``: it
         does. Excluded and capped items, and repeats within a channel, never do.
