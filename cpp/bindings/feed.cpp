@@ -47,7 +47,7 @@ py::tuple top(const ClusterFeed& feed, const Ids& clusters, std::size_t k, doubl
     RaggedView<std::int64_t> excluded;
     if (exclude) {
         excluded = ragged(exclude->first, exclude->second);
-        if (excluded.rows != out.rows) throw std::invalid_argument("expected a row per cluster");
+        if (excluded.rows != out.rows) throw std::invalid_argument("expected one row per cluster");
     }
     {
         const NoGil nogil;

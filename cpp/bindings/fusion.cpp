@@ -21,7 +21,7 @@ using ChannelArrays = std::tuple<std::string, Ids, Array<float>, std::optional<I
                                  std::optional<Array<std::int32_t>>>;
 
 void check_counts(const Array<std::int32_t>& counts, const Ids& ids) {
-    if (counts.size() != ids.shape(0)) throw std::invalid_argument("expected a count a row");
+    if (counts.size() != ids.shape(0)) throw std::invalid_argument("expected one count per row");
     for (py::ssize_t r = 0; r < counts.size(); ++r) {
         if (counts.at(r) < 0 || counts.at(r) > ids.shape(1)) {
             throw std::invalid_argument("expected counts within the lists' width");
@@ -66,7 +66,7 @@ Channel channel_view(const ChannelArrays& arrays) {
     const auto& [name, ids, scores, offsets, counts] = arrays;
     Channel channel{.name = name, .ids = ids.data(), .scores = scores.data()};
     if (offsets) {
-        if (scores.size() != ids.size()) throw std::invalid_argument("expected a score an id");
+        if (scores.size() != ids.size()) throw std::invalid_argument("expected one score per id");
         channel.rows = ragged(ids, *offsets).rows;
         channel.offsets = offsets->data();
         return channel;
@@ -285,10 +285,10 @@ void register_policies(py::module_& m) {
         .def(py::init([](Counts w, bool refill) { return Interleave{std::move(w), refill}; }),
              py::arg("weights"), py::arg("refill"));
     py::class_<Priority>(m, "Priority")
-        .def(py::init([](Counts q, bool accumulate, bool backfill) {
-                 return Priority{std::move(q), accumulate, backfill};
+        .def(py::init([](Counts q, bool cumulative, bool backfill) {
+                 return Priority{std::move(q), cumulative, backfill};
              }),
-             py::arg("quotas"), py::arg("accumulate"), py::arg("backfill"));
+             py::arg("quotas"), py::arg("cumulative"), py::arg("backfill"));
     py::class_<Quota>(m, "Quota")
         .def(py::init([](std::vector<std::uint64_t> shares, Counts minimum, Counts maximum) {
                  return Quota{std::move(shares), std::move(minimum), std::move(maximum)};
@@ -298,7 +298,7 @@ void register_policies(py::module_& m) {
 
 void register_caps(py::module_& m) {
     const auto make = [](const Ids& ids, const Ids& groups, std::int64_t limit) {
-        if (ids.size() != groups.size()) throw std::invalid_argument("expected a group an id");
+        if (ids.size() != groups.size()) throw std::invalid_argument("expected one group per id");
         const std::int64_t* const id = ids.data();
         const std::int64_t* const group = groups.data();
         const auto n = static_cast<std::size_t>(ids.size());

@@ -17,12 +17,12 @@ class Held:
 def test_inside_it_is_another_and_afterwards_as_before() -> None:
     held = Held()
     gate = Gate(lambda: held.value, held.put)
-    with gate.at(9), gate.at(9):
+    with gate.with_value(9), gate.with_value(9):
         assert (held.value, gate.own()) == (9, 5)
     assert held.value == 5
-    with gate.at(None):
+    with gate.with_value(None):
         assert held.value == 5
-    with pytest.raises(KeyError), gate.at(9):
+    with pytest.raises(KeyError), gate.with_value(9):
         raise KeyError
     assert held.value == 5
 
@@ -33,10 +33,10 @@ def test_no_value_is_the_own_one_also_while_another_is_in_use() -> None:
     seen: list[int] = []
 
     def search() -> None:
-        with gate.at(None):
+        with gate.with_value(None):
             seen.append(held.value)
 
-    with gate.at(9):
+    with gate.with_value(9):
         waiting = threading.Thread(target=search)
         waiting.start()
         waiting.join(0.05)

@@ -274,6 +274,24 @@ def test_one_query_of_another_width(width: int) -> None:
         vr.assign([1.0] * width, ITEMS)
 
 
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        (np.ones((2, 4)), r"shape \(n, 3\) or \(3,\), got \(2, 4\)"),
+        (np.ones((1, 1, 3)), r"real numbers of shape \(n, 3\) or \(3,\), got shape"),
+        ([[1j, 2, 3]], r"real numbers of shape \(n, 3\) or \(3,\), got "),
+        ([], r"real numbers of shape \(n, 3\) or \(3,\), got shape \(0,\)"),
+    ],
+    ids=["width", "dimensions", "kind", "empty"],
+)
+def test_messages_of_queries_name_both_shapes(value: Any, got: str) -> None:
+    for name in ("search", "score", "topk"):
+        with pytest.raises((TypeError, ValueError), match=f"^queries: expected {got}"):
+            ARGUMENTS[name][1](value)
+    with pytest.raises((TypeError, ValueError), match=f"^queries: expected {got}"):
+        INDEX.search_above(value, 0)
+
+
 def test_one_row_is_no_table() -> None:
     for name in ("FlatIndex", "topk items", "centroids", "KMeans", "pool", "user vectors"):
         with pytest.raises(ValueError, match=rf"{ARGUMENTS[name][0]}: .* got shape \(3,\)"):

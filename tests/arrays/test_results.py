@@ -575,13 +575,13 @@ NO_DISTANCES: dict[str, tuple[Callable[[], Any], str]] = {
             [vr.topk(np.eye(3), np.eye(3), 1, metric="l2"), replaced(found()[:3], ids=IDS[:3] + 9)],
             1,
         ),
-        "got one of none",
+        "got one of none: scores have a bias or are of shards with several metrics",
     ),
     "sums": (
         lambda: vr.merge_groups(
             vr.topk(np.eye(3), np.eye(3), 2, metric="l2"), [0, 3], 2, aggregate="sum"
         ),
-        "got one of none",
+        "got one of none: scores are sums,",
     ),
 }
 

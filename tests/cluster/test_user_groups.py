@@ -259,7 +259,9 @@ def test_bad_input(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match="metric: expected one of 'l2', 'cosine', got 'ip'"):
         vr.UserGroups.fit(users, 2, metric="ip")  # type: ignore[arg-type]
     groups = vr.UserGroups.fit(users, 2)
-    with pytest.raises(ValueError, match=r"vectors: expected shape \(n, 3\), got \(30, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"vectors: expected shape \(n, 3\) or \(3,\), got \(30, 2\)"
+    ):
         groups.assign(users[:, :2])
     with pytest.raises(ValueError, match="m: expected at most 2"):
         groups.assign(users, m=3)

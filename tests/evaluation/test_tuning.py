@@ -211,7 +211,11 @@ def test_fewer_items_than_places(data: tuple[F32, F32]) -> None:
         ({"k": 0}, ValueError, "k: expected a whole number >= 1, got 0"),
         ({"threads": 0}, ValueError, "threads: expected a whole number >= 1, got 0"),
         ({"queries": np.ones((0, 16))}, ValueError, "queries: expected at least one row"),
-        ({"queries": np.ones((2, 3))}, ValueError, "queries: expected shape (n, 16), got (2, 3)"),
+        (
+            {"queries": np.ones((2, 3))},
+            ValueError,
+            "queries: expected shape (n, 16) or (16,), got (2, 3)",
+        ),
         ({"queries": np.full((1, 16), np.inf)}, ValueError, "queries: expected finite values"),
         ({"metric": "ip"}, ValueError, "metric: expected 'l2', as the index has, got 'ip'"),
         ({"index": 3}, TypeError, "index: expected one of faiss"),

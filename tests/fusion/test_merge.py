@@ -22,7 +22,7 @@ HOWS: tuple[How, ...] = ("max", "sum")
 def random_lists(
     rng: np.random.Generator, nq: int, width: int, pool: int, infinite: bool = False
 ) -> reference.Lists:
-    """Valid lists: distinct ids a row, in order, any count up to `width`, few distinct scores."""
+    """Valid lists: distinct ids per row, in order, any count up to `width`, few distinct scores."""
     lists = reference.padded(nq, width)
     for i in range(nq):
         count = int(rng.integers(0, min(width, pool) + 1))

@@ -258,7 +258,7 @@ BY_CHANNEL: dict[str, tuple[Callable[[Any], Any], str, Any]] = {
     "Maximum": (lambda v: policies.Maximum(v), "weights", 0.5),
     "Interleave": (lambda v: policies.Interleave(v), "weights", 2),
     "Priority fix": (lambda v: policies.Priority(v), "quotas", 2),
-    "Priority accumulate": (lambda v: policies.Priority(v, mode="cumulative"), "quotas", 2),
+    "Priority cumulative": (lambda v: policies.Priority(v, mode="cumulative"), "quotas", 2),
     "Quota": (lambda v: policies.Quota(v), "shares", 0.5),
 }
 BOUNDS: dict[str, tuple[Callable[[Any], Any], str, Any]] = {

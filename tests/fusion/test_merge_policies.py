@@ -41,7 +41,7 @@ VARIANTS: dict[str, Policy] = {
         "Interleave", {"weights": {"a": 2, "b": 1, "c": 3}, "on_duplicate": "skip"}
     ),
     "Priority fix": Policy("Priority", {"quotas": {"a": 2, "b": 3, "c": 1}}),
-    "Priority accumulate": Policy(
+    "Priority cumulative": Policy(
         "Priority", {"quotas": {"a": 2, "b": 3, "c": 8}, "mode": "cumulative"}
     ),
     "Quota": Policy("Quota", {"shares": {"a": 0.5, "b": 0.3, "c": 0.2}}),

@@ -77,7 +77,7 @@ def test_a_save_replaces_any_other_table(tmp_path: Path, index: vr.FlatIndex) ->
         small.save(tmp_path / name)
         assert_same_table(vr.NeighborTable.load(tmp_path / name, verify=True), small)
         assert names_of(tmp_path / name) == NAMES
-        with pytest.raises(ValueError, match="path: expected a table of k 3, got one of k None"):
+        with pytest.raises(ValueError, match=r"^path: .* got one that was saved in "):
             vr.NeighborTable.build(index, 3, path=tmp_path / name)
 
 

@@ -641,3 +641,31 @@ def test_a_batch_of_a_users_own(way: str) -> None:
     np.testing.assert_array_equal(arrived.vectors["v"], ITEMS[:2])
     with pytest.raises(TypeError):
         arrived.vectors["w"] = ITEMS[:2]
+
+
+DAMAGED: list[tuple[Any, dict[str, Any]]] = [
+    (vr.policies.RRF(), {"weights": {"a": -1.0}}),
+    (vr.policies.RRF(), {"k": float("nan")}),
+    (vr.policies.WeightedSum(), {"weights": {"a": -1.0}}),
+    (vr.policies.WeightedSum(), {"normalize": "no"}),
+    (vr.policies.Maximum(), {"absent": "no"}),
+    (vr.policies.Interleave(), {"weights": {"a": -1}}),
+    (vr.policies.Priority({"a": 1}), {"quotas": -5}),
+    (vr.policies.Quota({"a": 3}), {"shares": -5.0}),
+]
+
+
+def test_every_policy_has_a_damaged_pickle() -> None:
+    policies = {c for c in public_classes() if issubclass(c, vr.policies.Policy)}
+    assert {type(policy) for policy, _ in DAMAGED} == policies
+
+
+@pytest.mark.parametrize(("policy", "damage"), DAMAGED)
+@pytest.mark.parametrize("protocol", range(6))
+def test_policies_are_checked_on_arrival(
+    policy: Any, damage: dict[str, Any], protocol: int
+) -> None:
+    policy = copy.copy(policy)
+    vars(policy).update(damage)
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(damage))}.*: expected"):
+        pickle.loads(pickle.dumps(policy, protocol))

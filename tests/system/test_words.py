@@ -34,6 +34,9 @@ def places(text: str) -> list[str]:
         "int beside2 = 0;",
         "memory of 8 bytes a row",
         "One row a query.",
+        "expected one vector a key",
+        "expected a score an id",
+        "One ranked list a key.",
         "It costs some 40 ns.",
         "Some two minutes for a million rows.",
         "One score a candidate.",
@@ -55,6 +58,7 @@ def test_a_planted_word_is_found(text: str) -> None:
     [
         "besides, this is a word of its own",
         "give every item a score",
+        "give every item a key",
         "one per row",
         "some of 40 rows",
         "gather the lists",

@@ -94,7 +94,7 @@ struct Interleave {
 // Channels in order, each up to its quota, or until the list has so many items.
 struct Priority {
     std::vector<std::int64_t> quotas;
-    bool accumulate = false;
+    bool cumulative = false;
     bool backfill = true;  // what is left of the list, in channel order
 };
 

@@ -46,7 +46,7 @@ struct Lloyd::Impl {
     std::size_t patience = 0;    // steps without safe distances
 
     double weight(std::size_t row) const { return weights == nullptr ? 1.0 : weights[row]; }
-    Part relabel(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
+    Part label_points(const MatrixView& centers, bool known, std::int32_t* to, float* scored) const;
     Part label_task(const cluster::Centroids& centroids, const std::vector<double>& safe,
                     std::size_t task, bool known, std::int32_t* to, float* scored) const;
     std::vector<double> half_distances(const MatrixView& centers) const;
@@ -81,7 +81,7 @@ LloydStep Lloyd::step(const float* centers, std::size_t k, float* updated) {
     run.labeled = 0;
     run.labels.resize(run.points.rows);
     run.scores.resize(run.points.rows);
-    const Impl::Part all = run.relabel(view, known, run.labels.data(), run.scores.data());
+    const Impl::Part all = run.label_points(view, known, run.labels.data(), run.scores.data());
     run.labeled = k;
     if (run.patience > 0) --run.patience;
     else if (known && (run.points.rows - all.scanned) * kWorthOneOf < run.points.rows)
@@ -101,11 +101,11 @@ double Lloyd::assign(const float* centers, std::size_t k, std::int32_t* labels,
     const MatrixView view{centers, k, impl_->points.dim};
     const bool known = impl_->labeled == k;
     if (known) std::copy(impl_->labels.begin(), impl_->labels.end(), labels);
-    return impl_->relabel(view, known, labels, scores).inertia;
+    return impl_->label_points(view, known, labels, scores).inertia;
 }
 
-Lloyd::Impl::Part Lloyd::Impl::relabel(const MatrixView& centers, bool known, std::int32_t* to,
-                                       float* scored) const {
+Lloyd::Impl::Part Lloyd::Impl::label_points(const MatrixView& centers, bool known, std::int32_t* to,
+                                            float* scored) const {
     const kernels::KernelTable& table = kernels::active();
     const search::Center mu =
         metric == Metric::kL2 ? center : search::choose_center(table, {centers}, metric);

@@ -113,7 +113,7 @@ void pick(const Priority& policy, Workspace& work) {
     start_cursors(work);
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const auto taken = static_cast<std::int64_t>(work.output.size());
-        const std::int64_t target = policy.accumulate ? policy.quotas[c] - taken : policy.quotas[c];
+        const std::int64_t target = policy.cumulative ? policy.quotas[c] - taken : policy.quotas[c];
         const std::int64_t slots = std::clamp<std::int64_t>(target, 0, room(work));
         work.unfilled[c] = static_cast<std::int32_t>(slots - take_from(work, c, slots));
     }

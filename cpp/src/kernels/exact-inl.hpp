@@ -56,7 +56,7 @@ template <class S, class Op, bool kSquares>
 VR_INLINE void exact_sums(const double* query, const float* rows, std::size_t dim,
                           const std::uint32_t* index, std::size_t n, double* sums,
                           double* squares) {
-    constexpr std::size_t kAhead = 8;  // rows; covers a memory access at 10 to 20 ns a row
+    constexpr std::size_t kAhead = 8;  // rows; covers a memory access at 10 to 20 ns per row
     std::size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         const float* row[4];

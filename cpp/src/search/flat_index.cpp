@@ -36,7 +36,7 @@ void check_width(const ItemsView& items, std::size_t dim) {
 }
 
 void check_items(const ItemsView& items, std::size_t dim) {
-    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id a row, got none");
+    if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id per row, got none");
     check_width(items, dim);
 }
 
@@ -45,9 +45,9 @@ std::vector<std::int64_t> ids_after(std::int64_t largest, std::size_t n) {
     const auto room = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) -
                       static_cast<std::uint64_t>(largest);  // where it is -1: one more
     if (n > room) {
-        throw std::invalid_argument("ids: expected room for " + std::to_string(n) +
-                                    " ids after the largest, got " + std::to_string(largest) +
-                                    " as the largest");
+        throw std::invalid_argument("ids: no room for " + std::to_string(n) +
+                                    (n == 1 ? " id" : " ids") + " after the largest, " +
+                                    std::to_string(largest));
     }
     std::vector<std::int64_t> ids(n);
     if (n > 0) std::iota(ids.begin(), ids.end(), largest + 1);
@@ -101,7 +101,7 @@ void Snapshot::score(const MatrixView& queries, const RaggedView<std::int64_t>& 
 }
 
 void Snapshot::ids(std::int64_t* out) const {
-    const std::vector<std::uint32_t> rows = items_->rows_by_place();
+    const std::vector<std::uint32_t> rows = items_->rows_by_insertion_rank();
     for (std::size_t i = 0; i < rows.size(); ++i) {
         canceling::check_each(i);
         out[i] = items_->id(rows[i]);

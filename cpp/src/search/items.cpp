@@ -33,20 +33,20 @@ Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
       live_(all_live(*segments_.front())),
       with_codes_(with_codes && Codes::possible(segments_.front()->dim())),
       outlier_error_(segments_.front()->codes().outlier_error()),
-      n_places_(segments_.front()->size()),
+      n_ranks_(segments_.front()->size()),
       version_(next_version()) {
     list_blocks();
 }
 
 Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,
-             std::shared_ptr<AddedRows> added, std::size_t n_places)
+             std::shared_ptr<AddedRows> added, std::size_t n_ranks)
     : segments_(std::move(segments)),
       base_ids_(&segments_.front()->ids()),
       live_(std::move(live)),
       added_(std::move(added)),
       with_codes_(before.with_codes_),
       outlier_error_(before.outlier_error_),
-      n_places_(n_places),
+      n_ranks_(n_ranks),
       version_(next_version()) {
     list_blocks();
 }
@@ -71,10 +71,10 @@ bool Items::has_bias() const {
                        [](const auto& segment) { return segment->scored().bias != nullptr; });
 }
 
-std::vector<std::uint32_t> Items::rows_by_place() const {
+std::vector<std::uint32_t> Items::rows_by_insertion_rank() const {
     constexpr auto kNone = ~std::uint32_t{0};
-    std::vector<std::uint32_t> rows(n_places_, kNone);
-    for_live([&](std::size_t row) { rows[place(row)] = static_cast<std::uint32_t>(row); });
+    std::vector<std::uint32_t> rows(n_ranks_, kNone);
+    for_live([&](std::size_t row) { rows[insertion_rank(row)] = static_cast<std::uint32_t>(row); });
     std::erase(rows, kNone);
     return rows;
 }

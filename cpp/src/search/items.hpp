@@ -31,9 +31,9 @@ class Items {
   public:
     // All of one segment.
     Items(std::shared_ptr<const Segment> base, bool with_codes);
-    // Those that are live; n_places: all places are below it.
+    // Those that are live; n_ranks: all insertion ranks are below it.
     Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,
-          std::shared_ptr<AddedRows> added, std::size_t n_places);
+          std::shared_ptr<AddedRows> added, std::size_t n_ranks);
 
     std::size_t size() const { return size_; }  // without those removed
     std::size_t rows() const { return rows_; }  // with them
@@ -57,14 +57,14 @@ class Items {
     }
     double bias(std::size_t row) const;
     bool has_bias() const;  // of any segment
-    // Items in the order of their places are in the order of insertion.
-    std::size_t place(std::size_t row) const {
+    // Items in the order of their insertion ranks are in the order of insertion.
+    std::size_t insertion_rank(std::size_t row) const {
         const Block& b = blocks_[row / kBlockItems];
-        return b.segment->place(b.first() + row % kBlockItems);
+        return b.segment->insertion_rank(b.first() + row % kBlockItems);
     }
-    std::size_t n_places() const { return n_places_; }
+    std::size_t n_ranks() const { return n_ranks_; }
     // The rows in order of insertion.
-    std::vector<std::uint32_t> rows_by_place() const;
+    std::vector<std::uint32_t> rows_by_insertion_rank() const;
     // The row of an id, or -1.
     std::int64_t find(std::int64_t id) const;
     // -1 where there is no item.
@@ -106,7 +106,7 @@ class Items {
     double outlier_error_;
     std::size_t size_ = 0;
     std::size_t rows_ = 0;
-    std::size_t n_places_;
+    std::size_t n_ranks_;
     std::uint64_t version_;
 };
 

@@ -96,14 +96,14 @@ class QueryBatchRun {
         const std::size_t g = i / plan_.group_queries;
         const std::size_t q = i % plan_.group_queries;
         const float threshold = groups_[g]->threshold(q);
-        Reranker finisher(context_, first_ + i);
+        Reranker reranker(context_, first_ + i);
         for (std::size_t s = 0; s < plan_.scanners_a_group; ++s) {
             const auto& scanner = scanners_[g * plan_.scanners_a_group + s];
-            if (scanner) finisher.add(scanner->candidates(q), threshold);
+            if (scanner) reranker.add(scanner->candidates(q), threshold);
         }
-        finisher.write(out);
-        unproved_[i] = finisher.proves(threshold, out) ? 0 : 1;
-        return finisher.reranked();
+        reranker.write(out);
+        unproved_[i] = reranker.proves(threshold, out) ? 0 : 1;
+        return reranker.reranked();
     }
 
     const SearchContext& context_;

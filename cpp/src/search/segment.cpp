@@ -50,7 +50,8 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
     const kernels::KernelTable& table = kernels::active();
     if (options.copy) take_rows(table, source.rows, options.threads);
     take_ids(source.ids);
-    if (source.places) places_.assign(source.places, source.places + size());
+    if (source.insertion_ranks)
+        insertion_ranks_.assign(source.insertion_ranks, source.insertion_ranks + size());
     if (source.bias) {
         own_bias_.resize(size());
         for (std::size_t i = 0; i < size(); ++i) {
@@ -117,9 +118,9 @@ void Segment::take_ids(const std::int64_t* ids) {
     ids_ = std::make_unique<IdMap>(ordered.data(), size());
 }
 
-std::size_t Segment::place(std::size_t row) const {
+std::size_t Segment::insertion_rank(std::size_t row) const {
     const std::size_t given = ordered() ? order_[row] : row;
-    return places_.empty() ? given : places_[given];
+    return insertion_ranks_.empty() ? given : insertion_ranks_[given];
 }
 
 std::vector<double> Segment::inverse_lengths(const kernels::KernelTable& table, std::size_t first,

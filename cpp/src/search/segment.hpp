@@ -35,9 +35,10 @@ struct BlockStats {
 // The arrays of a segment, item by item in the order given.
 struct Source {
     Rows rows;
-    const std::int64_t* ids = nullptr;      // unique, >= 0; null for 0 .. n-1
-    const double* bias = nullptr;           // or null
-    const std::uint32_t* places = nullptr;  // among all items of the index; null for 0 .. n-1
+    const std::int64_t* ids = nullptr;  // unique, >= 0; null for 0 .. n-1
+    const double* bias = nullptr;       // or null
+    const std::uint32_t* insertion_ranks =
+        nullptr;  // among all items of the index; null for 0 .. n-1
 };
 
 class Segment {
@@ -70,8 +71,8 @@ class Segment {
     bool ordered() const { return order_ != nullptr; }
     // Row by row the item as given; null: as given.
     const std::uint32_t* order() const { return order_; }
-    // Of a row: the place of its item among all items of the index.
-    std::size_t place(std::size_t row) const;
+    // Of a row: the rank of its item among all items of the index.
+    std::size_t insertion_rank(std::size_t row) const;
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
     const Center& center() const { return *center_; }
@@ -105,7 +106,7 @@ class Segment {
     bool borrows_;
     std::vector<std::uint32_t> own_order_;
     const std::uint32_t* order_ = nullptr;
-    std::vector<std::uint32_t> places_;  // of the items as given; empty: 0 .. n-1
+    std::vector<std::uint32_t> insertion_ranks_;  // of the items as given; empty: 0 .. n-1
     Buffer<float> own_rows_;
     std::vector<double> own_bias_;
     ScoredItems scored_;

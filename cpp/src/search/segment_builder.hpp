@@ -14,17 +14,17 @@ class SegmentBuilder {
     SegmentBuilder(const Items& items, std::size_t room) : items_(items) {
         rows_.reserve(room);
         ids_.reserve(room);
-        places_.reserve(room);
+        insertion_ranks_.reserve(room);
     }
 
     std::size_t size() const { return rows_.size(); }
 
     // A row of the index, live or not.
-    void take(std::size_t row, std::size_t place) {
-        take(items_.row(row), items_.id(row), items_.bias(row), place);
+    void take(std::size_t row, std::size_t insertion_rank) {
+        take(items_.row(row), items_.id(row), items_.bias(row), insertion_rank);
     }
-    void take(const ItemsView& from, std::size_t i, std::size_t place) {
-        take(from.rows.row(i), from.ids[i], from.bias ? from.bias[i] : 0.0, place);
+    void take(const ItemsView& from, std::size_t i, std::size_t insertion_rank) {
+        take(from.rows.row(i), from.ids[i], from.bias ? from.bias[i] : 0.0, insertion_rank);
     }
 
     // As long as nothing more is taken.
@@ -32,16 +32,16 @@ class SegmentBuilder {
         return {.rows = {.together = {nullptr, size(), items_.dim()}, .scattered = rows_.data()},
                 .ids = ids_.data(),
                 .bias = bias_.empty() ? nullptr : bias_.data(),
-                .places = places_.data()};
+                .insertion_ranks = insertion_ranks_.data()};
     }
 
   private:
-    void take(const float* row, std::int64_t id, double bias, std::size_t place) {
+    void take(const float* row, std::int64_t id, double bias, std::size_t insertion_rank) {
         canceling::check_each(size());
         if (bias != 0) has_bias_ = true;
         rows_.push_back(row);
         ids_.push_back(id);
-        places_.push_back(static_cast<std::uint32_t>(place));
+        insertion_ranks_.push_back(static_cast<std::uint32_t>(insertion_rank));
         if (!has_bias_) return;
         bias_.resize(size(), 0.0);  // of those before it, where it is the first
         bias_.back() = bias;
@@ -52,7 +52,7 @@ class SegmentBuilder {
     std::vector<std::int64_t> ids_;
     bool has_bias_ = false;
     std::vector<double> bias_;  // empty: all are zero
-    std::vector<std::uint32_t> places_;
+    std::vector<std::uint32_t> insertion_ranks_;
 };
 
 }  // namespace vecrecall::search

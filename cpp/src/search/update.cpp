@@ -42,14 +42,14 @@ class Update {
           threads_(threads),
           live_(items.live()),
           n_live_(items.size()),
-          n_places_(items.n_places()),
+          n_ranks_(items.n_ranks()),
           segments_(items.segments()),
           added_(items.added()) {}
 
     std::size_t size() const { return n_live_; }
     void remove(std::size_t row);
-    // Gives every new item its place: that of the item that it replaces, or the next.
-    void place(const ItemsView& more, OnDuplicate known);
+    // Gives every new item its insertion rank: that of the item that it replaces, or the next.
+    void assign_ranks(const ItemsView& more, OnDuplicate known);
     std::shared_ptr<const Items> with(const ItemsView& more);
     std::shared_ptr<const Items> rebuilt(const ItemsView& more) const;
 
@@ -61,16 +61,16 @@ class Update {
     std::size_t few_items() const;
     std::size_t block_items(std::size_t items) const;
     std::size_t row_behind(std::size_t segments) const;
-    void take_from(std::size_t segment, SegmentBuilder& gathered);
-    std::size_t take_last(std::size_t more, SegmentBuilder& gathered);
+    void take_from(std::size_t segment, SegmentBuilder& builder);
+    std::size_t take_last(std::size_t more, SegmentBuilder& builder);
     void enter(std::size_t first_new);
 
     const Items& items_;
     int threads_;
     Bitmap live_;
     std::size_t n_live_;
-    std::size_t n_places_;
-    std::vector<std::size_t> places_;  // of the new items
+    std::size_t n_ranks_;
+    std::vector<std::size_t> insertion_ranks_;  // of the new items
     std::vector<std::shared_ptr<const Segment>> segments_;
     std::shared_ptr<AddedRows> added_;
 };
@@ -81,8 +81,8 @@ void Update::remove(std::size_t row) {
     --n_live_;
 }
 
-void Update::place(const ItemsView& more, OnDuplicate known) {
-    places_.reserve(more.rows.rows);
+void Update::assign_ranks(const ItemsView& more, OnDuplicate known) {
+    insertion_ranks_.reserve(more.rows.rows);
     for (std::size_t i = 0; i < more.rows.rows; ++i) {
         canceling::check_each(i);
         const std::int64_t row = items_.find(more.ids[i]);
@@ -91,7 +91,8 @@ void Update::place(const ItemsView& more, OnDuplicate known) {
                                         std::to_string(more.ids[i]) + " at row " +
                                         std::to_string(i));
         }
-        places_.push_back(row < 0 ? n_places_++ : items_.place(static_cast<std::size_t>(row)));
+        insertion_ranks_.push_back(row < 0 ? n_ranks_++
+                                           : items_.insertion_rank(static_cast<std::size_t>(row)));
         if (row >= 0) remove(static_cast<std::size_t>(row));
     }
 }
@@ -104,17 +105,17 @@ std::shared_ptr<const Items> Update::with(const ItemsView& more) {
     if (worth_rebuilding(n)) return rebuilt(more);
     if (n > 0) append(more);
     return std::make_shared<const Items>(items_, std::move(segments_), std::move(live_),
-                                         std::move(added_), n_places_);
+                                         std::move(added_), n_ranks_);
 }
 
-// Twice as many items as the base was made for may want another center; and places stay few.
+// Twice as many items as the base was made for may want another center; and ranks stay few.
 bool Update::worth_rebuilding(std::size_t more) const {
     const Segment& base = items_.base();
     const std::size_t dead = items_.rows() - n_live_;
     const std::size_t share = base.borrows()   ? kDeadShareBorrowed
                               : base.ordered() ? kDeadShareOrdered
                                                : kDeadShare;
-    return n_places_ > 2 * base.size() || dead * share > items_.rows() + more ||
+    return n_ranks_ > 2 * base.size() || dead * share > items_.rows() + more ||
            items_.blocks() + more / kFewItemsOrdered > kMostBlocks;
 }
 
@@ -127,23 +128,23 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
                                     std::to_string(bad) + " of the borrowed ones");
     }
     constexpr auto kNone = ~std::uint32_t{0};
-    std::vector<std::uint32_t> at(n_places_, kNone);  // a row, or behind all rows a new item
+    std::vector<std::uint32_t> at(n_ranks_, kNone);  // a row, or behind all rows a new item
     for (std::size_t row = 0; row < live_.size() * 64; ++row) {
         canceling::check_each(row);
-        if (is_live(row)) at[items_.place(row)] = static_cast<std::uint32_t>(row);
+        if (is_live(row)) at[items_.insertion_rank(row)] = static_cast<std::uint32_t>(row);
     }
     const std::size_t n_rows = live_.size() * 64;
-    for (std::size_t i = 0; i < places_.size(); ++i) {
-        at[places_[i]] = static_cast<std::uint32_t>(n_rows + i);
+    for (std::size_t i = 0; i < insertion_ranks_.size(); ++i) {
+        at[insertion_ranks_[i]] = static_cast<std::uint32_t>(n_rows + i);
     }
-    SegmentBuilder gathered(items_, n_live_ + places_.size());
+    SegmentBuilder builder(items_, n_live_ + insertion_ranks_.size());
     for (const std::uint32_t from : at) {
         if (from == kNone) continue;
-        if (from < n_rows) gathered.take(from, gathered.size());
-        else gathered.take(more, from - n_rows, gathered.size());
+        if (from < n_rows) builder.take(from, builder.size());
+        else builder.take(more, from - n_rows, builder.size());
     }
-    Source source = gathered.source();
-    source.places = nullptr;
+    Source source = builder.source();
+    source.insertion_ranks = nullptr;
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
     return std::make_shared<const Items>(make_base(source, items_.metric(), options),
                                          items_.has_codes());
@@ -151,19 +152,19 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
 
 void Update::append(const ItemsView& more) {
     const std::size_t n = more.rows.rows;
-    SegmentBuilder gathered(items_, n + kBlockItems);
+    SegmentBuilder builder(items_, n + kBlockItems);
     const std::size_t merged = first_merged();
     std::size_t first_new = 0;
-    if (merged < segments_.size()) take_from(merged, gathered);
-    else first_new = take_last(n, gathered);
-    for (std::size_t i = 0; i < n; ++i) gathered.take(more, i, places_[i]);
+    if (merged < segments_.size()) take_from(merged, builder);
+    else first_new = take_last(n, builder);
+    for (std::size_t i = 0; i < n; ++i) builder.take(more, i, insertion_ranks_[i]);
     const std::size_t first_row = row_behind(segments_.size());
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
-    segments_.push_back(std::make_shared<const Segment>(gathered.source(), items_.metric(),
+    segments_.push_back(std::make_shared<const Segment>(builder.source(), items_.metric(),
                                                         items_.base().shared_center(),
-                                                        block_items(gathered.size()), options));
+                                                        block_items(builder.size()), options));
     live_.resize(row_behind(segments_.size()) / 64, 0);
-    for (std::size_t i = first_new; i < gathered.size(); ++i) {
+    for (std::size_t i = first_new; i < builder.size(); ++i) {
         const std::size_t row = first_row + segments_.back()->spread(i);
         live_[row / 64] |= std::uint64_t{1} << (row % 64);
     }
@@ -199,10 +200,10 @@ std::size_t Update::row_behind(std::size_t segments) const {
 }
 
 // The live rows of the segments from one on; their rows get other numbers.
-void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
+void Update::take_from(std::size_t segment, SegmentBuilder& builder) {
     const std::size_t first = row_behind(segment);
     for (std::size_t row = first; row < live_.size() * 64; ++row) {
-        if (is_live(row)) gathered.take(row, items_.place(row));
+        if (is_live(row)) builder.take(row, items_.insertion_rank(row));
     }
     segments_.resize(segment);
     live_.resize(first / 64);
@@ -211,11 +212,12 @@ void Update::take_from(std::size_t segment, SegmentBuilder& gathered) {
 
 // All of the last segment where its only block has room for so many more: its rows keep their
 // numbers, and those removed stay. Returns how many they are.
-std::size_t Update::take_last(std::size_t more, SegmentBuilder& gathered) {
+std::size_t Update::take_last(std::size_t more, SegmentBuilder& builder) {
     const std::size_t size = segments_.back()->size();
     if (segments_.size() == 1 || size + more > few_items()) return 0;
     const std::size_t first = row_behind(segments_.size() - 1);
-    for (std::size_t i = 0; i < size; ++i) gathered.take(first + i, items_.place(first + i));
+    for (std::size_t i = 0; i < size; ++i)
+        builder.take(first + i, items_.insertion_rank(first + i));
     segments_.pop_back();
     return size;
 }
@@ -249,7 +251,7 @@ std::shared_ptr<const Items> with_items(const std::shared_ptr<const Items>& item
     check_ids(more.ids, more.rows.rows);
     if (more.rows.rows == 0) return items;
     Update update(*items, threads);
-    update.place(more, known);
+    update.assign_ranks(more, known);
     return update.with(more);
 }
 

@@ -17,7 +17,7 @@ _PRIMES = np.array([0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9],
 _SHIFTS = np.array([33, 29, 32], np.uint64)
 
 
-class Keys(NamedTuple):
+class HashedKeys(NamedTuple):
     """Some keys of a text, with their hashes."""
 
     text: U8
@@ -26,7 +26,7 @@ class Keys(NamedTuple):
     hashes: U64
 
     @classmethod
-    def of(cls, column: KeyColumn) -> "Keys":
+    def of(cls, column: KeyColumn) -> "HashedKeys":
         """Hash the keys of a column."""
         starts, lengths = column.offsets[:-1], np.diff(column.offsets)
         hashes = np.empty(lengths.size, np.uint64)
@@ -34,9 +34,9 @@ class Keys(NamedTuple):
             hashes[part] = hash_keys(column.text, starts[part], lengths[part])
         return cls(column.text, starts, lengths, hashes)
 
-    def take(self, which: "I64 | slice") -> "Keys":
+    def take(self, which: "I64 | slice") -> "HashedKeys":
         """Take some of the keys."""
-        return Keys(self.text, self.starts[which], self.lengths[which], self.hashes[which])
+        return HashedKeys(self.text, self.starts[which], self.lengths[which], self.hashes[which])
 
     def column(self, kind: str | None) -> KeyColumn:
         """Copy these keys, one behind the other."""
@@ -60,14 +60,14 @@ class KeyTable(NamedTuple):
     def __len__(self) -> int:
         return int(self.order.size)
 
-    def find(self, keys: Keys) -> I64:
+    def find(self, keys: HashedKeys) -> I64:
         """Find the numbers of keys, -1 for unknown ones; of equal keys it is the lowest."""
         found = np.empty(keys.hashes.size, np.int64)
         for part in _steps(found.size):
             found[part] = self._find(keys.take(part))
         return found
 
-    def _find(self, keys: Keys) -> I64:
+    def _find(self, keys: HashedKeys) -> I64:
         found = np.full(keys.hashes.size, -1, np.int64)
         # In their order: neighbors are then looked for in the same part of the table.
         rows = np.argsort(keys.hashes)
@@ -91,7 +91,7 @@ class KeyTable(NamedTuple):
             return None
         hashes = np.empty_like(self.hashes)
         hashes[self.order] = self.hashes
-        found = self.find(Keys(self.text, self.offsets[:-1], np.diff(self.offsets), hashes))
+        found = self.find(HashedKeys(self.text, self.offsets[:-1], np.diff(self.offsets), hashes))
         return None if (found == np.arange(len(self))).all() else found
 
 
@@ -140,7 +140,7 @@ def hash_keys(text: U8, starts: I64, lengths: I64) -> U64:
     return hashes
 
 
-def _equal(text: U8, starts: I64, keys: Keys) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _equal(text: U8, starts: I64, keys: HashedKeys) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Tell which keys equal those of the same lengths in a text."""
     equal = np.ones(starts.size, bool)
     words, others = _words(text), _words(keys.text)

@@ -42,6 +42,8 @@ class RankedResult(Generic[L]):
     _FIELDS: ClassVar[tuple[str, ...]] = ("ids", "scores", "counts")
     _LIST: ClassVar[type[RankedList]] = RankedList
     _ROWS: ClassVar[tuple[str, str]] = ("query", "queries")
+    # Why scores may be of no metric, for messages.
+    _NO_METRIC: ClassVar[str] = "scores have a bias or are of shards with several metrics"
 
     def to_list(self) -> Pairs:
         """Return one list of ``(id, score)`` pairs per query, in Python numbers.
@@ -192,7 +194,7 @@ class RankedResult(Generic[L]):
         if self.metric is not None:
             return f"one of {self.metric!r}"
         name = type(self).__name__
-        return f"one of none: scores have a bias, or {name}(...) was made without metric='l2'"
+        return f"one of none: {self._NO_METRIC}, or {name}(...) was made without metric='l2'"
 
 
 class SearchResult(RankedResult[RankedList]):
@@ -309,6 +311,7 @@ class GroupResult(RankedResult[GroupList]):
     _FIELDS = ("ids", "scores", "counts", "n_rows", "best_row")
     _LIST = GroupList
     _ROWS = ("group", "groups")
+    _NO_METRIC = "scores are sums, have a bias or are of shards with several metrics"
 
     def __init__(
         self,

@@ -40,12 +40,15 @@ def to_float32(a: npt.NDArray[Any], name: str) -> F32:
     return narrow
 
 
-def check_matrix(x: object, name: str, dim: int | None = None) -> F32:
-    """Coerce to float32, C-contiguous, of the given width; values are not looked at."""
-    width = "d" if dim is None else str(dim)
-    a = _real_array(x, name, 2, f"(n, {width})", "fiub")
+def check_matrix(x: object, name: str, dim: int | None = None, shape: str | None = None) -> F32:
+    """Coerce to float32, C-contiguous, of the given width; values are not looked at.
+
+    Messages say `shape`, by default that of a matrix.
+    """
+    shape = shape or f"(n, {dim or 'd'})"
+    a = _real_array(x, name, 2, shape, "fiub")
     if dim is not None and a.shape[1] != dim:
-        raise ValueError(f"{name}: expected shape (n, {dim}), got {a.shape}")
+        raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
     if a.shape[1] == 0:
         raise ValueError(f"{name}: expected at least one column, got shape {a.shape}")
     return to_float32(a, name)
@@ -55,13 +58,15 @@ def check_query_matrix(x: object, name: str, dim: int | None = None) -> F32:
     """Coerce as `matrix` does; numbers in a row are one query."""
     if is_ready(x, np.float32) and x.ndim == 2 and x.shape[1] == dim:  # type: ignore[attr-defined]
         return x  # type: ignore[return-value]  # the usual query, within half a microsecond
+    width = dim or "d"
+    shape = f"(n, {width}) or ({width},)"
     if type(x) is not np.ndarray or x.ndim == 1:
-        a = as_array(x, name, f"real numbers of shape (n, {dim or 'd'}) or ({dim or 'd'},)")
+        a = as_array(x, name, f"real numbers of shape {shape}")
         if a.ndim == 1 and a.size and a.dtype.kind in "fiub":
             if dim not in (None, a.size):
-                raise ValueError(f"{name}: expected shape (n, {dim}) or ({dim},), got {a.shape}")
+                raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
             x = a[None]
-    return check_matrix(x, name, dim)
+    return check_matrix(x, name, dim, shape)
 
 
 def check_queries(x: object, name: str, dim: int) -> F32:

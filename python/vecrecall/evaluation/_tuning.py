@@ -134,7 +134,7 @@ def tune(
     ----------
     index : WrappedIndex, or an index that `wrap` takes
         The latter is measured as it is, without reranking; wrap it with its vectors for that.
-    queries : array_like of float, shape (nq, d)
+    queries : array_like of real numbers, shape (nq, d), or (d,) for one
         At least one; a few hundred that are like those to come.
     k : int
         List length, >= 1.

@@ -44,7 +44,7 @@ class Caps:
         numbers = _ids.check_integers(groups, "groups")
         if numbers.shape != item_ids.shape:
             raise ValueError(
-                f"groups: expected {item_ids.size} groups, one an id, got {numbers.size}"
+                f"groups: expected {item_ids.size} groups, one per id, got {numbers.size}"
             )
         self._limit = _scalars.check_int(limit, "limit", 0)
         most = min(self._limit, np.iinfo(np.int64).max)

@@ -54,6 +54,14 @@ class Policy(ABC):
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         """Put the values into the channels' order, for the core."""
 
+    def __post_init__(self) -> None:
+        """Check the options."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Check options that arrive in a pickle, too."""
+        self.__dict__.update(state)
+        self.__post_init__()
+
 
 @dataclass(frozen=True)
 class RRF(Policy):

@@ -245,7 +245,7 @@ class FlatIndex:
 
         Parameters
         ----------
-        queries : array_like of float, shape (nq, d)
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
             A zero query under cosine has no direction: its list is empty.
         min_score : float or array_like of float, shape (nq,)
             Find items with ``score >= min_score``, the float32 score compared as float64; one for

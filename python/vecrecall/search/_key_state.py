@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vecrecall.arrays._key_table import Keys, KeyTable, copied, joined
+from vecrecall.arrays._key_table import HashedKeys, KeyTable, copied, joined
 from vecrecall.arrays._keys import PADDING, WIDTHS, KeyColumn, keys_of
 from vecrecall.arrays._typing import I64, Array
 
@@ -28,7 +28,7 @@ class KeyState(NamedTuple):
     def size(self) -> int:
         return sum(map(len, self.tables))
 
-    def find(self, keys: Keys) -> I64:
+    def find(self, keys: HashedKeys) -> I64:
         """Find the ids of keys, -1 for unknown ones."""
         if not self.tables:
             return np.full(keys.hashes.size, -1, np.int64)
@@ -70,7 +70,7 @@ class KeyState(NamedTuple):
         return keys_of(KeyColumn(self.kind, *text))
 
 
-def numbered(keys: Keys) -> tuple[I64, KeyTable]:
+def numbered(keys: HashedKeys) -> tuple[I64, KeyTable]:
     """Give keys numbers in the order in which each comes first, and make their table."""
     text, offsets = copied(keys.text, keys.starts, keys.lengths)
     table = KeyTable.of(text, offsets, keys.hashes)
@@ -128,7 +128,7 @@ def _check_table(kind: str | None, table: KeyTable) -> None:
 def _check_lookups(state: KeyState) -> None:
     """Look up every key."""
     table = state.tables[0]
-    found = table.find(Keys.of(KeyColumn(state.kind, table.text, table.offsets)))
+    found = table.find(HashedKeys.of(KeyColumn(state.kind, table.text, table.offsets)))
     wrong = np.flatnonzero(found != np.arange(found.size))
     if wrong.size:
         raise ValueError(f"hashes: expected to find every key by them, got none for id {wrong[0]}")

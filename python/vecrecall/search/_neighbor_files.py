@@ -104,6 +104,10 @@ class Build:
 
     def _agrees(self, manifest: Mapping[str, Any]) -> bool:
         """Tell whether the table is complete; one of something else is an error."""
+        if "of" not in manifest:
+            raise ValueError(
+                f"path: expected a table that was built, got one that was saved in {self.path}"
+            )
         for name, value in self._about.items():
             if manifest.get(name) != value:
                 raise ValueError(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._key_lists import flat_keys
-from vecrecall.arrays._key_table import Keys, KeyTable
+from vecrecall.arrays._key_table import HashedKeys, KeyTable
 from vecrecall.arrays._keys import Key, KeyColumn, key_column, keys_of
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
@@ -71,7 +71,7 @@ class Vocabulary:
         self._state = KeyState(None, ())
         if not len(column):
             return
-        table = KeyTable.of(column.text, column.offsets, Keys.of(column).hashes)
+        table = KeyTable.of(column.text, column.offsets, HashedKeys.of(column).hashes)
         first = table.first_of_each()
         if first is not None:
             at = int(np.flatnonzero(first != np.arange(first.size))[0])
@@ -109,7 +109,7 @@ class Vocabulary:
         ([2, 0, 3, 2], 4)
         """
         column = key_column(keys, "keys")
-        wanted = Keys.of(column)
+        wanted = HashedKeys.of(column)
         with _adding:
             state = self._state
             self._check_kind(state, column)
@@ -358,10 +358,10 @@ class Vocabulary:
         """Find the ids of keys; `offsets` are those of the rows that a message may name."""
         state = self._state
         self._check_kind(state, column, name)
-        ids = state.find(Keys.of(column))
+        ids = state.find(HashedKeys.of(column))
         if not ignore and (ids < 0).any():
             at = int(np.flatnonzero(ids < 0)[0])
-            one = Keys.of(column).take(np.array([at])).column(column.kind)
+            one = HashedKeys.of(column).take(np.array([at])).column(column.kind)
             where = f"place {at}"
             if offsets is not None:
                 row = int(np.searchsorted(offsets, at, side="right")) - 1
@@ -386,7 +386,7 @@ class Vocabulary:
         except (TypeError, ValueError):
             return False
         state = self._state
-        return state.kind == column.kind and bool(state.find(Keys.of(column))[0] >= 0)
+        return state.kind == column.kind and bool(state.find(HashedKeys.of(column))[0] >= 0)
 
     def __iter__(self) -> Iterator[Any]:
         state = self._state

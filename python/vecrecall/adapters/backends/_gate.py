@@ -28,7 +28,7 @@ class Gate:
             return self._before if self._inside else self._get()
 
     @contextmanager
-    def at(self, value: int | None) -> Iterator[None]:
+    def with_value(self, value: int | None) -> Iterator[None]:
         """Run the body with this value, None for its own, and leave the setting as it was."""
         with self._turn, self._idle:
             wanted = value

@@ -71,7 +71,7 @@ class HnswBackend:
         self, queries: F32, k: int, setting: Setting, selector: object | None, threads: int
     ) -> Answer:
         """Search; a query with fewer than `k` items in reach gets what there is."""
-        with self._ef.at(setting.get("ef")):
+        with self._ef.with_value(setting.get("ef")):
             try:
                 labels, distances = self._ask(queries, k, threads)
             except RuntimeError:  # one of the queries at least

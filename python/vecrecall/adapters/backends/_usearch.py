@@ -89,7 +89,7 @@ class UsearchBackend:
     ) -> Answer:
         """Search; the library leaves what is past the counts as it was in memory."""
         scan = bool(setting.get("exact"))
-        with self._expansion.at(setting.get("expansion_search")):
+        with self._expansion.with_value(setting.get("expansion_search")):
             # Without the layer above, which returns another class for a single query.
             keys, distances, counts, *_ = self._index._compiled.search_many(
                 queries, k, exact=scan, threads=min(threads, len(queries))
