@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Policy(ABC):
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         """Put the values into the channels' order, for the core."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: B027  # a policy need not have options
         """Check the options."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
