@@ -641,3 +641,82 @@ def test_a_batch_of_a_users_own(way: str) -> None:
     np.testing.assert_array_equal(arrived.vectors["v"], ITEMS[:2])
     with pytest.raises(TypeError):
         arrived.vectors["w"] = ITEMS[:2]
+
+
+# --- attributes that no constructor has made
+
+
+class Useless:
+    """No attribute can be one."""
+
+
+CHECKED = [k for k in EXAMPLES if issubclass(k, vr.policies.Policy)]
+
+
+def sent_with(x: Any, protocol: int = 5, **changed: Any) -> Any:
+    """Send an object after someone has replaced some of its attributes."""
+    x.__dict__.update(changed)
+    return pickle.loads(pickle.dumps(x, protocol))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", CHECKED, ids=lambda kind: kind.__name__)
+def test_every_attribute_is_checked_on_arrival(kind: type, protocol: int) -> None:
+    names = list(vars(EXAMPLES[kind]()))
+    assert names
+    for name in names:
+        with pytest.raises((TypeError, ValueError), match="expected"):
+            sent_with(EXAMPLES[kind](), protocol, **{name: Useless()})
+
+
+@pytest.mark.parametrize("kind", CHECKED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("state", [3, "state", [1], {3: 4}, (None, 7)])
+def test_a_state_of_no_attributes(kind: type, state: Any) -> None:
+    with pytest.raises(ValueError, match="pickle: expected attributes of a"):
+        kind.__new__(kind).__setstate__(state)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changed", "message"),
+    [
+        (vr.policies.RRF(), {"weights": {"a": -1.0}}, r"^weights\['a'\]: expected a finite number"),
+        (vr.policies.RRF(), {"k": float("nan")}, "^k: expected a number, got NaN"),
+        (vr.policies.Maximum(), {"normalize": "zz"}, "^normalize: expected one of"),
+        (vr.policies.WeightedSum(), {"absent": "max"}, "^absent: expected one of"),
+        (vr.policies.Interleave(), {"weights": {"a": 0}}, r"^weights\['a'\]: expected a whole"),
+        (vr.policies.Priority({}), {"quotas": -5}, "^quotas: expected a mapping"),
+        (vr.policies.Quota(None), {"shares": -5.0}, "^shares: expected a mapping"),
+        (vr.policies.Quota(None), {"minimum": {"a": 2}, "maximum": {"a": 1}}, r"^maximum\['a'\]"),
+    ],
+)
+def test_a_policy_of_wrong_values(
+    policy: vr.policies.Policy, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        sent_with(policy, **changed)
+    with pytest.raises((TypeError, ValueError), match=message):
+        copy.copy(policy)
+
+
+def test_a_policy_that_lacks_a_value() -> None:
+    policy = vr.policies.Quota(None)
+    del policy.__dict__["shares"]
+    with pytest.raises(ValueError, match=r"pickle: expected all attributes of a Quota, .*'shares'"):
+        sent_with(policy)
+
+
+class Told(vr.policies.RRF):
+    """A policy of a user's own."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if w not in ("protocol0", "protocol1")])
+def test_what_a_policy_of_a_users_own_adds(way: str) -> None:  # the others have no slots
+    policy = Told({"a": 2})
+    object.__setattr__(policy, "reason", "because")
+    object.__setattr__(policy, "note", [7])
+    arrived = WAYS[way](policy)
+    assert type(arrived) is Told
+    assert (arrived, arrived.reason, arrived.note) == (policy, "because", [7])
