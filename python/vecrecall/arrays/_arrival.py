@@ -1,7 +1,9 @@
 """Attributes that arrive in a pickle or a copy are checked before anyone uses them."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class CheckedOnArrival(ABC):
@@ -22,6 +24,13 @@ class CheckedOnArrival(ABC):
             raise ValueError(
                 f"pickle: expected all attributes of a {type(self).__name__}, got an error: {error}"
             ) from error
+
+
+def expect(x: object, kind: type[T], name: str) -> T:
+    """Refuse what is of another class."""
+    if not isinstance(x, kind):
+        raise TypeError(f"{name}: expected a {kind.__name__}, got {type(x).__name__}")
+    return x
 
 
 def _set_attributes(x: object, state: object) -> None:
