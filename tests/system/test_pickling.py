@@ -643,29 +643,181 @@ def test_a_batch_of_a_users_own(way: str) -> None:
         arrived.vectors["w"] = ITEMS[:2]
 
 
-DAMAGED: list[tuple[Any, dict[str, Any]]] = [
-    (vr.policies.RRF(), {"weights": {"a": -1.0}}),
-    (vr.policies.RRF(), {"k": float("nan")}),
-    (vr.policies.WeightedSum(), {"weights": {"a": -1.0}}),
-    (vr.policies.WeightedSum(), {"normalize": "no"}),
-    (vr.policies.Maximum(), {"absent": "no"}),
-    (vr.policies.Interleave(), {"weights": {"a": -1}}),
-    (vr.policies.Priority({"a": 1}), {"quotas": -5}),
-    (vr.policies.Quota({"a": 3}), {"shares": -5.0}),
+# --- attributes that no constructor has made
+
+
+class Useless:
+    """No attribute can be one."""
+
+
+CHECKED = [
+    k
+    for k in EXAMPLES
+    if issubclass(k, vr.policies.Policy) or k in (vr.KMeans, vr.Recaller, *vars(of).values())
 ]
 
 
-def test_every_policy_has_a_damaged_pickle() -> None:
-    policies = {c for c in public_classes() if issubclass(c, vr.policies.Policy)}
-    assert {type(policy) for policy, _ in DAMAGED} == policies
+def attributes_sent(x: Any) -> list[str]:
+    """List what has an attribute of its own in a pickle, but for what `fit` checks."""
+    other = {vr.Recaller: {"_policy", "_caps"}, vr.KMeans: set(vr.KMeans._defaults())}
+    return [name for name in vars(x) if name not in other.get(type(x), ())]
 
 
-@pytest.mark.parametrize(("policy", "damage"), DAMAGED)
-@pytest.mark.parametrize("protocol", range(6))
-def test_policies_are_checked_on_arrival(
-    policy: Any, damage: dict[str, Any], protocol: int
+def sent_with(x: Any, protocol: int = 5, **changed: Any) -> Any:
+    """Send an object after someone has replaced some of its attributes."""
+    x.__dict__.update(changed)
+    return pickle.loads(pickle.dumps(x, protocol))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", CHECKED, ids=lambda kind: kind.__name__)
+def test_every_attribute_is_checked_on_arrival(kind: type, protocol: int) -> None:
+    names = attributes_sent(EXAMPLES[kind]())
+    assert names
+    for name in names:
+        with pytest.raises((TypeError, ValueError), match="expected"):
+            sent_with(EXAMPLES[kind](), protocol, **{name: Useless()})
+
+
+@pytest.mark.parametrize("kind", CHECKED, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("state", [3, "state", [1], {3: 4}, (None, 7)])
+def test_a_state_of_no_attributes(kind: type, state: Any) -> None:
+    with pytest.raises(ValueError, match="pickle: expected attributes of a"):
+        kind.__new__(kind).__setstate__(state)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changed", "message"),
+    [
+        (vr.policies.RRF(), {"weights": {"a": -1.0}}, r"^weights\['a'\]: expected a finite number"),
+        (vr.policies.RRF(), {"k": float("nan")}, "^k: expected a number, got NaN"),
+        (vr.policies.Maximum(), {"normalize": "zz"}, "^normalize: expected one of"),
+        (vr.policies.WeightedSum(), {"absent": "max"}, "^absent: expected one of"),
+        (vr.policies.Interleave(), {"weights": {"a": 0}}, r"^weights\['a'\]: expected a whole"),
+        (vr.policies.Priority({}), {"quotas": -5}, "^quotas: expected a mapping"),
+        (vr.policies.Quota(None), {"shares": -5.0}, "^shares: expected a mapping"),
+        (vr.policies.Quota(None), {"minimum": {"a": 2}, "maximum": {"a": 1}}, r"^maximum\['a'\]"),
+    ],
+)
+def test_a_policy_of_wrong_values(
+    policy: vr.policies.Policy, changed: dict[str, Any], message: str
 ) -> None:
-    policy = copy.copy(policy)
-    vars(policy).update(damage)
-    with pytest.raises((TypeError, ValueError), match=f"{next(iter(damage))}.*: expected"):
-        pickle.loads(pickle.dumps(policy, protocol))
+    with pytest.raises((TypeError, ValueError), match=message):
+        sent_with(policy, **changed)
+    with pytest.raises((TypeError, ValueError), match=message):
+        copy.copy(policy)
+
+
+def with_values(x: Any, where: str, **changed: Any) -> Callable[[], Any]:
+    """Replace attributes of what an object holds, along a path of attributes."""
+
+    def make() -> Any:
+        made = x()
+        held = made
+        for name in where.split("."):
+            held = getattr(held, name) if name else held
+        held.__dict__.update(changed)
+        return made
+
+    return make
+
+
+LISTED = EXAMPLES[of.Precomputed]  # two keys; lists of three, one and two
+LIVE = EXAMPLES[of.LiveNeighbors]
+NAN = np.full((4, 8), np.nan, np.float32)
+
+
+def live_with_table() -> of.LiveNeighbors:
+    return of.LiveNeighbors(an_index(), vectors=ITEMS[:3], ids=[7, 5, 6])
+
+
+def in_batches() -> vr.KMeans:
+    return vr.KMeans(4, batch_size=50, max_iter=2).fit(ITEMS)
+
+
+def scores(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (with_values(EXAMPLES[of.ItemToItem], "", _most=-3), "^history_length: expected a whole"),
+        (with_values(EXAMPLES[of.ItemToItem], "", _decay=float("nan")), "^decay: .*NaN"),
+        (with_values(EXAMPLES[of.ItemToItem], "", _decay=1.5), "^decay: expected a number over 0"),
+        (with_values(EXAMPLES[of.ItemToItem], "", _aggregate="zz"), "^aggregate: expected one of"),
+        (with_values(LIVE, "", _min_score=float("nan")), "^min_score: .*NaN"),
+        (with_values(LIVE, "", _index=a_recaller()), "^index: expected an index"),
+        (with_values(live_with_table, "_table", _table=NAN), "^vectors: expected finite"),
+        (with_values(live_with_table, "_table", _table=ITEMS[:2]), "^ids: expected 2"),
+        (with_values(live_with_table, "_table._keys", _places=np.array([0, 1, 3])), "^places: "),
+        (with_values(live_with_table, "_table._keys", _sorted=np.array([7, 5, 6])), "^keys: "),
+        (with_values(EXAMPLES[of.CrossTag], "", _table=NAN), "^tag_table: expected finite"),
+        (with_values(EXAMPLES[of.UserToItem], "", _source=NAN), "^tag_table: expected finite"),
+        (with_values(EXAMPLES[of.UserToItem], "", _source=None), "^tag_table: expected real"),
+        (with_values(EXAMPLES[of.ClusterFeedChannel], "", _now=np.inf), "^now: expected a finite"),
+        (
+            with_values(LISTED, "_lists", _scores=scores(1, 0.5, np.nan, 1, 1, 0.5)),
+            "^scores: expected float32 numbers, got NaN",
+        ),
+        (with_values(LISTED, "_lists", _scores=scores(1, 0.5)), "^scores: expected 6"),
+        (with_values(LISTED, "_lists", _scores=np.ones(6)), "^scores: expected 6 of type float32"),
+        (with_values(LISTED, "_lists", _scores=scores(1, 2, 3, 1, 1, 0.5)), "^scores: .* by score"),
+        (with_values(LISTED, "_lists", _ids=vr.Ragged([5], [0, 1])), "^scores: expected 1"),
+        (with_values(LISTED, "_lists", _ids=vr.Ragged([-5], [0, 1])), "^ids: expected ids >= 0"),
+        (with_values(LISTED, "", _n=1), "^lists: expected 1 keys"),
+        (with_values(LISTED, "", _key="tags"), "^key: expected one of"),
+        (
+            with_values(EXAMPLES[of.ClusterCandidates], "_lists", _lengths=np.zeros(2, np.int64)),
+            "^lengths: expected those of the lists",
+        ),
+        (with_values(EXAMPLES[of.ClusterCandidates], "_lists", _n=3), "^lists: expected 3 keys"),
+        (with_values(EXAMPLES[of.GroupProfile], "", _profiles=BATCH), "^profiles: expected no"),
+        (with_values(EXAMPLES[of.GroupProfile], "", _profiles=vr.RequestBatch()), "^lists: "),
+        (with_values(a_recaller, "", _depth={"own": "x"}), r"^depth\['own'\]: expected a whole"),
+        (with_values(a_recaller, "", _depth={"other": 3}), "^depth: expected names of channels"),
+        (with_values(a_recaller, "", _made_of=(vr.policies.RRF(),)), "^policy, caps: expected"),
+        (with_values(in_batches, "", cluster_centers_=NAN), "^cluster_centers_: expected finite"),
+        (with_values(in_batches, "", cluster_centers_=ITEMS[:4, :7]), "^cluster_centers_: "),
+        (with_values(in_batches, "", labels_=np.full(300, 4, np.int32)), "^labels_: expected"),
+        (with_values(in_batches, "", labels_=np.zeros(300)), "^labels_: expected a row of int32"),
+        (with_values(in_batches, "", inertia_=float("nan")), "^inertia_: .*NaN"),
+        (with_values(in_batches, "", n_iter_=-1), "^n_iter_: expected"),
+        (with_values(in_batches, "", n_features_in_=7), "^cluster_centers_: expected shape"),
+        (with_values(in_batches, "", _masses=-np.ones(4)), "^masses: expected numbers >= 0"),
+        (with_values(in_batches, "", _names_in=np.array(["a"], object)), "^feature_names_in_: "),
+        (with_values(in_batches, "_batches", sums=NAN.astype(np.float64)), "^sums: expected"),
+        (with_values(in_batches, "_batches", counts=np.ones(3)), "^counts: expected shape"),
+        (with_values(in_batches, "_batches", _since="x"), "^points: expected a whole number"),
+        (with_values(in_batches, "_draws", seed=-1), "^random_state: expected a whole number"),
+        (with_values(in_batches, "_draws", _generator=3), "^random_state: expected a PCG64"),
+    ],
+)
+def test_what_an_object_holds_of_wrong_values(make: Callable[[], Any], message: str) -> None:
+    for way in ("protocol2", "protocol5", "out of band", "deepcopy"):
+        with pytest.raises((TypeError, ValueError), match=message):
+            WAYS[way](make())
+
+
+def test_a_policy_that_lacks_a_value() -> None:
+    policy = vr.policies.Quota(None)
+    del policy.__dict__["shares"]
+    with pytest.raises(ValueError, match=r"pickle: expected all attributes of a Quota, .*'shares'"):
+        sent_with(policy)
+
+
+class Told(vr.policies.RRF):
+    """A policy of a user's own."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if w not in ("protocol0", "protocol1")])
+def test_what_a_policy_of_a_users_own_adds(way: str) -> None:  # the others have no slots
+    policy = Told({"a": 2})
+    object.__setattr__(policy, "reason", "because")
+    object.__setattr__(policy, "note", [7])
+    arrived = WAYS[way](policy)
+    assert type(arrived) is Told
+    assert (arrived, arrived.reason, arrived.note) == (policy, "because", [7])

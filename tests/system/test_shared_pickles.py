@@ -69,6 +69,25 @@ SHARED: dict[str, tuple[Callable[[], Any], Callable[[Any], list[npt.NDArray[Any]
         ),
         in_batch,
     ),
+    "Precomputed": (
+        lambda: vr.channels.Precomputed(IDS, IDS[:, None]),
+        lambda channel: [
+            *(channel._lists._keys._sorted, channel._lists._keys._places),
+            *(channel._lists._ids.values, channel._lists._scores),
+        ],
+    ),
+    "CrossTag": (
+        lambda: vr.channels.CrossTag(vr.FlatIndex(X[:9]), X),
+        lambda channel: [channel._table],
+    ),
+    "LiveNeighbors": (
+        lambda: vr.channels.LiveNeighbors(vr.FlatIndex(X[:9]), vectors=X, ids=IDS),
+        lambda source: [source._table._table, source._table._keys._sorted],
+    ),
+    "KMeans": (
+        lambda: vr.KMeans(400, max_iter=1, init="random").fit(X),
+        lambda model: [model.cluster_centers_, model.labels_],
+    ),
 }  # fmt: skip
 
 

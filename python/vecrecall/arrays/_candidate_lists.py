@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall._core as _core
+from vecrecall.arrays import _ids, _ragged_checks
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
+from vecrecall.arrays._conversion import contiguous
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, segments
 from vecrecall.arrays._results import SearchResult, empty_lists
@@ -15,7 +18,7 @@ AGGREGATES = {"max": False, "sum": True}
 Aggregate = Literal["max", "sum"]
 
 
-class IdIndex:
+class IdIndex(CheckedOnArrival):
     """From unique keys to their places, -1 for others."""
 
     def __init__(self, keys: I64, name: str) -> None:
@@ -26,6 +29,18 @@ class IdIndex:
         if twice.size:
             raise ValueError(f"{name}: duplicate id {self._sorted[twice[0]]}")
 
+    def _check_attributes(self) -> None:
+        self._sorted = _ids.check_integers(self._sorted, "keys")
+        if not (self._sorted[1:] > self._sorted[:-1]).all():
+            raise ValueError("keys: expected each once, ascending, got others")
+        if self._places is not None:
+            self._places = _ids.check_ids(self._places, "places", len(self))
+            if not np.array_equal(np.sort(self._places), np.arange(len(self))):
+                raise ValueError(f"places: expected each below {len(self)} once, got others")
+
+    def __len__(self) -> int:
+        return self._sorted.size
+
     def find(self, keys: I64) -> I64:
         """Find the places of keys."""
         if not self._sorted.size:
@@ -35,7 +50,7 @@ class IdIndex:
         return np.where(self._sorted[at] == keys, places, -1)
 
 
-class CandidateLists:
+class CandidateLists(CheckedOnArrival):
     """One ranked list per key.
 
     Parameters
@@ -51,6 +66,39 @@ class CandidateLists:
         self._keys = IdIndex(keys, name)
         self._ids = ids
         self._scores = scores
+
+    def _check_attributes(self) -> None:
+        expect(self._keys, IdIndex, "keys")
+        self._ids = _ragged_checks.check_ragged(expect(self._ids, Ragged, "ids"), "ids")
+        if self._ids.values.min(initial=0) < 0:
+            raise ValueError(f"ids: expected ids >= 0, got {self._ids.values.min()}")
+        n = self._ids.values.size
+        scores: npt.NDArray[Any] = expect(self._scores, np.ndarray, "scores")
+        if scores.dtype != np.float32 or scores.shape != (n,):
+            raise ValueError(
+                f"scores: expected {n} of type float32, got shape {scores.shape} of {scores.dtype}"
+            )
+        if np.isnan(scores).any():
+            raise ValueError("scores: expected float32 numbers, got NaN")
+        self._scores = contiguous(scores, np.float32)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The numbers of keys and of lists."""
+        return len(self._keys), len(self._ids)
+
+    @property
+    def lengths(self) -> I64:
+        """The length of each list."""
+        return self._ids.lengths
+
+    def are_ranked(self) -> bool:
+        """Tell whether every list is by score descending, then id ascending."""
+        ids, scores = self._ids.values, self._scores
+        ranked = (scores[1:] < scores[:-1]) | ((scores[1:] == scores[:-1]) & (ids[1:] > ids[:-1]))
+        starts = self._ids.offsets[1:-1]
+        ranked[starts[(starts > 0) & (starts < ids.size)] - 1] = True
+        return bool(ranked.all())
 
     def find(self, keys: I64) -> I64:
         """Find the rows of keys, -1 for unknown ones."""

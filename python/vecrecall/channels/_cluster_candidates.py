@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.channels._requests import RequestBatch
@@ -12,7 +13,7 @@ from vecrecall.cluster._user_groups import UserGroups
 from vecrecall.search._protocol import SearchableIndex
 
 
-class ClusterCandidates:
+class ClusterCandidates(CheckedOnArrival):
     """The items nearest to each cluster's center, found once and read by the cluster's users.
 
     Parameters
@@ -65,6 +66,9 @@ class ClusterCandidates:
             queries = _validation.check_vectors(centers, "centers")
             labels = np.arange(len(queries))
         self._lists = ClusterLists(labels, search(searched, queries, most, None))
+
+    def _check_attributes(self) -> None:
+        expect(self._lists, ClusterLists, "lists")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Look up the lists of each user's clusters.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vecrecall.arrays import _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._candidate_lists import join_searched
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import SearchResult, scatter
@@ -14,7 +15,7 @@ from vecrecall.channels._requests import RequestBatch
 from vecrecall.feed._cluster_feed import ClusterFeed, Time
 
 
-class ClusterFeedChannel:
+class ClusterFeedChannel(CheckedOnArrival):
     """The items that a user's cluster clicks most, recent clicks counting more.
 
     Parameters
@@ -51,10 +52,13 @@ class ClusterFeedChannel:
     """
 
     def __init__(self, feed: ClusterFeed, *, now: Time | Callable[[], Time] = time.time) -> None:
-        if not isinstance(feed, ClusterFeed):
-            raise TypeError(f"feed: expected a ClusterFeed, got {type(feed).__name__}")
         self._feed = feed
-        self._now: float | Callable[[], Time]
+        self._now = now
+        self._check_attributes()
+
+    def _check_attributes(self) -> None:
+        expect(self._feed, ClusterFeed, "feed")
+        now = self._now
         self._now = now if callable(now) else _scalars.check_timestamp(now, "now")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._candidate_lists import CandidateLists
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
@@ -11,7 +13,7 @@ from vecrecall.arrays._typing import I64
 from vecrecall.channels._requests import RequestBatch
 
 
-class ClusterLists:
+class ClusterLists(CheckedOnArrival):
     """One stored list per cluster.
 
     Parameters
@@ -28,6 +30,15 @@ class ClusterLists:
         self._lengths = held.sum(axis=1)
         ids = Ragged._of(found.ids[held], offsets_of(self._lengths))
         self._lists = CandidateLists(numbers, "centers", ids, found.scores[held])
+
+    def _check_attributes(self) -> None:
+        found = expect(self._lists, CandidateLists, "lists")
+        self._n = _scalars.check_int(self._n, "clusters", 0)
+        if found.sizes != (self._n, self._n):
+            raise ValueError(f"lists: expected {self._n} keys and lists, got {found.sizes}")
+        if not np.array_equal(expect(self._lengths, np.ndarray, "lengths"), found.lengths):
+            raise ValueError("lengths: expected those of the lists, got others")
+        self._lengths = found.lengths
 
     def __len__(self) -> int:
         return self._n

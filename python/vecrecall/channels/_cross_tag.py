@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays._arrival import CheckedOnArrival
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of, repeat_rows, row_of_each
@@ -15,7 +16,7 @@ from vecrecall.fusion._shards import merge_groups
 from vecrecall.search._protocol import SearchableIndex
 
 
-class CrossTag:
+class CrossTag(CheckedOnArrival):
     """One search per category of the user's tags, the lists joined by item.
 
     A user with tags of m categories is m vectors, so that a strong interest does not drown the
@@ -57,9 +58,18 @@ class CrossTag:
     def __init__(
         self, index: SearchableIndex, tag_table: npt.ArrayLike, *, tags_per_group: int = 3
     ) -> None:
-        self._index = checked(index)
+        self._index = index
         self._table = _validation.check_vectors(tag_table, "tag_table")
-        self._most = _scalars.check_positive_int(tags_per_group, "tags_per_group")
+        self._most = tags_per_group
+        self._check_numbers()
+
+    def _check_attributes(self) -> None:
+        self._table = _validation.check_vectors(self._table, "tag_table")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        checked(self._index)
+        self._most = _scalars.check_positive_int(self._most, "tags_per_group")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Search with every category of every user at once, then join each user's lists.

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _ids, _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._candidate_lists import join_searched
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
@@ -11,11 +12,11 @@ from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import SearchResult, put_lists
 from vecrecall.arrays._typing import I64
 from vecrecall.channels._cluster_lists import ClusterLists
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._recaller import Channel, check_channel
 from vecrecall.channels._requests import RequestBatch
 
 
-class GroupProfile:
+class GroupProfile(CheckedOnArrival):
     """The list that a channel gives to a group's pseudo-user, for every member of the group.
 
     Parameters
@@ -57,15 +58,25 @@ class GroupProfile:
     def __init__(
         self, channel: Channel, profiles: RequestBatch, *, n_candidates: int = 1000
     ) -> None:
-        if not isinstance(profiles, RequestBatch):
-            raise TypeError(f"profiles: expected a RequestBatch, got {type(profiles).__name__}")
-        if profiles.seen is not None:
-            raise ValueError("profiles: expected no seen, which members have, got some")
-        self._most = _scalars.check_positive_int(n_candidates, "n_candidates")
+        self._most = n_candidates
         self._channel = channel
         self._profiles = profiles
+        self._check_arguments()
         found = channel.recall(profiles, self._most)
         self._lists = ClusterLists(np.arange(len(profiles)), found)
+
+    def _check_arguments(self) -> None:
+        expect(self._profiles, RequestBatch, "profiles")
+        if self._profiles.seen is not None:
+            raise ValueError("profiles: expected no seen, which members have, got some")
+        self._most = _scalars.check_positive_int(self._most, "n_candidates")
+
+    def _check_attributes(self) -> None:
+        self._check_arguments()
+        check_channel(self._channel, "channel")
+        n = len(self._profiles)
+        if len(expect(self._lists, ClusterLists, "lists")) != n:
+            raise ValueError(f"lists: expected {n}, one a profile, got {len(self._lists)}")
 
     @staticmethod
     def pseudo_users(users: RequestBatch, labels: npt.ArrayLike, n_groups: int) -> RequestBatch:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from vecrecall.adapters._wrapped_index import WrappedIndex
 from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._candidate_lists import AGGREGATES, IdIndex, join_searched
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each, take_rows, truncate
@@ -28,7 +29,7 @@ class _Source(Protocol):
         """Join the weighted lists of each user's items, without the excluded."""
 
 
-class ItemToItem:
+class ItemToItem(CheckedOnArrival):
     """The lists of similar items of the items that a user clicked last, joined by item.
 
     Parameters
@@ -81,18 +82,26 @@ class ItemToItem:
         aggregate: Literal["sum", "max"] = "sum",
         exclude_history: bool = True,
     ) -> None:
+        self._source: _Source = source
+        self._most = history_length
+        self._decay = decay
+        self._aggregate = aggregate
+        self._exclude_history = exclude_history
+        self._check_attributes()
+
+    def _check_attributes(self) -> None:
+        source = self._source
         if not isinstance(source, (NeighborTable, LiveNeighbors)):
             raise TypeError(
                 f"source: expected a NeighborTable or LiveNeighbors, got {type(source).__name__}"
             )
-        self._source: _Source = source
-        self._most = _scalars.check_positive_int(history_length, "history_length")
+        self._most = _scalars.check_positive_int(self._most, "history_length")
+        decay = self._decay
         self._decay = _scalars.check_float(decay, "decay")
         if not 0 < self._decay <= 1:
             raise ValueError(f"decay: expected a number over 0 and at most 1, got {decay}")
-        _scalars.check_choice(aggregate, "aggregate", AGGREGATES)
-        self._aggregate = aggregate
-        self._exclude_history = _scalars.check_bool(exclude_history, "exclude_history")
+        _scalars.check_choice(self._aggregate, "aggregate", AGGREGATES)
+        self._exclude_history = _scalars.check_bool(self._exclude_history, "exclude_history")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Join the lists of each user's latest items.
@@ -130,7 +139,7 @@ class ItemToItem:
         return history if batch.seen is None else concat_rows(batch.seen, history)
 
 
-class LiveNeighbors:
+class LiveNeighbors(CheckedOnArrival):
     """Similar items found by a search with the items' own vectors.
 
     Parameters
@@ -175,13 +184,28 @@ class LiveNeighbors:
         ids: npt.ArrayLike | None = None,
     ) -> None:
         self._index = checked(index)
-        self._depth = _scalars.check_positive_int(n_neighbors, "n_neighbors")
-        self._min_score = (
-            None if min_score is None else _scalars.check_float(min_score, "min_score")
-        )
+        self._depth = n_neighbors
+        self._min_score = min_score
+        self._check_numbers()
         self._table = None if vectors is None else _Table(vectors, ids)
+        self._check_holder()
+
+    def _check_attributes(self) -> None:
+        checked(self._index)
+        self._check_numbers()
+        self._check_holder()
+
+    def _check_numbers(self) -> None:
+        self._depth = _scalars.check_positive_int(self._depth, "n_neighbors")
+        if self._min_score is not None:
+            self._min_score = _scalars.check_float(self._min_score, "min_score")
+
+    def _check_holder(self) -> None:
+        """Refuse now what has no vectors."""
         if self._table is None:
-            _holder(frozen(index))  # refuse now what has no vectors
+            _holder(frozen(self._index))
+        else:
+            expect(self._table, _Table, "vectors")
 
     def _join(
         self, items: Ragged, weights: F64, k: int, aggregate: str, exclude: Ragged | None
@@ -208,13 +232,19 @@ def _holder(index: SearchableIndex) -> FlatIndex:
     return exact
 
 
-class _Table:
+class _Table(CheckedOnArrival):
     """Vectors that go with an index."""
 
     def __init__(self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None) -> None:
         self._table = _validation.check_vectors(vectors, "vectors")
         n = len(self._table)
         self._keys = IdIndex(np.arange(n) if ids is None else _ids.check_ids(ids, "ids", n), "ids")
+
+    def _check_attributes(self) -> None:
+        self._table = _validation.check_vectors(self._table, "vectors")
+        n = len(self._table)
+        if len(expect(self._keys, IdIndex, "ids")) != n:
+            raise ValueError(f"ids: expected {n}, one a vector, got {len(self._keys)}")
 
     def of(self, ids: I64) -> tuple[I64, F32]:
         """Find the places of known ids, and their vectors."""

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _ids, _ragged_checks, _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._candidate_lists import CandidateLists
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import concat_rows, offsets_of, row_of_each
@@ -14,7 +15,7 @@ from vecrecall.arrays._typing import F32, I64
 from vecrecall.channels._requests import RequestBatch
 
 
-class Precomputed:
+class Precomputed(CheckedOnArrival):
     """Ranked lists that a job has made before, one per user or one for all.
 
     Parameters
@@ -64,7 +65,7 @@ class Precomputed:
         default_ids: npt.ArrayLike = (),
         default_scores: npt.ArrayLike | None = None,
     ) -> None:
-        _scalars.check_choice(key, "key", {"user_ids": None, "clusters": None})
+        _check_key(key)
         numbers = _ids.check_integers(keys, "keys")
         lists = _ragged_checks.check_ragged(ids, "ids", len(numbers))
         values = _scores(scores, lists, "")
@@ -77,6 +78,17 @@ class Precomputed:
         self._key = key
         self._n = len(numbers)
         self._lists = _ranked(numbers, both, values)
+
+    def _check_attributes(self) -> None:
+        _check_key(self._key)
+        self._n = _scalars.check_int(self._n, "keys", 0)
+        lists = expect(self._lists, CandidateLists, "lists")
+        if lists.sizes != (self._n, self._n + 1):
+            raise ValueError(
+                f"lists: expected {self._n} keys and a list more than these, got {lists.sizes}"
+            )
+        if not lists.are_ranked():
+            raise ValueError("scores: expected lists by score descending, then id, got others")
 
     @classmethod
     def for_all(cls, ids: npt.ArrayLike, scores: npt.ArrayLike | None = None) -> "Precomputed":
@@ -132,6 +144,10 @@ class Precomputed:
         default = np.full(np.count_nonzero(unknown), self._n)
         found = Ragged._of(rows, clusters.offsets)
         return concat_rows(found, Ragged._of(default, offsets_of(unknown.astype(np.int64))))
+
+
+def _check_key(key: str) -> None:
+    _scalars.check_choice(key, "key", {"user_ids": None, "clusters": None})
 
 
 def _scores(scores: RaggedLike | npt.ArrayLike | None, ids: Ragged, prefix: str) -> F32:

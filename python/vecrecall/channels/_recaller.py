@@ -10,6 +10,7 @@ import numpy as np
 
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult, empty_lists
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.fusion import _channel_input
@@ -37,7 +38,7 @@ class ChannelWarning(RuntimeWarning):
     """A channel has failed and was left out."""
 
 
-class Recaller:
+class Recaller(CheckedOnArrival):
     """Ask channels for one batch of users and merge what they give.
 
     Parameters
@@ -100,9 +101,13 @@ class Recaller:
         """Leave out what only the core can read."""
         return {**self.__dict__, "_policy": None, "_caps": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Prepare the policy and the caps for the core again."""
-        self.__dict__.update(state)
+    def _check_attributes(self) -> None:
+        """Check what is sent, and prepare the policy and the caps for the core again."""
+        self._channels = _channels(self._channels)
+        self._depth = _depths(expect(self._depth, dict, "depth"), self._channels)
+        self._skip = _scalars.check_bool(self._skip, "on_error")
+        if len(expect(self._made_of, tuple, "policy, caps")) != 2:
+            raise ValueError(f"policy, caps: expected a pair, got {len(self._made_of)}")
         policy, caps = self._made_of
         self._policy = core_policy(policy, list(self._channels))
         self._caps = core_caps(caps)
@@ -213,14 +218,19 @@ class Recaller:
         return merge_prepared(found, k, self._policy, batch.seen, self._caps)
 
 
+def check_channel(channel: object, name: str) -> None:
+    """Refuse what has no `recall`."""
+    if not callable(getattr(channel, "recall", None)):
+        raise TypeError(
+            f"{name}: expected an object with a method recall(batch, k), "
+            f"got {type(channel).__name__}"
+        )
+
+
 def _channels(channels: Mapping[str, Channel]) -> dict[str, Channel]:
     _channel_input.check_channel_names(channels)
     for name, channel in channels.items():
-        if not callable(getattr(channel, "recall", None)):
-            raise TypeError(
-                f"channels[{name!r}]: expected an object with a method recall(batch, k), "
-                f"got {type(channel).__name__}"
-            )
+        check_channel(channel, f"channels[{name!r}]")
     return dict(channels)
 
 

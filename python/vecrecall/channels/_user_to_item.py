@@ -3,6 +3,7 @@
 import numpy.typing as npt
 
 from vecrecall.arrays import _validation
+from vecrecall.arrays._arrival import CheckedOnArrival
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._requests import RequestBatch
@@ -10,7 +11,7 @@ from vecrecall.channels._search import checked, search
 from vecrecall.search._protocol import SearchableIndex
 
 
-class UserToItem:
+class UserToItem(CheckedOnArrival):
     """Items nearest to a user vector, given by name or pooled from the user's tags.
 
     Parameters
@@ -62,6 +63,11 @@ class UserToItem:
         self._source = (
             vector if vector is not None else _validation.check_vectors(tag_table, "tag_table")
         )
+
+    def _check_attributes(self) -> None:
+        checked(self._index)
+        if not isinstance(self._source, str):
+            self._source = _validation.check_vectors(self._source, "tag_table")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Search with the vector of each user.

@@ -5,10 +5,11 @@ import numpy.random  # here, not at first use, as in _conversion
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._typing import F64, I64
 
 
-class Draws:
+class Draws(CheckedOnArrival):
     """Uniform numbers in [0, 1), from a raw stream that NumPy promises never to change.
 
     Parameters
@@ -25,6 +26,10 @@ class Draws:
     def __init__(self, random_state: object) -> None:
         self.seed = _seed(random_state)
         self._generator = np.random.PCG64(self.seed)
+
+    def _check_attributes(self) -> None:
+        self.seed = _scalars.check_int(self.seed, "random_state", 0)
+        expect(self._generator, np.random.PCG64, "random_state")
 
     def uniform(self, n: int) -> F64:
         """Draw `n` numbers."""

@@ -51,6 +51,13 @@ def _about_shape(shape: tuple[int, ...], dim: int | None, owner: str) -> str:
     return ""
 
 
+def expect_names(names: object, dim: int) -> None:
+    """Refuse what `names_of` does not return for so many columns."""
+    known = isinstance(names, np.ndarray) and names.shape == (dim,) and names.dtype == object
+    if not known or not all(isinstance(name, str) for name in names):  # type: ignore[attr-defined]
+        raise ValueError(f"feature_names_in_: expected {dim} names of type str, got others")
+
+
 def names_of(x: object) -> Names | None:
     """Return the names of the columns of a data frame, None where there are none of type str.
 

@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall._core as _core
-from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
+from vecrecall.arrays._conversion import contiguous
 from vecrecall.arrays._ragged_ops import blocks
 from vecrecall.arrays._typing import F32, F64, I32
 from vecrecall.cluster._assign import all_scores
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._estimator import Estimator
-from vecrecall.cluster._features import Names, check_names, names_of
-from vecrecall.cluster._lloyd import METRICS, Batches, Outcome, Run
+from vecrecall.cluster._features import Names, check_names, expect_names, names_of
+from vecrecall.cluster._lloyd import METRICS, Batches, Outcome, Run, check_masses
 from vecrecall.cluster._sklearn import ConvergenceWarning, known_to_sklearn
 
 Metric = Literal["l2", "cosine"]
@@ -24,7 +26,7 @@ Init = Literal["k-means++", "random"] | npt.ArrayLike
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
-class KMeans(Estimator):
+class KMeans(Estimator, CheckedOnArrival):
     """Clusters around means, by Lloyd's iterations or by mini-batches, with exact assignments.
 
     Parameters
@@ -140,6 +142,30 @@ class KMeans(Estimator):
         self.random_state = random_state
         self.callback = callback
         self.threads = threads
+
+    def _check_attributes(self) -> None:
+        """Check what `fit` has found; it checks the parameters itself."""
+        if not self._is_fitted():
+            return
+        dim = _scalars.check_positive_int(self.n_features_in_, "n_features_in_")
+        centers = _validation.check_vectors(self.cluster_centers_, "cluster_centers_", dim)
+        labels = expect(self.labels_, np.ndarray, "labels_")
+        if labels.dtype != np.int32 or labels.ndim != 1:
+            raise ValueError(
+                f"labels_: expected a row of int32, got shape {labels.shape} of {labels.dtype}"
+            )
+        _ids.check_labels(labels, "labels_", labels.size, len(centers))
+        self.cluster_centers_, self.labels_ = centers, contiguous(labels, np.int32)
+        _scalars.check_float(self.inertia_, "inertia_")
+        _scalars.check_int(self.n_iter_, "n_iter_", 0)
+        self._masses = check_masses(self._masses, "masses", len(centers))
+        expect(self._draws, Draws, "random_state")
+        if self._names_in is not None:
+            expect_names(self._names_in, dim)
+        if self._batches is not None:
+            shape = expect(self._batches, Batches, "batches").centers.shape
+            if shape != centers.shape:
+                raise ValueError(f"batches: expected centers of {centers.shape}, got {shape}")
 
     def fit(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays._arrival import CheckedOnArrival, expect
+from vecrecall.arrays._conversion import contiguous
 from vecrecall.arrays._typing import F32, F64, I32, I64
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._features import check_points
@@ -33,7 +35,7 @@ AUTO_RUNS = 10
 AUTO_RUNS_OF_BATCHES = 3
 
 
-class Batches:
+class Batches(CheckedOnArrival):
     """Centers as means of all points that they were ever given.
 
     Parameters
@@ -49,6 +51,16 @@ class Batches:
         self.counts = np.zeros(len(centers)) if counts is None else counts.astype(np.float64)
         self.sums = centers.astype(np.float64) * self.counts[:, None]
         self._since = 0  # points since starved centers were looked for
+
+    def _check_attributes(self) -> None:
+        self.centers = _validation.check_vectors(self.centers, "centers")
+        k, dim = self.centers.shape
+        self.counts = check_masses(self.counts, "counts", k)
+        sums: F64 = expect(self.sums, np.ndarray, "sums")
+        if sums.dtype != np.float64 or sums.shape != (k, dim) or not np.isfinite(sums).all():
+            raise ValueError(f"sums: expected finite float64 of shape ({k}, {dim}), got others")
+        self.sums = contiguous(sums, np.float64)
+        self._since = _scalars.check_int(self._since, "points", 0)
 
     def add(self, sums: F64, counts: F64, cosine: bool) -> None:
         """Give the centers more points; one whose sum has no direction stays as it is."""
@@ -369,6 +381,14 @@ class Run:
 
 def _of(values: npt.NDArray[_T] | None, rows: Any) -> npt.NDArray[_T] | None:
     return values if values is None or rows is None else values[rows]
+
+
+def check_masses(x: object, name: str, k: int) -> F64:
+    """Coerce what `k` clusters weigh to finite float64 of at least 0."""
+    masses = _validation.check_weights(x, name, k)
+    if masses.min(initial=0) < 0:
+        raise ValueError(f"{name}: expected numbers >= 0, got {masses.min()}")
+    return masses
 
 
 def lengths(rows: F64) -> F64:

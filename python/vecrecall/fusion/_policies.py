@@ -1,6 +1,6 @@
 """The policies of a merge, as frozen dataclasses; `vecrecall.policies` says what they share."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,6 +11,7 @@ import numpy as np
 
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars
+from vecrecall.arrays._arrival import CheckedOnArrival
 from vecrecall.fusion import _channel_input
 
 __all__ = [
@@ -45,16 +46,19 @@ class AbsentWarning(RuntimeWarning):
     """Lists have negative scores under ``absent="zero"``."""
 
 
-class Policy(ABC):
+class Policy(CheckedOnArrival):
     """The base of all policies: `merge` takes any of them."""
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        self._check_attributes()
 
     @abstractmethod
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         """Put the values into the channels' order, for the core."""
 
-    def __post_init__(self) -> None:  # noqa: B027  # a policy need not have options
+    def __post_init__(self) -> None:  # a policy need not have options
         """Check the options."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -90,7 +94,7 @@ class RRF(Policy):
     weights: Mapping[str, float] | None = field(default=None, hash=False)
     k: float = 60
 
-    def __post_init__(self) -> None:
+    def _check_attributes(self) -> None:
         _set(self, "weights", _weights(self.weights))
         _set(self, "k", _scalars.check_nonnegative(self.k, "k"))
 
@@ -106,7 +110,7 @@ class _Normalized(Policy):
     normalize: Normalization = "none"
     absent: Literal["zero", "min"] | None = None
 
-    def __post_init__(self) -> None:
+    def _check_attributes(self) -> None:
         _set(self, "weights", _weights(self.weights))
         _scalars.check_choice(self.normalize, "normalize", _NORMALIZE)
         if self.absent is not None:
@@ -242,7 +246,7 @@ class Interleave(Policy):
     weights: Mapping[str, int] | None = field(default=None, hash=False)
     on_duplicate: Literal["refill", "skip"] = "refill"
 
-    def __post_init__(self) -> None:
+    def _check_attributes(self) -> None:
         if self.weights is not None:
             _set(
                 self,
@@ -287,7 +291,7 @@ class Priority(Policy):
     mode: Literal["per_channel", "cumulative"] = "per_channel"
     backfill: bool = True
 
-    def __post_init__(self) -> None:
+    def _check_attributes(self) -> None:
         _set(self, "quotas", _channel_input.check_mapping(self.quotas, "quotas", _count))
         _scalars.check_choice(self.mode, "mode", _MODES)
         _set(self, "backfill", _scalars.check_bool(self.backfill, "backfill"))
@@ -336,7 +340,7 @@ class Quota(Policy):
     minimum: Mapping[str, int] | None = field(default=None, hash=False)
     maximum: Mapping[str, int] | None = field(default=None, hash=False)
 
-    def __post_init__(self) -> None:
+    def _check_attributes(self) -> None:
         if self.shares is not None:
             shares = _channel_input.check_mapping(self.shares, "shares", _scalars.check_nonnegative)
             if shares and not any(shares.values()):
