@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -57,14 +57,6 @@ class Policy(CheckedOnArrival):
     @abstractmethod
     def _prepared(self, channels: Sequence[str]) -> CorePolicy:
         """Put the values into the channels' order, for the core."""
-
-    def __post_init__(self) -> None:  # a policy need not have options
-        """Check the options."""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Check options that arrive in a pickle, too."""
-        self.__dict__.update(state)
-        self.__post_init__()
 
 
 @dataclass(frozen=True)
