@@ -95,7 +95,7 @@ class Distinct:
 
     def largest(self, values: F64) -> F32:
         """Return the largest value of each item."""
-        totals = np.empty(self.order.size)
+        totals = np.zeros(self.order.size)  # numbers without an item must not overflow
         totals[self.slots[self.starts]] = np.maximum.reduceat(self.in_order(values), self.starts)
         return self.scores(totals)
 
