@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hostile_files import write_manifest
+from hostile_files import assert_changed_bits_are_found, write_manifest
 
 import vecrecall as vr
 from vecrecall.storage import _npy
@@ -76,17 +76,7 @@ def test_what_is_mapped_is_no_copy(tmp_path: Path) -> None:
 
 def test_every_changed_bit_is_found(tmp_path: Path, rng: np.random.Generator) -> None:
     vr.Vocabulary([f"item {i}" for i in range(40)]).save(tmp_path)
-    for file in tmp_path.iterdir():
-        content = bytearray(file.read_bytes())
-        for place in {0, len(content) - 1, *rng.integers(len(content), size=8).tolist()}:
-            bit = 1 << int(rng.integers(8))
-            content[place] ^= bit
-            file.write_bytes(content)
-            with pytest.raises(ValueError, match="path: expected"):
-                vr.Vocabulary.load(tmp_path, verify=True)
-            content[place] ^= bit
-        file.write_bytes(content)
-    vr.Vocabulary.load(tmp_path, verify=True)
+    assert_changed_bits_are_found(vr.Vocabulary, tmp_path, rng)
 
 
 @pytest.mark.parametrize(

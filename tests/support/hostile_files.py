@@ -10,6 +10,7 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from fuzzing import pick
 
 import vecrecall as vr
@@ -150,3 +151,18 @@ def use_vocabulary(vocabulary: vr.Vocabulary, rng: Rng, saved: Path) -> None:
             lambda: opened(saved, vr.Vocabulary, verify=True),
         ]
     )
+
+
+def assert_changed_bits_are_found(kind: Any, folder: Path, rng: Rng) -> None:
+    """Change single bits of each file; a verified load of the class must refuse every one."""
+    for file in folder.iterdir():
+        content = bytearray(file.read_bytes())
+        for place in {0, len(content) - 1, *rng.integers(len(content), size=8).tolist()}:
+            bit = 1 << int(rng.integers(8))
+            content[place] ^= bit
+            file.write_bytes(content)
+            with pytest.raises(ValueError, match="path: expected"):
+                kind.load(folder, verify=True)
+            content[place] ^= bit
+        file.write_bytes(content)
+    kind.load(folder, verify=True)
