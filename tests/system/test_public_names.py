@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 
 import vecrecall as vr
+import vecrecall.train
 
-ROOMS = ("arrays", "search", "cluster", "feed", "fusion", "channels", "adapters", "evaluation")
+ROOMS = (
+    *("arrays", "search", "cluster", "feed", "fusion", "channels", "adapters", "evaluation"),
+    "train",
+)
 
 
-@pytest.mark.parametrize("module", [vr, vr.policies, vr.channels], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [vr, vr.policies, vr.channels, vecrecall.train], ids=lambda m: m.__name__
+)
 def test_names_belong_to_the_public_module(module: types.ModuleType) -> None:
     assert sorted(module.__all__) == sorted(set(module.__all__))
     for name in module.__all__:

@@ -1,0 +1,168 @@
+"""Columns as users have them: NumPy, Arrow, pandas, polars and lists, into Python lists or arrays.
+
+Other libraries are told by what their objects can do; none is imported.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.arrays._ragged import Ragged
+
+Column: TypeAlias = Any
+"""A column: a sequence, a NumPy array, or a column of Arrow, pandas or polars."""
+
+Numbers: TypeAlias = npt.NDArray[np.float32]
+
+_NO_COLUMNS = (str, bytes, Mapping, set, frozenset)
+
+
+def values_of(column: Column, name: str) -> list[Any]:
+    """Return the values of a column as Python objects; a missing one is None."""
+    if isinstance(column, _NO_COLUMNS) or not isinstance(column, Iterable):
+        raise TypeError(f"{name}: expected a column, got {type(column).__name__}")
+    if isinstance(column, Ragged):
+        return [row.tolist() for row in column]
+    if hasattr(column, "columns") or getattr(column, "ndim", 1) != 1:
+        raise TypeError(f"{name}: expected one column, got {_described(column)}")
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            found: list[Any] = getattr(column, method)()
+            return [_python(value) for value in found]
+    return [_python(value) for value in column]
+
+
+def check_keys(column: Column, name: str, length: int | None = None) -> list[Hashable]:
+    """Return keys: hashable values, none of them missing."""
+    values = values_of(column, name)
+    check_length(values, name, length)
+    for row, value in enumerate(values):
+        if is_missing(value):
+            raise ValueError(f"{name}: expected a key in each row, got {value!r} in row {row}")
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
+            )
+    return values
+
+
+def check_texts(column: Column, name: str, length: int | None = None) -> list[str]:
+    """Return texts; a missing one is an error, an empty one is not."""
+    values = values_of(column, name)
+    check_length(values, name, length)
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected texts, got {type(value).__name__} in row {row}")
+    return values
+
+
+def check_numbers(column: Column, name: str, length: int | None = None) -> Numbers:
+    """Return finite numbers as float32."""
+    return _finite(column, name, length).astype(np.float32)
+
+
+def check_times(column: Column, name: str, length: int | None = None) -> npt.NDArray[np.float64]:
+    """Return times as numbers; dates become seconds since 1970."""
+    dtype = getattr(column, "dtype", None)
+    if getattr(dtype, "kind", None) == "M":
+        dates = np.asarray(column, "datetime64[us]")
+        check_length(dates, name, length)
+        missing = np.isnat(dates)
+        if missing.any():
+            raise ValueError(f"{name}: expected a time, got NaT in row {int(missing.argmax())}")
+        return np.asarray(dates.astype(np.int64) / 1e6)
+    return _finite(column, name, length)
+
+
+def check_lists(column: Column, name: str, length: int | None = None) -> list[list[Hashable]]:
+    """Return lists of keys, possibly empty; a missing list is empty."""
+    values = values_of(column, name)
+    check_length(values, name, length)
+    return [_keys_in(value, name, row) for row, value in enumerate(values)]
+
+
+def check_length(values: Sequence[Any] | npt.NDArray[Any], name: str, length: int | None) -> None:
+    """Compare the number of rows with what another column has."""
+    if length is not None and len(values) != length:
+        raise ValueError(f"{name}: expected {length} rows, got {len(values)}")
+
+
+def check_unique(keys: Sequence[Hashable], name: str) -> None:
+    """Let no key stand twice."""
+    first: dict[Hashable, int] = {}
+    for row, key in enumerate(keys):
+        if first.setdefault(key, row) != row:
+            raise ValueError(f"{name}: duplicate key {key!r} in rows {first[key]} and {row}")
+
+
+def number(keys: Sequence[Hashable], of: Mapping[Hashable, int]) -> npt.NDArray[np.int64]:
+    """Return the numbers of keys, -1 for unknown ones."""
+    return np.fromiter((of.get(key, -1) for key in keys), np.int64, len(keys))
+
+
+def numbering(keys: Iterable[Hashable]) -> dict[Hashable, int]:
+    """Give keys numbers in the order in which they first come."""
+    found: dict[Hashable, int] = {}
+    for key in keys:
+        found.setdefault(key, len(found))
+    return found
+
+
+def is_missing(value: object) -> bool:
+    """Tell None, NaN and their like of pandas."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.float64]:
+    array = column if isinstance(column, np.ndarray) else None
+    if array is None or array.dtype.kind not in "biuf":
+        values = values_of(column, name)
+        for row, value in enumerate(values):
+            if is_missing(value):
+                raise ValueError(f"{name}: expected a finite number, got {value!r} in row {row}")
+            if not isinstance(value, numbers.Real):
+                raise TypeError(
+                    f"{name}: expected numbers, got {type(value).__name__} in row {row}"
+                )
+        array = np.asarray(values, np.float64)
+    check_length(array, name, length)
+    if array.ndim != 1:
+        raise TypeError(f"{name}: expected one column, got {_described(array)}")
+    found = array.astype(np.float64)
+    wrong = ~np.isfinite(found) | (np.abs(found) > np.finfo(np.float32).max)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"{name}: expected a finite number, got {found[row]} in row {row}")
+    return found
+
+
+def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
+    if is_missing(value):
+        return []
+    if isinstance(value, _NO_COLUMNS) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}: expected lists, got {type(value).__name__} in row {row}")
+    keys = [_python(key) for key in value]
+    for place, key in enumerate(keys):
+        if is_missing(key) or not isinstance(key, Hashable):
+            raise TypeError(
+                f"{name}: expected hashable keys, got {type(key).__name__} "
+                f"in row {row}, place {place}"
+            )
+    return keys
+
+
+def _python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _described(column: Any) -> str:
+    shape = getattr(column, "shape", None)
+    return f"shape {tuple(shape)}" if shape is not None else type(column).__name__

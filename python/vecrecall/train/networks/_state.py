@@ -1,0 +1,73 @@
+"""Parameters and optimizer of a network as arrays, and its random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+_MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
+
+
+class NetworkState:
+    """A network and its Adam optimizer, as the training loop keeps and restores them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    optimizer : torch.optim.Adam
+    """
+
+    def __init__(self, network: torch.nn.Module, optimizer: torch.optim.Adam) -> None:
+        self._parameters = list(network.parameters())
+        self._optimizer = optimizer
+        for parameter in self._parameters:  # as Adam itself begins
+            optimizer.state[parameter] = {
+                "step": torch.zeros(()),
+                **{name: torch.zeros_like(parameter) for name in _MOMENTS.values()},
+            }
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of the parameters and moments, each as one row of numbers."""
+        states = [self._optimizer.state[parameter] for parameter in self._parameters]
+        found = {"parameters": _joined(self._parameters)}
+        for name, key in _MOMENTS.items():
+            found[name] = _joined([state[key] for state in states])
+        found["steps"] = np.array([float(state["step"]) for state in states], np.float32)
+        return found
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `arrays` returned."""
+        _split(arrays["parameters"], self._parameters)
+        states = [self._optimizer.state[parameter] for parameter in self._parameters]
+        for name, key in _MOMENTS.items():
+            _split(arrays[name], [state[key] for state in states])
+        for state, step in zip(states, arrays["steps"].tolist(), strict=True):
+            state["step"].fill_(step)
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Draw torch's random numbers from these seeds, and leave those of others as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+        yield
+
+
+def _joined(tensors: list[torch.Tensor]) -> npt.NDArray[np.float32]:
+    if not tensors:
+        return np.empty(0, np.float32)
+    return np.concatenate([t.detach().numpy().ravel() for t in tensors]).astype(np.float32)
+
+
+def _split(values: npt.NDArray[Any], tensors: list[torch.Tensor]) -> None:
+    begin = 0
+    with torch.no_grad():
+        for tensor in tensors:
+            part = values[begin : begin + tensor.numel()]
+            tensor.copy_(torch.from_numpy(np.array(part, np.float32)).view_as(tensor))
+            begin += tensor.numel()
