@@ -1,4 +1,4 @@
-"""What a trainer gives: a vector for each key."""
+"""An embedding: a vector for each key, as a trainer gives it."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 
 
 class State(Protocol):
-    """What an epoch changes: parameters and the optimizer's moments."""
+    """The part of a trainer that an epoch changes: parameters and the optimizer's moments."""
 
     def arrays(self) -> Arrays:
         """Return copies of all that changes; names of lower-case letters and underscores."""
