@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import uuid
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +15,7 @@ from vecrecall.arrays import _scalars, _validation
 from vecrecall.search._flat_index import METRICS, FlatIndex
 from vecrecall.storage import _array_folder
 from vecrecall.train._columns import Column, check_keys, check_unique, number
+from vecrecall.train._key_json import from_json, to_json
 
 KIND = "Embedding"
 Metric = Literal["ip", "cosine", "l2"]
@@ -318,35 +317,10 @@ def keys_from_arrays(
     texts, offsets = arrays["key_texts"].tobytes(), arrays["key_offsets"]
     pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     try:
-        return [_read(json.loads(texts[begin:end])) for begin, end in pairs]
+        return [from_json(json.loads(texts[begin:end])) for begin, end in pairs]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
 
 
 def _written(key: Hashable, row: int) -> bytes:
-    return json.dumps(_tagged(key, row), ensure_ascii=True).encode()
-
-
-def _tagged(key: Any, row: int) -> Any:
-    """Write what JSON lacks as an object with one name."""
-    if key is None or type(key) in (str, int, float, bool):
-        return key
-    if type(key) is bytes:
-        return {"bytes": base64.b64encode(key).decode()}
-    if type(key) is uuid.UUID:
-        return {"uuid": str(key)}
-    if type(key) is tuple:
-        return [_tagged(part, row) for part in key]
-    raise TypeError(
-        f"ids: expected str, bytes, int, float, bool, UUID or tuples of these to save, "
-        f"got {type(key).__name__} in row {row}"
-    )
-
-
-def _read(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_read(part) for part in value)
-    if isinstance(value, dict):
-        ((kind, text),) = value.items()
-        return base64.b64decode(text) if kind == "bytes" else uuid.UUID(text)
-    return value
+    return json.dumps(to_json(key, "ids", row), ensure_ascii=True).encode()
