@@ -7,14 +7,17 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 
 from vecrecall._public import stamp as _stamp
 from vecrecall.train._embedding import Embedding
+from vecrecall.train._factors import Factors, factors
 from vecrecall.train._sequences import sequences
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 
 __all__ = [
     "Embedding",
+    "Factors",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "factors",
     "sequences",
 ]
 
