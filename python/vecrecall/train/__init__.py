@@ -27,6 +27,17 @@ __all__ = [
     "sequences",
     "documents",
     "user_sequences",
+from vecrecall.train._features import Features
+from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
+from vecrecall.train._two_tower import TwoTower
+
+__all__ = [
+    "Embedding",
+    "Features",
+    "TrainingError",
+    "TrainingProgress",
+    "TrainingStoppedError",
+    "TwoTower",
 ]
 
 _stamp(globals())
