@@ -6,15 +6,21 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 """
 
 from vecrecall._public import stamp as _stamp
+from vecrecall.train._capacity import CapacityEmbedding, CapacityReport, capacity
+from vecrecall.train._capacity_index import CapacityIndex
 from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 
 __all__ = [
+    "CapacityEmbedding",
+    "CapacityIndex",
+    "CapacityReport",
     "Embedding",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "capacity",
     "documents",
 ]
 
