@@ -10,6 +10,12 @@ from vecrecall.train._capacity import CapacityEmbedding, CapacityReport, capacit
 from vecrecall.train._capacity_index import CapacityIndex
 from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
+from vecrecall.train._residual import (
+    ResidualEmbedding,
+    ResidualRecall,
+    ResidualReport,
+    residual,
+)
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 
 __all__ = [
@@ -17,11 +23,15 @@ __all__ = [
     "CapacityIndex",
     "CapacityReport",
     "Embedding",
+    "ResidualEmbedding",
+    "ResidualRecall",
+    "ResidualReport",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
     "capacity",
     "documents",
+    "residual",
 ]
 
 _stamp(globals())
