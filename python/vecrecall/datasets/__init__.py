@@ -8,6 +8,7 @@ part of this package, and nothing is downloaded: loaders read what other package
 from vecrecall._public import stamp as _stamp
 from vecrecall.datasets._ml100k import load_ml100k
 from vecrecall.datasets._movielens import load_movielens
+from vecrecall.datasets._own_files import read_attributes, read_interactions
 from vecrecall.datasets._tables import Attributes, Interactions, RecommenderData, Triples
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Triples",
     "load_ml100k",
     "load_movielens",
+    "read_attributes",
+    "read_interactions",
 ]
 
 _stamp(globals())
