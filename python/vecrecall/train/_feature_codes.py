@@ -51,7 +51,7 @@ class Values:
 
     @classmethod
     def of(cls, values: Iterable[Hashable], most: int | None = None) -> Values:
-        """Number the values that training has, or the most frequent ones."""
+        """Give numbers to the values that training has, or to the most frequent ones."""
         counts = Counter(values)  # in the order in which they first come
         counts.pop(None, None)
         kept = list(counts) if most is None else [value for value, _ in counts.most_common(most)]
@@ -144,6 +144,11 @@ class Encoding:
     def n_numbers(self) -> int:
         """The columns of `numbers`."""
         return len(self._of_kinds("number"))
+
+    @property
+    def n_inputs(self) -> int:
+        """The inputs of a tower."""
+        return len(self.fields) + self.n_numbers
 
     def encode(self, keys: Sequence[Hashable], features: Features | None) -> Encoded:
         """Encode rows; a key without attributes has missing ones, and its numbers are the means."""

@@ -211,7 +211,7 @@ class TwoTower:
         """
         needed("torch", "train", "TwoTower")
         from vecrecall.train.networks import _tower_training
-        from vecrecall.train.networks._state import seeded
+        from vecrecall.train.networks._state import one_thread, seeded
 
         log = Interactions.of(users, items, times)
         self._user_encoding = Encoding.of(
@@ -222,9 +222,8 @@ class TwoTower:
         self._item_encoding = Encoding.of(
             log.items, _checked(item_features, "item_features"), self.max_categories
         )
-        if self.encoder is None and not self._user_encoding.fields:
-            if not self._user_encoding.n_numbers:
-                raise ValueError("user_ids: expected True without encoder and user_features")
+        if self.encoder is None and not self._user_encoding.n_inputs:
+            raise ValueError("user_ids: expected True without encoder and user_features")
         user_rows = self._user_encoding.encode(log.users, user_features)
         item_rows = self._item_encoding.encode(log.items, item_features)
         with seeded(self.seed):
@@ -251,13 +250,14 @@ class TwoTower:
             ),
             self.patience if len(work.held_out) else None,
         )
-        training.run(
-            work.state,
-            lambda number: work.epoch(training, number),
-            work.validate if len(work.held_out) else None,
-        )
+        with one_thread():
+            training.run(
+                work.state,
+                lambda number: work.epoch(training, number),
+                work.validate if len(work.held_out) else None,
+            )
+            self._keep_embeddings(log, user_rows, item_rows, training)
         self.losses_, self.validations_ = training.losses, training.validations
-        self._keep_embeddings(log, user_rows, item_rows, training)
         return self
 
     def encode_users(

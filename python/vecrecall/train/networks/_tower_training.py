@@ -90,9 +90,9 @@ class TowerTraining:
         return total / len(order)
 
     def validate(self) -> float:
-        """Return how high the held-out items rank among all that a user has not clicked, from 0 to 1.
+        """Return how high the held-out items rank among all that a user has not clicked.
 
-        It is the mean of 1 / log2(1 + rank), the NDCG of a single relevant item.
+        It is the mean of 1 / log2(1 + rank), the NDCG of a single relevant item: from 0 to 1.
         """
         step = -(-len(self.held_out) // VALIDATED_USERS)
         at = self.held_out[::step]
