@@ -7,6 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ class Embedding:
     ids : sequence of hashable, n of them
         The keys, each once: str, int, tuple, whatever the data name things by.
     matrix : array_like of float, shape (n, d)
-        Row ``i`` is the vector of ``ids[i]``; converted to float32.
+        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32.
     metric : {"ip", "cosine", "l2"}
         What the vectors were trained to be compared by.
     about : mapping, optional
@@ -70,7 +71,7 @@ class Embedding:
         _scalars.check_choice(metric, "metric", METRICS)
         self.ids = check_keys(ids, "ids")
         check_unique(self.ids, "ids")
-        rows = _validation.check_matrix(matrix, "matrix")
+        rows = _validation.check_vectors(matrix, "matrix")
         if len(rows) != len(self.ids):
             raise ValueError(f"matrix: expected {len(self.ids)} rows, got {len(rows)}")
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
@@ -272,14 +273,12 @@ class Embedding:
             If it does not exist.
         """
         content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
-        texts, offsets = content.arrays["key_texts"].tobytes(), content.arrays["key_offsets"]
-        pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
         try:
-            ids = [_read(json.loads(texts[begin:end])) for begin, end in pairs]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
-        about = content.about
-        return cls(ids, content.arrays["matrix"], metric=about["metric"], about=about["about"])
+            arrays, about = content.arrays, content.about
+            ids = _read_keys(arrays["key_texts"], arrays["key_offsets"])
+            return cls(ids, arrays["matrix"], metric=about["metric"], about=about["about"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"path: expected an Embedding, got {error} in {path}") from error
 
 
 def about(
@@ -330,6 +329,11 @@ def _tagged(key: Any, row: int) -> Any:
         f"ids: expected str, bytes, int, float, bool, UUID or tuples of these to save, "
         f"got {type(key).__name__} in row {row}"
     )
+
+
+def _read_keys(texts: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> list[Any]:
+    joined, ends = texts.tobytes(), offsets.tolist()
+    return [_read(json.loads(joined[begin:end])) for begin, end in pairwise(ends)]
 
 
 def _read(value: Any) -> Any:
