@@ -6,20 +6,17 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 """
 
 from vecrecall._public import stamp as _stamp
+from vecrecall.train._bnb import bnb
 from vecrecall.train._capacity import CapacityEmbedding, CapacityReport, capacity
 from vecrecall.train._capacity_index import CapacityIndex
 from vecrecall.train._documents import documents
-from vecrecall.train._bnb import bnb
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
+from vecrecall.train._features import Features
+from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
-from vecrecall.train._residual import (
-    ResidualEmbedding,
-    ResidualRecall,
-    ResidualReport,
-    residual,
-)
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
+from vecrecall.train._two_tower import TwoTower
 from vecrecall.train._types import Types
 from vecrecall.train._user_sequences import user_sequences
 
@@ -29,35 +26,22 @@ __all__ = [
     "CapacityReport",
     "Embedding",
     "Factors",
-    "TrainingError",
-    "TrainingProgress",
-    "TrainingStoppedError",
-    "Types",
-    "bnb",
-    "factors",
-    "sequences",
-    "documents",
-    "user_sequences",
-from vecrecall.train._features import Features
-from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
-from vecrecall.train._two_tower import TwoTower
-
-__all__ = [
-    "Embedding",
     "Features",
-    "TrainingError",
-    "TrainingProgress",
-    "TrainingStoppedError",
-    "TwoTower",
     "ResidualEmbedding",
     "ResidualRecall",
     "ResidualReport",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "TwoTower",
+    "Types",
+    "bnb",
     "capacity",
     "documents",
+    "factors",
     "residual",
+    "sequences",
+    "user_sequences",
 ]
 
 _stamp(globals())
