@@ -50,7 +50,15 @@ U2I = {
 }
 """Families with a channel user to item."""
 
-LEARNED = ("u2i-svd", "u2i-item2vec", "u2i-dssm", "u2i-mean", "u2i-lstm", "u2i-cnn", "u2i-attention")
+LEARNED = (
+    "u2i-svd",
+    "u2i-item2vec",
+    "u2i-dssm",
+    "u2i-mean",
+    "u2i-lstm",
+    "u2i-cnn",
+    "u2i-attention",
+)
 """Learned channels user to item, which must find more than popularity."""
 
 VARIANTS = ("user2vec-fine-all",)
@@ -91,9 +99,7 @@ class Made:
     about: dict[str, str]
 
 
-def build(
-    dataset: Dataset, found: Mapping[str, Found], grouped: Mapping[str, Grouping]
-) -> Made:
+def build(dataset: Dataset, found: Mapping[str, Found], grouped: Mapping[str, Grouping]) -> Made:
     """Describe the channels that the families and groupings allow.
 
     Parameters
@@ -110,9 +116,11 @@ def build(
     vectors = {
         name: own.users for name, own in found.items() if name in U2I and own.users is not None
     }
+    genre = first_tags(dataset)
     made = Made(
         Parts(
-            of_histories(dataset.histories, first_tags(dataset), vectors),
+            of_histories(dataset.histories, genre, vectors),
+            genre,
             dataset.item_counts,
             float(max(times.max() for times in dataset.times if times.size)),
         ),

@@ -13,7 +13,7 @@ from vecrecall.cli.demo.data import HELD_OUT, Dataset, IntArray, Label, split, v
 from vecrecall.datasets import RecommenderData
 
 COLD = (
-    "drawn at random before all else; no vector, count or group has seen anything of them but their "
+    "drawn at random before all else; no vector, count or group has seen more of them than their "
     f"features; to be found are their first {HELD_OUT} items"
 )
 
@@ -107,7 +107,7 @@ def splits(data: RecommenderData, cold_share: float, seed: int) -> Splits:
     """
     log = _log(data)
     users = sorted(log["user"].unique().tolist())
-    n_cold = int(round(cold_share * len(users)))
+    n_cold = round(cold_share * len(users))
     drawn = np.random.default_rng([seed, 19]).choice(len(users), n_cold, replace=False)
     cold = [users[place] for place in sorted(drawn.tolist())]
     left = log["user"].isin(cold)
@@ -155,6 +155,4 @@ def _first_items(log: Any, cold: list[Label], test: Dataset) -> list[IntArray]:
     firsts = {
         user: rows["item"].tolist()[:HELD_OUT] for user, rows in iter(ordered.groupby("user"))
     }
-    return [
-        np.array([number.get(item, -1) for item in firsts[user]], np.int64) for user in cold
-    ]
+    return [np.array([number.get(item, -1) for item in firsts[user]], np.int64) for user in cold]

@@ -69,15 +69,15 @@ class Found:
         Of the users on whom nothing is trained, by their features.
     about : dict
         JSON values: losses and validations by epoch, where there are any.
-    tower : bytes
-        The user tower as ONNX, if there is one.
+    files : dict of str to bytes
+        Of the exported user tower, if there is one.
     """
 
     items: FloatArray
     users: FloatArray | None = None
     cold: FloatArray | None = None
     about: dict[str, Any] = field(default_factory=dict)
-    tower: bytes = b""
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def vectors(self) -> Vectors:
@@ -193,7 +193,9 @@ def _entities(job: Job) -> Found | None:
     model = TransE(dim=job.plan.graph_dim, epochs=job.plan.graph_epochs, seed=job.seed)
     model.fit(graph.heads, graph.relations, graph.tails, **job.watched)
     found = model.entities_
-    return Found(_of_items(job.split, lambda items: _linked(job.split, items, found)), about=_curves(found))
+    return Found(
+        _of_items(job.split, lambda items: _linked(job.split, items, found)), about=_curves(found)
+    )
 
 
 def _linked(split: Split, items: list[Any], found: Embedding) -> FloatArray:
@@ -306,7 +308,9 @@ def _unit(rows: npt.NDArray[np.float32]) -> FloatArray:
 FAMILIES = (
     Family("item2vec", "skip-gram on the users' items in order of time", _item2vec),
     Family("svd", "factors of the matrix of users and items", _svd),
-    Family("tag2vec", "skip-gram on genres; an item is the sum of its first three", _tagged("genres")),
+    Family(
+        "tag2vec", "skip-gram on genres; an item is the sum of its first three", _tagged("genres")
+    ),
     Family(
         "fine2vec",
         "the same on the finer genres of the knowledge graph",

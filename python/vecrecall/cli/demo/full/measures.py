@@ -141,9 +141,7 @@ def coverage(ids: IntArray, n_items: int) -> float:
     return np.unique(first[first >= 0]).size / max(1, n_items)
 
 
-def measure_all(
-    lists: Mapping[str, Lists], held_out: Sequence[IntArray]
-) -> dict[str, ByUser]:
+def measure_all(lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> dict[str, ByUser]:
     """Compare the lists of many channels with the held-out items.
 
     Parameters

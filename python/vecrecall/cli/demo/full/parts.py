@@ -50,6 +50,8 @@ class Parts:
         By grouping: the group of each user, -1 for none.
     feeds : dict of str to ClusterFeed
         By grouping.
+    first_tags : ndarray, shape (n_items,)
+        The number of each item's first tag, -1 without tags.
     counts : ndarray, shape (n_items,)
         Number of users by item.
     profiles : Profiles
@@ -59,6 +61,7 @@ class Parts:
     """
 
     profiles: Profiles
+    first_tags: IntArray
     counts: IntArray
     clock: float
     indexes: dict[str, FlatIndex] = field(default_factory=dict)

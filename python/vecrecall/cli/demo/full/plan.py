@@ -48,6 +48,8 @@ class Plan:
     graph_dim, title_dim : int
     without : tuple of str
         Families that are left out.
+    weights : tuple of int
+        Of a channel in the merge, among which tuning chooses; all begin with the second.
     """
 
     cold_share: float = 0.05
@@ -67,3 +69,4 @@ class Plan:
     title_epochs: int = 20
     title_dim: int = 64
     without: tuple[str, ...] = ()
+    weights: tuple[int, ...] = (0, 1, 3, 10)

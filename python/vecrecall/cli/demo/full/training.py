@@ -55,7 +55,9 @@ def train_all(
     """
     found: list[dict[str, Found]] = [{} for _ in splits]
     skipped: dict[str, str] = {}
-    known = [{shared: digest({}, data_of(split, shared)) for shared in (True, False)} for split in splits]
+    known = [
+        {shared: digest({}, data_of(split, shared)) for shared in (True, False)} for split in splits
+    ]
     for family in FAMILIES:
         reason = _missing(family, plan)
         if reason is not None:
@@ -164,16 +166,20 @@ def _packed(found: Found | None) -> Made:
         return {"none": True}, {"items": np.empty((0, 0), np.float32)}
     arrays = {"items": found.items, "users": found.users, "cold": found.cold}
     known: dict[str, Any] = {n: array for n, array in arrays.items() if array is not None}
-    if found.tower:
-        known["tower"] = np.frombuffer(found.tower, np.uint8)
-    return found.about, known
+    known["files"] = np.frombuffer(b"".join(found.files.values()), np.uint8)
+    sizes = {name: len(content) for name, content in found.files.items()}
+    return {**found.about, "files": sizes}, known
 
 
-def _unpacked(about: dict[str, Any], arrays: dict[str, Any]) -> Found | None:
+def _unpacked(made: dict[str, Any], arrays: dict[str, Any]) -> Found | None:
+    about = dict(made)
     if about.get("none"):
         return None
-    tower = arrays["tower"].tobytes() if "tower" in arrays else b""
-    return Found(arrays["items"], arrays.get("users"), arrays.get("cold"), about, tower)
+    files, begin = {}, 0
+    for name, size in about.pop("files").items():
+        files[name] = arrays["files"][begin : begin + size].tobytes()
+        begin += size
+    return Found(arrays["items"], arrays.get("users"), arrays.get("cold"), about, files)
 
 
 def _aligned(found: Found, split: Split) -> Found:
