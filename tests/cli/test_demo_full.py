@@ -29,7 +29,7 @@ from vecrecall.datasets import Attributes, Interactions, RecommenderData, Triple
 
 N_USERS = 60
 PER_USER = 16
-N_ITEMS = 60
+N_ITEMS = 300
 TINY = TowerPlan(epochs=2, dim=8, history=5, batch_size=256)
 PLAN = Plan(
     cold_share=0.1,

@@ -54,8 +54,12 @@ def recall(
     data = [*data_of(split, False), *times]
     settings = {"seed": seed, "plan": asdict(plan), "channels": made.specs}
     about, arrays = cache.entry(f"lists-{split.name}", settings, data, make)
-    rows = zip(about["names"], arrays["ids"], arrays["scores"], strict=True)
-    return {name: Lists(ids.astype(np.int64), scores, None) for name, ids, scores in rows}
+    names = about["names"]
+    ids, scores = (np.split(arrays[key], len(names)) for key in ("ids", "scores"))
+    return {
+        name: Lists(own.astype(np.int64), its, None)
+        for name, own, its in zip(names, ids, scores, strict=True)
+    }
 
 
 def _recall(channel: Channel, made: Made, split: Split) -> Lists:
@@ -65,6 +69,6 @@ def _recall(channel: Channel, made: Made, split: Split) -> Lists:
 
 def _stacked(found: Mapping[str, Lists]) -> dict[str, np.ndarray]:
     return {
-        "ids": np.stack([own.ids for own in found.values()]).astype(np.int32),
-        "scores": np.stack([own.scores for own in found.values()]),
+        "ids": np.concatenate([own.ids for own in found.values()]).astype(np.int32),
+        "scores": np.concatenate([own.scores for own in found.values()]),
     }
