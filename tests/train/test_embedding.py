@@ -110,7 +110,7 @@ def test_damaged_files(mmap: bool, tmp_path: Path) -> None:
     some().save(tmp_path)
     for file in sorted(tmp_path.iterdir()):
         whole = file.read_bytes()
-        for damaged in (whole[:-2], whole + b"x", b"")  # the last of JSON is an empty line:
+        for damaged in (whole[:-2], whole + b"x", b""):  # the manifest ends with a line feed
             file.write_bytes(damaged)
             with pytest.raises((ValueError, OSError)):
                 Embedding.load(tmp_path, mmap=mmap)

@@ -166,7 +166,7 @@ def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.flo
     check_length(array, name, length)
     if array.ndim != 1:
         raise TypeError(f"{name}: expected one column, got {_described(array)}")
-    found = array.astype(np.float64)
+    found: npt.NDArray[np.float64] = array.astype(np.float64)
     wrong = ~np.isfinite(found) | (np.abs(found) > np.finfo(np.float32).max)
     if wrong.any():
         row = int(wrong.argmax())
