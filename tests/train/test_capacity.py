@@ -150,7 +150,7 @@ def test_queries_that_are_not_finite_or_zero(metric: Metric) -> None:
     index = capacity(embedding, counts, widths=(16, 4)).to_index()
     queries = embedding.matrix[:4].copy()
     queries[1, 0], queries[2] = np.nan, 0
-    with pytest.raises(ValueError, match="queries: expected finite values, .* in row 1"):
+    with pytest.raises(ValueError, match=r"queries: expected finite values, .* in row 1"):
         index.search(queries, 3)
     found = index.search(queries, 3, invalid="empty", allow=[index.mask(index.ids)] * 4)
     zero = 0 if metric == "cosine" else 3
@@ -213,7 +213,8 @@ def test_channels_recall_from_it() -> None:
 def test_memory_falls_and_what_matters_is_kept(seed: int) -> None:
     """Rows near a subspace of 6 dimensions lose little by a cut to 6 of their own axes.
 
-    A cut to the first 6 dimensions as they are finds a third at most (measured: 0.14 to 0.17).
+    Measured with these seeds: recall at least 0.998; of the first 6 dimensions as they are, 0.28 to
+    0.41.
     """
     matrix = planted(seed, n=2000)
     embedding = Embedding(range(2000), matrix, metric="ip")
@@ -222,7 +223,7 @@ def test_memory_falls_and_what_matters_is_kept(seed: int) -> None:
     truth = embedding.to_index().search(queries, 10)
     kept = vr.recall_at_k(small.to_index().search(queries, 10).ids, truth.ids, k=10)
     plain = vr.FlatIndex(np.where(np.arange(24) < 6, matrix, 0)).search(queries, 10)
-    assert kept > 0.85
+    assert kept > 0.98
     assert kept > vr.recall_at_k(plain.ids, truth.ids, k=10) + 0.5
     assert small.report.saved > 0.65
     assert small.report.kept[1] > 0.99
@@ -377,7 +378,7 @@ def test_bad_arguments(
 def test_bad_embeddings() -> None:
     with pytest.raises(TypeError, match="embedding: expected an Embedding, got ndarray"):
         capacity(np.eye(3), [1, 2, 3])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="embedding: expected finite values, .* in row 1"):
+    with pytest.raises(ValueError, match=r"embedding: expected finite values, .* in row 1"):
         capacity(Embedding([1, 2], [[1.0], [np.nan]]), [1, 2])
 
 
