@@ -8,12 +8,14 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 from vecrecall._public import stamp as _stamp
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._features import Features
+from vecrecall.train._onnx_tower import OnnxTower
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 from vecrecall.train._two_tower import TwoTower
 
 __all__ = [
     "Embedding",
     "Features",
+    "OnnxTower",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
