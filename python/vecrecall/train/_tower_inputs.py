@@ -39,6 +39,8 @@ class TowerInputs:
     ) -> Encoded:
         """Return rows of users: the codes of the history come before the others."""
         check_features(features, "user_features")
+        if getattr(histories, "ndim", 1) == 2:  # a matrix: histories of one length
+            histories = list(histories)  # type: ignore[arg-type]
         lists = None if histories is None else check_lists(histories, "histories")
         keys = keys_of(lists, features, None if users is None else check_keys(users, "users"))
         rows = self.users.encode(keys, features)

@@ -232,6 +232,7 @@ class TwoTower:
             fingerprint(
                 {**self.settings, "validation": bool(validation)},
                 *(log.users, log.items, log.user_of, log.item_of),
+                *(self._inputs.users.fields, self._inputs.items.fields),
                 *(user_rows.codes, user_rows.numbers, item_rows.codes, item_rows.numbers),
             ),
             self.patience if len(work.held_out) else None,
