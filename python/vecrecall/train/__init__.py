@@ -15,6 +15,7 @@ from vecrecall.train._factors import Factors, factors
 from vecrecall.train._features import Features
 from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
+from vecrecall.train._onnx_tower import OnnxTower
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 from vecrecall.train._two_tower import TwoTower
 from vecrecall.train._types import Types
@@ -30,6 +31,7 @@ __all__ = [
     "ResidualEmbedding",
     "ResidualRecall",
     "ResidualReport",
+    "OnnxTower",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
