@@ -7,13 +7,19 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 
 from vecrecall._public import stamp as _stamp
 from vecrecall.train._embedding import Embedding
+from vecrecall.train._split_triples import TripleSplit, split_triples
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
+from vecrecall.train._trans_e import LinkPrediction, TransE
 
 __all__ = [
     "Embedding",
+    "LinkPrediction",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "TransE",
+    "TripleSplit",
+    "split_triples",
 ]
 
 _stamp(globals())
