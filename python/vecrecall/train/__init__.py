@@ -13,6 +13,7 @@ from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
 from vecrecall.train._features import Features
+from vecrecall.train._images import images
 from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
 from vecrecall.train._split_triples import TripleSplit, split_triples
@@ -46,6 +47,7 @@ __all__ = [
     "capacity",
     "documents",
     "factors",
+    "images",
     "residual",
     "sequences",
     "split_triples",
