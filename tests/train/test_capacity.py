@@ -76,13 +76,16 @@ def tolerance(queries: npt.ArrayLike, rows: npt.ArrayLike, metric: Metric) -> fl
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_are_their_best_projections(metric: Metric) -> None:
+@pytest.mark.parametrize("exponent", [0, 0.5, 1])
+def test_rows_are_their_best_projections(metric: Metric, exponent: float) -> None:
     """Compare with singular vectors, which are found in another way."""
-    embedding, counts = example(metric)
-    small = capacity(embedding, counts, widths=(16, 8, 4))
+    embedding, _ = example(metric)
+    counts = np.random.default_rng(1).integers(0, 50, 600)
+    small = capacity(embedding, counts, widths=(16, 8, 4), count_exponent=exponent)
     x = embedding.matrix.astype(np.float64)
     y = x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x
-    axes = np.linalg.svd(y, full_matrices=False)[2]
+    weighted = y * np.sqrt(counts**exponent)[:, None]
+    axes = np.linalg.svd(weighted, full_matrices=False)[2]
     again = small.reconstructed()
     assert again.ids == embedding.ids
     for part, projection in zip(small.parts, small.projections, strict=True):
@@ -364,6 +367,8 @@ def test_rows_that_the_cut_leaves_zero_are_skipped_under_cosine() -> None:
         ([1, -2, 3, 4], {}, ValueError, r"counts: expected a number >= 0, got -2 in row 1"),
         (["1", 2, 3, 4], {}, TypeError, r"counts: expected numbers, got str in row 0"),
         ({"b": -1}, {}, ValueError, r"counts: expected a number >= 0, got -1 in row 1"),
+        ([1, 2, 3, 4], {"count_exponent": -1}, ValueError, r"count_exponent: "),
+        ([1, 2, 3, 4], {"count_exponent": "1"}, TypeError, r"count_exponent: "),
         ([1, 2, 3, 4], {"widths": ()}, ValueError, r"widths: expected decreasing"),
         ([1, 2, 3, 4], {"widths": (1, 2)}, ValueError, r"widths: expected decreasing"),
         ([1, 2, 3, 4], {"widths": (2, 2)}, ValueError, r"widths: expected decreasing"),

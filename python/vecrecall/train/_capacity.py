@@ -255,6 +255,7 @@ def capacity(
     widths: Sequence[int] = (64, 32, 16),
     shares: Sequence[float] | None = None,
     thresholds: Sequence[float] | None = None,
+    count_exponent: float = 1.0,
 ) -> CapacityEmbedding:
     """Give frequent rows more dimensions and rare ones fewer (capacity by frequency).
 
@@ -276,6 +277,10 @@ def capacity(
     thresholds : sequence of float, optional
         Instead of `shares`, the least count of each width but the last, decreasing. Equal counts
         get equal widths.
+    count_exponent : float
+        At least 0. The axes are those of the rows weighted by their counts to this power: with 1
+        they keep most of what is clicked, and so of queries that are made of it; with 0 every row
+        counts once, which is better for the rare ones.
 
     Returns
     -------
@@ -288,10 +293,10 @@ def capacity(
 
     Notes
     -----
-    The rotation is of the eigenvectors of the sum of ``x x^T`` over the rows (under cosine divided
-    by their lengths), a principal component analysis without centering. Of all projections to w
-    dimensions, that to the first w axes leaves the smallest sum of squared errors of the rows,
-    hence also of their inner products with queries of no preferred direction. Inner products with
+    The rotation is of the eigenvectors of the weighted sum of ``x x^T`` over the rows (under cosine
+    divided by their lengths), a principal component analysis without centering. Of all projections
+    to w dimensions, that to the first w axes leaves the smallest weighted sum of squared errors.
+    Where no row has a weight, every row counts once. Inner products with
     an uncut row are kept; a cut row loses its part on the weaker axes, but not its length: see
     `CapacityIndex`.
 
@@ -327,9 +332,15 @@ def capacity(
     sizes = _widths(widths)
     bucket = _buckets(times, sizes, shares, thresholds)
     kept_widths = [min(width, embedding.dim) for width in sizes]
-    rotation = _axes(matrix)
+    exponent = _scalars.check_nonnegative(count_exponent, "count_exponent")
+    rotation = _axes(matrix, _weights(times, exponent))
     turned = multiplied(matrix, rotation)
-    settings = {"widths": list(sizes), "shares": _listed(shares), "thresholds": _listed(thresholds)}
+    settings = {
+        "widths": list(sizes),
+        "shares": _listed(shares),
+        "thresholds": _listed(thresholds),
+        "count_exponent": exponent,
+    }
     made = about("capacity", settings, {"rows": len(embedding), "dim": embedding.dim}, [])
     made["cut"] = embedding.about
     parts, rows_of = [], []
@@ -385,12 +396,20 @@ def _buckets(
     return np.asarray(np.searchsorted(ends[:-1], ranks, side="right"), np.int64)
 
 
-def _axes(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Find the axes of the rows, as columns, the strongest first."""
+def _weights(counts: npt.NDArray[np.float64], exponent: float) -> npt.NDArray[np.float64]:
+    """Return the weights of rows, of which the largest is 1."""
+    most = counts.max(initial=0)
+    return np.asarray((counts / most) ** exponent) if most > 0 else np.ones(len(counts))
+
+
+def _axes(
+    matrix: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """Find the axes of the weighted rows, as columns, the strongest first."""
     moments = np.zeros((matrix.shape[1],) * 2)
     for block in blocks(*matrix.shape):
         rows = matrix[block].astype(np.float64)
-        moments += rows.T @ rows
+        moments += (rows * weights[block, None]).T @ rows
     _, vectors = np.linalg.eigh(moments)
     axes = vectors[:, ::-1]
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1, 1)

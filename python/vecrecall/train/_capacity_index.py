@@ -293,10 +293,10 @@ class CapacityIndex:
     ) -> npt.NDArray[np.bool_] | None:
         """Tell which queries have an answer, None for all."""
         valid = valid_queries(queries, leave_empty)
-        directed = queries.any(axis=1)
+        directed = np.asarray(queries.any(axis=1), bool)
         if self._metric != "cosine" or directed.all():
             return valid
-        return directed if valid is None else directed & valid
+        return directed if valid is None else np.logical_and(directed, valid)
 
     def _cut(self, queries: npt.NDArray[np.float32]) -> list[F32]:
         """Rotate queries and cut them to the width of each shard."""
