@@ -14,9 +14,9 @@ from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
 from vecrecall.train._features import Features
 from vecrecall.train._images import images
+from vecrecall.train._onnx_tower import OnnxTower
 from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
-from vecrecall.train._onnx_tower import OnnxTower
 from vecrecall.train._split_triples import TripleSplit, split_triples
 from vecrecall.train._titles import TitleEncoder, titles
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
@@ -33,10 +33,10 @@ __all__ = [
     "Factors",
     "Features",
     "LinkPrediction",
+    "OnnxTower",
     "ResidualEmbedding",
     "ResidualRecall",
     "ResidualReport",
-    "OnnxTower",
     "TitleEncoder",
     "TrainingError",
     "TrainingProgress",
