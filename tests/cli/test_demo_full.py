@@ -47,7 +47,8 @@ PLAN = Plan(
     graph_dim=8,
     title_epochs=2,
     title_dim=8,
-    without=("doc", "entity", "title2vec"),
+    without=("doc",),
+    exported=("dssm",),
     weights=(0, 1, 5),
 )
 

@@ -48,6 +48,8 @@ class Plan:
     graph_dim, title_dim : int
     without : tuple of str
         Families that are left out.
+    exported : tuple of str
+        Families whose user tower is exported for serving, where onnx is installed.
     weights : tuple of int
         Of a channel in the merge, among which tuning chooses; all begin with the second.
     """
@@ -55,13 +57,13 @@ class Plan:
     cold_share: float = 0.05
     encoders: dict[str, TowerPlan] = field(
         default_factory=lambda: {
-            "mean": TowerPlan(20),
-            "lstm": TowerPlan(20),
-            "cnn": TowerPlan(20),
-            "attention": TowerPlan(20),
+            "mean": TowerPlan(6),
+            "lstm": TowerPlan(6),
+            "cnn": TowerPlan(6),
+            "attention": TowerPlan(6),
         }
     )
-    tower: TowerPlan = field(default_factory=lambda: TowerPlan(20))
+    tower: TowerPlan = field(default_factory=lambda: TowerPlan(6))
     sequence_epochs: int = 10
     type_epochs: int = 10
     graph_epochs: int = 20
@@ -69,4 +71,5 @@ class Plan:
     title_epochs: int = 20
     title_dim: int = 64
     without: tuple[str, ...] = ()
+    exported: tuple[str, ...] = ("dssm", "lstm")
     weights: tuple[int, ...] = (0, 1, 3, 10)

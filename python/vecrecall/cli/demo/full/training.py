@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.cli._progress import Progress, Step
-from vecrecall.cli.demo.full.cache import Cache, Made, digest
+from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made, digest
 from vecrecall.cli.demo.full.data import Split
 from vecrecall.cli.demo.full.families import FAMILIES, Family, Found, Job
 from vecrecall.cli.demo.full.plan import Plan
@@ -105,7 +105,7 @@ def _train(job: _Training, cache: Cache, progress: Progress) -> Found | None:
         return _packed(found)
 
     settings = {"seed": job.seed, "plan": asdict(job.plan)}
-    about, arrays = cache.entry(job.name, settings, [job.data], make)
+    about, arrays = cache.entry(job.name, settings, [job.data], make, TRAINING)
     return _unpacked(about, arrays)
 
 
