@@ -27,6 +27,9 @@ from vecrecall.train import Embedding, TrainingProgress
 
 Report = Callable[[TrainingProgress], object]
 
+SEQUENCE_EPOCHS = embeddings.ITEM2VEC.epochs
+"""Of the largest training by skip-gram; others have fewer."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -138,7 +141,7 @@ def _pooled(train: Any, dataset: Dataset, job: Job) -> Found | None:
     def on_epoch() -> None:
         nonlocal done
         done += 1
-        job.report(TrainingProgress("sequences", done, job.plan.sequence_epochs, 0.0, None))
+        job.report(TrainingProgress("sequences", done, SEQUENCE_EPOCHS, 0.0, None))
 
     found = train(dataset, job.seed, on_epoch)
     return None if found is None else Found(found.items, found.users)

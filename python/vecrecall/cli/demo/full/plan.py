@@ -19,7 +19,8 @@ class TowerPlan:
     epochs: int
     dim: int = 64
     history: int = 20
-    learning_rate: float = 2e-3
+    embedding_dim: int = 64
+    learning_rate: float = 4e-3
     batch_size: int = 512
     patience: int = 3
     temperature: float = 0.1
@@ -44,7 +45,7 @@ class Plan:
         By encoder of the user's history.
     tower : TowerPlan
         Of the two towers over features and history (DSSM).
-    sequence_epochs, type_epochs, graph_epochs, title_epochs : int
+    type_epochs, graph_epochs, title_epochs : int
     graph_dim, title_dim : int
     without : tuple of str
         Families that are left out.
@@ -64,7 +65,6 @@ class Plan:
         }
     )
     tower: TowerPlan = field(default_factory=lambda: TowerPlan(6))
-    sequence_epochs: int = 10
     type_epochs: int = 10
     graph_epochs: int = 20
     graph_dim: int = 64
