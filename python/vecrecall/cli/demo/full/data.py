@@ -20,7 +20,7 @@ COLD = (
 
 @dataclass(frozen=True)
 class Split:
-    """What trainers and channels may know.
+    """The part of the data that trainers and channels may know.
 
     Attributes
     ----------

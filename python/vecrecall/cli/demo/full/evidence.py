@@ -1,4 +1,4 @@
-"""What the findings are held against: further measurements on the test split."""
+"""Measurements on the test split that findings are held against."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trainings: a family of vectors each, for the items, the users, and users without history.
 
-Each is a function from a `Job` to a `Found`. What knows no interactions (graph, titles, texts) is
-trained once for all splits; the others once for each.
+Each is a function from a `Job` to a `Found`. Families without interactions (graph, titles, texts)
+are trained once for all splits; the others once for each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,15 @@ from vecrecall.train import Embedding, TrainingProgress
 
 Report = Callable[[TrainingProgress], object]
 
+Encoder = Literal["mean", "lstm", "cnn", "attention"]
+
 SEQUENCE_EPOCHS = embeddings.ITEM2VEC.epochs
 """Of the largest training by skip-gram; others have fewer."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a training gets.
+    """The input of a training.
 
     Attributes
     ----------
@@ -58,7 +60,7 @@ class Job:
 
     @property
     def watched(self) -> dict[str, Any]:
-        """The same without the seed, for what draws nothing at random."""
+        """The same without the seed."""
         return {"progress": self.report, "checkpoint": self.checkpoint}
 
 
@@ -198,14 +200,14 @@ def _entities(job: Job) -> Found | None:
     model = TransE(dim=job.plan.graph_dim, epochs=job.plan.graph_epochs, seed=job.seed)
     model.fit(graph.heads, graph.relations, graph.tails, **job.watched)
     found = model.entities_
-    return Found(
-        _of_items(job.split, lambda items: _linked(job.split, items, found)), about=_curves(found)
-    )
+    return Found(_linked(job.split, found), about=_curves(found))
 
 
-def _linked(split: Split, items: list[Any], found: Embedding) -> FloatArray:
-    links = split.data.links or {}
-    return found.aligned([links.get(item, ("no entity", item)) for item in items])
+def _linked(split: Split, found: Embedding) -> FloatArray:
+    """Return the vector of each known item's entity."""
+    items, links = split.data.items, split.data.links or {}
+    keys = split.dataset.items if items is None else items.keys
+    return found.aligned([links.get(item, ("no entity", item)) for item in keys])
 
 
 def _titles(job: Job) -> Found | None:
@@ -242,13 +244,7 @@ def _texts(items: Any) -> list[str]:
     return [f"{title}. {', '.join(genres)}." if title or genres else "" for title, genres in rows]
 
 
-def _of_items(split: Split, rows: Callable[[list[Any]], FloatArray]) -> FloatArray:
-    """Return a row for each item that is known, in the order of the attributes."""
-    items = split.data.items
-    return rows(list(split.dataset.items) if items is None else items.keys)
-
-
-def _tower(encoder: str | None, features: bool) -> Callable[[Job], Found | None]:
+def _tower(encoder: Encoder, features: bool) -> Callable[[Job], Found | None]:
     """Train two towers: of features and history (DSSM), or of the history alone."""
 
     def train(job: Job) -> Found | None:
@@ -257,11 +253,11 @@ def _tower(encoder: str | None, features: bool) -> Callable[[Job], Found | None]
     return train
 
 
-def _towers(job: Job, encoder: str | None, features: bool) -> Found | None:
+def _towers(job: Job, encoder: Encoder, features: bool) -> Found | None:
     from vecrecall.train import TwoTower
 
     split, dataset, plan = job.split, job.split.dataset, job.plan
-    sizes = plan.tower if features else plan.encoders[encoder or "mean"]
+    sizes = plan.tower if features else plan.encoders[encoder]
     model = TwoTower(encoder=encoder, seed=job.seed, **sizes.options)
     rows = [(user, item) for user, h in enumerate(dataset.histories) for item in h.tolist()]
     users, items = ([dataset.users[u] for u, _ in rows], [dataset.items[i] for _, i in rows])
@@ -321,6 +317,13 @@ def _unit(rows: npt.NDArray[np.float32]) -> FloatArray:
     return pool(rows, np.arange(len(rows))[:, None], normalize=True)
 
 
+ENCODERS = {
+    "mean": "their mean",
+    "lstm": "an LSTM",
+    "cnn": "convolutions",
+    "attention": "attention",
+}
+
 FAMILIES = (
     Family("item2vec", "skip-gram on the users' items in order of time", _item2vec),
     Family("svd", "factors of the matrix of users and items", _svd),
@@ -363,16 +366,11 @@ FAMILIES = (
     *(
         Family(
             name,
-            f"two towers over the last items alone, encoded by {words}",
+            f"two towers over the last items alone, encoded by {ENCODERS[name]}",
             _tower(name, False),
             needs=("torch",),
         )
-        for name, words in (
-            ("mean", "their mean"),
-            ("lstm", "an LSTM"),
-            ("cnn", "convolutions"),
-            ("attention", "attention"),
-        )
+        for name in get_args(Encoder)
     ),
     Family(
         "types",

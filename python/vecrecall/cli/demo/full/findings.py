@@ -17,7 +17,7 @@ from vecrecall.cli.demo.full.measures import Floats, difference
 LIMIT = 2.0
 """Standard errors; about 1 in 20 differences is as large by chance, in either direction."""
 
-HELD, UNDECIDED, FAILED = "held", "undecided", "not held"
+HELD, UNCLEAR, FAILED = "held", "unclear", "not held"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Finding:
     Attributes
     ----------
     claim : str
-    verdict : {"held", "undecided", "not held"}
+    verdict : {"held", "unclear", "not held"}
     figures : dict of str to float
     text : str
         The figures in words.
@@ -59,7 +59,7 @@ def verdict(z: float) -> str:
     -------
     str
     """
-    return HELD if z > LIMIT else FAILED if z < -LIMIT else UNDECIDED
+    return HELD if z > LIMIT else FAILED if z < -LIMIT else UNCLEAR
 
 
 def better(claim: str, names: tuple[str, str], mine: Floats, other: Floats) -> Finding:
@@ -135,7 +135,7 @@ def survive(kept: Floats, kept_by_new: Floats) -> Finding:
     kept : ndarray, shape (n_users,)
         1 for users who have the label after the refresh that they had before, else 0.
     kept_by_new : ndarray, shape (n_users,)
-        The same for groups that were fitted anew.
+        The same for groups that were fitted again.
 
     Returns
     -------

@@ -82,7 +82,7 @@ KEYS = {
     "targets.merge_over_light.wanted": "by which share it shall be",
     "targets.merge_over_light.reached": "whether it is",
     "findings[].claim": "a sentence of the article",
-    "findings[].verdict": "held, undecided or not held, by two standard errors",
+    "findings[].verdict": "held, unclear or not held, by two standard errors",
     "findings[].figures.<figure>": "what it was held against",
     "findings[].text": "the same in words",
     "environment.<name>": "versions, instruction set, threads",

@@ -79,7 +79,7 @@ def difference(mine: Floats, other: Floats) -> dict[str, float]:
     -------
     dict
         ``mean`` of the differences, its ``se``, and ``z``, the mean in standard errors: 0 where
-        nobody differs.
+        no user differs.
     """
     paired = mine - other
     mean, se = float(paired.mean()) if paired.size else 0.0, error_of(paired)

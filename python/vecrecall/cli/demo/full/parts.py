@@ -1,8 +1,8 @@
-"""What channels are made of, and the making of channels from their settings.
+"""The parts of channels, and the making of channels from their settings.
 
 A channel is described by JSON values that name its parts: indexes, tables of neighbors, groups,
-lists. The demo makes its channels from these, and so does whoever loads a saved system: the same
-description and the same parts give the same lists.
+lists. The demo makes its channels from these, and so does a process that loads a saved system: the
+same description and the same parts give the same lists.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Spec = dict[str, Any]
 
 @dataclass
 class Parts:
-    """What channels are made of, by name.
+    """The parts of channels, by name.
 
     Attributes
     ----------

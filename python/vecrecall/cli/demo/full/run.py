@@ -36,6 +36,7 @@ from vecrecall.cli.demo.full.memory import Peak
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.cli.demo.full.training import train_all
 from vecrecall.cli.demo.merging import Tuned
+from vecrecall.cli.demo.report import Report
 from vecrecall.datasets import RecommenderData
 from vecrecall.storage._atomic import write_report
 
@@ -92,7 +93,7 @@ class _System:
         return {name: own for name, own in self.lists.items() if name not in channels.VARIANTS}
 
 
-def run(options: Options) -> report.Report:
+def run(options: Options) -> Report:
     """Train, recall, merge, measure, and print the report.
 
     Parameters
@@ -142,7 +143,7 @@ def _load(options: Options, progress: Progress) -> Splits:
 
 def _work(
     parted: Splits, options: Options, cache: Cache, progress: Progress
-) -> tuple[report.Report, _System, Tuned]:
+) -> tuple[Report, _System, Tuned]:
     plan, seed = options.plan, options.seed
     both = (parted.test, parted.validation)
     found, skipped = train_all(both, plan, seed, cache, progress)
@@ -202,7 +203,7 @@ def _system(
     return _System(split, found, grouped, made, own)
 
 
-def _measure(test: _System, tuned: Mapping[str, Tuned], best: str) -> report.Report:
+def _measure(test: _System, tuned: Mapping[str, Tuned], best: str) -> Report:
     held_out, n_items = test.held_out, len(test.split.dataset.items)
     measured = measure_all(test.lists, held_out)
     merged = {name: merges.merged(test.merged, own.policy) for name, own in tuned.items()}
@@ -233,7 +234,7 @@ def _require(*packages: str) -> None:
         raise DemoError(f'the full demo needs {", ".join(missing)}: pip install "vecrecall[full]"')
 
 
-def _write(path: Path, result: report.Report) -> None:
+def _write(path: Path, result: Report) -> None:
     try:
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
         write_report(path, f"{text}\n".encode())

@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._results import MergeResult
@@ -194,11 +197,11 @@ def _save_parts(
     for name in needed["vector"]:
         Embedding(users, own.profiles.vectors[name]).save(folder / "users" / name)
     for name in needed["grouping"]:
-        arrays = {"labels": own.labels[name], "centers": own.centers[name]}
-        _array_folder.save(folder / "labels" / name, KIND, {}, arrays)
+        grouping = {"labels": own.labels[name], "centers": own.centers[name]}
+        _array_folder.save(folder / "labels" / name, KIND, {}, grouping)
         own.feeds[name].save(folder / "feeds" / name)
     oldest_first = Ragged.from_lists([history[::-1] for history in own.profiles.history])
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "items": oldest_first.values,
         "offsets": oldest_first.offsets,
         "first_tags": own.first_tags,
