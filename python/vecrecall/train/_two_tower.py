@@ -117,7 +117,7 @@ class TwoTower:
         learning_rate: float = 0.002,
         weight_decay: float = 0.0,
         batch_size: int = 512,
-        epochs: int = 20,
+        epochs: int = 10,
         patience: int = 3,
         dropout: float = 0.1,
         unknown_rate: float = 0.1,
