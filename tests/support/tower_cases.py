@@ -31,7 +31,7 @@ class World(NamedTuple):
 
 
 def groups(seed: int, n_groups: int = 5, n_users: int = 100, per_user: int = 8) -> World:
-    """Let users click items of one group each; 20 items a group, of which the first 15 are used.
+    """Let users click items of one group each; 20 items per group, of which the first 15 are used.
 
     Attributes: the group of users and items, in a column that says it and one that does not.
     """

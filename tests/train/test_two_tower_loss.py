@@ -41,6 +41,7 @@ def expected_loss(
 @pytest.mark.parametrize("temperature", [1.0, 0.1])
 def test_the_loss_is_that_of_the_definition(temperature: float) -> None:
     from vecrecall.train.networks._tower_training import TowerTraining
+    from vecrecall.train.networks._towers import new_towers
 
     rng = np.random.default_rng(5)
     users, items = rng.integers(4, size=14).tolist(), rng.integers(6, size=14).tolist()
@@ -51,7 +52,7 @@ def test_the_loss_is_that_of_the_definition(temperature: float) -> None:
     }
     towers = TwoTower(**{**SMALL, **settings})
     towers._inputs = towers._learned_inputs(log, None, None)
-    towers._towers = towers._new_towers()
+    towers._towers = new_towers(towers._inputs, towers.settings)
     encodings = towers._inputs
     rows = encodings.users.encode(log.users, None), encodings.items.encode(log.items, None)
     work = TowerTraining(towers._towers, log, *rows, encodings, towers.settings, False)

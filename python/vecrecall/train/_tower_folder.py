@@ -19,7 +19,7 @@ KIND = "TwoTower"
 
 
 class Fitted(NamedTuple):
-    """What is kept of fitted towers."""
+    """Fitted towers, as they are kept."""
 
     settings: dict[str, Any]
     inputs: TowerInputs

@@ -28,6 +28,26 @@ class TowerInputs:
     items: Encoding
     history_length: int
 
+    @classmethod
+    def of(
+        cls,
+        users: tuple[list[Hashable] | None, Features | None],
+        items: tuple[list[Hashable], Features | None],
+        history_length: int,
+        max_categories: int,
+    ) -> TowerInputs:
+        """Learn keys and values from training data."""
+        check_features(users[1], "user_features")
+        check_features(items[1], "item_features")
+        found = cls(
+            Encoding.of(*users, max_categories),
+            Encoding.of(*items, max_categories),
+            history_length,
+        )
+        if not history_length and not found.users.n_inputs:
+            raise ValueError("user_ids: expected True without encoder and user_features")
+        return found
+
     @property
     def n_codes(self) -> tuple[int, int]:
         """The columns of codes of a user and of an item."""

@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from vecrecall._extras import needed
 from vecrecall.arrays import _scalars
-from vecrecall.train import _embedding, _onnx_tower, _tower_folder
+from vecrecall.train import _onnx_tower, _tower_folder
 from vecrecall.train._columns import Column
 from vecrecall.train._embedding import Embedding
-from vecrecall.train._feature_codes import Encoded, Encoding
 from vecrecall.train._features import Features
 from vecrecall.train._histories import Interactions
 from vecrecall.train._tower_folder import Fitted
-from vecrecall.train._tower_inputs import TowerInputs, check_features
+from vecrecall.train._tower_inputs import TowerInputs
+from vecrecall.train._tower_settings import check_positive, check_share
 from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class TwoTower:
         learning_rate: float = 0.002,
         weight_decay: float = 0.0,
         batch_size: int = 512,
-        epochs: int = 20,
+        epochs: int = 10,
         patience: int = 3,
         dropout: float = 0.1,
         unknown_rate: float = 0.1,
@@ -135,14 +135,14 @@ class TwoTower:
         self.user_ids = (
             encoder is None if user_ids is None else _scalars.check_bool(user_ids, "user_ids")
         )
-        self.temperature = _positive(temperature, "temperature")
-        self.learning_rate = _positive(learning_rate, "learning_rate")
-        self.weight_decay = _share(weight_decay, "weight_decay")
+        self.temperature = check_positive(temperature, "temperature")
+        self.learning_rate = check_positive(learning_rate, "learning_rate")
+        self.weight_decay = check_share(weight_decay, "weight_decay")
         self.batch_size = _scalars.check_int(batch_size, "batch_size", 2)
         self.epochs = count(epochs, "epochs")
         self.patience = count(patience, "patience")
-        self.dropout = _share(dropout, "dropout")
-        self.unknown_rate = _share(unknown_rate, "unknown_rate")
+        self.dropout = check_share(dropout, "dropout")
+        self.unknown_rate = check_share(unknown_rate, "unknown_rate")
         self.max_categories = count(max_categories, "max_categories")
         self.seed = _scalars.check_int(seed, "seed", 0)
         self._towers: Towers | None = None
@@ -206,15 +206,16 @@ class TwoTower:
             If torch is not installed.
         """
         needed("torch", "train", "TwoTower")
-        from vecrecall.train.networks import _tower_training
         from vecrecall.train.networks._state import one_thread
+        from vecrecall.train.networks._tower_training import TowerTraining
+        from vecrecall.train.networks._towers import new_towers
 
         log = Interactions.of(users, items, times)
         self._inputs = self._learned_inputs(log, user_features, item_features)
         user_rows = self._inputs.users.encode(log.users, user_features)
         item_rows = self._inputs.items.encode(log.items, item_features)
-        self._towers = self._new_towers()
-        work = _tower_training.TowerTraining(
+        self._towers = new_towers(self._inputs, self.settings)
+        work = TowerTraining(
             self._towers,
             log,
             user_rows,
@@ -243,7 +244,7 @@ class TwoTower:
                 lambda number: work.epoch(training, number),
                 work.validate if len(work.held_out) else None,
             )
-            self._keep_embeddings(log, user_rows, item_rows, training)
+            self._keep(*work.embeddings(training))
         return self
 
     def encode_users(
@@ -393,11 +394,12 @@ class TwoTower:
         """
         needed("torch", "train", "TwoTower")
         from vecrecall.train.networks._tower_export import restore
+        from vecrecall.train.networks._towers import new_towers
 
         fitted = _tower_folder.load(_scalars.check_path(path, "path"))
         towers = cls(**fitted.settings)
         towers._inputs = fitted.inputs
-        towers._towers = towers._new_towers()
+        towers._towers = new_towers(fitted.inputs, fitted.settings)
         restore(towers._towers, fitted.parameters)
         towers._keep(fitted.users, fitted.items)
         return towers
@@ -408,85 +410,21 @@ class TwoTower:
         user_features: Features | None,
         item_features: Features | None,
     ) -> TowerInputs:
-        check_features(user_features, "user_features")
-        check_features(item_features, "item_features")
-        users = log.users if self.user_ids else None
-        inputs = TowerInputs(
-            Encoding.of(users, user_features, self.max_categories),
-            Encoding.of(log.items, item_features, self.max_categories),
-            self.history_length if self.encoder is not None else 0,
+        length = 0 if self.encoder is None else self.history_length
+        users, items = log.users if self.user_ids else None, log.items
+        return TowerInputs.of(
+            (users, user_features), (items, item_features), length, self.max_categories
         )
-        if not inputs.history_length and not inputs.users.n_inputs:
-            raise ValueError("user_ids: expected True without encoder and user_features")
-        return inputs
 
     def _keep(self, users: Embedding, items: Embedding) -> None:
         self.user_embedding_, self.item_embedding_ = users, items
         self.losses_ = list(items.about["losses"])
         self.validations_ = list(items.about["validations"])
 
-    def _new_towers(self) -> Towers:
-        from vecrecall.train.networks._state import seeded
-        from vecrecall.train.networks._towers import Towers
-
-        items, users = self._inputs.items, self._inputs.users
-        assert items.keys is not None
-        with seeded(self.seed):
-            return Towers(
-                (users.fields, users.n_numbers),
-                (items.fields, items.n_numbers),
-                n_item_rows=items.keys.n_rows,
-                encoder=self.encoder,
-                history_length=self.history_length,
-                embedding_dim=self.embedding_dim,
-                dim=self.dim,
-                hidden=self.hidden,
-                dropout=self.dropout,
-            )
-
-    def _keep_embeddings(
-        self, log: Interactions, users: Encoded, items: Encoded, training: Training
-    ) -> None:
-        from vecrecall.train.networks._tower_training import encoded
-
-        towers = self._fitted()
-        about = _embedding.about(
-            "TwoTower",
-            self.settings,
-            {
-                "interactions": len(log.item_of),
-                "users": len(log.users),
-                "items": len(log.items),
-            },
-            ["torch"],
-        )
-        about.update(training.about())
-        if self.encoder is not None:
-            histories = log.whole_histories(self.history_length)
-            users = Encoded(np.concatenate([histories, users.codes], axis=1), users.numbers)
-        self._keep(
-            Embedding(log.users, encoded(towers.users, users), about=about),
-            Embedding(log.items, encoded(towers.items, items), about=about),
-        )
-
     def _fitted(self) -> Towers:
         if self._towers is None:
             raise RuntimeError("TwoTower: expected a fitted one, call fit or load first")
         return self._towers
-
-
-def _positive(x: object, name: str) -> float:
-    value = _scalars.check_float(x, name)
-    if not 0 < value < np.inf:
-        raise ValueError(f"{name}: expected a finite number > 0, got {value}")
-    return value
-
-
-def _share(x: object, name: str) -> float:
-    value = _scalars.check_float(x, name)
-    if not 0 <= value < 1:
-        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
-    return value
 
 
 SETTINGS = tuple(TwoTower.__init__.__kwdefaults__ or ())

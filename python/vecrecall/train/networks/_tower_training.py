@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vecrecall.train import _embedding
+from vecrecall.train._embedding import Embedding
 from vecrecall.train._feature_codes import (
     MISSING,
     PADDING,
@@ -27,7 +29,7 @@ VALIDATED_USERS = 5_000
 
 
 class TowerTraining:
-    """What training needs next to the loop of epochs.
+    """The batches, loss and validation of two towers, for the loop of epochs.
 
     Parameters
     ----------
@@ -116,6 +118,23 @@ class TowerTraining:
             ranks = 1 + better.sum(1) + equal.sum(1) / 2
             gains.append(1 / np.log2(1 + ranks))
         return float(np.concatenate(gains).mean())
+
+    def embeddings(self, training: Training) -> tuple[Embedding, Embedding]:
+        """Return the vectors of all users, with all of their history, and of all items."""
+        log = self.log
+        sizes = {"interactions": len(log.item_of), "users": len(log.users), "items": len(log.items)}
+        about = {
+            **_embedding.about("TwoTower", self.settings, sizes, ["torch"]),
+            **training.about(),
+        }
+        users = self.users
+        if self.inputs.history_length:
+            histories = log.whole_histories(self.inputs.history_length)
+            users = Encoded(np.concatenate([histories, users.codes], axis=1), users.numbers)
+        return (
+            Embedding(log.users, encoded(self.towers.users, users), about=about),
+            Embedding(log.items, encoded(self.towers.items, self.items), about=about),
+        )
 
     def _loss(self, batch: Rows, rng: np.random.Generator) -> torch.Tensor:
         log = self.log

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from vecrecall.train._feature_codes import PADDING, Field
+from vecrecall.train._feature_codes import PADDING, Encoding, Field
+from vecrecall.train._tower_inputs import TowerInputs
 from vecrecall.train.networks._encoders import ENCODERS
+from vecrecall.train.networks._state import seeded
 
 INITIAL_DEVIATION = 0.1
 
@@ -73,40 +76,35 @@ class Towers(nn.Module):
 
     Parameters
     ----------
-    users, items : tuple of fields and number of numbers
-    n_item_rows : int
-        Rows of the history's table.
-    encoder : {"mean", "lstm", "cnn", "attention"} or None
-    history_length, embedding_dim, dim : int
-    hidden : sequence of int
-    dropout : float
+    inputs : TowerInputs
+    settings : mapping
+        Of `TwoTower`.
     """
 
-    def __init__(
-        self,
-        users: tuple[Sequence[Field], int],
-        items: tuple[Sequence[Field], int],
-        *,
-        n_item_rows: int,
-        encoder: str | None,
-        history_length: int,
-        embedding_dim: int,
-        dim: int,
-        hidden: Sequence[int],
-        dropout: float,
-    ) -> None:
+    def __init__(self, inputs: TowerInputs, settings: Mapping[str, Any]) -> None:
         super().__init__()
-        history = (
-            None
-            if encoder is None
-            else ENCODERS[encoder](n_item_rows, embedding_dim, history_length)
-        )
-        layers = (embedding_dim, tuple(hidden), dim, dropout)
-        self.users = Tower(Inputs(*users, embedding_dim), history, *layers)
-        self.items = Tower(Inputs(*items, embedding_dim), None, *layers)
+        assert inputs.items.keys is not None
+        width = settings["embedding_dim"]
+        history = None
+        if inputs.history_length:
+            encoder = ENCODERS[settings["encoder"]]
+            history = encoder(inputs.items.keys.n_rows, width, inputs.history_length)
+        layers = (width, settings["hidden"], settings["dim"], settings["dropout"])
+        self.users = Tower(_inputs(inputs.users, width), history, *layers)
+        self.items = Tower(_inputs(inputs.items, width), None, *layers)
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=INITIAL_DEVIATION)
+
+
+def _inputs(encoding: Encoding, width: int) -> Inputs:
+    return Inputs(encoding.fields, encoding.n_numbers, width)
+
+
+def new_towers(inputs: TowerInputs, settings: Mapping[str, Any]) -> Towers:
+    """Return towers with random parameters, those of the seed."""
+    with seeded(settings["seed"]):
+        return Towers(inputs, settings)
 
 
 def in_batch_loss(
