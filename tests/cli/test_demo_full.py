@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,6 @@ import pytest
 for module in ("gensim", "kneed", "pandas", "rich", "torch"):
     pytest.importorskip(module, reason='needs pip install "vecrecall[full]"')
 
-from vecrecall.cli._progress import Progress
-from vecrecall.cli.demo import DemoError
-from vecrecall.cli.demo.data import HELD_OUT
-from vecrecall.cli.demo.full import findings, measures, saved, training
-from vecrecall.cli.demo.full.cache import Cache
-from vecrecall.cli.demo.full.data import splits
-from vecrecall.cli.demo.full.families import FAMILIES
 from vecrecall.cli.demo.full.keys import KEYS
 from vecrecall.cli.demo.full.plan import Plan, TowerPlan
 from vecrecall.cli.demo.full.run import Options, run

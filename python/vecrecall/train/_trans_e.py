@@ -344,7 +344,8 @@ def _train(
     from vecrecall.train.networks._trans_e import TransENetwork, train_batch
 
     rng = np.random.default_rng(settings.seed)
-    bound = 6 / settings.dim**0.5  # as Bordes et al. begin
+    # Distances begin near the margin, as in Sun et al.
+    bound = (settings.margin + 2) / settings.dim ** (1 / settings.norm)
     network = TransENetwork(
         rng.uniform(-bound, bound, (n_entities, settings.dim)).astype(np.float32),
         rng.uniform(-bound, bound, (n_relations, settings.dim)).astype(np.float32),
