@@ -73,9 +73,9 @@ def test_sizes() -> None:
     np.testing.assert_array_equal(
         encoder.seen[-1][2].numpy(), given[2].transpose(2, 0, 1) / np.float32(255)
     )
-    with pytest.raises(ValueError, match="one size without `size`, got .* in row 1"):
+    with pytest.raises(ValueError, match=r"one size without `size`, got .* in row 1"):
         images(encoder, given, size=None)
-    with pytest.raises(ValueError, match="one size without `size`, got .* in row 1"):
+    with pytest.raises(ValueError, match=r"one size without `size`, got .* in row 1"):
         images(encoder, given, size=None, batch_size=1)
 
 

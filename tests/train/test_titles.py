@@ -90,9 +90,9 @@ def test_tokens(text: str, words: list[str]) -> None:
 def test_a_tokenizer_of_ones_own() -> None:
     encoder = TitleEncoder(**SMALL, tokenize=str.split).fit(["A-b c", "d"], [["x"], ["y"]])
     assert encoder.words_ == ["A-b", "c", "d"]
-    with pytest.raises(TypeError, match="tokenize: expected words, got str .* row 0"):
+    with pytest.raises(TypeError, match=r"tokenize: expected words, got str .* row 0"):
         TitleEncoder(tokenize=str.lower).fit(["a"], [["x"]])
-    with pytest.raises(TypeError, match="tokenize: expected words as str, got int .* row 0"):
+    with pytest.raises(TypeError, match=r"tokenize: expected words as str, got int .* row 0"):
         TitleEncoder(tokenize=lambda text: [7]).fit(["a"], [["x"]])
     with pytest.raises(TypeError, match="tokenize: expected a callable"):
         TitleEncoder(tokenize="split")  # type: ignore[arg-type]
@@ -145,8 +145,8 @@ def test_files(tmp_path: Path) -> None:
         TitleEncoder.load(tmp_path / "own")
     again = TitleEncoder.load(tmp_path / "own", tokenize=str.split)
     assert again.encode(texts).tobytes() == own.encode(texts).tobytes()
+    encoder.embedding_.save(tmp_path / "embedding")
     with pytest.raises(ValueError, match="saved TitleEncoder"):
-        encoder.embedding_.save(tmp_path / "embedding")
         TitleEncoder.load(tmp_path / "embedding")
     with pytest.raises(RuntimeError, match="call fit first"):
         TitleEncoder().save(tmp_path / "none")
@@ -236,5 +236,5 @@ def test_before_fit() -> None:
     with pytest.raises(RuntimeError, match="call fit first"):
         TitleEncoder().encode(["a"])
     encoder = TitleEncoder(**SMALL).fit(["a"], [["x"]])
-    with pytest.raises(TypeError, match="titles: .* row 1"):
+    with pytest.raises(TypeError, match=r"titles: .* row 1"):
         encoder.encode(["a", None])
