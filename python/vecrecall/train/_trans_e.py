@@ -120,7 +120,7 @@ class TransE:
         learning_rate: float = 0.01,
         batch_size: int = 512,
         epochs: int = 30,
-        negatives: int = 128,
+        negatives: int = 64,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -382,7 +382,7 @@ def _matrices(
 
 
 class _Batches:
-    """What a step is trained on: triples, wrong entities, and which of these are right after all.
+    """Batches of triples with wrong entities, and which of these are right after all.
 
     Parameters
     ----------
