@@ -55,7 +55,7 @@ def images(
         Pictures are resized to it, bilinear with antialiasing; their proportions are not kept.
         None takes them as they are; they must have one size then.
     mean, std : three numbers
-        Each channel becomes ``(value - mean) / std``. What the module was trained with; for
+        Each channel becomes ``(value - mean) / std``. Take those of the module's training; for
         ImageNet (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225).
     batch_size : int
         Pictures per call of the encoder.

@@ -120,7 +120,7 @@ class TransE:
         learning_rate: float = 0.01,
         batch_size: int = 512,
         epochs: int = 30,
-        negatives: int = 128,
+        negatives: int = 64,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -344,7 +344,8 @@ def _train(
     from vecrecall.train.networks._trans_e import TransENetwork, train_batch
 
     rng = np.random.default_rng(settings.seed)
-    bound = 6 / settings.dim**0.5  # as Bordes et al. begin
+    # Distances begin near the margin, as in Sun et al.
+    bound = (settings.margin + 2) / settings.dim ** (1 / settings.norm)
     network = TransENetwork(
         rng.uniform(-bound, bound, (n_entities, settings.dim)).astype(np.float32),
         rng.uniform(-bound, bound, (n_relations, settings.dim)).astype(np.float32),
@@ -381,7 +382,7 @@ def _matrices(
 
 
 class _Batches:
-    """What a step is trained on: triples, wrong entities, and which of these are right after all.
+    """Batches of triples with wrong entities, and which of these are right after all.
 
     Parameters
     ----------
