@@ -17,8 +17,8 @@ from vecrecall.train._training import PathLike, Progress, Stop, Training, finger
 
 Encoder: TypeAlias = Callable[[list[str]], Any]
 
-# A stop is asked for between batches: so many characters take the default encoder 0.2 seconds on two
-# free cores, several on busy ones.
+# A stop is asked for between batches: so many characters take the default encoder 0.2 s on two free
+# cores, and several seconds on busy ones.
 _BATCH_CHARACTERS = 1024
 
 
