@@ -89,19 +89,24 @@ def test_recall_of_the_rare_rises(seed: int) -> None:
     assert (before.n_pairs, before.n_rare) == (after.n_pairs, after.n_rare)
 
 
-def test_recall_is_that_of_brute_force() -> None:
+@pytest.mark.parametrize("metric", ["cosine", "ip", "l2"])
+def test_recall_is_that_of_brute_force(metric: Metric) -> None:
     rows, labels, counts = planted(3)
     model = residual(rows, categories=labels, counts=counts)
     rng = np.random.default_rng(3)
     items, targets = rng.integers(0, 800, (2, 500))
-    x = model.embedding.matrix / np.linalg.norm(model.embedding.matrix, axis=1, keepdims=True)
-    scores = x @ x.T
+    x = model.embedding.matrix.astype(np.float64)
+    scores = 2 * x @ x.T - (x**2).sum(axis=1) if metric == "l2" else x @ x.T
+    if metric == "cosine":
+        scores /= np.linalg.norm(x, axis=1)
     np.fill_diagonal(scores, -np.inf)
     nearest = np.argsort(-scores, axis=1)[:, :50]
     hits = (nearest[items] == targets[:, None]).any(axis=1)
     rare = counts[targets] <= 3
-    found = model.recall(items, targets, k=50, max_count=3)
+    found = model.recall(items, targets, k=50, max_count=3, metric=metric)
     assert found == (hits.mean(), hits[rare].mean(), 500, rare.sum())
+    if metric == "cosine":
+        assert model.recall(items, targets, k=50, max_count=3) == found
     assert model.recall(items[:1], items[:1], k=799).recall == 0.0  # not its own neighbor
     assert np.isnan(model.recall([], []).recall)
     with pytest.raises(KeyError, match="no vector for 800"):

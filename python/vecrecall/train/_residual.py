@@ -152,7 +152,13 @@ class ResidualEmbedding:
         return np.array(self.centers[self.categories.index(category)])
 
     def recall(
-        self, items: Column, targets: Column, *, k: int = 100, max_count: float | None = None
+        self,
+        items: Column,
+        targets: Column,
+        *,
+        k: int = 100,
+        max_count: float | None = None,
+        metric: Metric | None = None,
     ) -> ResidualRecall:
         """Measure how many targets are among the `k` nearest rows of their items.
 
@@ -164,6 +170,8 @@ class ResidualEmbedding:
         k : int
         max_count : float, optional
             A target is rare if its count is at most this; default the median of `counts`.
+        metric : {"ip", "cosine", "l2"}, optional
+            Default that of the embedding.
 
         Returns
         -------
@@ -179,7 +187,9 @@ class ResidualEmbedding:
         check_length(end, "targets", len(begin))
         most = np.median(self.counts) if max_count is None else max_count
         rows, place = np.unique(begin, return_inverse=True)
-        index = self.embedding.to_index(ids=np.arange(len(self)), invalid="skip")
+        index = self.embedding.to_index(
+            ids=np.arange(len(self)), invalid="skip", metric=metric or self.embedding.metric
+        )
         found = index.search(
             self.embedding.matrix[rows], k, exclude=rows[:, None].tolist(), invalid="empty"
         ).ids
@@ -309,6 +319,11 @@ def residual(
     measurement over the spread of the category. In a category of which no row was seen, ``c`` is
     the plain mean. Clusters are found with the same weights, and their centers are `KMeans`'; a row
     that moves towards its nearest center stays in its cluster.
+
+    Under cosine the result has two uses. By cosine a rare row is nearly as close to everything as
+    its center is: rare rows are found more often. By ip (``embedding.to_index(metric="ip")``) a row
+    that was drawn to its center is shorter, and its score is the cosine to be expected: all rows
+    together are found more often.
 
     Alibaba's res-embedding learns residuals with the click model, mixes centers over a graph of
     items and proves that a small radius of an interest group bounds the generalization error; this

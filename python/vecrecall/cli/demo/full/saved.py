@@ -197,7 +197,10 @@ def _save_parts(
     for name in needed["vector"]:
         Embedding(users, own.profiles.vectors[name]).save(folder / "users" / name)
     for name in needed["grouping"]:
-        grouping = {"labels": own.labels[name], "centers": own.centers[name]}
+        grouping: dict[str, npt.NDArray[Any]] = {
+            "labels": own.labels[name],
+            "centers": own.centers[name],
+        }
         _array_folder.save(folder / "labels" / name, KIND, {}, grouping)
         own.feeds[name].save(folder / "feeds" / name)
     oldest_first = Ragged.from_lists([history[::-1] for history in own.profiles.history])
