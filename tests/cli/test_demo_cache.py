@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from vecrecall.cli.demo import DemoError
 from vecrecall.cli.demo.cache import Cache, Cached, key_of
+from vecrecall.cli.demo.memory import Peak
 from vecrecall.train import Embedding
 
 VECTORS = Embedding(["a", "b"], [[1.0, 0.0], [0.0, 1.0]])
@@ -35,6 +37,7 @@ def test_the_second_time_it_is_loaded(tmp_path: Path) -> None:
     assert made == [key]
     assert (first.reused, second.reused) == (False, True)
     assert second.seconds == first.seconds
+    assert second.peak_bytes == first.peak_bytes
     assert second.value.matrix.tobytes() == VECTORS.matrix.tobytes()
     assert names(cache.folder) == [f"tags-{key}"]
 
@@ -153,7 +156,10 @@ def test_half_written_entries_go_after_a_day(tmp_path: Path) -> None:
 def test_where_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("VECRECALL_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert Cache().folder == tmp_path / ".cache" / "vecrecall"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert Cache().folder == tmp_path / "caches" / "vecrecall"
     monkeypatch.setenv("VECRECALL_CACHE", "~/elsewhere")
     assert Cache().folder == tmp_path / "elsewhere"
     assert Cache(tmp_path / "given").folder == tmp_path / "given"
@@ -164,6 +170,16 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DemoError, match="the cache cannot be written"):
         kept(Cache(tmp_path / where), key_of({}), [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is that of the process")
+def test_the_peak_of_memory_is_that_of_each() -> None:
+    with Peak() as large:
+        np.ones(1 << 24).sum()  # 128 MiB
+    with Peak() as small:
+        np.ones(1 << 10).sum()
+    assert large.bytes - small.bytes > 1 << 26
+    assert Peak.of_process() >= large.bytes
 
 
 def test_errors_of_making_stay_what_they_are(tmp_path: Path) -> None:

@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vecrecall.cli.demo import DemoError
+from vecrecall.cli.demo.memory import Peak
 from vecrecall.train import _training
 
 T = TypeVar("T")
 
 VARIABLE = "VECRECALL_CACHE"
 """The environment variable that names the folder."""
-
-DEFAULT = Path("~/.cache/vecrecall")
 
 MAX_BYTES = 2 * 1024**3
 """Bytes that all entries may take together; those used longest ago are removed beyond it."""
@@ -50,12 +49,15 @@ class Cached(Generic[T]):
     value : object
     seconds : float
         That it took to make it, whenever that was; of the last run alone if it was resumed.
+    peak_bytes : int
+        The peak of the process's memory meanwhile.
     reused : bool
         Whether it was made in an earlier run.
     """
 
     value: T
     seconds: float
+    peak_bytes: int
     reused: bool
 
 
@@ -65,8 +67,9 @@ class Cache:
     Parameters
     ----------
     folder : path-like, optional
-        Default the environment variable ``VECRECALL_CACHE``, else ``~/.cache/vecrecall``. It is
-        made when something is kept. Only entries of a cache are ever removed from it.
+        Default the environment variable ``VECRECALL_CACHE``, else ``vecrecall`` in the user's
+        folder of caches, ``~/.cache`` or ``XDG_CACHE_HOME``. It is made when something is kept.
+        Only entries of a cache are ever removed from it.
     max_bytes : int, default: MAX_BYTES
 
     Attributes
@@ -78,7 +81,8 @@ class Cache:
     def __init__(
         self, folder: str | os.PathLike[str] | None = None, *, max_bytes: int = MAX_BYTES
     ) -> None:
-        chosen = folder or os.environ.get(VARIABLE) or DEFAULT
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        chosen = folder or os.environ.get(VARIABLE) or home / "vecrecall"
         self.folder = Path(chosen).expanduser()
         self.max_bytes = max_bytes
 
@@ -133,8 +137,9 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(entry, ignore_errors=True)  # damaged
         begin = time.perf_counter()
-        value = make(checkpoint)
-        made = Cached(value, time.perf_counter() - begin, reused=False)
+        with Peak() as memory:
+            value = make(checkpoint)
+        made = Cached(value, time.perf_counter() - begin, memory.bytes, reused=False)
         with _explained(self.folder):
             _write(entry, made, save)
         shutil.rmtree(checkpoint, ignore_errors=True)
@@ -186,8 +191,9 @@ def key_of(settings: Mapping[str, Any], *data: Any, packages: Sequence[str] = ()
 def _read(entry: Path, load: Callable[[Path], T]) -> Cached[T] | None:
     """Load an entry; None where there is none, or a damaged one."""
     try:
-        seconds = float(json.loads((entry / _ABOUT).read_text(encoding="utf-8"))["seconds"])
-        return Cached(load(entry / _CONTENT), seconds, reused=True)
+        about = json.loads((entry / _ABOUT).read_text(encoding="utf-8"))
+        seconds, peak_bytes = float(about["seconds"]), int(about["peak_bytes"])
+        return Cached(load(entry / _CONTENT), seconds, peak_bytes, reused=True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -198,7 +204,8 @@ def _write(entry: Path, made: Cached[T], save: Callable[[T, Path], object]) -> N
     try:
         part.mkdir()
         save(made.value, part / _CONTENT)
-        (part / _ABOUT).write_text(json.dumps({"seconds": made.seconds}), encoding="utf-8")
+        about = {"seconds": made.seconds, "peak_bytes": made.peak_bytes}
+        (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         try:
             part.rename(entry)
         except OSError:
@@ -221,11 +228,12 @@ def _version(package: str) -> str:
 
 @cache
 def _source() -> str:
-    """Return a digest of the trainers: a version stays the same while they are worked on."""
-    folder = Path(_training.__file__).parent
+    """Return a digest of what trains: a version stays the same while it is worked on."""
+    package = Path(_training.__file__).parents[1]
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for room in ("arrays", "cluster", "train"):
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
