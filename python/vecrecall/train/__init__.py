@@ -6,6 +6,7 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 """
 
 from vecrecall._public import stamp as _stamp
+from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._sequences import sequences
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "documents",
     "sequences",
 ]
 

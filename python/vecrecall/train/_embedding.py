@@ -240,14 +240,8 @@ class Embedding:
         OSError
             If the folder cannot be written.
         """
-        texts = [_written(key, row) for row, key in enumerate(self.ids)]
-        lengths = [0, *(len(text) for text in texts)]
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "matrix": self.matrix,
-            "key_offsets": np.cumsum(lengths, dtype=np.int64),
-            "key_texts": np.frombuffer(b"".join(texts), np.uint8),
-        }
         about = {"metric": self.metric, "about": self.about}
+        arrays = {"matrix": self.matrix, **keys_to_arrays(self.ids)}
         _array_folder.save(Path(path), KIND, about, arrays)
 
     @classmethod
@@ -272,12 +266,7 @@ class Embedding:
             If it does not exist.
         """
         content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
-        texts, offsets = content.arrays["key_texts"].tobytes(), content.arrays["key_offsets"]
-        pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-        try:
-            ids = [_read(json.loads(texts[begin:end])) for begin, end in pairs]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
+        ids = keys_from_arrays(content.arrays, path)
         about = content.about
         return cls(ids, content.arrays["matrix"], metric=about["metric"], about=about["about"])
 
@@ -310,6 +299,28 @@ def about(
         "data": dict(data),
         "versions": versions,
     }
+
+
+def keys_to_arrays(keys: Sequence[Hashable]) -> dict[str, npt.NDArray[Any]]:
+    """Write keys as arrays, to be saved with others."""
+    texts = [_written(key, row) for row, key in enumerate(keys)]
+    lengths = [0, *(len(text) for text in texts)]
+    return {
+        "key_offsets": np.cumsum(lengths, dtype=np.int64),
+        "key_texts": np.frombuffer(b"".join(texts), np.uint8),
+    }
+
+
+def keys_from_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]], path: str | os.PathLike[str]
+) -> list[Hashable]:
+    """Read what `keys_to_arrays` wrote."""
+    texts, offsets = arrays["key_texts"].tobytes(), arrays["key_offsets"]
+    pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    try:
+        return [_read(json.loads(texts[begin:end])) for begin, end in pairs]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
 
 
 def _written(key: Hashable, row: int) -> bytes:

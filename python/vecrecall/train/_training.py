@@ -71,8 +71,8 @@ class State(Protocol):
         """Go back to what `arrays` returned."""
 
 
-class _StopAskedError(Exception):
-    """Raised within an epoch."""
+class StopAskedError(Exception):
+    """A stop was asked for; raised within an epoch, and never beyond the trainer."""
 
 
 @dataclass
@@ -165,7 +165,7 @@ class Training:
                 self.finished += 1
                 self._save(kept)
                 self.step(0.0, loss, force=True)
-        except _StopAskedError:
+        except StopAskedError:
             self.stopped = True
             if not self.finished:
                 raise TrainingStoppedError(
@@ -194,7 +194,7 @@ class Training:
             report = TrainingProgress(self.trainer, self.finished, self.epochs, share, loss)
             self.progress(report)
         if self._asked_to_stop() and self.finished < self.epochs:
-            raise _StopAskedError
+            raise StopAskedError
 
     def about(self) -> dict[str, Any]:
         """Return what became of the training, for `Embedding.about`."""
