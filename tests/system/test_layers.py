@@ -14,7 +14,7 @@ GRAPH = import_graph(PACKAGE)
 ROOMS = (
     *("_core", "_extras", "_public", "arrays", "storage", "_runtime"),
     *("search", "cluster", "feed", "fusion", "policies", "adapters", "channels", "evaluation"),
-    *("datasets", "train", "cli", "__main__"),
+    *("train", "datasets", "cli", "__main__"),
 )
 """A room may import those before it. Modules outside the rooms stand where they are used; channels
 come after adapters, since they recall from indexes of other libraries too."""

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 import vecrecall as vr
+import vecrecall.datasets
 import vecrecall.train
 
 ROOMS = (
     *("arrays", "search", "cluster", "feed", "fusion", "channels", "adapters", "evaluation"),
-    "train",
+    *("train", "datasets"),
 )
 
 
 @pytest.mark.parametrize(
-    "module", [vr, vr.policies, vr.channels, vecrecall.train], ids=lambda m: m.__name__
+    "module",
+    [vr, vr.policies, vr.channels, vecrecall.train, vecrecall.datasets],
+    ids=lambda m: m.__name__,
 )
 def test_names_belong_to_the_public_module(module: types.ModuleType) -> None:
     assert sorted(module.__all__) == sorted(set(module.__all__))
