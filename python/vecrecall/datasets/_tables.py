@@ -1,4 +1,4 @@
-"""What a data set consists of: interactions, attributes, a graph."""
+"""The parts of a data set: interactions, attributes, a graph."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class Attributes:
-    """What is known of users, or of items.
+    """Columns that describe users, or items.
 
     Parameters
     ----------
