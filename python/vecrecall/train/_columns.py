@@ -52,6 +52,18 @@ def check_keys(column: Column, name: str, length: int | None = None) -> list[Has
     return values
 
 
+def check_optional_keys(column: Column, name: str, length: int | None = None) -> list[Any]:
+    """Return keys, None for a missing one."""
+    values = values_of(column, name)
+    check_length(values, name, length)
+    for row, value in enumerate(values):
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
+            )
+    return [None if is_missing(value) else value for value in values]
+
+
 def check_texts(column: Column, name: str, length: int | None = None) -> list[str]:
     """Return texts; a missing one is an error, an empty one is not."""
     values = values_of(column, name)

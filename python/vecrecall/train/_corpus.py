@@ -32,7 +32,7 @@ class Corpus:
 
     @classmethod
     def of(cls, lists: Sequence[Sequence[Hashable]], min_count: int) -> Corpus:
-        """Number the keys that are frequent enough, and leave out all others.
+        """Give numbers to the keys that are frequent enough, and leave out all others.
 
         Parameters
         ----------

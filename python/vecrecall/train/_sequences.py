@@ -34,7 +34,7 @@ def sequences(
 
     The lists say what is learned: tags of what a user read (tag2vec), items in order of time
     (item2vec), authors or media (media2vec), places (loc2vec), words of texts, and types of users
-    and items mixed into one list (`Types`).
+    and items mixed into one list (`user_sequences`).
 
     Parameters
     ----------
@@ -98,10 +98,10 @@ def sequences(
     --------
     >>> import gensim
     >>> from vecrecall.train import sequences
-    >>> lists = [["tea", "milk", "sugar"], ["nail", "hammer", "saw"]] * 50
+    >>> lists = [["tea", "milk", "sugar", "cup"], ["nail", "hammer", "saw", "wood"]] * 100
     >>> words = sequences(lists, dim=8, epochs=20, sample=0, learning_rate=0.1)
-    >>> sorted(key for key, _ in words.nearest("tea", k=2))
-    ['milk', 'sugar']
+    >>> sorted(key for key, _ in words.nearest("tea", k=3))
+    ['cup', 'milk', 'sugar']
     """
     settings = SkipGramSettings(
         dim=_scalars.check_positive_int(dim, "dim"),

@@ -66,7 +66,7 @@ class SkipGram:
             sample=settings.sample,
             negative=settings.negative,
             alpha=settings.learning_rate,
-            sorted_vocab=0,  # the corpus is sorted, and gensim's order of equal counts is not defined
+            sorted_vocab=0,  # as the corpus has it; gensim's order of equal counts is not stable
             seed=_seed(settings.seed),
             workers=1,  # results of several workers would depend on their timing
             **options,
@@ -77,8 +77,8 @@ class SkipGram:
         if subwords is not None:
             # gensim adds up the vectors of all words after each chunk, in loops of Python.
             self._model.wv.adjust_vectors = lambda: None
-        work = settings.dim * (settings.window + 1) * (settings.negative + 1)
-        work *= 1 if subwords is None else 1 + subwords[1]
+        parts = 0.0 if subwords is None else subwords[1]
+        work = settings.dim * (settings.window + 1) * (settings.negative + 1) * (1 + parts)
         self._chunk = int(np.clip(_WORK / work, _SHORTEST, _CHUNK))
 
     def train_epoch(self, epoch: int, step: Callable[[float], None]) -> float:

@@ -1,50 +1,49 @@
-"""Training of vectors for items and tags, and pooling into vectors for items and users."""
+"""Vectors of items and tags by `vecrecall.train`, pooled into vectors of items and users."""
 
 from __future__ import annotations
 
-import logging
 import threading
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays._pooling import pool
 from vecrecall.cli.demo.data import Dataset, IntArray
+from vecrecall.train import Embedding, TrainingProgress, factors, sequences
 
 FloatArray = npt.NDArray[np.float32]
 OnEpoch = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Word2VecSettings:
-    """Hyper-parameters of a skip-gram model, under the names of gensim."""
+class SequenceSettings:
+    """Hyper-parameters of `vecrecall.train.sequences`."""
 
-    vector_size: int
+    dim: int
     window: int
     epochs: int
     min_count: int
     sample: float
-    alpha: float
+    learning_rate: float
     negative: int = 5
 
 
-# Chosen on the validation split of MovieLens. With 15 epochs at alpha=0.05, item to item without
-# heat has a hit rate at 50 of 0.67, and popularity 0.41. With rare films (min_count=1) it is 0.52,
-# since their vectors are noise; with sample=1e-3, the default of gensim, 0.64 in 1.5 times the
-# time; with window=5 0.56, since the order within a session matters little. 10 epochs at 0.075 find
-# as much in 2/3 of the time.
-ITEM2VEC = Word2VecSettings(
-    vector_size=32, window=20, epochs=10, min_count=5, sample=1e-4, alpha=0.075
+# Chosen on the validation split of MovieLens. With 15 epochs at learning_rate=0.05, item to item
+# without heat has a hit rate at 50 of 0.67, and popularity 0.41. With rare films (min_count=1) it
+# is 0.52, since their vectors are noise; with sample=1e-3, the default, 0.64 in 1.5 times the time;
+# with window=5 0.56, since the order within a session matters little. 10 epochs at 0.075 find as
+# much in 2/3 of the time.
+ITEM2VEC = SequenceSettings(
+    dim=32, window=20, epochs=10, min_count=5, sample=1e-4, learning_rate=0.075
 )
-TAG2VEC = Word2VecSettings(
-    vector_size=16, window=10, epochs=5, min_count=1, sample=1e-3, alpha=0.025
+TAG2VEC = SequenceSettings(
+    dim=16, window=10, epochs=5, min_count=1, sample=1e-3, learning_rate=0.025
 )
 
 FIRST_TAGS = 3
@@ -64,8 +63,6 @@ SVD_HISTORY = 20
 
 SVD_DECAY = 0.9
 """Weight of an item in this vector, relative to the next newer one."""
-
-_MAX_SENTENCE = 10_000  # gensim drops the rest of longer ones
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,13 @@ class Trained:
     svd: Vectors | None
 
 
-Train = Callable[[Dataset, int, OnEpoch], Vectors | None]
+class Train(Protocol):
+    """`item2vec` or `tag2vec`."""
+
+    def __call__(
+        self, dataset: Dataset, seed: int, on_epoch: OnEpoch, stop: threading.Event | None = None
+    ) -> Vectors | None:
+        """Train on one split."""
 
 
 def train_splits(
@@ -111,23 +114,19 @@ def train_splits(
     -------
     list of Vectors or None
     """
-    stopped = threading.Event()
-
-    def go_on() -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        on_epoch()
-
-    with _quiet("gensim"), ThreadPoolExecutor(len(splits)) as executor:
-        futures = [executor.submit(train, split, seed, go_on) for split in splits]
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(splits)) as executor:
+        futures = [executor.submit(train, split, seed, on_epoch, stop) for split in splits]
         try:
             return [future.result() for future in futures]
         except BaseException:
-            stopped.set()  # an interrupt waits for one epoch at most
+            stop.set()  # the executor waits for all threads
             raise
 
 
-def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
+def item2vec(
+    dataset: Dataset, seed: int, on_epoch: OnEpoch, stop: threading.Event | None = None
+) -> Vectors | None:
     """Train item vectors on the users' training histories, and pool user vectors from them.
 
     Parameters
@@ -136,6 +135,8 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     seed : int
     on_epoch : callable
         Called after each of ``ITEM2VEC.epochs`` epochs.
+    stop : threading.Event, optional
+        Ends the training within a second, once it is set.
 
     Returns
     -------
@@ -143,20 +144,20 @@ def item2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
         Item vectors of length one; user vectors are normalized sums that decay with age. None if
         fewer than two items are frequent enough to train.
     """
-    histories = [[str(item) for item in history] for history in dataset.histories]
-    trained = _train(histories, ITEM2VEC, seed, on_epoch)
+    histories = [history.tolist() for history in dataset.histories]
+    trained = _train(histories, ITEM2VEC, seed, on_epoch, stop)
     if trained is None:
         return None
-    words, table = trained
-    rows = np.full((len(dataset.items), 1), -1, np.int64)
-    rows[[int(word) for word in words], 0] = np.arange(len(words))
-    items = pool(table, rows, normalize=True)
+    rows = trained.rows(range(len(dataset.items)), missing="ignore")
+    items = pool(trained.matrix, rows[:, None], normalize=True)
     newest_first = [history[::-1] for history in dataset.histories]
     weights = [USER_DECAY ** np.arange(history.size) for history in newest_first]
     return Vectors(items, pool(items, newest_first, weights, normalize=True))
 
 
-def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
+def tag2vec(
+    dataset: Dataset, seed: int, on_epoch: OnEpoch, stop: threading.Event | None = None
+) -> Vectors | None:
     """Train tag vectors on the tags of the users' training histories; pool items and users.
 
     Parameters
@@ -165,6 +166,8 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     seed : int
     on_epoch : callable
         Called after each of ``TAG2VEC.epochs`` epochs.
+    stop : threading.Event, optional
+        Ends the training within a second, once it is set.
 
     Returns
     -------
@@ -176,16 +179,14 @@ def tag2vec(dataset: Dataset, seed: int, on_epoch: OnEpoch) -> Vectors | None:
     sentences = [
         list(chain.from_iterable(tags[item] for item in history)) for history in dataset.histories
     ]
-    trained = _train(sentences, TAG2VEC, seed, on_epoch)
+    trained = _train(sentences, TAG2VEC, seed, on_epoch, stop)
     if trained is None:
         return None
-    words, table = trained
-    row_of = {word: row for row, word in enumerate(words)}
-    items = pool(table, [[row_of[tag] for tag in item_tags] for item_tags in tags])
-    profiles = [_profile(history, tags, row_of) for history in dataset.histories]
-    rows = [list(profile.keys()) for profile in profiles]
+    items = pool(trained.matrix, [trained.rows(item_tags) for item_tags in tags])
+    profiles = [_profile(history, tags) for history in dataset.histories]
+    rows = [trained.rows(list(profile)) for profile in profiles]
     weights = [list(profile.values()) for profile in profiles]
-    return Vectors(items, pool(table, rows, weights, normalize=True))
+    return Vectors(items, pool(trained.matrix, rows, weights, normalize=True))
 
 
 def svd(dataset: Dataset, seed: int) -> Vectors | None:
@@ -202,87 +203,38 @@ def svd(dataset: Dataset, seed: int) -> Vectors | None:
         An item is its row of the right singular vectors. A user is the normalized sum of the rows
         of the last items, which decays with age. None if there are fewer than two users or items.
     """
-    from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
-
-    shape = (len(dataset.users), len(dataset.items))
-    if min(shape) < 2:
+    if min(len(dataset.users), len(dataset.items)) < 2:
         return None
-    items = np.concatenate(dataset.histories)
-    offsets = np.cumsum([0, *(history.size for history in dataset.histories)])
-    matrix = csr_array((np.ones(items.size), items, offsets), shape=shape)
-    start = np.random.default_rng(seed).standard_normal(min(shape))
-    _, _, factors = svds(matrix, k=min(SVD_SIZE, min(shape) - 1), v0=start)
-    table = np.ascontiguousarray(factors.T, np.float32)
+    users = np.repeat(np.arange(len(dataset.users)), [h.size for h in dataset.histories])
+    films = factors(users, np.concatenate(dataset.histories), dim=SVD_SIZE, seed=seed).items
+    table = films.vectors(range(len(dataset.items)))
     latest = [history[: -SVD_HISTORY - 1 : -1] for history in dataset.histories]
     weights = [SVD_DECAY ** np.arange(history.size) for history in latest]
     return Vectors(table, pool(table, latest, weights, normalize=True))
 
 
-def _profile(
-    history: IntArray, tags: Sequence[tuple[str, ...]], row_of: dict[str, int]
-) -> Counter[int]:
-    return Counter(row_of[tag] for item in history[-PROFILE_ITEMS:] for tag in tags[item])
+def _profile(history: IntArray, tags: Sequence[tuple[str, ...]]) -> Counter[str]:
+    return Counter(tag for item in history[-PROFILE_ITEMS:] for tag in tags[item])
 
 
 def _train(
-    sentences: list[list[str]], settings: Word2VecSettings, seed: int, on_epoch: OnEpoch
-) -> tuple[list[str], FloatArray] | None:
-    """Train word vectors; return None if fewer than two words are frequent enough."""
-    from gensim.models import Word2Vec
-
-    counts = Counter(chain.from_iterable(sentences))
-    if sum(count >= settings.min_count for count in counts.values()) < 2:
+    lists: Sequence[Sequence[Hashable]],
+    settings: SequenceSettings,
+    seed: int,
+    on_epoch: OnEpoch,
+    stop: threading.Event | None,
+) -> Embedding | None:
+    """Train vectors; return None if no list has two keys that are frequent enough."""
+    counts = Counter(chain.from_iterable(lists))
+    frequent = {key for key, count in counts.items() if count >= settings.min_count}
+    if len(frequent) < 2 or all(sum(key in frequent for key in keys) < 2 for keys in lists):
         return None
-    pieces = [
-        sentence[start : start + _MAX_SENTENCE]
-        for sentence in sentences
-        for start in range(0, len(sentence), _MAX_SENTENCE)
-    ]
-    with _quiet("gensim"):
-        model = Word2Vec(
-            pieces,
-            sg=1,
-            seed=seed,
-            workers=1,  # results of several workers would depend on their timing
-            hashfxn=_stable_hash,
-            callbacks=[_EpochCallback(on_epoch)],
-            **vars(settings),
-        )
-    return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
+    reported = 0
 
+    def report(progress: TrainingProgress) -> None:
+        nonlocal reported
+        for _ in range(reported, progress.epoch):
+            on_epoch()
+        reported = progress.epoch
 
-def _stable_hash(word: str) -> int:
-    """Replace the hash of Python, which differs between processes."""
-    return zlib.crc32(word.encode())
-
-
-class _EpochCallback:
-    """Callbacks of gensim during training."""
-
-    def __init__(self, on_epoch: OnEpoch) -> None:
-        self._on_epoch = on_epoch
-
-    def on_train_begin(self, model: object) -> None:
-        pass
-
-    def on_train_end(self, model: object) -> None:
-        pass
-
-    def on_epoch_begin(self, model: object) -> None:
-        pass
-
-    def on_epoch_end(self, model: object) -> None:
-        self._on_epoch()
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Suppress a library's warnings (few words, short sentences)."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return sequences(lists, **vars(settings), seed=seed, progress=report, stop=stop)
