@@ -7,24 +7,40 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 
 from vecrecall._public import stamp as _stamp
 from vecrecall.train._bnb import bnb
+from vecrecall.train._capacity import CapacityEmbedding, CapacityReport, capacity
+from vecrecall.train._capacity_index import CapacityIndex
 from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
+from vecrecall.train._residual import (
+    ResidualEmbedding,
+    ResidualRecall,
+    ResidualReport,
+    residual,
+)
 from vecrecall.train._sequences import sequences
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
 from vecrecall.train._types import Types
 from vecrecall.train._user_sequences import user_sequences
 
 __all__ = [
+    "CapacityEmbedding",
+    "CapacityIndex",
+    "CapacityReport",
     "Embedding",
     "Factors",
+    "ResidualEmbedding",
+    "ResidualRecall",
+    "ResidualReport",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
     "Types",
     "bnb",
+    "capacity",
     "documents",
     "factors",
+    "residual",
     "sequences",
     "user_sequences",
 ]

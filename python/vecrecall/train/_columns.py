@@ -79,6 +79,15 @@ def check_numbers(column: Column, name: str, length: int | None = None) -> Numbe
     return _finite(column, name, length).astype(np.float32)
 
 
+def check_counts(column: Column, name: str, length: int | None = None) -> npt.NDArray[np.float64]:
+    """Return finite numbers >= 0, not rounded."""
+    found = _finite(column, name, length)
+    if (found < 0).any():
+        row = int((found < 0).argmax())
+        raise ValueError(f"{name}: expected a number >= 0, got {found[row]:g} in row {row}")
+    return found
+
+
 def check_times(column: Column, name: str, length: int | None = None) -> npt.NDArray[np.float64]:
     """Return times as numbers; dates become seconds since 1970."""
     dtype = getattr(column, "dtype", None)

@@ -1,0 +1,419 @@
+"""Capacity by frequency: more dimensions for frequent rows, fewer for rare ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall.arrays import _scalars, _validation
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.storage import _array_folder
+from vecrecall.train._capacity_index import CapacityIndex, Shard, multiplied, padded
+from vecrecall.train._columns import Column, check_counts, values_of
+from vecrecall.train._embedding import (
+    Embedding,
+    Metric,
+    about,
+    keys_from_arrays,
+    keys_to_arrays,
+)
+
+KIND = "CapacityEmbedding"
+
+
+@dataclass(frozen=True)
+class CapacityReport:
+    """Sizes of a `CapacityEmbedding`; lists have an entry per width, the widest first.
+
+    Attributes
+    ----------
+    widths : list of int
+    rows : list of int
+        Number of rows.
+    least_counts, most_counts : list of float
+        Of the rows; 0 where there are none.
+    kept : list of float
+        Share of the rows' squared lengths that the cut keeps, from 0 to 1; under cosine of rows
+        divided by their lengths. 1 where there are no rows.
+    row_bytes : list of int
+        Of the vectors.
+    rotation_bytes : int
+        Of the rotation that all widths share.
+    bytes_before, bytes_after : int
+        Of all vectors at full width; of the cut ones and the rotation.
+    """
+
+    widths: list[int]
+    rows: list[int]
+    least_counts: list[float]
+    most_counts: list[float]
+    kept: list[float]
+    row_bytes: list[int]
+    rotation_bytes: int
+    bytes_before: int
+    bytes_after: int
+
+    @property
+    def saved(self) -> float:
+        """Share of the bytes that is saved; negative where the rotation costs more than that."""
+        return 1 - self.bytes_after / self.bytes_before if self.bytes_before else 0.0
+
+    def __str__(self) -> str:
+        """Lay out the report as a table."""
+        lines = ["width     rows   counts           kept    bytes"]
+        for width, n, low, high, kept, size in zip(
+            *(self.widths, self.rows, self.least_counts, self.most_counts),
+            *(self.kept, self.row_bytes),
+            strict=True,
+        ):
+            counts = f"{low:g} to {high:g}" if n else "-"
+            lines.append(f"{width:5} {n:8}   {counts:14} {kept:6.1%} {size:8}")
+        lines.append(
+            f"{self.bytes_before} bytes before, {self.bytes_after} after with the rotation: "
+            f"{self.saved:.1%} saved"
+        )
+        return "\n".join(lines)
+
+
+class CapacityEmbedding:
+    """Vectors whose width follows the frequency of their keys; `capacity` makes it.
+
+    Attributes
+    ----------
+    ids : list of hashable
+        In the order of the embedding that was cut.
+    metric : {"ip", "cosine", "l2"}
+    rotation : ndarray of float32, shape (d, d)
+        Orthogonal, but for its rounding: the axes of the rows, as columns, the strongest first.
+    parts : list of Embedding
+        One per width, the widest first: rows times the rotation's first columns.
+    report : CapacityReport
+    about : dict
+    """
+
+    def __init__(
+        self,
+        ids: list[Any],
+        rotation: npt.NDArray[np.float32],
+        parts: Sequence[Embedding],
+        report: CapacityReport,
+        about: Mapping[str, Any],
+    ) -> None:
+        self.ids = ids
+        self.rotation = rotation
+        self.parts = list(parts)
+        self.report = report
+        self.about = dict(about)
+        self.metric: Metric = self.parts[0].metric
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        parts = " + ".join(f"{len(part)} x {part.dim}" for part in self.parts)
+        return f"<CapacityEmbedding of {parts}, {self.metric}, from {self.dim} dimensions>"
+
+    @property
+    def dim(self) -> int:
+        """The width before the cut, which queries have."""
+        return len(self.rotation)
+
+    @property
+    def projections(self) -> list[npt.NDArray[np.float32]]:
+        """The matrix that cuts to each width, shape (d, width): columns of the rotation."""
+        return [self.rotation[:, : part.dim] for part in self.parts]
+
+    def reconstructed(self) -> Embedding:
+        """Bring the cut rows back to full width: each is its projection on the axes that it kept.
+
+        Returns
+        -------
+        Embedding
+            In the order of `ids`. What `to_index` finds is what a search of these finds.
+        """
+        matrix = np.empty((len(self), self.dim), np.float32)
+        row_of = {key: row for row, key in enumerate(self.ids)}
+        for part, projection in zip(self.parts, self.projections, strict=True):
+            rows = [row_of[key] for key in part.ids]
+            matrix[rows] = multiplied(part.matrix, projection.T)
+        return Embedding(self.ids, matrix, metric=self.metric, about=self.about)
+
+    def to_index(self, *, threads: int | None = None) -> CapacityIndex:
+        """Build an exact index with a shard per width.
+
+        Parameters
+        ----------
+        threads : int, optional
+
+        Returns
+        -------
+        CapacityIndex
+            Items are known by the ids that `Embedding.to_index` of the uncut embedding gives them:
+            the keys where all are ints >= 0, else the rows, so that ``ids[i]`` is the key. Rows
+            that are zero under cosine are left out.
+        """
+        whole = Embedding(self.ids, np.empty((len(self), 1), np.float32))
+        numbers = whole.index_ids
+        shards, skipped = [], [np.empty(0, np.int64)]
+        for part in self.parts:
+            own = numbers[whole.rows(part.ids)]
+            index = _index_of(part, own, self.dim, threads)
+            skipped.append(index.skipped)
+            if len(index):
+                shards.append(Shard(index, part.dim))
+        left_out = np.concatenate(skipped)
+        kept = numbers[~np.isin(numbers, left_out)]
+        return CapacityIndex(shards, self.rotation, kept, np.sort(left_out), self.metric)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a folder of `.npy` files and a JSON manifest, in one step.
+
+        Parameters
+        ----------
+        path : str or path-like
+            An empty folder, one to be made, or a saved one of this kind, which is replaced.
+
+        Raises
+        ------
+        TypeError
+            If a key cannot be saved, as of `Embedding.save`.
+        OSError
+            If the folder cannot be written.
+        """
+        row_of = {key: row for row, key in enumerate(self.ids)}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "rotation": self.rotation,
+            "values": np.concatenate([part.matrix.ravel() for part in self.parts]),
+            "rows": np.array([row_of[key] for part in self.parts for key in part.ids], np.int64),
+            **keys_to_arrays(self.ids),
+        }
+        about = {"metric": self.metric, "about": self.about, "report": asdict(self.report)}
+        _array_folder.save(Path(path), KIND, about, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CapacityEmbedding:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        CapacityEmbedding
+
+        Raises
+        ------
+        ValueError
+            If the folder holds something else, or a file is damaged.
+        FileNotFoundError
+            If it does not exist.
+        """
+        content, arrays = _array_folder.load(Path(path), KIND, verify=True)
+        ids = keys_from_arrays(arrays, path)
+        report = CapacityReport(**content["report"])
+        parts, row, place = [], 0, 0
+        for width, n in zip(report.widths, report.rows, strict=True):
+            keys = [ids[i] for i in arrays["rows"][row : row + n].tolist()]
+            matrix = arrays["values"][place : place + n * width].reshape(n, width)
+            parts.append(Embedding(keys, matrix, metric=content["metric"], about=content["about"]))
+            row, place = row + n, place + n * width
+        return cls(ids, arrays["rotation"], parts, report, content["about"])
+
+
+def capacity(
+    embedding: Embedding,
+    counts: Column | Mapping[Any, float],
+    *,
+    widths: Sequence[int] = (64, 32, 16),
+    shares: Sequence[float] | None = None,
+    thresholds: Sequence[float] | None = None,
+) -> CapacityEmbedding:
+    """Give frequent rows more dimensions and rare ones fewer (capacity by frequency).
+
+    Rows are rotated to their own axes, the strongest first, and cut: those of the most frequent
+    keys to the largest width, the next ones to the next. The memory falls by what `report` says,
+    and a search over the cut rows is exact.
+
+    Parameters
+    ----------
+    embedding : Embedding
+    counts : column of float, n of them, or mapping of key to float
+        How often each key was seen, >= 0. A key that a mapping lacks counts 0.
+    widths : sequence of int
+        Decreasing. One that is larger than the embedding's stands for the whole width.
+    shares : sequence of float, optional
+        Which part of the rows each width gets, >= 0, with the sum 1. Default in proportion to
+        1 / width, so that each width takes as much memory as any other. Rows are ranked by count;
+        of equal counts, the first rows come first.
+    thresholds : sequence of float, optional
+        Instead of `shares`, the least count of each width but the last, decreasing. Equal counts
+        get equal widths.
+
+    Returns
+    -------
+    CapacityEmbedding
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; a wrong count is named by its row or key.
+
+    Notes
+    -----
+    The rotation is of the eigenvectors of the sum of ``x x^T`` over the rows (under cosine divided
+    by their lengths), a principal component analysis without centering. Of all projections to w
+    dimensions, that to the first w axes leaves the smallest sum of squared errors of the rows,
+    hence also of their inner products with queries of no preferred direction. Inner products with
+    an uncut row are kept; a cut row loses its part on the weaker axes.
+
+    Google's multi-size embeddings learn the vectors at their widths and search for the widths; this
+    cuts vectors that are trained already, by widths that are given. There is no chance in it, so no
+    seed.
+
+    References
+    ----------
+    M. R. Joglekar, C. Li, M. Chen, T. Xu, X. Wang, J. K. Adams, P. Khaitan, J. Liu, Q. V. Le,
+    "Neural Input Search for Large Scale Recommendation Models", KDD 2020. A. A. Ginart,
+    M. Naumov, D. Mudigere, J. Yang, J. Zou, "Mixed Dimension Embeddings with Application to
+    Memory-Efficient Recommendation Systems", ISIT 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vecrecall.train import Embedding, capacity
+    >>> rng = np.random.default_rng(0)
+    >>> items = Embedding(range(1000), rng.standard_normal((1000, 16)))
+    >>> small = capacity(items, rng.zipf(1.5, 1000), widths=(16, 8, 4))
+    >>> small
+    <CapacityEmbedding of 143 x 16 + 286 x 8 + 571 x 4, cosine, from 16 dimensions>
+    >>> small.to_index().search(items.matrix[:1], 3).ids.shape
+    (1, 3)
+    """
+    if not isinstance(embedding, Embedding):
+        raise TypeError(f"embedding: expected an Embedding, got {type(embedding).__name__}")
+    matrix = _validation.check_vectors(embedding.matrix, "embedding")
+    times = _counts(counts, embedding)
+    sizes = _widths(widths)
+    bucket = _buckets(times, sizes, shares, thresholds)
+    kept_widths = [min(width, embedding.dim) for width in sizes]
+    rotation = _axes(matrix, embedding.metric)
+    turned = multiplied(matrix, rotation)
+    settings = {"widths": list(sizes), "shares": _listed(shares), "thresholds": _listed(thresholds)}
+    made = about("capacity", settings, {"rows": len(embedding), "dim": embedding.dim}, [])
+    made["cut"] = embedding.about
+    parts, rows_of = [], []
+    for number, width in enumerate(kept_widths):
+        rows = np.flatnonzero(bucket == number)
+        rows_of.append(rows)
+        keys = [embedding.ids[row] for row in rows]
+        parts.append(Embedding(keys, turned[rows, :width], metric=embedding.metric, about=made))
+    report = _report(parts, rows_of, times, turned, embedding.metric)
+    return CapacityEmbedding(list(embedding.ids), rotation, parts, report, made)
+
+
+def _counts(counts: Any, embedding: Embedding) -> npt.NDArray[np.float64]:
+    """Return the counts of the rows, in their order."""
+    values = counts
+    if isinstance(counts, Mapping):
+        values = [counts.get(key, 0) for key in embedding.ids]
+    return check_counts(values, "counts", len(embedding))
+
+
+def _widths(widths: Sequence[int]) -> list[int]:
+    found = [_scalars.check_positive_int(width, "widths") for width in values_of(widths, "widths")]
+    if not found or any(a <= b for a, b in pairwise(found)):
+        raise ValueError(f"widths: expected decreasing numbers, at least one, got {found}")
+    return found
+
+
+def _buckets(
+    counts: npt.NDArray[np.float64], widths: list[int], shares: Any, thresholds: Any
+) -> npt.NDArray[np.int64]:
+    """Find each row's width by its number, 0 for the widest."""
+    if shares is not None and thresholds is not None:
+        raise ValueError("shares, thresholds: expected at most one of the two, got both")
+    if thresholds is not None:
+        least = check_counts(thresholds, "thresholds", len(widths) - 1)
+        if (np.diff(least) >= 0).any():
+            raise ValueError(f"thresholds: expected decreasing numbers, got {least.tolist()}")
+        return np.asarray((counts[:, None] < least).sum(axis=1), np.int64)
+    parts = 1 / np.array(widths, np.float64)
+    if shares is not None:
+        parts = check_counts(shares, "shares", len(widths))
+        if abs(parts.sum() - 1) > len(parts) * 2.0**-23:  # they may come as float32
+            raise ValueError(f"shares: expected numbers >= 0 with the sum 1, got {_listed(shares)}")
+    ends = np.rint(np.cumsum(parts) / parts.sum() * len(counts)).astype(np.int64)
+    ranks = np.empty(len(counts), np.int64)
+    ranks[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return np.asarray(np.searchsorted(ends[:-1], ranks, side="right"), np.int64)
+
+
+def _axes(matrix: npt.NDArray[np.float32], metric: Metric) -> npt.NDArray[np.float32]:
+    """Find the axes of the rows, as columns, the strongest first."""
+    scale = np.ones(len(matrix))
+    if metric == "cosine":
+        lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+        scale = 1 / np.where(lengths > 0, lengths, 1)
+    moments = np.zeros((matrix.shape[1],) * 2)
+    for begin in range(0, len(matrix), 4096):
+        rows = matrix[begin : begin + 4096] * scale[begin : begin + 4096, None]
+        moments += rows.T @ rows
+    _, vectors = np.linalg.eigh(moments)
+    axes = vectors[:, ::-1]
+    signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1, 1)
+    return np.ascontiguousarray(axes * signs, np.float32)
+
+
+def _report(
+    parts: list[Embedding],
+    rows_of: list[npt.NDArray[np.int64]],
+    counts: npt.NDArray[np.float64],
+    turned: npt.NDArray[np.float32],
+    metric: Metric,
+) -> CapacityReport:
+    n, dim = turned.shape
+    sizes = [part.matrix.nbytes for part in parts]
+    return CapacityReport(
+        widths=[part.dim for part in parts],
+        rows=[len(part) for part in parts],
+        least_counts=[
+            float(counts[rows].min(initial=np.inf)) if rows.size else 0.0 for rows in rows_of
+        ],
+        most_counts=[float(counts[rows].max(initial=0)) for rows in rows_of],
+        kept=[
+            _kept(turned[rows], part.dim, metric) for rows, part in zip(rows_of, parts, strict=True)
+        ],
+        row_bytes=sizes,
+        rotation_bytes=4 * dim * dim,
+        bytes_before=4 * n * dim,
+        bytes_after=sum(sizes) + 4 * dim * dim,
+    )
+
+
+def _kept(rows: npt.NDArray[np.float32], width: int, metric: Metric) -> float:
+    """Tell which share of the squared lengths lies on the first axes."""
+    squares = np.square(rows, dtype=np.float64)
+    whole, first = squares.sum(axis=1), squares[:, :width].sum(axis=1)
+    if metric == "cosine":
+        first, whole = first[whole > 0] / whole[whole > 0], np.sign(whole)
+    return float(first.sum() / whole.sum()) if whole.any() else 1.0
+
+
+def _index_of(
+    part: Embedding, ids: npt.NDArray[np.int64], dim: int, threads: int | None
+) -> FlatIndex:
+    rows = padded(part.matrix, dim, part.metric)
+    return FlatIndex(rows, ids, metric=part.metric, invalid="skip", threads=threads)
+
+
+def _listed(numbers: Any) -> list[float] | None:
+    return None if numbers is None else [float(number) for number in values_of(numbers, "numbers")]
