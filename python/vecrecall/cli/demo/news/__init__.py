@@ -1,0 +1,8 @@
+"""Vectors of news: ``vecrecall demo --news``.
+
+One subject per file. Of Chinese paragraphs: `corpus` finds words, places and articles, `families`
+trains their vectors, `gazetteer` knows where places lie, `geography` compares the map with the
+vectors, `findings` says what holds, `fonts` and `plot` draw the map. Of clicks in MIND's format:
+`clicks` trains and measures. Of both: `trainer` trains with progress and a cache, `report` makes
+the data of ``--json``, `display` shows them, `run` calls all in order.
+"""
