@@ -63,6 +63,8 @@ class Clicks:
 
     Attributes
     ----------
+    users : list of str
+        By time of their first click.
     catalog : list of str
         All news: those of the file, then those that were only clicked.
     histories : list of ndarray of int64
@@ -75,6 +77,7 @@ class Clicks:
         Of all news; empty where there is none.
     """
 
+    users: list[str]
     catalog: list[str]
     histories: list[IntArray]
     held_out: IntArray
@@ -109,6 +112,7 @@ def split(data: MindData) -> Clicks:
     evaluated = [user for user, own in enumerate(by_user) if len(own) > 1]
     histories = [own[:-1] if len(own) > 1 else own for own in by_user]
     return Clicks(
+        list(clicks),
         catalog,
         histories,
         np.array([by_user[user][-1] for user in evaluated], np.int64),

