@@ -498,7 +498,8 @@ def test_peoples_daily_knows_the_map() -> None:
         trainer = Trainer(Cache(), progress)
         places = families.train_places(trainer, load_peoples_daily().paragraphs, 0)
     assert places is not None
-    parts = news._compare(news.locate([str(key) for key in places]), places, 0)
+    cities = news.locate([str(key) for key in places])
+    parts = news.compare_parts(cities, places.vectors(cities.names), 0)
     # With seeds 0 to 2 it is -0.56 to -0.57, and within China -0.35.
     assert parts["world"]["correlation"] < -0.4
     assert parts["China"]["correlation"] < -0.2

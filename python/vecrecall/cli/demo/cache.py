@@ -1,4 +1,4 @@
-"""What was trained, kept by its content in a folder, so that a second run takes seconds.
+"""Finished trainings, kept by content in a folder, so that a second run takes seconds.
 
 An entry is a folder that appears whole, named by its kind and by a fingerprint of data, settings,
 versions and the source of the trainers. A training that was interrupted leaves its checkpoint

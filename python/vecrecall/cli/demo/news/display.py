@@ -11,12 +11,13 @@ from vecrecall.cli.demo.news.clicks import BASELINE, CUTOFFS
 Report = dict[str, Any]
 
 ABOVE = "bold green"
-VERDICTS = {"held": "bold green", "not held": "bold red", "undecided": "yellow"}
+VERDICTS = {"held": "bold green", "not held": "bold red", "unclear": "yellow"}
 
 NEAREST = {
     "words": "Nearest words",
     "places": "Nearest places",
     "titles": "Nearest titles",
+    "headlines": "Nearest headlines by pooled words",
     "items": "Nearest news by clicks",
     "documents": "Nearest texts by the encoder",
     "paragraphs": "Nearest paragraphs by pooled words",
@@ -35,6 +36,7 @@ def show(output: Output, report: Report) -> None:
     _show_data(output, report)
     for family, entries in report["nearest"].items():
         _show_nearest(output, NEAREST[family], entries)
+    _show_topics(output, report.get("topics", []))
     _show_findings(output, report.get("findings", {}))
     _show_channels(output, report.get("channels", {}), report["data"])
     _show_trainings(output, report)
@@ -66,6 +68,13 @@ def _show_nearest(output: Output, title: str, entries: list[Report]) -> None:
         output.line(entry["of"], "bold")
         for near in entry["near"][:3]:
             output.line(f"  {near['score']:.2f}  {near['text']}")
+
+
+def _show_topics(output: Output, topics: list[Report]) -> None:
+    if not topics:
+        return
+    output.heading("Topics of the articles")
+    output.line("; ".join(f"{' '.join(one['words'])} ({one['articles']})" for one in topics))
 
 
 def _show_findings(output: Output, findings: Report) -> None:

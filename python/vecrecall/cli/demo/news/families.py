@@ -60,7 +60,9 @@ COMMON = 1e-3
 
 
 def train_words(trainer: Trainer, paragraphs: Sequence[Paragraph], seed: int) -> Embedding | None:
-    """Train vectors of words from their neighbors in paragraphs (tag2vec).
+    """Train vectors of words from their neighbors in paragraphs of text (tag2vec).
+
+    Headlines are left out, so that they can be asked for with what was not trained on them.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def train_words(trainer: Trainer, paragraphs: Sequence[Paragraph], seed: int) ->
     Embedding, optional
         By word.
     """
-    lists = [content_words(paragraph) for paragraph in paragraphs]
+    lists = [content_words(paragraph) for paragraph in paragraphs if is_text(paragraph)]
     return trainer.sequences("words", lists, WORDS, seed)
 
 

