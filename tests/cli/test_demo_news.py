@@ -216,7 +216,8 @@ def without_costs(report: dict[str, Any]) -> dict[str, Any]:
     report = json.loads(json.dumps(report))
     del report["timings"], report["memory"]
     for training in report["trainings"].values():
-        del training["seconds"], training["peak_bytes"], training["reused"]
+        for cost in ("seconds", "peak_bytes", "reused"):
+            training.pop(cost, None)
     return report
 
 

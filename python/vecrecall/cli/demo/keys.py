@@ -90,7 +90,7 @@ NEWS_KEYS = {
     "trainings.<family>.vectors": "number of vectors",
     "trainings.<family>.dim": "numbers per vector",
     "trainings.<family>.losses[]": "by epoch, where the trainer knows them",
-    "trainings.<family>.seconds": "that it took, in this run or an earlier one",
+    "trainings.<family>.seconds": "that it took, in this run or an earlier one; pooled vectors take none",
     "trainings.<family>.peak_bytes": "peak of the process's memory meanwhile",
     "trainings.<family>.reused": "whether it was trained by an earlier run",
     "nearest.<family>[].of": "a key, drawn with the seed",

@@ -112,9 +112,7 @@ def _show_trainings(output: Output, report: Report) -> None:
             family,
             training["trainer"],
             f"{training['vectors']:,} x {training['dim']}",
-            format_number(training["seconds"]),
-            f"{training['peak_bytes'] / 2**20:,.0f}",
-            "earlier" if training["reused"] else "now",
+            *(_costs(training) if "seconds" in training else ("", "", "now")),
         ]
         for family, training in report["trainings"].items()
     ]
@@ -122,4 +120,12 @@ def _show_trainings(output: Output, report: Report) -> None:
     output.line(
         f"{report['timings']['total_s']:.1f} s in all, "
         f"{report['memory']['peak_bytes'] / 2**20:,.0f} MiB of memory at the peak"
+    )
+
+
+def _costs(training: Report) -> tuple[str, str, str]:
+    return (
+        format_number(training["seconds"]),
+        f"{training['peak_bytes'] / 2**20:,.0f}",
+        "earlier" if training["reused"] else "now",
     )

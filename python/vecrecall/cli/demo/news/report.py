@@ -54,7 +54,7 @@ def describe_trainings(
             "dim": embedding.dim,
             "settings": about.get("settings", {}),
             "losses": about.get("losses", []),
-            **costs.get(family, {"seconds": 0.0, "peak_bytes": 0, "reused": False}),
+            **costs.get(family, {}),
         }
     return found
 
