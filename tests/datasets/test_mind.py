@@ -89,7 +89,7 @@ def test_impressions(tmp_path: Path) -> None:
 
 
 def test_news(tmp_path: Path) -> None:
-    """Also those that nobody clicked; one that was clicked may have no row."""
+    """Also those without clicks; one that was clicked may have no row."""
     data = load_mind(folder(tmp_path))
     items = data.items
     assert items is not None

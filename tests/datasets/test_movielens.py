@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import csv
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -122,11 +121,6 @@ def test_other_relations(ml100k: RecommenderData) -> None:
     assert sum(map(bool, before)) == 124
     with pytest.raises(KeyError, match=r"no triple has the relation 'film\.film\.length'"):
         ml100k.related("film.film.length")
-
-
-@NEEDS_ML100K
-def test_recbole_is_not_imported(ml100k: RecommenderData) -> None:
-    assert "recbole" not in sys.modules
 
 
 @pytest.fixture

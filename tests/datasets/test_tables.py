@@ -96,6 +96,21 @@ def test_bad_attributes(keys: Any, columns: Any, error: type[Exception], message
     assert message in str(raised.value)
 
 
+def test_columns_of_other_libraries() -> None:
+    pd = pytest.importorskip("pandas", reason="needs pandas")
+    pa = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    pl = pytest.importorskip("polars", reason="needs polars")
+    for times in (pd.Series(DAY), pa.array(DAY), pl.Series(DAY), pa.chunked_array([DAY])):
+        assert (Interactions([1, 2], pl.Series([3, 4]), times).times == DAY).all()
+    zoned = Interactions([1, 2], [3, 4], pd.Series(DAY).dt.tz_localize("Asia/Tokyo")).times
+    assert (zoned == (DAY - np.timedelta64(9, "h")).astype("datetime64[s]").astype(float)).all()
+    for times in (pa.array([DAY[0], None]), pl.Series([DAY[0], None])):
+        with pytest.raises(ValueError, match="times: expected a time, got NaT in row 1"):
+            Interactions([1, 2], [3, 4], times)
+    films = Attributes(pa.array(["x", "y"]), {"tags": pa.array([["a"], None])})
+    assert films.column("tags", pd.Series(["y", "x"])) == [None, ["a"]]
+
+
 def test_relations_are_followed_both_ways() -> None:
     graph = Triples([*"abxaa"], ["by", "by", "of", "by", "to"], [*"xxbxy"])
     assert graph.tails_of("by") == {"a": ["x"], "b": ["x"]}
@@ -117,6 +132,7 @@ def test_relations_of_items() -> None:
     )
     assert data.related("by") == [[], ["x"], [], []]
     assert data.related("by", items=[7, 5]) == [["x"], []]
+    assert data.related("by", items=np.array([7, 5])) == [["x"], []]
     assert data.related("by", items=[]) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -89,8 +89,8 @@ class Attributes:
     keys : column of hashable
         All different.
     columns : mapping of str to column
-        A row for each key: numbers, texts, or lists. A missing number is None, a missing text is
-        empty, and so is a missing list.
+        A row for each key: numbers, texts, or lists. Where a value is missing, loaders have None
+        among numbers, an empty text, an empty list.
 
     Attributes
     ----------
@@ -133,15 +133,13 @@ class Attributes:
     def __repr__(self) -> str:
         return _named(self, f"{len(self)} keys", ", ".join(self.columns))
 
-    def column(
-        self, name: str, keys: Iterable[Hashable] | None = None, default: Any = None
-    ) -> list[Any]:
+    def column(self, name: str, keys: Column | None = None, default: Any = None) -> list[Any]:
         """Return a column, for other keys or in another order if asked for.
 
         Parameters
         ----------
         name : str
-        keys : iterable of hashable, optional
+        keys : column of hashable, optional
             Default the keys of the attributes.
         default : object
             The value for a key that has no row.
@@ -163,7 +161,7 @@ class Attributes:
         if keys is None:
             return list(values)
         row_of = {key: row for row, key in enumerate(self.keys)}
-        rows = (row_of.get(key) for key in keys)
+        rows = (row_of.get(key) for key in values_of(keys, "keys"))
         return [default if row is None else values[row] for row in rows]
 
 
@@ -301,7 +299,7 @@ class RecommenderData:
         self,
         relation: Hashable,
         inverse: Hashable | None = None,
-        items: Iterable[Hashable] | None = None,
+        items: Column | None = None,
     ) -> list[list[Any]]:
         """Follow a relation of the graph from each item's entity.
 
@@ -310,7 +308,7 @@ class RecommenderData:
         relation : hashable
         inverse : hashable, optional
             See `Triples.tails_of`.
-        items : iterable of hashable, optional
+        items : column of hashable, optional
             Default the keys of `items`.
 
         Returns
@@ -328,11 +326,14 @@ class RecommenderData:
         """
         if self.graph is None or self.links is None:
             raise ValueError("the data have no graph with links of items to it")
-        if items is None and self.items is None:
-            raise ValueError("items: expected a column, since the data have no attributes of items")
+        if items is None:
+            if self.items is None:
+                raise ValueError(
+                    "items: expected a column, as the data have no attributes of items"
+                )
+            items = self.items.keys
         found = self.graph.tails_of(relation, inverse)
-        keys = self.items.keys if items is None and self.items is not None else items
-        return [found.get(self.links.get(item), []) for item in keys or ()]
+        return [found.get(self.links.get(item), []) for item in values_of(items, "items")]
 
 
 def _set(table: object, name: str, value: object) -> None:
@@ -345,9 +346,12 @@ def _named(table: object, size: str, more: str) -> str:
 
 def _times(column: Column, length: int) -> Times:
     """Check times, and keep them exact: integers above 2**53 and nanoseconds too."""
+    dates = np.asarray(column) if hasattr(column, "__array__") else None
+    if dates is not None and dates.dtype.kind == "M":  # of Arrow and polars too
+        column = dates
     checked = check_times(column, "times", length)
-    given = np.asarray(column)
-    return given if given.dtype.kind in "iuM" else checked
+    exact = np.asarray(column)
+    return exact if exact.dtype.kind in "iuM" else checked
 
 
 def _check_types(attributes: Attributes | None, keys: Sequence[Hashable], name: str) -> None:

@@ -12,14 +12,14 @@ from vecrecall.train._capacity_index import CapacityIndex
 from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
-from vecrecall.train._residual import (
-    ResidualEmbedding,
-    ResidualRecall,
-    ResidualReport,
-    residual,
-)
+from vecrecall.train._features import Features
+from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
+from vecrecall.train._split_triples import TripleSplit, split_triples
+from vecrecall.train._titles import TitleEncoder, titles
 from vecrecall.train._training import TrainingError, TrainingProgress, TrainingStoppedError
+from vecrecall.train._trans_e import LinkPrediction, TransE
+from vecrecall.train._two_tower import TwoTower
 from vecrecall.train._types import Types
 from vecrecall.train._user_sequences import user_sequences
 
@@ -29,12 +29,18 @@ __all__ = [
     "CapacityReport",
     "Embedding",
     "Factors",
+    "Features",
+    "LinkPrediction",
     "ResidualEmbedding",
     "ResidualRecall",
     "ResidualReport",
+    "TitleEncoder",
     "TrainingError",
     "TrainingProgress",
     "TrainingStoppedError",
+    "TransE",
+    "TripleSplit",
+    "TwoTower",
     "Types",
     "bnb",
     "capacity",
@@ -42,6 +48,8 @@ __all__ = [
     "factors",
     "residual",
     "sequences",
+    "split_triples",
+    "titles",
     "user_sequences",
 ]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._pooling import concat_blocks, pool
 from vecrecall.train import _embedding
-from vecrecall.train._columns import Column, check_keys, numbering
+from vecrecall.train._columns import Column, check_keys, check_unique, numbering
 from vecrecall.train._embedding import Embedding, Metric
 
 
@@ -65,14 +65,12 @@ def bnb(
     """
     _check_blocks(blocks)
     chosen = dict.fromkeys(blocks, 1.0)
-    for name, weight in ({} if weights is None else weights).items():
-        if name not in blocks:
-            raise ValueError(f"weights: expected names of blocks, got {name!r}")
-        chosen[name] = _scalars.check_nonnegative(weight, f"weights[{name!r}]")
+    chosen.update(_weights({} if weights is None else weights, blocks))
     if keys is None:
         found = list(numbering(key for block in blocks.values() for key in block))
     else:
         found = check_keys(keys, "keys")
+        check_unique(found, "keys")
     parts = [
         pool(block.matrix, block.rows(found, missing="ignore")[:, None], normalize=True)
         for block in blocks.values()
@@ -95,3 +93,14 @@ def _check_blocks(blocks: Mapping[str, Embedding]) -> None:
     for name, block in blocks.items():
         if not isinstance(block, Embedding):
             raise TypeError(f"blocks[{name!r}]: expected an Embedding, got {type(block).__name__}")
+
+
+def _weights(
+    weights: Mapping[str, float], blocks: Mapping[str, Embedding]
+) -> Iterator[tuple[str, float]]:
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"weights: expected a mapping to numbers, got {type(weights).__name__}")
+    for name, weight in weights.items():
+        if name not in blocks:
+            raise ValueError(f"weights: expected names of blocks, got {name!r}")
+        yield name, _scalars.check_nonnegative(weight, f"weights[{name!r}]")

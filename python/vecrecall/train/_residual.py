@@ -335,6 +335,7 @@ def residual(
     rows, given = _rows(embedding)
     times = np.ones(len(rows)) if counts is None else check_counts(counts, "counts", len(rows))
     strength = _scalars.check_nonnegative(penalty, "penalty")
+    seed = _scalars.check_int(seed, "seed", 0)
     shares = _shares(times, strength)
     if categories is not None:
         labels, names = _given(categories, len(rows))

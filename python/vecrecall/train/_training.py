@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.arrays import _scalars
 from vecrecall.storage import _array_folder
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
@@ -125,6 +126,16 @@ class Training:
     _best: Arrays | None = None
     _reported: float = -math.inf
 
+    def __post_init__(self) -> None:
+        if self.progress is not None and not callable(self.progress):
+            raise TypeError(f"progress: expected a callable, got {type(self.progress).__name__}")
+        if self.stop is not None and not (callable(self.stop) or hasattr(self.stop, "is_set")):
+            raise TypeError(
+                f"stop: expected an Event or a callable, got {type(self.stop).__name__}"
+            )
+        if self.checkpoint is not None:
+            self.checkpoint = _scalars.check_path(self.checkpoint, "checkpoint")
+
     def run(
         self,
         state: State,
@@ -209,7 +220,8 @@ class Training:
     def _asked_to_stop(self) -> bool:
         if self.stop is None:
             return False
-        return self.stop.is_set() if isinstance(self.stop, threading.Event) else bool(self.stop())
+        # An Event of another library, such as multiprocessing, is one too.
+        return bool(self.stop() if callable(self.stop) else self.stop.is_set())
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -222,6 +234,10 @@ class Training:
         if validate is None:
             return
         value = float(validate())
+        if math.isnan(value):
+            raise TrainingError(
+                f"{self.trainer}: expected a number of validation, got NaN in epoch {self.finished}"
+            )
         if not self.validations or value > max(self.validations):
             self._best = kept
         self.validations.append(value)

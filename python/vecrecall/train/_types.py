@@ -113,10 +113,10 @@ class Types:
         names = tuple(_names(columns))
         if unknown := [key for key in wanted if key not in names]:
             raise ValueError(f"bins: expected names of columns, got {unknown[0]!r}")
-        edges = {
-            key: _quantiles(check_times(columns[key], key), _scalars.check_positive_int(n, key))
-            for key, n in wanted.items()
-        }
+        edges = {}
+        for key, n in wanted.items():
+            n = _scalars.check_positive_int(n, f"bins[{key!r}]")
+            edges[key] = _quantiles(check_times(columns[key], key), n)
         found = cls(name, names, edges)
         found.assign(columns)
         return found

@@ -74,5 +74,5 @@ def user_sequences(
     owner_of = number(owners, numbers).tolist()
     found: list[list[Hashable]] = [[] for _ in numbers]
     for row in order.tolist():
-        found[owner_of[row]].extend(column[row] for column in values if not is_missing(column[row]))
+        found[owner_of[row]].extend(column[row] for column in values if column[row] is not None)
     return found

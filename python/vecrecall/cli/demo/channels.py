@@ -108,8 +108,8 @@ def build(
         found.update(_tag2vec(dataset, trained.tag2vec))
     crosstag = found.get("crosstag")
     if grouped is not None and isinstance(crosstag, CrossTag):
-        heat = _heat(dataset)
-        heats = {"tag2vec": HEAT_WEIGHT * heat, "bnb": groups.BNB_HEAT * heat}
+        weights = {"tag2vec": HEAT_WEIGHT, "bnb": groups.BNB_HEAT}
+        heats = {name: weight * heat(dataset) for name, weight in weights.items()}
         found.update(groups.channels(dataset, grouped, heats, crosstag, tags))
     return {name: found[name] for name in ABOUT if name in found}
 
@@ -126,8 +126,12 @@ def item2vec_index(vectors: Vectors) -> FlatIndex:
 
 def i2i_item2vec(dataset: Dataset, table: NeighborTable) -> ItemToItem:
     """Make the channel over a table of neighbors by item2vec."""
-    hot = table.reweighted({"heat": _heat(dataset)[table.items] ** HEAT_POWER})
-    return ItemToItem(hot, history_length=I2I_HISTORY, decay=I2I_DECAY)
+    return ItemToItem(hot_table(dataset, table), history_length=I2I_HISTORY, decay=I2I_DECAY)
+
+
+def hot_table(dataset: Dataset, table: NeighborTable) -> NeighborTable:
+    """Multiply the scores of a table by a power of the similar item's heat."""
+    return table.reweighted({"heat": heat(dataset)[table.items] ** HEAT_POWER})
 
 
 def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, Channel]:
@@ -143,8 +147,7 @@ def _item2vec(dataset: Dataset, vectors: Vectors, crosstag: bool) -> dict[str, C
 
 
 def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
-    heat = HEAT_WEIGHT * _heat(dataset)
-    index = FlatIndex(vectors.items, metric="cosine", bias=heat, invalid="skip")
+    index = tag2vec_index(dataset, vectors)
     table = NeighborTable.build(index, TAG_NEIGHBORS)
     return {
         "i2i-tag2vec": ItemToItem(table, history_length=I2I_HISTORY, decay=I2I_DECAY),
@@ -152,7 +155,13 @@ def _tag2vec(dataset: Dataset, vectors: Vectors) -> dict[str, Channel]:
     }
 
 
-def _heat(dataset: Dataset) -> FloatArray:
+def tag2vec_index(dataset: Dataset, vectors: Vectors) -> FlatIndex:
+    """Index tag2vec; heat tells items with the same tags apart."""
+    bias = HEAT_WEIGHT * heat(dataset)
+    return FlatIndex(vectors.items, metric="cosine", bias=bias, invalid="skip")
+
+
+def heat(dataset: Dataset) -> FloatArray:
     """Return the logarithm of each item's number of users, scaled to at most 1."""
-    heat = np.log1p(dataset.item_counts)
-    return np.asarray(heat / heat.max(), np.float32)
+    found = np.log1p(dataset.item_counts)
+    return np.asarray(found / found.max(), np.float32)

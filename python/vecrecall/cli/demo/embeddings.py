@@ -156,7 +156,12 @@ def item2vec(
 
 
 def tag2vec(
-    dataset: Dataset, seed: int, on_epoch: OnEpoch, stop: threading.Event | None = None
+    dataset: Dataset,
+    seed: int,
+    on_epoch: OnEpoch,
+    stop: threading.Event | None = None,
+    *,
+    first: int | None = FIRST_TAGS,
 ) -> Vectors | None:
     """Train tag vectors on the tags of the users' training histories; pool items and users.
 
@@ -169,13 +174,16 @@ def tag2vec(
     stop : threading.Event, optional
         Ends the training within a second, once it is set.
 
+    first : int, optional
+        Number of an item's tags that count, the first ones; None counts all.
+
     Returns
     -------
     Vectors, optional
         An item is the sum of its first tags. A user is the normalized sum of the profile's tags,
         weighted by the number of last items with the tag. None if there are fewer than two tags.
     """
-    tags = [item_tags[:FIRST_TAGS] for item_tags in dataset.tags]
+    tags = [item_tags[:first] for item_tags in dataset.tags]
     sentences = [
         list(chain.from_iterable(tags[item] for item in history)) for history in dataset.histories
     ]

@@ -125,15 +125,12 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
             concat_blocks([block.users for block in blocks], BNB_WEIGHTS),
         ),
     }
-    options: dict[str, Any] = {"metric": "cosine", "random_state": seed}
     elbows, fitted = {}, {}
     for name, space in spaces.items():
-        users = np.count_nonzero(space.users.any(axis=1))
-        candidates = [n for n in CANDIDATES if n <= users]
-        if len(candidates) < 3:
+        found = grouped(space.users, seed)
+        if found is None:
             return None
-        elbows[name] = elbow(space.users, candidates, **options)
-        fitted[name] = UserGroups.fit(space.users, elbows[name].n_clusters, **options)
+        elbows[name], fitted[name] = found
     order = np.argsort(-genres.users, axis=1, kind="stable")[:, :RULE_DEPTH]
     rules = rule_groups(
         [row[genres.users[user, row] > 0] for user, row in enumerate(order)],
@@ -142,6 +139,28 @@ def build(dataset: Dataset, item2vec: Vectors, tag2vec: Vectors, seed: int) -> G
     )
     labels = {name: found.labels.astype(np.int64) for name, found in fitted.items()}
     return Groups({**labels, "rules": rules.labels.astype(np.int64)}, fitted, elbows, rules, spaces)
+
+
+def grouped(users: FloatArray, seed: int) -> tuple[Elbow, UserGroups] | None:
+    """Group users by their vectors, as many groups as the elbow suggests.
+
+    Parameters
+    ----------
+    users : ndarray, shape (n_users, d)
+        A zero row is a user of no group.
+    seed : int
+
+    Returns
+    -------
+    (Elbow, UserGroups), optional
+        None if there are too few users to find an elbow.
+    """
+    options: dict[str, Any] = {"metric": "cosine", "random_state": seed}
+    candidates = [n for n in CANDIDATES if n <= np.count_nonzero(users.any(axis=1))]
+    if len(candidates) < 3:
+        return None
+    found = elbow(users, candidates, **options)
+    return found, UserGroups.fit(users, found.n_clusters, **options)
 
 
 def channels(

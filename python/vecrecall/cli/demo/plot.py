@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def save(report: Report, path: Path) -> None:
     for axes in third:
         _elbows(axes, elbows)
     _contribution(left, report)
-    _overlap(right, report)
+    draw_overlap(right, report["overlap"])
     figure.suptitle(report["data"]["source"])
     try:
         save_figure(figure, path, "png")
@@ -75,9 +76,17 @@ def _contribution(axes: Axes, report: Report) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False, fontsize=8)
 
 
-def _overlap(axes: Axes, report: Report) -> None:
-    names = list(report["overlap"])
-    shares = np.array([[report["overlap"][a][b] for b in names] for a in names])
+def draw_overlap(axes: Axes, overlap: Mapping[str, Mapping[str, float]]) -> None:
+    """Draw the shares of lists that are also in other lists.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    overlap : mapping
+        By row and column.
+    """
+    names = list(overlap)
+    shares = np.array([[overlap[a][b] for b in names] for a in names])
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(shares.shape):
         share = shares[row, column]

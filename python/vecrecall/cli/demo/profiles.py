@@ -88,17 +88,43 @@ def build(dataset: Dataset, trained: Trained) -> Profiles:
     -------
     Profiles
     """
-    history = [items[::-1] for items in dataset.histories]
-    latest = [items[:PROFILE_ITEMS] for items in history]
-    numbers: dict[str, int] = {}
-    genre = np.array(
-        [numbers.setdefault(tags[0], len(numbers)) if tags else -1 for tags in dataset.tags]
-    )
     families = {"item2vec": trained.item2vec, "tag2vec": trained.tag2vec, "svd": trained.svd}
+    vectors = {name: found.users for name, found in families.items() if found is not None}
+    return of_histories(dataset.histories, first_tags(dataset), vectors)
+
+
+def first_tags(dataset: Dataset) -> IntArray:
+    """Return the number of each item's first tag, -1 without tags."""
+    numbers: dict[str, int] = {}
+    return np.array(
+        [numbers.setdefault(tags[0], len(numbers)) if tags else -1 for tags in dataset.tags],
+        np.int64,
+    )
+
+
+def of_histories(
+    histories: Sequence[IntArray], genre: IntArray, vectors: dict[str, FloatArray]
+) -> Profiles:
+    """Make profiles from histories.
+
+    Parameters
+    ----------
+    histories : sequence of ndarray
+        Items, oldest first.
+    genre : ndarray, shape (n_items,)
+        The number of each item's first tag, -1 without tags.
+    vectors : dict of str to ndarray, shape (n_users, d)
+
+    Returns
+    -------
+    Profiles
+    """
+    history = [items[::-1] for items in histories]
+    latest = [items[:PROFILE_ITEMS] for items in history]
     return Profiles(
         history=history,
         latest=latest,
         genres=[genre[items] for items in latest],
         weights=[(USER_DECAY ** np.arange(items.size)).astype(np.float32) for items in latest],
-        vectors={name: found.users for name, found in families.items() if found is not None},
+        vectors=vectors,
     )

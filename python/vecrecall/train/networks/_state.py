@@ -71,3 +71,18 @@ def _split(values: npt.NDArray[Any], tensors: list[torch.Tensor]) -> None:
             part = values[begin : begin + tensor.numel()]
             tensor.copy_(torch.from_numpy(np.array(part, np.float32)).view_as(tensor))
             begin += tensor.numel()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, and leave torch's number of threads as it was.
+
+    Small networks are no faster on more, far slower where other programs want the processors too,
+    and their bits would depend on the number.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

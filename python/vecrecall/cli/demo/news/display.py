@@ -31,7 +31,7 @@ def show(output: Output, report: Report) -> None:
     ----------
     output : Output
     report : dict
-        With the keys of `keys.NEWS_KEYS`.
+        With the keys of `keys.KEYS`.
     """
     _show_data(output, report)
     for family, entries in report["nearest"].items():

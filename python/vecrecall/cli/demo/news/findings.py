@@ -63,7 +63,7 @@ def of_documents(embeddings: Mapping[str, Embedding], sample: Sample) -> dict[st
     Parameters
     ----------
     embeddings : mapping of str to Embedding
-        By the way that texts are encoded, the best first; keys are numbers of paragraphs.
+        By the way that texts are encoded; keys are numbers of paragraphs.
     sample : Sample
 
     Returns
@@ -106,7 +106,7 @@ def of_headlines(embeddings: Mapping[str, Embedding], headlines: Headlines) -> d
     Parameters
     ----------
     embeddings : mapping of str to Embedding
-        By the way that headlines are encoded, the best first; keys are rows of `headlines`.
+        By the way that headlines are encoded; keys are rows of `headlines`.
     headlines : Headlines
 
     Returns

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain
 from math import log
 from typing import Any
@@ -18,8 +19,9 @@ import numpy.typing as npt
 
 from vecrecall.cli.demo.news.corpus import Article, Paragraph, content_words
 from vecrecall.cli.demo.news.families import pool_words
+from vecrecall.cli.demo.news.trainer import Trainer
 from vecrecall.cluster._kmeans import KMeans
-from vecrecall.train import Embedding
+from vecrecall.train import Embedding, titles
 
 Report = dict[str, Any]
 
@@ -28,6 +30,10 @@ TOPICS = 12
 
 HELD_OUT = 0.2
 """Share of the headlines that no trainer sees."""
+
+# With another seed than the demo's the nearest headline is of the topic for 0.32 of the held-out
+# ones. With 10 epochs and a dropout of 0.1 it is 0.25, with characters for words 0.28.
+TITLES: dict[str, Any] = {"dim": 64, "word_dim": 64, "epochs": 20, "word_dropout": 0.3}
 
 _NAMED = 4  # words that describe a topic
 
@@ -98,6 +104,44 @@ def find_topics(
         topics,
         np.random.default_rng(seed).random(len(rows)) < HELD_OUT,
         _outstanding([texts[row] for row in rows], topics),
+    )
+
+
+def train_titles(trainer: Trainer, headlines: Headlines, seed: int) -> Embedding | None:
+    """Train vectors of headlines towards the topics of their articles (title2vec).
+
+    Parameters
+    ----------
+    trainer : Trainer
+    headlines : Headlines
+        Those held out have no topic in training; they get vectors as new ones would.
+    seed : int
+
+    Returns
+    -------
+    Embedding, optional
+        By row of `headlines`. None if torch is not installed.
+    """
+    if find_spec("torch") is None:
+        trainer.skipped["titles"] = 'needs torch: pip install "vecrecall[news]"'
+        return None
+    texts = [" ".join(title) for title in headlines.titles]
+    pairs = zip(headlines.topics.tolist(), headlines.held_out.tolist(), strict=True)
+    topics = [[] if held_out else [topic] for topic, held_out in pairs]
+    return trainer.embedding(
+        "titles",
+        {**TITLES, "seed": seed},
+        [texts, topics],
+        ["torch"],
+        lambda checkpoint, progress: titles(
+            texts,
+            topics,
+            tokenize=str.split,
+            **TITLES,
+            seed=seed,
+            progress=progress,
+            checkpoint=checkpoint,
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from vecrecall.cli.demo.news.corpus import (
 )
 from vecrecall.cli.demo.news.families import Sample, pool_words
 from vecrecall.cli.demo.news.gazetteer import HOME, MIN_POPULATION, Cities, locate
-from vecrecall.cli.demo.news.headlines import Headlines, find_topics
+from vecrecall.cli.demo.news.headlines import Headlines, find_topics, train_titles
 from vecrecall.cli.demo.news.trainer import Trainer
 from vecrecall.train import Embedding
 
@@ -32,8 +32,8 @@ Report = dict[str, Any]
 WORLD = "world"
 
 PARAGRAPHS = {"encoder": "documents", "words": "paragraphs"}
-HEADLINES = {"words": "headlines"}
-"""Families by the way that texts are encoded, the best first."""
+HEADLINES = {"network": "titles", "words": "headlines"}
+"""Families by the way that texts are encoded; the first is compared with the second."""
 
 FREQUENT_WORDS = 200
 FREQUENT_PLACES = 60
@@ -80,6 +80,9 @@ def work(
     embeddings = _train(trainer, paragraphs, sample, seed)
     with progress.step("find topics"):
         headlines = _headlines(paragraphs, articles, embeddings, seed)
+    if headlines is not None:
+        trained = train_titles(trainer, headlines, seed)
+        embeddings |= {} if trained is None else {"titles": trained}
     with progress.step("hold against the map"):
         cities, parts = _on_map(trainer, embeddings, seed)
     found = {

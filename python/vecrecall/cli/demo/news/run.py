@@ -63,7 +63,7 @@ def run(options: Options) -> Report:
     Returns
     -------
     dict
-        With the keys of `keys.NEWS_KEYS`.
+        With the keys of `keys.KEYS`.
 
     Raises
     ------

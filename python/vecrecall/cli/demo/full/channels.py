@@ -1,0 +1,268 @@
+"""The channels of every family and grouping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vecrecall.cli.demo import channels as light
+from vecrecall.cli.demo import groups
+from vecrecall.cli.demo.channels import BASELINE
+from vecrecall.cli.demo.data import Dataset
+from vecrecall.cli.demo.embeddings import FloatArray
+from vecrecall.cli.demo.full import parts
+from vecrecall.cli.demo.full.families import Found
+from vecrecall.cli.demo.full.grouping import Grouping, feed_of
+from vecrecall.cli.demo.full.parts import Parts, Spec
+from vecrecall.cli.demo.profiles import first_tags, of_histories
+from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._neighbor_table import NeighborTable
+
+POPULAR_TOO = "popularity of the similar item added to the cosine"
+
+I2I = {
+    "item2vec": "neighbors of the last items by item2vec, times the root of their heat",
+    "tag2vec": "by the sums of their first genres (tag2vec), plus heat",
+    "fine2vec": "by the finer genres of the knowledge graph, plus heat",
+    "media2vec": "by directors (media2vec), plus heat",
+    "loc2vec": "by countries (loc2vec), plus heat",
+    "entity": "by TransE on the knowledge graph, plus heat",
+    "title2vec": "by titles (LSTM), plus heat",
+    "doc": "by texts (sentence encoder), plus heat",
+    "dssm": "by the item tower of DSSM",
+    "lstm": "by the item tower of the LSTM model",
+}
+"""Families with a channel item to item."""
+
+U2I = {
+    "svd": ("u2i-svd", "factors of the last 20 items"),
+    "tag2vec": ("user2vec", "the genres of the last 50 items, plus heat"),
+    "fine2vec": ("user2vec-fine", "the finer genres of the last 50 items, plus heat"),
+    "fine2vec-all": ("user2vec-fine-all", "the same with all of them and not the first three"),
+    "item2vec": ("u2i-item2vec", "the sum of the item2vec vectors of the history"),
+    "dssm": ("u2i-dssm", "the user tower of DSSM: history and features"),
+    "mean": ("u2i-mean", "the last items by their mean, then layers (YouTube)"),
+    "lstm": ("u2i-lstm", "the last items by an LSTM"),
+    "cnn": ("u2i-cnn", "the last items by convolutions"),
+    "attention": ("u2i-attention", "the last items by attention"),
+}
+"""Families with a channel user to item."""
+
+LEARNED = (
+    "u2i-svd",
+    "u2i-item2vec",
+    "u2i-dssm",
+    "u2i-mean",
+    "u2i-lstm",
+    "u2i-cnn",
+    "u2i-attention",
+)
+"""Learned channels user to item, which must find more than popularity."""
+
+VARIANTS = ("user2vec-fine-all",)
+"""Channels that are there to be compared with another, and are not merged."""
+
+LIGHT = (
+    *("i2i-item2vec", "u2i-svd", "u2i-item2vec", "crosstag", "cluster-bnb", "cluster-tag2vec"),
+    *("feed-bnb", "feed-tag2vec", "feed-rules", "profile-bnb", "i2i-tag2vec", "user2vec"),
+)
+"""Channels that the light demo has, too."""
+
+TOWERS = ("dssm", "mean", "lstm", "cnn", "attention")
+TAGS = ("tag2vec", "fine2vec", "fine2vec-all", "media2vec", "loc2vec", "title2vec", "doc", "entity")
+"""Families in which the cosine alone does not tell many items apart, so that heat is added."""
+
+HEAT = {"entity": 0.5, "title2vec": 1.0, "doc": 0.2}
+"""Weight of heat where it differs from that of the light demo."""
+
+COLD = {
+    "types": ("cold-types", "types of users by gender, age and occupation (Airbnb)"),
+    "dssm": ("cold-dssm", "the user tower of DSSM, without history"),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Channels and what they are made of.
+
+    Attributes
+    ----------
+    parts : Parts
+    specs : dict of str to Spec
+    about : dict of str to str
+    """
+
+    parts: Parts
+    specs: dict[str, Spec]
+    about: dict[str, str]
+
+
+def build(dataset: Dataset, found: Mapping[str, Found], grouped: Mapping[str, Grouping]) -> Made:
+    """Describe the channels that the families and groupings allow.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    found : mapping of str to Found
+        By family.
+    grouped : mapping of str to Grouping
+
+    Returns
+    -------
+    Made
+    """
+    vectors = {
+        name: own.users for name, own in found.items() if name in U2I and own.users is not None
+    }
+    genre = first_tags(dataset)
+    made = Made(
+        Parts(
+            of_histories(dataset.histories, genre, vectors),
+            genre,
+            dataset.item_counts,
+            float(max(times.max() for times in dataset.times if times.size)),
+        ),
+        {},
+        {},
+    )
+    for name, own in found.items():
+        _add_family(made, dataset, name, own)
+    for name, grouping in grouped.items():
+        _add_grouping(made, dataset, name, grouping)
+    _add(made, BASELINE, {"kind": "popularity"}, "the baseline: the items with the most users")
+    return made
+
+
+def _add(made: Made, name: str, spec: Spec, about: str) -> None:
+    made.specs[name], made.about[name] = spec, about
+
+
+def _add_family(made: Made, dataset: Dataset, name: str, own: Found) -> None:
+    index = made.parts.indexes[name] = index_of(dataset, name, own.items)
+    if name in U2I and own.users is not None:
+        channel, about = U2I[name]
+        _add(made, channel, {"kind": "user_to_item", "index": name, "vector": name}, about)
+    if name in I2I:
+        made.parts.tables[name] = table_of(dataset, name, index)
+        spec = {
+            "kind": "item_to_item",
+            "table": name,
+            "history_length": light.I2I_HISTORY,
+            "decay": light.I2I_DECAY,
+        }
+        _add(made, f"i2i-{name}", spec, f"item to item {I2I[name]}")
+    if name == "item2vec" and any(dataset.tags):
+        spec = _cross_tag(name)
+        _add(made, "crosstag", spec, "a search for each first genre of the last 50 items")
+
+
+def _cross_tag(index: str) -> Spec:
+    return {"kind": "cross_tag", "index": index, "tags_per_group": light.GROUP_ITEMS}
+
+
+def index_of(dataset: Dataset, name: str, items: FloatArray) -> FlatIndex:
+    """Index a family's items.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    name : str
+        Of the family.
+    items : ndarray, shape (n_items, d)
+
+    Returns
+    -------
+    FlatIndex
+    """
+    if name == "svd":
+        return FlatIndex(items)
+    if name not in TAGS:
+        return FlatIndex(items, metric="cosine", invalid="skip")
+    bias = HEAT.get(name, light.HEAT_WEIGHT) * light.heat(dataset)
+    return FlatIndex(items, metric="cosine", bias=bias, invalid="skip")
+
+
+def table_of(dataset: Dataset, name: str, index: FlatIndex) -> NeighborTable:
+    """Make the table of similar items of a family.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    name : str
+        Of the family.
+    index : FlatIndex
+
+    Returns
+    -------
+    NeighborTable
+    """
+    if name in TAGS:
+        return NeighborTable.build(index, light.TAG_NEIGHBORS)
+    table = NeighborTable.build(index, light.NEIGHBORS)
+    return light.hot_table(dataset, table) if name == "item2vec" else table
+
+
+def _add_grouping(made: Made, dataset: Dataset, name: str, own: Grouping) -> None:
+    made.parts.labels[name], made.parts.centers[name] = own.labels, own.centers
+    made.parts.feeds[name] = feed_of(dataset, own.labels)
+    index = f"group-{name}"
+    heats = {"tag2vec": light.HEAT_WEIGHT, "bnb": groups.BNB_HEAT, "rules": groups.BNB_HEAT}
+    bias = heats.get(name, 0.0) * light.heat(dataset)
+    made.parts.indexes[index] = FlatIndex(own.items, metric="cosine", bias=bias, invalid="skip")
+    words = "users who share their most frequent genres" if name == "rules" else f"{name} groups"
+    spec = {"kind": "cluster", "grouping": name, "index": index}
+    _add(made, f"cluster-{name}", spec, f"offline: the items nearest to the center of {words}")
+    spec = {"kind": "feed", "grouping": name}
+    _add(made, f"feed-{name}", spec, f"real time: what {words} clicked before")
+    if name in TOWERS:
+        inner: Spec = {"kind": "user_to_item", "index": name, "vector": name}
+    elif "crosstag" in made.specs:
+        inner = _cross_tag("item2vec")
+    else:
+        return
+    spec = {"kind": "profile", "grouping": name, "channel": inner}
+    _add(made, f"profile-{name}", spec, f"the pooled profile of {words}")
+
+
+def in_replay(made: Made, dataset: Dataset) -> dict[str, groups.Channel]:
+    """Make the channels as they were at each user's time: feeds know no later click.
+
+    Parameters
+    ----------
+    made : Made
+    dataset : Dataset
+
+    Returns
+    -------
+    dict of str to Channel
+    """
+    live = {name: spec for name, spec in made.specs.items() if spec["kind"] != "feed"}
+    found = parts.make(live, made.parts)
+    return {
+        name: found[name]
+        if name in found
+        else groups.replayed(dataset, made.parts.labels[spec["grouping"]])
+        for name, spec in made.specs.items()
+    }
+
+
+def cold(found: Mapping[str, Found], dataset: Dataset) -> dict[str, tuple[FlatIndex, FloatArray]]:
+    """Return the index and the user vectors of each channel for users without history.
+
+    Parameters
+    ----------
+    found : mapping of str to Found
+        By family.
+    dataset : Dataset
+
+    Returns
+    -------
+    dict of str to (FlatIndex, ndarray)
+    """
+    return {
+        COLD[name][0]: (index_of(dataset, name, own.items), np.asarray(own.cold, np.float32))
+        for name, own in found.items()
+        if name in COLD and own.cold is not None
+    }

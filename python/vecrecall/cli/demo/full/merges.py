@@ -1,0 +1,136 @@
+"""The merge of all channels: tuned on the validation split, measured without each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from vecrecall.cli._progress import Progress
+from vecrecall.cli.demo import merging
+from vecrecall.cli.demo.data import IntArray
+from vecrecall.cli.demo.evaluation import CUTOFFS, Lists
+from vecrecall.cli.demo.full.cache import Cache, Made
+from vecrecall.cli.demo.full.measures import ByUser, by_user, difference
+from vecrecall.cli.demo.full.plan import Plan
+from vecrecall.cli.demo.merging import Family, Tuned
+from vecrecall.fusion._merge import merge
+from vecrecall.fusion._policies import Policy
+
+POLICIES = ("RRF", "WeightedSum")
+"""Policies that are tuned: those that the light demo's validation prefers."""
+
+
+def tune(
+    lists: Mapping[str, Lists],
+    held_out: Sequence[IntArray],
+    plan: Plan,
+    cache: Cache,
+    progress: Progress,
+) -> dict[str, Tuned]:
+    """Tune the policies on the validation split.
+
+    Parameters
+    ----------
+    lists : mapping of str to Lists
+        By channel, of the validation split.
+    held_out : sequence of ndarray
+        Of that split.
+    plan : Plan
+    cache : Cache
+    progress : Progress
+
+    Returns
+    -------
+    dict of str to Tuned
+    """
+    families = {
+        name: replace(merging.FAMILIES[name], grid=plan.weights, start=plan.weights[1])
+        for name in POLICIES
+    }
+
+    def make(_: object) -> Made:
+        with progress.step("tune the merge", len(families)) as step:
+            found = {}
+            for name, family in families.items():
+                step.detail(name)
+                tuned = merging.tune(family, lists, held_out)
+                found[name] = {
+                    "values": tuned.values,
+                    "validation": tuned.validation,
+                    "tried": tuned.tried,
+                }
+                step.advance()
+        return found, {}
+
+    data = [np.stack([own.ids for own in lists.values()]), [items.tolist() for items in held_out]]
+    about, _ = cache.entry("merge", {"channels": list(lists), "plan": asdict(plan)}, data, make)
+    return {name: _tuned(families[name], own) for name, own in about.items()}
+
+
+def _tuned(family: Family, own: Mapping[str, object]) -> Tuned:
+    return Tuned(family.make(own["values"]), **own)  # type: ignore[arg-type]
+
+
+def merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:
+    """Merge the lists of channels.
+
+    Parameters
+    ----------
+    lists : mapping of str to Lists
+    policy : Policy
+
+    Returns
+    -------
+    Lists
+        With ranks.
+    """
+    found = merge(
+        {name: (own.ids, own.scores) for name, own in lists.items()}, max(CUTOFFS), policy
+    )
+    return Lists(found.ids, found.scores, found.ranks)
+
+
+def left_out(
+    lists: Mapping[str, Lists],
+    tuned: Tuned,
+    family: str,
+    whole: ByUser,
+    held_out: Sequence[IntArray],
+) -> dict[str, dict[str, float]]:
+    """Measure what each channel adds: the merge with it, compared with that without it.
+
+    Parameters
+    ----------
+    lists : mapping of str to Lists
+    tuned : Tuned
+        The other channels keep their weights.
+    family : str
+        The name of its policy.
+    whole : ByUser
+        Accuracy of the merge of all.
+    held_out : sequence of ndarray
+
+    Returns
+    -------
+    dict
+        By channel the `difference` in recall at the last cutoff; 0 for a channel of weight 0.
+    """
+    make = merging.FAMILIES[family].make
+    result = {}
+    for name in lists:
+        others = {other: own for other, own in lists.items() if other != name}
+        values = {other: tuned.values[other] for other in others}
+        if not tuned.values[name] or not any(values.values()):
+            result[name] = {"mean": 0.0, "se": 0.0, "z": 0.0}
+            continue
+        found = merge(
+            {other: (own.ids, own.scores) for other, own in others.items()},
+            max(CUTOFFS),
+            make(values),
+            provenance=False,
+        )
+        without = by_user(found.ids, held_out)
+        result[name] = difference(whole.recall[:, -1], without.recall[:, -1])
+    return result

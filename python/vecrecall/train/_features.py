@@ -1,0 +1,140 @@
+"""Attributes of users or items: columns next to a column of keys."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from vecrecall.arrays import _scalars
+from vecrecall.train._columns import (
+    Column,
+    Numbers,
+    check_keys,
+    check_length,
+    check_lists,
+    check_numbers,
+    check_unique,
+    is_missing,
+    number,
+    numbering,
+    values_of,
+)
+
+Kind = Literal["category", "categories", "number"]
+KINDS: dict[str, int] = {"category": 0, "categories": 1, "number": 2}
+Values: TypeAlias = "list[Hashable] | list[list[Hashable]] | Numbers"
+
+
+class Features:
+    """Attributes of users or items: for each key a row in each column.
+
+    Parameters
+    ----------
+    keys : sequence of hashable, n of them
+        The users or items, each once.
+    columns : mapping of str to column, optional
+        By name, each with n rows. There are three kinds:
+
+        - ``"number"``: finite numbers, which training standardizes;
+        - ``"category"``: one hashable value per row; a missing one (None, NaN) is a category;
+        - ``"categories"``: a list of hashable values per row, possibly empty or None.
+    kinds : mapping of str to {"number", "category", "categories"}, optional
+        The kind of the columns named here. A column that is not named is of categories if it holds
+        lists, of numbers if it holds int or float, else a category; bool is a category.
+
+    Attributes
+    ----------
+    keys : list of hashable
+    kinds : dict of str to str
+        The kind of each column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a key is missing or stands twice, a column has another number of rows, or a value does
+        not fit its kind: NaN in a column of numbers is an error with the column and the row.
+
+    Examples
+    --------
+    >>> from vecrecall.train import Features
+    >>> users = Features(
+    ...     ["ann", "bob"], {"age": [24, 53], "gender": ["F", None], "tags": [["tea", "milk"], []]}
+    ... )
+    >>> users.kinds
+    {'age': 'number', 'gender': 'category', 'tags': 'categories'}
+    """
+
+    def __init__(
+        self,
+        keys: Column,
+        columns: Mapping[str, Column] | None = None,
+        *,
+        kinds: Mapping[str, Kind] | None = None,
+    ) -> None:
+        self.keys = check_keys(keys, "keys")
+        check_unique(self.keys, "keys")
+        self.kinds: dict[str, Kind] = {}
+        self.columns: dict[str, Values] = {}
+        if not isinstance(columns, (Mapping, type(None))):
+            raise TypeError(f"columns: expected a mapping, got {type(columns).__name__}")
+        wanted = dict(kinds or {})
+        for name, column in (columns or {}).items():
+            if not isinstance(name, str):
+                raise TypeError(f"columns: expected names, got {name!r}")
+            kind = wanted.pop(name, None) or _kind(column, name)
+            _scalars.check_choice(kind, f"kinds[{name!r}]", KINDS)
+            self.kinds[name] = kind
+            self.columns[name] = _CHECKS[kind](column, name, len(self.keys))
+        if wanted:
+            raise ValueError(f"kinds: expected names of columns, got {', '.join(wanted)}")
+        self._row_of = numbering(self.keys)
+
+    def __len__(self) -> int:
+        """Return the number of keys."""
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        of = ", ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
+        return f"<Features of {len(self)} keys, {of or 'no columns'}>"
+
+    def rows(self, keys: list[Hashable]) -> Any:
+        """Return the rows of keys, -1 for a key without attributes."""
+        return number(keys, self._row_of)
+
+
+def _kind(column: Column, name: str) -> Kind:
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        return "number"
+    found = [value for value in values_of(column, name) if not is_missing(value)]
+    if any(isinstance(value, Iterable) and not isinstance(value, _SINGLE) for value in found):
+        return "categories"
+    if found and all(_is_number(value) for value in found):
+        return "number"
+    return "category"
+
+
+def _category(column: Column, name: str, length: int) -> list[Hashable]:
+    values = values_of(column, name)
+    check_length(values, name, length)
+    for row, value in enumerate(values):
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                f"{name}: expected hashable values, got {type(value).__name__} in row {row}"
+            )
+    return [None if is_missing(value) else value for value in values]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+_SINGLE = (str, bytes)
+_CHECKS: dict[str, Any] = {
+    "category": _category,
+    "categories": check_lists,
+    "number": check_numbers,
+}

@@ -1,0 +1,436 @@
+"""Users and items in one space, by two towers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vecrecall._extras import needed
+from vecrecall.arrays import _scalars
+from vecrecall.train import _embedding
+from vecrecall.train._columns import Column, check_keys, check_lists
+from vecrecall.train._embedding import Embedding
+from vecrecall.train._feature_codes import (
+    Encoded,
+    Encoding,
+    Values,
+    keys_of,
+    padded_histories,
+)
+from vecrecall.train._features import Features
+from vecrecall.train._histories import Interactions
+from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
+
+if TYPE_CHECKING:
+    from vecrecall.train.networks._towers import Towers
+
+Encoder = Literal["mean", "lstm", "cnn", "attention"]
+ENCODERS = {"mean": 0, "lstm": 1, "cnn": 2, "attention": 3}
+
+
+class TwoTower:
+    """Users and items in one space: DSSM, YouTube's concatenation, and encoders of histories.
+
+    A tower of layers turns what is known of a user, last clicked items and attributes, into a
+    vector, another tower what is known of an item; both have length 1. Clicked items are trained
+    to be near, other items of the same batch to be far, corrected for how frequent these are.
+
+    Parameters
+    ----------
+    dim : int
+        Numbers per vector.
+    hidden : sequence of int
+        Widths of the hidden layers of each tower, possibly none.
+    embedding_dim : int
+        Numbers per key, category or number before the layers.
+    encoder : {"mean", "lstm", "cnn", "attention"} or None
+        How the last clicked items become one vector; None leaves them out.
+    history_length : int
+        Number of last clicked items that count.
+    user_ids : bool, optional
+        Whether a user's key is an input too; None: only without `encoder`.
+    temperature : float
+        Cosines are divided by it in training.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    batch_size : int
+    epochs : int
+        At most.
+    patience : int
+        With validation, training ends after so many epochs without a better one.
+    dropout : float
+        Share of the hidden layers' values that are dropped in training.
+    unknown_rate : float
+        Share of keys, categories and histories that are taken for unknown or missing ones in
+        training, so that a new item, a new category and a user without history have a vector.
+    max_categories : int
+        Values of a column of categories with a vector of their own, the most frequent ones; the
+        others count as unknown. Keys of items and users all have one.
+    seed : int
+
+    Attributes
+    ----------
+    item_embedding_ : Embedding
+        All items of the interactions, metric cosine.
+    user_embedding_ : Embedding
+        All users of the interactions, with all of their history.
+    losses_, validations_ : list of float
+        By finished epoch; a validation is the mean NDCG of each user's last item among all that
+        the user has not clicked before.
+
+    References
+    ----------
+    Huang et al., "Learning Deep Structured Semantic Models for Web Search using Clickthrough
+    Data", CIKM 2013. Covington, Adams and Sargin, "Deep Neural Networks for YouTube
+    Recommendations", RecSys 2016. Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large
+    Corpus Item Recommendations", RecSys 2019 (the loss). Hidasi et al., "Session-based
+    Recommendations with Recurrent Neural Networks", ICLR 2016, and Tang and Wang, "Personalized
+    Top-N Sequential Recommendation via Convolutional Sequence Embedding", WSDM 2018 (recurrent and
+    convolutional encoders of histories).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from vecrecall.train import TwoTower
+    >>> users = ["ann", "ann", "bob", "bob", "cid", "cid"]
+    >>> items = ["tea", "milk", "tea", "milk", "rock", "jazz"]
+    >>> towers = TwoTower(dim=8, epochs=2).fit(users, items)
+    >>> towers.encode_users([["tea"], []]).shape
+    (2, 8)
+    >>> index = towers.item_embedding_.to_index()
+    >>> index.search(towers.encode_users([["tea"]]), k=2).ids.shape
+    (1, 2)
+    """
+
+    item_embedding_: Embedding
+    user_embedding_: Embedding
+
+    def __init__(
+        self,
+        *,
+        dim: int = 64,
+        hidden: Sequence[int] = (128,),
+        embedding_dim: int = 32,
+        encoder: Encoder | None = "mean",
+        history_length: int = 20,
+        user_ids: bool | None = None,
+        temperature: float = 0.1,
+        learning_rate: float = 0.002,
+        weight_decay: float = 0.0,
+        batch_size: int = 512,
+        epochs: int = 20,
+        patience: int = 3,
+        dropout: float = 0.1,
+        unknown_rate: float = 0.1,
+        max_categories: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        count = _scalars.check_positive_int
+        self.dim = count(dim, "dim")
+        self.hidden = tuple(count(width, "hidden") for width in hidden)
+        self.embedding_dim = count(embedding_dim, "embedding_dim")
+        if encoder is not None:
+            _scalars.check_choice(encoder, "encoder", ENCODERS)
+        self.encoder = encoder
+        self.history_length = count(history_length, "history_length")
+        self.user_ids = (
+            encoder is None if user_ids is None else _scalars.check_bool(user_ids, "user_ids")
+        )
+        self.temperature = _positive(temperature, "temperature")
+        self.learning_rate = _positive(learning_rate, "learning_rate")
+        self.weight_decay = _share(weight_decay, "weight_decay")
+        self.batch_size = _scalars.check_int(batch_size, "batch_size", 2)
+        self.epochs = count(epochs, "epochs")
+        self.patience = count(patience, "patience")
+        self.dropout = _share(dropout, "dropout")
+        self.unknown_rate = _share(unknown_rate, "unknown_rate")
+        self.max_categories = count(max_categories, "max_categories")
+        self.seed = _scalars.check_int(seed, "seed", 0)
+        self._towers: Towers | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The hyper-parameters, as JSON values."""
+        found = {name: value for name, value in vars(self).items() if name in SETTINGS}
+        return {**found, "hidden": list(self.hidden)}
+
+    def fit(
+        self,
+        users: Column,
+        items: Column,
+        times: Column | None = None,
+        *,
+        user_features: Features | None = None,
+        item_features: Features | None = None,
+        validation: bool = True,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+        checkpoint: PathLike | None = None,
+    ) -> TwoTower:
+        """Train on interactions.
+
+        Parameters
+        ----------
+        users, items : sequence of hashable, n of them
+            A row per interaction.
+        times : sequence of numbers or dates, optional
+            When; a user's interactions of the same time keep the order of the rows. Without it, the
+            order of the rows is that of time.
+        user_features, item_features : Features, optional
+            A user or item that is not there has missing values; those that have no interaction
+            add their values to those that are known.
+        validation : bool
+            Whether the last interaction of each user (unless it is the only one of the user or of
+            the item) is not trained on but says when training is good. Validated are at most 5,000
+            users.
+        progress : callable, optional
+            Called with a `TrainingProgress` several times per second.
+        stop : threading.Event or callable, optional
+            Once set or true, training ends within a second with the best finished epoch.
+        checkpoint : path-like, optional
+            A folder with the last finished epoch, from which the same call continues.
+
+        Returns
+        -------
+        TwoTower
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a column does not fit, or the checkpoint is of other data or settings.
+        TrainingError
+            If a loss is not finite.
+        TrainingStoppedError
+            If no epoch was finished.
+        ImportError
+            If torch is not installed.
+        """
+        needed("torch", "train", "TwoTower")
+        from vecrecall.train.networks import _tower_training
+        from vecrecall.train.networks._state import one_thread, seeded
+
+        log = Interactions.of(users, items, times)
+        self._user_encoding = Encoding.of(
+            log.users if self.user_ids else None,
+            _checked(user_features, "user_features"),
+            self.max_categories,
+        )
+        self._item_encoding = Encoding.of(
+            log.items, _checked(item_features, "item_features"), self.max_categories
+        )
+        if self.encoder is None and not self._user_encoding.n_inputs:
+            raise ValueError("user_ids: expected True without encoder and user_features")
+        user_rows = self._user_encoding.encode(log.users, user_features)
+        item_rows = self._item_encoding.encode(log.items, item_features)
+        with seeded(self.seed):
+            self._towers = self._new_towers()
+        work = _tower_training.TowerTraining(
+            self._towers,
+            log,
+            user_rows,
+            item_rows,
+            (self._user_encoding, self._item_encoding),
+            self.settings,
+            _scalars.check_bool(validation, "validation"),
+        )
+        training = Training(
+            "TwoTower",
+            self.epochs,
+            progress,
+            stop,
+            checkpoint,
+            fingerprint(
+                {**self.settings, "validation": bool(validation)},
+                *(log.users, log.items, log.user_of, log.item_of),
+                *(user_rows.codes, user_rows.numbers, item_rows.codes, item_rows.numbers),
+            ),
+            self.patience if len(work.held_out) else None,
+        )
+        with one_thread():
+            training.run(
+                work.state,
+                lambda number: work.epoch(training, number),
+                work.validate if len(work.held_out) else None,
+            )
+            self._keep_embeddings(log, user_rows, item_rows, training)
+        self.losses_, self.validations_ = training.losses, training.validations
+        return self
+
+    def encode_users(
+        self,
+        histories: Column | None,
+        user_features: Features | None = None,
+        *,
+        users: Column | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Return vectors of users, known or new.
+
+        Parameters
+        ----------
+        histories : sequence of lists of hashable, n of them, or None
+            The items that each user clicked, oldest first. The last `history_length` known ones
+            count; an item that training had not is left out. An empty list has a learned vector.
+        user_features : Features, optional
+            With the columns of training. A user that is not there has missing values, a value
+            that training had not is unknown.
+        users : sequence of hashable, n of them, optional
+            The keys of the rows; without it those of `user_features`, in their order, and without
+            both all users are new and nothing but their histories is known.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, dim)
+            Vectors of length 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the rows do not fit each other, or the columns are not those of training.
+        RuntimeError
+            If nothing has been fitted or loaded.
+        """
+        from vecrecall.train.networks._tower_training import encoded
+
+        towers = self._fitted()
+        rows = user_rows(
+            histories,
+            _checked(user_features, "user_features"),
+            users,
+            encoding=self._user_encoding,
+            items=self._item_encoding.keys,
+            history_length=self.history_length if self.encoder is not None else 0,
+        )
+        return encoded(towers.users, rows)
+
+    def encode_items(
+        self, keys: Column | None, item_features: Features | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return vectors of items, known or new.
+
+        Parameters
+        ----------
+        keys : sequence of hashable, n of them, or None
+            None: those of `item_features`, in their order. An item that training had not is
+            encoded from its features alone.
+        item_features : Features, optional
+            With the columns of training. An item that is not there has missing values.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, dim)
+            Vectors of length 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the columns are not those of training.
+        RuntimeError
+            If nothing has been fitted or loaded.
+        """
+        from vecrecall.train.networks._tower_training import encoded
+
+        towers = self._fitted()
+        features = _checked(item_features, "item_features")
+        return encoded(towers.items, item_rows(keys, features, encoding=self._item_encoding))
+
+    def _new_towers(self) -> Towers:
+        from vecrecall.train.networks._towers import Towers
+
+        items, users = self._item_encoding, self._user_encoding
+        assert items.keys is not None
+        return Towers(
+            (users.fields, users.n_numbers),
+            (items.fields, items.n_numbers),
+            n_item_rows=items.keys.n_rows,
+            encoder=self.encoder,
+            history_length=self.history_length,
+            embedding_dim=self.embedding_dim,
+            dim=self.dim,
+            hidden=self.hidden,
+            dropout=self.dropout,
+        )
+
+    def _keep_embeddings(
+        self, log: Interactions, users: Encoded, items: Encoded, training: Training
+    ) -> None:
+        from vecrecall.train.networks._tower_training import encoded
+
+        towers = self._fitted()
+        about = _embedding.about(
+            "TwoTower",
+            self.settings,
+            {
+                "interactions": len(log.item_of),
+                "users": len(log.users),
+                "items": len(log.items),
+            },
+            ["torch"],
+        )
+        about.update(training.about())
+        if self.encoder is not None:
+            histories = log.whole_histories(self.history_length)
+            users = Encoded(np.concatenate([histories, users.codes], axis=1), users.numbers)
+        self.item_embedding_ = Embedding(log.items, encoded(towers.items, items), about=about)
+        self.user_embedding_ = Embedding(log.users, encoded(towers.users, users), about=about)
+
+    def _fitted(self) -> Towers:
+        if self._towers is None:
+            raise RuntimeError("TwoTower: expected a fitted one, call fit or load first")
+        return self._towers
+
+
+def user_rows(
+    histories: Column | None,
+    features: Features | None,
+    users: Column | None,
+    *,
+    encoding: Encoding,
+    items: Values | None,
+    history_length: int,
+) -> Encoded:
+    """Return users as a tower takes them: codes of histories, if it has any, before the others."""
+    lists = None if histories is None else check_lists(histories, "histories")
+    known = None if users is None else check_keys(users, "users")
+    keys = keys_of(lists, features, known)
+    rows = encoding.encode(keys, features)
+    if not history_length or items is None:
+        return rows
+    none: list[list[Hashable]] = [[] for _ in keys]
+    codes = padded_histories(items, none if lists is None else lists, history_length)
+    return Encoded(np.concatenate([codes, rows.codes], axis=1), rows.numbers)
+
+
+def item_rows(keys: Column | None, features: Features | None, *, encoding: Encoding) -> Encoded:
+    """Return items as a tower takes them."""
+    if keys is None:
+        if features is None:
+            raise ValueError("keys: expected keys or item_features, got none")
+        return encoding.encode(features.keys, features)
+    return encoding.encode(check_keys(keys, "keys"), features)
+
+
+def _checked(features: Features | None, name: str) -> Features | None:
+    if features is not None and not isinstance(features, Features):
+        raise TypeError(f"{name}: expected Features, got {type(features).__name__}")
+    return features
+
+
+def _positive(x: object, name: str) -> float:
+    value = _scalars.check_float(x, name)
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name}: expected a finite number > 0, got {value}")
+    return value
+
+
+def _share(x: object, name: str) -> float:
+    value = _scalars.check_float(x, name)
+    if not 0 <= value < 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    return value
+
+
+SETTINGS: Mapping[str, Any] = TwoTower.__init__.__kwdefaults__
