@@ -37,44 +37,67 @@ def example(metric: Metric, seed: int = 0) -> tuple[Embedding, npt.NDArray[np.in
 
 def scores(queries: npt.ArrayLike, rows: npt.ArrayLike, metric: Metric) -> F64:
     """Score in float64."""
+    return cut_scores(queries, rows, rows, metric)
+
+
+def cut_scores(
+    queries: npt.ArrayLike, rows: npt.ArrayLike, cut: npt.ArrayLike, metric: Metric
+) -> F64:
+    """Score in float64 by the inner products with cut rows and the lengths of uncut ones."""
     q, x = np.asarray(queries, np.float64), np.asarray(rows, np.float64)
+    products = q @ np.asarray(cut, np.float64).T
+    a, b = np.linalg.norm(q, axis=1)[:, None], np.linalg.norm(x, axis=1)
     if metric == "l2":
-        return -np.square(q[:, None] - x).sum(axis=2)
-    if metric == "cosine":
-        q = q / np.linalg.norm(q, axis=1, keepdims=True)
-        x = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(q @ x.T)
+        return np.asarray(2 * products - a**2 - b**2)
+    return np.asarray(products / (a * b)) if metric == "cosine" else products
+
+
+def cut_by_hand(small: CapacityEmbedding, embedding: Embedding) -> F64:
+    """Project each row on the axes that it keeps, in float64."""
+    cut = np.empty(embedding.matrix.shape)
+    for part, projection in zip(small.parts, small.projections, strict=True):
+        rows = embedding.rows(part.ids)
+        axes = projection.astype(np.float64)
+        cut[rows] = embedding.matrix[rows] @ axes @ axes.T
+    return cut
 
 
 def tolerance(queries: npt.ArrayLike, rows: npt.ArrayLike, metric: Metric) -> float:
     """Bound the roundings, as the docstring of `CapacityIndex` has it.
 
-    Of a score are rounded: the rotated query, the reconstructed rows and the score, each by
-    2**-24 of its size, and the rotation by as much in each of its sqrt(d) * sqrt(d) numbers, which
-    changes lengths by sqrt(d) * 2**-24 at most.
+    Rows and queries are rounded twice, when they are rotated and when they are divided by their
+    lengths, and the score once: five times 2**-24 of the scale. Rounding the rotation changes
+    lengths, which l2 compares squared, by at most sqrt(d) * 2**-24.
     """
     q, x = np.asarray(queries, np.float64), np.asarray(rows, np.float64)
     lengths = np.linalg.norm(q, axis=1).max(), np.linalg.norm(x, axis=1).max()
     scale = {"ip": lengths[0] * lengths[1], "cosine": 1.0, "l2": sum(lengths) ** 2}[metric]
-    return float((3 + np.sqrt(q.shape[1])) * 2.0**-24 * scale)
+    return float((5 + 2 * np.sqrt(q.shape[1])) * 2.0**-24 * scale)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_rows_are_their_best_projections(metric: Metric) -> None:
+@pytest.mark.parametrize("exponent", [0, 0.5, 1])
+def test_rows_are_their_best_projections(metric: Metric, exponent: float) -> None:
     """Compare with singular vectors, which are found in another way."""
-    embedding, counts = example(metric)
-    small = capacity(embedding, counts, widths=(16, 8, 4))
+    embedding, _ = example(metric)
+    counts = np.random.default_rng(1).integers(0, 50, 600)
+    small = capacity(embedding, counts, widths=(16, 8, 4), count_exponent=exponent)
     x = embedding.matrix.astype(np.float64)
     y = x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x
-    axes = np.linalg.svd(y, full_matrices=False)[2]
+    weighted = y * np.sqrt(counts**exponent)[:, None]
+    axes = np.linalg.svd(weighted, full_matrices=False)[2]
     again = small.reconstructed()
     assert again.ids == embedding.ids
     for part, projection in zip(small.parts, small.projections, strict=True):
         rows = embedding.rows(part.ids)
-        best = x[rows] @ axes[: part.dim].T @ axes[: part.dim]
-        size = np.abs(x).max() * 24 * 2.0**-20  # gaps of singular values are over 2**-4 of them
+        width = projection.shape[1]
+        best = y[rows] @ axes[:width].T @ axes[:width]
+        size = np.abs(y).max() * 24 * 2.0**-20  # gaps of singular values are over 2**-4 of them
         np.testing.assert_allclose(again.matrix[rows], best, rtol=0, atol=size)
-        np.testing.assert_allclose(part.matrix, x[rows] @ projection, rtol=0, atol=size)
+        np.testing.assert_allclose(part.matrix[:, :width], y[rows] @ projection, rtol=0, atol=size)
+        if metric == "l2":
+            lost = np.linalg.norm(y[rows] - best, axis=1)
+            np.testing.assert_allclose(part.matrix[:, width], lost, rtol=0, atol=size)
     np.testing.assert_allclose(small.rotation @ small.rotation.T, np.eye(24), atol=24 * 2.0**-24)
 
 
@@ -85,8 +108,8 @@ def test_lists_are_those_of_brute_force(metric: Metric, seed: int) -> None:
     small = capacity(embedding, counts, widths=(24, 8, 3))
     queries = np.random.default_rng(seed).standard_normal((40, 24)).astype(np.float32)
     found = small.to_index().search(queries, 10)
-    rows = small.reconstructed().matrix
-    truth, most = scores(queries, rows, metric), tolerance(queries, rows, metric)
+    truth = cut_scores(queries, embedding.matrix, cut_by_hand(small, embedding), metric)
+    most = tolerance(queries, embedding.matrix, metric)
     best = -np.sort(-truth, axis=1)[:, :10]
     np.testing.assert_allclose(found.scores, best, rtol=0, atol=most)
     own = np.take_along_axis(truth, embedding.rows(found.ids.ravel()).reshape(40, 10), axis=1)
@@ -344,6 +367,8 @@ def test_rows_that_the_cut_leaves_zero_are_skipped_under_cosine() -> None:
         ([1, -2, 3, 4], {}, ValueError, r"counts: expected a number >= 0, got -2 in row 1"),
         (["1", 2, 3, 4], {}, TypeError, r"counts: expected numbers, got str in row 0"),
         ({"b": -1}, {}, ValueError, r"counts: expected a number >= 0, got -1 in row 1"),
+        ([1, 2, 3, 4], {"count_exponent": -1}, ValueError, r"count_exponent: "),
+        ([1, 2, 3, 4], {"count_exponent": "1"}, TypeError, r"count_exponent: "),
         ([1, 2, 3, 4], {"widths": ()}, ValueError, r"widths: expected decreasing"),
         ([1, 2, 3, 4], {"widths": (1, 2)}, ValueError, r"widths: expected decreasing"),
         ([1, 2, 3, 4], {"widths": (2, 2)}, ValueError, r"widths: expected decreasing"),

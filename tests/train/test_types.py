@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import json
 import pickle
 from typing import Any
 
@@ -79,6 +81,11 @@ def test_frames() -> None:
         assert expected.assign(table) == labels
 
 
+def test_types_from_json() -> None:
+    types = Types.fit("user", {"age": AGES, "country": COUNTRIES}, bins={"age": 2})
+    assert Types(**json.loads(json.dumps(dataclasses.asdict(types)))) == types
+
+
 def test_types_are_told_apart_by_name() -> None:
     user, item = (Types.fit(name, {"x": ["a", "b"]}) for name in ("user", "item"))
     assert set(user.assign({"x": ["a"]})).isdisjoint(item.assign({"x": ["a"]}))
@@ -111,6 +118,10 @@ def test_wrong_arguments() -> None:
         types.assign({"age": [1]})
     with pytest.raises(TypeError, match=r"^name: expected a str, got int"):
         Types(5, ("a",), {})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^columns: expected names, got 'age'"):
+        Types("user", "age", {})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^bins: expected a mapping of columns, got int"):
+        Types.fit("user", {"age": AGES}, bins=5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^edges: expected names of columns, got 'b'"):
         Types("user", ("a",), {"b": (1.0,)})
     with pytest.raises(ValueError, match=r"^edges\['a'\]: expected ascending numbers"):

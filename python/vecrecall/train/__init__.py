@@ -13,6 +13,8 @@ from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
 from vecrecall.train._features import Features
+from vecrecall.train._images import images
+from vecrecall.train._onnx_tower import OnnxTower
 from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
 from vecrecall.train._sequences import sequences
 from vecrecall.train._split_triples import TripleSplit, split_triples
@@ -31,6 +33,7 @@ __all__ = [
     "Factors",
     "Features",
     "LinkPrediction",
+    "OnnxTower",
     "ResidualEmbedding",
     "ResidualRecall",
     "ResidualReport",
@@ -46,6 +49,7 @@ __all__ = [
     "capacity",
     "documents",
     "factors",
+    "images",
     "residual",
     "sequences",
     "split_triples",

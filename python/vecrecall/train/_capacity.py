@@ -13,9 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars, _validation
-from vecrecall.search._flat_index import FlatIndex
+from vecrecall.arrays._ragged_ops import blocks
 from vecrecall.storage import _array_folder
-from vecrecall.train._capacity_index import CapacityIndex, Shard, multiplied, padded
+from vecrecall.train._capacity_index import (
+    CapacityIndex,
+    cut_rows,
+    make_shard,
+    multiplied,
+    unit_rows,
+)
 from vecrecall.train._columns import Column, check_counts, values_of
 from vecrecall.train._embedding import (
     Embedding,
@@ -93,7 +99,9 @@ class CapacityEmbedding:
     rotation : ndarray of float32, shape (d, d)
         Orthogonal, but for its rounding: the axes of the rows, as columns, the strongest first.
     parts : list of Embedding
-        One per width, the widest first: rows times the rotation's first columns.
+        One per width, the widest first: rows times the rotation's first columns. Under cosine of
+        rows divided by their lengths, so that their metric is ip. Under l2 with one column more
+        where rows were cut: the length of what was cut away.
     report : CapacityReport
     about : dict
     """
@@ -104,6 +112,7 @@ class CapacityEmbedding:
         rotation: npt.NDArray[np.float32],
         parts: Sequence[Embedding],
         report: CapacityReport,
+        metric: Metric,
         about: Mapping[str, Any],
     ) -> None:
         self.ids = ids
@@ -111,14 +120,16 @@ class CapacityEmbedding:
         self.parts = list(parts)
         self.report = report
         self.about = dict(about)
-        self.metric: Metric = self.parts[0].metric
+        self.metric: Metric = metric
 
     def __len__(self) -> int:
         """Return the number of keys."""
         return len(self.ids)
 
     def __repr__(self) -> str:
-        parts = " + ".join(f"{len(part)} x {part.dim}" for part in self.parts)
+        parts = " + ".join(
+            f"{n} x {width}" for n, width in zip(self.report.rows, self.report.widths, strict=True)
+        )
         return f"<CapacityEmbedding of {parts}, {self.metric}, from {self.dim} dimensions>"
 
     @property
@@ -129,21 +140,22 @@ class CapacityEmbedding:
     @property
     def projections(self) -> list[npt.NDArray[np.float32]]:
         """The matrix that cuts to each width, shape (d, width): columns of the rotation."""
-        return [self.rotation[:, : part.dim] for part in self.parts]
+        return [self.rotation[:, :width] for width in self.report.widths]
 
     def reconstructed(self) -> Embedding:
-        """Bring the cut rows back to full width: each is its projection on the axes that it kept.
+        """Bring the cut rows back to full width: their projections on the axes that were kept.
 
         Returns
         -------
         Embedding
-            In the order of `ids`. The index of `to_index` finds what a search of these finds.
+            In the order of `ids`; under cosine of rows divided by their lengths, so that those that
+            were cut are shorter than 1.
         """
         matrix = np.empty((len(self), self.dim), np.float32)
         row_of = {key: row for row, key in enumerate(self.ids)}
         for part, projection in zip(self.parts, self.projections, strict=True):
             rows = [row_of[key] for key in part.ids]
-            matrix[rows] = multiplied(part.matrix, projection.T)
+            matrix[rows] = multiplied(part.matrix[:, : projection.shape[1]], projection.T)
         return Embedding(self.ids, matrix, metric=self.metric, about=self.about)
 
     def to_index(self, *, threads: int | None = None) -> CapacityIndex:
@@ -162,16 +174,17 @@ class CapacityEmbedding:
         """
         whole = Embedding(self.ids, np.empty((len(self), 1), np.float32))
         numbers = whole.index_ids
-        shards, skipped = [], [np.empty(0, np.int64)]
-        for part in self.parts:
-            own = numbers[whole.rows(part.ids)]
-            index = _index_of(part, own, self.dim, threads)
-            skipped.append(index.skipped)
-            if len(index):
-                shards.append(Shard(index, part.dim))
-        left_out = np.concatenate(skipped)
-        kept = numbers[~np.isin(numbers, left_out)]
-        return CapacityIndex(shards, self.rotation, kept, np.sort(left_out), self.metric)
+        shards, usable = [], np.ones(len(self), bool)
+        for part, width in zip(self.parts, self.report.widths, strict=True):
+            places, rows = whole.rows(part.ids), part.matrix
+            if self.metric == "cosine":
+                usable[places] = rows.any(axis=1)
+                places, rows = places[usable[places]], rows[usable[places]]
+            if len(rows):
+                shards.append(make_shard(rows, width, numbers[places], part.metric, threads))
+        return CapacityIndex(
+            shards, self.rotation, numbers[usable], np.sort(numbers[~usable]), self.metric
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a folder of `.npy` files and a JSON manifest, in one step.
@@ -195,7 +208,12 @@ class CapacityEmbedding:
             "rows": np.array([row_of[key] for part in self.parts for key in part.ids], np.int64),
             **keys_to_arrays(self.ids),
         }
-        about = {"metric": self.metric, "about": self.about, "report": asdict(self.report)}
+        about = {
+            "metric": self.metric,
+            "about": self.about,
+            "report": asdict(self.report),
+            "columns": [part.dim for part in self.parts],
+        }
         _array_folder.save(Path(path), KIND, about, arrays)
 
     @classmethod
@@ -220,13 +238,14 @@ class CapacityEmbedding:
         content, arrays = _array_folder.load(Path(path), KIND, verify=True)
         ids = keys_from_arrays(arrays, path)
         report = CapacityReport(**content["report"])
+        kind = _kind(content["metric"])
         parts, row, place = [], 0, 0
-        for width, n in zip(report.widths, report.rows, strict=True):
+        for columns, n in zip(content["columns"], report.rows, strict=True):
             keys = [ids[i] for i in arrays["rows"][row : row + n].tolist()]
-            matrix = arrays["values"][place : place + n * width].reshape(n, width)
-            parts.append(Embedding(keys, matrix, metric=content["metric"], about=content["about"]))
-            row, place = row + n, place + n * width
-        return cls(ids, arrays["rotation"], parts, report, content["about"])
+            matrix = arrays["values"][place : place + n * columns].reshape(n, columns)
+            parts.append(Embedding(keys, matrix, metric=kind, about=content["about"]))
+            row, place = row + n, place + matrix.size
+        return cls(ids, arrays["rotation"], parts, report, content["metric"], content["about"])
 
 
 def capacity(
@@ -236,6 +255,7 @@ def capacity(
     widths: Sequence[int] = (64, 32, 16),
     shares: Sequence[float] | None = None,
     thresholds: Sequence[float] | None = None,
+    count_exponent: float = 1.0,
 ) -> CapacityEmbedding:
     """Give frequent rows more dimensions and rare ones fewer (capacity by frequency).
 
@@ -257,6 +277,10 @@ def capacity(
     thresholds : sequence of float, optional
         Instead of `shares`, the least count of each width but the last, decreasing. Equal counts
         get equal widths.
+    count_exponent : float
+        At least 0. The axes are those of the rows weighted by their counts to this power: with 1
+        they keep most of what is clicked, and so of queries that are made of it; with 0 every row
+        counts once, which is better for the rare ones.
 
     Returns
     -------
@@ -269,11 +293,12 @@ def capacity(
 
     Notes
     -----
-    The rotation is of the eigenvectors of the sum of ``x x^T`` over the rows (under cosine divided
-    by their lengths), a principal component analysis without centering. Of all projections to w
-    dimensions, that to the first w axes leaves the smallest sum of squared errors of the rows,
-    hence also of their inner products with queries of no preferred direction. Inner products with
-    an uncut row are kept; a cut row loses its part on the weaker axes.
+    The rotation is of the eigenvectors of the weighted sum of ``x x^T`` over the rows (under cosine
+    divided by their lengths), a principal component analysis without centering. Of all projections
+    to w dimensions, that to the first w axes leaves the smallest weighted sum of squared errors.
+    Where no row has a weight, every row counts once. Inner products with
+    an uncut row are kept; a cut row loses its part on the weaker axes, but not its length: see
+    `CapacityIndex`.
 
     Google's multi-size embeddings learn the vectors at their widths and search for the widths; this
     cuts vectors that are trained already, by widths that are given. There is no chance in it, so no
@@ -300,14 +325,22 @@ def capacity(
     """
     if not isinstance(embedding, Embedding):
         raise TypeError(f"embedding: expected an Embedding, got {type(embedding).__name__}")
-    matrix = _validation.check_vectors(embedding.matrix, "embedding")
+    matrix, metric = _validation.check_vectors(embedding.matrix, "embedding"), embedding.metric
+    if metric == "cosine":
+        matrix = unit_rows(matrix)
     times = _counts(counts, embedding)
     sizes = _widths(widths)
     bucket = _buckets(times, sizes, shares, thresholds)
     kept_widths = [min(width, embedding.dim) for width in sizes]
-    rotation = _axes(matrix, embedding.metric)
+    exponent = _scalars.check_nonnegative(count_exponent, "count_exponent")
+    rotation = _axes(matrix, _weights(times, exponent))
     turned = multiplied(matrix, rotation)
-    settings = {"widths": list(sizes), "shares": _listed(shares), "thresholds": _listed(thresholds)}
+    settings = {
+        "widths": list(sizes),
+        "shares": _listed(shares),
+        "thresholds": _listed(thresholds),
+        "count_exponent": exponent,
+    }
     made = about("capacity", settings, {"rows": len(embedding), "dim": embedding.dim}, [])
     made["cut"] = embedding.about
     parts, rows_of = [], []
@@ -315,9 +348,15 @@ def capacity(
         rows = np.flatnonzero(bucket == number)
         rows_of.append(rows)
         keys = [embedding.ids[row] for row in rows]
-        parts.append(Embedding(keys, turned[rows, :width], metric=embedding.metric, about=made))
-    report = _report(parts, rows_of, times, turned, embedding.metric)
-    return CapacityEmbedding(list(embedding.ids), rotation, parts, report, made)
+        cut = cut_rows(turned[rows], width, metric)
+        parts.append(Embedding(keys, cut, metric=_kind(metric), about=made))
+    report = _report(parts, kept_widths, rows_of, times, turned)
+    return CapacityEmbedding(list(embedding.ids), rotation, parts, report, metric, made)
+
+
+def _kind(metric: Metric) -> Metric:
+    """Return the metric of parts."""
+    return "ip" if metric == "cosine" else metric
 
 
 def _counts(counts: Any, embedding: Embedding) -> npt.NDArray[np.float64]:
@@ -357,16 +396,20 @@ def _buckets(
     return np.asarray(np.searchsorted(ends[:-1], ranks, side="right"), np.int64)
 
 
-def _axes(matrix: npt.NDArray[np.float32], metric: Metric) -> npt.NDArray[np.float32]:
-    """Find the axes of the rows, as columns, the strongest first."""
-    scale = np.ones(len(matrix))
-    if metric == "cosine":
-        lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
-        scale = 1 / np.where(lengths > 0, lengths, 1)
+def _weights(counts: npt.NDArray[np.float64], exponent: float) -> npt.NDArray[np.float64]:
+    """Return the weights of rows, of which the largest is 1."""
+    most = counts.max(initial=0)
+    return np.asarray((counts / most) ** exponent) if most > 0 else np.ones(len(counts))
+
+
+def _axes(
+    matrix: npt.NDArray[np.float32], weights: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """Find the axes of the weighted rows, as columns, the strongest first."""
     moments = np.zeros((matrix.shape[1],) * 2)
-    for begin in range(0, len(matrix), 4096):
-        rows = matrix[begin : begin + 4096] * scale[begin : begin + 4096, None]
-        moments += rows.T @ rows
+    for block in blocks(*matrix.shape):
+        rows = matrix[block].astype(np.float64)
+        moments += (rows * weights[block, None]).T @ rows
     _, vectors = np.linalg.eigh(moments)
     axes = vectors[:, ::-1]
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1, 1)
@@ -375,23 +418,19 @@ def _axes(matrix: npt.NDArray[np.float32], metric: Metric) -> npt.NDArray[np.flo
 
 def _report(
     parts: list[Embedding],
+    widths: list[int],
     rows_of: list[npt.NDArray[np.int64]],
     counts: npt.NDArray[np.float64],
     turned: npt.NDArray[np.float32],
-    metric: Metric,
 ) -> CapacityReport:
     n, dim = turned.shape
     sizes = [part.matrix.nbytes for part in parts]
     return CapacityReport(
-        widths=[part.dim for part in parts],
+        widths=widths,
         rows=[len(part) for part in parts],
-        least_counts=[
-            float(counts[rows].min(initial=np.inf)) if rows.size else 0.0 for rows in rows_of
-        ],
-        most_counts=[float(counts[rows].max(initial=0)) for rows in rows_of],
-        kept=[
-            _kept(turned[rows], part.dim, metric) for rows, part in zip(rows_of, parts, strict=True)
-        ],
+        least_counts=[float(counts[rows].min()) if rows.size else 0.0 for rows in rows_of],
+        most_counts=[float(counts[rows].max()) if rows.size else 0.0 for rows in rows_of],
+        kept=[_kept(turned[rows], width) for rows, width in zip(rows_of, widths, strict=True)],
         row_bytes=sizes,
         rotation_bytes=4 * dim * dim,
         bytes_before=4 * n * dim,
@@ -399,20 +438,10 @@ def _report(
     )
 
 
-def _kept(rows: npt.NDArray[np.float32], width: int, metric: Metric) -> float:
+def _kept(rows: npt.NDArray[np.float32], width: int) -> float:
     """Tell which share of the squared lengths lies on the first axes."""
-    squares = np.square(rows, dtype=np.float64)
-    whole, first = squares.sum(axis=1), squares[:, :width].sum(axis=1)
-    if metric == "cosine":
-        first, whole = first[whole > 0] / whole[whole > 0], np.sign(whole)
-    return float(first.sum() / whole.sum()) if whole.any() else 1.0
-
-
-def _index_of(
-    part: Embedding, ids: npt.NDArray[np.int64], dim: int, threads: int | None
-) -> FlatIndex:
-    rows = padded(part.matrix, dim, part.metric)
-    return FlatIndex(rows, ids, metric=part.metric, invalid="skip", threads=threads)
+    squares = np.square(rows, dtype=np.float64).sum(axis=0)
+    return float(squares[:width].sum() / squares.sum()) if squares.any() else 1.0
 
 
 def _listed(numbers: Any) -> list[float] | None:

@@ -48,11 +48,36 @@ def multiplied(rows: npt.NDArray[np.float32], by: npt.NDArray[np.float32]) -> F3
     return found
 
 
-def padded(rows: npt.NDArray[np.float32], dim: int, metric: Metric) -> F32:
-    """Add the dimension in which a cut query has the length of what was cut away."""
-    if metric == "ip" or rows.shape[1] == dim:
-        return rows
-    return np.pad(rows, ((0, 0), (0, 1)))
+def unit_rows(rows: npt.NDArray[np.float32]) -> F32:
+    """Divide each row that is not zero by its length, with the same bits in every batch."""
+    lengths = _tails(rows)[:, :1]
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def cut_rows(turned: npt.NDArray[np.float32], width: int, metric: Metric) -> F32:
+    """Cut rotated rows; under l2 a last column has the length of what was cut away."""
+    if metric == "l2" and width < turned.shape[1]:
+        return np.column_stack([turned[:, :width], _tails(turned)[:, width].astype(np.float32)])
+    return np.ascontiguousarray(turned[:, :width])
+
+
+def make_shard(
+    rows: npt.NDArray[np.float32],
+    width: int,
+    ids: npt.NDArray[np.int64],
+    metric: Metric,
+    threads: int | None,
+) -> Shard:
+    """Build the index of rows that `cut_rows` cut."""
+    if metric == "l2" and rows.shape[1] > width:  # queries have their lengths in another column
+        rows = np.pad(rows, ((0, 0), (0, 1)))
+    return Shard(FlatIndex(rows, ids, metric=metric, threads=threads), width)
+
+
+def _tails(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Measure what is left of each row from each column on, added in one order."""
+    squares = np.square(rows[:, ::-1], dtype=np.float64)
+    return np.asarray(np.sqrt(np.cumsum(squares, axis=1))[:, ::-1])
 
 
 class CapacityIndex:
@@ -65,19 +90,23 @@ class CapacityIndex:
     Attributes
     ----------
     shards : tuple of FlatIndex
-        Those that have rows, the widest first. Under cosine and l2, rows that were cut have one
-        dimension more, which is zero; queries have there the length of what was cut away, so that
-        scores of all shards compare.
+        Those that have rows, the widest first. Under cosine they are of ip, since rows and queries
+        were divided by their lengths. Under l2 rows that were cut have two dimensions more: for the
+        length of what was cut away of the row, and of the query.
     skipped : ndarray of int64
         Ids of the items that are zero under cosine, perhaps only after the cut: they are not found.
 
     Notes
     -----
-    Lists are those of a brute-force search over `CapacityEmbedding.reconstructed`, but for
-    roundings to float32: of the rotation, the rotated query and the reconstructed rows. By them
-    scores differ by at most ``(3 + sqrt(d)) * 2**-24`` of the scale (of the product of the lengths
-    under ip, of 1 under cosine, of the squared sum of the lengths under l2), and so may the order
-    of near ties. Results have the same bits in every batch and with every number of threads.
+    The score of an item is that of its uncut row, but that the inner product of what was cut away
+    of the row and of the query counts as zero; lengths are the uncut ones. So scores of all widths
+    compare: none is too large only because its row was cut.
+
+    Among these scores the search is exact, but for roundings to float32 of the rotation, the rows
+    and the query. By them scores differ by at most ``(5 + 2 * sqrt(d)) * 2**-24`` of the scale (the
+    product of the lengths under ip, 1 under cosine, the squared sum of the lengths under l2), and
+    so may the order of near ties. Results have the same bits in every batch and with every number
+    of threads.
 
     `score` takes queries of full width too; `vectors` returns reconstructed rows.
 
@@ -140,7 +169,7 @@ class CapacityIndex:
         stats = _scalars.check_bool(stats, "stats")
         seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", len(q))
         masks = None if allow is None else allowed(self, allow, len(q))
-        valid = valid_queries(q, leave_empty)
+        valid = self._served(q, leave_empty)
         if valid is not None:
             places = np.flatnonzero(valid)
             q, seen = q[places], None if seen is None else take_rows(seen, places)
@@ -175,6 +204,8 @@ class CapacityIndex:
         for shard, cut in zip(self._shards, self._cut(q), strict=True):
             own = shard.items.score(cut, wanted, threads=threads)
             np.maximum(best, own.values, out=best)  # -inf for an id of another shard
+        if self._metric == "cosine":
+            best[np.repeat(~q.any(axis=1), wanted.lengths)] = -np.inf
         return Ragged(best, wanted.offsets)
 
     def neighbors(
@@ -257,18 +288,25 @@ class CapacityIndex:
         widths = " + ".join(f"{len(items)} x {width}" for items, width in self._shards)
         return f"CapacityIndex({widths or 'no items'}, dim {self.dim}, metric {self.metric!r})"
 
+    def _served(
+        self, queries: npt.NDArray[np.float32], leave_empty: bool
+    ) -> npt.NDArray[np.bool_] | None:
+        """Tell which queries have an answer, None for all."""
+        valid = valid_queries(queries, leave_empty)
+        directed = np.asarray(queries.any(axis=1), bool)
+        if self._metric != "cosine" or directed.all():
+            return valid
+        return directed if valid is None else np.logical_and(directed, valid)
+
     def _cut(self, queries: npt.NDArray[np.float32]) -> list[F32]:
         """Rotate queries and cut them to the width of each shard."""
-        turned = multiplied(queries, self._rotation)
-        if self._metric == "ip":
-            return [np.ascontiguousarray(turned[:, :width]) for _, width in self._shards]
-        squares = np.square(turned[:, ::-1], dtype=np.float64)
-        lengths = np.sqrt(np.cumsum(squares, axis=1))[:, ::-1]  # of the dimensions from here on
-        return [
-            np.ascontiguousarray(turned)
-            if width == self.dim
-            else np.column_stack([turned[:, :width], lengths[:, width].astype(np.float32)])
-            for _, width in self._shards
+        turned = multiplied(
+            unit_rows(queries) if self._metric == "cosine" else queries, self._rotation
+        )
+        cut = [cut_rows(turned, width, self._metric) for _, width in self._shards]
+        return [  # a row has the length of its own part in the column before that of the query's
+            np.insert(rows, width, 0, axis=1) if rows.shape[1] > width else rows
+            for rows, (_, width) in zip(cut, self._shards, strict=True)
         ]
 
     def _frozen(self) -> CapacityIndex:

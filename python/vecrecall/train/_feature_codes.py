@@ -70,6 +70,10 @@ class Values:
         """Return the rows of values."""
         return np.fromiter((self.code(value) for value in values), np.int64, len(values))
 
+    def key_codes(self, keys: Sequence[Hashable]) -> Codes:
+        """Return the rows of keys; None is a key that is not known, as any other."""
+        return np.fromiter((self.known.get(key, UNKNOWN) for key in keys), np.int64, len(keys))
+
     def list_codes(self, lists: Sequence[Sequence[Hashable]], width: int) -> Codes:
         """Return the rows of lists of values, padded; an empty list is a missing value."""
         found = np.full((len(lists), width), PADDING, np.int64)
@@ -154,7 +158,7 @@ class Encoding:
         """Encode rows; a key without attributes has missing ones, and its numbers are the means."""
         self._check(features)
         rows = np.full(len(keys), -1) if features is None else features.rows(list(keys))
-        parts = [] if self.keys is None else [self.keys.codes(keys)[:, None]]
+        parts = [] if self.keys is None else [self.keys.key_codes(keys)[:, None]]
         for one in self._of_kinds("category", "categories"):
             column: Any = None if features is None else features.columns[one.name]
             if one.kind == "category":

@@ -22,7 +22,7 @@ _CHUNK = 100_000
 _WORK = 5e7  # multiplications between two reports, about a tenth of a second
 _LAST_RATE = 1e-4
 _SAMPLED_PAIRS = 2_000
-_BUCKETS = 2_000_000
+_MOST_BUCKETS = 2_000_000  # of hashed subwords, as fastText has them; fewer where half are empty
 _SUBWORDS = range(3, 7)  # lengths, of fastText
 
 
@@ -57,7 +57,7 @@ class SkipGram:
         self._settings = settings
         self._names = corpus.keys if settings.subwords else list(range(len(corpus.keys)))
         subwords = _count_subwords(corpus.keys) if settings.subwords else None
-        options = {} if subwords is None else {"bucket": min(_BUCKETS, max(1, subwords[0]))}
+        options = {} if subwords is None else {"bucket": min(_MOST_BUCKETS, 1 + 2 * subwords[0])}
         self._model = (models.FastText if settings.subwords else models.Word2Vec)(
             sg=1,
             vector_size=settings.dim,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,18 +10,14 @@ import numpy.typing as npt
 
 from vecrecall._extras import needed
 from vecrecall.arrays import _scalars
-from vecrecall.train import _embedding
-from vecrecall.train._columns import Column, check_keys, check_lists
+from vecrecall.train import _embedding, _onnx_tower, _tower_folder
+from vecrecall.train._columns import Column
 from vecrecall.train._embedding import Embedding
-from vecrecall.train._feature_codes import (
-    Encoded,
-    Encoding,
-    Values,
-    keys_of,
-    padded_histories,
-)
+from vecrecall.train._feature_codes import Encoded, Encoding
 from vecrecall.train._features import Features
 from vecrecall.train._histories import Interactions
+from vecrecall.train._tower_folder import Fitted
+from vecrecall.train._tower_inputs import TowerInputs, check_features
 from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
 
 if TYPE_CHECKING:
@@ -211,29 +207,19 @@ class TwoTower:
         """
         needed("torch", "train", "TwoTower")
         from vecrecall.train.networks import _tower_training
-        from vecrecall.train.networks._state import one_thread, seeded
+        from vecrecall.train.networks._state import one_thread
 
         log = Interactions.of(users, items, times)
-        self._user_encoding = Encoding.of(
-            log.users if self.user_ids else None,
-            _checked(user_features, "user_features"),
-            self.max_categories,
-        )
-        self._item_encoding = Encoding.of(
-            log.items, _checked(item_features, "item_features"), self.max_categories
-        )
-        if self.encoder is None and not self._user_encoding.n_inputs:
-            raise ValueError("user_ids: expected True without encoder and user_features")
-        user_rows = self._user_encoding.encode(log.users, user_features)
-        item_rows = self._item_encoding.encode(log.items, item_features)
-        with seeded(self.seed):
-            self._towers = self._new_towers()
+        self._inputs = self._learned_inputs(log, user_features, item_features)
+        user_rows = self._inputs.users.encode(log.users, user_features)
+        item_rows = self._inputs.items.encode(log.items, item_features)
+        self._towers = self._new_towers()
         work = _tower_training.TowerTraining(
             self._towers,
             log,
             user_rows,
             item_rows,
-            (self._user_encoding, self._item_encoding),
+            self._inputs,
             self.settings,
             _scalars.check_bool(validation, "validation"),
         )
@@ -246,6 +232,7 @@ class TwoTower:
             fingerprint(
                 {**self.settings, "validation": bool(validation)},
                 *(log.users, log.items, log.user_of, log.item_of),
+                *(self._inputs.users.fields, self._inputs.items.fields),
                 *(user_rows.codes, user_rows.numbers, item_rows.codes, item_rows.numbers),
             ),
             self.patience if len(work.held_out) else None,
@@ -257,7 +244,6 @@ class TwoTower:
                 work.validate if len(work.held_out) else None,
             )
             self._keep_embeddings(log, user_rows, item_rows, training)
-        self.losses_, self.validations_ = training.losses, training.validations
         return self
 
     def encode_users(
@@ -296,15 +282,7 @@ class TwoTower:
         from vecrecall.train.networks._tower_training import encoded
 
         towers = self._fitted()
-        rows = user_rows(
-            histories,
-            _checked(user_features, "user_features"),
-            users,
-            encoding=self._user_encoding,
-            items=self._item_encoding.keys,
-            history_length=self.history_length if self.encoder is not None else 0,
-        )
-        return encoded(towers.users, rows)
+        return encoded(towers.users, self._inputs.user_rows(histories, user_features, users))
 
     def encode_items(
         self, keys: Column | None, item_features: Features | None = None
@@ -334,25 +312,137 @@ class TwoTower:
         from vecrecall.train.networks._tower_training import encoded
 
         towers = self._fitted()
-        features = _checked(item_features, "item_features")
-        return encoded(towers.items, item_rows(keys, features, encoding=self._item_encoding))
+        return encoded(towers.items, self._inputs.item_rows(keys, item_features))
+
+    def export_onnx(self, path: PathLike, *, item_tower: bool = True) -> None:
+        """Write the towers as ONNX models, which `OnnxTower` runs without torch.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A folder, made if need be: `users.onnx`, `items.onnx` and `vocabulary.json`, which has
+            the keys and categories by their codes.
+        item_tower : bool
+            Whether to write the tower of items too.
+
+        Raises
+        ------
+        TypeError
+            If a key or category is not str, bytes, int, float, bool, UUID, or a tuple of these.
+        RuntimeError
+            If nothing has been fitted or loaded.
+        ImportError
+            If onnx or onnxscript is not installed.
+        """
+        for module in ("onnx", "onnxscript"):
+            needed(module, "train", "export_onnx")
+        from vecrecall.train.networks._tower_export import onnx_bytes
+
+        towers, inputs = self._fitted(), self._inputs
+        n_user_codes, n_item_codes = inputs.n_codes
+        models = {"users": onnx_bytes(towers.users, n_user_codes, inputs.users.n_numbers)}
+        if item_tower:
+            models["items"] = onnx_bytes(towers.items, n_item_codes, inputs.items.n_numbers)
+        _onnx_tower.write(path, inputs, self.dim, models)
+
+    def save(self, path: PathLike) -> None:
+        """Write a folder of `.npy` files and a JSON manifest, in one step.
+
+        Parameters
+        ----------
+        path : str or path-like
+            An empty folder, one to be made, or a saved `TwoTower`, which is replaced as a whole.
+
+        Raises
+        ------
+        TypeError
+            If a key or category is not str, bytes, int, float, bool, UUID, or a tuple of these.
+        RuntimeError
+            If nothing has been fitted or loaded.
+        OSError
+            If the folder cannot be written.
+        """
+        from vecrecall.train.networks._tower_export import parameters
+
+        values = parameters(self._fitted())
+        fitted = Fitted(
+            self.settings, self._inputs, values, self.user_embedding_, self.item_embedding_
+        )
+        _tower_folder.save(_scalars.check_path(path, "path"), fitted)
+
+    @classmethod
+    def load(cls, path: PathLike) -> TwoTower:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        TwoTower
+
+        Raises
+        ------
+        ValueError
+            If the folder holds something else, or a file is damaged.
+        FileNotFoundError
+            If it does not exist.
+        ImportError
+            If torch is not installed.
+        """
+        needed("torch", "train", "TwoTower")
+        from vecrecall.train.networks._tower_export import restore
+
+        fitted = _tower_folder.load(_scalars.check_path(path, "path"))
+        towers = cls(**fitted.settings)
+        towers._inputs = fitted.inputs
+        towers._towers = towers._new_towers()
+        restore(towers._towers, fitted.parameters)
+        towers._keep(fitted.users, fitted.items)
+        return towers
+
+    def _learned_inputs(
+        self,
+        log: Interactions,
+        user_features: Features | None,
+        item_features: Features | None,
+    ) -> TowerInputs:
+        check_features(user_features, "user_features")
+        check_features(item_features, "item_features")
+        users = log.users if self.user_ids else None
+        inputs = TowerInputs(
+            Encoding.of(users, user_features, self.max_categories),
+            Encoding.of(log.items, item_features, self.max_categories),
+            self.history_length if self.encoder is not None else 0,
+        )
+        if not inputs.history_length and not inputs.users.n_inputs:
+            raise ValueError("user_ids: expected True without encoder and user_features")
+        return inputs
+
+    def _keep(self, users: Embedding, items: Embedding) -> None:
+        self.user_embedding_, self.item_embedding_ = users, items
+        self.losses_ = list(items.about["losses"])
+        self.validations_ = list(items.about["validations"])
 
     def _new_towers(self) -> Towers:
+        from vecrecall.train.networks._state import seeded
         from vecrecall.train.networks._towers import Towers
 
-        items, users = self._item_encoding, self._user_encoding
+        items, users = self._inputs.items, self._inputs.users
         assert items.keys is not None
-        return Towers(
-            (users.fields, users.n_numbers),
-            (items.fields, items.n_numbers),
-            n_item_rows=items.keys.n_rows,
-            encoder=self.encoder,
-            history_length=self.history_length,
-            embedding_dim=self.embedding_dim,
-            dim=self.dim,
-            hidden=self.hidden,
-            dropout=self.dropout,
-        )
+        with seeded(self.seed):
+            return Towers(
+                (users.fields, users.n_numbers),
+                (items.fields, items.n_numbers),
+                n_item_rows=items.keys.n_rows,
+                encoder=self.encoder,
+                history_length=self.history_length,
+                embedding_dim=self.embedding_dim,
+                dim=self.dim,
+                hidden=self.hidden,
+                dropout=self.dropout,
+            )
 
     def _keep_embeddings(
         self, log: Interactions, users: Encoded, items: Encoded, training: Training
@@ -374,49 +464,15 @@ class TwoTower:
         if self.encoder is not None:
             histories = log.whole_histories(self.history_length)
             users = Encoded(np.concatenate([histories, users.codes], axis=1), users.numbers)
-        self.item_embedding_ = Embedding(log.items, encoded(towers.items, items), about=about)
-        self.user_embedding_ = Embedding(log.users, encoded(towers.users, users), about=about)
+        self._keep(
+            Embedding(log.users, encoded(towers.users, users), about=about),
+            Embedding(log.items, encoded(towers.items, items), about=about),
+        )
 
     def _fitted(self) -> Towers:
         if self._towers is None:
             raise RuntimeError("TwoTower: expected a fitted one, call fit or load first")
         return self._towers
-
-
-def user_rows(
-    histories: Column | None,
-    features: Features | None,
-    users: Column | None,
-    *,
-    encoding: Encoding,
-    items: Values | None,
-    history_length: int,
-) -> Encoded:
-    """Return users as a tower takes them: codes of histories, if it has any, before the others."""
-    lists = None if histories is None else check_lists(histories, "histories")
-    known = None if users is None else check_keys(users, "users")
-    keys = keys_of(lists, features, known)
-    rows = encoding.encode(keys, features)
-    if not history_length or items is None:
-        return rows
-    none: list[list[Hashable]] = [[] for _ in keys]
-    codes = padded_histories(items, none if lists is None else lists, history_length)
-    return Encoded(np.concatenate([codes, rows.codes], axis=1), rows.numbers)
-
-
-def item_rows(keys: Column | None, features: Features | None, *, encoding: Encoding) -> Encoded:
-    """Return items as a tower takes them."""
-    if keys is None:
-        if features is None:
-            raise ValueError("keys: expected keys or item_features, got none")
-        return encoding.encode(features.keys, features)
-    return encoding.encode(check_keys(keys, "keys"), features)
-
-
-def _checked(features: Features | None, name: str) -> Features | None:
-    if features is not None and not isinstance(features, Features):
-        raise TypeError(f"{name}: expected Features, got {type(features).__name__}")
-    return features
 
 
 def _positive(x: object, name: str) -> float:
@@ -433,4 +489,4 @@ def _share(x: object, name: str) -> float:
     return value
 
 
-SETTINGS: Mapping[str, Any] = TwoTower.__init__.__kwdefaults__
+SETTINGS = tuple(TwoTower.__init__.__kwdefaults__ or ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,6 +71,10 @@ class Types:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"name: expected a str, got {type(self.name).__name__}")
+        if isinstance(self.columns, str):
+            raise TypeError(f"columns: expected names, got {self.columns!r}")
+        object.__setattr__(self, "columns", tuple(self.columns))  # also from lists of JSON
+        object.__setattr__(self, "edges", {n: tuple(of) for n, of in self.edges.items()})
         if not self.columns:
             raise ValueError("columns: expected at least one attribute, got none")
         for name, edges in self.edges.items():
@@ -109,6 +114,8 @@ class Types:
             If a column is not as described, with its name and row. In a column of numbers a
             missing value or NaN is an error; among categories a missing one is a category.
         """
+        if not isinstance(bins, (Mapping, NoneType)):
+            raise TypeError(f"bins: expected a mapping of columns, got {type(bins).__name__}")
         wanted = dict(bins or {})
         names = tuple(_names(columns))
         if unknown := [key for key in wanted if key not in names]:

@@ -67,7 +67,21 @@ class Lstm(HistoryEncoder):
         return states.gather(1, last).squeeze(1)
 
 
-class Cnn(HistoryEncoder):
+class AgedEncoder(HistoryEncoder):
+    """An encoder that knows how many items came after each."""
+
+    def __init__(self, n_rows: int, width: int, length: int) -> None:
+        super().__init__(n_rows, width, length)
+        self.ages = nn.Embedding(length, width)
+
+    def aged(self, items: torch.Tensor, there: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Add to each item a vector of its age; places without an item stay zero."""
+        places = torch.arange(self.length, device=items.device)
+        ages = self.ages((counts - 1 - places).clamp(min=0))
+        return items + ages * there.unsqueeze(2)
+
+
+class Cnn(AgedEncoder):
     """Convolutions over three neighboring items, of which the largest value of each counts."""
 
     def __init__(self, n_rows: int, width: int, length: int) -> None:
@@ -78,17 +92,16 @@ class Cnn(HistoryEncoder):
         self, items: torch.Tensor, there: torch.Tensor, counts: torch.Tensor
     ) -> torch.Tensor:
         """Join item vectors."""
-        found = torch.relu(self.filters(items.transpose(1, 2)))
+        found = torch.relu(self.filters(self.aged(items, there, counts).transpose(1, 2)))
         # A convolution that is not positive gives 0, so that zeros at empty places change nothing.
         return (found * there.unsqueeze(1)).amax(2)
 
 
-class Attention(HistoryEncoder):
+class Attention(AgedEncoder):
     """A mean whose weights depend on the item and on how many items came after it."""
 
     def __init__(self, n_rows: int, width: int, length: int) -> None:
         super().__init__(n_rows, width, length)
-        self.ages = nn.Embedding(length, width)
         self.inner = nn.Linear(width, width)
         self.score = nn.Linear(width, 1, bias=False)
 
@@ -96,8 +109,7 @@ class Attention(HistoryEncoder):
         self, items: torch.Tensor, there: torch.Tensor, counts: torch.Tensor
     ) -> torch.Tensor:
         """Join item vectors."""
-        place = torch.arange(self.length, device=items.device)
-        aged = items + self.ages((counts - 1 - place).clamp(min=0))
+        aged = self.aged(items, there, counts)
         scores = self.score(torch.tanh(self.inner(aged))).squeeze(2)
         weights = torch.softmax(scores.masked_fill(~there, -1e9), 1)
         return (aged * weights.unsqueeze(2)).sum(1)

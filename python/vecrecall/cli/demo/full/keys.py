@@ -42,6 +42,7 @@ KEYS = {
     "settings.towers.<family>.<setting>": "the sizes of a two-tower model",
     "settings.plan.<setting>": "the sizes of the other trainings",
     "settings.plan.without[]": "families that are left out",
+    "settings.plan.exported[]": "families whose user tower is exported",
     "settings.plan.weights[]": "weights of channels among which tuning chooses",
     "definitions.<metric>": "definitions of hit_rate and recall",
     "families.<family>.about": "description of the training",

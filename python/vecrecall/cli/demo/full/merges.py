@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ def tune(
     plan: Plan,
     cache: Cache,
     progress: Progress,
+    wanted: Sequence[str],
 ) -> dict[str, Tuned]:
     """Tune the policies on the validation split.
 
@@ -40,6 +42,8 @@ def tune(
     plan : Plan
     cache : Cache
     progress : Progress
+    wanted : sequence of str
+        Channels to be merged. One that the validation split lacks has the least weight.
 
     Returns
     -------
@@ -66,11 +70,12 @@ def tune(
 
     data = [np.stack([own.ids for own in lists.values()]), [items.tolist() for items in held_out]]
     about, _ = cache.entry("merge", {"channels": list(lists), "plan": asdict(plan)}, data, make)
-    return {name: _tuned(families[name], own) for name, own in about.items()}
+    return {name: _tuned(families[name], own, wanted) for name, own in about.items()}
 
 
-def _tuned(family: Family, own: Mapping[str, object]) -> Tuned:
-    return Tuned(family.make(own["values"]), **own)  # type: ignore[arg-type]
+def _tuned(family: Family, own: Mapping[str, Any], wanted: Sequence[str]) -> Tuned:
+    values = {name: own["values"].get(name, family.grid[0]) for name in wanted}
+    return Tuned(family.make(values), values, own["validation"], own["tried"])
 
 
 def merged(lists: Mapping[str, Lists], policy: Policy) -> Lists:

@@ -19,7 +19,8 @@ class TowerPlan:
     epochs: int
     dim: int = 64
     history: int = 20
-    learning_rate: float = 2e-3
+    embedding_dim: int = 64
+    learning_rate: float = 4e-3
     batch_size: int = 512
     patience: int = 3
     temperature: float = 0.1
@@ -44,10 +45,12 @@ class Plan:
         By encoder of the user's history.
     tower : TowerPlan
         Of the two towers over features and history (DSSM).
-    sequence_epochs, type_epochs, graph_epochs, title_epochs : int
+    type_epochs, graph_epochs, title_epochs : int
     graph_dim, title_dim : int
     without : tuple of str
         Families that are left out.
+    exported : tuple of str
+        Families whose user tower is exported for serving, where onnx is installed.
     weights : tuple of int
         Of a channel in the merge, among which tuning chooses; all begin with the second.
     """
@@ -55,18 +58,18 @@ class Plan:
     cold_share: float = 0.05
     encoders: dict[str, TowerPlan] = field(
         default_factory=lambda: {
-            "mean": TowerPlan(20),
-            "lstm": TowerPlan(20),
-            "cnn": TowerPlan(20),
-            "attention": TowerPlan(20),
+            "mean": TowerPlan(6),
+            "lstm": TowerPlan(6),
+            "cnn": TowerPlan(6),
+            "attention": TowerPlan(6),
         }
     )
-    tower: TowerPlan = field(default_factory=lambda: TowerPlan(20))
-    sequence_epochs: int = 10
+    tower: TowerPlan = field(default_factory=lambda: TowerPlan(6))
     type_epochs: int = 10
     graph_epochs: int = 20
     graph_dim: int = 64
     title_epochs: int = 20
     title_dim: int = 64
     without: tuple[str, ...] = ()
+    exported: tuple[str, ...] = ("dssm", "lstm")
     weights: tuple[int, ...] = (0, 1, 3, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -71,7 +72,7 @@ def settings(plan: Plan, seed: int) -> Report:
     -------
     dict
     """
-    sizes = asdict(plan)
+    sizes = json.loads(json.dumps(asdict(plan)))  # lists where the plan has tuples
     return {
         "seed": seed,
         "tuned": TUNED,

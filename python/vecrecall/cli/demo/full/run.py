@@ -150,7 +150,9 @@ def _work(
         _system(split, own, options, cache, progress)
         for split, own in zip(both, found, strict=True)
     )
-    tuned = merges.tune(validation.merged, validation.held_out, plan, cache, progress)
+    tuned = merges.tune(
+        validation.merged, validation.held_out, plan, cache, progress, list(test.merged)
+    )
     best = max(tuned, key=lambda name: tuned[name].objective)
     with progress.step("measure"):
         result = _measure(test, tuned, best)

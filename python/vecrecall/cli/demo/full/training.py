@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from vecrecall.cli._progress import Progress, Step
-from vecrecall.cli.demo.full.cache import Cache, Made, digest
+from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made, digest
 from vecrecall.cli.demo.full.data import Split
-from vecrecall.cli.demo.full.families import FAMILIES, Family, Found, Job
+from vecrecall.cli.demo.full.families import FAMILIES, SEQUENCE_EPOCHS, Family, Found, Job
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.train import TrainingProgress
 
@@ -99,18 +99,20 @@ class _Training:
 
 def _train(job: _Training, cache: Cache, progress: Progress) -> Found | None:
     def make(checkpoint: Path) -> Made:
-        with progress.step(f"train {job.name}", epochs_of(job.family, job.plan)) as step:
+        with progress.step(
+            f"train {job.name}", settings_of(job.family, job.plan)["epochs"]
+        ) as step:
             watch = Watch(step)
             found = job.family.train(Job(job.split, job.plan, job.seed, checkpoint, watch))
         return _packed(found)
 
-    settings = {"seed": job.seed, "plan": asdict(job.plan)}
-    about, arrays = cache.entry(job.name, settings, [job.data], make)
+    settings = {"seed": job.seed, **settings_of(job.family, job.plan)}
+    about, arrays = cache.entry(job.name, settings, [job.data], make, TRAINING)
     return _unpacked(about, arrays)
 
 
-def epochs_of(family: Family, plan: Plan) -> int:
-    """Return how many epochs a training has at most.
+def settings_of(family: Family, plan: Plan) -> dict[str, Any]:
+    """Return the part of the plan that a training depends on.
 
     Parameters
     ----------
@@ -119,19 +121,21 @@ def epochs_of(family: Family, plan: Plan) -> int:
 
     Returns
     -------
-    int
+    dict
+        With the number of epochs.
     """
-    if family.name in plan.encoders:
-        return plan.encoders[family.name].epochs
+    name = family.name
+    tower = plan.tower if name == "dssm" else plan.encoders.get(name)
+    if tower is not None:
+        return {**asdict(tower), "exported": name in plan.exported}
     sizes = {
-        "dssm": plan.tower.epochs,
-        "entity": plan.graph_epochs,
-        "title2vec": plan.title_epochs,
-        "types": plan.type_epochs,
-        "svd": 1,
-        "doc": 1,
+        "entity": {"epochs": plan.graph_epochs, "dim": plan.graph_dim},
+        "title2vec": {"epochs": plan.title_epochs, "dim": plan.title_dim},
+        "types": {"epochs": plan.type_epochs},
+        "svd": {"epochs": 1},
+        "doc": {"epochs": 1},
     }
-    return sizes.get(family.name, plan.sequence_epochs)
+    return sizes.get(name, {"epochs": SEQUENCE_EPOCHS})
 
 
 def data_of(split: Split, shared: bool) -> list[object]:

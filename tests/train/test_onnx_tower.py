@@ -1,0 +1,100 @@
+"""Exported towers: what torch gives, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tower_cases import SMALL, groups
+
+from vecrecall.train import Features, OnnxTower, TwoTower
+
+for module in ("torch", "onnx", "onnxscript"):
+    pytest.importorskip(module, reason='needs pip install "vecrecall[train]"')
+pytest.importorskip("onnxruntime", reason='needs pip install "vecrecall[onnx]"')
+
+HISTORIES = [[f"i{k % 5}.{k}" for k in range(n)] for n in range(8)]
+HISTORIES += [["never seen"], ["i1.1", "never seen", "i2.2"], []]
+USERS = Features(
+    range(len(HISTORIES)),
+    {"group": ["g0", "g9", None, "g1"] + ["g2"] * 7, "same": np.arange(len(HISTORIES))},
+)
+
+
+@pytest.mark.parametrize("encoder", ["mean", "lstm", "cnn", "attention", None])
+def test_exported_towers_give_what_torch_gives(encoder: Any, tmp_path: Path) -> None:
+    world = groups(0)
+    towers = TwoTower(**SMALL, encoder=encoder, epochs=2).fit(
+        *world[:3], user_features=world.user_features, item_features=world.item_features
+    )
+    towers.export_onnx(tmp_path, item_tower=encoder == "mean")
+    served = OnnxTower.load(tmp_path)
+    for n in (0, 1, 2, 7, len(HISTORIES)):
+        some = Features(range(n), {k: v[:n] for k, v in USERS.columns.items()}, kinds=USERS.kinds)
+        found = served.encode_users(HISTORIES[:n], some)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, towers.encode_users(HISTORIES[:n], some), atol=1e-5)
+    np.testing.assert_allclose(
+        served.encode_users(HISTORIES, users=["u1"] * len(HISTORIES)),
+        towers.encode_users(HISTORIES, users=["u1"] * len(HISTORIES)),
+        atol=1e-5,
+    )
+    many = HISTORIES * 40
+    np.testing.assert_allclose(served.encode_users(many), towers.encode_users(many), atol=1e-5)
+    if encoder == "mean":
+        keys = ["i0.1", "i3.19", "new"]  # known, known by its attributes alone, unknown
+        np.testing.assert_allclose(
+            served.encode_items(keys, world.item_features),
+            towers.encode_items(keys, world.item_features),
+            atol=1e-5,
+        )
+    else:
+        with pytest.raises(RuntimeError, match="was not exported"):
+            served.encode_items(["i0.1"])
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+import numpy as np
+from vecrecall.train import Features, OnnxTower
+served = OnnxTower.load("served")
+users = Features(["x", "y"], {"size": [1.5, -2], "city": ["Rome", "Oslo"], "tags": [["a"], []]})
+np.save("found.npy", served.encode_users([[3, 1, 9], []], users))
+"""
+
+
+def test_a_server_needs_no_torch(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    users = rng.integers(20, size=200)
+    features = Features(
+        range(20),
+        {
+            "size": rng.standard_normal(20),
+            "city": ["Rome", None] * 10,
+            "tags": [["a", "b"], ["c"]] * 10,
+        },
+    )
+    towers = TwoTower(**SMALL, epochs=1, user_ids=True).fit(
+        users, rng.integers(10, size=200), user_features=features
+    )
+    towers.export_onnx(tmp_path / "served", item_tower=False)
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True, cwd=tmp_path, timeout=60)
+    given = Features(["x", "y"], {"size": [1.5, -2], "city": ["Rome", "Oslo"], "tags": [["a"], []]})
+    np.testing.assert_allclose(
+        np.load(tmp_path / "found.npy"), towers.encode_users([[3, 1, 9], []], given), atol=1e-5
+    )
+    served = tmp_path / "served"
+    assert sorted(file.name for file in served.iterdir()) == ["users.onnx", "vocabulary.json"]
+    (served / "users.onnx").write_bytes((served / "users.onnx").read_bytes() + b"x")
+    with pytest.raises(ValueError, match="expected the model that was exported with"):
+        OnnxTower.load(served)
+    (served / "vocabulary.json").write_text("{}")
+    with pytest.raises(ValueError, match="expected an exported OnnxTower"):
+        OnnxTower.load(served)
+    with pytest.raises(FileNotFoundError):
+        OnnxTower.load(tmp_path / "nothing")
