@@ -66,7 +66,7 @@ class Plan:
     )
     tower: TowerPlan = field(default_factory=lambda: TowerPlan(6))
     type_epochs: int = 10
-    graph_epochs: int = 20
+    graph_epochs: int = 10
     graph_dim: int = 64
     title_epochs: int = 20
     title_dim: int = 64
