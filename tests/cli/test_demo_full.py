@@ -26,7 +26,7 @@ from vecrecall.cli.demo import DemoError
 from vecrecall.cli.demo.data import HELD_OUT
 from vecrecall.cli.demo.full import families, findings, measures, saved, training
 from vecrecall.cli.demo.full import run as running
-from vecrecall.cli.demo.full.cache import Cache, default_folder, digest
+from vecrecall.cli.demo.full.cache import Cache
 from vecrecall.cli.demo.full.data import splits
 from vecrecall.cli.demo.full.families import FAMILIES, Family, Found, Job
 from vecrecall.cli.demo.full.keys import KEYS
@@ -179,14 +179,6 @@ def test_a_second_run_trains_nothing_and_says_the_same(
     assert {**written, "timings": None} == {**result, "timings": None}
 
 
-def test_other_data_settings_and_seeds_are_other_entries(folder: Path) -> None:
-    base = digest({"a": 1}, [np.arange(3)])
-    assert base == digest({"a": 1}, [np.arange(3)])
-    assert base != digest({"a": 2}, [np.arange(3)])
-    assert base != digest({"a": 1}, [np.arange(4)])
-    assert base != digest({"a": 1}, [np.arange(3, dtype=np.int32)])
-
-
 def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
     made = []
 
@@ -198,7 +190,7 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
         about, arrays = Cache(tmp_path).entry("one", {}, [], make)
         assert (about, arrays["rows"].tolist()) == ({"n": 5}, [0, 1, 2, 3])
     assert made == [1]
-    (array,) = tmp_path.glob("one-*/rows-*.npy")
+    (array,) = tmp_path.glob("one-*/content/rows-*.npy")
     array.write_bytes(b"nothing")
     Cache(tmp_path).entry("one", {}, [], make)
     assert made == [1, 1]
@@ -453,8 +445,8 @@ def test_a_missing_package_is_one_line(
     [
         (["--full", "--data", "log.csv"], "--data: expected no --full with it"),
         (["--full", "--libraries"], "--libraries: expected no --full with it"),
-        (["--save", "folder"], "--save: expected --full with it"),
-        (["--cache", "folder"], "--cache: expected --full with it"),
+        (["--save", "folder"], "--save: expected --full or --news with it"),
+        (["--cache", "folder"], "--cache: expected --full or --news with it"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -467,17 +459,6 @@ def test_options_that_do_not_fit(
     monkeypatch.chdir(tmp_path)
     assert command.main(["demo", *arguments]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_cache_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VECRECALL_CACHE", "/somewhere")
-    assert default_folder() == Path("/somewhere")
-    monkeypatch.delenv("VECRECALL_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert default_folder() == Path("/caches/vecrecall")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/ann")
-    assert default_folder() == Path("/home/ann/.cache/vecrecall")
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -166,7 +166,16 @@ class Cache:
         return []
 
 
-def key_of(settings: Mapping[str, Any], *data: Any, packages: Sequence[str] = ()) -> str:
+TRAINERS = ("arrays", "cluster", "train")
+"""The sources on which trained vectors depend: rooms and modules of the package."""
+
+
+def key_of(
+    settings: Mapping[str, Any],
+    *data: Any,
+    packages: Sequence[str] = (),
+    sources: Sequence[str] = TRAINERS,
+) -> str:
     """Return a fingerprint of all that decides what is made.
 
     Parameters
@@ -177,6 +186,8 @@ def key_of(settings: Mapping[str, Any], *data: Any, packages: Sequence[str] = ()
         Arrays, and lists whose `repr` says what they hold.
     packages : sequence of str
         Whose versions matter, besides this package and NumPy.
+    sources : sequence of str
+        Whose content matters: a version stays the same while it is worked on.
 
     Returns
     -------
@@ -184,7 +195,7 @@ def key_of(settings: Mapping[str, Any], *data: Any, packages: Sequence[str] = ()
         32 hexadecimal digits.
     """
     versions = {name: _version(name) for name in ("vecrecall", "numpy", *packages)}
-    made_by = {"versions": versions, "trainers": _source()}
+    made_by = {"versions": versions, "sources": _digest(tuple(sources))}
     return _training.fingerprint({"settings": dict(settings), **made_by}, *data)
 
 
@@ -227,13 +238,13 @@ def _version(package: str) -> str:
 
 
 @cache
-def _source() -> str:
-    """Return a digest of what trains: a version stays the same while it is worked on."""
+def _digest(sources: tuple[str, ...]) -> str:
     package = Path(_training.__file__).parents[1]
+    files = {path for name in sources for path in (package / name).rglob("*.py")}
+    files |= {path for name in sources if (path := package / name).is_file()}
     digest = hashlib.blake2b(digest_size=16)
-    for room in ("arrays", "cluster", "train"):
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for path in sorted(files):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

