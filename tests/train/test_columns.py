@@ -164,7 +164,7 @@ def test_times_as_numbers_keep_their_digits() -> None:
 @pytest.mark.parametrize("column", [list, np.array, as_arrow, as_pandas, as_polars])
 def test_a_missing_time(column: Any) -> None:
     values = np.array([*DATES, None], "M8[us]") if column is np.array else column([*DATES, None])
-    with pytest.raises(ValueError, match=r"^times: expected a time, got none in row 2$"):
+    with pytest.raises(ValueError, match=r"^times: expected a time, got NaT in row 2$"):
         of.check_times(values, "times")
 
 

@@ -106,7 +106,7 @@ def check_times(column: Column, name: str, length: int | None = None) -> npt.NDA
     check_length(found, name, length)
     missing = np.isnan(found)
     if missing.any():
-        raise ValueError(f"{name}: expected a time, got none in row {int(missing.argmax())}")
+        raise ValueError(f"{name}: expected a time, got NaT in row {int(missing.argmax())}")
     return found
 
 
