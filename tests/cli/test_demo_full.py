@@ -50,6 +50,7 @@ PLAN = Plan(
     without=("doc",),
     exported=("dssm",),
     weights=(0, 1, 5),
+    processes=1,
 )
 
 

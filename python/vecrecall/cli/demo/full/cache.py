@@ -65,10 +65,13 @@ class Entries:
     ----------
     costs : dict of str to Cost
         By name, of this run's entries.
+    peak_of_other : int
+        Bytes at the peak of a second process that made some of them.
     """
 
     folder: Path | None = None
     costs: dict[str, Cost] = field(default_factory=dict)
+    peak_of_other: int = 0
 
     def entry(
         self,
@@ -102,13 +105,40 @@ class Entries:
         DemoError
             If the folder cannot be written.
         """
-        known = {"name": name, "versions": versions(tuple(sources)), "settings": settings}
-        kind = name.replace("-", "_")
-        got = cache.Cache(self.folder).get(kind, digest(known, data), make, _save, _load)
+        kind, key = _place(name, settings, data, sources)
+        got = cache.Cache(self.folder).get(kind, key, make, _save, _load)
         self.costs[name] = Cost(got.seconds, got.peak_bytes / 2**20, got.reused)
         about, arrays = got.value
         # As it will be read, so that a second run has the same values to the last bit.
         return json.loads(json.dumps(about)), arrays
+
+    def holds(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        data: Sequence[object],
+        sources: Sequence[str] = EVERYTHING,
+    ) -> bool:
+        """Tell whether there is an entry, damaged or not.
+
+        Parameters
+        ----------
+        name, settings, data, sources
+            As of `entry`.
+
+        Returns
+        -------
+        bool
+        """
+        kind, key = _place(name, settings, data, sources)
+        return (cache.Cache(self.folder).folder / f"{kind}-{key}").is_dir()
+
+
+def _place(
+    name: str, settings: Mapping[str, Any], data: Sequence[object], sources: Sequence[str]
+) -> tuple[str, str]:
+    known = {"name": name, "versions": versions(tuple(sources)), "settings": settings}
+    return name.replace("-", "_"), digest(known, data)
 
 
 def digest(settings: Mapping[str, Any], data: Sequence[object]) -> str:

@@ -31,7 +31,7 @@ from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.grouping import Grouping
 from vecrecall.cli.demo.full.measures import measure_all
 from vecrecall.cli.demo.full.plan import Plan
-from vecrecall.cli.demo.full.training import train_all
+from vecrecall.cli.demo.full.second import train_both
 from vecrecall.cli.demo.memory import Peak
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.report import Report
@@ -120,7 +120,7 @@ def run(options: Options) -> Report:
         if options.save:
             with progress.step("save"):
                 _save(options.save, test, tuned)
-    result["timings"]["peak_mb"] = Peak.of_process() / 2**20
+    result["timings"]["peak_mb"] = (Peak.of_process() + cache.peak_of_other) / 2**20
     result["timings"]["total_s"] = perf_counter() - begin
     show(Output(), result)
     if options.json:
@@ -144,7 +144,7 @@ def _work(
 ) -> tuple[Report, _System, Tuned]:
     plan, seed = options.plan, options.seed
     both = (parted.test, parted.validation)
-    found, skipped = train_all(both, plan, seed, cache, progress)
+    found, skipped = train_both(parted, plan, seed, cache, progress)
     test, validation = (
         _system(split, own, options, cache, progress)
         for split, own in zip(both, found, strict=True)
