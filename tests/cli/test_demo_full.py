@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -501,12 +502,13 @@ def test_the_plot_is_a_png(result: dict[str, Any], tmp_path: Path) -> None:
 def test_one_seed_gives_one_report_in_another_process(
     result: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Trained again, with other hashes of strings."""
+    """Trained again, with other hashes of strings, and by two processes at the same time."""
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
-        "from test_demo_full import PLAN, small; "
+        "from dataclasses import replace; from test_demo_full import PLAN, small; "
         "from vecrecall.cli.demo.full.run import Options, run; f = Path(sys.argv[2]); "
-        "run(Options(load=small, plan=PLAN, cache=f / 'cache', json=f / 'report.json'))"
+        "plan = replace(PLAN, processes=2); "
+        "run(Options(load=small, plan=plan, cache=f / 'cache', json=f / 'report.json'))"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)],
@@ -515,4 +517,42 @@ def test_one_seed_gives_one_report_in_another_process(
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
     again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert {**again, "timings": None} == {**result, "timings": None}
+    assert again["settings"]["plan"].pop("processes") == 2
+    expected = json.loads(json.dumps(result))
+    assert expected["settings"]["plan"].pop("processes") == 1
+    assert {**again, "timings": None} == {**expected, "timings": None}
+    costs = again["timings"]["costs"]
+    assert not any(
+        costs[f"{name}-{split}"]["cached"] for name in ("lstm", "svd") for split in SPLITS
+    )
+
+
+SPLITS = ("test", "validation")
+
+
+def test_an_error_of_the_second_process_is_told(tmp_path: Path) -> None:
+    """Its cache cannot be written; nothing waits for it for ever."""
+    from vecrecall.cli._progress import Progress
+    from vecrecall.cli.demo.full import second
+
+    parted = splits(small(), PLAN.cold_share, 0)
+    (tmp_path / "file").write_text("")
+    entries = Entries(tmp_path / "file")
+    with Progress() as progress, pytest.raises(DemoError, match="the cache cannot be written"):
+        second.train_both(parted, replace(PLAN, processes=2), 0, entries, progress)
+
+
+def test_the_second_process_ends_with_the_first(tmp_path: Path) -> None:
+    from vecrecall.cli.demo.full import second
+
+    split = splits(small(), PLAN.cold_share, 0).validation
+    started: list[Any] = []
+
+    def interrupted() -> None:
+        with second._other(split, PLAN, 0, tmp_path):
+            started.extend(active_children())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [process.is_alive() for process in started] == [False]
