@@ -74,5 +74,5 @@ class Plan:
     title_dim: int = 64
     without: tuple[str, ...] = ()
     exported: tuple[str, ...] = ("dssm", "lstm")
-    weights: tuple[int, ...] = (0, 1, 3, 10)
+    weights: tuple[int, ...] = (0, 1, 3, 10, 30)
     processes: int = 2
