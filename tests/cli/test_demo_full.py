@@ -531,7 +531,7 @@ SPLITS = ("test", "validation")
 
 
 def test_an_error_of_the_second_process_is_told(tmp_path: Path) -> None:
-    """Its cache cannot be written; nothing waits for it for ever."""
+    """Its cache cannot be written; nothing waits for it forever."""
     from vecrecall.cli._progress import Progress
     from vecrecall.cli.demo.full import second
 

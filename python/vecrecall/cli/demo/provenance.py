@@ -95,7 +95,7 @@ def overlap(lists: Mapping[str, Lists]) -> dict[str, dict[str, float]]:
         ``[a][b]`` is the share of the items in lists of ``a`` that are in the list of ``b`` for the
         same user.
     """
-    width = 1 + max((own.ids.max(initial=-1) for own in lists.values()), default=0)
+    width = 1 + max((int(own.ids.max(initial=-1)) for own in lists.values()), default=0)
     held = [own.ids >= 0 for own in lists.values()]
     keys = [
         (np.arange(len(own.ids))[:, None] * width + own.ids)[known]
