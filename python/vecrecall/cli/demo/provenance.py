@@ -108,7 +108,7 @@ def overlap(lists: Mapping[str, Lists]) -> dict[str, dict[str, float]]:
         mask[pairs.searchsorted(own)] = True
     return {
         a: {
-            b: float(np.count_nonzero(mine & other) / max(1, np.count_nonzero(mine)))
+            b: int((mine & other).sum()) / max(1, int(mine.sum()))
             for b, other in zip(lists, places, strict=True)
         }
         for a, mine in zip(lists, places, strict=True)
