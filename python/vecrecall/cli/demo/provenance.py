@@ -95,12 +95,21 @@ def overlap(lists: Mapping[str, Lists]) -> dict[str, dict[str, float]]:
         ``[a][b]`` is the share of the items in lists of ``a`` that are in the list of ``b`` for the
         same user.
     """
+    width = 1 + max((int(own.ids.max(initial=-1)) for own in lists.values()), default=0)
+    held = [own.ids >= 0 for own in lists.values()]
+    keys = [
+        (np.arange(len(own.ids))[:, None] * width + own.ids)[known]
+        for own, known in zip(lists.values(), held, strict=True)
+    ]
+    # Each pair of a user and an item gets a place, so that comparing two channels needs no search.
+    pairs = np.unique(np.concatenate(keys))
+    places = [np.zeros(pairs.size, np.bool_) for _ in keys]
+    for own, mask in zip(keys, places, strict=True):
+        mask[pairs.searchsorted(own)] = True
     return {
-        a: {b: _share(mine.ids, other.ids) for b, other in lists.items()}
-        for a, mine in lists.items()
+        a: {
+            b: int((mine & other).sum()) / max(1, int(mine.sum()))
+            for b, other in zip(lists, places, strict=True)
+        }
+        for a, mine in zip(lists, places, strict=True)
     }
-
-
-def _share(ids: IntArray, others: IntArray) -> float:
-    common = held_by(ids, list(others)).sum()
-    return float(common / max(1, np.count_nonzero(ids >= 0)))

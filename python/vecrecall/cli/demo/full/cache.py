@@ -1,10 +1,14 @@
-"""The entries of the full demo in the cache: JSON values and arrays, and what they cost."""
+"""Trained vectors and other results in the demo's cache: JSON values and arrays by content.
+
+An entry is named by a fingerprint of the data, the settings, the versions of packages and the
+sources that made it, so that nothing stale is ever read.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +47,26 @@ class Cost:
     cached: bool
 
 
-class Cache:
-    """Entries in a folder.
+@dataclass
+class Entries:
+    """Entries of the cache.
 
     Parameters
     ----------
     folder : Path, optional
-        As `vecrecall.cli.demo.cache.Cache` takes it.
+        Default that of `cache.Cache`.
 
     Attributes
     ----------
     costs : dict of str to Cost
         By name, of this run's entries.
+    peak_of_other : int
+        Bytes at the peak of a second process that made some of them.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.costs: dict[str, Cost] = {}
-        self._kept = cache.Cache(folder)
+    folder: Path | None = None
+    costs: dict[str, Cost] = field(default_factory=dict)
+    peak_of_other: int = 0
 
     def entry(
         self,
@@ -80,7 +87,7 @@ class Cache:
         data : sequence
             Arrays, and values whose `repr` says all.
         make : callable
-            Gets a folder for its checkpoint, which is removed when the entry is written.
+            Gets a folder for its checkpoint.
         sources : sequence of str
             Folders and modules of this package that `make` depends on.
 
@@ -93,17 +100,45 @@ class Cache:
         DemoError
             If the folder cannot be written.
         """
-        key = cache.key_of(settings, *data, packages=PACKAGES, sources=sources)
-        found = self._kept.get(name.replace("-", "_"), key, make, _save, _load)
-        self.costs[name] = Cost(found.seconds, found.peak_bytes / 2**20, found.reused)
-        about, arrays = found.value
+        kind, key = _place(name, settings, data, sources)
+        got = cache.Cache(self.folder).get(kind, key, make, _save, _load)
+        self.costs[name] = Cost(got.seconds, got.peak_bytes / 2**20, got.reused)
+        about, arrays = got.value
         # As it will be read, so that a second run has the same values to the last bit.
         return json.loads(json.dumps(about)), arrays
 
+    def holds(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        data: Sequence[object],
+        sources: Sequence[str] = EVERYTHING,
+    ) -> bool:
+        """Tell whether there is an entry, damaged or not.
+
+        Parameters
+        ----------
+        name, settings, data, sources
+            As of `entry`.
+
+        Returns
+        -------
+        bool
+        """
+        kind, key = _place(name, settings, data, sources)
+        return (cache.Cache(self.folder).folder / f"{kind}-{key}").is_dir()
+
+
+def _place(
+    name: str, settings: Mapping[str, Any], data: Sequence[object], sources: Sequence[str]
+) -> tuple[str, str]:
+    known = {"name": name, **settings}
+    key = cache.key_of(known, *data, packages=PACKAGES, sources=sources)
+    return name.replace("-", "_"), key
+
 
 def _save(made: Made, path: Path) -> None:
-    about, arrays = made
-    _array_folder.save(path, KIND, {"about": about}, arrays)
+    _array_folder.save(path, KIND, {"about": made[0]}, made[1])
 
 
 def _load(path: Path) -> Made:

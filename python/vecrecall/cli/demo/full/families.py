@@ -359,8 +359,8 @@ FAMILIES = (
     ),
     Family(
         "dssm",
-        "two towers: history and features of the user, features of the item",
-        _tower("mean", True),
+        "two towers: history (by attention) and features of the user, features of the item",
+        _tower("attention", True),  # 0.653 without features on the validation split, mean 0.643
         needs=("torch",),
     ),
     *(

@@ -87,7 +87,7 @@ KEYS = {
     "findings[].text": "the same in words",
     "environment.<name>": "versions, instruction set, threads",
     "timings.total_s": "the whole run, in seconds",
-    "timings.peak_mb": "peak of the process's memory",
+    "timings.peak_mb": "peak of memory, of both processes together",
     "timings.steps_s.<step>": "each step of this run",
     "timings.costs.<entry>.seconds": "of what is cached: seconds when it was made",
     "timings.costs.<entry>.peak_mb": "peak of the process's memory then",

@@ -12,7 +12,7 @@ from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.evaluation import BATCH, Lists, recall_all
 from vecrecall.cli.demo.full import channels
-from vecrecall.cli.demo.full.cache import Cache
+from vecrecall.cli.demo.full.cache import Entries
 from vecrecall.cli.demo.full.cache import Made as Entry
 from vecrecall.cli.demo.full.channels import Made
 from vecrecall.cli.demo.full.data import Split
@@ -21,7 +21,7 @@ from vecrecall.cli.demo.full.training import data_of
 
 
 def recall(
-    made: Made, split: Split, plan: Plan, seed: int, cache: Cache, progress: Progress
+    made: Made, split: Split, plan: Plan, seed: int, cache: Entries, progress: Progress
 ) -> dict[str, Lists]:
     """Recall for all evaluated users by every channel.
 
@@ -31,7 +31,7 @@ def recall(
     split : Split
     plan : Plan
     seed : int
-    cache : Cache
+    cache : Entries
     progress : Progress
 
     Returns

@@ -12,7 +12,7 @@ from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.data import IntArray
 from vecrecall.cli.demo.evaluation import CUTOFFS, Lists
-from vecrecall.cli.demo.full.cache import Cache, Made
+from vecrecall.cli.demo.full.cache import Entries, Made
 from vecrecall.cli.demo.full.measures import ByUser, by_user, difference
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.cli.demo.merging import Family, Tuned
@@ -27,7 +27,7 @@ def tune(
     lists: Mapping[str, Lists],
     held_out: Sequence[IntArray],
     plan: Plan,
-    cache: Cache,
+    cache: Entries,
     progress: Progress,
     wanted: Sequence[str],
 ) -> dict[str, Tuned]:
@@ -40,7 +40,7 @@ def tune(
     held_out : sequence of ndarray
         Of that split.
     plan : Plan
-    cache : Cache
+    cache : Entries
     progress : Progress
     wanted : sequence of str
         Channels to be merged. One that the validation split lacks has the least weight.

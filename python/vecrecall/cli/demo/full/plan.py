@@ -53,6 +53,8 @@ class Plan:
         Families whose user tower is exported for serving, where onnx is installed.
     weights : tuple of int
         Of a channel in the merge, among which tuning chooses; all begin with the second.
+    processes : {1, 2}
+        With 2 the splits are trained at the same time.
     """
 
     cold_share: float = 0.05
@@ -72,4 +74,5 @@ class Plan:
     title_dim: int = 64
     without: tuple[str, ...] = ()
     exported: tuple[str, ...] = ("dssm", "lstm")
-    weights: tuple[int, ...] = (0, 1, 3, 10)
+    weights: tuple[int, ...] = (0, 1, 3, 10, 30)
+    processes: int = 2

@@ -23,7 +23,6 @@ from vecrecall.cli.demo.full.families import FAMILIES, Found
 from vecrecall.cli.demo.full.grouping import Grouping
 from vecrecall.cli.demo.full.measures import ByUser
 from vecrecall.cli.demo.full.plan import TUNED, Plan
-from vecrecall.cli.demo.memory import Peak
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.report import Report, describe_data
 from vecrecall.search._flat_index import FlatIndex
@@ -312,6 +311,5 @@ def timings(costs: Mapping[str, Cost], texts: Sequence[str], steps: Mapping[str,
     return {
         "costs": {name: asdict(cost) for name, cost in costs.items()},
         "findings": list(texts),
-        "peak_mb": Peak.of_process() / 2**20,
         "steps_s": dict(steps),
     }

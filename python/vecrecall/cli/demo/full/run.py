@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
@@ -25,7 +23,7 @@ from vecrecall.cli.demo.full import (
     report,
     saved,
 )
-from vecrecall.cli.demo.full.cache import Cache
+from vecrecall.cli.demo.full.cache import Entries
 from vecrecall.cli.demo.full.channels import Made
 from vecrecall.cli.demo.full.data import Split, Splits, splits
 from vecrecall.cli.demo.full.display import show
@@ -33,12 +31,12 @@ from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.grouping import Grouping
 from vecrecall.cli.demo.full.measures import measure_all
 from vecrecall.cli.demo.full.plan import Plan
-from vecrecall.cli.demo.full.training import train_all
+from vecrecall.cli.demo.full.second import train_both
 from vecrecall.cli.demo.memory import Peak
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.report import Report
+from vecrecall.cli.demo.run import require, write_json
 from vecrecall.datasets import RecommenderData
-from vecrecall.storage._atomic import write_report
 
 NEEDED = ("gensim", "kneed", "pandas", "rich", "scipy", "torch")
 
@@ -55,7 +53,7 @@ class Options:
     plot : Path, optional
         Where to write the plots as PNG.
     cache : Path, optional
-        Where to keep what was trained; default as `cache.Cache` says.
+        Where to keep what was trained; default that of `cache.Cache`.
     save : Path, optional
         Where to write everything that serving needs.
     load : callable, optional
@@ -111,9 +109,9 @@ def run(options: Options) -> Report:
         If a package is missing or a file cannot be written.
     """
     begin = perf_counter()
-    _require(*NEEDED, *(("matplotlib",) if options.plot else ()))
-    cache = Cache(options.cache)
-    with Progress(keep=True) as progress, Peak():
+    require("full", *NEEDED, *(("matplotlib",) if options.plot else ()))
+    cache = Entries(options.cache)
+    with Progress(keep=True) as progress:
         parted = _load(options, progress)
         result, test, tuned = _work(parted, options, cache, progress)
         if options.plot:
@@ -122,11 +120,11 @@ def run(options: Options) -> Report:
         if options.save:
             with progress.step("save"):
                 _save(options.save, test, tuned)
-    result["timings"]["peak_mb"] = Peak.of_process() / 2**20
+    result["timings"]["peak_mb"] = (Peak.of_process() + cache.peak_of_other) / 2**20
     result["timings"]["total_s"] = perf_counter() - begin
     show(Output(), result)
     if options.json:
-        _write(options.json, result)
+        write_json(options.json, result)
     return result
 
 
@@ -142,11 +140,11 @@ def _load(options: Options, progress: Progress) -> Splits:
 
 
 def _work(
-    parted: Splits, options: Options, cache: Cache, progress: Progress
+    parted: Splits, options: Options, cache: Entries, progress: Progress
 ) -> tuple[Report, _System, Tuned]:
     plan, seed = options.plan, options.seed
     both = (parted.test, parted.validation)
-    found, skipped = train_all(both, plan, seed, cache, progress)
+    found, skipped = train_both(parted, plan, seed, cache, progress)
     test, validation = (
         _system(split, own, options, cache, progress)
         for split, own in zip(both, found, strict=True)
@@ -193,7 +191,7 @@ def _work(
 
 
 def _system(
-    split: Split, found: dict[str, Found], options: Options, cache: Cache, progress: Progress
+    split: Split, found: dict[str, Found], options: Options, cache: Entries, progress: Progress
 ) -> _System:
     dataset, seed = split.dataset, options.seed
     with progress.step(f"group {split.name}"):
@@ -226,17 +224,3 @@ def _save(folder: Path, test: _System, tuned: Tuned) -> None:
     dataset = test.split.dataset
     labels = (dataset.users, dataset.items, dataset.titles)
     saved.save(folder, test.made, test.found, test.grouped, tuned, labels)
-
-
-def _require(*packages: str) -> None:
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise DemoError(f'the full demo needs {", ".join(missing)}: pip install "vecrecall[full]"')
-
-
-def _write(path: Path, result: Report) -> None:
-    try:
-        text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
-        write_report(path, f"{text}\n".encode())
-    except OSError as error:
-        raise DemoError(f"{path}: {error.strerror}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vecrecall.cli._progress import Progress, Step
-from vecrecall.cli.demo.full.cache import TRAINING, Cache, Made
+from vecrecall.cli.demo.full.cache import TRAINING, Entries, Made
 from vecrecall.cli.demo.full.data import Split
 from vecrecall.cli.demo.full.families import FAMILIES, SEQUENCE_EPOCHS, Family, Found, Job
 from vecrecall.cli.demo.full.plan import Plan
@@ -37,7 +37,13 @@ class Watch:
 
 
 def train_all(
-    splits: Sequence[Split], plan: Plan, seed: int, cache: Cache, progress: Progress
+    splits: Sequence[Split],
+    plan: Plan,
+    seed: int,
+    cache: Entries,
+    progress: Progress,
+    *,
+    shared: bool = True,
 ) -> tuple[list[dict[str, Found]], dict[str, str]]:
     """Train every family on every split.
 
@@ -46,8 +52,10 @@ def train_all(
     splits : sequence of Split
     plan : Plan
     seed : int
-    cache : Cache
+    cache : Entries
     progress : Progress
+    shared : bool, default: True
+        Whether to train families that all splits share.
 
     Returns
     -------
@@ -56,11 +64,10 @@ def train_all(
     """
     found: list[dict[str, Found]] = [{} for _ in splits]
     skipped: dict[str, str] = {}
-    known = [
-        {shared: fingerprint({}, *data_of(split, shared)) for shared in (True, False)}
-        for split in splits
-    ]
+    known = [_fingerprints(split) for split in splits]
     for family in FAMILIES:
+        if family.shared and not shared:
+            continue
         reason = _missing(family, plan)
         if reason is not None:
             skipped[family.name] = reason
@@ -73,6 +80,34 @@ def train_all(
                 continue
             own[family.name] = _aligned(made, split) if family.shared else made
     return found, skipped
+
+
+def anything_to_train(split: Split, plan: Plan, seed: int, cache: Entries) -> bool:
+    """Tell whether a family that knows the interactions of a split is not in the cache.
+
+    Parameters
+    ----------
+    split : Split
+    plan : Plan
+    seed : int
+    cache : Entries
+
+    Returns
+    -------
+    bool
+    """
+    data = _fingerprints(split)[False]
+    jobs = [
+        _Training(family, split, plan, seed, data)
+        for family in FAMILIES
+        if not family.shared and _missing(family, plan) is None
+    ]
+    return not all(cache.holds(job.name, job.settings, [job.data], TRAINING) for job in jobs)
+
+
+def _fingerprints(split: Split) -> dict[bool, str]:
+    """Name the data of a split, by whether the interactions do not count."""
+    return {shared: fingerprint({}, *data_of(split, shared)) for shared in (True, False)}
 
 
 def _missing(family: Family, plan: Plan) -> str | None:
@@ -98,8 +133,12 @@ class _Training:
         family = self.family
         return family.name if family.shared else f"{family.name}-{self.split.name}"
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"seed": self.seed, **settings_of(self.family, self.plan)}
 
-def _train(job: _Training, cache: Cache, progress: Progress) -> Found | None:
+
+def _train(job: _Training, cache: Entries, progress: Progress) -> Found | None:
     def make(checkpoint: Path) -> Made:
         with progress.step(
             f"train {job.name}", settings_of(job.family, job.plan)["epochs"]
@@ -108,8 +147,7 @@ def _train(job: _Training, cache: Cache, progress: Progress) -> Found | None:
             found = job.family.train(Job(job.split, job.plan, job.seed, checkpoint, watch))
         return _packed(found)
 
-    settings = {"seed": job.seed, **settings_of(job.family, job.plan)}
-    about, arrays = cache.entry(job.name, settings, [job.data], make, TRAINING)
+    about, arrays = cache.entry(job.name, job.settings, [job.data], make, TRAINING)
     return _unpacked(about, arrays)
 
 
