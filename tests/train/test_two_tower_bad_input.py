@@ -84,3 +84,19 @@ def test_the_smallest_data(encoder: Any) -> None:
         towers = TwoTower(**SMALL, encoder=encoder, epochs=1).fit(*given)
         assert np.isfinite(towers.user_embedding_.matrix).all()
         assert np.isfinite(towers.item_embedding_.matrix).all()
+
+
+def test_columns_of_pandas_and_dates() -> None:
+    pandas = pytest.importorskip("pandas")
+    days = np.array(["2024-01-03", "2024-01-01", "2024-01-02", "2024-01-01"], "datetime64[D]")
+    one = TwoTower(**SMALL, epochs=1).fit(USERS, ITEMS, [3, 1, 2, 1])
+    two = TwoTower(**SMALL, epochs=1).fit(
+        pandas.Series(USERS), pandas.Series(ITEMS), pandas.Series(days)
+    )
+    np.testing.assert_array_equal(one.user_embedding_.matrix, two.user_embedding_.matrix)
+
+
+def test_histories_may_be_a_matrix() -> None:
+    towers = TwoTower(**SMALL, epochs=1).fit([1, 1, 2, 2], [5, 6, 6, 7])
+    found = towers.encode_users(np.array([[5, 6], [6, 7]]))
+    np.testing.assert_array_equal(found, towers.encode_users([[5, 6], [6, 7]]))
