@@ -122,6 +122,29 @@ def test_columns_are_those_of_training() -> None:
         encoding.encode(["a"], Features(["a"], {}))
 
 
+def test_a_column_without_values_is_of_the_kind_of_training() -> None:
+    """A new item may lack all tags: nothing in the column tells that it holds lists."""
+    features = Features(["a", "b"], {"tags": [["x"], []], "city": ["Rome", "Oslo"], "age": [1, 2]})
+    encoding = encoding_of(features)
+    lacking = Features(["new"], {"tags": [None], "city": [None], "age": [1.5]})
+    assert encoding.encode(["new"], lacking).codes.tolist() == [[UNKNOWN, MISSING, MISSING]]
+    nobody = Features([], {"tags": [], "city": [], "age": []})
+    assert encoding.encode(["a"], nobody).codes[0, 1:].tolist() == [MISSING, MISSING]
+    without_age = Features(["a"], {"tags": [[]], "city": ["x"], "age": [None]})
+    with pytest.raises(ValueError, match="age: expected a finite number, got None in row 0"):
+        encoding.encode(["a"], without_age)
+    other_kind = Features(["a"], {"tags": [None], "city": [["Rome"]], "age": [1]})
+    with pytest.raises(ValueError, match=r"got city \(categories\)"):
+        encoding.encode(["a"], other_kind)
+
+
+@pytest.mark.parametrize("values", [[0, 1e-40], [0, 1]])
+def test_a_number_far_from_those_of_training_is_finite(values: list[float]) -> None:
+    features = Features(["a", "b"], {"size": values})
+    far = Features(["c", "d"], {"size": [3e38, -3e38]})
+    assert encoding_of(features).encode(["c", "d"], far).numbers.tolist() == [[1e6], [-1e6]]
+
+
 def test_an_encoding_is_json() -> None:
     import json
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tower_cases import SMALL, groups
 
-from vecrecall.train import Features, OnnxTower, TwoTower
+from vecrecall.train import Features, OnnxTower, TwoTower, _onnx_tower
 
 for module in ("torch", "onnx", "onnxscript"):
     pytest.importorskip(module, reason='needs pip install "vecrecall[train]"')
@@ -26,7 +26,9 @@ USERS = Features(
 
 
 @pytest.mark.parametrize("encoder", ["mean", "lstm", "cnn", "attention", None])
-def test_exported_towers_give_what_torch_gives(encoder: Any, tmp_path: Path) -> None:
+def test_exported_towers_give_what_torch_gives(
+    encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = groups(0)
     towers = TwoTower(**SMALL, encoder=encoder, epochs=2).fit(
         *world[:3], user_features=world.user_features, item_features=world.item_features
@@ -44,6 +46,7 @@ def test_exported_towers_give_what_torch_gives(encoder: Any, tmp_path: Path) -> 
         atol=1e-5,
     )
     many = HISTORIES * 40
+    monkeypatch.setattr(_onnx_tower, "ENCODED_AT_ONCE", 100)  # of 440, in parts
     np.testing.assert_allclose(served.encode_users(many), towers.encode_users(many), atol=1e-5)
     if encoder == "mean":
         keys = ["i0.1", "i3.19", "new"]  # known, known by its attributes alone, unknown

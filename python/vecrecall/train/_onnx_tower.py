@@ -22,6 +22,7 @@ from vecrecall.train._training import PathLike
 
 KIND, FORMAT = "OnnxTower", 1
 VOCABULARY = "vocabulary.json"
+ENCODED_AT_ONCE = 4096
 MODELS = {"users": "users.onnx", "items": "items.onnx"}
 
 
@@ -151,13 +152,14 @@ class OnnxTower:
         return self._run("items", self._inputs.item_rows(keys, item_features))
 
     def _run(self, name: str, rows: Encoded) -> npt.NDArray[np.float32]:
-        if not len(rows.codes):
-            return np.empty((0, self.dim), np.float32)
         session = self._sessions[name]
-        given = {"codes": rows.codes, "numbers": rows.numbers}
         # An exporter drops an input without columns.
-        wanted = {one.name: given[one.name] for one in session.get_inputs()}
-        vectors: npt.NDArray[np.float32] = session.run(None, wanted)[0]
+        wanted = [one.name for one in session.get_inputs()]
+        vectors = np.empty((len(rows.codes), self.dim), np.float32)
+        for begin in range(0, len(vectors), ENCODED_AT_ONCE):
+            part = slice(begin, begin + ENCODED_AT_ONCE)
+            given = {"codes": rows.codes[part], "numbers": rows.numbers[part]}
+            vectors[part] = session.run(None, {name: given[name] for name in wanted})[0]
         return vectors
 
 

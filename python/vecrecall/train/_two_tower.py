@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -126,6 +126,8 @@ class TwoTower:
     ) -> None:
         count = _scalars.check_positive_int
         self.dim = count(dim, "dim")
+        if isinstance(hidden, str) or not isinstance(hidden, Iterable):
+            raise TypeError(f"hidden: expected widths of layers, got {type(hidden).__name__}")
         self.hidden = tuple(count(width, "hidden") for width in hidden)
         self.embedding_dim = count(embedding_dim, "embedding_dim")
         if encoder is not None:
@@ -181,7 +183,7 @@ class TwoTower:
         validation : bool
             Whether the last interaction of each user (unless it is the only one of the user or of
             the item) is not trained on but says when training is good. Validated are at most 5,000
-            users.
+            users, fewer where there are more than 20,000 items.
         progress : callable, optional
             Called with a `TrainingProgress` several times per second.
         stop : threading.Event or callable, optional
