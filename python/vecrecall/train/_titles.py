@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -36,8 +37,12 @@ KIND = "TitleEncoder"
 _UNKNOWN = 0
 _ENCODED_AT_ONCE = 256
 # Ideographs and kana, which are written without spaces.
-_CJK = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_CJK = (
+    r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_MARK = "_"  # stands for a mark of the letter before it
+_TOKEN = re.compile(rf"[{_CJK}]{_MARK}*|[^\W_{_CJK}][^\W{_CJK}]*")
 
 
 def titles(
@@ -369,7 +374,7 @@ class TitleEncoder:
 
     def _words_of(self, text: str, row: int) -> list[str]:
         if self.tokenize is None:
-            return _TOKEN.findall(text.lower())
+            return _words(text)
         found = self.tokenize(text)
         if isinstance(found, str) or not isinstance(found, Iterable):
             raise TypeError(
@@ -383,6 +388,22 @@ class TitleEncoder:
                     f"for the title in row {row}"
                 )
         return words
+
+
+def _words(text: str) -> list[str]:
+    """Return runs of letters and digits with their marks, which are no letters to `re`."""
+    text = unicodedata.normalize("NFC", text.lower())
+    seen = text.replace(_MARK, " ")
+    if not text.isascii():
+        for mark in filter(_is_mark, set(text)):
+            seen = seen.replace(mark, _MARK)
+    return [text[slice(*found.span())] for found in _TOKEN.finditer(seen)]
+
+
+def _is_mark(character: str) -> bool:
+    """Tell an accent or a vowel's sign from a selector of an emoji's form."""
+    is_selector = "\ufe00" <= character <= "\ufe0f"
+    return unicodedata.category(character) in ("Mn", "Mc") and not is_selector
 
 
 class _Titles(NamedTuple):
