@@ -128,8 +128,8 @@ def test_a_column_without_values_is_of_the_kind_of_training() -> None:
     encoding = encoding_of(features)
     lacking = Features(["new"], {"tags": [None], "city": [None], "age": [1.5]})
     assert encoding.encode(["new"], lacking).codes.tolist() == [[UNKNOWN, MISSING, MISSING]]
-    nobody = Features([], {"tags": [], "city": [], "age": []})
-    assert encoding.encode(["a"], nobody).codes[0, 1:].tolist() == [MISSING, MISSING]
+    no_rows = Features([], {"tags": [], "city": [], "age": []})
+    assert encoding.encode(["a"], no_rows).codes[0, 1:].tolist() == [MISSING, MISSING]
     without_age = Features(["a"], {"tags": [[]], "city": ["x"], "age": [None]})
     with pytest.raises(ValueError, match="age: expected a finite number, got None in row 0"):
         encoding.encode(["a"], without_age)

@@ -227,7 +227,7 @@ class Encoding:
 
 
 def _is_empty(features: Features, name: str) -> bool:
-    """Tell a column without any value, whose kind nobody can tell."""
+    """Tell a column without any value that could tell its kind."""
     column: Any = features.columns[name]
     return features.kinds[name] == "category" and all(value is None for value in column)
 

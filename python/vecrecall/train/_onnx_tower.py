@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +82,11 @@ class OnnxTower:
         """
         runtime = needed("onnxruntime", "onnx", "OnnxTower")
         folder = _scalars.check_path(path, "path")
-        about = _vocabulary(folder)
+        found = _vocabulary(folder)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = _scalars.check_thread_count(threads)
         sessions = {}
-        for name, digest in about["models"].items():
+        for name, digest in found.models.items():
             model = (folder / MODELS[name]).read_bytes()
             if _digest(model) != digest:
                 raise ValueError(
@@ -96,7 +96,7 @@ class OnnxTower:
             sessions[name] = runtime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
-        return cls(TowerInputs.from_json(about["inputs"]), about["dim"], sessions)
+        return cls(found.inputs, found.dim, sessions)
 
     def encode_users(
         self,
@@ -177,20 +177,34 @@ def write(path: PathLike, inputs: TowerInputs, dim: int, models: Mapping[str, by
         "inputs": inputs.to_json(),
     }
     _write(folder / VOCABULARY, json.dumps(about).encode())
+    for name in set(MODELS) - set(models):  # of an export before
+        (folder / MODELS[name]).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:
     _atomic.write(path, lambda file: file.write(content))
 
 
-def _vocabulary(folder: Path) -> dict[str, Any]:
+class _Vocabulary(NamedTuple):
+    inputs: TowerInputs
+    dim: int
+    models: dict[str, str]
+
+
+def _vocabulary(folder: Path) -> _Vocabulary:
     try:
         about = json.loads((folder / VOCABULARY).read_bytes())
     except ValueError as error:
         raise ValueError(f"path: expected JSON, got {error} in {folder / VOCABULARY}") from error
     if not isinstance(about, dict) or (about.get("kind"), about.get("format")) != (KIND, FORMAT):
         raise ValueError(f"path: expected an exported {KIND} of format {FORMAT} in {folder}")
-    return about
+    try:
+        models = {name: str(about["models"][name]) for name in MODELS if name in about["models"]}
+        return _Vocabulary(TowerInputs.from_json(about["inputs"]), int(about["dim"]), models)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"path: expected an exported {KIND}, got {error!r} in {folder / VOCABULARY}"
+        ) from error
 
 
 def _digest(model: bytes) -> str:
