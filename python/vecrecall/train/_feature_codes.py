@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.train._columns import check_length, check_numbers
+from vecrecall.train._columns import check_exact_numbers, check_length
 from vecrecall.train._features import Features, Kind
 from vecrecall.train._key_json import from_json, to_json
 
@@ -116,8 +116,7 @@ class Attribute:
         if kind == "categories":
             width = min(max((len(row) for row in column), default=1) or 1, LONGEST_LIST)
             return cls(name, kind, Values.of((v for row in column for v in row), most), width)
-        column = column.astype(np.float64)
-        if not column.size or column.min() == column.max():
+        if not column.size or np.ptp(column) < np.finfo(np.float32).tiny:
             return cls(name, kind, Values({}))  # a scale of 0: a constant says nothing
         return cls(name, kind, Values({}), 1, float(column.mean()), 1 / float(column.std()))
 
@@ -126,7 +125,9 @@ class Attribute:
         column: Any = features.columns[self.name]
         if self.kind == features.kinds[self.name]:
             return column
-        return check_numbers(column, self.name) if self.kind == "number" else [[] for _ in column]
+        if self.kind == "number":
+            return check_exact_numbers(column, self.name)
+        return [[] for _ in column]
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Encoding:
         numbers = np.zeros((len(keys), self.n_numbers), np.float32)
         for place, one in enumerate(self._of_kinds("number")):
             if features is not None:
-                column = one.column_of(features).astype(np.float64)
+                column = one.column_of(features)
                 given = (column[rows[rows >= 0]] - one.mean) * one.scale
                 numbers[rows >= 0, place] = np.clip(given, -FARTHEST, FARTHEST)
         empty = np.zeros((len(keys), 0), np.int64)
