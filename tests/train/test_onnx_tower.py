@@ -116,7 +116,7 @@ def test_a_server_needs_no_torch(tmp_path: Path) -> None:
 def test_an_export_says_nothing_and_leaves_settings(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What others see: their standard output and error, warnings, log levels, torch's settings."""
+    """Standard output and error, warnings, log levels and settings are those of others."""
     import torch
 
     towers = TwoTower(**SMALL, epochs=1).fit(["a", "b", "b"], ["x", "y", "x"])
