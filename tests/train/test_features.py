@@ -84,8 +84,16 @@ def test_numbers_are_standardized() -> None:
     assert found[2, 0] == 0  # without attributes: the mean
 
 
-def test_a_constant_says_nothing_later_either() -> None:
-    features = Features(["a", "b"], {"same": [3, 3]})
+def test_numbers_keep_what_float32_would_round() -> None:
+    """Milliseconds since 1970 are 131,072 apart in float32."""
+    features = Features(range(3), {"published": [1_700_000_000_000 + k for k in range(3)]})
+    found = encoding_of(features).encode([0, 1, 2], features).numbers[:, 0]
+    np.testing.assert_allclose(found, np.array([-1, 0, 1]) / np.std([0, 1, 2]), atol=1e-3)
+
+
+@pytest.mark.parametrize("values", [[3, 3], [0, 1e-200], [0.1 + 0.2] * 2])
+def test_a_constant_says_nothing_later_either(values: list[float]) -> None:
+    features = Features(["a", "b"], {"same": values})
     encoding = encoding_of(features)
     assert not encoding.encode(["a", "b"], features).numbers.any()
     assert not encoding.encode(["c"], Features(["c"], {"same": [9]})).numbers.any()
@@ -120,6 +128,29 @@ def test_columns_are_those_of_training() -> None:
         encoding.encode(["a"], Features(["a"], {"age": [1]}))
     with pytest.raises(ValueError, match="got none named city"):
         encoding.encode(["a"], Features(["a"], {}))
+
+
+def test_a_column_without_values_is_of_the_kind_of_training() -> None:
+    """A new item may lack all tags: nothing in the column tells that it holds lists."""
+    features = Features(["a", "b"], {"tags": [["x"], []], "city": ["Rome", "Oslo"], "age": [1, 2]})
+    encoding = encoding_of(features)
+    lacking = Features(["new"], {"tags": [None], "city": [None], "age": [1.5]})
+    assert encoding.encode(["new"], lacking).codes.tolist() == [[UNKNOWN, MISSING, MISSING]]
+    no_rows = Features([], {"tags": [], "city": [], "age": []})
+    assert encoding.encode(["a"], no_rows).codes[0, 1:].tolist() == [MISSING, MISSING]
+    without_age = Features(["a"], {"tags": [[]], "city": ["x"], "age": [None]})
+    with pytest.raises(ValueError, match="age: expected a finite number, got None in row 0"):
+        encoding.encode(["a"], without_age)
+    other_kind = Features(["a"], {"tags": [None], "city": [["Rome"]], "age": [1]})
+    with pytest.raises(ValueError, match=r"got city \(categories\)"):
+        encoding.encode(["a"], other_kind)
+
+
+@pytest.mark.parametrize("values", [[0, 1e-37], [0, 1]])
+def test_a_number_far_from_those_of_training_is_finite(values: list[float]) -> None:
+    features = Features(["a", "b"], {"size": values})
+    far = Features(["c", "d"], {"size": [3e38, -3e38]})
+    assert encoding_of(features).encode(["c", "d"], far).numbers.tolist() == [[1e6], [-1e6]]
 
 
 def test_an_encoding_is_json() -> None:

@@ -132,6 +132,40 @@ def test_files_are_as_arrays(tmp_path: Path) -> None:
         images(MeanColor(), [tmp_path / "missing.png"])
 
 
+def test_files_of_other_modes(tmp_path: Path) -> None:
+    """A middle gray is one in any mode, and what is behind transparency does not matter."""
+    image = pytest.importorskip("PIL.Image")
+    deep = np.full((3, 5), 128 * 256, np.uint16)
+    palette = image.new("P", (5, 3), 1)
+    palette.putpalette([0, 0, 0, 128, 128, 128])
+    made = {
+        "gray": image.new("L", (5, 3), 128),
+        "deep": image.fromarray(deep),
+        "clear": image.new("RGBA", (5, 3), (128, 128, 128, 0)),
+        "gray_clear": image.new("LA", (5, 3), (128, 0)),
+        "palette": palette,
+    }
+    for name, picture in made.items():
+        picture.save(tmp_path / f"{name}.png")
+    palette.save(tmp_path / "palette_clear.png", transparency=b"\x00\x80")
+    paths = sorted(str(path) for path in tmp_path.glob("*.png"))
+    assert len(paths) == 6
+    for form in (paths, np.array(paths)):
+        found = images(MeanColor(), form, size=None).matrix
+        np.testing.assert_array_equal(found, np.full((6, 3), 128 / 255, np.float32))
+    image.new("F", (5, 3), 0.5).save(tmp_path / "float.tiff")
+    with pytest.raises(ValueError, match=r"expected a picture in row 0, .* range is not known"):
+        images(MeanColor(), [tmp_path / "float.tiff"])
+
+
+def test_files_that_are_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("L", (30, 30)).save(tmp_path / "large.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match="images: expected a picture in row 0"):
+        images(MeanColor(), [tmp_path / "large.png"])
+
+
 def test_files_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"vecrecall\[images\]"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from tower_cases import SMALL, groups
 
-from vecrecall.train import Features, OnnxTower, TwoTower
+from vecrecall.train import Features, OnnxTower, TwoTower, _onnx_tower
 
 for module in ("torch", "onnx", "onnxscript"):
     pytest.importorskip(module, reason='needs pip install "vecrecall[train]"')
@@ -26,7 +29,9 @@ USERS = Features(
 
 
 @pytest.mark.parametrize("encoder", ["mean", "lstm", "cnn", "attention", None])
-def test_exported_towers_give_what_torch_gives(encoder: Any, tmp_path: Path) -> None:
+def test_exported_towers_give_what_torch_gives(
+    encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = groups(0)
     towers = TwoTower(**SMALL, encoder=encoder, epochs=2).fit(
         *world[:3], user_features=world.user_features, item_features=world.item_features
@@ -44,6 +49,7 @@ def test_exported_towers_give_what_torch_gives(encoder: Any, tmp_path: Path) -> 
         atol=1e-5,
     )
     many = HISTORIES * 40
+    monkeypatch.setattr(_onnx_tower, "ENCODED_AT_ONCE", 100)  # of 440, in parts
     np.testing.assert_allclose(served.encode_users(many), towers.encode_users(many), atol=1e-5)
     if encoder == "mean":
         keys = ["i0.1", "i3.19", "new"]  # known, known by its attributes alone, unknown
@@ -82,6 +88,8 @@ def test_a_server_needs_no_torch(tmp_path: Path) -> None:
     towers = TwoTower(**SMALL, epochs=1, user_ids=True).fit(
         users, rng.integers(10, size=200), user_features=features
     )
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "items.onnx").write_text("of an export before")
     towers.export_onnx(tmp_path / "served", item_tower=False)
     subprocess.run([sys.executable, "-c", WITHOUT_TORCH], check=True, cwd=tmp_path, timeout=60)
     given = Features(["x", "y"], {"size": [1.5, -2], "city": ["Rome", "Oslo"], "tags": [["a"], []]})
@@ -93,8 +101,35 @@ def test_a_server_needs_no_torch(tmp_path: Path) -> None:
     (served / "users.onnx").write_bytes((served / "users.onnx").read_bytes() + b"x")
     with pytest.raises(ValueError, match="expected the model that was exported with"):
         OnnxTower.load(served)
+    about = json.loads((served / "vocabulary.json").read_text())
+    for lacking in ({"inputs": {}}, {"models": 3}, {"dim": None}):
+        (served / "vocabulary.json").write_text(json.dumps({**about, **lacking}))
+        with pytest.raises(ValueError, match="path: expected an exported OnnxTower, got"):
+            OnnxTower.load(served)
     (served / "vocabulary.json").write_text("{}")
     with pytest.raises(ValueError, match="expected an exported OnnxTower"):
         OnnxTower.load(served)
     with pytest.raises(FileNotFoundError):
         OnnxTower.load(tmp_path / "nothing")
+
+
+def test_an_export_says_nothing_and_leaves_settings(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output and error, warnings, log levels and settings are those of others."""
+    import torch
+
+    towers = TwoTower(**SMALL, epochs=1).fit(["a", "b", "b"], ["x", "y", "x"])
+
+    def state() -> tuple[Any, ...]:
+        levels = [logging.getLogger(name).level for name in ("", "torch.onnx", "onnxscript")]
+        settings = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
+        return *levels, len(logging.root.handlers), *settings, torch.get_rng_state().tolist()
+
+    before = state()
+    capfd.readouterr()
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("error")
+        towers.export_onnx(tmp_path, item_tower=False)
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert state() == before

@@ -79,12 +79,24 @@ def test_the_order_of_words_counts() -> None:
         ("お茶コーヒー", ["お", "茶", "コ", "ー", "ヒ", "ー"]),
         ("녹차 한잔", ["녹차", "한잔"]),
         ("été", ["été"]),
-        ("snake_case", ["snake", "case"]),
+        ("snake_case_", ["snake", "case"]),
+        ("re\u0301ne\u0301", ["réné"]),
+        ("हिन्दी में चाय", ["हिन्दी", "में", "चाय"]),
+        ("ภาษาที่ดี", ["ภาษาที่ดี"]),
+        ("二〇〇〇年・か\u3099", ["二", "\u3007", "年", "が"]),
+        ("tea ❤️ 👩‍👩‍👧 🇫🇷 \u0301", ["tea"]),
+        ("İstanbul ﬁn", ["i\u0307stanbul", "ﬁn"]),
     ],
 )
 def test_tokens(text: str, words: list[str]) -> None:
     encoder = TitleEncoder(**SMALL).fit([text], [["x"]])
     assert encoder.words_ == list(dict.fromkeys(words))
+
+
+def test_titles_of_emoji_alone_have_no_words() -> None:
+    encoder = TitleEncoder(**SMALL).fit(["tea", "❤️👍🏽"], [["x"], ["y"]])
+    assert encoder.words_ == ["tea"]
+    assert (encoder.encode(["👍🏽", "1️⃣", "👩‍👧"]).any(axis=1) == [False, True, False]).all()
 
 
 def test_a_tokenizer_of_ones_own() -> None:

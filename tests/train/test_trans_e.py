@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vecrecall.train import (  # noqa: E402
     TrainingStoppedError,
     TransE,
 )
+from vecrecall.train._triples import AnswerTable  # noqa: E402
 
 Columns = tuple[list[Any], list[Any], list[Any]]
 
@@ -284,3 +286,20 @@ def test_before_fit_and_bad_known() -> None:
     model = TransE(**SMALL).fit(["a"], ["r"], ["b"])
     with pytest.raises(TypeError, match="known: expected three columns"):
         model.evaluate(["a"], ["r"], ["b"], known=(["a"], ["r"]))
+
+
+def test_a_hub_costs_no_more_than_the_triples() -> None:
+    """100,000 triples with one tail: each of a batch's rows has as many right heads."""
+    n = 100_000
+    table = AnswerTable(np.full(n, n), np.zeros(n, np.int64), np.arange(n), 1)
+    places = np.full(n + 1, -1)
+    places[[5, 7]] = [0, 1]
+    rows = np.array([n, 3, n])
+    tracemalloc.start()
+    found = table.of(np.tile(rows, 200), np.zeros(600, np.int64), places)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sorted(zip(*(of.tolist() for of in found), strict=True)) == [
+        (row, place) for row in range(600) if row % 3 != 1 for place in (0, 1)
+    ]
+    assert most < 100 * n  # a few arrays of int64; 400 rows of 100,000 heads would be 320 MB

@@ -67,6 +67,19 @@ def test_features_are_features() -> None:
         towers.encode_users(["x"])
 
 
+def test_widths_are_a_sequence() -> None:
+    for hidden in (128, "64"):
+        with pytest.raises(TypeError, match="hidden: expected widths of layers, got"):
+            TwoTower(hidden=hidden)  # type: ignore[arg-type]
+
+
+def test_a_number_far_from_those_of_training_has_a_vector_of_length_1() -> None:
+    features = Features(["x", "y", "z"], {"size": [1, 2, 3]})
+    towers = TwoTower(**SMALL, epochs=1).fit(USERS, ITEMS, item_features=features)
+    found = towers.encode_items(None, Features(["new"], {"size": [3e38]}))
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+
+
 def test_without_any_input_of_users() -> None:
     with pytest.raises(ValueError, match="user_ids: expected True"):
         TwoTower(encoder=None, user_ids=False).fit(USERS, ITEMS)

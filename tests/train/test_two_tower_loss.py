@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tower_cases import SMALL, groups
@@ -38,14 +40,27 @@ def expected_loss(
     return float(np.mean(losses))
 
 
+def trained_rows(users: list[int], items: list[int]) -> list[int]:
+    """Leave out each user's last row, unless it is the only one of the user or of the item."""
+    last = {user: row for row, user in enumerate(users)}
+    held_out = [row for user, row in last.items() if users.count(user) > 1]
+    rest = [item for row, item in enumerate(items) if row not in held_out]
+    return [r for r in range(len(users)) if r not in held_out or items[r] not in rest]
+
+
+@pytest.mark.parametrize("validation", [False, True])
 @pytest.mark.parametrize("temperature", [1.0, 0.1])
-def test_the_loss_is_that_of_the_definition(temperature: float) -> None:
+def test_the_loss_is_that_of_the_definition(temperature: float, validation: bool) -> None:
     from vecrecall.train.networks._tower_training import TowerTraining
     from vecrecall.train.networks._towers import new_towers
 
     rng = np.random.default_rng(5)
     users, items = rng.integers(4, size=14).tolist(), rng.integers(6, size=14).tolist()
     log = Interactions.of(users, items, None)
+    rows = trained_rows(users, items) if validation else list(range(14))
+    assert validation == (len(rows) < 14)
+    clicks = {(users[row], items[row]) for row in rows}
+    counts = [sum(items[row] == item for row in rows) for item in log.items]
     settings = {
         **{"unknown_rate": 0.0, "dropout": 0.0, "encoder": None, "user_ids": True},
         "temperature": temperature,
@@ -54,9 +69,10 @@ def test_the_loss_is_that_of_the_definition(temperature: float) -> None:
     towers._inputs = towers._learned_inputs(log, None, None)
     towers._towers = new_towers(towers._inputs, towers.settings)
     encodings = towers._inputs
-    rows = encodings.users.encode(log.users, None), encodings.items.encode(log.items, None)
-    work = TowerTraining(towers._towers, log, *rows, encodings, towers.settings, False)
-    batch = np.array([0, 3, 5, 6, 9, 10, 12])  # some items twice
+    coded = encodings.users.encode(log.users, None), encodings.items.encode(log.items, None)
+    work = TowerTraining(towers._towers, log, *coded, encodings, towers.settings, validation)
+    assert len(work.trained) == len(rows)
+    batch = work.trained[[0, 2, 3, 5, 6, 8, 9]]  # some items twice
     assert len(set(log.item_of[batch].tolist())) < len(batch)
     found = float(work._loss(batch, np.random.default_rng(0)).detach())
     u = towers.encode_users(None, users=log.users).astype(np.float64)
@@ -64,8 +80,8 @@ def test_the_loss_is_that_of_the_definition(temperature: float) -> None:
     expected = expected_loss(
         log.user_of[batch].tolist(),
         log.item_of[batch].tolist(),
-        set(zip(log.user_of.tolist(), log.item_of.tolist(), strict=True)),
-        np.bincount(log.item_of) / len(items),
+        {(log.users.index(user), log.items.index(item)) for user, item in clicks},
+        np.array(counts) / len(rows),
         u,
         v,
         temperature,
@@ -88,6 +104,57 @@ def test_the_correction_takes_popularity_off() -> None:
     # An uncorrected loss would be least where all scores are equal.
     assert np.corrcoef(found, logs)[0, 1] > 0.95
     assert np.ptp(found) > 0.5 * np.ptp(logs)
+
+
+def test_held_out_clicks_are_nowhere_in_training() -> None:
+    """Other last clicks, the same bits: they are in no history, frequency, mask or negative."""
+    world = groups(0)
+    rows = np.arange(len(world.users)).reshape(-1, 8)
+    items = np.array(world.items)
+
+    def losses(changed: np.ndarray) -> list[float]:
+        other = items.copy()
+        other[rows[:, changed]] = other[rows[::-1, changed]]
+        first = np.unique(items).tolist()  # so that items have the same numbers
+        towers = TwoTower(**SMALL, encoder="lstm", user_ids=True, epochs=2, patience=9)
+        users = ["first"] * len(first) + world.users
+        return towers.fit(users, first + other.tolist()).losses_
+
+    assert losses(np.array([7])) == losses(np.array([], int)) != losses(np.array([6]))
+
+
+def test_validation_ranks_the_last_item_among_those_not_clicked_before() -> None:
+    world = groups(0)
+    towers = TwoTower(**SMALL, epochs=1).fit(*world[:3])
+    items = towers.item_embedding_
+    gains = []
+    for begin in range(0, len(world.users), 8):
+        *before, last = world.items[begin : begin + 8]
+        scores = items.matrix.astype(np.float64) @ towers.encode_users([before])[0]
+        left = [row for row, item in enumerate(items.ids) if item not in before]
+        rank = 1 + sum(scores[row] > scores[items.rows([last])[0]] for row in left)
+        gains.append(1 / np.log2(1 + rank))
+    # A rank changes by 1 where two scores differ by their rounding alone.
+    assert towers.validations_ == [pytest.approx(np.mean(gains), abs=1e-3)]
+
+
+def test_validation_takes_fewer_users_where_items_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vecrecall.train.networks import _tower_training
+
+    world = groups(0)
+    ranked = []
+    encoded = _tower_training.encoded
+
+    def counted(tower: Any, rows: Any) -> Any:
+        ranked.append(len(rows.codes))
+        return encoded(tower, rows)
+
+    monkeypatch.setattr(_tower_training, "encoded", counted)
+    monkeypatch.setattr(_tower_training, "VALIDATED_SCORES", 75 * 10)
+    monkeypatch.setattr(_tower_training, "SCORES_AT_ONCE", 75 * 4)
+    towers = TwoTower(**SMALL, epochs=1).fit(*world[:3])
+    assert ranked == [75, 4, 4, 2, 100, 75]  # items, ten users in parts, and the embeddings
+    assert 0 < towers.validations_[0] <= 1
 
 
 def test_equal_times_keep_the_order_of_rows() -> None:

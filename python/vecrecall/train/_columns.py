@@ -80,6 +80,13 @@ def check_numbers(column: Column, name: str, length: int | None = None) -> Numbe
     return _finite(column, name, length).astype(np.float32)
 
 
+def check_exact_numbers(
+    column: Column, name: str, length: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Return finite numbers, not rounded: a time in milliseconds needs more than float32."""
+    return _finite(column, name, length)
+
+
 def check_counts(column: Column, name: str, length: int | None = None) -> npt.NDArray[np.float64]:
     """Return finite numbers >= 0, not rounded."""
     found = _finite(column, name, length)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.train._columns import check_length
+from vecrecall.train._columns import check_exact_numbers, check_length
 from vecrecall.train._features import Features, Kind
 from vecrecall.train._key_json import from_json, to_json
 
@@ -25,6 +25,9 @@ PADDING, UNKNOWN, MISSING, FIRST = range(4)
 
 LONGEST_LIST = 64
 """So many values of a list count, at most."""
+
+FARTHEST = 1e6
+"""So many deviations from the mean count, at most, lest a vector overflow."""
 
 
 class Field(NamedTuple):
@@ -113,10 +116,18 @@ class Attribute:
         if kind == "categories":
             width = min(max((len(row) for row in column), default=1) or 1, LONGEST_LIST)
             return cls(name, kind, Values.of((v for row in column for v in row), most), width)
-        column = column.astype(np.float64)
-        if not column.size or column.min() == column.max():
+        if not column.size or np.ptp(column) < np.finfo(np.float32).tiny:
             return cls(name, kind, Values({}))  # a scale of 0: a constant says nothing
         return cls(name, kind, Values({}), 1, float(column.mean()), 1 / float(column.std()))
+
+    def column_of(self, features: Features) -> Any:
+        """Return the column of this name, which may be without any value to tell its kind by."""
+        column: Any = features.columns[self.name]
+        if self.kind == features.kinds[self.name]:
+            return column
+        if self.kind == "number":
+            return check_exact_numbers(column, self.name)
+        return [[] for _ in column]
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ class Encoding:
         rows = np.full(len(keys), -1) if features is None else features.rows(list(keys))
         parts = [] if self.keys is None else [self.keys.key_codes(keys)[:, None]]
         for one in self._of_kinds("category", "categories"):
-            column: Any = None if features is None else features.columns[one.name]
+            column: Any = None if features is None else one.column_of(features)
             if one.kind == "category":
                 given = [None if row < 0 else column[row] for row in rows.tolist()]
                 parts.append(one.values.codes(given)[:, None])
@@ -170,8 +181,9 @@ class Encoding:
         numbers = np.zeros((len(keys), self.n_numbers), np.float32)
         for place, one in enumerate(self._of_kinds("number")):
             if features is not None:
-                column = np.asarray(features.columns[one.name], np.float64)
-                numbers[rows >= 0, place] = (column[rows[rows >= 0]] - one.mean) * one.scale
+                column = one.column_of(features)
+                given = (column[rows[rows >= 0]] - one.mean) * one.scale
+                numbers[rows >= 0, place] = np.clip(given, -FARTHEST, FARTHEST)
         empty = np.zeros((len(keys), 0), np.int64)
         return Encoded(np.concatenate([empty, *parts], axis=1), numbers)
 
@@ -202,7 +214,7 @@ class Encoding:
             return
         wanted = {one.name: one.kind for one in self.attributes}
         for name, kind in features.kinds.items():
-            if wanted.get(name) != kind:
+            if wanted.get(name) != kind and not (name in wanted and _is_empty(features, name)):
                 raise ValueError(
                     f"features: expected the columns of training ({_listed(wanted)}), "
                     f"got {name} ({kind})"
@@ -213,6 +225,12 @@ class Encoding:
                     f"features: expected the columns of training ({_listed(wanted)}), "
                     f"got none named {name}"
                 )
+
+
+def _is_empty(features: Features, name: str) -> bool:
+    """Tell a column without any value that could tell its kind."""
+    column: Any = features.columns[name]
+    return features.kinds[name] == "category" and all(value is None for value in column)
 
 
 def padded_histories(items: Values, histories: Sequence[Sequence[Hashable]], length: int) -> Codes:

@@ -7,15 +7,15 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
 from vecrecall.train._columns import (
     Column,
-    Numbers,
+    check_exact_numbers,
     check_keys,
     check_length,
     check_lists,
-    check_numbers,
     check_unique,
     is_missing,
     number,
@@ -25,7 +25,7 @@ from vecrecall.train._columns import (
 
 Kind = Literal["category", "categories", "number"]
 KINDS: dict[str, int] = {"category": 0, "categories": 1, "number": 2}
-Values: TypeAlias = "list[Hashable] | list[list[Hashable]] | Numbers"
+Values: TypeAlias = "list[Hashable] | list[list[Hashable]] | npt.NDArray[np.float64]"
 
 
 class Features:
@@ -136,5 +136,5 @@ _SINGLE = (str, bytes)
 _CHECKS: dict[str, Any] = {
     "category": _category,
     "categories": check_lists,
-    "number": check_numbers,
+    "number": check_exact_numbers,
 }

@@ -48,7 +48,8 @@ def images(
         mode meanwhile, and gets batches on the device and in the dtype of its parameters.
     images : ndarray of uint8, shape (n, h, w, 3), or sequence of n arrays or paths
         Red, green and blue. Arrays in a sequence may differ in size. Files are read by Pillow,
-        a batch at a time, and turned as their EXIF orientation says.
+        a batch at a time, and turned as their EXIF orientation says. Gray is red, green and blue
+        alike, transparency is left out, and of 16 bits the upper 8 count.
     keys : column of hashable, n of them, optional
         Default the row numbers.
     size : int or (height, width) or None
@@ -132,7 +133,7 @@ class _Pictures:
     def __init__(self, given: Any) -> None:
         if isinstance(given, (str, bytes, os.PathLike)):
             raise TypeError(f"images: expected several, got one {type(given).__name__}")
-        if isinstance(given, np.ndarray) and given.dtype != object:
+        if isinstance(given, np.ndarray) and given.dtype.kind not in "OUT":
             if given.ndim != 4:
                 raise ValueError(f"images: expected shape (n, h, w, 3), got {given.shape}")
             self._of: Any = given
@@ -160,10 +161,13 @@ class _Pictures:
 
         try:
             with Image.open(one) as file:
-                return np.array(ImageOps.exif_transpose(file).convert("RGB"))
+                return _rgb(ImageOps.exif_transpose(file))
         except FileNotFoundError:
             raise
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except (
+            *(UnidentifiedImageError, Image.DecompressionBombError),
+            *(OSError, SyntaxError, ValueError),
+        ) as error:
             raise ValueError(f"images: expected a picture in row {row}, got {one}: {error}") from (
                 error
             )
@@ -171,6 +175,18 @@ class _Pictures:
     def marks(self) -> list[Any]:
         """Return what tells these pictures from others."""
         return [_mark(one) for one in self._of]
+
+
+def _rgb(image: Any) -> Picture:
+    """Return the pixels of a picture of Pillow; transparency is left out."""
+    if image.mode.startswith("I;16"):  # which Pillow would cut at 255
+        gray = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.stack([gray] * 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits per pixel, whose range is not known")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
 
 
 def _mark(one: Any) -> Any:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from vecrecall.train._training import PathLike
 
 KIND, FORMAT = "OnnxTower", 1
 VOCABULARY = "vocabulary.json"
+ENCODED_AT_ONCE = 4096
 MODELS = {"users": "users.onnx", "items": "items.onnx"}
 
 
@@ -81,11 +82,11 @@ class OnnxTower:
         """
         runtime = needed("onnxruntime", "onnx", "OnnxTower")
         folder = _scalars.check_path(path, "path")
-        about = _vocabulary(folder)
+        found = _vocabulary(folder)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = _scalars.check_thread_count(threads)
         sessions = {}
-        for name, digest in about["models"].items():
+        for name, digest in found.models.items():
             model = (folder / MODELS[name]).read_bytes()
             if _digest(model) != digest:
                 raise ValueError(
@@ -95,7 +96,7 @@ class OnnxTower:
             sessions[name] = runtime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
-        return cls(TowerInputs.from_json(about["inputs"]), about["dim"], sessions)
+        return cls(found.inputs, found.dim, sessions)
 
     def encode_users(
         self,
@@ -151,13 +152,14 @@ class OnnxTower:
         return self._run("items", self._inputs.item_rows(keys, item_features))
 
     def _run(self, name: str, rows: Encoded) -> npt.NDArray[np.float32]:
-        if not len(rows.codes):
-            return np.empty((0, self.dim), np.float32)
         session = self._sessions[name]
-        given = {"codes": rows.codes, "numbers": rows.numbers}
         # An exporter drops an input without columns.
-        wanted = {one.name: given[one.name] for one in session.get_inputs()}
-        vectors: npt.NDArray[np.float32] = session.run(None, wanted)[0]
+        wanted = [one.name for one in session.get_inputs()]
+        vectors = np.empty((len(rows.codes), self.dim), np.float32)
+        for begin in range(0, len(vectors), ENCODED_AT_ONCE):
+            part = slice(begin, begin + ENCODED_AT_ONCE)
+            given = {"codes": rows.codes[part], "numbers": rows.numbers[part]}
+            vectors[part] = session.run(None, {name: given[name] for name in wanted})[0]
         return vectors
 
 
@@ -175,20 +177,34 @@ def write(path: PathLike, inputs: TowerInputs, dim: int, models: Mapping[str, by
         "inputs": inputs.to_json(),
     }
     _write(folder / VOCABULARY, json.dumps(about).encode())
+    for name in set(MODELS) - set(models):  # of an export before
+        (folder / MODELS[name]).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:
     _atomic.write(path, lambda file: file.write(content))
 
 
-def _vocabulary(folder: Path) -> dict[str, Any]:
+class _Vocabulary(NamedTuple):
+    inputs: TowerInputs
+    dim: int
+    models: dict[str, str]
+
+
+def _vocabulary(folder: Path) -> _Vocabulary:
     try:
         about = json.loads((folder / VOCABULARY).read_bytes())
     except ValueError as error:
         raise ValueError(f"path: expected JSON, got {error} in {folder / VOCABULARY}") from error
     if not isinstance(about, dict) or (about.get("kind"), about.get("format")) != (KIND, FORMAT):
         raise ValueError(f"path: expected an exported {KIND} of format {FORMAT} in {folder}")
-    return about
+    try:
+        models = {name: str(about["models"][name]) for name in MODELS if name in about["models"]}
+        return _Vocabulary(TowerInputs.from_json(about["inputs"]), int(about["dim"]), models)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"path: expected an exported {KIND}, got {error!r} in {folder / VOCABULARY}"
+        ) from error
 
 
 def _digest(model: bytes) -> str:

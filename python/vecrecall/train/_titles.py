@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -36,8 +37,12 @@ KIND = "TitleEncoder"
 _UNKNOWN = 0
 _ENCODED_AT_ONCE = 256
 # Ideographs and kana, which are written without spaces.
-_CJK = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_CJK = (
+    r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_MARK = "_"  # stands for a mark of the letter before it
+_TOKEN = re.compile(rf"[{_CJK}]{_MARK}*|[^\W_{_CJK}][^\W{_CJK}]*")
 
 
 def titles(
@@ -218,6 +223,8 @@ class TitleEncoder:
         if not len(rows):
             raise ValueError("titles: expected at least one with words and categories, got none")
         needed("torch", "train", KIND)
+        from vecrecall.train.networks._state import own_settings
+
         words = _frequent([tokens[i] for i in rows], self.min_count)
         known = numbering(category for i in rows for category in labels[i])
         training = Training(
@@ -228,12 +235,15 @@ class TitleEncoder:
             checkpoint=checkpoint,
             fingerprint=fingerprint({"trainer": KIND, **self._settings()}, tokens, labels),
         )
-        self._word_of, self.categories_, self.words_ = numbering(words), list(known), words
+        word_of = numbering(words)
         data = _Titles(
-            self._padded([tokens[i] for i in rows]), [[known[c] for c in labels[i]] for i in rows]
+            _padded([tokens[i] for i in rows], word_of),
+            [[known[category] for category in labels[i]] for i in rows],
         )
-        self._network = _network(self, len(words), len(known))
-        _train(self, self._network, training, data, len(known))
+        with own_settings():
+            network = _network(self, len(words), len(known))
+            _train(self, network, training, data, len(known))
+            matrix = _vectors(network, word_of, tokens)
         sizes = {
             "titles": len(texts),
             "trained_on": len(rows),
@@ -241,7 +251,9 @@ class TitleEncoder:
             "categories": len(known),
         }
         made = {**about(KIND, self._settings(), sizes, ["torch"]), **training.about()}
-        self.embedding_ = Embedding(names, self._vectors(tokens), metric="cosine", about=made)
+        self._network, self._word_of = network, word_of
+        self.categories_, self.words_ = list(known), words
+        self.embedding_ = Embedding(names, matrix, metric="cosine", about=made)
         return self
 
     def encode(self, titles: Column) -> npt.NDArray[np.float32]:
@@ -264,7 +276,8 @@ class TitleEncoder:
             Before `fit`.
         """
         self._check_trained()
-        return self._vectors(self._tokens(check_texts(titles, "titles")))
+        tokens = self._tokens(check_texts(titles, "titles"))
+        return _vectors(self._network, self._word_of, tokens)
 
     def save(self, path: PathLike) -> None:
         """Write a folder of `.npy` files and a JSON manifest, in one step.
@@ -361,7 +374,7 @@ class TitleEncoder:
 
     def _words_of(self, text: str, row: int) -> list[str]:
         if self.tokenize is None:
-            return _TOKEN.findall(text.lower())
+            return _words(text)
         found = self.tokenize(text)
         if isinstance(found, str) or not isinstance(found, Iterable):
             raise TypeError(
@@ -376,28 +389,21 @@ class TitleEncoder:
                 )
         return words
 
-    def _padded(self, tokens: Sequence[Sequence[str]]) -> tuple[Ints, Ints]:
-        """Return the numbers of words in a row per title, and how many there are."""
-        lengths = np.array([len(words) for words in tokens], np.int64)
-        padded = np.full((len(tokens), max(1, lengths.max(initial=1))), _UNKNOWN, np.int64)
-        for row, words in enumerate(tokens):
-            padded[row, : len(words)] = [self._number(word) for word in words]
-        return padded, lengths
 
-    def _number(self, word: str) -> int:
-        return self._word_of.get(word, -1) + 1  # 0 is the unknown word
+def _words(text: str) -> list[str]:
+    """Return runs of letters and digits with their marks, which are no letters to `re`."""
+    text = unicodedata.normalize("NFC", text.lower())
+    seen = text.replace(_MARK, " ")
+    if not text.isascii():
+        for mark in filter(_is_mark, set(text)):
+            seen = seen.replace(mark, _MARK)
+    return [text[slice(*found.span())] for found in _TOKEN.finditer(seen)]
 
-    def _vectors(self, tokens: Sequence[Sequence[str]]) -> npt.NDArray[np.float32]:
-        from vecrecall.train.networks._state import one_thread
-        from vecrecall.train.networks._titles import encode
 
-        found = np.zeros((len(tokens), self.dim), np.float32)
-        rows = [row for row, words in enumerate(tokens) if words]
-        with one_thread():
-            for begin in range(0, len(rows), _ENCODED_AT_ONCE):
-                part = rows[begin : begin + _ENCODED_AT_ONCE]
-                found[part] = encode(self._network, *self._padded([tokens[i] for i in part]))
-        return found
+def _is_mark(character: str) -> bool:
+    """Tell an accent or a vowel's sign from a selector of an emoji's form."""
+    is_selector = "\ufe00" <= character <= "\ufe0f"
+    return unicodedata.category(character) in ("Mn", "Mc") and not is_selector
 
 
 class _Titles(NamedTuple):
@@ -416,11 +422,34 @@ def _frequent(tokens: Sequence[Sequence[str]], min_count: int) -> list[str]:
     return [word for word, count in counts.items() if count >= min_count]
 
 
+def _padded(tokens: Sequence[Sequence[str]], word_of: Mapping[Hashable, int]) -> tuple[Ints, Ints]:
+    """Return the numbers of words in a row per title, and how many there are."""
+    lengths = np.array([len(words) for words in tokens], np.int64)
+    padded = np.full((len(tokens), max(1, lengths.max(initial=1))), _UNKNOWN, np.int64)
+    for row, words in enumerate(tokens):
+        padded[row, : len(words)] = [word_of.get(word, _UNKNOWN - 1) + 1 for word in words]
+    return padded, lengths
+
+
+def _vectors(
+    network: TitleNetwork, word_of: Mapping[Hashable, int], tokens: Sequence[Sequence[str]]
+) -> npt.NDArray[np.float32]:
+    """Return the vectors of titles, zeros for one without words."""
+    from vecrecall.train.networks._titles import encode
+
+    found = np.zeros((len(tokens), network.dim), np.float32)
+    rows = [row for row, words in enumerate(tokens) if words]
+    for begin in range(0, len(rows), _ENCODED_AT_ONCE):
+        part = rows[begin : begin + _ENCODED_AT_ONCE]
+        found[part] = encode(network, *_padded([tokens[i] for i in part], word_of))
+    return found
+
+
 def _network(encoder: TitleEncoder, n_words: int, n_categories: int) -> TitleNetwork:
-    from vecrecall.train.networks._state import seeded
+    from vecrecall.train.networks._state import own_settings, seeded
     from vecrecall.train.networks._titles import TitleNetwork
 
-    with seeded(encoder.seed):
+    with own_settings(), seeded(encoder.seed):
         return TitleNetwork(n_words + 1, n_categories, encoder.word_dim, encoder.dim)
 
 
@@ -430,7 +459,7 @@ def _train(
     """Train a network on titles with `n` categories."""
     import torch
 
-    from vecrecall.train.networks._state import NetworkState, one_thread
+    from vecrecall.train.networks._state import NetworkState
     from vecrecall.train.networks._titles import train_batch
 
     optimizer = torch.optim.Adam(network.parameters(), lr=encoder.learning_rate)
@@ -452,5 +481,4 @@ def _train(
             training.step((begin + len(rows)) / len(order), value)
         return total / len(order)
 
-    with one_thread():
-        training.run(NetworkState(network, optimizer), epoch)
+    training.run(NetworkState(network, optimizer), epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +190,10 @@ class TransE:
                 {"trainer": _NAME, **self._settings()}, list(entity_of), list(relation_of), *triples
             ),
         )
-        found = _train(self, training, triples, len(entity_of), len(relation_of))
+        from vecrecall.train.networks._state import own_settings
+
+        with own_settings():
+            found = _train(self, training, triples, len(entity_of), len(relation_of))
         sizes = {
             "triples": len(keys[0]),
             "entities": len(entity_of),
@@ -277,20 +280,16 @@ class TransE:
         moves = relation_vectors[at.relations]
         by_tail = AnswerTable(true.tails, true.relations, true.heads, n)
         by_head = AnswerTable(true.heads, true.relations, true.tails, n)
-        head_ranks = _ranks(
-            entities[at.tails] - moves,
-            entities,
-            at.heads,
-            by_tail.of(at.tails, at.relations),
-            self.norm,
-        )
-        tail_ranks = _ranks(
-            entities[at.heads] + moves,
-            entities,
-            at.tails,
-            by_head.of(at.heads, at.relations),
-            self.norm,
-        )
+        everywhere = np.arange(len(entities))
+
+        def known_heads(rows: slice) -> tuple[Ints, Ints]:
+            return by_tail.of(at.tails[rows], at.relations[rows], everywhere)
+
+        def known_tails(rows: slice) -> tuple[Ints, Ints]:
+            return by_head.of(at.heads[rows], at.relations[rows], everywhere)
+
+        head_ranks = _ranks(entities[at.tails] - moves, entities, at.heads, known_heads, self.norm)
+        tail_ranks = _ranks(entities[at.heads] + moves, entities, at.tails, known_tails, self.norm)
         return _prediction(np.stack([head_ranks, tail_ranks], axis=1))
 
     def _settings(self) -> dict[str, Any]:
@@ -340,7 +339,7 @@ def _train(
     """Return the matrices of entities and relations."""
     import torch
 
-    from vecrecall.train.networks._state import NetworkState, one_thread
+    from vecrecall.train.networks._state import NetworkState
     from vecrecall.train.networks._trans_e import TransENetwork, train_batch
 
     rng = np.random.default_rng(settings.seed)
@@ -367,8 +366,7 @@ def _train(
             training.step((begin + len(rows)) / len(order), value)
         return total / len(order)
 
-    with one_thread():
-        training.run(NetworkState(network, optimizer), epoch)
+    training.run(NetworkState(network, optimizer), epoch)
     return _matrices(network)
 
 
@@ -409,23 +407,20 @@ class _Batches:
         self._place_of[candidates] = np.arange(len(candidates))
         heads, relations, tails = (column[rows] for column in self._triples)
         sides = [
-            Side(heads, tails, relations, 1.0, self._known(self._tails_of.of(heads, relations))),
-            Side(tails, heads, relations, -1.0, self._known(self._heads_of.of(tails, relations))),
+            Side(heads, tails, relations, 1.0, self._tails_of.of(heads, relations, self._place_of)),
+            Side(
+                tails, heads, relations, -1.0, self._heads_of.of(tails, relations, self._place_of)
+            ),
         ]
         self._place_of[candidates] = -1
         return sides, candidates
-
-    def _known(self, found: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-        rows, answers = found
-        places = self._place_of[answers]
-        return rows[places >= 0], places[places >= 0]
 
 
 def _ranks(
     queries: npt.NDArray[np.float32],
     entities: npt.NDArray[np.float32],
     answers: Ints,
-    known: tuple[Ints, Ints],
+    known: Callable[[slice], tuple[Ints, Ints]],
     norm: int,
 ) -> Floats:
     """Return the rank of each answer among all entities that are not known to be right too."""
@@ -437,8 +432,7 @@ def _ranks(
         part = slice(begin, begin + at_once)
         away = distances(queries[part], entities, norm)
         own = away[np.arange(len(away)), answers[part]]
-        first, last = np.searchsorted(known[0], [begin, begin + at_once])
-        away[known[0][first:last] - begin, known[1][first:last]] = np.inf  # the answer too
+        away[known(part)] = np.inf  # the answer too
         nearer = (away < own[:, None]).sum(axis=1)
         as_near = (away == own[:, None]).sum(axis=1)
         found[part] = 1 + nearer + as_near / 2

@@ -62,11 +62,31 @@ class AnswerTable:
         pairs = np.unique(np.stack([given * n_relations + relations, answers]), axis=1)
         self._keys, self._answers = pairs
 
-    def of(self, given: Ints, relations: Ints) -> tuple[Ints, Ints]:
-        """Return rows of the question and their known answers, one pair per answer."""
+    def of(self, given: Ints, relations: Ints, place_of: Ints) -> tuple[Ints, Ints]:
+        """Return rows of questions and the places of their known answers, one pair per answer.
+
+        Parameters
+        ----------
+        given, relations : ndarray of int64, shape (m,)
+        place_of : ndarray of int64
+            Of each entity; answers with a place of -1 are left out.
+        """
         keys = given * self._n_relations + relations
-        begins = np.searchsorted(self._keys, keys, "left")
-        counts = np.searchsorted(self._keys, keys, "right") - begins
-        rows = np.repeat(np.arange(len(keys)), counts)
-        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows, self._answers[np.repeat(begins, counts) + within]
+        # Each question once, since many rows may ask for the same many answers.
+        questions: Ints
+        questions, question_of = np.unique(keys, return_inverse=True)
+        begins = np.searchsorted(self._keys, questions, "left")
+        counts = np.searchsorted(self._keys, questions, "right") - begins
+        question, at = _ranges(begins, counts)
+        places = place_of[self._answers[at]]
+        question, places = question[places >= 0], places[places >= 0]
+        sizes = np.bincount(question_of)
+        first = np.cumsum(sizes) - sizes
+        pair, at = _ranges(first[question], sizes[question])
+        return np.argsort(question_of, kind="stable")[at], places[pair]
+
+
+def _ranges(begins: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """Return the numbers of ranges, and what is in them."""
+    of = np.repeat(np.arange(len(counts)), counts)
+    return of, np.arange(len(of)) + np.repeat(begins - (np.cumsum(counts) - counts), counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -126,6 +126,8 @@ class TwoTower:
     ) -> None:
         count = _scalars.check_positive_int
         self.dim = count(dim, "dim")
+        if isinstance(hidden, str) or not isinstance(hidden, Iterable):
+            raise TypeError(f"hidden: expected widths of layers, got {type(hidden).__name__}")
         self.hidden = tuple(count(width, "hidden") for width in hidden)
         self.embedding_dim = count(embedding_dim, "embedding_dim")
         if encoder is not None:
@@ -181,7 +183,7 @@ class TwoTower:
         validation : bool
             Whether the last interaction of each user (unless it is the only one of the user or of
             the item) is not trained on but says when training is good. Validated are at most 5,000
-            users.
+            users, fewer where there are more than 20,000 items.
         progress : callable, optional
             Called with a `TrainingProgress` several times per second.
         stop : threading.Event or callable, optional
@@ -206,45 +208,47 @@ class TwoTower:
             If torch is not installed.
         """
         needed("torch", "train", "TwoTower")
-        from vecrecall.train.networks._state import one_thread
+        from vecrecall.train.networks._state import own_settings
         from vecrecall.train.networks._tower_training import TowerTraining
         from vecrecall.train.networks._towers import new_towers
 
         log = Interactions.of(users, items, times)
-        self._inputs = self._learned_inputs(log, user_features, item_features)
-        user_rows = self._inputs.users.encode(log.users, user_features)
-        item_rows = self._inputs.items.encode(log.items, item_features)
-        self._towers = new_towers(self._inputs, self.settings)
-        work = TowerTraining(
-            self._towers,
-            log,
-            user_rows,
-            item_rows,
-            self._inputs,
-            self.settings,
-            _scalars.check_bool(validation, "validation"),
-        )
-        training = Training(
-            "TwoTower",
-            self.epochs,
-            progress,
-            stop,
-            checkpoint,
-            fingerprint(
-                {**self.settings, "validation": bool(validation)},
-                *(log.users, log.items, log.user_of, log.item_of),
-                *(self._inputs.users.fields, self._inputs.items.fields),
-                *(user_rows.codes, user_rows.numbers, item_rows.codes, item_rows.numbers),
-            ),
-            self.patience if len(work.held_out) else None,
-        )
-        with one_thread():
+        inputs = self._learned_inputs(log, user_features, item_features)
+        user_rows = inputs.users.encode(log.users, user_features)
+        item_rows = inputs.items.encode(log.items, item_features)
+        with own_settings():
+            towers = new_towers(inputs, self.settings)
+            work = TowerTraining(
+                towers,
+                log,
+                user_rows,
+                item_rows,
+                inputs,
+                self.settings,
+                _scalars.check_bool(validation, "validation"),
+            )
+            training = Training(
+                "TwoTower",
+                self.epochs,
+                progress,
+                stop,
+                checkpoint,
+                fingerprint(
+                    {**self.settings, "validation": bool(validation)},
+                    *(log.users, log.items, log.user_of, log.item_of),
+                    *(inputs.users.fields, inputs.items.fields),
+                    *(user_rows.codes, user_rows.numbers, item_rows.codes, item_rows.numbers),
+                ),
+                self.patience if len(work.held_out) else None,
+            )
             training.run(
                 work.state,
                 lambda number: work.epoch(training, number),
                 work.validate if len(work.held_out) else None,
             )
-            self._keep(*work.embeddings(training))
+            embeddings = work.embeddings(training)
+        self._inputs, self._towers = inputs, towers
+        self._keep(*embeddings)
         return self
 
     def encode_users(

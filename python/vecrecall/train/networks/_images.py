@@ -39,11 +39,12 @@ def batch_of(
     if size is not None:
         planes = [_resized(plane, size) for plane in planes]
     values = torch.cat(planes) / 255
-    shape = (1, 3, 1, 1)
-    standardized: torch.Tensor = (values - torch.tensor(mean).view(shape)) / torch.tensor(std).view(
-        shape
-    )
+    standardized: torch.Tensor = (values - _channels(mean)) / _channels(std)
     return standardized
+
+
+def _channels(values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
 
 
 def called(encoder: Callable[[Any], Any], batch: torch.Tensor) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,9 @@ class NetworkState:
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
     """Draw torch's random numbers from these seeds, and leave those of others as they were."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed a GPU too
         yield
 
 
@@ -74,15 +75,25 @@ def _split(values: npt.NDArray[Any], tensors: list[torch.Tensor]) -> None:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread, and leave torch's number of threads as it was.
+def own_settings() -> Iterator[None]:
+    """Compute in float32 on one thread of the CPU, and leave torch's settings as they were.
 
-    Small networks are no faster on more, far slower where other programs want the processors too,
-    and their bits would depend on the number.
+    Small networks are no faster on more threads, far slower where other programs want the
+    processors too, and their bits would depend on the number. They would depend on the caller's
+    dtype and device as well, and nothing is learned within the caller's `no_grad`.
     """
-    before = torch.get_num_threads()
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    on_cpu = torch.get_default_device().type == "cpu"
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
     try:
-        yield
+        with (
+            nullcontext() if on_cpu else torch.device("cpu"),  # which slows each operation
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+        ):
+            yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_default_dtype(dtype)
+        torch.set_num_threads(threads)

@@ -21,6 +21,7 @@ class TitleNetwork(torch.nn.Module):
 
     def __init__(self, n_words: int, n_categories: int, word_dim: int, dim: int) -> None:
         super().__init__()
+        self.dim = dim
         self.words = torch.nn.Embedding(n_words, word_dim)
         self.lstm = torch.nn.LSTM(word_dim, dim, batch_first=True)
         self.categories = torch.nn.Linear(dim, n_categories)
@@ -28,7 +29,9 @@ class TitleNetwork(torch.nn.Module):
     def encode(self, words: Ints, lengths: Ints) -> torch.Tensor:
         """Return the state after the last word; words behind `lengths` do not matter."""
         states, _ = self.lstm(self.words(torch.from_numpy(words)))
-        found: torch.Tensor = states[torch.arange(len(words)), torch.from_numpy(lengths - 1)]
+        found: torch.Tensor = states[
+            torch.from_numpy(np.arange(len(words))), torch.from_numpy(lengths - 1)
+        ]
         return found
 
     def loss(self, words: Ints, lengths: Ints, targets: npt.NDArray[np.float32]) -> torch.Tensor:

@@ -26,6 +26,8 @@ from vecrecall.train.networks._towers import Tower, Towers, in_batch_loss
 
 ENCODED_AT_ONCE = 4096
 VALIDATED_USERS = 5_000
+VALIDATED_SCORES = 10**8  # users times items: well below a second, after which a stop is heeded
+SCORES_AT_ONCE = 1 << 24
 
 
 class TowerTraining:
@@ -101,12 +103,14 @@ class TowerTraining:
 
         It is the mean of 1 / log2(1 + rank), the NDCG of a single relevant item: from 0 to 1.
         """
-        step = -(-len(self.held_out) // VALIDATED_USERS)
-        at = self.held_out[::step]
+        n_items = len(self.log.items)
+        most = min(VALIDATED_USERS, max(1, VALIDATED_SCORES // n_items))
+        at = self.held_out[:: -(-len(self.held_out) // most)]
+        at_once = min(256, max(1, SCORES_AT_ONCE // n_items))
         items = encoded(self.towers.items, self.items)
         gains: list[npt.NDArray[Any]] = []
-        for begin in range(0, len(at), 256):
-            part = at[begin : begin + 256]
+        for begin in range(0, len(at), at_once):
+            part = at[begin : begin + at_once]
             user = self.log.user_of[part]
             scores = encoded(self.towers.users, self._user_inputs(part)) @ items.T
             rows = np.arange(len(part))
@@ -114,8 +118,9 @@ class TowerTraining:
             of, clicked = self._clicked(user)
             scores[of, clicked] = -np.inf
             scores[rows, self.log.item_of[part]] = -np.inf
-            better, equal = scores > held[:, None], scores == held[:, None]
-            ranks = 1 + better.sum(1) + equal.sum(1) / 2
+            better = np.count_nonzero(scores > held[:, None], axis=1)
+            equal = np.count_nonzero(scores == held[:, None], axis=1)
+            ranks = 1 + better + equal / 2
             gains.append(1 / np.log2(1 + ranks))
         return float(np.concatenate(gains).mean())
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from vecrecall.train._feature_codes import PADDING, Encoding, Field
 from vecrecall.train._tower_inputs import TowerInputs
 from vecrecall.train.networks._encoders import ENCODERS
-from vecrecall.train.networks._state import seeded
+from vecrecall.train.networks._state import own_settings, seeded
 
 INITIAL_DEVIATION = 0.1
 
@@ -103,7 +103,7 @@ def _inputs(encoding: Encoding, width: int) -> Inputs:
 
 def new_towers(inputs: TowerInputs, settings: Mapping[str, Any]) -> Towers:
     """Return towers with random parameters, those of the seed."""
-    with seeded(settings["seed"]):
+    with own_settings(), seeded(settings["seed"]):
         return Towers(inputs, settings)
 
 
