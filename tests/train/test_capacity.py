@@ -403,8 +403,10 @@ def test_bad_arguments(
 def test_bad_embeddings() -> None:
     with pytest.raises(TypeError, match="embedding: expected an Embedding, got ndarray"):
         capacity(np.eye(3), [1, 2, 3])  # type: ignore[arg-type]
+    spoiled = Embedding([1, 2], [[1.0], [2.0]])
+    spoiled.matrix[1] = np.nan
     with pytest.raises(ValueError, match=r"embedding: expected finite values, .* in row 1"):
-        capacity(Embedding([1, 2], [[1.0], [np.nan]]), [1, 2])
+        capacity(spoiled, [1, 2])
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -432,3 +434,24 @@ def test_one_call_gives_the_bits_of_another() -> None:
     assert first.rotation.tobytes() == second.rotation.tobytes()
     for a, b in zip(first.parts, second.parts, strict=True):
         assert a.matrix.tobytes() == b.matrix.tobytes()
+
+
+def test_rows_that_are_too_long_to_be_rotated() -> None:
+    items = Embedding([1, 2], [[1.0, 1.0], [3e38, 3e38]], metric="ip")
+    with pytest.raises(ValueError, match=r"embedding: expected lengths that fit float32, .* row 1"):
+        capacity(items, [1, 2], widths=(2, 1))
+
+
+def test_no_number_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = np.empty
+
+    def poisoned(*args: Any, **options: Any) -> Any:
+        found = empty(*args, **options)
+        if found.dtype.kind == "f":
+            found.fill(np.nan)
+        return found
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    items = Embedding(list("abcdef"), np.eye(6), metric="ip")
+    index = capacity(items, range(6), widths=(6, 2)).to_index()
+    assert index.search(items.matrix, 2).ids.shape == (6, 2)

@@ -22,11 +22,12 @@ from vecrecall.train._capacity_index import (
     multiplied,
     unit_rows,
 )
-from vecrecall.train._columns import Column, check_counts, values_of
+from vecrecall.train._columns import Column, check_counts, number, numbering, values_of
 from vecrecall.train._embedding import (
     Embedding,
     Metric,
     about,
+    index_ids,
     keys_from_arrays,
     keys_to_arrays,
 )
@@ -152,10 +153,11 @@ class CapacityEmbedding:
             were cut are shorter than 1.
         """
         matrix = np.empty((len(self), self.dim), np.float32)
-        row_of = {key: row for row, key in enumerate(self.ids)}
+        row_of = numbering(self.ids)
         for part, projection in zip(self.parts, self.projections, strict=True):
-            rows = [row_of[key] for key in part.ids]
-            matrix[rows] = multiplied(part.matrix[:, : projection.shape[1]], projection.T)
+            matrix[number(part.ids, row_of)] = multiplied(
+                part.matrix[:, : projection.shape[1]], projection.T
+            )
         return Embedding(self.ids, matrix, metric=self.metric, about=self.about)
 
     def to_index(self, *, threads: int | None = None) -> CapacityIndex:
@@ -172,11 +174,10 @@ class CapacityEmbedding:
             the keys where all are ints >= 0, else the rows, so that ``ids[i]`` is the key. Rows
             that are zero under cosine are left out.
         """
-        whole = Embedding(self.ids, np.empty((len(self), 1), np.float32))
-        numbers = whole.index_ids
+        row_of, numbers = numbering(self.ids), index_ids(self.ids)
         shards, usable = [], np.ones(len(self), bool)
         for part, width in zip(self.parts, self.report.widths, strict=True):
-            places, rows = whole.rows(part.ids), part.matrix
+            places, rows = number(part.ids, row_of), part.matrix
             if self.metric == "cosine":
                 usable[places] = rows.any(axis=1)
                 places, rows = places[usable[places]], rows[usable[places]]
@@ -201,11 +202,11 @@ class CapacityEmbedding:
         OSError
             If the folder cannot be written.
         """
-        row_of = {key: row for row, key in enumerate(self.ids)}
+        row_of = numbering(self.ids)
         arrays: dict[str, npt.NDArray[Any]] = {
             "rotation": self.rotation,
             "values": np.concatenate([part.matrix.ravel() for part in self.parts]),
-            "rows": np.array([row_of[key] for part in self.parts for key in part.ids], np.int64),
+            "rows": np.concatenate([number(part.ids, row_of) for part in self.parts]),
             **keys_to_arrays(self.ids),
         }
         about = {
@@ -289,7 +290,7 @@ def capacity(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described; a wrong count is named by its row or key.
+        If an argument is not as described; a wrong count is named by its row in the embedding.
 
     Notes
     -----
@@ -335,6 +336,10 @@ def capacity(
     exponent = _scalars.check_nonnegative(count_exponent, "count_exponent")
     rotation = _axes(matrix, _weights(times, exponent))
     turned = multiplied(matrix, rotation)
+    finite = np.isfinite(turned).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise ValueError(f"embedding: expected lengths that fit float32, got a longer row {row}")
     settings = {
         "widths": list(sizes),
         "shares": _listed(shares),

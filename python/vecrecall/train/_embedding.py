@@ -75,7 +75,7 @@ class Embedding:
             raise ValueError(f"matrix: expected {len(self.ids)} rows, got {len(rows)}")
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
         self.metric: Metric = metric
-        self.about = json.loads(json.dumps(dict(about or {})))
+        self.about = _in_json({} if about is None else about)
         self._row_of = {key: row for row, key in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -197,9 +197,7 @@ class Embedding:
     @property
     def index_ids(self) -> npt.NDArray[np.int64]:
         """The ids of an index over these vectors: the keys if all are ints >= 0, else the rows."""
-        if all(type(key) is int and 0 <= key < 2**63 for key in self.ids):
-            return np.asarray(self.ids, np.int64)
-        return np.arange(len(self))
+        return index_ids(self.ids)
 
     def to_index(self, **options: Any) -> FlatIndex:
         """Build an exact index over the vectors.
@@ -274,6 +272,13 @@ class Embedding:
             raise ValueError(f"path: expected an Embedding, got {error} in {path}") from error
 
 
+def index_ids(keys: Sequence[Hashable]) -> npt.NDArray[np.int64]:
+    """Return the keys if all are ints >= 0, else their rows."""
+    if all(type(key) is int and 0 <= key < 2**63 for key in keys):
+        return np.asarray(keys, np.int64)
+    return np.arange(len(keys))
+
+
 def about(
     trainer: str, settings: Mapping[str, Any], data: Mapping[str, int], packages: Sequence[str]
 ) -> dict[str, Any]:
@@ -323,6 +328,17 @@ def keys_from_arrays(
         return [from_json(json.loads(texts[begin:end])) for begin, end in pairwise(ends)]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
+
+
+def _in_json(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy what is said of vectors, as a file will have it."""
+    if not isinstance(about, Mapping):
+        raise TypeError(f"about: expected a mapping, got {type(about).__name__}")
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(about)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"about: expected values of JSON, got another: {error}") from error
+    return found
 
 
 def _written(key: Hashable, row: int) -> bytes:
