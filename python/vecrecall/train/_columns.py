@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ Column: TypeAlias = Any
 
 Numbers: TypeAlias = npt.NDArray[np.float32]
 
+_PLAIN = frozenset({str, int, float, bool, bytes, tuple, NoneType})
 _NO_COLUMNS = (str, bytes, Mapping, set, frozenset)
 
 
@@ -32,11 +34,7 @@ def values_of(column: Column, name: str) -> list[Any]:
         return [row.tolist() for row in column]
     if hasattr(column, "columns") or getattr(column, "ndim", 1) != 1:
         raise TypeError(f"{name}: expected one column, got {_described(column)}")
-    for method in ("to_pylist", "to_list", "tolist"):
-        if hasattr(column, method):
-            found: list[Any] = getattr(column, method)()
-            return [_python(value) for value in found]
-    return [_python(value) for value in column]
+    return _listed(column)
 
 
 def check_keys(column: Column, name: str, length: int | None = None) -> list[Hashable]:
@@ -96,6 +94,8 @@ def check_times(column: Column, name: str, length: int | None = None) -> npt.NDA
         if dates.ndim != 1:
             raise TypeError(f"{name}: expected one column, got {_described(dates)}")
         found = _times.column(dates)
+        if isinstance(column, np.ma.MaskedArray):
+            found[np.ma.getmaskarray(column)] = np.nan
     elif _are_numbers(column):
         return _finite(column, name, length)
     else:
@@ -175,6 +175,8 @@ def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.flo
 
 
 def _are_numbers(column: Column) -> bool:
+    if isinstance(column, np.ma.MaskedArray):  # its masked numbers are missing
+        return False
     return isinstance(column, np.ndarray) and column.dtype.kind in "biuf"
 
 
@@ -198,7 +200,7 @@ def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
         return []
     if isinstance(value, _NO_COLUMNS) or not isinstance(value, Iterable):
         raise TypeError(f"{name}: expected lists, got {type(value).__name__} in row {row}")
-    keys = [_python(key) for key in value]
+    keys = _listed(value)
     for place, key in enumerate(keys):
         if is_missing(key):
             raise ValueError(f"{name}: expected a key, got {key!r} in row {row}, place {place}")
@@ -210,8 +212,26 @@ def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
     return keys
 
 
+def _listed(column: Any) -> list[Any]:
+    """Return the values of one column as Python objects."""
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            return [_python(value) for value in getattr(column, method)()]
+    return [_python(value) for value in column]
+
+
 def _python(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    """Return the Python object of a scalar; those of Arrow and tensors may not equal their like."""
+    if type(value) in _PLAIN:
+        return value
+    if hasattr(value, "as_py"):
+        return value.as_py()
+    if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
+        return value
+    found = value.item()
+    # Dates finer than microseconds come as numbers.
+    is_date = isinstance(value, np.datetime64) and isinstance(found, int)
+    return value if is_date else found
 
 
 def _described(column: Any) -> str:
