@@ -79,6 +79,7 @@ def test_one_block_finds_what_the_embedding_finds() -> None:
         ({}, {}, ValueError, r"^blocks: expected at least one Embedding, got none"),
         ([TAGS], {}, TypeError, r"^blocks: expected a mapping to Embeddings, got list"),
         ({"x": np.eye(2)}, {}, TypeError, r"^blocks\['x'\]: expected an Embedding, got ndarray"),
+        ({("x",): TAGS}, {}, TypeError, r"^blocks: expected names, got tuple"),
         ({"x": TAGS}, {"weights": {"y": 1}}, ValueError, r"^weights: expected names of .* got 'y'"),
         ({"x": TAGS}, {"weights": {"x": -1}}, ValueError, r"^weights\['x'\]: expected a finite"),
         ({"x": TAGS}, {"weights": {"x": np.nan}}, ValueError, r"^weights\['x'\]: "),

@@ -370,6 +370,7 @@ def test_wrong_types(lists: Any, options: dict[str, Any], match: str) -> None:
     [
         *[({name: 0}, f"^{name}: ") for name in ("dim", "window", "epochs", "min_count")],
         ({"negative": 0}, r"^negative: "),
+        *[({name: 10**12}, f"^{name}: .* to 10000, got") for name in ("window", "negative")],
         ({"sample": -0.1}, r"^sample: expected a finite number >= 0"),
         ({"sample": 1}, r"^sample: expected a share from 0 to below 1, got 1"),
         ({"sample": float("nan")}, r"^sample: "),

@@ -91,6 +91,8 @@ def _check_blocks(blocks: Mapping[str, Embedding]) -> None:
     if not blocks:
         raise ValueError("blocks: expected at least one Embedding, got none")
     for name, block in blocks.items():
+        if not isinstance(name, str):
+            raise TypeError(f"blocks: expected names, got {type(name).__name__}")
         if not isinstance(block, Embedding):
             raise TypeError(f"blocks[{name!r}]: expected an Embedding, got {type(block).__name__}")
 
