@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from vecrecall.storage import _array_folder
 from vecrecall.train import CapacityEmbedding, CapacityReport, Embedding, capacity
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -455,3 +457,25 @@ def test_no_number_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch)
     items = Embedding(list("abcdef"), np.eye(6), metric="ip")
     index = capacity(items, range(6), widths=(6, 2)).to_index()
     assert index.search(items.matrix, 2).ids.shape == (6, 2)
+
+
+def test_memory_stays_near_that_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held at once: the rows divided by their lengths, the rotated rows, the cut ones, a part."""
+    rng = np.random.default_rng(0)
+    items = Embedding(range(20_000), rng.standard_normal((20_000, 64)))
+    counts = rng.zipf(1.5, 20_000)
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**15)
+    tracemalloc.start()
+    try:
+        capacity(items, counts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Keys, counts and ranks come to half of it: 100 bytes for each of the 256 of a vector.
+    assert peak < 4 * items.matrix.nbytes
+
+
+def test_a_folder_with_other_content(tmp_path: Path) -> None:
+    _array_folder.save(tmp_path, "CapacityEmbedding", {}, {"rotation": np.eye(2)})
+    with pytest.raises(ValueError, match=r"^path: expected a CapacityEmbedding, got "):
+        CapacityEmbedding.load(tmp_path)

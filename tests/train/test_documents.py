@@ -255,9 +255,10 @@ def test_a_run_that_was_killed_before_its_first_rows_were_kept(
     def killed(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr("vecrecall.train._encoding._open_rows", killed)
-        documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
     with pytest.raises(TrainingStoppedError):
         documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path, stop=lambda: True)
     found = documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)

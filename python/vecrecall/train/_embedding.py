@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -264,12 +265,10 @@ class Embedding:
             If it does not exist.
         """
         content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
-        try:
+        with reading("an Embedding", path):
             arrays, about = content.arrays, content.about
             ids = keys_from_arrays(arrays, path)
             return cls(ids, arrays["matrix"], metric=about["metric"], about=about["about"])
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"path: expected an Embedding, got {error} in {path}") from error
 
 
 def index_ids(keys: Sequence[Hashable]) -> npt.NDArray[np.int64]:
@@ -307,6 +306,15 @@ def about(
         "data": dict(data),
         "versions": versions,
     }
+
+
+@contextlib.contextmanager
+def reading(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name a folder whose content is not what its manifest says it is."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"path: expected {what}, got {error} in {path}") from error
 
 
 def keys_to_arrays(keys: Sequence[Hashable]) -> dict[str, npt.NDArray[Any]]:
