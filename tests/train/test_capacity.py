@@ -462,9 +462,9 @@ def test_no_number_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch)
 def test_memory_stays_near_that_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Held at once: the rows divided by their lengths, the rotated rows, the cut ones, a part."""
     rng = np.random.default_rng(0)
-    items = Embedding(range(20_000), rng.standard_normal((20_000, 64)))
-    counts = rng.zipf(1.5, 20_000)
-    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**15)
+    items = Embedding(range(10_000), rng.standard_normal((10_000, 64)))
+    counts = rng.zipf(1.5, 10_000)
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**14)
     tracemalloc.start()
     try:
         capacity(items, counts)

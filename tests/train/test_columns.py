@@ -234,6 +234,15 @@ def test_numbers_of_keys() -> None:
     assert of.number(["c", "?", "b"], numbering).tolist() == [2, -1, 0]
 
 
+def test_tuples_of_what_has_no_hash() -> None:
+    with pytest.raises(TypeError, match=r"^ids: expected hashable keys, got tuple in row 1$"):
+        of.check_keys(["a", ("b", [1])], "ids")
+    with pytest.raises(TypeError, match=r"^ids: expected hashable keys, got tuple in row 1$"):
+        of.check_optional_keys(["a", ("b", [1])], "ids")
+    with pytest.raises(TypeError, match=r"^tags: expected hashable keys, got tuple in row 0, plac"):
+        of.check_lists([[("b", [1])]], "tags")
+
+
 def test_scalars_of_other_libraries() -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
     words = pyarrow.array(["a", "b"])

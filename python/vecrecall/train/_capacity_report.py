@@ -1,4 +1,4 @@
-"""What the cut of a `CapacityEmbedding` costs and saves."""
+"""Sizes of a `CapacityEmbedding` before and after its cut."""
 
 from __future__ import annotations
 

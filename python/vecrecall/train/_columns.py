@@ -23,6 +23,7 @@ Column: TypeAlias = Any
 Numbers: TypeAlias = npt.NDArray[np.float32]
 
 _PLAIN = frozenset({str, int, float, bool, bytes, tuple, NoneType})
+_SURE = frozenset({str, int, bool, bytes})  # never missing, always hashable
 _NO_COLUMNS = (str, bytes, Mapping, set, frozenset)
 
 
@@ -44,10 +45,7 @@ def check_keys(column: Column, name: str, length: int | None = None) -> list[Has
     for row, value in enumerate(values):
         if is_missing(value):
             raise ValueError(f"{name}: expected a key in each row, got {value!r} in row {row}")
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
-            )
+        _check_hashable(value, name, row)
     return values
 
 
@@ -56,10 +54,7 @@ def check_optional_keys(column: Column, name: str, length: int | None = None) ->
     values = values_of(column, name)
     check_length(values, name, length)
     for row, value in enumerate(values):
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
-            )
+        _check_hashable(value, name, row)
     return [None if is_missing(value) else value for value in values]
 
 
@@ -146,6 +141,8 @@ def numbering(keys: Iterable[Hashable]) -> dict[Hashable, int]:
 
 def is_missing(value: object) -> bool:
     """Tell None, NaN and their like of pandas."""
+    if type(value) in _SURE:
+        return False
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     return type(value).__name__ in ("NAType", "NaTType")
@@ -204,12 +201,19 @@ def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
     for place, key in enumerate(keys):
         if is_missing(key):
             raise ValueError(f"{name}: expected a key, got {key!r} in row {row}, place {place}")
-        if not isinstance(key, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(key).__name__} "
-                f"in row {row}, place {place}"
-            )
+        _check_hashable(key, name, row, f", place {place}")
     return keys
+
+
+def _check_hashable(value: Any, name: str, row: int, place: str = "") -> None:
+    if type(value) in _SURE:
+        return
+    try:
+        hash(value)
+    except TypeError as error:  # a tuple has a hash only if all in it have one
+        raise TypeError(
+            f"{name}: expected hashable keys, got {type(value).__name__} in row {row}{place}"
+        ) from error
 
 
 def _listed(column: Any) -> list[Any]:

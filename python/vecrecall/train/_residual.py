@@ -15,11 +15,9 @@ from vecrecall.train._capacity_index import unit_rows
 from vecrecall.train._columns import (
     Column,
     check_counts,
-    check_length,
-    is_missing,
+    check_optional_keys,
     number,
     numbering,
-    values_of,
 )
 from vecrecall.train._embedding import Embedding, Metric, about
 from vecrecall.train._residual_embedding import Labels, ResidualEmbedding, Weights
@@ -147,16 +145,9 @@ def _shares(counts: Weights, penalty: float) -> Weights:
 
 def _given(categories: Column, n: int) -> tuple[Labels, list[Hashable]]:
     """Return labels in the order in which categories first come, -1 for a missing one."""
-    values = values_of(categories, "categories")
-    check_length(values, "categories", n)
-    for row, value in enumerate(values):
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"categories: expected hashable ones, got {type(value).__name__} in row {row}"
-            )
-    numbers = numbering(value for value in values if not is_missing(value))
-    # A NaN is a key that no other equals.
-    labels = number([None if is_missing(value) else value for value in values], numbers)
+    values = check_optional_keys(categories, "categories", n)
+    numbers = numbering(value for value in values if value is not None)
+    labels = number(values, numbers)
     return labels.astype(np.int32), list(numbers)
 
 

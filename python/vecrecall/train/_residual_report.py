@@ -1,4 +1,4 @@
-"""What `residual` does to categories, measured."""
+"""Cohesion of categories and recall of rare rows, measured."""
 
 from __future__ import annotations
 
