@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,18 @@ def test_wrong_arguments(
 ) -> None:
     with pytest.raises(error, match=match):
         bnb(blocks, **options)
+
+
+def test_memory_stays_near_that_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = Embedding(range(10_000), np.random.default_rng(0).standard_normal((10_000, 32)))
+    whole = bnb({"a": items, "b": items})
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**14)
+    tracemalloc.start()
+    try:
+        found = bnb({"a": items, "b": items})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found.matrix == whole.matrix).all()
+    # Keys and rows come to half of it: 100 bytes for each of the 256 of a vector.
+    assert peak < 2 * found.matrix.nbytes
