@@ -32,7 +32,8 @@ class Embedding:
     ids : sequence of hashable, n of them
         The keys, each once: str, int, tuple, whatever the data name things by.
     matrix : array_like of float, shape (n, d)
-        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32.
+        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32. An array that is
+        float32 and C-contiguous is not copied: leave it as it is.
     metric : {"ip", "cosine", "l2"}
         What the vectors were trained to be compared by.
     about : mapping, optional
