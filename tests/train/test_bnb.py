@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_one_block_finds_what_the_embedding_finds() -> None:
         ({}, {}, ValueError, r"^blocks: expected at least one Embedding, got none"),
         ([TAGS], {}, TypeError, r"^blocks: expected a mapping to Embeddings, got list"),
         ({"x": np.eye(2)}, {}, TypeError, r"^blocks\['x'\]: expected an Embedding, got ndarray"),
+        ({("x",): TAGS}, {}, TypeError, r"^blocks: expected names, got tuple"),
         ({"x": TAGS}, {"weights": {"y": 1}}, ValueError, r"^weights: expected names of .* got 'y'"),
         ({"x": TAGS}, {"weights": {"x": -1}}, ValueError, r"^weights\['x'\]: expected a finite"),
         ({"x": TAGS}, {"weights": {"x": np.nan}}, ValueError, r"^weights\['x'\]: "),
@@ -94,3 +96,18 @@ def test_wrong_arguments(
 ) -> None:
     with pytest.raises(error, match=match):
         bnb(blocks, **options)
+
+
+def test_memory_stays_near_that_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = Embedding(range(10_000), np.random.default_rng(0).standard_normal((10_000, 32)))
+    whole = bnb({"a": items, "b": items})
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**14)
+    tracemalloc.start()
+    try:
+        found = bnb({"a": items, "b": items})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found.matrix == whole.matrix).all()
+    # Keys and rows come to half of it: 100 bytes for each of the 256 of a vector.
+    assert peak < 2 * found.matrix.nbytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from vecrecall.storage import _array_folder
 from vecrecall.train import CapacityEmbedding, CapacityReport, Embedding, capacity
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -403,8 +405,10 @@ def test_bad_arguments(
 def test_bad_embeddings() -> None:
     with pytest.raises(TypeError, match="embedding: expected an Embedding, got ndarray"):
         capacity(np.eye(3), [1, 2, 3])  # type: ignore[arg-type]
+    spoiled = Embedding([1, 2], [[1.0], [2.0]])
+    spoiled.matrix[1] = np.nan
     with pytest.raises(ValueError, match=r"embedding: expected finite values, .* in row 1"):
-        capacity(Embedding([1, 2], [[1.0], [np.nan]]), [1, 2])
+        capacity(spoiled, [1, 2])
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -432,3 +436,46 @@ def test_one_call_gives_the_bits_of_another() -> None:
     assert first.rotation.tobytes() == second.rotation.tobytes()
     for a, b in zip(first.parts, second.parts, strict=True):
         assert a.matrix.tobytes() == b.matrix.tobytes()
+
+
+def test_rows_that_are_too_long_to_be_rotated() -> None:
+    items = Embedding([1, 2], [[1.0, 1.0], [3e38, 3e38]], metric="ip")
+    with pytest.raises(ValueError, match=r"embedding: expected lengths that fit float32, .* row 1"):
+        capacity(items, [1, 2], widths=(2, 1))
+
+
+def test_no_number_is_read_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = np.empty
+
+    def poisoned(*args: Any, **options: Any) -> Any:
+        found = empty(*args, **options)
+        if found.dtype.kind == "f":
+            found.fill(np.nan)
+        return found
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    items = Embedding(list("abcdef"), np.eye(6), metric="ip")
+    index = capacity(items, range(6), widths=(6, 2)).to_index()
+    assert index.search(items.matrix, 2).ids.shape == (6, 2)
+
+
+def test_memory_stays_near_that_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held at once: the rows divided by their lengths, the rotated rows, the cut ones, a part."""
+    rng = np.random.default_rng(0)
+    items = Embedding(range(10_000), rng.standard_normal((10_000, 64)))
+    counts = rng.zipf(1.5, 10_000)
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**14)
+    tracemalloc.start()
+    try:
+        capacity(items, counts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Keys, counts and ranks come to half of it: 100 bytes for each of the 256 of a vector.
+    assert peak < 4 * items.matrix.nbytes
+
+
+def test_a_folder_with_other_content(tmp_path: Path) -> None:
+    _array_folder.save(tmp_path, "CapacityEmbedding", {}, {"rotation": np.eye(2)})
+    with pytest.raises(ValueError, match=r"^path: expected a CapacityEmbedding, got "):
+        CapacityEmbedding.load(tmp_path)

@@ -232,3 +232,48 @@ def test_numbers_of_keys() -> None:
     numbering = of.numbering(["b", "a", "b", "c"])
     assert numbering == {"b": 0, "a": 1, "c": 2}
     assert of.number(["c", "?", "b"], numbering).tolist() == [2, -1, 0]
+
+
+def test_tuples_of_what_has_no_hash() -> None:
+    with pytest.raises(TypeError, match=r"^ids: expected hashable keys, got tuple in row 1$"):
+        of.check_keys(["a", ("b", [1])], "ids")
+    with pytest.raises(TypeError, match=r"^ids: expected hashable keys, got tuple in row 1$"):
+        of.check_optional_keys(["a", ("b", [1])], "ids")
+    with pytest.raises(TypeError, match=r"^tags: expected hashable keys, got tuple in row 0, plac"):
+        of.check_lists([[("b", [1])]], "tags")
+
+
+def test_scalars_of_other_libraries() -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow")
+    words = pyarrow.array(["a", "b"])
+    assert of.check_keys(list(words), "ids") == ["a", "b"]
+    assert of.check_lists([words, list(words)], "tags") == [["a", "b"]] * 2
+    with pytest.raises(ValueError, match=r"^ids: expected a key in each row, got None in row 0"):
+        of.check_keys([pyarrow.scalar(None)], "ids")
+    with pytest.raises(ValueError, match=r"^tags: expected a key, got None in row 0, place 1"):
+        of.check_lists([pyarrow.array(["a", None])], "tags")
+
+
+def test_tensors_are_numbers() -> None:
+    torch = pytest.importorskip("torch", reason='needs pip install "vecrecall[train]"')
+    assert of.check_keys(torch.tensor([3, 3]), "ids") == [3, 3]
+    assert of.check_keys(list(torch.tensor([3, 3])), "ids") == [3, 3]
+    assert of.check_lists([torch.tensor([1, 1])], "tags") == [[1, 1]]
+
+
+@pytest.mark.parametrize("check", [of.check_numbers, of.check_counts, of.check_times])
+@pytest.mark.parametrize("kind", ["i8", "f4"])
+def test_masked_numbers_are_missing(check: Any, kind: str) -> None:
+    with pytest.raises(ValueError, match=r"^x: expected a finite number, got None in row 1"):
+        check(np.ma.array([1, 2], kind, mask=[False, True]), "x")
+
+
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_dates_in_lists_and_under_masks(unit: str) -> None:
+    days = np.array(["1970-01-02", "1970-01-03"], f"M8[{unit}]")
+    assert of.check_times(list(days), "x").tolist() == [86400, 2 * 86400]
+    assert of.check_times(np.ma.array(days), "x").tolist() == [86400, 2 * 86400]
+    with pytest.raises(ValueError, match=r"^x: expected a time, got none in row 1"):
+        of.check_times(np.ma.array(days, mask=[False, True]), "x")
+    with pytest.raises(ValueError, match=r"^x: expected a time, got none in row 0"):
+        of.check_times([np.datetime64("NaT", unit), days[0]], "x")

@@ -244,6 +244,39 @@ def test_damaged_rows_are_found(tmp_path: Path) -> None:
         file.write_bytes(bad)
         with pytest.raises(ValueError, match=r"checkpoint: expected whole rows"):
             documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
+    file.unlink()
+    with pytest.raises(ValueError, match=r"checkpoint: expected whole rows"):
+        documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
+
+
+def test_a_run_that_was_killed_before_its_first_rows_were_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vecrecall.train._encoding._open_rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
+    with pytest.raises(TrainingStoppedError):
+        documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path, stop=lambda: True)
+    found = documents(TEXTS, encoder=Encoder(), checkpoint=tmp_path)
+    assert (found.matrix == expected()).all()
+
+
+def test_an_encoder_of_another_width_cannot_resume(tmp_path: Path) -> None:
+    encoder = Encoder()
+    with pytest.raises(KeyboardInterrupt):
+        documents(TEXTS, encoder=encoder, progress=interrupt_at(0.5), checkpoint=tmp_path)
+
+    class Wider(Encoder):
+        def __call__(self, texts: list[str]) -> npt.NDArray[np.float64]:
+            return np.pad(super().__call__(texts), ((0, 0), (0, 1)))
+
+    Wider.__qualname__ = Encoder.__qualname__
+    with pytest.raises(ValueError, match=r"encoder: expected 5 columns, .* row 7\d, got 6"):
+        documents(TEXTS, encoder=Wider(), checkpoint=tmp_path)
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:

@@ -319,3 +319,9 @@ def test_about_is_a_copy_in_json() -> None:
     about["settings"]["dims"] = (9,)
     assert e.about == {"settings": {"dims": [1, 2]}}
     assert repr(e) == "<Embedding of 6 x 4, cosine, by Embedding>"
+
+
+@pytest.mark.parametrize("about", [5, "x", {"x": np.int64(3)}, {("a",): 1}])
+def test_about_must_be_json(about: Any) -> None:
+    with pytest.raises(TypeError, match=r"^about: expected "):
+        Embedding(["a"], [[1]], about=about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
+from vecrecall.storage import _array_folder
 from vecrecall.train import Embedding, ResidualEmbedding, residual
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -316,3 +318,40 @@ def test_saved_and_loaded(metric: Metric, tmp_path: Path) -> None:
     for name in ("residuals", "centers", "labels", "counts"):
         np.testing.assert_array_equal(getattr(again, name), getattr(model, name))
     assert again.embedding.matrix.tobytes() == model.embedding.matrix.tobytes()
+
+
+def test_recall_without_rows_or_pairs() -> None:
+    nothing = residual(Embedding([], np.empty((0, 3))), categories=[])
+    for found in (nothing.recall([], []), residual(np.eye(3), n_clusters=2).recall([], [])):
+        assert np.isnan([found.recall, found.rare_recall]).all()
+        assert (found.n_pairs, found.n_rare) == (0, 0)
+
+
+def test_what_is_rare_must_be_a_number() -> None:
+    model = residual(np.eye(3), n_clusters=2)
+    with pytest.raises(TypeError, match=r"^max_count: expected a number, got"):
+        model.recall([0], [1], max_count="3")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^max_count: expected a number, got NaN"):
+        model.recall([0], [1], max_count=float("nan"))
+
+
+def test_memory_stays_near_that_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held at once: the rows divided by their lengths, the residuals, the vectors, and a block."""
+    rng = np.random.default_rng(0)
+    items = Embedding(range(20_000), rng.standard_normal((20_000, 64)))
+    genres = rng.integers(0, 9, 20_000)
+    monkeypatch.setattr("vecrecall.arrays._ragged_ops.BLOCK_VALUES", 2**15)
+    tracemalloc.start()
+    try:
+        residual(items, categories=genres)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Keys, labels and counts come to half of it: 100 bytes for each of the 256 of a vector.
+    assert peak < 4.5 * items.matrix.nbytes
+
+
+def test_a_folder_with_other_content(tmp_path: Path) -> None:
+    _array_folder.save(tmp_path, "ResidualEmbedding", {}, {"centers": np.eye(2)})
+    with pytest.raises(ValueError, match=r"^path: expected a ResidualEmbedding, got "):
+        ResidualEmbedding.load(tmp_path)

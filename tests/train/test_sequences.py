@@ -211,8 +211,15 @@ def test_a_stop_before_the_first_epoch() -> None:
         sequences(planted(2, 60), dim=8, stop=event)
 
 
-@pytest.mark.parametrize("subwords", [False, True])
-def test_stops_are_asked_for_often(subwords: bool) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dim": 128, "window": 8},
+        {"dim": 128, "window": 8, "subwords": True},
+        {"dim": 300, "window": 5_000, "negative": 20},
+    ],
+)
+def test_stops_are_asked_for_often(options: dict[str, Any]) -> None:
     """Within one long epoch of costly settings: a stop would take effect within a second."""
     lists = [[f"word{n % 997}" for n in range(10_000)]] * 3
     times: list[float] = []
@@ -222,7 +229,7 @@ def test_stops_are_asked_for_often(subwords: bool) -> None:
         return len(times) == 4
 
     with pytest.raises(TrainingStoppedError):
-        sequences(lists, dim=128, window=8, sample=0, subwords=subwords, stop=stop)
+        sequences(lists, sample=0, stop=stop, **options)
     # A tenth of a second on a quiet core; the limit is wide for a busy machine.
     assert np.diff(times).max() < 1
 
@@ -370,6 +377,7 @@ def test_wrong_types(lists: Any, options: dict[str, Any], match: str) -> None:
     [
         *[({name: 0}, f"^{name}: ") for name in ("dim", "window", "epochs", "min_count")],
         ({"negative": 0}, r"^negative: "),
+        *[({name: 10**12}, f"^{name}: .* to 10000, got") for name in ("window", "negative")],
         ({"sample": -0.1}, r"^sample: expected a finite number >= 0"),
         ({"sample": 1}, r"^sample: expected a share from 0 to below 1, got 1"),
         ({"sample": float("nan")}, r"^sample: "),

@@ -230,3 +230,16 @@ def test_a_huge_category(tmp_path: Any) -> None:
     items = Embedding(range(N_ITEMS), both.vectors(range(N_ITEMS)))
     first = items.to_index().search(found, 10).ids // 20
     assert (first == [[0], [2]]).mean() > 0.33 + 0.4
+
+
+def test_more_bins_than_numbers_tell_all_apart() -> None:
+    ages = [30, 10, 20, 10]
+    types = Types.fit("user", {"age": ages}, bins={"age": 10**12})
+    assert [bin for _, bin in types.assign({"age": [10, 20, 30]})] == [0, 1, 2]
+    assert len(types.edges["age"]) < len(ages)
+
+
+def test_vectors_of_something_else() -> None:
+    types = Types.fit("user", {"age": [1, 2]})
+    with pytest.raises(TypeError, match=r"^embedding: expected an Embedding, got ndarray"):
+        types.vectors(np.eye(2), {"age": [1]})  # type: ignore[arg-type]

@@ -7,15 +7,18 @@ was trained elsewhere needs nothing of this: `vecrecall.FlatIndex` takes any mat
 
 from vecrecall._public import stamp as _stamp
 from vecrecall.train._bnb import bnb
-from vecrecall.train._capacity import CapacityEmbedding, CapacityReport, capacity
+from vecrecall.train._capacity import CapacityEmbedding, capacity
 from vecrecall.train._capacity_index import CapacityIndex
+from vecrecall.train._capacity_report import CapacityReport
 from vecrecall.train._documents import documents
 from vecrecall.train._embedding import Embedding
 from vecrecall.train._factors import Factors, factors
 from vecrecall.train._features import Features
 from vecrecall.train._images import images
 from vecrecall.train._onnx_tower import OnnxTower
-from vecrecall.train._residual import ResidualEmbedding, ResidualRecall, ResidualReport, residual
+from vecrecall.train._residual import residual
+from vecrecall.train._residual_embedding import ResidualEmbedding
+from vecrecall.train._residual_report import ResidualRecall, ResidualReport
 from vecrecall.train._sequences import sequences
 from vecrecall.train._split_triples import TripleSplit, split_triples
 from vecrecall.train._titles import TitleEncoder, titles

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._pooling import concat_blocks, pool
+from vecrecall.arrays._ragged_ops import blocks as row_blocks
 from vecrecall.train import _embedding
 from vecrecall.train._columns import Column, check_keys, check_unique, numbering
 from vecrecall.train._embedding import Embedding, Metric
@@ -71,18 +75,29 @@ def bnb(
     else:
         found = check_keys(keys, "keys")
         check_unique(found, "keys")
-    parts = [
-        pool(block.matrix, block.rows(found, missing="ignore")[:, None], normalize=True)
-        for block in blocks.values()
-    ]
+    matrix = _concatenated(list(blocks.values()), found, [chosen[name] for name in blocks])
     about = _embedding.about(
         "bnb",
         {"weights": chosen, "dims": {name: block.dim for name, block in blocks.items()}},
         {name: len(block) for name, block in blocks.items()},
         [],
     )
-    matrix = concat_blocks(parts, [chosen[name] for name in blocks])
     return Embedding(found, matrix, metric=metric, about=about)
+
+
+def _concatenated(
+    blocks: list[Embedding], keys: list[Hashable], weights: list[float]
+) -> npt.NDArray[np.float32]:
+    """Write the rows of keys, a few at a time: between they are in float64."""
+    rows = [block.rows(keys, missing="ignore") for block in blocks]
+    found = np.empty((len(keys), sum(block.dim for block in blocks)), np.float32)
+    for few in row_blocks(*found.shape):
+        parts = [
+            pool(block.matrix, own[few, None], normalize=True)
+            for block, own in zip(blocks, rows, strict=True)
+        ]
+        found[few] = concat_blocks(parts, weights)
+    return found
 
 
 def _check_blocks(blocks: Mapping[str, Embedding]) -> None:
@@ -91,6 +106,8 @@ def _check_blocks(blocks: Mapping[str, Embedding]) -> None:
     if not blocks:
         raise ValueError("blocks: expected at least one Embedding, got none")
     for name, block in blocks.items():
+        if not isinstance(name, str):
+            raise TypeError(f"blocks: expected names, got {type(name).__name__}")
         if not isinstance(block, Embedding):
             raise TypeError(f"blocks[{name!r}]: expected an Embedding, got {type(block).__name__}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,70 +22,19 @@ from vecrecall.train._capacity_index import (
     multiplied,
     unit_rows,
 )
-from vecrecall.train._columns import Column, check_counts, values_of
+from vecrecall.train._capacity_report import CapacityReport, make_report
+from vecrecall.train._columns import Column, check_counts, number, numbering, values_of
 from vecrecall.train._embedding import (
     Embedding,
     Metric,
     about,
+    index_ids,
     keys_from_arrays,
     keys_to_arrays,
+    reading,
 )
 
 KIND = "CapacityEmbedding"
-
-
-@dataclass(frozen=True)
-class CapacityReport:
-    """Sizes of a `CapacityEmbedding`; lists have an entry per width, the widest first.
-
-    Attributes
-    ----------
-    widths : list of int
-    rows : list of int
-        Number of rows.
-    least_counts, most_counts : list of float
-        Of the rows; 0 where there are none.
-    kept : list of float
-        Share of the rows' squared lengths that the cut keeps, from 0 to 1; under cosine of rows
-        divided by their lengths. 1 where there are no rows.
-    row_bytes : list of int
-        Of the vectors.
-    rotation_bytes : int
-        Of the rotation that all widths share.
-    bytes_before, bytes_after : int
-        Of all vectors at full width; of the cut ones and the rotation.
-    """
-
-    widths: list[int]
-    rows: list[int]
-    least_counts: list[float]
-    most_counts: list[float]
-    kept: list[float]
-    row_bytes: list[int]
-    rotation_bytes: int
-    bytes_before: int
-    bytes_after: int
-
-    @property
-    def saved(self) -> float:
-        """Share of the bytes that is saved; negative where the rotation costs more than that."""
-        return 1 - self.bytes_after / self.bytes_before if self.bytes_before else 0.0
-
-    def __str__(self) -> str:
-        """Lay out the report as a table."""
-        lines = ["width     rows   counts           kept    bytes"]
-        for width, n, low, high, kept, size in zip(
-            *(self.widths, self.rows, self.least_counts, self.most_counts),
-            *(self.kept, self.row_bytes),
-            strict=True,
-        ):
-            counts = f"{low:g} to {high:g}" if n else "-"
-            lines.append(f"{width:5} {n:8}   {counts:14} {kept:6.1%} {size:8}")
-        lines.append(
-            f"{self.bytes_before} bytes before, {self.bytes_after} after with the rotation: "
-            f"{self.saved:.1%} saved"
-        )
-        return "\n".join(lines)
 
 
 class CapacityEmbedding:
@@ -152,10 +101,11 @@ class CapacityEmbedding:
             were cut are shorter than 1.
         """
         matrix = np.empty((len(self), self.dim), np.float32)
-        row_of = {key: row for row, key in enumerate(self.ids)}
+        row_of = numbering(self.ids)
         for part, projection in zip(self.parts, self.projections, strict=True):
-            rows = [row_of[key] for key in part.ids]
-            matrix[rows] = multiplied(part.matrix[:, : projection.shape[1]], projection.T)
+            matrix[number(part.ids, row_of)] = multiplied(
+                part.matrix[:, : projection.shape[1]], projection.T
+            )
         return Embedding(self.ids, matrix, metric=self.metric, about=self.about)
 
     def to_index(self, *, threads: int | None = None) -> CapacityIndex:
@@ -172,11 +122,10 @@ class CapacityEmbedding:
             the keys where all are ints >= 0, else the rows, so that ``ids[i]`` is the key. Rows
             that are zero under cosine are left out.
         """
-        whole = Embedding(self.ids, np.zeros((len(self), 1), np.float32))
-        numbers = whole.index_ids
+        row_of, numbers = numbering(self.ids), index_ids(self.ids)
         shards, usable = [], np.ones(len(self), bool)
         for part, width in zip(self.parts, self.report.widths, strict=True):
-            places, rows = whole.rows(part.ids), part.matrix
+            places, rows = number(part.ids, row_of), part.matrix
             if self.metric == "cosine":
                 usable[places] = rows.any(axis=1)
                 places, rows = places[usable[places]], rows[usable[places]]
@@ -201,11 +150,11 @@ class CapacityEmbedding:
         OSError
             If the folder cannot be written.
         """
-        row_of = {key: row for row, key in enumerate(self.ids)}
+        row_of = numbering(self.ids)
         arrays: dict[str, npt.NDArray[Any]] = {
             "rotation": self.rotation,
             "values": np.concatenate([part.matrix.ravel() for part in self.parts]),
-            "rows": np.array([row_of[key] for part in self.parts for key in part.ids], np.int64),
+            "rows": np.concatenate([number(part.ids, row_of) for part in self.parts]),
             **keys_to_arrays(self.ids),
         }
         about = {
@@ -236,6 +185,16 @@ class CapacityEmbedding:
             If it does not exist.
         """
         content, arrays = _array_folder.load(Path(path), KIND, verify=True)
+        with reading("a CapacityEmbedding", path):
+            return cls._read(content, arrays, path)
+
+    @classmethod
+    def _read(
+        cls,
+        content: Mapping[str, Any],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        path: str | os.PathLike[str],
+    ) -> CapacityEmbedding:
         ids = keys_from_arrays(arrays, path)
         report = CapacityReport(**content["report"])
         kind = _kind(content["metric"])
@@ -289,7 +248,7 @@ def capacity(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described; a wrong count is named by its row or key.
+        If an argument is not as described; a wrong count is named by its row in the embedding.
 
     Notes
     -----
@@ -335,6 +294,10 @@ def capacity(
     exponent = _scalars.check_nonnegative(count_exponent, "count_exponent")
     rotation = _axes(matrix, _weights(times, exponent))
     turned = multiplied(matrix, rotation)
+    finite = np.isfinite(turned).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise ValueError(f"embedding: expected lengths that fit float32, got a longer row {row}")
     settings = {
         "widths": list(sizes),
         "shares": _listed(shares),
@@ -344,13 +307,13 @@ def capacity(
     made = about("capacity", settings, {"rows": len(embedding), "dim": embedding.dim}, [])
     made["cut"] = embedding.about
     parts, rows_of = [], []
-    for number, width in enumerate(kept_widths):
-        rows = np.flatnonzero(bucket == number)
+    for place, width in enumerate(kept_widths):
+        rows = np.flatnonzero(bucket == place)
         rows_of.append(rows)
         keys = [embedding.ids[row] for row in rows]
         cut = cut_rows(turned[rows], width, metric)
         parts.append(Embedding(keys, cut, metric=_kind(metric), about=made))
-    report = _report(parts, kept_widths, rows_of, times, turned)
+    report = make_report(parts, kept_widths, rows_of, times, turned)
     return CapacityEmbedding(list(embedding.ids), rotation, parts, report, metric, made)
 
 
@@ -414,34 +377,6 @@ def _axes(
     axes = vectors[:, ::-1]
     signs = np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1, 1)
     return np.ascontiguousarray(axes * signs, np.float32)
-
-
-def _report(
-    parts: list[Embedding],
-    widths: list[int],
-    rows_of: list[npt.NDArray[np.int64]],
-    counts: npt.NDArray[np.float64],
-    turned: npt.NDArray[np.float32],
-) -> CapacityReport:
-    n, dim = turned.shape
-    sizes = [part.matrix.nbytes for part in parts]
-    return CapacityReport(
-        widths=widths,
-        rows=[len(part) for part in parts],
-        least_counts=[float(counts[rows].min()) if rows.size else 0.0 for rows in rows_of],
-        most_counts=[float(counts[rows].max()) if rows.size else 0.0 for rows in rows_of],
-        kept=[_kept(turned[rows], width) for rows, width in zip(rows_of, widths, strict=True)],
-        row_bytes=sizes,
-        rotation_bytes=4 * dim * dim,
-        bytes_before=4 * n * dim,
-        bytes_after=sum(sizes) + 4 * dim * dim,
-    )
-
-
-def _kept(rows: npt.NDArray[np.float32], width: int) -> float:
-    """Tell which share of the squared lengths lies on the first axes."""
-    squares = np.square(rows, dtype=np.float64).sum(axis=0)
-    return float(squares[:width].sum() / squares.sum()) if squares.any() else 1.0
 
 
 def _listed(numbers: Any) -> list[float] | None:

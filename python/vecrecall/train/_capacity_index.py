@@ -50,14 +50,17 @@ def multiplied(rows: npt.NDArray[np.float32], by: npt.NDArray[np.float32]) -> F3
 
 def unit_rows(rows: npt.NDArray[np.float32]) -> F32:
     """Divide each row that is not zero by its length, with the same bits in every batch."""
-    lengths = _tails(rows)[:, :1]
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), np.float32)
+    found = np.empty(rows.shape, np.float32)
+    for block in blocks(*rows.shape):
+        lengths = _lengths(rows[block])[:, None]
+        found[block] = rows[block] / np.where(lengths > 0, lengths, 1)
+    return found
 
 
 def cut_rows(turned: npt.NDArray[np.float32], width: int, metric: Metric) -> F32:
     """Cut rotated rows; under l2 a last column has the length of what was cut away."""
     if metric == "l2" and width < turned.shape[1]:
-        return np.column_stack([turned[:, :width], _tails(turned)[:, width].astype(np.float32)])
+        return np.column_stack([turned[:, :width], _lengths(turned[:, width:]).astype(np.float32)])
     return np.ascontiguousarray(turned[:, :width])
 
 
@@ -74,10 +77,13 @@ def make_shard(
     return Shard(FlatIndex(rows, ids, metric=metric, threads=threads), width)
 
 
-def _tails(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Measure what is left of each row from each column on, added in one order."""
-    squares = np.square(rows[:, ::-1], dtype=np.float64)
-    return np.asarray(np.sqrt(np.cumsum(squares, axis=1))[:, ::-1])
+def _lengths(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Measure rows, their squares added one after the other: the order of a sum depends on n."""
+    found = np.empty(len(rows))
+    for block in blocks(*rows.shape):
+        squares = np.square(rows[block, ::-1], dtype=np.float64)
+        found[block] = np.sqrt(np.cumsum(squares, axis=1)[:, -1])
+    return found
 
 
 class CapacityIndex:

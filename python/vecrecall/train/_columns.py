@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,8 @@ Column: TypeAlias = Any
 
 Numbers: TypeAlias = npt.NDArray[np.float32]
 
+_PLAIN = frozenset({str, int, float, bool, bytes, tuple, NoneType})
+_SURE = frozenset({str, int, bool, bytes})  # never missing, always hashable
 _NO_COLUMNS = (str, bytes, Mapping, set, frozenset)
 
 
@@ -32,11 +35,7 @@ def values_of(column: Column, name: str) -> list[Any]:
         return [row.tolist() for row in column]
     if hasattr(column, "columns") or getattr(column, "ndim", 1) != 1:
         raise TypeError(f"{name}: expected one column, got {_described(column)}")
-    for method in ("to_pylist", "to_list", "tolist"):
-        if hasattr(column, method):
-            found: list[Any] = getattr(column, method)()
-            return [_python(value) for value in found]
-    return [_python(value) for value in column]
+    return _listed(column)
 
 
 def check_keys(column: Column, name: str, length: int | None = None) -> list[Hashable]:
@@ -46,10 +45,7 @@ def check_keys(column: Column, name: str, length: int | None = None) -> list[Has
     for row, value in enumerate(values):
         if is_missing(value):
             raise ValueError(f"{name}: expected a key in each row, got {value!r} in row {row}")
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
-            )
+        _check_hashable(value, name, row)
     return values
 
 
@@ -58,10 +54,7 @@ def check_optional_keys(column: Column, name: str, length: int | None = None) ->
     values = values_of(column, name)
     check_length(values, name, length)
     for row, value in enumerate(values):
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(value).__name__} in row {row}"
-            )
+        _check_hashable(value, name, row)
     return [None if is_missing(value) else value for value in values]
 
 
@@ -103,6 +96,8 @@ def check_times(column: Column, name: str, length: int | None = None) -> npt.NDA
         if dates.ndim != 1:
             raise TypeError(f"{name}: expected one column, got {_described(dates)}")
         found = _times.column(dates)
+        if isinstance(column, np.ma.MaskedArray):
+            found[np.ma.getmaskarray(column)] = np.nan
     elif _are_numbers(column):
         return _finite(column, name, length)
     else:
@@ -153,6 +148,8 @@ def numbering(keys: Iterable[Hashable]) -> dict[Hashable, int]:
 
 def is_missing(value: object) -> bool:
     """Tell None, NaN and their like of pandas."""
+    if type(value) in _SURE:
+        return False
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     return type(value).__name__ in ("NAType", "NaTType")
@@ -182,6 +179,8 @@ def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.flo
 
 
 def _are_numbers(column: Column) -> bool:
+    if isinstance(column, np.ma.MaskedArray):  # its masked numbers are missing
+        return False
     return isinstance(column, np.ndarray) and column.dtype.kind in "biuf"
 
 
@@ -205,20 +204,45 @@ def _keys_in(value: Any, name: str, row: int) -> list[Hashable]:
         return []
     if isinstance(value, _NO_COLUMNS) or not isinstance(value, Iterable):
         raise TypeError(f"{name}: expected lists, got {type(value).__name__} in row {row}")
-    keys = [_python(key) for key in value]
+    keys = _listed(value)
     for place, key in enumerate(keys):
         if is_missing(key):
             raise ValueError(f"{name}: expected a key, got {key!r} in row {row}, place {place}")
-        if not isinstance(key, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable keys, got {type(key).__name__} "
-                f"in row {row}, place {place}"
-            )
+        _check_hashable(key, name, row, f", place {place}")
     return keys
 
 
+def _check_hashable(value: Any, name: str, row: int, place: str = "") -> None:
+    if type(value) in _SURE:
+        return
+    try:
+        hash(value)
+    except TypeError as error:  # a tuple has a hash only if all in it have one
+        raise TypeError(
+            f"{name}: expected hashable keys, got {type(value).__name__} in row {row}{place}"
+        ) from error
+
+
+def _listed(column: Any) -> list[Any]:
+    """Return the values of one column as Python objects."""
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            return [_python(value) for value in getattr(column, method)()]
+    return [_python(value) for value in column]
+
+
 def _python(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    """Return the Python object of a scalar; those of Arrow and tensors may not equal their like."""
+    if type(value) in _PLAIN:
+        return value
+    if hasattr(value, "as_py"):
+        return value.as_py()
+    if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
+        return value
+    found = value.item()
+    # Dates finer than microseconds come as numbers.
+    is_date = isinstance(value, np.datetime64) and isinstance(found, int)
+    return value if is_date else found
 
 
 def _described(column: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -31,7 +32,8 @@ class Embedding:
     ids : sequence of hashable, n of them
         The keys, each once: str, int, tuple, whatever the data name things by.
     matrix : array_like of float, shape (n, d)
-        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32.
+        Row ``i`` is the vector of ``ids[i]``; finite, converted to float32. An array that is
+        float32 and C-contiguous is not copied: leave it as it is.
     metric : {"ip", "cosine", "l2"}
         What the vectors were trained to be compared by.
     about : mapping, optional
@@ -75,7 +77,7 @@ class Embedding:
             raise ValueError(f"matrix: expected {len(self.ids)} rows, got {len(rows)}")
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
         self.metric: Metric = metric
-        self.about = json.loads(json.dumps(dict(about or {})))
+        self.about = _in_json({} if about is None else about)
         self._row_of = {key: row for row, key in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -197,9 +199,7 @@ class Embedding:
     @property
     def index_ids(self) -> npt.NDArray[np.int64]:
         """The ids of an index over these vectors: the keys if all are ints >= 0, else the rows."""
-        if all(type(key) is int and 0 <= key < 2**63 for key in self.ids):
-            return np.asarray(self.ids, np.int64)
-        return np.arange(len(self))
+        return index_ids(self.ids)
 
     def to_index(self, **options: Any) -> FlatIndex:
         """Build an exact index over the vectors.
@@ -266,12 +266,17 @@ class Embedding:
             If it does not exist.
         """
         content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
-        try:
+        with reading("an Embedding", path):
             arrays, about = content.arrays, content.about
             ids = keys_from_arrays(arrays, path)
             return cls(ids, arrays["matrix"], metric=about["metric"], about=about["about"])
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"path: expected an Embedding, got {error} in {path}") from error
+
+
+def index_ids(keys: Sequence[Hashable]) -> npt.NDArray[np.int64]:
+    """Return the keys if all are ints >= 0, else their rows."""
+    if all(type(key) is int and 0 <= key < 2**63 for key in keys):
+        return np.asarray(keys, np.int64)
+    return np.arange(len(keys))
 
 
 def about(
@@ -304,6 +309,15 @@ def about(
     }
 
 
+@contextlib.contextmanager
+def reading(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name a folder whose content is not what its manifest says it is."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"path: expected {what}, got {error} in {path}") from error
+
+
 def keys_to_arrays(keys: Sequence[Hashable]) -> dict[str, npt.NDArray[Any]]:
     """Write keys as arrays, to be saved with others."""
     texts = [_written(key, row) for row, key in enumerate(keys)]
@@ -323,6 +337,17 @@ def keys_from_arrays(
         return [from_json(json.loads(texts[begin:end])) for begin, end in pairwise(ends)]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"path: expected keys as JSON, got {error} in {path}") from error
+
+
+def _in_json(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy what is said of vectors, as a file will have it."""
+    if not isinstance(about, Mapping):
+        raise TypeError(f"about: expected a mapping, got {type(about).__name__}")
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(about)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"about: expected values of JSON, got another: {error}") from error
+    return found
 
 
 def _written(key: Hashable, row: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,11 @@ def encode_batches(training: Training, ends: Sequence[int], encode: Encode) -> t
                     batch = encode(begin, end)
                     if rows is None:
                         rows = np.empty((ends[-1], batch.shape[1]), np.float32)
+                    if batch.shape[1] != rows.shape[1]:
+                        raise ValueError(
+                            f"encoder: expected {rows.shape[1]} columns, as in the rows before "
+                            f"row {begin}, got {batch.shape[1]}"
+                        )
                     rows[begin:end] = batch
                     kept.save(rows, begin, end)
                     done = end
@@ -102,9 +107,13 @@ class _Kept:
                 f"got one of others in {self._path}"
             )
         n, done, dim = self._about["n"], about["done"], about["dim"]
-        rows = np.empty((n, dim), np.float32)
-        with (self._path / _ROWS).open("rb") as file:
-            got = file.readinto(rows[:done].reshape(-1).view(np.uint8).data)
+        if not done:  # interrupted between the first manifest and the first rows
+            return None, 0
+        rows, file = np.empty((n, dim), np.float32), self._path / _ROWS
+        got = 0
+        if file.is_file():
+            with file.open("rb") as opened:
+                got = opened.readinto(rows[:done].reshape(-1).view(np.uint8).data)
         self._digest.update(rows[:done].data)
         if got != rows[:done].nbytes or self._digest.hexdigest() != about["rows"]:
             raise ValueError(f"checkpoint: expected whole rows, got damaged ones in {self._path}")
@@ -118,8 +127,7 @@ class _Kept:
         self._digest.update(batch.data)
         if not (self._path / MANIFEST).exists():  # which shows that the folder is ours
             self._commit(0, batch.shape[1], hashlib.blake2b(digest_size=16).hexdigest())
-        descriptor = os.open(self._path / _ROWS, os.O_WRONLY | os.O_CREAT, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
+        with _open_rows(self._path / _ROWS) as file:
             file.seek(begin * rows.strides[0])
             file.write(batch.data)
             file.flush()
@@ -130,3 +138,8 @@ class _Kept:
         assert self._path is not None
         about = {**self._about, "done": done, "dim": dim, "rows": digest}
         _array_folder.replace(self._path, KIND, about, {})
+
+
+def _open_rows(path: Path) -> BinaryIO:
+    """Open a file to write in its middle; it is made if need be."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb")

@@ -2,268 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars, _validation
-from vecrecall.cluster._assign import from_residuals
+from vecrecall.arrays._ragged_ops import blocks
 from vecrecall.cluster._kmeans import KMeans
-from vecrecall.storage import _array_folder
+from vecrecall.train._capacity_index import unit_rows
 from vecrecall.train._columns import (
     Column,
     check_counts,
-    check_length,
-    is_missing,
+    check_optional_keys,
     number,
     numbering,
-    values_of,
 )
-from vecrecall.train._embedding import (
-    Embedding,
-    Metric,
-    about,
-    keys_from_arrays,
-    keys_to_arrays,
-)
-
-KIND = "ResidualEmbedding"
-
-Rows = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
-Weights = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ResidualReport:
-    """How much tighter the categories are; means over the rows that have one.
-
-    Attributes
-    ----------
-    rows : int
-        Number of rows with a category.
-    without_category : int
-        Number of rows without, which keep their vectors.
-    categories : int
-    cohesion_before, cohesion_after : float
-        Mean cosine of a row and the center of its category; 0 counts where either is zero.
-    length_before, length_after : float
-        Mean length of the residuals without and with the penalty.
-    """
-
-    rows: int
-    without_category: int
-    categories: int
-    cohesion_before: float
-    cohesion_after: float
-    length_before: float
-    length_after: float
-
-
-class ResidualRecall(NamedTuple):
-    """How many targets are among the nearest rows of their items.
-
-    Attributes
-    ----------
-    recall : float
-        Over all pairs; NaN without any.
-    rare_recall : float
-        Over the pairs whose target is rare; NaN without any.
-    n_pairs, n_rare : int
-    """
-
-    recall: float
-    rare_recall: float
-    n_pairs: int
-    n_rare: int
-
-
-class ResidualEmbedding:
-    """Vectors as centers of categories plus penalized residuals; `residual` makes it.
-
-    Attributes
-    ----------
-    embedding : Embedding
-        The vectors, ``vecrecall.from_residuals(residuals, centers, labels)``.
-    centers : ndarray of float32, shape (n_categories, d)
-    residuals : ndarray of float32, shape (n, d)
-        What each row adds to its center; the whole vector of a row without a category.
-    labels : ndarray of int32, shape (n,)
-        Each row's category; -1 for none.
-    categories : list of hashable
-        The name of each label: the given category, or the number of the cluster.
-    counts : ndarray of float64, shape (n,)
-        How often each key was seen.
-    report : ResidualReport
-    """
-
-    def __init__(
-        self,
-        ids: list[Hashable],
-        centers: Rows,
-        residuals: Rows,
-        labels: Labels,
-        categories: list[Hashable],
-        counts: Weights,
-        metric: Metric,
-        report: ResidualReport,
-        about: Mapping[str, Any],
-    ) -> None:
-        self.centers = centers
-        self.residuals = residuals
-        self.labels = labels
-        self.categories = categories
-        self.counts = counts
-        self.report = report
-        matrix = from_residuals(residuals, centers, labels)
-        self.embedding = Embedding(ids, matrix, metric=metric, about=about)
-
-    def __len__(self) -> int:
-        """Return the number of keys."""
-        return len(self.embedding)
-
-    def __repr__(self) -> str:
-        of = f"{len(self)} x {self.embedding.dim} in {len(self.categories)} categories"
-        return f"<ResidualEmbedding of {of}, {self.embedding.metric}>"
-
-    def center(self, category: Hashable) -> Rows:
-        """Return the center of a category: the vector for a key of it that was never seen.
-
-        Parameters
-        ----------
-        category : hashable
-
-        Returns
-        -------
-        ndarray of float32, shape (d,)
-
-        Raises
-        ------
-        KeyError
-            If there is no such category.
-        """
-        if category not in self.categories:
-            raise KeyError(f"category: no center for {category!r}")
-        return np.array(self.centers[self.categories.index(category)])
-
-    def recall(
-        self,
-        items: Column,
-        targets: Column,
-        *,
-        k: int = 100,
-        max_count: float | None = None,
-        metric: Metric | None = None,
-    ) -> ResidualRecall:
-        """Measure how many targets are among the `k` nearest rows of their items.
-
-        Parameters
-        ----------
-        items, targets : column of hashable, m of them
-            Pairs that should be near, for example what a user clicked and clicked next, which
-            were not trained on. An item is not among its own neighbors.
-        k : int
-        max_count : float, optional
-            A target is rare if its count is at most this; default the median of `counts`.
-        metric : {"ip", "cosine", "l2"}, optional
-            Default that of the embedding.
-
-        Returns
-        -------
-        ResidualRecall
-            To be compared with that of ``residual(..., penalty=0)``, the vectors as they were.
-
-        Raises
-        ------
-        KeyError
-            If a key has no vector.
-        """
-        begin, end = self.embedding.rows(items), self.embedding.rows(targets)
-        check_length(end, "targets", len(begin))
-        most = np.median(self.counts) if max_count is None else max_count
-        rows, place = np.unique(begin, return_inverse=True)
-        index = self.embedding.to_index(
-            ids=np.arange(len(self)), invalid="skip", metric=metric or self.embedding.metric
-        )
-        found = index.search(
-            self.embedding.matrix[rows], k, exclude=rows[:, None].tolist(), invalid="empty"
-        ).ids
-        hits = np.array([end[i] in found[place[i]] for i in range(len(end))], bool)
-        rare = self.counts[end] <= most
-        return ResidualRecall(_mean(hits), _mean(hits[rare]), len(hits), int(rare.sum()))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a folder of `.npy` files and a JSON manifest, in one step.
-
-        Parameters
-        ----------
-        path : str or path-like
-            An empty folder, one to be made, or a saved one of this kind, which is replaced.
-
-        Raises
-        ------
-        TypeError
-            If a key or category cannot be saved, as of `Embedding.save`.
-        OSError
-            If the folder cannot be written.
-        """
-        names = keys_to_arrays(self.categories)
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "centers": self.centers,
-            "residuals": self.residuals,
-            "labels": self.labels,
-            "counts": self.counts,
-            **keys_to_arrays(self.embedding.ids),
-            **{name.replace("key", "category"): array for name, array in names.items()},
-        }
-        about = {
-            "metric": self.embedding.metric,
-            "about": self.embedding.about,
-            "report": asdict(self.report),
-        }
-        _array_folder.save(Path(path), KIND, about, arrays)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ResidualEmbedding:
-        """Read what `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        ResidualEmbedding
-
-        Raises
-        ------
-        ValueError
-            If the folder holds something else, or a file is damaged.
-        FileNotFoundError
-            If it does not exist.
-        """
-        content, arrays = _array_folder.load(Path(path), KIND, verify=True)
-        names = {
-            name.replace("category", "key"): array
-            for name, array in arrays.items()
-            if name.startswith("category")
-        }
-        return cls(
-            keys_from_arrays(arrays, path),
-            arrays["centers"],
-            arrays["residuals"],
-            arrays["labels"],
-            keys_from_arrays(names, path),
-            arrays["counts"],
-            content["metric"],
-            ResidualReport(**content["report"]),
-            content["about"],
-        )
+from vecrecall.train._embedding import Embedding, Metric, about
+from vecrecall.train._residual_embedding import Labels, ResidualEmbedding, Weights
+from vecrecall.train._residual_report import Rows, make_report
 
 
 def residual(
@@ -358,14 +116,12 @@ def residual(
     else:
         labels, centers = _clusters(rows, given.metric, shares, n_clusters, seed)
         names = list(range(len(centers)))
-    own = np.concatenate([centers, np.zeros((1, rows.shape[1]), np.float32)])[labels]  # -1: zero
-    kept = np.where(labels < 0, 1, shares)[:, None]
-    residuals = ((rows.astype(np.float64) - own) * kept).astype(np.float32)
+    residuals = _residuals(rows, centers, labels, shares)
     settings = {"penalty": strength, "n_clusters": n_clusters, "seed": seed}
     data = {"rows": len(rows), "dim": rows.shape[1], "categories": len(names)}
     made = about("residual", settings, data, [])
     made["of"] = given.about
-    report = _report(rows, own, residuals, labels, len(names))
+    report = make_report(rows, centers, residuals, labels)
     return ResidualEmbedding(
         given.ids, centers, residuals, labels, names, times, given.metric, report, made
     )
@@ -377,10 +133,7 @@ def _rows(embedding: Any) -> tuple[Rows, Embedding]:
         matrix = _validation.check_vectors(embedding, "embedding")
         embedding = Embedding(range(len(matrix)), matrix, metric="cosine")
     rows = _validation.check_vectors(embedding.matrix, "embedding")
-    if embedding.metric == "cosine":
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-        rows = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return rows, embedding
+    return unit_rows(rows) if embedding.metric == "cosine" else rows, embedding
 
 
 def _shares(counts: Weights, penalty: float) -> Weights:
@@ -392,16 +145,9 @@ def _shares(counts: Weights, penalty: float) -> Weights:
 
 def _given(categories: Column, n: int) -> tuple[Labels, list[Hashable]]:
     """Return labels in the order in which categories first come, -1 for a missing one."""
-    values = values_of(categories, "categories")
-    check_length(values, "categories", n)
-    for row, value in enumerate(values):
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"categories: expected hashable ones, got {type(value).__name__} in row {row}"
-            )
-    numbers = numbering(value for value in values if not is_missing(value))
-    # A NaN is a key that no other equals.
-    labels = number([None if is_missing(value) else value for value in values], numbers)
+    values = check_optional_keys(categories, "categories", n)
+    numbers = numbering(value for value in values if value is not None)
+    labels = number(values, numbers)
     return labels.astype(np.int32), list(numbers)
 
 
@@ -410,11 +156,24 @@ def _means(rows: Rows, labels: Labels, weights: Weights, k: int) -> Rows:
     totals = np.bincount(labels[labels >= 0], weights[labels >= 0], k)
     unseen = np.append(totals == 0, False)[labels]
     used = np.where(unseen, 1.0, weights)
-    order = np.argsort(labels, kind="stable")[np.count_nonzero(labels < 0) :]
     sums = np.zeros((k, rows.shape[1]))
-    np.add.at(sums, labels[order], rows[order] * used[order, None])
-    sizes = np.bincount(labels[order], used[order], k)
+    known = np.flatnonzero(labels >= 0)
+    for block in blocks(known.size, rows.shape[1]):
+        at = known[block]
+        np.add.at(sums, labels[at], rows[at] * used[at, None])
+    sizes = np.bincount(labels[known], used[known], k)
     return (sums / sizes[:, None]).astype(np.float32)
+
+
+def _residuals(rows: Rows, centers: Rows, labels: Labels, shares: Weights) -> Rows:
+    """Subtract centers, and shorten what is left; a row without a category is left as it is."""
+    own = np.concatenate([centers, np.zeros((1, rows.shape[1]), np.float32)])  # of label -1
+    kept = np.where(labels < 0, 1, shares)
+    found = np.empty(rows.shape, np.float32)
+    for block in blocks(*rows.shape):
+        rest = rows[block].astype(np.float64) - own[labels[block]]
+        found[block] = rest * kept[block, None]
+    return found
 
 
 def _clusters(
@@ -430,29 +189,3 @@ def _clusters(
     labels = np.full(len(rows), -1, np.int32)
     labels[used] = model.labels_
     return labels, model.cluster_centers_
-
-
-def _report(
-    rows: Rows, own: Rows, residuals: Rows, labels: Labels, categories: int
-) -> ResidualReport:
-    used = labels >= 0
-    before, center, after = rows[used], own[used], residuals[used]
-    return ResidualReport(
-        rows=int(used.sum()),
-        without_category=int((~used).sum()),
-        categories=categories,
-        cohesion_before=_mean(_cosines(before, center)),
-        cohesion_after=_mean(_cosines(center + after, center)),
-        length_before=_mean(np.linalg.norm(before.astype(np.float64) - center, axis=1)),
-        length_after=_mean(np.linalg.norm(after.astype(np.float64), axis=1)),
-    )
-
-
-def _cosines(a: Rows, b: Rows) -> Weights:
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-    return np.asarray((x * y).sum(axis=1) / np.where(lengths > 0, lengths, 1))
-
-
-def _mean(values: npt.NDArray[Any]) -> float:
-    return float(values.mean()) if values.size else float("nan")

@@ -13,6 +13,8 @@ from vecrecall.train._embedding import Embedding
 from vecrecall.train._skip_gram import SkipGram, SkipGramSettings
 from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
 
+_MOST = 10_000  # of gensim's C integers, with room; its threads end without a word beyond
+
 
 def sequences(
     lists: Column,
@@ -45,7 +47,7 @@ def sequences(
         Numbers per vector.
     window : int
         Largest distance of two keys that are trained to be near; a smaller one is drawn for each
-        key, so that nearer keys count more.
+        key, so that nearer keys count more. At most 10,000.
     epochs : int
         Number of passes over the lists. The learning rate falls linearly over all of them.
     min_count : int
@@ -54,7 +56,8 @@ def sequences(
         From 0 to below 1. Frequent keys are skipped at random, the more the further their share
         of all keys lies above this one; 0 skips none.
     negative : int
-        Number of keys drawn at random for each pair, which are trained to be far.
+        Number of keys drawn at random for each pair, which are trained to be far; at most
+        10,000.
     learning_rate : float
         Of the first pair, above 0 and at most 1.
     subwords : bool
@@ -105,11 +108,11 @@ def sequences(
     """
     settings = SkipGramSettings(
         dim=_scalars.check_positive_int(dim, "dim"),
-        window=_scalars.check_positive_int(window, "window"),
+        window=_scalars.check_int_between(window, "window", 1, _MOST),
         epochs=_scalars.check_positive_int(epochs, "epochs"),
         min_count=_scalars.check_positive_int(min_count, "min_count"),
         sample=_check_share(sample),
-        negative=_scalars.check_positive_int(negative, "negative"),
+        negative=_scalars.check_int_between(negative, "negative", 1, _MOST),
         learning_rate=_check_rate(learning_rate),
         subwords=_scalars.check_bool(subwords, "subwords"),
         seed=_scalars.check_int(seed, "seed", 0),

@@ -17,9 +17,10 @@ from vecrecall.train._training import Arrays, epoch_rng
 FloatArray = npt.NDArray[np.float32]
 
 _LONGEST = 10_000  # gensim drops the rest of longer lists
-_SHORTEST = 1_000  # pieces shorter than this would lose too many pairs at their borders
+_SHORTEST = 1_000  # pieces shorter than this lose many pairs at their borders
 _CHUNK = 100_000
 _WORK = 5e7  # multiplications between two reports, about a tenth of a second
+_LONGEST_WORK = 5 * _WORK
 _LAST_RATE = 1e-4
 _SAMPLED_PAIRS = 2_000
 _MOST_BUCKETS = 2_000_000  # of hashed subwords, as fastText has them; fewer where half are empty
@@ -78,8 +79,8 @@ class SkipGram:
             # gensim adds up the vectors of all words after each chunk, in loops of Python.
             self._model.wv.adjust_vectors = lambda: None
         parts = 0.0 if subwords is None else subwords[1]
-        work = settings.dim * (settings.window + 1) * (settings.negative + 1) * (1 + parts)
-        self._chunk = int(np.clip(_WORK / work, _SHORTEST, _CHUNK))
+        work = settings.dim * (settings.negative + 1) * (1 + parts)
+        self._chunk = _chunk_length(settings.window, work)
 
     def train_epoch(self, epoch: int, step: Callable[[float], None]) -> float:
         """Train on all lists once.
@@ -172,6 +173,14 @@ class SkipGram:
 def _seed(*numbers: int) -> int:
     """Make a seed that gensim takes, of 32 bits, from numbers of any size."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _chunk_length(window: int, work: float) -> int:
+    """Choose how many tokens are trained between two reports, by the work of a pair."""
+    usual = _WORK / (work * (window + 1))
+    # So many take half a second, by the window or by the pairs that a piece of this length has.
+    most = max(_LONGEST_WORK / (work * (window + 1)), (_LONGEST_WORK / work) ** 0.5)
+    return int(np.clip(usual, min(_SHORTEST, max(most, 2)), _CHUNK))
 
 
 def _count_subwords(words: list[Any]) -> tuple[int, float]:

@@ -175,6 +175,8 @@ class Types:
         TypeError, ValueError
             As `assign` does.
         """
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"embedding: expected an Embedding, got {type(embedding).__name__}")
         rows = self.assign(columns)
         own = [key for key in embedding if self._is_own(key)]
         units = _unit(embedding.vectors(own).astype(np.float64))
@@ -214,6 +216,7 @@ def _names(columns: Columns) -> list[str]:
 def _quantiles(numbers: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:
     if not numbers.size:
         return ()
+    bins = min(bins, numbers.size)  # as many tell all numbers apart
     inner = np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1])
     return tuple(np.unique(inner[inner > numbers.min()]).tolist())
 
