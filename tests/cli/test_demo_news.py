@@ -492,6 +492,7 @@ def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path)
         (["--data", "empty"], "empty/behaviors.tsv: no rows in the file"),
         (["--data", "made", "--plot", "x.png"], "--plot is the map of places"),
         (["--libraries"], "--libraries: expected no --news with it"),
+        (["--users", "3"], "--users: expected no --news with it"),
         (["--cache", "made/news.tsv"], "expected a folder, or one to make"),
     ],
 )
