@@ -175,6 +175,8 @@ class Types:
         TypeError, ValueError
             As `assign` does.
         """
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"embedding: expected an Embedding, got {type(embedding).__name__}")
         rows = self.assign(columns)
         own = [key for key in embedding if self._is_own(key)]
         units = _unit(embedding.vectors(own).astype(np.float64))
