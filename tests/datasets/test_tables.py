@@ -174,3 +174,17 @@ def test_a_short_representation() -> None:
         "RecommenderData(Interactions(1 rows), items=Attributes(1 keys, year), "
         "graph=Triples(1 triples), links of 1 items)"
     )
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"interactions": [1, 2]}, "interactions: expected Interactions, got list"),
+        ({"items": {"year": [1999]}}, "items: expected Attributes, got dict"),
+        ({"graph": [("x", "by", "Scott")]}, "graph: expected Triples, got list"),
+    ],
+)
+def test_tables_of_another_kind(parts: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {"interactions": Interactions(["ann"], ["x"], [1])}
+    with pytest.raises(TypeError, match=message):
+        RecommenderData(**(good | parts))

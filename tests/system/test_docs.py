@@ -153,6 +153,15 @@ def test_every_environment_variable_is_documented() -> None:
     assert used
 
 
+def test_every_extra_is_documented() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = project.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))
+    page = (DOCS / "getting-started/installation.md").read_text(encoding="utf-8")
+    assert extras - set(re.findall(r"`(\w+)`", page)) == set()
+    assert {"train", "faiss"} <= extras
+
+
 def test_the_page_of_the_file_format_has_its_version() -> None:
     from vecrecall.storage._array_folder import FORMAT
 

@@ -50,7 +50,7 @@ def test_kinds_are_told_by_values() -> None:
         ({"tags": [["a"], "b"]}, TypeError, "tags: expected lists, got str in row 1"),
         ({"tags": [["a"], [{}]]}, TypeError, "tags: expected hashable keys, got dict in row 1"),
         ({1: [1, 2]}, TypeError, "columns: expected names, got 1"),
-        ([1, 2], TypeError, "columns: expected a mapping, got list"),
+        ([1, 2], TypeError, "columns: expected columns by name, got list"),
     ],
 )
 def test_a_bad_column_is_named(columns: Any, error: type[Exception], message: str) -> None:
@@ -164,3 +164,16 @@ def test_an_encoding_is_json() -> None:
     again = Encoding.from_json(json.loads(json.dumps(encoding.to_json())))
     for one, two in zip(encoding.encode(keys, features), again.encode(keys, features), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_data_frame_is_its_columns(library: str) -> None:
+    frames = pytest.importorskip(library, reason=f"needs {library}")
+    columns = {"age": [24.0, 53.0], "city": ["Rome", None], "tags": [["tea"], []]}
+    frame = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "table"}[library]
+    found = Features(["ann", "bob"], getattr(frames, frame)(columns))
+    plain = Features(["ann", "bob"], columns)
+    assert found.kinds == plain.kinds
+    assert found.columns["age"].tolist() == [24.0, 53.0]
+    assert found.columns["city"] == plain.columns["city"]
+    assert found.columns["tags"] == plain.columns["tags"]

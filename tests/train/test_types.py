@@ -114,6 +114,8 @@ def test_wrong_columns(columns: Any, bins: Any, error: type[Exception], match: s
 
 def test_wrong_arguments() -> None:
     types = Types.fit("user", {"age": AGES, "country": COUNTRIES}, bins={"age": 2})
+    with pytest.raises(TypeError, match=r"^embedding: expected an Embedding, got dict"):
+        types.vectors({}, {"age": [1], "country": ["a"]})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^columns: expected 'country', got age"):
         types.assign({"age": [1]})
     with pytest.raises(TypeError, match=r"^name: expected a str, got int"):

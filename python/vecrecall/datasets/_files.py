@@ -56,7 +56,7 @@ def read_table(path: Path, what: str, reader: str) -> pd.DataFrame:
     except (EOFError, zlib.error, lzma.LZMAError) as error:  # truncated, or not compressed at all
         raise ValueError(f"{path}: {error}") from error
     except ValueError as error:  # includes parse and decoding errors of pandas and pyarrow
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error  # on one line
     if frame is None:
         raise ValueError(f"{path}: expected a name that ends in {ENDINGS}")
     return frame

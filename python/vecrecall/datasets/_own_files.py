@@ -119,10 +119,12 @@ def read_attributes(
     ------
     OSError
         If the file cannot be read.
+    TypeError
+        If `columns`, `lists` or `numbers` are not as described.
     ValueError
         If it is no such table, has no row or lacks a column, a key is missing or comes twice, or a
         number is none or not finite; names the file and the row of data, counted from 1. Also if
-        `lists` or `numbers` name a column that is not read.
+        `lists` or `numbers` name a column that is not read, or a separator is empty.
     ImportError
         If pandas is missing, or pyarrow for Parquet.
 
@@ -145,7 +147,7 @@ def read_attributes(
     required = [*dict.fromkeys([key, *chosen.values()])]
     _check_columns(frame, path, required, ", ".join(required))
     _check_rows(frame, path, "attributes")
-    of_lists, of_numbers = dict(lists or {}), {*_sequence(numbers, "numbers")}
+    of_lists, of_numbers = _separators(lists), {*_sequence(numbers, "numbers")}
     for name, given in (("lists", of_lists), ("numbers", of_numbers)):
         _check_known(given, chosen, name)
     keys = fields.labels(frame[key], path, text=text_ids)
@@ -216,6 +218,15 @@ def _chosen(
     if isinstance(columns, Mapping):
         return dict(columns)
     return {name: name for name in _sequence(columns, "columns")}
+
+
+def _separators(lists: Mapping[str, str] | None) -> dict[str, str]:
+    if lists is not None and not isinstance(lists, Mapping):
+        raise TypeError(f"lists: expected a mapping to separators, got {type(lists).__name__}")
+    for name, separator in (lists or {}).items():
+        if not isinstance(separator, str) or not separator:
+            raise ValueError(f"lists[{name!r}]: expected what separates entries, got {separator!r}")
+    return dict(lists or {})
 
 
 def _sequence(names: Iterable[str], argument: str) -> list[str]:

@@ -262,7 +262,8 @@ class RecommenderData:
     Raises
     ------
     TypeError
-        If the keys of attributes have another type than those of the interactions, as 7 and "7".
+        If a part is no such table, or the keys of attributes have another type than those of the
+        interactions, as 7 and "7".
 
     Examples
     --------
@@ -284,6 +285,10 @@ class RecommenderData:
     links: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
+        _check_part(self.interactions, Interactions, "interactions")
+        for name, kind in (("users", Attributes), ("items", Attributes), ("graph", Triples)):
+            if getattr(self, name) is not None:
+                _check_part(getattr(self, name), kind, name)
         _check_types(self.users, self.interactions.users, "users")
         _check_types(self.items, self.interactions.items, "items")
         if self.links is not None:
@@ -352,6 +357,11 @@ def _times(column: Column, length: int) -> Times:
     checked = check_times(column, "times", length)
     exact = np.asarray(column)
     return exact if exact.dtype.kind in "iuM" else checked
+
+
+def _check_part(part: object, kind: type, name: str) -> None:
+    if not isinstance(part, kind):
+        raise TypeError(f"{name}: expected {kind.__name__}, got {type(part).__name__}")
 
 
 def _check_types(attributes: Attributes | None, keys: Sequence[Hashable], name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
+from vecrecall.train._column_names import Columns, column_names
 from vecrecall.train._columns import (
     Column,
     check_exact_numbers,
@@ -35,7 +36,7 @@ class Features:
     ----------
     keys : sequence of hashable, n of them
         The users or items, each once.
-    columns : mapping of str to column, optional
+    columns : mapping of str to column, or data frame, optional
         By name, each with n rows. There are three kinds:
 
         - ``"number"``: finite numbers, which training standardizes;
@@ -70,7 +71,7 @@ class Features:
     def __init__(
         self,
         keys: Column,
-        columns: Mapping[str, Column] | None = None,
+        columns: Columns | None = None,
         *,
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
@@ -78,12 +79,12 @@ class Features:
         check_unique(self.keys, "keys")
         self.kinds: dict[str, Kind] = {}
         self.columns: dict[str, Values] = {}
-        if not isinstance(columns, (Mapping, type(None))):
-            raise TypeError(f"columns: expected a mapping, got {type(columns).__name__}")
         wanted = dict(kinds or {})
-        for name, column in (columns or {}).items():
+        named = {} if columns is None else columns
+        for name in column_names(named):
             if not isinstance(name, str):
                 raise TypeError(f"columns: expected names, got {name!r}")
+            column = named[name]
             kind = wanted.pop(name, None) or _kind(column, name)
             _scalars.check_choice(kind, f"kinds[{name!r}]", KINDS)
             self.kinds[name] = kind

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
+from vecrecall.train._column_names import Columns, column_names
 from vecrecall.train._columns import Column, check_length, check_optional_keys, check_times
 from vecrecall.train._embedding import Embedding
 
 Type: TypeAlias = tuple[Hashable, ...]
-Columns: TypeAlias = "Mapping[str, Column] | Any"
-"""Columns by name, or a data frame."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class Types:
         if not isinstance(bins, (Mapping, NoneType)):
             raise TypeError(f"bins: expected a mapping of columns, got {type(bins).__name__}")
         wanted = dict(bins or {})
-        names = tuple(_names(columns))
+        names = tuple(column_names(columns))
         if unknown := [key for key in wanted if key not in names]:
             raise ValueError(f"bins: expected names of columns, got {unknown[0]!r}")
         edges = {}
@@ -146,7 +145,7 @@ class Types:
             If a column is missing or not as described, with its name and row.
         """
         values: list[list[Any]] = []
-        names = _names(columns)
+        names = column_names(columns)
         for name in self.columns:
             if name not in names:
                 raise ValueError(f"columns: expected {name!r}, got {', '.join(map(str, names))}")
@@ -201,16 +200,6 @@ class Types:
             return check_optional_keys(column, name)
         bins = np.searchsorted(self.edges[name], check_times(column, name), side="right")
         return list(bins.tolist())
-
-
-def _names(columns: Columns) -> list[str]:
-    """Name the columns of a mapping, or of a data frame."""
-    if isinstance(columns, Mapping):
-        return list(columns)
-    for attribute in ("column_names", "columns"):  # Arrow has both, the second for the values
-        if hasattr(columns, attribute):
-            return list(getattr(columns, attribute))
-    raise TypeError(f"columns: expected columns by name, got {type(columns).__name__}")
 
 
 def _quantiles(numbers: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:

