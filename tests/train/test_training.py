@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from vecrecall.storage import _array_folder
 from vecrecall.train import TrainingError, TrainingProgress, TrainingStoppedError
 from vecrecall.train._training import Training, epoch_rng, fingerprint
 
@@ -164,8 +165,11 @@ def test_a_checkpoint_of_other_data(tmp_path: Path) -> None:
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises((ValueError, OSError)):
+    with pytest.raises(ValueError, match=r"^checkpoint: expected a folder, got a file"):
         walk(Training("walk", 2, checkpoint=tmp_path / "file"))
+    _array_folder.save(tmp_path / "other", "Embedding", {}, {})
+    with pytest.raises(ValueError, match=r"^checkpoint: expected a saved TrainingCheckpoint, got"):
+        walk(Training("walk", 2, checkpoint=tmp_path / "other"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "note.txt").write_text("x")
     with pytest.raises((ValueError, OSError)):

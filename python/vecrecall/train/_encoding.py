@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from vecrecall.storage import _array_folder
 from vecrecall.storage._atomic import MANIFEST
-from vecrecall.train._training import PathLike, StopAskedError, Training, TrainingStoppedError
+from vecrecall.train._training import (
+    PathLike,
+    StopAskedError,
+    Training,
+    TrainingStoppedError,
+    load_checkpoint,
+)
 
 KIND = "EncodingCheckpoint"
 _ROWS = "rows.f32"
@@ -100,7 +106,7 @@ class _Kept:
         """Read the finished rows and their number."""
         if self._path is None or _array_folder.is_new(self._path):
             return None, 0
-        about = _array_folder.load(self._path, KIND).about
+        about = load_checkpoint(self._path, KIND).about
         if about["fingerprint"] != self._about["fingerprint"]:
             raise ValueError(
                 "checkpoint: expected one of the same data and settings, "

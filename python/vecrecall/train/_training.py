@@ -266,9 +266,11 @@ class Training:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return
         path = Path(self.checkpoint)
-        if path.is_dir() and _array_folder.is_new(path):
+        if not path.is_dir():
+            raise ValueError(f"checkpoint: expected a folder, got a file {path}")
+        if _array_folder.is_new(path):
             return
-        about, arrays = _array_folder.load(path, KIND, verify=True)
+        about, arrays = load_checkpoint(path, KIND)
         if about["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"checkpoint: expected one of {self.trainer} with the same data and settings, "
@@ -280,6 +282,14 @@ class Training:
         best = {n.removeprefix("best_"): a for n, a in arrays.items() if n.startswith("best_")}
         self._best = best or None
         state.restore({n: a for n, a in arrays.items() if not n.startswith("best_")})
+
+
+def load_checkpoint(path: Path, kind: str) -> _array_folder.Content:
+    """Read a folder, and name it by the argument that trainers have for it."""
+    try:
+        return _array_folder.load(path, kind, verify=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("path:", "checkpoint:", 1)) from error
 
 
 def epoch_rng(seed: int, epoch: int) -> np.random.Generator:
