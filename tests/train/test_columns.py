@@ -275,5 +275,5 @@ def test_dates_in_lists_and_under_masks(unit: str) -> None:
     assert of.check_times(np.ma.array(days), "x").tolist() == [86400, 2 * 86400]
     with pytest.raises(ValueError, match=r"^x: expected a time, got NaT in row 1"):
         of.check_times(np.ma.array(days, mask=[False, True]), "x")
-    with pytest.raises(ValueError, match=r"^x: expected a time, got none in row 0"):
+    with pytest.raises(ValueError, match=r"^x: expected a time, got NaT in row 0"):
         of.check_times([np.datetime64("NaT", unit), days[0]], "x")
