@@ -171,7 +171,10 @@ def test_a_missing_time(column: Any) -> None:
 def test_dates_among_other_things() -> None:
     with pytest.raises(TypeError, match=r"^times: expected dates, got int in row 1$"):
         of.check_times([DATES[0], 5], "times")
-    with pytest.raises(TypeError, match=r"^times: expected numbers, got timedelta in row 0$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^times: expected numbers, or dates .*, got timedelta in row 0$",
+    ):
         of.check_times([datetime.timedelta(1)], "times")
 
 

@@ -436,7 +436,12 @@ def test_sequences_of_users_by_dates() -> None:
         ((["a"], [1], [[1]]), None, TypeError, r"^columns\[1\]: expected hashable .* in row 0"),
         ((["a", "b"], [1, 2]), [1.0, np.nan], ValueError, r"^times: .* got nan in row 1"),
         ((["a", "b"], [1, 2]), [1.0], ValueError, r"^times: expected 2 rows, got 1"),
-        ((["a", "b"], [1, 2]), ["x", 1], TypeError, r"^times: expected numbers, got str in row 0"),
+        (
+            (["a", "b"], [1, 2]),
+            ["x", 1],
+            TypeError,
+            r"^times: expected numbers, or dates .*, got str in row 0",
+        ),
     ],
 )
 def test_sequences_of_wrong_columns(

@@ -23,7 +23,11 @@ USERS, ITEMS = ["a", "a", "b", "b"], ["x", "y", "y", "z"]
         ((["a", None, "b", "b"], ITEMS), ValueError, "users: expected a key .* in row 1"),
         ((USERS, ["x", "y", ["z"], "z"]), TypeError, "items: expected hashable keys.* in row 2"),
         ((USERS, ITEMS, [1, 2, np.nan, 4]), ValueError, "times: expected .* got nan in row 2"),
-        ((USERS, ITEMS, ["1"] * 4), TypeError, "times: expected numbers, got str in row 0"),
+        (
+            (USERS, ITEMS, ["1"] * 4),
+            TypeError,
+            "times: expected numbers, or dates .*, got str in row 0",
+        ),
         (([], []), ValueError, "users: expected at least one interaction"),
         (("ab", "xy"), TypeError, "users: expected a column, got str"),
     ],
@@ -47,6 +51,16 @@ def test_bad_columns(given: Any, error: type[Exception], message: str) -> None:
 def test_bad_settings(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TwoTower(**settings)
+
+
+def test_features_without_any_key_of_the_interactions() -> None:
+    """Rows are never dropped silently: numbers are not the texts that look like them."""
+    users = Features([1, 2], {"age": [1, 2]})
+    message = "user_features: expected keys of the inter.* like 'a', got only others like 1"
+    with pytest.raises(ValueError, match=message):
+        TwoTower(**SMALL, epochs=1).fit(USERS, ITEMS, user_features=users)
+    with pytest.raises(ValueError, match="item_features: expected keys"):
+        TwoTower(**SMALL, epochs=1).fit(USERS, ITEMS, item_features=Features(["q"], {"n": [1]}))
 
 
 def test_features_are_features() -> None:

@@ -103,7 +103,7 @@ def check_times(column: Column, name: str, length: int | None = None) -> npt.NDA
     else:
         values = values_of(column, name)
         if not any(_times.is_moment(value) for value in values):
-            return _finite(values, name, length)
+            return _finite(values, name, length, "numbers, or dates such as datetime64")
         found = np.array([_seconds(value, name, row) for row, value in enumerate(values)])
     check_length(found, name, length)
     missing = np.isnan(found)
@@ -155,7 +155,9 @@ def is_missing(value: object) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
-def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.float64]:
+def _finite(
+    column: Column, name: str, length: int | None, expected: str = "numbers"
+) -> npt.NDArray[np.float64]:
     array = column
     if not _are_numbers(column):
         values = values_of(column, name)
@@ -164,7 +166,7 @@ def _finite(column: Column, name: str, length: int | None) -> npt.NDArray[np.flo
                 raise ValueError(f"{name}: expected a finite number, got {value!r} in row {row}")
             if not isinstance(value, numbers.Real):
                 raise TypeError(
-                    f"{name}: expected numbers, got {type(value).__name__} in row {row}"
+                    f"{name}: expected {expected}, got {type(value).__name__} in row {row}"
                 )
         array = np.array([_float(value) for value in values], np.float64)
     check_length(array, name, length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,3 +102,12 @@ def check_features(features: Features | None, name: str) -> Features | None:
     if features is not None and not isinstance(features, Features):
         raise TypeError(f"{name}: expected Features, got {type(features).__name__}")
     return features
+
+
+def check_overlap(features: Features | None, keys: Sequence[Hashable], name: str) -> None:
+    """Refuse features of which training would see no row, as where 1 meets "1"."""
+    if features is not None and features.keys and set(features.keys).isdisjoint(keys):
+        raise ValueError(
+            f"{name}: expected keys of the interactions, which have keys like {keys[0]!r}, "
+            f"got only others like {features.keys[0]!r}"
+        )

@@ -16,7 +16,7 @@ from vecrecall.train._embedding import Embedding
 from vecrecall.train._features import Features
 from vecrecall.train._histories import Interactions
 from vecrecall.train._tower_folder import Fitted
-from vecrecall.train._tower_inputs import TowerInputs
+from vecrecall.train._tower_inputs import TowerInputs, check_overlap
 from vecrecall.train._tower_settings import check_positive, check_share
 from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
 
@@ -214,6 +214,8 @@ class TwoTower:
 
         log = Interactions.of(users, items, times)
         inputs = self._learned_inputs(log, user_features, item_features)
+        check_overlap(user_features, log.users, "user_features")
+        check_overlap(item_features, log.items, "item_features")
         user_rows = inputs.users.encode(log.users, user_features)
         item_rows = inputs.items.encode(log.items, item_features)
         with own_settings():
