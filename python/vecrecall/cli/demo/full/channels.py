@@ -92,7 +92,7 @@ TOWER_HEAT = 1.0
 """Cosines in tables of item towers are multiplied by this power of the similar item's heat."""
 
 COLD = {
-    "types": ("cold-types", "types of users by gender, age and occupation (Airbnb)"),
+    "types": ("cold-types", "types of users by gender, age and occupation (Airbnb), plus heat"),
     "dssm": ("cold-dssm", "the user tower of DSSM, without history"),
 }
 
@@ -192,7 +192,7 @@ def index_of(dataset: Dataset, name: str, items: FloatArray) -> FlatIndex:
     """
     if name == "svd":
         return FlatIndex(items)
-    if name not in TAGS:
+    if name not in (*TAGS, "types"):  # a type stands for many users, and says as little
         return FlatIndex(items, metric="cosine", invalid="skip")
     bias = HEAT.get(name, light.HEAT_WEIGHT) * light.heat(dataset)
     return FlatIndex(items, metric="cosine", bias=bias, invalid="skip")
