@@ -91,7 +91,7 @@ def train(session: nox.Session) -> None:
     """Run the tests of trainers, of real data and of the demonstrations that need both."""
     session.install(TORCH)
     session.install(*DATA)
-    install_package(session, "full", "test")
+    install_package(session, "full", "news", "test")
     session.run("python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *OF_TRAINING)
 
 
