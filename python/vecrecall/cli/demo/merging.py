@@ -89,8 +89,8 @@ class Tuned:
 
     @property
     def objective(self) -> float:
-        """The objective that tuning maximizes; 0 without a validation split."""
-        return 0.0 if self.validation is None else _mean(self.validation)
+        """The mean of all figures there; 0 without a validation split."""
+        return 0.0 if self.validation is None else mean(self.validation)
 
 
 def untuned(family: Family, channels: Sequence[str]) -> Tuned:
@@ -128,7 +128,28 @@ def extended(tuned: Tuned, family: Family, missing: Sequence[str]) -> Tuned:
     return Tuned(family.make(values), values, tuned.validation, tuned.tried)
 
 
-def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> Tuned:
+def mean(found: Accuracy) -> float:
+    """Return the mean of all figures: the objective of the light demo.
+
+    Parameters
+    ----------
+    found : dict
+        As `evaluation.accuracy` returns it.
+
+    Returns
+    -------
+    float
+    """
+    values = [value for metric in found.values() for value in metric.values()]
+    return sum(values) / len(values)
+
+
+def tune(
+    family: Family,
+    lists: Mapping[str, Lists],
+    held_out: Sequence[IntArray],
+    objective: Callable[[Accuracy], float] = mean,
+) -> Tuned:
     """Find a family's values by coordinate ascent.
 
     Parameters
@@ -138,6 +159,8 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
         The channels' lists on the validation split.
     held_out : sequence of ndarray
         Held-out items of that split.
+    objective : callable
+        What is to be as large as possible.
 
     Returns
     -------
@@ -160,12 +183,7 @@ def tune(family: Family, lists: Mapping[str, Lists], held_out: Sequence[IntArray
             options = [{**best, channel: value} for value in family.grid]
             # The current values come first, so that they stay unless others are better.
             usable = [best, *(values for values in options if any(values.values()))]
-            best = max(usable, key=lambda values: _mean(measured(values)))
+            best = max(usable, key=lambda values: objective(measured(values)))
         if best == before:
             break
     return Tuned(family.make(best), best, measured(best), len(seen))
-
-
-def _mean(found: Accuracy) -> float:
-    values = [value for metric in found.values() for value in metric.values()]
-    return sum(values) / len(values)

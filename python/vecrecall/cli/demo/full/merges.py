@@ -11,7 +11,7 @@ import numpy as np
 from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.data import IntArray
-from vecrecall.cli.demo.evaluation import CUTOFFS, Lists
+from vecrecall.cli.demo.evaluation import CUTOFFS, Accuracy, Lists
 from vecrecall.cli.demo.full.cache import Entries, Made
 from vecrecall.cli.demo.full.measures import ByUser, by_user, difference
 from vecrecall.cli.demo.full.plan import Plan
@@ -21,6 +21,36 @@ from vecrecall.fusion._policies import Policy
 
 POLICIES = ("RRF", "WeightedSum")
 """Policies that are tuned: those that the light demo's validation prefers."""
+
+
+def objective(found: Accuracy) -> float:
+    """Return the recall at the last cutoff, by which all of this demo is chosen.
+
+    Parameters
+    ----------
+    found : dict
+        As `evaluation.accuracy` returns it.
+
+    Returns
+    -------
+    float
+    """
+    return found["recall"][str(max(CUTOFFS))]
+
+
+def best(tuned: Mapping[str, Tuned]) -> str:
+    """Return the name of the policy that finds most on the validation split.
+
+    Parameters
+    ----------
+    tuned : mapping of str to Tuned
+
+    Returns
+    -------
+    str
+    """
+    found = {name: own.validation for name, own in tuned.items() if own.validation is not None}
+    return max(found, key=lambda name: objective(found[name]))
 
 
 def tune(
@@ -59,7 +89,7 @@ def tune(
             found = {}
             for name, family in families.items():
                 step.detail(name)
-                tuned = merging.tune(family, lists, held_out)
+                tuned = merging.tune(family, lists, held_out, objective)
                 found[name] = {
                     "values": tuned.values,
                     "validation": tuned.validation,

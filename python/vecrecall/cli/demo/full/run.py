@@ -152,7 +152,7 @@ def _work(
     tuned = merges.tune(
         validation.merged, validation.held_out, plan, cache, progress, list(test.merged)
     )
-    best = max(tuned, key=lambda name: tuned[name].objective)
+    best = merges.best(tuned)
     with progress.step("measure"):
         result = _measure(test, tuned, best)
         judged = evidence.collect(
