@@ -97,7 +97,12 @@ def test_types_are_told_apart_by_name() -> None:
     [
         ({"age": [1.0, float("nan")]}, {"age": 2}, ValueError, r"^age: .* got nan in row 1"),
         ({"age": [1.0, None]}, {"age": 2}, ValueError, r"^age: .* got None in row 1"),
-        ({"age": ["x", 1]}, {"age": 2}, TypeError, r"^age: expected numbers, got str in row 0"),
+        (
+            {"age": ["x", 1]},
+            {"age": 2},
+            TypeError,
+            r"^age: expected numbers, or dates .*, got str in row 0",
+        ),
         ({"c": [["a"]]}, {}, TypeError, r"^c: expected hashable keys, got list in row 0"),
         ({"a": [1, 2], "b": [1]}, {}, ValueError, r"^b: expected 2 rows, got 1"),
         ({"a": [1]}, {"b": 2}, ValueError, r"^bins: expected names of columns, got 'b'"),
