@@ -46,7 +46,7 @@ def test_times_stay_exact(times: Any) -> None:
         ({"items": ["x", []]}, TypeError, "items: expected hashable keys, got list in row 1"),
         ({"times": [1, np.nan]}, ValueError, "times: expected a finite number, got nan in row 1"),
         ({"times": [1, None]}, ValueError, "times: expected a finite number, got None in row 1"),
-        ({"times": ["1", 2]}, TypeError, "times: expected numbers, got str in row 0"),
+        ({"times": ["1", 2]}, TypeError, "times: expected numbers, or dates"),
         (
             {"times": np.array(["2020", "NaT"], "datetime64[s]")},
             ValueError,
