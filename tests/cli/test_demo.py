@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import json_keys
 import numpy as np
 import pytest
 
@@ -542,25 +543,6 @@ def test_one_seed_gives_one_report(tmp_path: Path) -> None:
     assert reports[0]["users"] != reports[2]["users"]
 
 
-def _paths(node: Any, path: str = "") -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _paths(value, f"{path}.{key}" if path else key)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _paths(value, f"{path}[]")
-    else:
-        yield path
-
-
-def _documents(key: str, path: str) -> bool:
-    parts, names = key.split("."), path.split(".")
-    return len(parts) == len(names) and all(
-        name == part or (part.startswith("<") and name.endswith("[]") == part.endswith("[]"))
-        for part, name in zip(parts, names, strict=True)
-    )
-
-
 def test_every_key_is_documented_and_every_documented_key_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -570,9 +552,9 @@ def test_every_key_is_documented_and_every_documented_key_exists(
     paths = set()
     for n, columns in enumerate((COLUMNS, COLUMNS[:4])):  # without tags channels are skipped
         path = write(tmp_path / f"{n}.csv", synthetic(), columns)
-        paths |= set(_paths(run(Options(data=path, libraries=True))))
-    assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
-    assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
+        paths |= set(json_keys.paths(run(Options(data=path, libraries=True))))
+    assert [path for path in paths if not any(json_keys.documents(key, path) for key in KEYS)] == []
+    assert [key for key in KEYS if not any(json_keys.documents(key, path) for path in paths)] == []
 
 
 def test_exact_libraries_give_the_same_lists(

@@ -7,12 +7,12 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import json_keys
 import numpy as np
 import pytest
 
@@ -117,29 +117,10 @@ def result(folder: Path) -> dict[str, Any]:
     )
 
 
-def _paths(node: Any, path: str = "") -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _paths(value, f"{path}.{key}" if path else key)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _paths(value, f"{path}[]")
-    else:
-        yield path
-
-
-def _documents(key: str, path: str) -> bool:
-    parts, names = key.split("."), path.split(".")
-    return len(parts) == len(names) and all(
-        name == part or (part.startswith("<") and name.endswith("[]") == part.endswith("[]"))
-        for part, name in zip(parts, names, strict=True)
-    )
-
-
 def test_every_key_is_documented_and_every_documented_key_exists(result: dict[str, Any]) -> None:
-    paths = set(_paths(result))
-    assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
-    assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
+    paths = set(json_keys.paths(result))
+    assert [path for path in paths if not any(json_keys.documents(key, path) for key in KEYS)] == []
+    assert [key for key in KEYS if not any(json_keys.documents(key, path) for path in paths)] == []
 
 
 def test_every_family_and_grouping_has_its_channels(result: dict[str, Any]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import json_keys
 import numpy as np
 import pytest
 
@@ -455,34 +455,15 @@ def test_clicks_that_are_held_out_influence_nothing(tmp_path: Path) -> None:
     assert before["channels"] != after["channels"]
 
 
-def _paths(node: Any, path: str = "") -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _paths(value, f"{path}.{key}" if path else key)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _paths(value, f"{path}[]")
-    else:
-        yield path
-
-
-def _documents(key: str, path: str) -> bool:
-    parts, names = key.split("."), path.split(".")
-    return len(parts) == len(names) and all(
-        name == part or (part.startswith("<") and name.endswith("[]") == part.endswith("[]"))
-        for part, name in zip(parts, names, strict=True)
-    )
-
-
 @needs_map
 @pytest.mark.usefixtures("made")
 def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
     paths = {
-        *_paths(run.run(Options())),
-        *_paths(run.run(Options(data=write_mind(tmp_path / "mind")))),
+        *json_keys.paths(run.run(Options())),
+        *json_keys.paths(run.run(Options(data=write_mind(tmp_path / "mind")))),
     }
-    assert [path for path in paths if not any(_documents(key, path) for key in KEYS)] == []
-    assert [key for key in KEYS if not any(_documents(key, path) for path in paths)] == []
+    assert [path for path in paths if not any(json_keys.documents(key, path) for key in KEYS)] == []
+    assert [key for key in KEYS if not any(json_keys.documents(key, path) for path in paths)] == []
 
 
 @pytest.mark.parametrize(
