@@ -489,7 +489,8 @@ def test_one_seed_gives_one_report_in_another_process(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)],
         check=True,
         capture_output=True,
-        env={**os.environ, "PYTHONHASHSEED": "7"},
+        # With the helpers of the tests, which this module imports.
+        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     again = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert again["settings"]["plan"].pop("processes") == 2
