@@ -55,7 +55,7 @@ def test_the_key_is_of_data_settings_and_versions(monkeypatch: pytest.MonkeyPatc
     before = keys()
     assert len(set(before)) == len(before)
     assert keys() == before
-    monkeypatch.setattr("vecrecall.cli.demo.cache.version", lambda name: "99")
+    monkeypatch.setattr("vecrecall.cli.demo.cache.version_of", lambda name: "99")
     assert not set(keys()) & set(before)
 
 

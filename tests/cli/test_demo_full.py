@@ -23,7 +23,7 @@ pytest.importorskip("rich", reason='needs pip install "vecrecall[full]"')
 pytest.importorskip("torch", reason='needs pip install "vecrecall[full]"')
 
 from vecrecall.cli import main as command
-from vecrecall.cli.demo import DemoError
+from vecrecall.cli.demo import DemoError, evaluation
 from vecrecall.cli.demo import run as running
 from vecrecall.cli.demo.data import HELD_OUT
 from vecrecall.cli.demo.full import families, findings, measures, saved, training
@@ -352,7 +352,7 @@ def test_accuracy_and_errors_by_hand() -> None:
     ids = np.full((3, 100), -1)
     ids[0, [0, 60]] = [5, 6]
     ids[1, 99] = 7
-    own = measures.by_user(ids, [np.array([5, 6]), np.array([7, 8, 9, -1]), np.array([-1, 3])])
+    own = evaluation.by_user(ids, [np.array([5, 6]), np.array([7, 8, 9, -1]), np.array([-1, 3])])
     assert own.hit_rate.tolist() == [[1, 1], [0, 1], [0, 0]]
     assert own.recall.tolist() == [[0.5, 1], [0, 0.25], [0, 0]]
     found = measures.summary(own)
@@ -370,7 +370,7 @@ def test_accuracy_and_errors_by_hand() -> None:
 
 
 def test_lists_shorter_than_the_cutoff_count_as_they_are() -> None:
-    own = measures.by_user(np.array([[4, 2]]), [np.array([2, 9])])
+    own = evaluation.by_user(np.array([[4, 2]]), [np.array([2, 9])])
     assert own.recall.tolist() == [[0.5, 0.5]]
 
 

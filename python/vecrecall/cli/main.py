@@ -7,12 +7,13 @@ import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import NoReturn
 
 from vecrecall._runtime import available_isas, get_num_threads, isa
 from vecrecall.cli._arguments import new_file, new_folder, whole_number
+from vecrecall.cli._environment import version_of
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.demo import DemoError
@@ -329,7 +330,7 @@ def _info(arguments: argparse.Namespace) -> int:
         "available isas": ", ".join(available),
         "threads": str(threads),
         "cpus": str(os.cpu_count()),
-        **{name: _version(name) for name in optional_packages()},
+        **{name: version_of(name) for name in optional_packages()},
     }
     for name, value in lines.items():
         print(f"{name:<15} {value}")
@@ -350,13 +351,6 @@ def optional_packages() -> list[str]:
         if extra and extra[1] not in _NOT_OF_USERS:
             found.update(re.findall(r"^[\w.-]+", line))
     return sorted(found - {"vecrecall"})  # extras that are made of others
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _bad_input(command: str, error: Exception) -> int:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from vecrecall.cli._environment import version_of
 from vecrecall.cli.demo import DemoError
 from vecrecall.cli.demo.memory import Peak
 from vecrecall.train import _training
@@ -194,7 +194,7 @@ def key_of(
     str
         32 hexadecimal digits.
     """
-    versions = {name: _version(name) for name in ("vecrecall", "numpy", *packages)}
+    versions = {name: version_of(name) for name in ("vecrecall", "numpy", *packages)}
     made_by = {"versions": versions, "sources": _digest(tuple(sources))}
     return _training.fingerprint({"settings": dict(settings), **made_by}, *data)
 
@@ -228,13 +228,6 @@ def _write(entry: Path, made: Cached[T], save: Callable[[T, Path], object]) -> N
 
 def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 @cache

@@ -113,6 +113,40 @@ def held_by(ids: IntArray, others: Sequence[IntArray]) -> npt.NDArray[np.bool_]:
     return (ids >= 0) & np.isin(keys, wanted)
 
 
+@dataclass(frozen=True)
+class ByUser:
+    """The accuracy of one channel or merge for each user.
+
+    Attributes
+    ----------
+    hit_rate, recall : ndarray, shape (n_users, n_cutoffs)
+        By cutoff: 1 or 0, and the share of the held-out items that were found.
+    """
+
+    hit_rate: npt.NDArray[np.float64]
+    recall: npt.NDArray[np.float64]
+
+
+def by_user(ids: IntArray, held_out: Sequence[IntArray]) -> ByUser:
+    """Compare lists with the held-out items.
+
+    Parameters
+    ----------
+    ids : ndarray, shape (n_users, k)
+        Ranked lists, padded with -1.
+    held_out : sequence of ndarray
+        At least one item to find for each user; -1 is never found.
+
+    Returns
+    -------
+    ByUser
+    """
+    sizes = np.array([items.size for items in held_out])
+    wide = np.pad(held_by(ids, held_out), ((0, 0), (0, max(0, max(CUTOFFS) - ids.shape[1]))))
+    found = wide.cumsum(axis=1)[:, np.array(CUTOFFS) - 1]
+    return ByUser((found > 0).astype(np.float64), found / sizes[:, None])
+
+
 def accuracy(ids: IntArray, held_out: Sequence[IntArray]) -> Accuracy:
     """Compute hit rate and recall at each of `CUTOFFS`.
 
@@ -128,11 +162,9 @@ def accuracy(ids: IntArray, held_out: Sequence[IntArray]) -> Accuracy:
     dict
         ``hit_rate`` and ``recall``, each by cutoff.
     """
-    sizes = np.array([items.size for items in held_out])
-    found = held_by(ids, held_out).cumsum(axis=1)[:, np.array(CUTOFFS) - 1]
+    found = by_user(ids, held_out)
     names = [str(k) for k in CUTOFFS]
-    hit_rate = (found > 0).mean(axis=0).tolist()
-    recall = (found / sizes[:, None]).mean(axis=0).tolist()
+    hit_rate, recall = (of.mean(axis=0).tolist() for of in (found.hit_rate, found.recall))
     return {
         "hit_rate": dict(zip(names, hit_rate, strict=True)),
         "recall": dict(zip(names, recall, strict=True)),

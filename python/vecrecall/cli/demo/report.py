@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vecrecall._runtime import get_num_threads, isa
+from vecrecall.cli import _environment
 from vecrecall.cli.demo import channels, embeddings, groups, merging
 from vecrecall.cli.demo.channels import ABOUT
 from vecrecall.cli.demo.data import HELD_OUT, MIN_INTERACTIONS, SPLIT, Dataset, IntArray
@@ -173,13 +172,7 @@ def environment() -> Report:
     -------
     dict
     """
-    packages = {name: version(name) for name in ("vecrecall", "numpy", "gensim")}
-    return {
-        "python": platform.python_version(),
-        **packages,
-        "isa": isa(),
-        "threads": get_num_threads(),
-    }
+    return _environment.environment({n: version(n) for n in ("vecrecall", "numpy", "gensim")})
 
 
 def measure(lists: Mapping[str, Lists], held_out: Sequence[IntArray]) -> Report:

@@ -10,14 +10,14 @@ from vecrecall.arrays._pooling import pool
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.data import HELD_OUT, IntArray
 from vecrecall.cli.demo.embeddings import USER_DECAY, FloatArray
-from vecrecall.cli.demo.evaluation import CUTOFFS
+from vecrecall.cli.demo.evaluation import CUTOFFS, ByUser, by_user
 from vecrecall.cli.demo.full import findings
 from vecrecall.cli.demo.full.cache import Cost
 from vecrecall.cli.demo.full.data import Split
 from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.findings import Finding
 from vecrecall.cli.demo.full.grouping import Grouping
-from vecrecall.cli.demo.full.measures import ByUser, Floats, by_user
+from vecrecall.cli.demo.full.measures import Floats
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._protocol import SearchableIndex
 

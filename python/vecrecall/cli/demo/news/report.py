@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Hashable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from vecrecall._runtime import get_num_threads, isa
+from vecrecall.cli import _environment
 from vecrecall.train import Embedding
 
 Report = dict[str, Any]
@@ -134,15 +132,4 @@ def environment() -> Report:
     -------
     dict
     """
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "python": platform.python_version(),
-        **versions,
-        "isa": isa(),
-        "threads": get_num_threads(),
-    }
+    return _environment.environment({n: _environment.version_of(n) for n in PACKAGES})
