@@ -30,6 +30,7 @@ SECONDS = 300  # of a hang
 ENOUGH = 0.4  # seconds that a call must take to be interrupted
 SHARE = 0.6  # of its work that it may have done
 ATTEMPTS = 7
+LONGEST = 5.0  # seconds of a call that is made longer from attempt to attempt
 D = 32
 
 
@@ -304,7 +305,8 @@ def call(name: str) -> None:
                 of.call(made)
         except Stop:
             if time.perf_counter() - begin > SHARE * seconds:
-                size *= 2  # what passes until a signal is heard is a smaller part of more
+                # What passes until a signal is heard is a smaller part of more.
+                size *= 2 if seconds < LONGEST else 1
                 continue
             assert same(of.state(made), before), "the state is another"
             assert same((of.call(made), of.state(made)), expected), "the next call is wrong"
@@ -325,7 +327,7 @@ def returns(name: str) -> None:
         assert same((found, of.state(made)), expected), "the signal has changed what is found"
         if called and called[0] - begin < SHARE * seconds:
             return
-        size *= 2
+        size *= 2 if seconds < LONGEST else 1
     raise AssertionError(f"{name}: called no handler in time")
 
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
-#include <vector>
 
 #include "core/hashing.hpp"
+#include "platform/canceling.hpp"
 #include "platform/memory.hpp"
 
 namespace vecrecall::fusion {
@@ -70,7 +70,8 @@ class EntryTable {
         // list, and then what counts is how much there is to clear.
         const HashShape shape((slots_.empty() ? 2 : 4) * most);
         if (slots_.size() < shape.slots || next_ > kNoEntry - most) {
-            slots_.assign(std::max(slots_.size(), shape.slots), 0);
+            at_least(slots_, shape.slots);
+            canceling::fill(slots_.data(), slots_.size(), std::uint32_t{0});
             next_ = 1;
         }
         Entries entries;
@@ -84,7 +85,7 @@ class EntryTable {
     }
 
   private:
-    std::vector<std::uint32_t> slots_;
+    Buffer<std::uint32_t> slots_;
     Buffer<std::int64_t> ids_;
     std::uint32_t next_ = 1;
 };

@@ -81,6 +81,7 @@ std::vector<float> turn_scores(std::size_t k, const std::vector<Channel>& channe
     }
     std::vector<float> scores(std::min(k, most));
     for (std::size_t i = 0; i < scores.size(); ++i) {
+        canceling::check_each(i);
         scores[i] = static_cast<float>(1.0 / static_cast<double>(i + 1));
     }
     return scores;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "platform/canceling.hpp"
+
 namespace vecrecall::fusion {
 
 CapCounts::CapCounts(const std::vector<const Caps*>& caps) {
@@ -40,7 +42,7 @@ void OutputList::start(const Row& items, std::size_t row, std::size_t k) {
     size_ = 0;
     k_ = k;
     at_least(order_, items.n_entries());
-    std::fill_n(at_least(places_, items.n_entries()), items.n_entries(), kFree);
+    canceling::fill(at_least(places_, items.n_entries()), items.n_entries(), kFree);
     caps_.clear();
     if (filters_.exclude.rows == 0) return;
     for (const std::int64_t* id = filters_.exclude.begin(row); id != filters_.exclude.end(row);

@@ -62,7 +62,7 @@ void Row::reserve(const std::vector<Channel>& channels, std::size_t row) {
     infinite_ = 0;
     at_least(entries_, most + 1);
     at_least(scores_, most + 1);
-    std::fill_n(at_least(holders_, most + 1), most, 0);
+    canceling::fill(at_least(holders_, most + 1), most, std::uint64_t{0});
 }
 
 // The places that hold an item, side by side.

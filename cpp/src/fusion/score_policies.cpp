@@ -160,7 +160,7 @@ template <class Op, class Of>
 void combine(const Of& terms, Workspace& work) {
     const std::size_t n = work.row.n_entries();
     double* const sums = at_least(work.sums, n);
-    std::fill_n(sums, n, Op::kInit);
+    canceling::fill(sums, n, double{Op::kInit});
     for (std::size_t c = 0; c < work.row.n_channels(); ++c) {
         const std::span<const std::uint32_t> entries = work.row.entries(c);
         canceling::check_after(entries.size());
@@ -174,8 +174,12 @@ void combine(const Of& terms, Workspace& work) {
             if (!held) sums[e] = Op::combine(sums[e], *term.absent);
         }
     }
+    canceling::check_after(n);
     float* const scores = at_least(work.scores, n);
-    for (std::size_t e = 0; e < n; ++e) scores[e] = rounded(sums[e]);
+    for (std::size_t e = 0; e < n; ++e) {
+        canceling::check_each(e);
+        scores[e] = rounded(sums[e]);
+    }
 }
 
 // Takes items by score until the list is full. Caps may refuse any of them.
@@ -214,7 +218,9 @@ RankTerms::RankTerms(const Rrf& policy, const std::vector<Channel>& channels) {
             terms.emplace_back();
         }
         std::vector<double>& of_weight = terms[of_channel.back()];
+        of_weight.reserve(longest);
         while (of_weight.size() < longest) {
+            canceling::check_each(of_weight.size());
             of_weight.push_back(weight / (policy.k + static_cast<double>(of_weight.size() + 1)));
         }
     }

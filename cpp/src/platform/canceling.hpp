@@ -111,7 +111,7 @@ template <class T>
 void fill(T* first, std::size_t n, T value) {
     constexpr std::size_t kPiece = std::size_t{1} << 20;
     for (std::size_t from = 0; from < n; from += kPiece) {
-        check_cancelled();
+        if (from != 0) check_cancelled();
         std::fill_n(first + from, std::min(kPiece, n - from), value);
     }
 }
