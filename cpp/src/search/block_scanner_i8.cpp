@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "search/block_scanner.hpp"
@@ -19,29 +20,23 @@ class I8 : public BlockScanner {
   public:
     I8(const SearchContext& context, std::size_t first_query, std::size_t n)
         : BlockScanner(context, first_query, n),
-          few_(n <= kFewQueries),
           quads_((context.items.dim() + 3) / 4),
-          // With a mask most hits are dead items, and a block's one test would seldom be the last.
-          shifted_(!few_ && !context.items.has_offsets() && !context.allow &&
-                   quads_ <= kMostQuadsToShift),
+          codes_(checked_product(n, quads_ * 4)),
           queries_(checked_product(n, quads_ * 4)),
+          all_starts_(n),
           starts_(n),
-          shifted_starts_(shifted_ ? n : 0),
+          shifted_starts_(n),
           scales_(context.items.has_offsets() ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
           offsets_(context.items.has_offsets() ? kBlockItems : 0, 0.0F) {
         bounds_.reserve(n);
         for (std::size_t q = 0; q < n; ++q) quantize_query(q);
+        select();
     }
 
-    void enter_block(const Block& block) override {
-        BlockScanner::enter_block(block);
-        const CodeStats& stats = block.code_stats();
-        for (std::size_t q = 0; q < n_queries(); ++q) {
-            score_bounds_[q] = bounds_[q].certify(stats, block.stats());
-            if (!scales_.empty()) scales_[q] = bounds_[q].scale(stats);
-        }
+    ScoreBound certify(const Block& block, std::size_t q) const override {
+        return bounds_[q].certify(block.code_stats(), block.stats(), center_terms(block, q));
     }
 
     void scan(std::size_t first, std::size_t n, Step& step) override {
@@ -52,28 +47,61 @@ class I8 : public BlockScanner {
                 thresholds_[q] = score_bounds_[q].threshold(step.thresholds[q]);
             }
         }
-        if (shifted_) shift();
+        if (shifted()) shift();
         if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{
-            .codes = block_.segment->codes().from_row(segment_row(first)),
+            .codes = panels(first),
             .n_panels = whole_words(n) / kernels::kPanelItems,
             .n_quads = quads_,
             .queries = queries_.data(),
             .n_queries = n_queries(),
-            .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
+            .starts = shifted() ? shifted_starts_.data() : starts_.data(),
             .scales = scales_.empty() ? nullptr : scales_.data(),
-            .shifted = shifted_,
+            .shifted = shifted(),
             .threshold_filter = {.offsets = offsets_.data(),
                                  .thresholds = thresholds_.data(),
                                  .int_thresholds = int_thresholds_.data(),
                                  .live = step.live.data(),
                                  .first_row = static_cast<std::uint32_t>(first),
                                  .hits = step.hits.data()}};
-        if (few_) context_.table.scan_i8_few(scan);
+        if (few()) context_.table.scan_i8_few(scan);
         else context_.table.scan_i8(scan);
     }
 
   private:
+    bool few() const { return n_queries() <= kFewQueries; }
+    // With a mask most hits are dead items, and a block's one test would seldom be the last.
+    bool shifted() const {
+        return !few() && scales_.empty() && !context_.allow && quads_ <= kMostQuadsToShift;
+    }
+
+    void enter() override {
+        for (std::size_t q = 0; q < scales_.size() && q < n_queries(); ++q) {
+            scales_[q] = bounds_[selected()[q]].scale(block_.code_stats());
+        }
+    }
+
+    // Puts the codes of the queries where a kernel looks for them: blocks of its width, quad by
+    // quad.
+    void select() final {
+        const std::size_t width = few() ? 1 : context_.table.i8_query_block;
+        for (std::size_t q = 0; q < n_queries(); ++q) {
+            starts_[q] = all_starts_[selected()[q]];
+            const std::size_t q0 = q - q % width;
+            const std::size_t in_block = std::min(width, n_queries() - q0);
+            const std::int8_t* from = codes_.data() + selected()[q] * quads_ * 4;
+            std::int8_t* to = queries_.data() + q0 * quads_ * 4 + q % width * 4;
+            for (std::size_t j = 0; j < quads_; ++j) {
+                std::memcpy(to + j * in_block * 4, from + j * 4, 4);
+            }
+        }
+    }
+
+    const std::uint8_t* panels(std::size_t first) const {
+        const std::size_t slot = block_.segment->layout().slot(block_.index);
+        return block_.segment->codes().from_slot(slot + first - block_.first_row);
+    }
+
     void shift() {
         for (std::size_t q = 0; q < n_queries(); ++q) {
             int_thresholds_[q] = std::clamp(int_thresholds_[q], -kMostToShift, kMostToShift);
@@ -84,7 +112,7 @@ class I8 : public BlockScanner {
     // p = step * g + f with g in -limit .. limit.
     void quantize_query(std::size_t q) {
         const std::size_t dim = context_.items.dim();
-        const float* p = context_.queries[first_query_ + q].scan_vector;
+        const float* p = query(q).scan_vector;
         const auto limit = static_cast<double>(context_.table.i8_query_limit);
         double largest = 0;
         for (std::size_t j = 0; j < dim; ++j) {
@@ -101,28 +129,19 @@ class I8 : public BlockScanner {
             const double f = value - step * g;
             missed += f * f;
             sum += static_cast<std::int32_t>(g);
-            *place(q, j) = static_cast<std::int8_t>(g);
+            codes_[q * quads_ * 4 + j] = static_cast<std::int8_t>(g);
         }
-        starts_[q] = -context_.table.i8_code_offset * sum;
-        const Query& query = context_.queries[first_query_ + q];
+        all_starts_[q] = -context_.table.i8_code_offset * sum;
         // f's own rounding: 2^-52 of the query at most.
-        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
-        bounds_.emplace_back(context_.items, query, step, error);
+        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query(q).scan_length;
+        bounds_.emplace_back(context_.items, query(q), step, error);
     }
 
-    // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
-    std::int8_t* place(std::size_t q, std::size_t j) {
-        const std::size_t width = few_ ? 1 : context_.table.i8_query_block;
-        const std::size_t q0 = q - q % width;
-        const std::size_t in_block = std::min(width, n_queries() - q0);
-        return queries_.data() + q0 * quads_ * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
-    }
-
-    bool few_;
     std::size_t quads_;
-    bool shifted_;
+    Buffer<std::int8_t> codes_;  // one query after the other
     Buffer<std::int8_t> queries_;
     std::vector<QuantizedScoreBound> bounds_;
+    std::vector<std::int32_t> all_starts_;
     std::vector<std::int32_t> starts_;
     std::vector<std::int32_t> shifted_starts_;
     std::vector<float> scales_;  // with offsets

@@ -50,7 +50,8 @@ struct ScoreBound {
 };
 
 // For the float32 scan of rows.
-ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query);
+ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query,
+                       const CenterTerms& center);
 
 // For the int8 scan of codes: the part that does not depend on the block, computed once per query.
 class QuantizedScoreBound {
@@ -58,19 +59,23 @@ class QuantizedScoreBound {
     // The query's codes are step * g, and miss at most `error` of its length.
     QuantizedScoreBound(const Items& items, const Query& query, double step, double error);
 
-    ScoreBound certify(const CodeStats& codes, const BlockStats& block) const;
+    ScoreBound certify(const CodeStats& codes, const BlockStats& block,
+                       const CenterTerms& center) const;
     // The factor of the integer sum where offsets are added to it.
     float scale(const CodeStats& codes) const { return static_cast<float>(step_ * codes.step); }
 
   private:
-    double constant_;
     double multiplier_;
     double step_;
     double inverse_step_;
     double reach_;  // at least |step * g|
     bool offsets_;
-    // error = fixed + per_code * S + per_error * E + per_offset * O + per_square * (S + E)^2
+    // error = fixed + per_constant * |constant| + per_norm * |center| + per_code * S
+    //       + per_error * E + per_offset * O + per_square * (S + E)^2 + per_shift * |c| (S + E)
     double fixed_;
+    double per_constant_;
+    double per_norm_;
+    double per_shift_;
     double per_code_;
     double per_error_;
     double per_offset_;

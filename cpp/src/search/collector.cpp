@@ -68,14 +68,14 @@ void Collector::scan(std::size_t block) {
     if (out_of_reach()) return;
     const bool coded = block_scanner_ == codes_.get();
     const std::size_t longest = coded ? kBlockItems : longest_step_f32(context_.items.dim());
-    const std::size_t end = block * kBlockItems + items.size();
-    for (std::size_t first = block * kBlockItems; first < end;) {
+    const std::size_t end = items.first_row + items.size;
+    for (std::size_t first = items.first_row; first < end;) {
         const std::size_t n = std::min({step_items_, longest, end - first});
         scan_step(first, n);
         first += n;
         step_items_ = std::min(2 * step_items_, kBlockItems);
     }
-    if (coded) coded_items_ += items.size() * n_queries();
+    if (coded) coded_items_ += items.size * n_queries();
     if (by_codes_ && int8_unprofitable()) by_codes_ = false;
 }
 

@@ -85,6 +85,10 @@ bool exhaustive_is_cheaper(const SearchContext& context) {
     return true;
 }
 
+std::size_t exhaustive(const SearchContext& context, std::size_t q, const ListsOut& out) {
+    return ExhaustiveScorer(context, q).run(out);
+}
+
 SearchStats exhaustive(const SearchContext& context, int threads, const ListsOut& out) {
     std::atomic<std::uint64_t> scored{0};
     parallel_for(context.queries.size(), threads,

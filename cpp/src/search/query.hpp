@@ -22,6 +22,16 @@ struct Query {
     IdSet excluded;
 };
 
+// What a query and the center of a block give: as above, with the block's own constant.
+struct CenterTerms {
+    double constant;
+    double norm;   // of the center, an upper bound
+    double shift;  // at least the distance between the block's center and mu, under l2; else 0
+};
+
+CenterTerms center_terms(const kernels::KernelTable& table, const Items& items, const Block& block,
+                         const Query& query);
+
 class QueryBatch {
   public:
     // Leaves out queries that have no answer (zero under cosine).
@@ -30,6 +40,9 @@ class QueryBatch {
 
     std::size_t size() const { return queries_.size(); }
     const Query& operator[](std::size_t i) const { return queries_[i]; }
+    // A run of the queries for other items, while this batch lives; with no excluded ids.
+    QueryBatch seen_from(const kernels::KernelTable& table, const Items& items, std::size_t first,
+                         std::size_t n) const;
     // Some of the queries, while this batch lives.
     QueryBatch select(const std::vector<std::size_t>& which) const;
 
@@ -37,6 +50,7 @@ class QueryBatch {
     explicit QueryBatch(std::size_t dim) : dim_(dim) {}
     void prepare(const kernels::KernelTable& table, const Items& items, const float* row,
                  std::size_t i);
+    void look_from(const kernels::KernelTable& table, const Items& items, std::size_t i);
 
     std::size_t dim_;
     Buffer<double> wide_;

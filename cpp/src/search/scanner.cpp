@@ -133,11 +133,12 @@ bool Scanner::out_of_reach() const {
 }
 
 void Scanner::scan_block(std::size_t block) {
-    choose_block_scanner(context_.items.block(block));
-    const std::size_t end = block * kBlockItems + context_.items.block(block).size();
-    items_seen_ += context_.items.block(block).size();
+    const Block& items = context_.items.block(block);
+    choose_block_scanner(items);
+    const std::size_t end = items.first_row + items.size;
+    items_seen_ += items.size;
     if (out_of_reach()) return;
-    for (std::size_t first = block * kBlockItems; first < end && !falling_back_;) {
+    for (std::size_t first = items.first_row; first < end && !falling_back_;) {
         check_cancelled();
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);

@@ -8,6 +8,7 @@
 #include "platform/canceling.hpp"
 #include "search/arguments.hpp"
 #include "search/exhaustive.hpp"
+#include "search/probing.hpp"
 #include "search/reranker.hpp"
 #include "search/scanner.hpp"
 #include "vecrecall/parallel.hpp"
@@ -165,6 +166,14 @@ SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& 
     return outcome.stats;
 }
 
+// Not all of the lists.
+bool probes_some(const SearchContext& context) {
+    const Lists* lists = context.items.lists();
+    if (!lists) return false;
+    const std::size_t probes = context.options.probes;
+    return (probes == kDefaultProbes ? context.items.probes() : probes) < lists->size();
+}
+
 }  // namespace
 
 SearchStats search(const Items& items, const MatrixView& queries, const SearchOptions& options,
@@ -183,8 +192,11 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                                 .allow = allowed.rows(),
                                 .codes = items.has_codes(),
                                 .first_threshold = smallest_passing(options.min_score)};
-    return exhaustive_is_cheaper(context) ? exhaustive(context, threads, out)
-                                          : scan_all(context, threads, out);
+    if (probes_some(context)) return search_lists(context, threads, out);
+    SearchStats stats = exhaustive_is_cheaper(context) ? exhaustive(context, threads, out)
+                                                       : scan_all(context, threads, out);
+    if (items.lists()) stats.lists_probed = batch.size() * items.lists()->size();
+    return stats;
 }
 
 }  // namespace vecrecall::search

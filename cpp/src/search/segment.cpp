@@ -37,30 +37,56 @@ Buffer<float> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& orde
 }  // namespace
 
 Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
-                 std::size_t block_items, const BuildOptions& options)
+                 std::shared_ptr<const Lists> lists, const BlockLayout& layout,
+                 const BuildOptions& options)
     : center_(std::move(center)),
-      block_items_(block_items),
+      lists_(std::move(lists)),
+      layout_(layout),
       owner_(options.copy ? nullptr : options.owner),
       borrows_(!options.copy),
       scored_{.rows = source.rows.together, .bias = nullptr, .metric = metric},
-      stats_(blocks_for(source.rows.size(), block_items)) {
+      stats_(layout.blocks()) {
     if (size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
         throw std::invalid_argument("vectors: expected fewer than 2^31 rows");
     }
+}
+
+Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+                 std::size_t block_items, const BuildOptions& options)
+    : Segment(source, metric, std::move(center), nullptr,
+              BlockLayout(source.rows.size(), block_items), options) {
+    const bool enough = size() > (kFewestOrderedBlocks - 1) * block_items;
+    if (options.copy && enough && metric != Metric::kCosine) {  // there all lengths are one
+        own_order_ = order_by_length(kernels::active(), source.rows, center_->wide.data(),
+                                     metric == Metric::kIp, options.threads);
+    }
+    fill(source, options);
+}
+
+Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+                 std::shared_ptr<const Lists> lists, std::vector<std::uint32_t> order,
+                 const BuildOptions& options)
+    : Segment(source, metric, std::move(center), lists, BlockLayout(lists->sizes()), options) {
+    own_order_ = std::move(order);
+    fill(source, options);
+}
+
+void Segment::fill(const Source& source, const BuildOptions& options) {
     const kernels::KernelTable& table = kernels::active();
-    if (options.copy) take_rows(table, source.rows, options.threads);
+    if (!own_order_.empty()) order_ = own_order_.data();
+    if (options.copy) take_rows(source.rows, options.threads);
     take_ids(source.ids);
     if (source.insertion_ranks)
         insertion_ranks_.assign(source.insertion_ranks, source.insertion_ranks + size());
     if (source.bias) {
         own_bias_.resize(size());
         for (std::size_t i = 0; i < size(); ++i) {
-            own_bias_[i] = source.bias[ordered() ? order_[i] : i];
+            own_bias_[i] = source.bias[order_ ? order_[i] : i];
         }
         scored_.bias = own_bias_.data();
     }
-    if (metric == Metric::kCosine) own_scales_ = Buffer<float>(size());
-    if (metric == Metric::kL2) own_offsets_ = Buffer<float>(size());
+    if (metric() == Metric::kCosine) own_scales_ = Buffer<float>(size());
+    if (metric() == Metric::kL2) own_offsets_ = Buffer<float>(size());
     scales_ = own_scales_.data();
     offsets_ = own_offsets_.data();
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
@@ -68,15 +94,16 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
 }
 
 Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
-                 std::shared_ptr<const void> owner)
+                 std::shared_ptr<const Lists> lists, std::shared_ptr<const void> owner)
     : center_(std::move(center)),
-      block_items_(kBlockItems),
+      lists_(std::move(lists)),
+      layout_(lists_ ? BlockLayout(lists_->sizes()) : BlockLayout(parts.rows.rows, kBlockItems)),
       owner_(std::move(owner)),
       borrows_(true),
       order_(parts.order.data),
       scored_{.rows = parts.rows, .bias = parts.bias.data, .metric = parts.metric},
       ids_(std::make_unique<IdMap>(parts.ids.data, parts.rows.rows, false)),
-      stats_(blocks_for(parts.rows.rows)) {
+      stats_(layout_.blocks()) {
     if (metric() == Metric::kCosine) scales_ = parts.row_terms.data;
     if (metric() == Metric::kL2) offsets_ = parts.row_terms.data;
     for (std::size_t b = 0; b < blocks(); ++b) {
@@ -92,22 +119,16 @@ Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
                     .code_length = bounds[2],
                     .error_length = bounds[3]};
     }
-    codes_ = Codes(dim(), parts.codes.data, std::move(codes));
+    codes_ = Codes(*this, parts.codes.data, std::move(codes));
 }
 
-void Segment::take_rows(const kernels::KernelTable& table, const Rows& rows, int threads) {
-    const bool enough = rows.size() > (kFewestOrderedBlocks - 1) * block_items_;
-    if (enough && metric() != Metric::kCosine) {  // there all lengths are one
-        const bool longest_first = metric() == Metric::kIp;
-        own_order_ = order_by_length(table, rows, center_->wide.data(), longest_first, threads);
-        if (!own_order_.empty()) order_ = own_order_.data();
-    }
+void Segment::take_rows(const Rows& rows, int threads) {
     own_rows_ = copy_rows(rows, own_order_, threads);
     scored_.rows.data = own_rows_.data();
 }
 
 void Segment::take_ids(const std::int64_t* ids) {
-    if (!ordered()) {
+    if (order_ == nullptr) {
         ids_ = std::make_unique<IdMap>(ids, size());
         return;
     }
@@ -119,7 +140,7 @@ void Segment::take_ids(const std::int64_t* ids) {
 }
 
 std::size_t Segment::insertion_rank(std::size_t row) const {
-    const std::size_t given = ordered() ? order_[row] : row;
+    const std::size_t given = order_ ? order_[row] : row;
     return insertion_ranks_.empty() ? given : insertion_ranks_[given];
 }
 
@@ -134,13 +155,11 @@ std::vector<double> Segment::inverse_lengths(const kernels::KernelTable& table, 
 }
 
 void Segment::derive_block(const kernels::KernelTable& table, std::size_t block) {
-    const std::size_t first = block * block_items_;
-    const std::size_t n = block_size(block);
     BlockStats& stats = stats_[block];
     stats = {.radius = 0, .max_offset = 0, .top_offset = has_offsets() ? -kInfinity : 0};
-    if (metric() == Metric::kCosine) derive_cosine(table, first, n, stats);
-    else derive_differences(table, first, n, stats);
-    if (has_offsets()) derive_offsets(first, n, stats);
+    if (metric() == Metric::kCosine) derive_cosine(table, block, stats);
+    else derive_differences(table, block, stats);
+    if (has_offsets()) derive_offsets(layout_.first(block), layout_.size(block), stats);
 }
 
 void Segment::derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const {
@@ -166,13 +185,16 @@ void Segment::copy_offsets(std::size_t first, std::size_t n, float* to) const {
 }
 
 // |x/|x| - mu|^2 = 1 - 2 x.mu/|x| + |mu|^2, whose float64 error the added term covers.
-void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t block,
                             BlockStats& stats) {
+    const std::size_t first = layout_.first(block);
+    const std::size_t n = layout_.size(block);
+    const Center& mu = center(block);
     std::vector<double> products(n);
     std::vector<double> squares(n);
-    table.sum_products_and_squares(center_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
+    table.sum_products_and_squares(mu.wide.data(), scored_.rows.row(first), dim(), nullptr, n,
                                    products.data(), squares.data());
-    const double mu2 = center_->norm * center_->norm;
+    const double mu2 = mu.norm * mu.norm;
     const double slack = (static_cast<double>(dim()) + 16) * 0x1p-50 * (1 + mu2);
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -186,19 +208,37 @@ void Segment::derive_cosine(const kernels::KernelTable& table, std::size_t first
     stats.radius = std::sqrt(square) * kUp;
 }
 
-void Segment::derive_differences(const kernels::KernelTable& table, std::size_t first,
-                                 std::size_t n, BlockStats& stats) {
+void Segment::derive_differences(const kernels::KernelTable& table, std::size_t block,
+                                 BlockStats& stats) {
+    const std::size_t first = layout_.first(block);
+    const std::size_t n = layout_.size(block);
     std::vector<double> squares(n);
-    table.sum_squared_differences(center_->wide.data(), scored_.rows.row(first), dim(), nullptr, n,
-                                  squares.data());
+    table.sum_squared_differences(center(block).wide.data(), scored_.rows.row(first), dim(),
+                                  nullptr, n, squares.data());
     double square = 0;
     for (std::size_t i = 0; i < n; ++i) {
         square = std::max(square, squares[i]);
-        if (metric() != Metric::kL2) continue;
-        const double bias = scored_.bias ? scored_.bias[first + i] : 0.0;
-        own_offsets_[first + i] = static_cast<float>((bias - squares[i]) / 2);
+        if (metric() == Metric::kL2)
+            own_offsets_[first + i] = static_cast<float>(offset_of(first + i, squares[i], block));
     }
     stats.radius = std::sqrt(square) * kUp;
+}
+
+// Under l2, from |r|^2. In a list, whose center is mu + c, queries are seen from mu all the same,
+// and c.r is part of the offset: -|q - x|^2 = -|q - mu - c|^2 + 2 (q - mu).r - (|r|^2 + 2 c.r).
+double Segment::offset_of(std::size_t row, double square, std::size_t block) const {
+    double sum = square;
+    if (lists_) {
+        const float* x = scored_.rows.row(row);
+        const double* list_center = center(block).wide.data();
+        const double* middle = center_->wide.data();
+        double product = 0;
+        for (std::size_t j = 0; j < dim(); ++j) {
+            product += (list_center[j] - middle[j]) * (x[j] - list_center[j]);
+        }
+        sum += 2 * product;
+    }
+    return ((scored_.bias ? scored_.bias[row] : 0.0) - sum) / 2;
 }
 
 }  // namespace vecrecall::search

@@ -9,23 +9,20 @@
 #include "core/id_map.hpp"
 #include "core/scoring.hpp"
 #include "platform/memory.hpp"
+#include "search/block_layout.hpp"
 #include "search/codes.hpp"
+#include "search/lists.hpp"
 #include "search/rows.hpp"
 #include "vecrecall/index_arrays.hpp"
 
 namespace vecrecall::search {
 
-// Items share one bound within a block. Most blocks have so many; none has more.
-inline constexpr std::size_t kBlockItems = 2048;
 // So many blocks at least are ordered by length.
 inline constexpr std::size_t kFewestOrderedBlocks = 8;
 
-inline std::size_t blocks_for(std::size_t rows, std::size_t block_items = kBlockItems) {
-    return (rows + block_items - 1) / block_items;
-}
-
 // The scan sees an item x as r = x - mu (ip, l2) or r = x / |x| - mu (cosine), and an offset:
-// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2). All are upper bounds over a block.
+// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2), in lists less c.r with c = the
+// list's center - mu, where r = x - mu - c. All are upper bounds over a block.
 struct BlockStats {
     double radius;      // max |r|; infinite where the float32 scan has no bound
     double max_offset;  // max |offset|
@@ -47,34 +44,40 @@ class Segment {
     // multiple of kWordItems.
     Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
             std::size_t block_items, const BuildOptions& options);
+    // In lists, one after the other; `order` says which item is the next. Rows are copied.
+    Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+            std::shared_ptr<const Lists> lists, std::vector<std::uint32_t> order,
+            const BuildOptions& options);
     // From parts that were checked; everything is borrowed.
     Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
-            std::shared_ptr<const void> owner);
+            std::shared_ptr<const Lists> lists, std::shared_ptr<const void> owner);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
     Metric metric() const { return scored_.metric; }
     std::size_t blocks() const { return stats_.size(); }
-    std::size_t block_items() const { return block_items_; }
-    std::size_t block_size(std::size_t block) const {
-        const std::size_t left = size() - block * block_items_;
-        return left < block_items_ ? left : block_items_;
-    }
-    // The number of a row where every block has numbers for kBlockItems.
-    std::size_t spread(std::size_t row) const {
-        return row / block_items_ * kBlockItems + row % block_items_;
-    }
+    const BlockLayout& layout() const { return layout_; }
+    // Of the rows, if they are in lists.
+    const std::shared_ptr<const Lists>& lists() const { return lists_; }
 
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
     bool borrows() const { return borrows_; }
-    bool ordered() const { return order_ != nullptr; }
+    bool by_length() const { return order_ != nullptr && !lists_; }
     // Row by row the item as given; null: as given.
     const std::uint32_t* order() const { return order_; }
     // Of a row: the rank of its item among all items of the index.
     std::size_t insertion_rank(std::size_t row) const;
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
+    // What the scan subtracts from the rows of a block.
+    const Center& center(std::size_t block) const {
+        return lists_ ? lists_->center(lists_->list_of_block(block)) : *center_;
+    }
+    // At least the distance from the center of the whole segment to that of a block.
+    double shift(std::size_t block) const {
+        return lists_ ? lists_->shift(lists_->list_of_block(block)) : 0.0;
+    }
     const Center& center() const { return *center_; }
     const std::shared_ptr<const Center>& shared_center() const { return center_; }
 
@@ -91,17 +94,22 @@ class Segment {
     void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
   private:
-    void take_rows(const kernels::KernelTable& table, const Rows& rows, int threads);
+    Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+            std::shared_ptr<const Lists> lists, const BlockLayout& layout,
+            const BuildOptions& options);
+    void fill(const Source& source, const BuildOptions& options);
+    void take_rows(const Rows& rows, int threads);
     void take_ids(const std::int64_t* ids);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
-    void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
-                       BlockStats& stats);
+    void derive_cosine(const kernels::KernelTable& table, std::size_t block, BlockStats& stats);
     void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
-    void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+    void derive_differences(const kernels::KernelTable& table, std::size_t block,
                             BlockStats& stats);
+    double offset_of(std::size_t row, double square, std::size_t block) const;
 
     std::shared_ptr<const Center> center_;
-    std::size_t block_items_;
+    std::shared_ptr<const Lists> lists_;
+    BlockLayout layout_;
     std::shared_ptr<const void> owner_;  // of borrowed rows
     bool borrows_;
     std::vector<std::uint32_t> own_order_;
