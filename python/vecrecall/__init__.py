@@ -1,7 +1,8 @@
 """Exact vector recall for recommender serving.
 
 The package answers four questions faster than float32 arithmetic allows and with the same bits
-everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands for a bag of rows
+everywhere: which items are nearest (`FlatIndex`, `IVFIndex`,
+`topk`), what vector stands for a bag of rows
 (`pool`), what several ranked lists say together (`merge` by the policies of
 `vecrecall.policies`, `merge_shards`, `merge_groups`), and which users belong together (`assign`,
 `KMeans`, `UserGroups`, `rule_groups`).
@@ -58,6 +59,8 @@ from vecrecall.feed import ClusterFeed
 from vecrecall.fusion import Caps, merge, merge_groups, merge_shards
 from vecrecall.search import (
     FlatIndex,
+    IVFIndex,
+    IVFStats,
     Mask,
     Neighbors,
     NeighborTable,
@@ -81,6 +84,8 @@ __all__ = [
     "FlatIndex",
     "GroupList",
     "GroupResult",
+    "IVFIndex",
+    "IVFStats",
     "KMeans",
     "Mask",
     "MergeResult",

@@ -1,5 +1,5 @@
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ _Lists = tuple[_I64, _F32, _I32]
 _T = TypeVar("_T")
 _Channel = tuple[str, _I64, _F32, _I64 | None, _I32 | None]
 
+EXACT_PROBES: int
 MAX_CHANNELS: int
 MAX_THREADS: int
 
@@ -99,8 +100,9 @@ class Snapshot:
         exclude: tuple[_I64, _I64] | None,
         allow: list[IdMask] | None,
         min_score: float,
+        probes: int,
         threads: int,
-    ) -> tuple[_I64, _F32, _I32, tuple[int, int, str], bool]: ...
+    ) -> tuple[_I64, _F32, _I32, tuple[int, int, str, int, int], bool]: ...
     def search_above(
         self,
         queries: _F32,
@@ -120,6 +122,7 @@ class Snapshot:
     def parts(self) -> dict[str, npt.NDArray[Any]]: ...
     def contains(self, ids: _I64) -> npt.NDArray[np.bool_]: ...
     def known_vectors(self, ids: _I64) -> tuple[_I64, _F32]: ...
+    def lists(self) -> tuple[_F32, _I64]: ...
 
 class FlatIndex:
     def __init__(
@@ -142,6 +145,28 @@ class FlatIndex:
     def update(self, vectors: _F32, ids: _I64, bias: _F64 | None, threads: int) -> None: ...
     def remove(self, ids: _I64, ignore_unknown: bool, threads: int) -> None: ...
     def compact(self, threads: int) -> None: ...
+
+class IVFIndex(FlatIndex):
+    def __init__(
+        self,
+        vectors: _F32,
+        ids: _I64 | None,
+        metric: Metric,
+        bias: _F64 | None,
+        n_lists: int,
+        seed: int,
+        progress: Callable[[int, int], object] | None,
+        threads: int,
+    ) -> None: ...
+    @staticmethod
+    def from_parts(parts: dict[str, npt.NDArray[Any]], metric: Metric) -> IVFIndex: ...
+    @property
+    def probes(self) -> int: ...
+    def stats(self) -> tuple[npt.NDArray[np.uint32], int, int]: ...
+    def tune(self, queries: _F32, recall: float, k: int, threads: int) -> int: ...
+    def retrain(
+        self, progress: Callable[[int, int], object] | None, threads: int
+    ) -> None: ...
 
 class Lloyd:
     def __init__(

@@ -124,6 +124,11 @@ class Snapshot {
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
     const float* row(std::size_t i) const;
 
+    // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
+    MatrixView list_centers() const;
+    // The list of each item in the order of ids(), -1 where it is in none.
+    void lists(std::int64_t* out) const;
+
     // The same items as one piece, without those removed; copies the rows where any were.
     Snapshot compacted(int threads = 0) const;
     // Its arrays, valid as long as the snapshot lives; only of one that is compacted.

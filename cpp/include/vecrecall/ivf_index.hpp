@@ -24,7 +24,7 @@ struct IVFOptions {
 struct IVFStats {
     std::vector<std::uint32_t> list_sizes;  // items, as the lists were made
     std::size_t not_in_lists = 0;           // items added since, which every search looks at
-    std::size_t probes = 1;                 // the default
+    std::size_t n_items = 0;
 };
 
 // A FlatIndex whose items are in lists, each around a center. A search looks at the lists whose

@@ -109,6 +109,19 @@ void Snapshot::ids(std::int64_t* out) const {
     }
 }
 
+MatrixView Snapshot::list_centers() const {
+    const search::Lists* lists = items_->lists();
+    return lists ? lists->centers() : MatrixView{nullptr, 0, dim()};
+}
+
+void Snapshot::lists(std::int64_t* out) const {
+    const std::vector<std::uint32_t> rows = items_->rows_by_insertion_rank();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        canceling::check_each(i);
+        out[i] = items_->list_of(rows[i]);
+    }
+}
+
 void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
     for (std::size_t i = 0; i < n; ++i) {
         canceling::check_each(i);

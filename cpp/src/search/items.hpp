@@ -103,6 +103,13 @@ class Items {
     // Not all offsets are zero.
     bool has_offsets() const { return has_offsets_; }
 
+    // That of a row, -1 where it is in none.
+    std::int64_t list_of(std::size_t row) const {
+        const Block& b = block_of(row);
+        const bool listed = lists() != nullptr && b.segment == segments_.front().get();
+        return listed ? static_cast<std::int64_t>(lists()->list_of_block(b.index)) : -1;
+    }
+
     // Exact scores, see score_rows.
     void score(const kernels::KernelTable& table, const double* query, double query_norm,
                const std::uint32_t* rows, std::size_t n, float* scores) const;

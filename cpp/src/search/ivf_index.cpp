@@ -1,6 +1,6 @@
 #include "vecrecall/ivf_index.hpp"
 
-#include <limits>
+#include <bit>
 #include <stdexcept>
 
 #include "search/index_arrays.hpp"
@@ -41,15 +41,13 @@ IVFIndex::IVFIndex(const ItemsView& items, Metric metric, const IVFOptions& opti
 
 IVFStats IVFIndex::stats() const {
     const std::shared_ptr<const search::Items> items = impl_->now();
+    const search::Bitmap& live = items->live();
+    const std::size_t listed_words = items->base().layout().slots() / 64;
     std::size_t loose = 0;
-    for (std::size_t b = items->base().blocks(); b < items->blocks(); ++b) {
-        const search::Block& block = items->block(b);
-        for (std::size_t i = 0; i < block.size; ++i) {
-            loose += items->is_live(block.first_row + i) ? 1 : 0;
-        }
+    for (std::size_t w = listed_words; w < live.size(); ++w) {
+        loose += static_cast<std::size_t>(std::popcount(live[w]));
     }
-    return {.list_sizes = items->lists()->sizes(), .not_in_lists = loose,
-            .probes = items->probes()};
+    return {.list_sizes = items->lists()->sizes(), .not_in_lists = loose, .n_items = items->size()};
 }
 
 std::size_t IVFIndex::probes() const { return impl_->now()->probes(); }

@@ -61,9 +61,9 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
             const std::size_t place = batch[q].place;
             for (std::int32_t i = 0; i < found.counts[place]; ++i) {
                 const std::int64_t id = found.ids[place * k + static_cast<std::size_t>(i)];
-                const Block& block = items.block_of(static_cast<std::size_t>(items.find(id)));
-                const bool listed = block.segment == &items.base();
-                ++parts[task][listed ? rank_of[lists.list_of_block(block.index)] : 0];
+                const std::int64_t list =
+                    items.list_of(static_cast<std::size_t>(items.find(id)));
+                ++parts[task][list < 0 ? 0 : rank_of[static_cast<std::size_t>(list)]];
             }
         }
     });

@@ -106,15 +106,11 @@ class Eligible {
             if (row < 0) continue;
             const auto at = static_cast<std::size_t>(row);
             if ((context_.live(q)[at / 64] >> (at % 64) & 1) == 0) continue;
-            const Block& block = items.block_of(at);
-            const bool listed = block.segment == &items.base();
-            if (listed && !std::binary_search(
-                              named.begin(), named.end(),
-                              static_cast<std::uint32_t>(
-                                  items.lists()->list_of_block(block.index)))) {
-                continue;
+            const std::int64_t list = items.list_of(at);
+            if (list < 0 || std::binary_search(named.begin(), named.end(),
+                                               static_cast<std::uint32_t>(list))) {
+                rows.push_back(row);
             }
-            rows.push_back(row);
         }
         std::sort(rows.begin(), rows.end());
         return static_cast<std::size_t>(std::unique(rows.begin(), rows.end()) - rows.begin());

@@ -71,7 +71,6 @@ class Update {
                                           const std::vector<std::int32_t>& labels, bool retrain,
                                           const BuildOptions& options,
                                           const BuildProgress& progress) const;
-    std::int32_t list_of(std::size_t row) const;
     void append(const ItemsView& more);
     std::size_t first_merged() const;
     std::size_t few_items() const;
@@ -164,7 +163,7 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more, bool retrain
         if (from == kNone) continue;
         if (from < n_rows) builder.take(from, builder.size());
         else builder.take(more, from - n_rows, builder.size());
-        if (items_.lists()) labels.push_back(from < n_rows ? list_of(from) : -1);
+        if (items_.lists()) labels.push_back(from < n_rows ? static_cast<std::int32_t>(items_.list_of(from)) : -1);
     }
     Source source = builder.source();
     source.insertion_ranks = nullptr;
@@ -172,13 +171,6 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more, bool retrain
     if (items_.lists()) return in_lists(source, labels, retrain, options, progress);
     return std::make_shared<const Items>(make_base(source, items_.metric(), options),
                                          items_.has_codes());
-}
-
-// The list of a row of the index, or -1.
-std::int32_t Update::list_of(std::size_t row) const {
-    const Block& block = items_.block_of(row);
-    const bool listed = block.segment == &items_.base();
-    return listed ? static_cast<std::int32_t>(items_.lists()->list_of_block(block.index)) : -1;
 }
 
 std::shared_ptr<const Items> Update::in_lists(const Source& source,
