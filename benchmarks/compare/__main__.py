@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["gaussian-64"],
         choices=list(DATA),
-        help="for search, filters and churn",
+        help="for search, filters, churn and ivf",
     )
     add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
     add("--exact", action="store_true", help="only exact peers")
