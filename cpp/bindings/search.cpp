@@ -216,8 +216,7 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
                  const std::optional<py::tuple>& exclude, const Masks& allow, double min_score,
                  std::size_t probes, int threads) {
     const MatrixView view = checked_queries(queries, snapshot.dim());
-    SearchOptions options{
-        .k = k, .min_score = min_score, .probes = probes, .threads = threads};
+    SearchOptions options{.k = k, .min_score = min_score, .probes = probes, .threads = threads};
     const Filters filters(exclude, allow, view.rows, options);
     Lists lists(view.rows, k);
     const ListsOut out = lists.out();
@@ -334,10 +333,8 @@ IVFIndex make_ivf_index(const Array<float>& vectors, const OptionalIds& ids, Met
                         const OptionalBias& bias, std::size_t n_lists, std::uint64_t seed,
                         const std::optional<py::function>& progress, int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
-    const IVFOptions options{.n_lists = n_lists,
-                             .seed = seed,
-                             .threads = threads,
-                             .progress = progress_of(progress)};
+    const IVFOptions options{
+        .n_lists = n_lists, .seed = seed, .threads = threads, .progress = progress_of(progress)};
     const NoGil nogil;
     return IVFIndex(items, metric, options);
 }

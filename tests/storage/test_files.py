@@ -430,7 +430,7 @@ def test_manifests_that_are_nested(small: Path, place: str) -> None:
 
 
 def test_newer_and_older_formats(small: Path) -> None:
-    for form in (1, 2, 4, 3.0, "3", None):
+    for form in (1, 2, 5, 4.0, "4", None):
         write_manifest(small, {**SMALL, "format": form})
         with pytest.raises(ValueError, match=f"path: expected format 4, got {form!r}"):
             vr.FlatIndex.load(small)

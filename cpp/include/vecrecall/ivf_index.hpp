@@ -12,7 +12,8 @@
 namespace vecrecall {
 
 struct IVFOptions {
-    // Most lists, at most one per item; 0: about 4 sqrt(n), with 128 items each at least
+    // Into how many lists; at most one per item, and 2^24; 0: about 4 sqrt(n), with 128 items each
+    // at least
     std::size_t n_lists = 0;
     std::uint64_t seed = 0;  // below 2^63; of the k-means that makes the lists
     bool codes = true;       // as of BuildOptions
@@ -49,8 +50,8 @@ class IVFIndex : public FlatIndex {
     // queries, and returns it.
     std::size_t tune(const MatrixView& queries, double recall, std::size_t k = 10, int threads = 0);
     // Makes all lists anew, from the items of this moment, and the default too.
-    void retrain(int threads = 0, const std::function<void(std::size_t, std::size_t)>& progress =
-                                      nullptr);
+    void retrain(int threads = 0,
+                 const std::function<void(std::size_t, std::size_t)>& progress = nullptr);
 };
 
 }  // namespace vecrecall

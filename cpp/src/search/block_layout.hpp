@@ -13,6 +13,9 @@ namespace vecrecall::search {
 // Items share one bound within a block. Most blocks have so many; none has more.
 inline constexpr std::size_t kBlockItems = 2048;
 
+// Rows are numbered in 32 bits; some numbers are of no row.
+inline constexpr std::size_t kMostSlots = std::size_t{1} << 31;
+
 inline std::size_t blocks_for(std::size_t rows, std::size_t block_items = kBlockItems) {
     return (rows + block_items - 1) / block_items;
 }
@@ -24,7 +27,7 @@ class BlockLayout {
     // Blocks of one size, a multiple of kWordItems; the last may be shorter.
     BlockLayout(std::size_t rows, std::size_t block_items)
         : rows_(rows), block_items_(block_items), blocks_(blocks_for(rows, block_items)) {}
-    // Lists, each of one or more blocks.
+    // Lists, each of one or more blocks; at most kMostSlots slots.
     explicit BlockLayout(const std::vector<std::uint32_t>& list_sizes);
 
     std::size_t blocks() const { return blocks_; }

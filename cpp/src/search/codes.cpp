@@ -52,13 +52,14 @@ void Codes::quantize(const kernels::KernelTable& table, const Segment& items, st
     const std::size_t n = items.layout().size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
-    kernels::QuantizeI8 context{.rows = items.scored().rows.row(first),
-                                .n_rows = n,
-                                .dim = items.dim(),
-                                .scales = scales.empty() ? nullptr : scales.data(),
-                                .center = items.center(block).wide.data(),
-                                .codes = own_codes_.data() + items.layout().slot(block) * quads_ * 4,
-                                .n_panels = whole_words(n) / kernels::kPanelItems};
+    kernels::QuantizeI8 context{
+        .rows = items.scored().rows.row(first),
+        .n_rows = n,
+        .dim = items.dim(),
+        .scales = scales.empty() ? nullptr : scales.data(),
+        .center = items.center(block).wide.data(),
+        .codes = own_codes_.data() + items.layout().slot(block) * quads_ * 4,
+        .n_panels = whole_words(n) / kernels::kPanelItems};
     const double largest = table.largest_residual(context);
     context.step = largest > 0 ? largest / 127.0 : 1.0;
     table.quantize_i8(context);

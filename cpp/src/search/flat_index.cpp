@@ -12,8 +12,8 @@
 #include "platform/canceling.hpp"
 #include "platform/fp_env.hpp"
 #include "search/above.hpp"
-#include "search/index_state.hpp"
 #include "search/index_arrays.hpp"
+#include "search/index_state.hpp"
 #include "search/search.hpp"
 #include "search/update.hpp"
 #include "vecrecall/parallel.hpp"
@@ -150,9 +150,11 @@ FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& 
 FlatIndex::FlatIndex(const IndexArrays& parts, std::shared_ptr<const void> owner)
     : impl_(new Impl) {
     const FpEnvScope env;
-    auto items = std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
+    auto items =
+        std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
     if (items->lists()) {
-        throw std::invalid_argument("list_sizes: expected none in a FlatIndex, got those of an IVFIndex");
+        throw std::invalid_argument(
+            "list_sizes: expected none in a FlatIndex, got those of an IVFIndex");
     }
     impl_->items = std::move(items);
 }

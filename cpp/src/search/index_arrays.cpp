@@ -58,10 +58,14 @@ void check_lists(const IndexArrays& parts) {
         }
     }
     std::size_t rows = 0;
+    std::size_t slots = 0;
     for (std::size_t i = 0; i < lists; ++i) {
+        canceling::check_each(i);
         if (parts.list_sizes.data[i] == 0) refuse("list_sizes", "lists with items", "0");
         rows += parts.list_sizes.data[i];
+        slots += whole_words(parts.list_sizes.data[i]);
     }
+    if (slots > kMostSlots) refuse("list_sizes", "longer lists", std::to_string(lists) + " lists");
     if (rows != parts.rows.rows) {
         refuse("list_sizes", std::to_string(parts.rows.rows) + " items in all",
                std::to_string(rows));
@@ -88,8 +92,7 @@ void check_sizes(const IndexArrays& parts) {
         refuse("codes", "none for rows so wide", std::to_string(parts.rows.dim) + " dimensions");
     }
     check_size_if_there("code_bounds", parts.code_bounds, layout.blocks() * kCodeBounds);
-    check_size("codes", parts.codes.size,
-               coded ? Codes::bytes(layout.slots(), parts.rows.dim) : 0);
+    check_size("codes", parts.codes.size, coded ? Codes::bytes(layout.slots(), parts.rows.dim) : 0);
 }
 
 void check_order(const ArrayView<std::uint32_t>& order) {

@@ -39,10 +39,9 @@ Items::Items(std::shared_ptr<const Segment> base, bool with_codes, std::size_t p
       version_(next_version()) {
     list_blocks();
     const ListOptions options = lists() ? lists()->options() : ListOptions{};
-    list_settings_ = {static_cast<std::int64_t>(options.asked),
-                      static_cast<std::int64_t>(options.seed),
-                      static_cast<std::int64_t>(options.trained_for),
-                      static_cast<std::int64_t>(probes)};
+    list_settings_ = {
+        static_cast<std::int64_t>(options.asked), static_cast<std::int64_t>(options.seed),
+        static_cast<std::int64_t>(options.trained_for), static_cast<std::int64_t>(probes)};
 }
 
 Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,

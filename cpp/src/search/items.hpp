@@ -28,9 +28,9 @@ struct Block {
 };
 
 // Segments one after the other. Rows of all are numbered by slots, see BlockLayout: numbers that
-// no item has are never live. The first was there when the index was built, or rebuilt; it is empty only where
-// it is the only one. Removed rows are still there, but not live. Never changes, but that
-// the one writer puts rows of later items into the table of added ones.
+// no item has are never live. The first was there when the index was built, or rebuilt; it is empty
+// only where it is the only one. Removed rows are still there, but not live. Never changes, but
+// that the one writer puts rows of later items into the table of added ones.
 class Items {
   public:
     // All of one segment.

@@ -14,7 +14,8 @@ namespace {
 std::shared_ptr<const search::Items> items_of(const IndexArrays& parts,
                                               std::shared_ptr<const void> owner) {
     const FpEnvScope env;
-    auto items = std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
+    auto items =
+        std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
     if (!items->lists()) {
         throw std::invalid_argument("list_sizes: expected those of an IVFIndex, got a FlatIndex");
     }
@@ -61,8 +62,7 @@ std::size_t IVFIndex::tune(const MatrixView& queries, double recall, std::size_t
     return probes;
 }
 
-void IVFIndex::retrain(int threads,
-                       const std::function<void(std::size_t, std::size_t)>& progress) {
+void IVFIndex::retrain(int threads, const std::function<void(std::size_t, std::size_t)>& progress) {
     impl_->update([&](const std::shared_ptr<const search::Items>& now) {
         return search::retrained(now, threads, progress);
     });

@@ -48,8 +48,7 @@ std::vector<std::uint32_t> rank(const kernels::KernelTable& table, const Lists& 
             break;
         case Metric::kCosine:
             table.sum_products_and_squares(query.wide, centers.rows.data, centers.rows.dim,
-                                           named.data(), named.size(), sums.data(),
-                                           squares.data());
+                                           named.data(), named.size(), sums.data(), squares.data());
             break;
     }
     std::vector<Ranked> ranked(named.size());
@@ -83,8 +82,8 @@ class CenterScan {
         const std::size_t limit = std::max<std::size_t>(2 * context.options.k, 64);
         for (std::size_t q = 0; q < n; ++q) {
             candidates_.emplace_back(context.table, hits_.data() + q * room_,
-                                     intervals_.data() + q * room_, context.options.k, limit,
-                                     room_, context.first_threshold);
+                                     intervals_.data() + q * room_, context.options.k, limit, room_,
+                                     context.first_threshold);
         }
     }
 
@@ -109,6 +108,8 @@ class CenterScan {
         for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = candidates_[q].row(i);
         return rows;
     }
+
+    const Candidates& candidates(std::size_t q) const { return candidates_[q]; }
 
   private:
     void scan_step(std::size_t first, std::size_t n) {
@@ -139,23 +140,11 @@ class CenterScan {
     std::vector<float> scratch_;
 };
 
-}  // namespace
-
-std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable& table,
-                                                     const Lists& lists, const QueryBatch& queries,
-                                                     std::size_t first, std::size_t n,
-                                                     std::size_t p) {
-    std::vector<std::vector<std::uint32_t>> chosen(n);
+// Calls visit(query, scan, query in the scan) for every query, once the centers are scanned for it.
+template <class Visit>
+void scan_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
+                  std::size_t first, std::size_t n, std::size_t p, Visit visit) {
     const Items& centers = lists.as_items();
-    if (p >= lists.size() / kMostShare) {
-        std::vector<std::uint32_t> all(lists.size());
-        std::iota(all.begin(), all.end(), 0U);
-        for (std::size_t q = 0; q < n; ++q) {
-            check_cancelled();
-            chosen[q] = rank(table, lists, queries[first + q], all, p);
-        }
-        return chosen;
-    }
     const SearchOptions options{.k = p};
     for (std::size_t q0 = 0; q0 < n; q0 += kTileQueries) {
         check_cancelled();
@@ -170,11 +159,43 @@ std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable&
                                     .first_threshold = -std::numeric_limits<float>::infinity()};
         CenterScan scan(context, 0, tile);
         scan.run();
-        for (std::size_t q = 0; q < tile; ++q) {
-            chosen[q0 + q] = rank(table, lists, queries[first + q0 + q], scan.left(q), p);
-        }
+        for (std::size_t q = 0; q < tile; ++q) visit(q0 + q, scan, q);
     }
+}
+
+}  // namespace
+
+std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable& table,
+                                                     const Lists& lists, const QueryBatch& queries,
+                                                     std::size_t first, std::size_t n,
+                                                     std::size_t p) {
+    std::vector<std::vector<std::uint32_t>> chosen(n);
+    if (p >= lists.size() / kMostShare) {
+        std::vector<std::uint32_t> all(lists.size());
+        std::iota(all.begin(), all.end(), 0U);
+        for (std::size_t q = 0; q < n; ++q) {
+            check_cancelled();
+            chosen[q] = rank(table, lists, queries[first + q], all, p);
+        }
+        return chosen;
+    }
+    scan_centers(table, lists, queries, first, n, p,
+                 [&](std::size_t q, CenterScan& scan, std::size_t in_tile) {
+                     chosen[q] = rank(table, lists, queries[first + q], scan.left(in_tile), p);
+                 });
     return chosen;
+}
+
+void bound_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
+                   std::size_t first, std::size_t n, float* highest) {
+    scan_centers(table, lists, queries, first, n, lists.size(),
+                 [&](std::size_t q, CenterScan& scan, std::size_t in_tile) {
+                     const Candidates& all = scan.candidates(in_tile);
+                     float* to = highest + q * lists.size();
+                     for (std::size_t i = 0; i < all.size(); ++i) {
+                         to[all.row(i)] = all.interval(i).highest;
+                     }
+                 });
 }
 
 }  // namespace vecrecall::search

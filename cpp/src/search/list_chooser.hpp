@@ -19,4 +19,9 @@ std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable&
                                                      std::size_t first, std::size_t n,
                                                      std::size_t p);
 
+// For each query of a run of a batch and each list, a float32 number that the score of the list's
+// center does not exceed: n x lists.size() of them.
+void bound_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
+                   std::size_t first, std::size_t n, float* highest);
+
 }  // namespace vecrecall::search

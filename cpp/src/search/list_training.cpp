@@ -17,6 +17,9 @@ constexpr std::size_t kFewestItemsAList = 128;
 constexpr std::size_t kSampleAList = 64;
 constexpr std::size_t kIterations = 10;
 
+// The numbers of rows, a whole word of them per list, stay far from 2^31.
+constexpr std::size_t kMostLists = std::size_t{1} << 24;
+
 // Times the average: a longer list is split.
 constexpr std::size_t kLongest = 4;
 constexpr std::size_t kShortestSplit = 4 * kernels::kWordItems;
@@ -100,14 +103,14 @@ class ListBuilder {
             advance(kTrainingSteps);
         } else if (size() > 0) {
             const std::size_t asked = options_.asked != 0 ? options_.asked : lists_for(size());
-            centers_ = train(everything(), std::min(asked, size()), true);
+            centers_ = train(everything(), std::min({asked, size(), kMostLists}), true);
             options_.trained_for = size();
         }
         assign_rows();
         split_long();
         drop_empty();
-        auto lists = std::make_shared<const Lists>(centers_.view(), sizes_, metric_, *middle,
-                                                   options_);
+        auto lists =
+            std::make_shared<const Lists>(centers_.view(), sizes_, metric_, *middle, options_);
         BuildOptions copied = build_;
         copied.copy = true;
         auto segment = std::make_shared<const Segment>(source_, metric_, std::move(middle),
@@ -223,8 +226,7 @@ class ListBuilder {
                              begin + static_cast<std::ptrdiff_t>(end)},
                             parts.view(), first);
             }
-            centers_.values.insert(centers_.values.end(), parts.values.begin(),
-                                   parts.values.end());
+            centers_.values.insert(centers_.values.end(), parts.values.begin(), parts.values.end());
         }
         count();
         for (std::size_t list = 0; list < sizes_.size(); ++list) {

@@ -27,7 +27,6 @@ struct KnownLists {
 // four times as long as the average is split, an empty one vanishes.
 std::shared_ptr<const Segment> make_lists(const Source& source, Metric metric,
                                           const ListOptions& options, const KnownLists* known,
-                                          const BuildOptions& build,
-                                          const BuildProgress& progress);
+                                          const BuildOptions& build, const BuildProgress& progress);
 
 }  // namespace vecrecall::search

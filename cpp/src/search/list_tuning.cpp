@@ -25,8 +25,8 @@ struct Found {
     std::vector<float> scores;
     std::vector<std::int32_t> counts;
 
-    Found(std::size_t queries, std::size_t k) : ids(queries * k), scores(queries * k),
-                                                counts(queries) {}
+    Found(std::size_t queries, std::size_t k)
+        : ids(queries * k), scores(queries * k), counts(queries) {}
 };
 
 // Of a list among all lists as the query ranks them: how many come before it.
@@ -45,14 +45,12 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
     if (lists.size() == 0) return 1;
     const kernels::KernelTable& table = kernels::active();
     Found found(queries.rows, k);
-    search(items, queries,
-           {.k = k, .exclude = exclude, .probes = kExactProbes, .threads = threads},
+    search(items, queries, {.k = k, .exclude = exclude, .probes = kExactProbes, .threads = threads},
            {found.ids.data(), found.scores.data(), found.counts.data(), queries.rows, k});
     const QueryBatch batch(table, items, queries, {}, threads);
     // Of each task: how many of the best items are in the list of a rank; those in none come first.
     const std::size_t tasks = (batch.size() + kQueriesATask - 1) / kQueriesATask;
-    std::vector<std::vector<std::size_t>> parts(tasks,
-                                                std::vector<std::size_t>(lists.size(), 0));
+    std::vector<std::vector<std::size_t>> parts(tasks, std::vector<std::size_t>(lists.size(), 0));
     parallel_for(tasks, threads, [&](std::size_t task) {
         const std::size_t first = task * kQueriesATask;
         const std::size_t end = std::min(batch.size(), first + kQueriesATask);
@@ -61,8 +59,7 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
             const std::size_t place = batch[q].place;
             for (std::int32_t i = 0; i < found.counts[place]; ++i) {
                 const std::int64_t id = found.ids[place * k + static_cast<std::size_t>(i)];
-                const std::int64_t list =
-                    items.list_of(static_cast<std::size_t>(items.find(id)));
+                const std::int64_t list = items.list_of(static_cast<std::size_t>(items.find(id)));
                 ++parts[task][list < 0 ? 0 : rank_of[static_cast<std::size_t>(list)]];
             }
         }
@@ -71,8 +68,8 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
     for (const auto& part : parts) {
         for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += part[i];
     }
-    const auto all = static_cast<double>(
-        std::accumulate(counts.begin(), counts.end(), std::size_t{0}));
+    const auto all =
+        static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::size_t{0}));
     double held = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
         held += static_cast<double>(counts[i]);
@@ -94,8 +91,8 @@ std::size_t first_probes(const Items& items, int threads) {
         queries.insert(queries.end(), items.row(row), items.row(row) + items.dim());
         own.push_back(items.id(row));
     }
-    return probes_reaching(items, {queries.data(), n, items.dim()},
-                           {own.data(), offsets.data(), n}, kFirstRecall, kFirstK, threads);
+    return probes_reaching(items, {queries.data(), n, items.dim()}, {own.data(), offsets.data(), n},
+                           kFirstRecall, kFirstK, threads);
 }
 
 }  // namespace vecrecall::search

@@ -67,9 +67,8 @@ void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& qu
     select(block, queries);
     if (selected_.empty()) return;
     scanner_->enter_block(block, selected_, bounds_);
-    const bool fresh = std::any_of(selected_.begin(), selected_.end(), [&](std::uint32_t q) {
-        return candidates_[q].size() == 0;
-    });
+    const bool fresh = std::any_of(selected_.begin(), selected_.end(),
+                                   [&](std::uint32_t q) { return candidates_[q].size() == 0; });
     std::size_t step_items = fresh ? std::min(kFirstStep, longest_step_) : longest_step_;
     const std::size_t end = block.first_row + block.size;
     for (std::size_t first = block.first_row; first < end;) {
@@ -85,8 +84,7 @@ void ProbeScanner::scan_step(std::size_t first, std::size_t n) {
     for (std::size_t i = 0; i < selected_.size(); ++i) {
         const Candidates& candidates = candidates_[selected_[i]];
         step_.thresholds[i] = candidates.threshold();
-        step_.live[i] =
-            context_.live(first_query_ + selected_[i]) + first / kernels::kWordItems;
+        step_.live[i] = context_.live(first_query_ + selected_[i]) + first / kernels::kWordItems;
         step_.hits[i] = candidates.list();
     }
     scanner_->scan(first, n, step_);
@@ -98,10 +96,9 @@ void ProbeScanner::scan_step(std::size_t first, std::size_t n) {
 
 void ProbeScanner::append(std::size_t slot) {
     const std::uint32_t q = selected_[slot];
-    candidates_[q].append(step_.hits[slot].count, scanner_->score_bound(slot),
-                          [&](std::uint32_t row) {
-                              return !context_.excluded(first_query_ + q, row);
-                          });
+    candidates_[q].append(
+        step_.hits[slot].count, scanner_->score_bound(slot),
+        [&](std::uint32_t row) { return !context_.excluded(first_query_ + q, row); });
     if (candidates_[q].crowded()) tighten(q);
 }
 
@@ -110,11 +107,9 @@ void ProbeScanner::tighten(std::size_t q) {
     Candidates& candidates = candidates_[q];
     candidates.tighten(scratch_);
     if (!candidates.is_saturated()) return;
-    candidates.rerank(
-        [&](const std::uint32_t* rows, std::size_t n, float* scores) {
-            context_.score(first_query_ + q, rows, n, scores);
-        },
-        context_.items);
+    candidates.rerank([&](const std::uint32_t* rows, std::size_t n,
+                          float* scores) { context_.score(first_query_ + q, rows, n, scores); },
+                      context_.items);
 }
 
 }  // namespace vecrecall::search

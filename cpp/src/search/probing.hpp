@@ -9,4 +9,10 @@ namespace vecrecall::search {
 // Neither all lists nor a proof: options.probes lists of every query, or the default number.
 SearchStats search_lists(const SearchContext& context, int threads, const ListsOut& out);
 
+// The answers of an index of all items, list after list until no other can hold better ones.
+// Returns the queries that would look at most of the lists, without their answers: the scan of all
+// items is as fast for them.
+std::vector<std::size_t> search_until_proved(const SearchContext& context, int threads,
+                                             const ListsOut& out, SearchStats& stats);
+
 }  // namespace vecrecall::search

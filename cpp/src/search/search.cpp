@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <string_view>
 
 #include "kernels/registry.hpp"
 #include "platform/canceling.hpp"
@@ -148,18 +149,23 @@ void run_batches(const SearchContext& context, int threads, bool guessing, const
     }
 }
 
+SearchContext with_queries(const SearchContext& context, const QueryBatch& queries, bool codes) {
+    return {.table = context.table,
+            .items = context.items,
+            .queries = queries,
+            .options = context.options,
+            .allow = context.allow,
+            .codes = codes,
+            .first_threshold = context.first_threshold};
+}
+
 SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& out) {
     Outcome outcome;
     run_batches(context, threads, worth_guessing(context), out, outcome);
     if (!outcome.unproved.empty()) {
         const QueryBatch queries = context.queries.select(outcome.unproved);
-        const SearchContext again{.table = context.table,
-                                  .items = context.items,
-                                  .queries = queries,
-                                  .options = context.options,
-                                  .allow = context.allow,
-                                  .codes = context.codes && !outcome.gave_up_codes,
-                                  .first_threshold = context.first_threshold};
+        const SearchContext again =
+            with_queries(context, queries, context.codes && !outcome.gave_up_codes);
         run_batches(again, threads, false, out, outcome);  // which proves every threshold
     }
     outcome.stats.precision = name_of(outcome.precisions);
@@ -172,6 +178,27 @@ bool probes_some(const SearchContext& context) {
     if (!lists) return false;
     const std::size_t probes = context.options.probes;
     return (probes == kDefaultProbes ? context.items.probes() : probes) < lists->size();
+}
+
+bool proves_by_lists(const SearchContext& context) {
+    return context.items.lists() && context.items.lists()->size() > 0;
+}
+
+// List after list, or all items at once for the queries that gain nothing by lists.
+SearchStats prove(const SearchContext& context, int threads, const ListsOut& out) {
+    SearchStats stats;
+    const std::vector<std::size_t> open = search_until_proved(context, threads, out, stats);
+    if (open.empty()) return stats;
+    const QueryBatch queries = context.queries.select(open);
+    const SearchStats rest = scan_all(with_queries(context, queries, context.codes), threads, out);
+    if (open.size() == context.queries.size()) stats.precision = rest.precision;
+    else if (stats.precision != std::string_view(rest.precision)) {
+        stats.precision = name_of({.int8 = true, .float32 = true});
+    }
+    stats.items_scanned += rest.items_scanned;
+    stats.rows_reranked += rest.rows_reranked;
+    stats.lists_probed += open.size() * context.items.lists()->size();
+    return stats;
 }
 
 }  // namespace
@@ -193,10 +220,9 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                                 .codes = items.has_codes(),
                                 .first_threshold = smallest_passing(options.min_score)};
     if (probes_some(context)) return search_lists(context, threads, out);
-    SearchStats stats = exhaustive_is_cheaper(context) ? exhaustive(context, threads, out)
-                                                       : scan_all(context, threads, out);
-    if (items.lists()) stats.lists_probed = batch.size() * items.lists()->size();
-    return stats;
+    if (exhaustive_is_cheaper(context)) return exhaustive(context, threads, out);
+    return proves_by_lists(context) ? prove(context, threads, out)
+                                    : scan_all(context, threads, out);
 }
 
 }  // namespace vecrecall::search

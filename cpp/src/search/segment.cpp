@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "kernels/registry.hpp"
+#include "platform/canceling.hpp"
 #include "search/order.hpp"
 #include "vecrecall/parallel.hpp"
 
@@ -90,6 +91,7 @@ void Segment::fill(const Source& source, const BuildOptions& options) {
     scales_ = own_scales_.data();
     offsets_ = own_offsets_.data();
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
+    find_top_biases();
     if (options.codes && Codes::possible(dim())) codes_ = Codes(*this, options.threads);
 }
 
@@ -110,6 +112,7 @@ Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
         const double* bounds = parts.block_bounds.data + b * kBlockBounds;
         stats_[b] = {.radius = bounds[0], .max_offset = bounds[1], .top_offset = bounds[2]};
     }
+    find_top_biases();
     if (parts.code_bounds.size == 0) return;
     std::vector<CodeStats> codes(blocks());
     for (std::size_t b = 0; b < blocks(); ++b) {
@@ -120,6 +123,17 @@ Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
                     .error_length = bounds[3]};
     }
     codes_ = Codes(*this, parts.codes.data, std::move(codes));
+}
+
+void Segment::find_top_biases() {
+    if (!lists_ || metric() != Metric::kL2) return;
+    top_biases_.assign(blocks(), 0.0);
+    if (scored_.bias == nullptr) return;
+    for (std::size_t block = 0; block < blocks(); ++block) {
+        canceling::check_each(block);
+        const double* first = scored_.bias + layout_.first(block);
+        top_biases_[block] = *std::max_element(first, first + layout_.size(block));
+    }
 }
 
 void Segment::take_rows(const Rows& rows, int threads) {

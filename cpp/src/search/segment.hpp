@@ -90,6 +90,10 @@ class Segment {
     const float* offsets() const { return offsets_; }
     // Not all offsets are zero.
     bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
+    // At least the largest bias of a block of a list; but for the rounding of one to float32.
+    double top_bias(std::size_t block) const {
+        return top_biases_.empty() ? stats_[block].top_offset : top_biases_[block];
+    }
     // Those of a run of rows.
     void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
@@ -98,6 +102,7 @@ class Segment {
             std::shared_ptr<const Lists> lists, const BlockLayout& layout,
             const BuildOptions& options);
     void fill(const Source& source, const BuildOptions& options);
+    void find_top_biases();
     void take_rows(const Rows& rows, int threads);
     void take_ids(const std::int64_t* ids);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
@@ -124,6 +129,7 @@ class Segment {
     const float* scales_ = nullptr;
     const float* offsets_ = nullptr;  // l2; else the bias is all there is to them
     std::vector<BlockStats> stats_;
+    std::vector<double> top_biases_;  // in lists under l2, where offsets hold more than the bias
     Codes codes_;
 };
 

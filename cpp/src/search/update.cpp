@@ -30,9 +30,6 @@ constexpr std::size_t kMerged = kFewestOrderedBlocks + 1;
 constexpr std::size_t kGrowth = 8;
 constexpr std::size_t kLevels = 3;
 
-// Rows are numbered in 32 bits, some numbers are of no row.
-constexpr std::size_t kMostSlots = std::size_t{1} << 31;
-
 constexpr std::size_t kFewestAddedRows = 4096;
 
 // Rows that are in no list are scanned by every search: once more than this share of those in lists
@@ -127,11 +124,11 @@ std::shared_ptr<const Items> Update::with(const ItemsView& more) {
 bool Update::worth_rebuilding(std::size_t more) const {
     const Segment& base = items_.base();
     const std::size_t dead = items_.rows() - n_live_;
-    const std::size_t share = base.borrows()   ? kDeadShareBorrowed
+    const std::size_t share = base.borrows()     ? kDeadShareBorrowed
                               : base.by_length() ? kDeadShareOrdered
-                                               : kDeadShare;
-    if (base.lists() && items_.rows() + more - base.size() >
-                            std::max(base.size() / kLooseShare, kFewestLoose)) {
+                                                 : kDeadShare;
+    if (base.lists() &&
+        items_.rows() + more - base.size() > std::max(base.size() / kLooseShare, kFewestLoose)) {
         return true;
     }
     return n_ranks_ > 2 * base.size() || dead * share > items_.rows() + more ||
@@ -163,7 +160,8 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more, bool retrain
         if (from == kNone) continue;
         if (from < n_rows) builder.take(from, builder.size());
         else builder.take(more, from - n_rows, builder.size());
-        if (items_.lists()) labels.push_back(from < n_rows ? static_cast<std::int32_t>(items_.list_of(from)) : -1);
+        if (items_.lists())
+            labels.push_back(from < n_rows ? static_cast<std::int32_t>(items_.list_of(from)) : -1);
     }
     Source source = builder.source();
     source.insertion_ranks = nullptr;
@@ -178,8 +176,8 @@ std::shared_ptr<const Items> Update::in_lists(const Source& source,
                                               const BuildOptions& options,
                                               const BuildProgress& progress) const {
     const Lists& lists = *items_.lists();
-    const bool outgrown = lists.options().asked == 0 &&
-                          source.rows.size() > kOutgrown * lists.options().trained_for;
+    const bool outgrown =
+        lists.options().asked == 0 && source.rows.size() > kOutgrown * lists.options().trained_for;
     if (retrain || outgrown || lists.size() == 0) {
         return items_in_lists(source, items_.metric(), lists.options(), options, progress);
     }
