@@ -22,6 +22,7 @@ def main() -> int:
     )
     parser.add_argument("--dim", type=int, default=64, help="their width")
     parser.add_argument("--seed", type=int, default=0, help="of vectors")
+    parser.add_argument("--lists", action="store_true", help="an IVFIndex, which probes lists")
     parser.add_argument("--no-gather", action="store_true", help="a scan for each request")
     options = parser.parse_args()
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
@@ -43,6 +44,8 @@ def main() -> int:
         if options.synthetic is None
         else partial(catalog.synthetic, options.synthetic, options.dim, options.seed)
     )
+    if options.lists:
+        load = partial(catalog.in_lists, load)
     uvicorn.run(
         app.create(load, gather=not options.no_gather),
         host=options.host,
