@@ -1,4 +1,4 @@
-"""Any sequence of updates, saves and searches of an IVFIndex, drawn and made small by hypothesis."""
+"""Any sequence of updates, saves and searches of an IVFIndex, drawn by hypothesis."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
 from index_model import INDEXES, Model, in_all
-from probing import within
+from probing import within as looked_at_by
 
 import vecrecall as vr
 
@@ -114,7 +114,7 @@ class Pair:
             return
         seen = [some[:9].tolist()] * 2
         for probes in (1, 3):
-            looked_at = within(index, queries, probes)
+            looked_at = looked_at_by(index, queries, probes)
             found = index.search(queries, 12, probes=probes, exclude=seen)
             assert_same_bits(found, *model.search(queries, 12, allow=looked_at, exclude=seen))
         everything = model.search(queries, 12, exclude=seen).counts.tolist()

@@ -90,7 +90,7 @@ def use_index(folder: str) -> None:
             refused(change)
         os.unlink(folder + "/index/manifest.json")  # noqa: PTH108
         refused(served.refresh)
-    use_lists(items, folder)
+    use_index_of_lists(items, folder)
     refused(vr.FlatIndex.load, folder)
     refused(vr.FlatIndex, [[1], [2, 3]])
     refused(vr.FlatIndex, [["a"]])
@@ -105,7 +105,7 @@ def use_index(folder: str) -> None:
     sent((index, table, index.mask([5]), index.search(items, 2), vr.Caps([1], [2], 3)))
 
 
-def use_lists(items: Any, folder: str) -> None:
+def use_index_of_lists(items: Any, folder: str) -> None:
     index = vr.IVFIndex(items, n_lists=5, progress=lambda done, total: None)
     _ = (index.probes, index.n_lists, index.stats, repr(index))
     index.tuned_for(items, 0.9)
