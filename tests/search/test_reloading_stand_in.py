@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -131,11 +132,12 @@ def test_lists_stand_in_for_a_flat_index(metric: Metric) -> None:
 
 
 def test_lists_take_the_place_of_a_flat_index(tmp_path: Path) -> None:
-    """The publisher of a path may change its mind; masks hold all the same."""
+    """Where the folder of the other kind was removed first; masks hold all the same."""
     version(0).save(tmp_path)
     served = vr.ReloadingIndex(tmp_path)
     mask = served.mask(range(20, 50))
     for number, make in enumerate([version_in_lists, version, version_in_lists]):
+        shutil.rmtree(tmp_path)
         make(number).save(tmp_path)
         assert served.refresh()
         expected = version(number).search(QUERIES, K, allow=np.arange(20, 50))

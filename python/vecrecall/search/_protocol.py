@@ -39,8 +39,8 @@ class SearchableIndex(Protocol):
 
     Each stands in for another: a method takes the same arguments and returns the same on all of
     them; `FlatIndex` says what. Scores are larger for better items, lists are ordered by score
-    descending, then id ascending. Methods that need the items' vectors (`score`, `vectors`, `neighbors`) raise an
-    error where an index does not have them.
+    descending, then id ascending. Methods that need the items' vectors (`score`, `vectors`,
+    `neighbors`) raise an error where an index does not have them.
 
     ``isinstance(index, vr.SearchableIndex)`` tells whether all methods are there.
 
