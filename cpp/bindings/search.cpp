@@ -320,7 +320,7 @@ py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids
         Array<std::int64_t>(static_cast<py::ssize_t>(places.size()), places.data()), out);
 }
 
-// What is called with how far it is, if anything, while the lock of the interpreter is not held.
+// A callable of Python, if any, for work without the lock of the interpreter.
 std::function<void(std::size_t, std::size_t)> progress_of(const std::optional<py::function>& call) {
     if (!call) return nullptr;
     return [&call](std::size_t done, std::size_t total) {

@@ -342,7 +342,7 @@ def test_growth_puts_items_into_lists(rng: Rng) -> None:
     for _ in range(18):
         index.add(clustered(rng, 1000))
     assert index.stats.not_in_lists <= 5000
-    assert index.n_lists > vr.IVFIndex(clustered(rng, N)).n_lists  # made anew
+    assert index.n_lists > vr.IVFIndex(clustered(rng, N)).n_lists  # made again
     asked = vr.IVFIndex(clustered(rng, N), n_lists=10)
     for _ in range(12):
         asked.add(clustered(rng, 1000))

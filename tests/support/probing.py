@@ -1,4 +1,4 @@
-"""Which items a query of an `IVFIndex` looks at, by the oracle."""
+"""The items that queries of an `IVFIndex` look at, by the oracle."""
 
 from __future__ import annotations
 

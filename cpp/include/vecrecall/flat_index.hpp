@@ -54,7 +54,7 @@ class IdMask {
     std::unique_ptr<Impl> impl_;
 };
 
-// How many lists a query probes, of an index that has lists.
+// How many lists each query probes, of an index that has lists.
 inline constexpr std::size_t kDefaultProbes = 0;  // as many as the index has been tuned to
 inline constexpr std::size_t kExactProbes = std::numeric_limits<std::size_t>::max();
 

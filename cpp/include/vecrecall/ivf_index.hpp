@@ -34,7 +34,7 @@ struct IVFStats {
 //
 // Updates put added items into lists once they are many; then lists that have become more than four
 // times as long as the average are split. Where n_lists is 0 and the items have become four times
-// as many, lists and default are made anew.
+// as many, lists and default are made again.
 class IVFIndex : public FlatIndex {
   public:
     // See FlatIndex. Throws std::invalid_argument for parts without lists.
@@ -49,7 +49,7 @@ class IVFIndex : public FlatIndex {
     // Sets that to the fewest lists that hold the share `recall` of the k best items of the
     // queries, and returns it.
     std::size_t tune(const MatrixView& queries, double recall, std::size_t k = 10, int threads = 0);
-    // Makes all lists anew, from the items of this moment, and the default too.
+    // Makes all lists again, from the items of this moment, and the default too.
     void retrain(int threads = 0,
                  const std::function<void(std::size_t, std::size_t)>& progress = nullptr);
 };

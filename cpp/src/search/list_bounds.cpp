@@ -31,9 +31,9 @@ ListBounds::ListBounds(const Items& items) : items_(items) {
 //
 // `center_score` is at least C rounded to float32, so that C lies at most half a step of float32
 // above it, where that is finite: 2^-24 |C| + 2^-149. |c| is at most `norm`, less by 2^-29 of it.
-// What is computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50 of
-// the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding to
-// float32 is monotonic.
+// All that is computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50
+// of the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding
+// to float32 is monotonic.
 float ListBounds::bound(const Query& query, std::size_t list, float center_score) const {
     constexpr double kSlack = 0x1p-20;
     if (!std::isfinite(center_score)) return std::numeric_limits<float>::infinity();

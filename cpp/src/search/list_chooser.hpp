@@ -1,4 +1,4 @@
-// Which lists a query probes: those whose centers score best.
+// The lists to probe for a query: those whose centers score best.
 #pragma once
 
 #include <cstdint>

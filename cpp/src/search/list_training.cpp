@@ -209,49 +209,52 @@ class ListBuilder {
         return std::max(kLongest * ((size() + lists - 1) / lists), kShortestSplit);
     }
 
-    // By k-means among its own rows; what stays too long, as of equal rows, is cut.
+    // By k-means among its own rows; a part that stays too long, as of equal rows, is cut.
     void split_long() {
         count();
         const std::size_t most = longest();
-        const std::size_t n = sizes_.size();
-        for (std::size_t list = 0; list < n; ++list) {
-            if (sizes_[list] <= most) continue;
-            const std::vector<std::size_t> rows = rows_of(list);
-            const Matrix parts = train(rows, (rows.size() * kLongest + most - 1) / most, false);
-            const std::size_t first = centers_.view().rows;
-            for (std::size_t from = 0; from < rows.size(); from += kChunk) {
-                const std::size_t end = std::min(rows.size(), from + kChunk);
-                const auto begin = rows.begin();
-                assign_some({begin + static_cast<std::ptrdiff_t>(from),
-                             begin + static_cast<std::ptrdiff_t>(end)},
-                            parts.view(), first);
-            }
-            centers_.values.insert(centers_.values.end(), parts.values.begin(), parts.values.end());
-        }
+        for (const std::vector<std::size_t>& rows : rows_of_longer(most)) split(rows, most);
         count();
-        for (std::size_t list = 0; list < sizes_.size(); ++list) {
-            if (sizes_[list] > most) cut(list, most);
-        }
+        for (const std::vector<std::size_t>& rows : rows_of_longer(most)) cut(rows, most);
         count();
     }
 
-    std::vector<std::size_t> rows_of(std::size_t list) const {
-        std::vector<std::size_t> rows;
-        for (std::size_t i = 0; i < size(); ++i) {
-            if (labels_[i] == static_cast<std::int32_t>(list)) rows.push_back(i);
+    void split(const std::vector<std::size_t>& rows, std::size_t most) {
+        const Matrix parts = train(rows, (rows.size() * kLongest + most - 1) / most, false);
+        const std::size_t first_label = centers_.view().rows;
+        for (std::size_t from = 0; from < rows.size(); from += kChunk) {
+            const auto begin = rows.begin() + static_cast<std::ptrdiff_t>(from);
+            const std::size_t n = std::min(kChunk, rows.size() - from);
+            assign_some({begin, begin + static_cast<std::ptrdiff_t>(n)}, parts.view(), first_label);
         }
-        return rows;
+        centers_.values.insert(centers_.values.end(), parts.values.begin(), parts.values.end());
     }
 
     // Into runs that share the center.
-    void cut(std::size_t list, std::size_t most) {
-        const std::vector<std::size_t> rows = rows_of(list);
-        const std::vector<float> center(centers_.view().row(list),
-                                        centers_.view().row(list) + centers_.dim);
+    void cut(const std::vector<std::size_t>& rows, std::size_t most) {
+        const float* own = centers_.view().row(static_cast<std::size_t>(labels_[rows[0]]));
+        const std::vector<float> center(own, own + centers_.dim);
         for (std::size_t i = most; i < rows.size(); ++i) {
             if (i % most == 0) centers_.append(center.data());
             labels_[rows[i]] = static_cast<std::int32_t>(centers_.view().rows - 1);
         }
+    }
+
+    // Of each list that is longer than `most`, in their order.
+    std::vector<std::vector<std::size_t>> rows_of_longer(std::size_t most) const {
+        constexpr auto kShort = ~std::size_t{0};
+        std::vector<std::size_t> places(sizes_.size(), kShort);
+        std::vector<std::vector<std::size_t>> longer;
+        for (std::size_t list = 0; list < sizes_.size(); ++list) {
+            if (sizes_[list] <= most) continue;
+            places[list] = longer.size();
+            longer.emplace_back().reserve(sizes_[list]);
+        }
+        for (std::size_t i = 0; i < size() && !longer.empty(); ++i) {
+            const std::size_t place = places[static_cast<std::size_t>(labels_[i])];
+            if (place != kShort) longer[place].push_back(i);
+        }
+        return longer;
     }
 
     void drop_empty() {

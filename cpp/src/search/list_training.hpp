@@ -23,7 +23,7 @@ struct KnownLists {
     const std::int32_t* labels;  // per row, -1 where it is in none yet
 };
 
-// A segment of the rows in lists: trained anew, or with known centers. A list that is more than
+// A segment of the rows in lists: trained, or with known centers. A list that is more than
 // four times as long as the average is split, an empty one vanishes.
 std::shared_ptr<const Segment> make_lists(const Source& source, Metric metric,
                                           const ListOptions& options, const KnownLists* known,

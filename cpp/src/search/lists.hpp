@@ -38,7 +38,7 @@ class Lists {
     std::size_t first_block(std::size_t list) const { return first_blocks_[list]; }
     std::size_t end_block(std::size_t list) const { return first_blocks_[list + 1]; }
     std::size_t list_of_block(std::size_t block) const { return list_of_block_[block]; }
-    // The centers as the items of an index, whose scores say which lists a query should probe.
+    // The centers as the items of an index, whose scores say which lists to probe for a query.
     const Items& as_items() const { return *as_items_; }
     // One row per list.
     MatrixView centers() const { return {rows_.data(), size(), dim_}; }

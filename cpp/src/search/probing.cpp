@@ -19,7 +19,7 @@ namespace {
 // Queries that are scanned together; more are no faster.
 constexpr std::size_t kMostQueries = 256;
 
-// What one query looks at.
+// The items that one query looks at.
 struct Probed {
     std::vector<std::uint32_t> lists;  // best first
     bool everything = false;           // what it may get is so little that all of it is scored

@@ -22,7 +22,7 @@ struct Query {
     IdSet excluded;
 };
 
-// What a query and the center of a block give: as above, with the block's own constant.
+// The terms of a query and the center of a block: as above, with the block's own constant.
 struct CenterTerms {
     double constant;
     double norm;   // of the center, an upper bound

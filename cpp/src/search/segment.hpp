@@ -70,7 +70,7 @@ class Segment {
     std::size_t insertion_rank(std::size_t row) const;
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
-    // What the scan subtracts from the rows of a block.
+    // The point that the scan subtracts from the rows of a block.
     const Center& center(std::size_t block) const {
         return lists_ ? lists_->center(lists_->list_of_block(block)) : *center_;
     }

@@ -37,8 +37,8 @@ constexpr std::size_t kFewestAddedRows = 4096;
 constexpr std::size_t kLooseShare = 32;
 constexpr std::size_t kFewestLoose = 4096;
 
-// Lists, where their number follows from that of the items, are made anew when those are so many
-// times as many as they were made for.
+// Lists, where their number follows from that of the items, are made again when those are so
+// many times as many as they were made for.
 constexpr std::size_t kOutgrown = 4;
 
 // An update in progress.

@@ -24,7 +24,7 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
 // Rebuilt from the items that are left.
 std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items, int threads);
 
-// The same in lists that are made anew, also where nothing was updated. The items are in lists.
+// The same in lists that are made again, also where nothing was updated. The items are in lists.
 std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items, int threads,
                                        const BuildProgress& progress);
 

@@ -65,7 +65,7 @@ class IVFIndex(FlatIndex):
     seed : int
         Of the k-means that makes the lists, 0 to 2**63 - 1. One seed, one index.
     progress : callable, optional
-        Called as ``progress(done, total)`` with steps of the build. What it raises ends it.
+        Called as ``progress(done, total)`` with steps of the build, which an exception ends.
     threads : int, optional
         Threads for the build; default `get_num_threads`.
 
@@ -89,7 +89,7 @@ class IVFIndex(FlatIndex):
     misses them; they go into the lists at `compact` and `save`, and by themselves once they are
     more than 4096 and more than a 32nd of those in lists. Centers stay until
     ``compact(retrain=True)``; only where `n_lists` is not given and the items have become four
-    times as many are they made anew, with the default of `probes`.
+    times as many are they made again, with the default of `probes`.
 
     Examples
     --------
@@ -185,7 +185,7 @@ class IVFIndex(FlatIndex):
         Notes
         -----
         The exact lists are searched once; no setting is tried. It counts as an update of the
-        index, and is lost where the lists are made anew.
+        index, and is lost where the lists are made again.
 
         Examples
         --------
@@ -313,7 +313,7 @@ class IVFIndex(FlatIndex):
         Parameters
         ----------
         retrain : bool
-            Make all lists anew from the items of this moment, as when the index is built, and with
+            Make all lists again from the items of this moment, as when the index is built, and with
             them the default of `probes`.
         progress : callable, optional
             As when the index is built; only with `retrain`.

@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "data.hpp"
@@ -29,6 +30,10 @@ constexpr std::size_t kDim = 5;
 constexpr std::size_t kRows = 3000;
 constexpr std::size_t kQueries = 7;
 constexpr std::size_t kK = 9;
+// Scanned by codes, and in float32.
+constexpr std::pair<Metric, bool> kKinds[] = {{Metric::kIp, true},      {Metric::kCosine, true},
+                                              {Metric::kL2, true},      {Metric::kIp, false},
+                                              {Metric::kCosine, false}, {Metric::kL2, false}};
 constexpr Metric kMetrics[] = {Metric::kIp, Metric::kCosine, Metric::kL2};
 
 std::vector<float> clustered(std::size_t n, unsigned seed) {
@@ -106,8 +111,9 @@ TEST_CASE("ivf: exact among the lists that are probed") {
     const std::vector<float> rows = clustered(kRows, 1);
     const std::vector<float> queries = clustered(kQueries, 2);
     test::on_every_isa([&] {
-        for (const Metric metric : kMetrics) {
-            const IVFIndex index({.rows = view(rows)}, metric, {.n_lists = 30, .threads = 2});
+        for (const auto& [metric, codes] : kKinds) {
+            const IVFIndex index({.rows = view(rows)}, metric,
+                                 {.n_lists = 30, .codes = codes, .threads = 2});
             const std::size_t lists = index.stats().list_sizes.size();
             CHECK(lists >= 20);
             for (const std::size_t probes : {std::size_t{1}, std::size_t{4}, lists, kExactProbes}) {
