@@ -35,10 +35,10 @@ def same_threads_after() -> Iterator[None]:
     vr.set_num_threads(before)
 
 
-def test_recall_of_full_lists_alone() -> None:
+def test_lists_that_are_not_full_count_half() -> None:
     truth = np.array([[1, 2], [3, 4], [5, 6]])
     assert ivf_sweep.recall_of(np.array([[2, 1], [3, 9]]), truth) == 0.75
-    assert ivf_sweep.recall_of(np.array([[1, 2], [3, -1]]), truth) == 0.0
+    assert ivf_sweep.recall_of(np.array([[1, 2], [3, -1]]), truth) == 0.375
 
 
 def test_items_that_are_not_wanted_are_left_out() -> None:
@@ -86,13 +86,13 @@ class Runner:
 
     def __init__(self, truth: Any) -> None:
         self.pipes, self.times, self.answers = {"faiss-ivf": None}, {}, {}
-        self.truth, self.asked = truth, []
+        self.truth, self.asked, self.missing = truth, [], 10**6
 
     def time(self, name: str, task: ivf_sweep.Task, label: str) -> None:
         probes = task.setting["nprobe"]
         self.asked.append(probes)
         found = self.truth.copy()
-        found[:, min(10, probes) :] = 10**6
+        found[:, min(10, probes) :] = self.missing
         self.times[label], self.answers[label] = [float(probes)], found
 
 
@@ -105,9 +105,10 @@ def test_the_sweep_finds_the_cheapest_setting() -> None:
         assert point is not None
         assert (point.setting, point.recall) == ({"nprobe": probes}, probes / 10)
     assert len(runner.asked) == len(set(runner.asked))
-    runner.truth = np.full((3, 10), -1)
+    runner.missing = -1  # lists that are not full
     short = ivf_sweep.Sweep(runner, 10_000, {(10, "none"): truth})
-    assert short.cheapest("faiss-ivf", 10, "none", 0.5) is None
+    assert short.cheapest("faiss-ivf", 10, "none", 0.95).setting == {"nprobe": 10}
+    assert short.cheapest("faiss-ivf", 10, "none", 0.8).setting == {"nprobe": 10}
     runner.pipes = {}
     gone = ivf_sweep.Sweep(runner, 10_000, {(10, "none"): truth})
     assert gone.cheapest("faiss-ivf", 10, "none", 0.5) is None

@@ -2,7 +2,7 @@
 
 Each index is in a process of its own, and is swept there over its own search parameters to each
 recall, by queries that are not items. The settings that reach it at the least time are then timed
-in interleaved rounds. A setting that does not fill every list reaches no recall. Recall is by the
+in interleaved rounds. A setting that does not fill every list counts half. Recall is by the
 lists of `FlatIndex`, some of which are compared with those of NumPy first.
 """
 

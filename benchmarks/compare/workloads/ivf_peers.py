@@ -36,10 +36,10 @@ class Filter(NamedTuple):
         return self if self.excluded is None else Filter(None, self.excluded[part])
 
     def asked(self, k: int) -> int:
-        """Return how many items leave `k` after the others are left out, of almost all queries."""
-        if self.allowed is not None:  # twice as many as on average, and more where k is small
-            return min(int(2 * k / SHARE) + 100, len(self.allowed))
-        return k + (EXCLUDED if self.excluded is not None else 0)
+        """Return how many items are asked for where the library has no filter."""
+        if self.allowed is not None:
+            return asked_for(k, "allow", len(self.allowed))
+        return k if self.excluded is None else k + EXCLUDED
 
     def kept(self, ids: npt.NDArray[Any], k: int) -> I64:
         """Return the first `k` wanted ids of each row, padded with -1."""
@@ -53,6 +53,13 @@ class Filter(NamedTuple):
         order = np.argsort(out, axis=1, kind="stable")[:, :k]
         kept: I64 = np.take_along_axis(np.where(out, -1, found), order, 1)
         return kept
+
+
+def asked_for(k: int, kind: str, n: int) -> int:
+    """Return how many of `n` items leave `k` for almost all queries after others are left out."""
+    if kind == "allow":  # twice as many as on average, and more where k is small
+        return min(n, int(2 * k / SHARE) + 100)
+    return k + EXCLUDED if kind == "exclude" else k
 
 
 Search = Callable[[F32, int, Setting, Filter], npt.NDArray[Any]]

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.compare.workloads.ivf_peers import F32, I64, PEERS, Filter, Search, Setting
+from benchmarks.compare.workloads.ivf_peers import (
+    F32,
+    I64,
+    PEERS,
+    Filter,
+    Search,
+    Setting,
+    asked_for,
+)
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import resident
 from vecrecall.cli.bench.search import ITEMS, BuildCost
@@ -87,11 +95,10 @@ def time_task(search: Search, queries: F32, some: Filter, task: Task) -> tuple[f
 
 
 def recall_of(found: I64, truth: I64) -> float:
-    """Return the share of the exact lists that was found; 0 unless all lists are full."""
-    if (found < 0).any():
-        return 0.0
+    """Return the share of the exact lists that was found, or half of it if a list is not full."""
     pairs = zip(found, truth[: len(found)], strict=True)
-    return float(np.mean([np.isin(best, row).mean() for row, best in pairs]))
+    share = float(np.mean([np.isin(best, row).mean() for row, best in pairs]))
+    return share / 2 if (found < 0).any() else share
 
 
 class Sweep:
@@ -113,7 +120,8 @@ class Sweep:
 
     def cheapest(self, name: str, k: int, kind: str, recall: float) -> TuningPoint | None:
         """Return the fastest of the settings, or None where no setting reaches the recall."""
-        params = PEERS[name].params(self._items, k)
+        asked = asked_for(k, kind, self._items)
+        params = PEERS[name].params(self._items, asked)
         points = reaching(lambda setting: self._point(name, k, kind, setting), params, recall)
         return min(points, key=lambda point: point.ms_per_query) if points else None
 
