@@ -27,7 +27,7 @@ MOST = 4096  # candidates of a graph search
 
 
 class Filter(NamedTuple):
-    """What some queries may get: of all items those of a mask, or all but some of each query."""
+    """The items that queries may get: those of a mask, or all but some of each query."""
 
     allowed: npt.NDArray[np.bool_] | None = None
     excluded: I64 | None = None
