@@ -161,7 +161,7 @@ def test_int8_bound_within_a_cone_is_that_of_what_is_left(
 
     A code misses half a step in each of d dimensions, which meets what is left of the query; the
     query's codes (of 6 bits on some sets) miss half a step of theirs, which meets the residuals. In
-    float32 some ten roundings of sums up to 2 are 2^-19, and the rows have length about one.
+    float32 about ten roundings of sums up to 2 are 2^-19, and the rows have length about one.
     """
     d = 384
     queries, items = HARD["cone"](rng, 1, 700, d)

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kSampleRows = 4096;
 
 // The center has a direction where it is so much of the typical row's squared length, and where an
-// offset for every item is cheap beside the products.
+// offset for every item costs little next to the products.
 constexpr double kMostOfARow = 0.5;
 constexpr std::size_t kFewestDimsForDirection = 128;
 

@@ -24,8 +24,7 @@ class I8 : public BlockScanner {
           along_(context.items.scans_along()),
           offsets_wanted_(along_ || context.items.has_offsets()),
           // With a mask most hits are dead items, and a block's one test would seldom be the last.
-          shifted_(!few_ && !offsets_wanted_ && !context.allow &&
-                   quads_ <= kMostQuadsToShift),
+          shifted_(!few_ && !offsets_wanted_ && !context.allow && quads_ <= kMostQuadsToShift),
           queries_(checked_product(n, quads_ * 4)),
           starts_(n),
           shifted_starts_(shifted_ ? n : 0),
@@ -129,12 +128,11 @@ class I8 : public BlockScanner {
         starts_[q] = -context_.table.i8_code_offset * sum;
         // Rounding of f, and of what was taken apart: 2^-52 of the query each, and of that part.
         const double rounding = 0x1p-50 * (query.scan_length + along);
-        bounds_.emplace_back(
-            context_.items, query,
-            QueryCodes{.step = step,
-                       .error = std::sqrt(missed) * (1 + 0x1p-30) + rounding,
-                       .length = std::sqrt(square) * (1 + 0x1p-30) + rounding,
-                       .along = along});
+        bounds_.emplace_back(context_.items, query,
+                             QueryCodes{.step = step,
+                                        .error = std::sqrt(missed) * (1 + 0x1p-30) + rounding,
+                                        .length = std::sqrt(square) * (1 + 0x1p-30) + rounding,
+                                        .along = along});
     }
 
     // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
