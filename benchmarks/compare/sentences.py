@@ -44,7 +44,7 @@ def chinese() -> Iterator[str]:
 
 
 def english() -> Iterator[str]:
-    """Yield the sentences of the documentation strings of the packages that are installed with numpy."""
+    """Yield the sentences of documentation strings in the folder of the package numpy."""
     for file in sorted(Path(str(resources.files("numpy"))).parent.rglob("*.py")):
         try:
             tree = ast.parse(file.read_bytes())
