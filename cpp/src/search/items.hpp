@@ -109,6 +109,8 @@ class Items {
         const bool listed = lists() != nullptr && b.segment == segments_.front().get();
         return listed ? static_cast<std::int64_t>(lists()->list_of_block(b.index)) : -1;
     }
+    // By codes without the part along the center; a bias has its place.
+    bool scans_along() const { return base().along() != nullptr && !has_offsets_; }
 
     // Exact scores, see score_rows.
     void score(const kernels::KernelTable& table, const double* query, double query_norm,
