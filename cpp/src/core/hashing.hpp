@@ -40,11 +40,6 @@ class IdSet {
         return (static_cast<unsigned>(buckets_[b].holds(id)) & static_cast<unsigned>(id >= 0)) != 0;
     }
 
-    // Before contains() for several ids: their buckets lie anywhere.
-    void prefetch(std::int64_t id) const {
-        if (!buckets_.empty()) __builtin_prefetch(buckets_.data() + (hash_id(id) >> shift_));
-    }
-
   private:
     static constexpr std::size_t kIds = 8;
 

@@ -7,6 +7,20 @@
 
 namespace vecrecall::search {
 
+// Which hits are kept is hard to predict: no branch depends on it.
+void Candidates::append(std::uint32_t count, const ScoreBound& bound) {
+    std::uint32_t kept = count_;
+    for (std::uint32_t i = count_; i < count; ++i) {
+        const kernels::Hit hit = hits_[i];
+        const double value = bound.value(hit.raw);
+        const float highest = bound.highest(value);
+        hits_[kept] = hit;
+        intervals_[kept] = {bound.lowest(value), highest};
+        kept += static_cast<std::uint32_t>(!(highest < threshold_));
+    }
+    count_ = kept;
+}
+
 // Without a branch on the data, which no predictor could follow.
 void Candidates::drop_below_threshold() {
     std::uint32_t kept = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "platform/canceling.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::search {
@@ -27,11 +28,21 @@ QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
     constexpr std::size_t kPerTask = 16;
     parallel_for((size() + kPerTask - 1) / kPerTask, threads, [&](std::size_t task) {
         for (std::size_t i = task * kPerTask; i < std::min(size(), (task + 1) * kPerTask); ++i) {
-            const std::size_t place = queries_[i].place;
-            prepare(table, items, queries.row(place), i);
-            if (exclude.values) {
-                queries_[i].excluded = IdSet(exclude.begin(place), exclude.end(place));
-            }
+            prepare(table, items, queries.row(queries_[i].place), i);
+        }
+    });
+    if (exclude.values) find_excluded(items, exclude, threads);
+}
+
+void QueryBatch::find_excluded(const Items& items, const RaggedView<std::int64_t>& exclude,
+                               int threads) {
+    parallel_for(size(), threads, [&](std::size_t i) {
+        Query& query = queries_[i];
+        for (const std::int64_t* id = exclude.begin(query.place); id != exclude.end(query.place);
+             ++id) {
+            canceling::check_each(static_cast<std::size_t>(id - exclude.values));
+            const std::int64_t row = items.find(*id);
+            if (row >= 0) query.excluded.push_back(static_cast<std::uint32_t>(row));
         }
     });
 }
