@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "platform/canceling.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::search {
@@ -38,12 +37,11 @@ void QueryBatch::find_excluded(const Items& items, const RaggedView<std::int64_t
                                int threads) {
     parallel_for(size(), threads, [&](std::size_t i) {
         Query& query = queries_[i];
-        for (const std::int64_t* id = exclude.begin(query.place); id != exclude.end(query.place);
-             ++id) {
-            canceling::check_each(static_cast<std::size_t>(id - exclude.values));
-            const std::int64_t row = items.find(*id);
-            if (row >= 0) query.excluded.push_back(static_cast<std::uint32_t>(row));
-        }
+        const std::int64_t* ids = exclude.begin(query.place);
+        const auto n = static_cast<std::size_t>(exclude.end(query.place) - ids);
+        items.for_rows_of(ids, n, [&](std::size_t row) {
+            query.excluded.push_back(static_cast<std::uint32_t>(row));
+        });
     });
 }
 
