@@ -32,7 +32,6 @@ class IdSet {
     IdSet() = default;
     IdSet(const std::int64_t* begin, const std::int64_t* end);
 
-    bool empty() const { return buckets_.empty(); }
     bool contains(std::int64_t id) const {
         if (buckets_.empty()) return false;
         std::size_t b = hash_id(id) >> shift_;
