@@ -60,7 +60,7 @@ class Candidates {
 
   private:
     void drop_below_threshold();
-    double mean_burst(float floor) const;
+    double mean_burst(const std::vector<float>& middles, float floor) const;
 
     const kernels::KernelTable& table_;
     kernels::Hit* hits_;
