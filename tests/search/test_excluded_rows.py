@@ -131,7 +131,7 @@ def test_items_removed_added_again_and_updated(isa: str, rng: np.random.Generato
 
 @pytest.mark.parametrize("nq", [2, 9])
 def test_scans_in_float32(nq: int, isa: str, threads: int, rng: np.random.Generator) -> None:
-    """A scan that starts again, since codes cannot tell items apart, brings no excluded row back."""
+    """A scan that starts again in float32 brings no excluded row back."""
     n = 60_000
     items = (1 + 1e-3 * rng.standard_normal((n, 20))).astype(np.float32)
     items[::7] *= 100  # every block has wide steps, most items differ by less
