@@ -10,6 +10,16 @@ namespace {
 // Up to so many queries memory is the limit, and the panels are read as they lie.
 constexpr std::size_t kFewQueries = 2;
 
+// As those read queries.
+constexpr kernels::RowLayout kAlone = {.rows = 1, .log_step = 2};
+
+// Queries that a matrix unit takes, whole tiles of them: with a tile that is filled up, the vectors
+// would be as fast.
+std::size_t tiled(const kernels::KernelTable& table, std::size_t queries) {
+    const std::size_t rows = table.i8_tiles.rows;
+    return rows == 0 ? 0 : queries - queries % rows;
+}
+
 // Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
 // which thresholds are clamped.
 constexpr std::size_t kMostQuadsToShift = 4096;
@@ -21,10 +31,11 @@ class I8 : public BlockScanner {
         : BlockScanner(context, first_query, n),
           few_(n <= kFewQueries),
           quads_((context.items.dim() + 3) / 4),
+          n_tiled_(tiled(context.table, n)),
           // With a mask most hits are dead items, and a block's one test would seldom be the last.
           shifted_(!few_ && !context.items.has_offsets() && !context.allow &&
                    quads_ <= kMostQuadsToShift),
-          queries_(checked_product(n, quads_ * 4)),
+          queries_(bytes_of(context.table, n)),
           starts_(n),
           shifted_starts_(shifted_ ? n : 0),
           scales_(context.items.has_offsets() ? n : 0),
@@ -60,6 +71,7 @@ class I8 : public BlockScanner {
             .n_quads = quads_,
             .queries = queries_.data(),
             .n_queries = n_queries(),
+            .n_tiled = n_tiled_,
             .starts = shifted_ ? shifted_starts_.data() : starts_.data(),
             .scales = scales_.empty() ? nullptr : scales_.data(),
             .shifted = shifted_,
@@ -74,6 +86,11 @@ class I8 : public BlockScanner {
     }
 
   private:
+    std::size_t bytes_of(const kernels::KernelTable& table, std::size_t n) const {
+        const std::size_t tiled = checked_product(n_tiled_, table.i8_tiles.width(quads_));
+        return tiled + checked_product(n - n_tiled_, quads_ * 4);
+    }
+
     void shift() {
         for (std::size_t q = 0; q < n_queries(); ++q) {
             int_thresholds_[q] = std::clamp(int_thresholds_[q], -kMostToShift, kMostToShift);
@@ -95,13 +112,15 @@ class I8 : public BlockScanner {
         const double step = finite && largest > 0 ? largest / limit : 1.0;
         double missed = finite ? 0.0 : std::numeric_limits<double>::infinity();
         std::int32_t sum = 0;
-        for (std::size_t j = 0; j < quads_ * 4; ++j) {
+        const kernels::RowPlace to = place(q);
+        const std::size_t width = q < n_tiled_ ? context_.table.i8_tiles.width(quads_) : quads_ * 4;
+        for (std::size_t j = 0; j < width; ++j) {
             const double value = finite && j < dim ? p[j] : 0.0;
             const double g = std::clamp(std::nearbyint(value / step), -limit, limit);
             const double f = value - step * g;
             missed += f * f;
             sum += static_cast<std::int32_t>(g);
-            *place(q, j) = static_cast<std::int8_t>(g);
+            queries_[to.at(j)] = static_cast<std::int8_t>(g);
         }
         starts_[q] = -context_.table.i8_code_offset * sum;
         const Query& query = context_.queries[first_query_ + q];
@@ -110,16 +129,19 @@ class I8 : public BlockScanner {
         bounds_.emplace_back(context_.items, query, step, error);
     }
 
-    // Where a kernel looks for dimension j of query q: blocks of its width, quad by quad.
-    std::int8_t* place(std::size_t q, std::size_t j) {
-        const std::size_t width = few_ ? 1 : context_.table.i8_query_block;
-        const std::size_t q0 = q - q % width;
-        const std::size_t in_block = std::min(width, n_queries() - q0);
-        return queries_.data() + q0 * quads_ * 4 + (j / 4 * in_block + q % width) * 4 + j % 4;
+    // Where a kernel looks for query q.
+    kernels::RowPlace place(std::size_t q) const {
+        const kernels::RowLayout& tiles = context_.table.i8_tiles;
+        if (q < n_tiled_) return tiles.place(q, n_tiled_, quads_);
+        const kernels::RowLayout layout = few_ ? kAlone : context_.table.i8_blocks;
+        kernels::RowPlace found = layout.place(q - n_tiled_, n_queries() - n_tiled_, quads_);
+        found.first += n_tiled_ * tiles.width(quads_);
+        return found;
     }
 
     bool few_;
     std::size_t quads_;
+    std::size_t n_tiled_;
     bool shifted_;
     Buffer<std::int8_t> queries_;
     std::vector<QuantizedScoreBound> bounds_;
