@@ -8,15 +8,10 @@
 //                                     in int32, s int8, u uint8
 #pragma once
 
+#include "kernels/table.hpp"
 #include "kernels/vectors.hpp"
 
 namespace vecrecall::kernels {
-namespace {
-
-constexpr std::size_t kTileRows = 16;
-constexpr std::size_t kTileRowBytes = 64;
-constexpr std::size_t kTileBytes = kTileRows * kTileRowBytes;
-constexpr std::size_t kTileQuads = kTileRows;  // of codes: a row is a quad of sixteen items
 
 // The operand of LDTILECFG.
 struct alignas(64) TileShapes {
@@ -26,6 +21,13 @@ struct alignas(64) TileShapes {
     std::uint16_t row_bytes[16];
     std::uint8_t rows[16];
 };
+
+namespace {
+
+constexpr std::size_t kTileRows = 16;
+constexpr std::size_t kTileRowBytes = 64;
+constexpr std::size_t kTileBytes = kTileRows * kTileRowBytes;
+constexpr std::size_t kTileQuads = kTileRows;  // of codes: a row is a quad of sixteen items
 
 // Constant data, loaded at the entry of every kernel call: other code in this thread may have
 // shaped the tiles as it likes.
