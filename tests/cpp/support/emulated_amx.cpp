@@ -140,13 +140,6 @@ void on_illegal_instruction(int signal, siginfo_t*, void* context) {
     ::signal(signal, SIG_DFL);
 }
 
-bool install() {
-    struct sigaction action{};
-    action.sa_sigaction = on_illegal_instruction;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    return sigaction(SIGILL, &action, nullptr) == 0;
-}
-
 bool has_vectors() { return cpu::lack_of(cpu::kX86V4 | cpu::kX86Vnni) == cpu::Lack::kNothing; }
 
 bool is_real() { return cpu::lack_of(cpu::kX86Amx) == cpu::Lack::kNothing; }
@@ -155,13 +148,20 @@ bool has_instructions() { return (cpu::host::features().of_processor & cpu::kX86
 
 }  // namespace
 
+bool emulate_amx() {
+    struct sigaction action{};
+    action.sa_sigaction = on_illegal_instruction;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;
+    return sigaction(SIGILL, &action, nullptr) == 0;
+}
+
 bool amx_is_emulated() { return has_vectors() && !has_instructions(); }
 
 // Where the processor has them but the kernel refused, some would run and others not.
 bool execute_amx() {
     if (!amx_is_emulated()) return is_real();
-    static const bool installed = install();
-    return installed;
+    static const bool emulating = emulate_amx();
+    return emulating;
 }
 
 std::uint64_t emulated_amx_instructions() { return g_instructions; }
@@ -172,6 +172,7 @@ std::uint64_t emulated_amx_instructions() { return g_instructions; }
 
 namespace test {
 bool execute_amx() { return false; }
+bool emulate_amx() { return false; }
 bool amx_is_emulated() { return false; }
 std::uint64_t emulated_amx_instructions() { return 0; }
 }  // namespace test

@@ -10,6 +10,9 @@ namespace test {
 // the kernels of the set `amx` could not run for other reasons.
 bool execute_amx();
 
+// Handles SIGILL from now on.
+bool emulate_amx();
+
 // Whether execute_amx() emulates. `instructions` of all threads so far, to see that they ran.
 bool amx_is_emulated();
 std::uint64_t emulated_amx_instructions();
