@@ -15,7 +15,7 @@ import pytest
 
 import vecrecall as vr
 from vecrecall.cli._tables import format_number, markdown_table
-from vecrecall.cli.bench import command, indexes, interleaved, peers, search
+from vecrecall.cli.bench import command, indexes, interleaved, machine, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
 from vecrecall.cli.bench.truth import Truth
