@@ -12,7 +12,7 @@ inline constexpr std::uint32_t kX86Vnni = 1U << 2;  // AVX512_VNNI
 inline constexpr std::uint32_t kArmDotProd = 1U << 3;
 inline constexpr std::uint32_t kX86Amx = 1U << 4;  // AMX_TILE, AMX_INT8
 
-// What an x86 processor says of itself.
+// The words of an x86 processor about itself.
 struct X86Leaves {
     std::uint32_t ecx_1 = 0;  // CPUID leaf 1
     std::uint32_t ebx_7 = 0;  // leaf 7, the first part

@@ -1,4 +1,5 @@
-// What this processor and its system say. Tests that emulate another processor replace this file.
+// The answers of this processor and its system. Tests that emulate another processor replace this
+// file.
 #include <cerrno>
 
 #include "kernels/cpu.hpp"

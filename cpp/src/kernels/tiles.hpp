@@ -44,7 +44,7 @@ VR_INLINE std::size_t tile_steps(std::size_t n_quads) {
     return (n_quads + kTileQuads - 1) / kTileQuads;
 }
 
-// Where the last step of a panel reads its codes. What it reads past the panel is the next one,
+// Where the last step of a panel reads its codes. Past the panel that is the next one,
 // times zero; where the array ends before, a copy that zeros follow.
 VR_INLINE const std::uint8_t* last_step(const std::uint8_t* panel, std::size_t n_quads,
                                         const std::uint8_t* end, std::uint8_t* copy) {

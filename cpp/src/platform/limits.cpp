@@ -26,7 +26,7 @@ double timed(int threads, Kernel kernel, std::size_t amount, const char* memory,
     return elapsed.count();
 }
 
-// What the loops of a table may read first: eight lines, or a tile.
+// The loops of a table read a vector first, or a tile.
 constexpr std::size_t kSeedBytes = 8192;
 
 double products(int threads, Kernel kernel, int chains, int lanes, const char* seed) {

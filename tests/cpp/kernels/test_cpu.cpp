@@ -1,4 +1,4 @@
-// What is made of a processor's own words and of the kernel's answers.
+// From the words of a processor and the answers of the kernel to what can be used.
 #include <doctest/doctest.h>
 
 #include <cerrno>
