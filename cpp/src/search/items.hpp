@@ -1,10 +1,12 @@
 // The items of an index at one moment, as the scan sees them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "platform/canceling.hpp"
 #include "search/added_rows.hpp"
 #include "search/segment.hpp"
 
@@ -67,6 +69,9 @@ class Items {
     std::vector<std::uint32_t> rows_by_insertion_rank() const;
     // The row of an id, or -1.
     std::int64_t find(std::int64_t id) const;
+    // Calls with the row of every id that has one.
+    template <class Visit>
+    void for_rows_of(const std::int64_t* ids, std::size_t n, Visit visit) const;
     // -1 where there is no item.
     std::int64_t largest_id() const;
     const std::shared_ptr<AddedRows>& added() const { return added_; }
@@ -113,6 +118,17 @@ class Items {
 // The base of an index over `items`, and all of them.
 std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
                                          const BuildOptions& options);
+
+template <class Visit>
+void Items::for_rows_of(const std::int64_t* ids, std::size_t n, Visit visit) const {
+    constexpr std::size_t kAtOnce = 32;
+    for (std::size_t i = 0; i < n; ++i) {
+        canceling::check_each(i);
+        if (i % kAtOnce == 0) base().ids().prefetch(ids + i, std::min(kAtOnce, n - i));
+        const std::int64_t row = find(ids[i]);
+        if (row >= 0) visit(static_cast<std::size_t>(row));
+    }
+}
 
 template <class Visit>
 void Items::for_live(Visit visit) const {
