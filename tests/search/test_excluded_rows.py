@@ -1,6 +1,6 @@
 """Excluded ids against the reference: where words, steps and blocks of rows end, in every scan.
 
-Lists are short beside the items, so that these are scanned; `test_filters.py` has long lists.
+Lists are short for so many items, which are scanned; `test_filters.py` has long lists.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def test_items_removed_added_again_and_updated(isa: str, rng: np.random.Generato
 
 @pytest.mark.parametrize("nq", [2, 9])
 def test_scans_in_float32(nq: int, isa: str, threads: int, rng: np.random.Generator) -> None:
-    """What the codes cannot tell apart is scanned again from the start; no excluded row returns."""
+    """A scan that starts again in float32 brings no excluded row back."""
     n = 60_000
     items = (1 + 1e-3 * rng.standard_normal((n, 20))).astype(np.float32)
     items[::7] *= 100  # every block has wide steps, most items differ by less
