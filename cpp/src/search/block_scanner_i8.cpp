@@ -32,16 +32,18 @@ class I8 : public BlockScanner {
           few_(n <= kFewQueries),
           quads_((context.items.dim() + 3) / 4),
           n_tiled_(tiled(context.table, n)),
+          along_(context.items.scans_along()),
+          offsets_wanted_(along_ || context.items.has_offsets()),
           // With a mask most hits are dead items, and a block's one test would seldom be the last.
-          shifted_(!few_ && !context.items.has_offsets() && !context.allow &&
-                   quads_ <= kMostQuadsToShift),
+          shifted_(!few_ && !offsets_wanted_ && !context.allow && quads_ <= kMostQuadsToShift),
           queries_(bytes_of(context.table, n)),
           starts_(n),
           shifted_starts_(shifted_ ? n : 0),
-          scales_(context.items.has_offsets() ? n : 0),
+          scales_(offsets_wanted_ ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
-          offsets_(context.items.has_offsets() ? kBlockItems : 0, 0.0F) {
+          offsets_(offsets_wanted_ ? kBlockItems : 0, 0.0F),
+          wide_(context.items.dim()) {
         bounds_.reserve(n);
         for (std::size_t q = 0; q < n; ++q) quantize_query(q);
     }
@@ -64,7 +66,8 @@ class I8 : public BlockScanner {
             }
         }
         if (shifted_) shift();
-        if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        if (along_) std::copy_n(block_.segment->along() + segment_row(first), n, offsets_.data());
+        else if (offsets_wanted_) copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{
             .codes = block_.segment->codes().from_row(segment_row(first)),
             .n_panels = whole_words(n) / kernels::kPanelItems,
@@ -98,14 +101,33 @@ class I8 : public BlockScanner {
         }
     }
 
-    // p = step * g + f with g in -limit .. limit.
+    // p in float64, less its part along the center, which is returned: at least 2^-10 of p, so that
+    // it is positive, and values in units of it stay small.
+    double take_apart(const Query& query) {
+        const float* p = query.scan_vector;
+        std::copy_n(p, wide_.size(), wide_.begin());
+        if (!along_) return 0.0;
+        const double* direction = context_.items.center().direction.data();
+        double along = 0;
+        for (std::size_t j = 0; j < wide_.size(); ++j) along += p[j] * direction[j];
+        along = std::max(along, 0x1p-10 * query.scan_length);
+        if (!(along > 0)) along = 1.0;
+        for (std::size_t j = 0; j < wide_.size(); ++j) wide_[j] -= along * direction[j];
+        return along;
+    }
+
+    // p - along * direction = step * g + f with g in -limit .. limit.
     void quantize_query(std::size_t q) {
         const std::size_t dim = context_.items.dim();
-        const float* p = context_.queries[first_query_ + q].scan_vector;
+        const Query& query = context_.queries[first_query_ + q];
+        const double along = take_apart(query);
+        const std::vector<double>& p = wide_;
         const auto limit = static_cast<double>(context_.table.i8_query_limit);
         double largest = 0;
+        double square = 0;
         for (std::size_t j = 0; j < dim; ++j) {
-            largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
+            largest = std::max(largest, std::fabs(p[j]));
+            square += p[j] * p[j];
         }
         // An overflown query has no codes: zeros, and an error that certifies nothing.
         const bool finite = std::isfinite(largest);
@@ -123,10 +145,13 @@ class I8 : public BlockScanner {
             queries_[to.at(j)] = static_cast<std::int8_t>(g);
         }
         starts_[q] = -context_.table.i8_code_offset * sum;
-        const Query& query = context_.queries[first_query_ + q];
-        // f's own rounding: 2^-52 of the query at most.
-        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query.scan_length;
-        bounds_.emplace_back(context_.items, query, step, error);
+        // Rounding of f, and of what was taken apart: 2^-52 of the query each, and of that part.
+        const double rounding = 0x1p-50 * (query.scan_length + along);
+        bounds_.emplace_back(context_.items, query,
+                             QueryCodes{.step = step,
+                                        .error = std::sqrt(missed) * (1 + 0x1p-30) + rounding,
+                                        .length = std::sqrt(square) * (1 + 0x1p-30) + rounding,
+                                        .along = along});
     }
 
     // Where a kernel looks for query q.
@@ -142,6 +167,8 @@ class I8 : public BlockScanner {
     bool few_;
     std::size_t quads_;
     std::size_t n_tiled_;
+    bool along_;
+    bool offsets_wanted_;
     bool shifted_;
     Buffer<std::int8_t> queries_;
     std::vector<QuantizedScoreBound> bounds_;
@@ -151,6 +178,7 @@ class I8 : public BlockScanner {
     std::vector<float> thresholds_;
     std::vector<std::int32_t> int_thresholds_;
     std::vector<float> offsets_;
+    std::vector<double> wide_;  // of the query at hand
 };
 
 }  // namespace

@@ -41,6 +41,10 @@ void check_sizes(const IndexArrays& parts) {
     check_size_if_there("bias", parts.bias, n);
     check_size_if_there("order", parts.order, n);
     check_size("row_terms", parts.row_terms.size, parts.metric == Metric::kIp ? 0 : n);
+    check_size_if_there("along", parts.along, n);
+    if (parts.along.size != 0 && parts.metric == Metric::kL2) {
+        refuse("along", "none under l2", std::to_string(n) + " values");
+    }
     check_size("block_bounds", parts.block_bounds.size, blocks_for(n) * kBlockBounds);
     const bool coded = parts.code_bounds.size != 0;
     if (coded && !Codes::possible(parts.rows.dim)) {
@@ -76,6 +80,7 @@ IndexArrays without_empty(IndexArrays parts) {
     if (parts.ids.size == 0) parts.ids = {};
     if (parts.bias.size == 0) parts.bias = {};
     if (parts.order.size == 0) parts.order = {};
+    if (parts.along.size == 0) parts.along = {};
     return parts;
 }
 
@@ -110,6 +115,7 @@ IndexArrays to_arrays(const Items& items) {
         .row_terms = {terms, terms ? n : 0},
     };
     if (segment.blocks() == 0) return parts;
+    if (segment.along()) parts.along = {segment.along(), n};
     parts.block_bounds = {&segment.stats(0).radius, segment.blocks() * kBlockBounds};
     if (segment.codes().empty()) return parts;
     parts.codes = {segment.codes().from_row(0), Codes::bytes(n, segment.dim())};
@@ -122,8 +128,9 @@ Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner) {
     check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
-    auto center = std::make_shared<const Center>(
-        center_at(kernels::active(), parts.center.data, parts.rows.dim));
+    Center at = center_at(kernels::active(), parts.center.data, parts.rows.dim);
+    if (parts.along.size != 0) at = with_direction(std::move(at));
+    auto center = std::make_shared<const Center>(std::move(at));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
     return Items(
         std::make_shared<const Segment>(without_empty(parts), std::move(center), std::move(owner)),

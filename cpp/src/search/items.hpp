@@ -94,6 +94,9 @@ class Items {
     // Not all offsets are zero.
     bool has_offsets() const { return has_offsets_; }
 
+    // By codes without the part along the center; a bias has its place.
+    bool scans_along() const { return base().along() != nullptr && !has_offsets_; }
+
     // Exact scores, see score_rows.
     void score(const kernels::KernelTable& table, const double* query, double query_norm,
                const std::uint32_t* rows, std::size_t n, float* scores) const;

@@ -87,6 +87,8 @@ class Segment {
     const float* offsets() const { return offsets_; }
     // Not all offsets are zero.
     bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
+    // Per row the length of r along the center's direction; null where that has none.
+    const float* along() const { return along_; }
     // Those of a run of rows.
     void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
@@ -96,6 +98,7 @@ class Segment {
     void derive_block(const kernels::KernelTable& table, std::size_t block);
     void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                        BlockStats& stats);
+    void derive_along(const kernels::KernelTable& table, std::size_t first, std::size_t n);
     void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
     void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
                             BlockStats& stats);
@@ -113,8 +116,10 @@ class Segment {
     std::unique_ptr<IdMap> ids_;
     Buffer<float> own_scales_;
     Buffer<float> own_offsets_;
+    Buffer<float> own_along_;
     const float* scales_ = nullptr;
     const float* offsets_ = nullptr;  // l2; else the bias is all there is to them
+    const float* along_ = nullptr;
     std::vector<BlockStats> stats_;
     Codes codes_;
 };
