@@ -187,7 +187,7 @@ RaggedLists search_above(const Items& items, const MatrixView& queries,
     lists.offsets.resize(queries.rows + 1);
     if (items.size() == 0 || queries.rows == 0) return lists;
     const int threads = threads_worth(items, queries.rows, options.threads);
-    const kernels::KernelTable& table = kernels::active();
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     const Allowed allowed(items, options.allow, queries.rows);
     std::vector<float> thresholds(queries.rows);

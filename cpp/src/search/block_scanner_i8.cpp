@@ -11,6 +11,16 @@ namespace {
 // Up to so many queries memory is the limit, and the panels are read as they lie.
 constexpr std::size_t kFewQueries = 2;
 
+// As those read queries.
+constexpr kernels::RowLayout kAlone = {.rows = 1, .log_step = 2};
+
+// Queries that a matrix unit takes, whole tiles of them: with a tile that is filled up, the vectors
+// would be as fast.
+std::size_t tiled(const kernels::KernelTable& table, std::size_t queries) {
+    const std::size_t rows = table.i8_tiles.rows;
+    return rows == 0 ? 0 : queries - queries % rows;
+}
+
 // Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
 // which thresholds are clamped.
 constexpr std::size_t kMostQuadsToShift = 4096;
@@ -21,10 +31,11 @@ class I8 : public BlockScanner {
     I8(const SearchContext& context, std::size_t first_query, std::size_t n)
         : BlockScanner(context, first_query, n),
           quads_((context.items.dim() + 3) / 4),
+          n_tiled_(tiled(context.table, n)),
           along_(context.items.scans_along()),
           offsets_wanted_(along_ || context.items.has_offsets()),
           codes_(checked_product(n, quads_ * 4)),
-          queries_(checked_product(n, quads_ * 4)),
+          queries_(checked_product(n, widest(context.table))),
           all_starts_(n),
           starts_(n),
           shifted_starts_(n),
@@ -59,6 +70,7 @@ class I8 : public BlockScanner {
             .n_quads = quads_,
             .queries = queries_.data(),
             .n_queries = n_queries(),
+            .n_tiled = n_tiled_,
             .starts = shifted() ? shifted_starts_.data() : starts_.data(),
             .scales = scales_.empty() ? nullptr : scales_.data(),
             .shifted = shifted(),
@@ -78,6 +90,10 @@ class I8 : public BlockScanner {
     bool shifted() const {
         return !few() && scales_.empty() && !context_.allow && quads_ <= kMostQuadsToShift;
     }
+    // Bytes of a query, wherever it lies.
+    std::size_t widest(const kernels::KernelTable& table) const {
+        return std::max(quads_ * 4, table.i8_tiles.rows == 0 ? 0 : table.i8_tiles.width(quads_));
+    }
 
     void enter() override {
         for (std::size_t q = 0; q < scales_.size() && q < n_queries(); ++q) {
@@ -85,18 +101,19 @@ class I8 : public BlockScanner {
         }
     }
 
-    // Puts the codes of the queries where a kernel looks for them: blocks of its width, quad by
-    // quad.
+    // Puts the codes of the queries where a kernel looks for them.
     void select() final {
-        const std::size_t width = few() ? 1 : context_.table.i8_query_block;
+        n_tiled_ = tiled(context_.table, n_queries());
         for (std::size_t q = 0; q < n_queries(); ++q) {
             starts_[q] = all_starts_[selected()[q]];
-            const std::size_t q0 = q - q % width;
-            const std::size_t in_block = std::min(width, n_queries() - q0);
             const std::int8_t* from = codes_.data() + selected()[q] * quads_ * 4;
-            std::int8_t* to = queries_.data() + q0 * quads_ * 4 + q % width * 4;
+            const kernels::RowPlace to = place(q);
             for (std::size_t j = 0; j < quads_; ++j) {
-                std::memcpy(to + j * in_block * 4, from + j * 4, 4);
+                std::memcpy(queries_.data() + to.at(4 * j), from + 4 * j, 4);
+            }
+            const std::size_t width = q < n_tiled_ ? context_.table.i8_tiles.width(quads_) : 0;
+            for (std::size_t j = quads_; 4 * j < width; ++j) {
+                std::memset(queries_.data() + to.at(4 * j), 0, 4);
             }
         }
     }
@@ -164,7 +181,18 @@ class I8 : public BlockScanner {
                                         .along = along});
     }
 
+    // Where a kernel looks for query q of those selected.
+    kernels::RowPlace place(std::size_t q) const {
+        const kernels::RowLayout& tiles = context_.table.i8_tiles;
+        if (q < n_tiled_) return tiles.place(q, n_tiled_, quads_);
+        const kernels::RowLayout layout = few() ? kAlone : context_.table.i8_blocks;
+        kernels::RowPlace found = layout.place(q - n_tiled_, n_queries() - n_tiled_, quads_);
+        found.first += n_tiled_ * tiles.width(quads_);
+        return found;
+    }
+
     std::size_t quads_;
+    std::size_t n_tiled_;
     bool along_;
     bool offsets_wanted_;
     Buffer<std::int8_t> codes_;  // one query after the other

@@ -211,7 +211,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
     write_padding(out);
     if (items.size() == 0 || queries.rows == 0) return {};
     const int threads = threads_worth(items, queries.rows, options.threads);
-    const kernels::KernelTable& table = kernels::active();
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
     const Allowed allowed(items, options.allow, queries.rows);
