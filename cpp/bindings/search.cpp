@@ -91,6 +91,7 @@ py::dict to_arrays(const py::object& self) {
     if (parts.bias.size != 0) named["bias"] = view(parts.bias, self);
     if (parts.order.size != 0) named["order"] = view(parts.order, self);
     if (parts.row_terms.size != 0) named["row_terms"] = view(parts.row_terms, self);
+    if (parts.along.size != 0) named["along"] = view(parts.along, self);
     if (parts.code_bounds.size != 0) {
         named["codes"] = view(parts.codes, self);
         named["code_bounds"] = view(parts.code_bounds, self);
@@ -138,6 +139,7 @@ Index index_from(const py::dict& named, Metric metric) {
                             .order = values<std::uint32_t>(named, "order"),
                             .center = values<float>(named, "center"),
                             .row_terms = values<float>(named, "row_terms"),
+                            .along = values<float>(named, "along"),
                             .block_bounds = values<double>(named, "block_bounds"),
                             .codes = values<std::uint8_t>(named, "codes"),
                             .code_bounds = values<double>(named, "code_bounds"),

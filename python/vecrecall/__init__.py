@@ -12,7 +12,14 @@ from importlib.metadata import version as _version
 
 from vecrecall import adapters, channels, policies
 from vecrecall._public import stamp as _stamp
-from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
+from vecrecall._runtime import (
+    available_isas,
+    get_num_threads,
+    isa,
+    set_isa,
+    set_num_threads,
+    unavailable_isas,
+)
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.arrays import (
     AboveResult,
@@ -134,6 +141,7 @@ __all__ = [
     "set_num_threads",
     "topk",
     "tune",
+    "unavailable_isas",
     "wrap",
 ]
 

@@ -29,6 +29,7 @@ struct IndexArrays {
     ArrayView<std::uint32_t> order;  // of the rows, their places as inserted; missing: 0 .. n-1
     ArrayView<float> center;         // one per dimension
     ArrayView<float> row_terms;      // cosine: inverse lengths; l2: what the scan adds
+    ArrayView<float> along;          // of the rows, along the center; missing: it has no direction
     ArrayView<double> block_bounds;  // kBlockBounds per block
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32
     ArrayView<double> code_bounds;   // kCodeBounds per block, with the codes

@@ -11,6 +11,16 @@ namespace {
 // Up to so many queries memory is the limit, and the panels are read as they lie.
 constexpr std::size_t kFewQueries = 2;
 
+// As those read queries.
+constexpr kernels::RowLayout kAlone = {.rows = 1, .log_step = 2};
+
+// Queries that a matrix unit takes, whole tiles of them: with a tile that is filled up, the vectors
+// would be as fast.
+std::size_t tiled(const kernels::KernelTable& table, std::size_t queries) {
+    const std::size_t rows = table.i8_tiles.rows;
+    return rows == 0 ? 0 : queries - queries % rows;
+}
+
 // Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
 // which thresholds are clamped.
 constexpr std::size_t kMostQuadsToShift = 4096;
@@ -21,15 +31,19 @@ class I8 : public BlockScanner {
     I8(const SearchContext& context, std::size_t first_query, std::size_t n)
         : BlockScanner(context, first_query, n),
           quads_((context.items.dim() + 3) / 4),
+          n_tiled_(tiled(context.table, n)),
+          along_(context.items.scans_along()),
+          offsets_wanted_(along_ || context.items.has_offsets()),
           codes_(checked_product(n, quads_ * 4)),
-          queries_(checked_product(n, quads_ * 4)),
+          queries_(checked_product(n, widest(context.table))),
           all_starts_(n),
           starts_(n),
           shifted_starts_(n),
-          scales_(context.items.has_offsets() ? n : 0),
+          scales_(offsets_wanted_ ? n : 0),
           thresholds_(n),
           int_thresholds_(n),
-          offsets_(context.items.has_offsets() ? kBlockItems : 0, 0.0F) {
+          offsets_(offsets_wanted_ ? kBlockItems : 0, 0.0F),
+          wide_(context.items.dim()) {
         bounds_.reserve(n);
         for (std::size_t q = 0; q < n; ++q) quantize_query(q);
         select();
@@ -48,13 +62,15 @@ class I8 : public BlockScanner {
             }
         }
         if (shifted()) shift();
-        if (context_.items.has_offsets()) copy_offsets(first, n, offsets_.data());
+        if (along_) std::copy_n(block_.segment->along() + block_.local(first), n, offsets_.data());
+        else if (offsets_wanted_) copy_offsets(first, n, offsets_.data());
         const kernels::ScanI8 scan{
             .codes = panels(first),
             .n_panels = whole_words(n) / kernels::kPanelItems,
             .n_quads = quads_,
             .queries = queries_.data(),
             .n_queries = n_queries(),
+            .n_tiled = n_tiled_,
             .starts = shifted() ? shifted_starts_.data() : starts_.data(),
             .scales = scales_.empty() ? nullptr : scales_.data(),
             .shifted = shifted(),
@@ -74,6 +90,10 @@ class I8 : public BlockScanner {
     bool shifted() const {
         return !few() && scales_.empty() && !context_.allow && quads_ <= kMostQuadsToShift;
     }
+    // Bytes of a query, wherever it lies.
+    std::size_t widest(const kernels::KernelTable& table) const {
+        return std::max(quads_ * 4, table.i8_tiles.rows == 0 ? 0 : table.i8_tiles.width(quads_));
+    }
 
     void enter() override {
         for (std::size_t q = 0; q < scales_.size() && q < n_queries(); ++q) {
@@ -81,18 +101,19 @@ class I8 : public BlockScanner {
         }
     }
 
-    // Puts the codes of the queries where a kernel looks for them: blocks of its width, quad by
-    // quad.
+    // Puts the codes of the queries where a kernel looks for them.
     void select() final {
-        const std::size_t width = few() ? 1 : context_.table.i8_query_block;
+        n_tiled_ = tiled(context_.table, n_queries());
         for (std::size_t q = 0; q < n_queries(); ++q) {
             starts_[q] = all_starts_[selected()[q]];
-            const std::size_t q0 = q - q % width;
-            const std::size_t in_block = std::min(width, n_queries() - q0);
             const std::int8_t* from = codes_.data() + selected()[q] * quads_ * 4;
-            std::int8_t* to = queries_.data() + q0 * quads_ * 4 + q % width * 4;
+            const kernels::RowPlace to = place(q);
             for (std::size_t j = 0; j < quads_; ++j) {
-                std::memcpy(to + j * in_block * 4, from + j * 4, 4);
+                std::memcpy(queries_.data() + to.at(4 * j), from + 4 * j, 4);
+            }
+            const std::size_t width = q < n_tiled_ ? context_.table.i8_tiles.width(quads_) : 0;
+            for (std::size_t j = quads_; 4 * j < width; ++j) {
+                std::memset(queries_.data() + to.at(4 * j), 0, 4);
             }
         }
     }
@@ -109,14 +130,33 @@ class I8 : public BlockScanner {
         }
     }
 
-    // p = step * g + f with g in -limit .. limit.
+    // p in float64, less its part along the center, which is returned: at least 2^-10 of p, so that
+    // it is positive, and values in units of it stay small.
+    double take_apart(const Query& query) {
+        const float* p = query.scan_vector;
+        std::copy_n(p, wide_.size(), wide_.begin());
+        if (!along_) return 0.0;
+        const double* direction = context_.items.center().direction.data();
+        double along = 0;
+        for (std::size_t j = 0; j < wide_.size(); ++j) along += p[j] * direction[j];
+        along = std::max(along, 0x1p-10 * query.scan_length);
+        if (!(along > 0)) along = 1.0;
+        for (std::size_t j = 0; j < wide_.size(); ++j) wide_[j] -= along * direction[j];
+        return along;
+    }
+
+    // p - along * direction = step * g + f with g in -limit .. limit.
     void quantize_query(std::size_t q) {
         const std::size_t dim = context_.items.dim();
-        const float* p = query(q).scan_vector;
+        const Query& query = this->query(q);
+        const double along = take_apart(query);
+        const std::vector<double>& p = wide_;
         const auto limit = static_cast<double>(context_.table.i8_query_limit);
         double largest = 0;
+        double square = 0;
         for (std::size_t j = 0; j < dim; ++j) {
-            largest = std::max(largest, std::fabs(static_cast<double>(p[j])));
+            largest = std::max(largest, std::fabs(p[j]));
+            square += p[j] * p[j];
         }
         // An overflown query has no codes: zeros, and an error that certifies nothing.
         const bool finite = std::isfinite(largest);
@@ -132,12 +172,29 @@ class I8 : public BlockScanner {
             codes_[q * quads_ * 4 + j] = static_cast<std::int8_t>(g);
         }
         all_starts_[q] = -context_.table.i8_code_offset * sum;
-        // f's own rounding: 2^-52 of the query at most.
-        const double error = std::sqrt(missed) * (1 + 0x1p-30) + 0x1p-50 * query(q).scan_length;
-        bounds_.emplace_back(context_.items, query(q), step, error);
+        // Rounding of f, and of what was taken apart: 2^-52 of the query each, and of that part.
+        const double rounding = 0x1p-50 * (query.scan_length + along);
+        bounds_.emplace_back(context_.items, query,
+                             QueryCodes{.step = step,
+                                        .error = std::sqrt(missed) * (1 + 0x1p-30) + rounding,
+                                        .length = std::sqrt(square) * (1 + 0x1p-30) + rounding,
+                                        .along = along});
+    }
+
+    // Where a kernel looks for query q of those selected.
+    kernels::RowPlace place(std::size_t q) const {
+        const kernels::RowLayout& tiles = context_.table.i8_tiles;
+        if (q < n_tiled_) return tiles.place(q, n_tiled_, quads_);
+        const kernels::RowLayout layout = few() ? kAlone : context_.table.i8_blocks;
+        kernels::RowPlace found = layout.place(q - n_tiled_, n_queries() - n_tiled_, quads_);
+        found.first += n_tiled_ * tiles.width(quads_);
+        return found;
     }
 
     std::size_t quads_;
+    std::size_t n_tiled_;
+    bool along_;
+    bool offsets_wanted_;
     Buffer<std::int8_t> codes_;  // one query after the other
     Buffer<std::int8_t> queries_;
     std::vector<QuantizedScoreBound> bounds_;
@@ -148,6 +205,7 @@ class I8 : public BlockScanner {
     std::vector<float> thresholds_;
     std::vector<std::int32_t> int_thresholds_;
     std::vector<float> offsets_;
+    std::vector<double> wide_;  // of the query at hand
 };
 
 }  // namespace

@@ -90,26 +90,42 @@ ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query&
 //     one of the sum, 4u ((P + F) S + O), and u O + 2^-149 for the offset itself.
 //  3. Everything done in float64, as there: (d + 8) 2^-50 times a bound on the magnitudes.
 //  4. Lists, as there; R <= S + E.
-QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query, double step,
-                                         double error)
+//
+// Along the center's direction w the query's part b and the items' parts a = w.r are kept apart:
+//
+//     p.r = (p - b w).r + b a,    for whatever b > 0,
+//
+// so that T, f and P above are those of p - b w, which is short where queries lie along the center
+// as rows do. The offset is a, values are in units of b, and |w| <= 1 + 2^-50. Item 2 holds with
+// O = A >= |a|, where A = S + E will do, and in float64 a is off by (d + 8) 2^-50 (2 |mu| + S + E).
+QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query,
+                                         const QueryCodes& codes)
     : multiplier_(query.multiplier),
-      step_(step),
-      inverse_step_(1.0 / step),
-      reach_(query.scan_length + error),
-      offsets_(items.has_offsets()) {
+      step_(codes.step),
+      inverse_step_(1.0 / codes.step),
+      unit_(codes.along > 0 ? codes.along : 1.0),
+      length_(query.scan_length),
+      reach_(codes.length + codes.error),
+      along_(codes.along > 0),
+      offsets_(items.has_offsets() || along_) {
     const auto d = static_cast<double>(items.dim());
     const double lane = (d + 8) * 0x1p-50;
     const double m = multiplier_;
-    const double p = query.scan_length;
     const double rounding = query_rounding(items, query);
     const double u = offsets_ ? kFloatUnit : 0.0;
 
-    fixed_ = offsets_ ? m * 2 * kFloatSmallest : 0.0;
+    fixed_ = offsets_ ? m * unit_ * 2 * kFloatSmallest : 0.0;
     per_constant_ = lane;
     per_norm_ = 0;
     per_shift_ = 0;
-    per_code_ = m * (error + rounding + 4 * u * reach_) + lane * m * reach_;
-    per_error_ = m * (p + rounding);
+    per_code_ = m * (codes.error + rounding + 4 * u * reach_) + lane * m * reach_;
+    per_error_ = m * (codes.length + rounding);
+    if (along_) {
+        const double part = m * unit_ * (5 * u + 2 * lane);
+        fixed_ += lane * m * unit_ * 2 * items.center().norm;
+        per_code_ += part;
+        per_error_ += part;
+    }
     per_offset_ = m * 5 * u + lane * m;
     per_square_ = 0;
     switch (items.metric()) {  // the exact score's own float64 rounding
@@ -148,13 +164,16 @@ ScoreBound QuantizedScoreBound::certify(const CodeStats& codes, const BlockStats
                      .integers = !offsets_,
                      .largest = kInfinity};
     if (offsets_) {
-        bound.multiplier = multiplier_;
-        bound.inverse = 1.0 / multiplier_;
-        const bool in_range = step_ * codes.step >= std::numeric_limits<float>::min() &&
-                              reach_ * codes.code_length + max_offset < 1e38;
+        bound.multiplier = multiplier_ * unit_;
+        bound.inverse = 1.0 / bound.multiplier;
+        const double scale = step_ * codes.step / unit_;
+        const double offset = along_ ? r : max_offset;
+        const bool in_range = scale >= std::numeric_limits<float>::min() && scale < 1e38 &&
+                              reach_ * codes.code_length / unit_ + offset < 1e38;
         if (!in_range) bound.error = kInfinity;
     }
-    const double reach = block.top_offset + reach_ * codes.code_length;  // |T.C| <= |T| |C|
+    // |T.C| <= |T| |C|, and |p.r| <= |p| |r| where a part of it is kept apart
+    const double reach = along_ ? length_ * r : block.top_offset + reach_ * codes.code_length;
     bound.largest = center.constant + multiplier_ * reach + bound.error;
     return bound;
 }

@@ -85,6 +85,10 @@ void check_sizes(const IndexArrays& parts) {
     check_size_if_there("order", parts.order, n);
     check_lists(parts);
     check_size("row_terms", parts.row_terms.size, parts.metric == Metric::kIp ? 0 : n);
+    check_size_if_there("along", parts.along, n);
+    if (parts.along.size != 0 && (parts.metric == Metric::kL2 || has_lists(parts))) {
+        refuse("along", "none under l2 or in lists", std::to_string(n) + " values");
+    }
     const BlockLayout layout = layout_of(parts);
     check_size("block_bounds", parts.block_bounds.size, layout.blocks() * kBlockBounds);
     const bool coded = parts.code_bounds.size != 0;
@@ -121,6 +125,7 @@ IndexArrays without_empty(IndexArrays parts) {
     if (parts.ids.size == 0) parts.ids = {};
     if (parts.bias.size == 0) parts.bias = {};
     if (parts.order.size == 0) parts.order = {};
+    if (parts.along.size == 0) parts.along = {};
     return parts;
 }
 
@@ -172,6 +177,7 @@ IndexArrays to_arrays(const Items& items) {
         parts.list_settings = {items.list_settings().data(), kListSettings};
     }
     if (segment.blocks() == 0) return parts;
+    if (segment.along()) parts.along = {segment.along(), n};
     parts.block_bounds = {&segment.stats(0).radius, segment.blocks() * kBlockBounds};
     if (segment.codes().empty()) return parts;
     parts.codes = {segment.codes().from_slot(0),
@@ -185,8 +191,9 @@ Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner) {
     check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
-    auto center = std::make_shared<const Center>(
-        center_at(kernels::active(), parts.center.data, parts.rows.dim));
+    Center at = center_at(kernels::active(), parts.center.data, parts.rows.dim);
+    if (parts.along.size != 0) at = with_direction(std::move(at));
+    auto center = std::make_shared<const Center>(std::move(at));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
     std::shared_ptr<const Lists> lists;
     if (has_lists(parts)) lists = lists_from(parts, *center);

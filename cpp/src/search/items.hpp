@@ -1,11 +1,13 @@
 // The items of an index at one moment, as the scan sees them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "platform/canceling.hpp"
 #include "search/added_rows.hpp"
 #include "search/segment.hpp"
 
@@ -45,9 +47,10 @@ class Items {
     Metric metric() const { return base().metric(); }
     std::size_t blocks() const { return blocks_.size(); }
     const Block& block(std::size_t b) const { return blocks_[b]; }
-    const Block& block_of(std::size_t row) const {
-        return blocks_[block_of_word_[row / kernels::kWordItems]];
+    std::size_t block_number(std::size_t row) const {
+        return block_of_word_[row / kernels::kWordItems];
     }
+    const Block& block_of(std::size_t row) const { return blocks_[block_number(row)]; }
     const std::vector<std::shared_ptr<const Segment>>& segments() const { return segments_; }
     const Segment& base() const { return *segments_.front(); }
     // No two are alike, in one process.
@@ -74,6 +77,9 @@ class Items {
     std::vector<std::uint32_t> rows_by_insertion_rank() const;
     // The row of an id, or -1.
     std::int64_t find(std::int64_t id) const;
+    // Calls with the row of every id that has one.
+    template <class Visit>
+    void for_rows_of(const std::int64_t* ids, std::size_t n, Visit visit) const;
     // -1 where there is no item.
     std::int64_t largest_id() const;
     const std::shared_ptr<AddedRows>& added() const { return added_; }
@@ -109,6 +115,8 @@ class Items {
         const bool listed = lists() != nullptr && b.segment == segments_.front().get();
         return listed ? static_cast<std::int64_t>(lists()->list_of_block(b.index)) : -1;
     }
+    // By codes without the part along the center; a bias has its place.
+    bool scans_along() const { return base().along() != nullptr && !has_offsets_; }
 
     // Exact scores, see score_rows.
     void score(const kernels::KernelTable& table, const double* query, double query_norm,
@@ -137,6 +145,17 @@ class Items {
 // The base of an index over `items`, and all of them.
 std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
                                          const BuildOptions& options);
+
+template <class Visit>
+void Items::for_rows_of(const std::int64_t* ids, std::size_t n, Visit visit) const {
+    constexpr std::size_t kAtOnce = 32;
+    for (std::size_t i = 0; i < n; ++i) {
+        canceling::check_each(i);
+        if (i % kAtOnce == 0) base().ids().prefetch(ids + i, std::min(kAtOnce, n - i));
+        const std::int64_t row = find(ids[i]);
+        if (row >= 0) visit(static_cast<std::size_t>(row));
+    }
+}
 
 template <class Visit>
 void Items::for_live(Visit visit) const {

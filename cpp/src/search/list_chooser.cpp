@@ -123,7 +123,7 @@ class CenterScan {
             Candidates& candidates = candidates_[q];
             const std::uint32_t count = step_.hits[q].count;
             if (count == candidates.size()) continue;
-            candidates.append(count, scanner_->score_bound(q), [](std::uint32_t) { return true; });
+            candidates.append(count, scanner_->score_bound(q));
             if (candidates.crowded()) candidates.tighten(scratch_);
         }
     }

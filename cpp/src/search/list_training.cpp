@@ -95,7 +95,9 @@ class ListBuilder {
 
     std::shared_ptr<const Segment> run(const KnownLists* known) {
         const kernels::KernelTable& table = kernels::active();
-        auto middle = std::make_shared<const Center>(choose_center(table, source_.rows, metric_));
+        Center chosen = choose_center(table, source_.rows, metric_);
+        chosen.direction.clear();  // a list's own center takes that part, and more, off its rows
+        auto middle = std::make_shared<const Center>(std::move(chosen));
         if (known != nullptr) {
             centers_.values.assign(known->centers.data,
                                    known->centers.data + known->centers.rows * centers_.dim);

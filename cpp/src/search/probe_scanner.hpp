@@ -28,6 +28,7 @@ class ProbeScanner {
     std::uint64_t items_scanned() const { return items_scanned_; }
 
   private:
+    void find_live(const Block& block);
     void select(const Block& block, const std::vector<std::uint32_t>& queries);
     void scan_step(std::size_t first, std::size_t n);
     void append(std::size_t slot);
@@ -40,6 +41,8 @@ class ProbeScanner {
     Scratch<Interval> intervals_;
     std::vector<Candidates> candidates_;
     Step step_;
+    std::vector<std::vector<std::uint32_t>> excluded_;  // rows, ascending, per query
+    std::vector<std::uint64_t> own_live_;  // a block's words, of queries that exclude rows of it
     std::unique_ptr<BlockScanner> scanner_;
     std::size_t longest_step_;
     std::vector<std::uint32_t> selected_;

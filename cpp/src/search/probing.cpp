@@ -67,12 +67,7 @@ class Eligible {
     }
 
   private:
-    std::size_t n_excluded(std::size_t q) const {
-        const RaggedView<std::int64_t>& exclude = context_.options.exclude;
-        const std::size_t place = context_.queries[q].place;
-        return exclude.values ? static_cast<std::size_t>(exclude.end(place) - exclude.begin(place))
-                              : 0;
-    }
+    std::size_t n_excluded(std::size_t q) const { return context_.queries[q].excluded.size(); }
 
     std::size_t count(std::size_t q, const std::vector<std::uint32_t>& lists) const {
         std::size_t n = 0;
@@ -97,17 +92,12 @@ class Eligible {
     // Of those that count() counts.
     std::size_t count_excluded(std::size_t q, const std::vector<std::uint32_t>& lists) const {
         const Items& items = context_.items;
-        const RaggedView<std::int64_t>& exclude = context_.options.exclude;
-        const std::size_t place = context_.queries[q].place;
         std::vector<std::uint32_t> named = lists;
         std::sort(named.begin(), named.end());
-        std::vector<std::int64_t> rows;
-        for (const std::int64_t* id = exclude.begin(place); id != exclude.end(place); ++id) {
-            const std::int64_t row = items.find(*id);
-            if (row < 0) continue;
-            const auto at = static_cast<std::size_t>(row);
-            if ((context_.live(q)[at / 64] >> (at % 64) & 1) == 0) continue;
-            const std::int64_t list = items.list_of(at);
+        std::vector<std::uint32_t> rows;
+        for (const std::uint32_t row : context_.queries[q].excluded) {
+            if ((context_.live(q)[row / 64] >> (row % 64) & 1) == 0) continue;
+            const std::int64_t list = items.list_of(row);
             if (list < 0 ||
                 std::binary_search(named.begin(), named.end(), static_cast<std::uint32_t>(list))) {
                 rows.push_back(row);

@@ -45,12 +45,21 @@ QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
     constexpr std::size_t kPerTask = 16;
     parallel_for((size() + kPerTask - 1) / kPerTask, threads, [&](std::size_t task) {
         for (std::size_t i = task * kPerTask; i < std::min(size(), (task + 1) * kPerTask); ++i) {
-            const std::size_t place = queries_[i].place;
-            prepare(table, items, queries.row(place), i);
-            if (exclude.values) {
-                queries_[i].excluded = IdSet(exclude.begin(place), exclude.end(place));
-            }
+            prepare(table, items, queries.row(queries_[i].place), i);
         }
+    });
+    if (exclude.values) find_excluded(items, exclude, threads);
+}
+
+void QueryBatch::find_excluded(const Items& items, const RaggedView<std::int64_t>& exclude,
+                               int threads) {
+    parallel_for(size(), threads, [&](std::size_t i) {
+        Query& query = queries_[i];
+        const std::int64_t* ids = exclude.begin(query.place);
+        const auto n = static_cast<std::size_t>(exclude.end(query.place) - ids);
+        items.for_rows_of(ids, n, [&](std::size_t row) {
+            query.excluded.push_back(static_cast<std::uint32_t>(row));
+        });
     });
 }
 

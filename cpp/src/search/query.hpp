@@ -3,7 +3,6 @@
 
 #include <vector>
 
-#include "core/hashing.hpp"
 #include "platform/memory.hpp"
 #include "search/items.hpp"
 
@@ -17,9 +16,9 @@ struct Query {
     double length;       // |q|, exact lane order
     double constant;
     double multiplier;
-    double scan_length;        // at least |p|
-    const float* scan_vector;  // p in float32
-    IdSet excluded;
+    double scan_length;                   // at least |p|
+    const float* scan_vector;             // p in float32
+    std::vector<std::uint32_t> excluded;  // rows that it must not get
 };
 
 // The terms of a query and the center of a block: as above, with the block's own constant.
@@ -48,6 +47,7 @@ class QueryBatch {
 
   private:
     explicit QueryBatch(std::size_t dim) : dim_(dim) {}
+    void find_excluded(const Items& items, const RaggedView<std::int64_t>& exclude, int threads);
     void prepare(const kernels::KernelTable& table, const Items& items, const float* row,
                  std::size_t i);
     void look_from(const kernels::KernelTable& table, const Items& items, std::size_t i);

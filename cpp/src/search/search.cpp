@@ -56,30 +56,32 @@ struct Outcome {
 class QueryBatchRun {
   public:
     QueryBatchRun(const SearchContext& context, const Limits& limits, const Plan& plan,
-                  std::size_t first, std::size_t end, bool guessing)
+                  std::size_t first, std::size_t end, bool guessing, int threads)
         : context_(context),
           limits_(limits),
           plan_(plan),
+          threads_(threads),
           first_(first),
           end_(end),
           unproved_(end - first) {
-        for (std::size_t q = first; q < end; q += plan.group_queries) {
-            groups_.push_back(std::make_unique<QueryTile>(context, q,
-                                                          std::min(plan.group_queries, end - q),
-                                                          plan.scanners_a_group, guessing));
-        }
+        groups_.resize((end - first + plan.group_queries - 1) / plan.group_queries);
+        parallel_for(groups_.size(), threads, [&](std::size_t g) {
+            const std::size_t q = first + g * plan.group_queries;
+            groups_[g] = std::make_unique<QueryTile>(
+                context, q, std::min(plan.group_queries, end - q), plan.scanners_a_group, guessing);
+        });
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
 
-    void run(int threads, const ListsOut& out, Outcome& outcome) {
-        parallel_for(scanners_.size(), threads, [&](std::size_t s) {
+    void run(const ListsOut& out, Outcome& outcome) {
+        parallel_for(scanners_.size(), threads_, [&](std::size_t s) {
             QueryTile& tile = *groups_[s / plan_.scanners_a_group];
             if (tile.finished()) return;  // others were faster
             scanners_[s] = std::make_unique<Scanner>(context_, tile, limits_);
             scanners_[s]->run();
         });
         std::atomic<std::uint64_t> reranked{0};
-        parallel_for(end_ - first_, threads, [&](std::size_t i) { reranked += finish(i, out); });
+        parallel_for(end_ - first_, threads_, [&](std::size_t i) { reranked += finish(i, out); });
         outcome.stats.rows_reranked += reranked;
         for (const auto& scanner : scanners_) {
             if (!scanner) continue;
@@ -111,6 +113,7 @@ class QueryBatchRun {
     const SearchContext& context_;
     const Limits& limits_;
     const Plan& plan_;
+    int threads_;
     std::size_t first_;
     std::size_t end_;
     std::vector<char> unproved_;  // not bool: threads write neighbors
@@ -145,7 +148,7 @@ void run_batches(const SearchContext& context, int threads, bool guessing, const
     const std::size_t at_once = plan.group_queries * plan.groups_at_once;
     for (std::size_t q = 0; q < context.queries.size(); q += at_once) {
         const std::size_t end = std::min(context.queries.size(), q + at_once);
-        QueryBatchRun(context, limits, plan, q, end, guessing).run(threads, out, outcome);
+        QueryBatchRun(context, limits, plan, q, end, guessing, threads).run(out, outcome);
     }
 }
 
@@ -208,7 +211,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
     write_padding(out);
     if (items.size() == 0 || queries.rows == 0) return {};
     const int threads = threads_worth(items, queries.rows, options.threads);
-    const kernels::KernelTable& table = kernels::active();
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
     const Allowed allowed(items, options.allow, queries.rows);

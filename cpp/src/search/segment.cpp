@@ -90,6 +90,8 @@ void Segment::fill(const Source& source, const BuildOptions& options) {
     if (metric() == Metric::kL2) own_offsets_ = Buffer<float>(size());
     scales_ = own_scales_.data();
     offsets_ = own_offsets_.data();
+    if (options.codes && !center_->direction.empty()) own_along_ = Buffer<float>(size());
+    along_ = own_along_.data();
     parallel_for(blocks(), options.threads, [&](std::size_t block) { derive_block(table, block); });
     find_top_biases();
     if (options.codes && Codes::possible(dim())) codes_ = Codes(*this, options.threads);
@@ -108,6 +110,7 @@ Segment::Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
       stats_(layout_.blocks()) {
     if (metric() == Metric::kCosine) scales_ = parts.row_terms.data;
     if (metric() == Metric::kL2) offsets_ = parts.row_terms.data;
+    along_ = parts.along.data;
     for (std::size_t b = 0; b < blocks(); ++b) {
         const double* bounds = parts.block_bounds.data + b * kBlockBounds;
         stats_[b] = {.radius = bounds[0], .max_offset = bounds[1], .top_offset = bounds[2]};
@@ -171,9 +174,26 @@ std::vector<double> Segment::inverse_lengths(const kernels::KernelTable& table, 
 void Segment::derive_block(const kernels::KernelTable& table, std::size_t block) {
     BlockStats& stats = stats_[block];
     stats = {.radius = 0, .max_offset = 0, .top_offset = has_offsets() ? -kInfinity : 0};
+    const std::size_t first = layout_.first(block);
+    const std::size_t n = layout_.size(block);
     if (metric() == Metric::kCosine) derive_cosine(table, block, stats);
     else derive_differences(table, block, stats);
-    if (has_offsets()) derive_offsets(layout_.first(block), layout_.size(block), stats);
+    if (has_offsets()) derive_offsets(first, n, stats);
+    if (along_) derive_along(table, first, n);
+}
+
+// u.r = u.x - u.mu, or u.x / |x| - u.mu under cosine; u is the direction.
+void Segment::derive_along(const kernels::KernelTable& table, std::size_t first, std::size_t n) {
+    const double* direction = center_->direction.data();
+    std::vector<double> products(n);
+    table.sum_products(direction, scored_.rows.row(first), dim(), nullptr, n, products.data());
+    double of_center = 0;
+    table.sum_products(direction, center_->narrow.data(), dim(), nullptr, 1, &of_center);
+    std::vector<double> scales(n, 1.0);
+    if (metric() == Metric::kCosine) scales = inverse_lengths(table, first, n);
+    for (std::size_t i = 0; i < n; ++i) {
+        own_along_[first + i] = static_cast<float>(products[i] * scales[i] - of_center);
+    }
 }
 
 void Segment::derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const {

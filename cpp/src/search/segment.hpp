@@ -94,6 +94,8 @@ class Segment {
     double top_bias(std::size_t block) const {
         return top_biases_.empty() ? stats_[block].top_offset : top_biases_[block];
     }
+    // Per row the length of r along the center's direction; null where that has none.
+    const float* along() const { return along_; }
     // Those of a run of rows.
     void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
@@ -107,6 +109,7 @@ class Segment {
     void take_ids(const std::int64_t* ids);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
     void derive_cosine(const kernels::KernelTable& table, std::size_t block, BlockStats& stats);
+    void derive_along(const kernels::KernelTable& table, std::size_t first, std::size_t n);
     void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
     void derive_differences(const kernels::KernelTable& table, std::size_t block,
                             BlockStats& stats);
@@ -126,8 +129,10 @@ class Segment {
     std::unique_ptr<IdMap> ids_;
     Buffer<float> own_scales_;
     Buffer<float> own_offsets_;
+    Buffer<float> own_along_;
     const float* scales_ = nullptr;
     const float* offsets_ = nullptr;  // l2; else the bias is all there is to them
+    const float* along_ = nullptr;
     std::vector<BlockStats> stats_;
     std::vector<double> top_biases_;  // in lists under l2, where offsets hold more than the bias
     Codes codes_;

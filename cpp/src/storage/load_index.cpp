@@ -35,6 +35,7 @@ class Arrays {
                 .order = part<std::uint32_t>("order"),
                 .center = part<float>("center"),
                 .row_terms = part<float>("row_terms"),
+                .along = part<float>("along"),
                 .block_bounds = part<double>("block_bounds"),
                 .codes = part<std::uint8_t>("codes"),
                 .code_bounds = part<double>("code_bounds"),

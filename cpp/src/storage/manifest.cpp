@@ -31,6 +31,7 @@ constexpr std::array kArrays{
     KnownArray{"bias", "<f8"},
     KnownArray{"order", "<u4"},
     KnownArray{"row_terms", "<f4"},
+    KnownArray{"along", "<f4"},
     KnownArray{"codes", "|u1"},
     KnownArray{"code_bounds", "<f8"},
     KnownArray{"list_centers", "<f4"},

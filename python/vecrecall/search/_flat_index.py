@@ -37,7 +37,10 @@ DEFAULT_PROBES = 0  # of the core
 _NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner"))
 # Arrays that a saved index may have; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
-    ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
+    (
+        *("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "along"),
+        *("codes", "code_bounds"),
+    )
 )
 
 

@@ -75,6 +75,7 @@ inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
     put("bias", "<f8", parts.bias, false);
     put("order", "<u4", parts.order, false);
     put("row_terms", "<f4", parts.row_terms, false);
+    put("along", "<f4", parts.along, false);
     put("codes", "|u1", parts.codes, false);
     put("code_bounds", "<f8", parts.code_bounds, false);
     put("list_sizes", "<u4", parts.list_sizes, false);
