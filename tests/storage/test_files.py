@@ -331,6 +331,16 @@ def test_parts_along_the_center_that_cannot_be(
         vr.FlatIndex.load(tmp_path)
 
 
+def test_parts_along_a_center_without_direction(rng: Rng, tmp_path: Path) -> None:
+    vr.FlatIndex(cone(rng, 7)).save(tmp_path)
+    file = file_of(tmp_path, "center")
+    kept = file.read_bytes()
+    file.write_bytes(kept[:128] + bytes(len(kept) - 128))
+    message = "along: expected none where the center is zero, got 7 values"
+    with pytest.raises(ValueError, match=message):
+        vr.FlatIndex.load(tmp_path)
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("ids", "i8"), ("bias", "f8"), ("order", "u4")])
 def test_arrays_of_no_values(rng: Rng, tmp_path: Path, name: str, dtype: str) -> None:
     index = make(rng, "plain", "l2")

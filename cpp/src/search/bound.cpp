@@ -96,8 +96,10 @@ ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query&
 //     p.r = (p - b w).r + b a,    for whatever b > 0,
 //
 // so that T, f and P above are those of p - b w, which is short where queries lie along the center
-// as rows do. The offset is a, values are in units of b, and |w| <= 1 + 2^-50. Item 2 holds with
-// O = A >= |a|, where A = S + E will do, and in float64 a is off by (d + 8) 2^-50 (2 |mu| + S + E).
+// as rows do. w is what float64 made of the direction, the same numbers on both sides, with
+// |w| <= 1 + (d + 2) 2^-53, far less than the margin on the sum of all terms. The offset is a,
+// values are in units of b. Item 2 holds with O = A >= |a|, where A = S + E will do, and in float64
+// a is off by (d + 8) 2^-50 (2 |mu| + S + E).
 QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query,
                                          const QueryCodes& codes)
     : multiplier_(query.multiplier),

@@ -152,6 +152,17 @@ std::shared_ptr<const Lists> lists_from(const IndexArrays& parts, const Center& 
     return std::make_shared<const Lists>(centers, list_sizes(parts), parts.metric, middle, options);
 }
 
+Center center_of(const IndexArrays& parts) {
+    Center center = center_at(kernels::active(), parts.center.data, parts.rows.dim);
+    if (parts.along.size == 0) return center;
+    center = with_direction(std::move(center));
+    if (center.direction.empty()) {
+        refuse("along", "none where the center is zero",
+               std::to_string(parts.along.size) + " values");
+    }
+    return center;
+}
+
 }  // namespace
 
 IndexArrays to_arrays(const Items& items) {
@@ -191,9 +202,7 @@ Items from_arrays(const IndexArrays& parts, std::shared_ptr<const void> owner) {
     check_each("ids", parts.ids, "ids >= 0", [&](std::size_t i) { return parts.ids.data[i] >= 0; });
     check_order(parts.order);
     check_bounds(parts);
-    Center at = center_at(kernels::active(), parts.center.data, parts.rows.dim);
-    if (parts.along.size != 0) at = with_direction(std::move(at));
-    auto center = std::make_shared<const Center>(std::move(at));
+    auto center = std::make_shared<const Center>(center_of(parts));
     const bool coded = parts.code_bounds.size != 0 || parts.rows.rows == 0;
     std::shared_ptr<const Lists> lists;
     if (has_lists(parts)) lists = lists_from(parts, *center);
