@@ -42,7 +42,8 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
                             const RaggedView<std::int64_t>& exclude, double recall, std::size_t k,
                             int threads) {
     const Lists& lists = *items.lists();
-    if (lists.size() == 0) return 1;
+    if (lists.size() == 0 || items.size() == 0) return 1;
+    k = std::min(k, items.size());  // a shorter list is full
     const kernels::KernelTable& table = kernels::active();
     Found found(queries.rows, k);
     search(items, queries, {.k = k, .exclude = exclude, .probes = kExactProbes, .threads = threads},

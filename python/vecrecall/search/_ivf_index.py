@@ -204,7 +204,7 @@ class IVFIndex(FlatIndex):
         share = _scalars.check_float(recall, "recall")
         if not 0 < share <= 1:
             raise ValueError(f"recall: expected a number above 0 and at most 1, got {share}")
-        k = min(_scalars.check_list_length(k, len(q)), max(1, len(self)))  # a shorter list is full
+        k = _scalars.check_list_length(k, 1)
         probes = self._core.tune(q, share, k, _scalars.check_threads(threads))
         self._known = None
         return probes
