@@ -334,6 +334,21 @@ def test_few_allowed_items_are_all_scored(rng: Rng) -> None:
     assert found.stats.rows_reranked == 5 * len(queries)
 
 
+@pytest.mark.parametrize("n", [1, 20, 500, N])
+@pytest.mark.parametrize("k", [1, 10, 2 * N])
+def test_all_lists_are_counted(n: int, k: int, rng: Rng) -> None:
+    """Also where all items are scored at once, without a scan."""
+    rows = clustered(rng, n)
+    index = vr.IVFIndex(rows, n_lists=min(n, 20))
+    queries = queries_for(rng, rows)[:-1]
+    stats = index.search(queries, k, probes=index.n_lists, stats=True).stats
+    assert stats is not None
+    assert 0 < stats.lists_probed <= len(queries) * index.n_lists
+    if k > n:
+        assert stats.lists_probed == len(queries) * index.n_lists
+    assert stats.queries_widened == 0
+
+
 def test_min_score_widens_nothing(rng: Rng) -> None:
     rows = clustered(rng, N)
     index = vr.IVFIndex(rows, n_lists=60)

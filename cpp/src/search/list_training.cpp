@@ -244,12 +244,14 @@ class ListBuilder {
         centers_.values.insert(centers_.values.end(), parts.values.begin(), parts.values.end());
     }
 
-    // Into runs that share the center.
+    // Into runs of like length that share the center.
     void cut(const std::vector<std::size_t>& rows, std::size_t most) {
+        const std::size_t runs = (rows.size() + most - 1) / most;
+        const std::size_t length = (rows.size() + runs - 1) / runs;
         const float* own = centers_.view().row(static_cast<std::size_t>(labels_[rows[0]]));
         const std::vector<float> center(own, own + centers_.dim);
-        for (std::size_t i = most; i < rows.size(); ++i) {
-            if (i % most == 0) centers_.append(center.data());
+        for (std::size_t i = length; i < rows.size(); ++i) {
+            if (i % length == 0) centers_.append(center.data());
             labels_[rows[i]] = static_cast<std::int32_t>(centers_.view().rows - 1);
         }
     }
