@@ -171,6 +171,23 @@ def test_lists_are_bounded(kind: str, rng: Rng) -> None:
     assert sizes.min() >= 1
     assert sizes.sum() == n
     assert sizes.max() <= max(256, 4 * n / 100)
+    assert sizes.max() <= max(256, 4 * sizes.mean())
+
+
+def test_a_list_that_is_split_does_not_leave_others_too_long(rng: Rng) -> None:
+    """Half of the items are equal: to split their list makes many lists, and a lower average."""
+    rows = rng.standard_normal((20_000, 8)).astype(np.float32)
+    rows[:10_000] = rows[0]
+    for n_lists in (100, None):
+        index = vr.IVFIndex(rows, metric="l2", n_lists=n_lists)
+        sizes = index.stats.list_sizes
+        assert sizes.sum() == len(rows)
+        assert sizes.max() <= max(256, 4 * sizes.mean())
+        index.add(np.tile(rows[:1], (3000, 1)))
+        index.compact()
+        sizes = index.stats.list_sizes
+        assert sizes.sum() == len(rows) + 3000
+        assert sizes.max() <= max(256, 4 * sizes.mean())
 
 
 def test_the_default_number_of_lists(rng: Rng) -> None:
@@ -263,6 +280,22 @@ def test_tuned_for(rng: Rng, tmp_path: Path) -> None:
     assert index.probes == vr.IVFIndex(rows, metric="l2").probes
 
 
+def test_a_recall_that_is_reached_exactly(rng: Rng) -> None:
+    """Of 50 items 28 are 0.56, though 0.56 * 50 is above 28 in floating point."""
+    rows = rng.standard_normal((2000, 8)).astype(np.float32)
+    index = vr.IVFIndex(rows, n_lists=100)
+    for nq in (1, 2, 5, 10):
+        queries = rng.standard_normal((nq, 8)).astype(np.float32)
+        exact = index.search(queries, 10, probes="exact").ids
+        held = [0]
+        for probes in range(1, index.n_lists + 1):
+            found = index.search(queries, 10, probes=probes).ids
+            held.append(sum(len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)))
+        for percent in range(1, 101):
+            fewest = next(p for p, n in enumerate(held) if n * 100 >= percent * 10 * nq)
+            assert index.tuned_for(queries, percent / 100) == fewest
+
+
 @pytest.mark.parametrize("batch", [1, 13])
 def test_filters_never_shorten_lists(batch: int, rng: Rng) -> None:
     rows = clustered(rng, N)
@@ -299,6 +332,21 @@ def test_few_allowed_items_are_all_scored(rng: Rng) -> None:
     assert found.stats is not None
     assert found.stats.queries_widened == len(queries)
     assert found.stats.rows_reranked == 5 * len(queries)
+
+
+@pytest.mark.parametrize("n", [1, 20, 500, N])
+@pytest.mark.parametrize("k", [1, 10, 2 * N])
+def test_all_lists_are_counted(n: int, k: int, rng: Rng) -> None:
+    """Also where all items are scored at once, without a scan."""
+    rows = clustered(rng, n)
+    index = vr.IVFIndex(rows, n_lists=min(n, 20))
+    queries = queries_for(rng, rows)[:-1]
+    stats = index.search(queries, k, probes=index.n_lists, stats=True).stats
+    assert stats is not None
+    assert 0 < stats.lists_probed <= len(queries) * index.n_lists
+    if k > n:
+        assert stats.lists_probed == len(queries) * index.n_lists
+    assert stats.queries_widened == 0
 
 
 def test_min_score_widens_nothing(rng: Rng) -> None:

@@ -206,19 +206,31 @@ class ListBuilder {
         for (const std::int32_t label : labels_) ++sizes_[static_cast<std::size_t>(label)];
     }
 
-    std::size_t longest() const {
-        const std::size_t lists = std::max<std::size_t>(centers_.view().rows, 1);
-        return std::max(kLongest * ((size() + lists - 1) / lists), kShortestSplit);
+    // Where lists are empty, as many are made of the others.
+    std::size_t longest(std::size_t before) const {
+        const auto empty = static_cast<std::size_t>(std::count(sizes_.begin(), sizes_.end(), 0U));
+        const std::size_t lists = std::max({before, sizes_.size() - empty, std::size_t{1}});
+        return std::max(kLongest * size() / lists, kShortestSplit);
     }
 
-    // By k-means among its own rows; a part that stays too long, as of equal rows, is cut.
+    // By k-means among its own rows; a part that stays too long, as of equal rows, is cut. More
+    // lists are shorter on average, so that others may be too long then; each time there are more
+    // lists, which ends it.
     void split_long() {
         count();
-        const std::size_t most = longest();
-        for (const std::vector<std::size_t>& rows : rows_of_longer(most)) split(rows, most);
-        count();
-        for (const std::vector<std::size_t>& rows : rows_of_longer(most)) cut(rows, most);
-        count();
+        const std::size_t before = centers_.view().rows;
+        for (std::size_t most = longest(before); has_longer(most); most = longest(before)) {
+            check_cancelled();
+            for (const std::vector<std::size_t>& rows : rows_of_longer(most)) split(rows, most);
+            count();
+            for (const std::vector<std::size_t>& rows : rows_of_longer(most)) cut(rows, most);
+            count();
+        }
+    }
+
+    bool has_longer(std::size_t most) const {
+        return std::any_of(sizes_.begin(), sizes_.end(),
+                           [most](std::uint32_t size) { return size > most; });
     }
 
     void split(const std::vector<std::size_t>& rows, std::size_t most) {
@@ -232,12 +244,14 @@ class ListBuilder {
         centers_.values.insert(centers_.values.end(), parts.values.begin(), parts.values.end());
     }
 
-    // Into runs that share the center.
+    // Into runs of like length that share the center.
     void cut(const std::vector<std::size_t>& rows, std::size_t most) {
+        const std::size_t runs = (rows.size() + most - 1) / most;
+        const std::size_t length = (rows.size() + runs - 1) / runs;
         const float* own = centers_.view().row(static_cast<std::size_t>(labels_[rows[0]]));
         const std::vector<float> center(own, own + centers_.dim);
-        for (std::size_t i = most; i < rows.size(); ++i) {
-            if (i % most == 0) centers_.append(center.data());
+        for (std::size_t i = length; i < rows.size(); ++i) {
+            if (i % length == 0) centers_.append(center.data());
             labels_[rows[i]] = static_cast<std::int32_t>(centers_.view().rows - 1);
         }
     }

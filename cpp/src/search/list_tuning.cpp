@@ -74,7 +74,8 @@ std::size_t probes_reaching(const Items& items, const MatrixView& queries,
     double held = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
         held += static_cast<double>(counts[i]);
-        if (held >= recall * all) return i + 1;
+        // The quotient is rounded as the recall that is asked for: 56 of 100 is 0.56.
+        if (held == all || held / all >= recall) return i + 1;
     }
     return lists.size();
 }

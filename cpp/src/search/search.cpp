@@ -187,6 +187,14 @@ bool proves_by_lists(const SearchContext& context) {
     return context.items.lists() && context.items.lists()->size() > 0;
 }
 
+// All items of all lists.
+SearchStats score_all(const SearchContext& context, int threads, const ListsOut& out) {
+    SearchStats stats = exhaustive(context, threads, out);
+    const Lists* lists = context.items.lists();
+    if (lists) stats.lists_probed = context.queries.size() * lists->size();
+    return stats;
+}
+
 // List after list, or all items at once for the queries that gain nothing by lists.
 SearchStats prove(const SearchContext& context, int threads, const ListsOut& out) {
     SearchStats stats;
@@ -223,7 +231,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                                 .codes = items.has_codes(),
                                 .first_threshold = smallest_passing(options.min_score)};
     if (probes_some(context)) return search_lists(context, threads, out);
-    if (exhaustive_is_cheaper(context)) return exhaustive(context, threads, out);
+    if (exhaustive_is_cheaper(context)) return score_all(context, threads, out);
     return proves_by_lists(context) ? prove(context, threads, out)
                                     : scan_all(context, threads, out);
 }

@@ -87,7 +87,8 @@ class IVFIndex(FlatIndex):
 
     Updates leave the lists as they are. Items that are added are in no list, so that no search
     misses them; they go into the lists at `compact` and `save`, and by themselves once they are
-    more than 4096 and more than a 32nd of those in lists. Centers stay until
+    more than 4096 and more than a 32nd of those in lists, or more than these, or when removed
+    items are let go. Centers stay until
     ``compact(retrain=True)``; only where `n_lists` is not given and the items have become four
     times as many are they made again, with the default of `probes`.
 
