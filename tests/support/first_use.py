@@ -266,6 +266,7 @@ def use_runtime() -> None:
     vr.set_num_threads(vr.get_num_threads())
     vr.set_isa(vr.isa())
     vr.available_isas()
+    vr.unavailable_isas()
 
 
 def main() -> None:
