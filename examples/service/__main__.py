@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
+import vecrecall as vr
 from examples.service import catalog
 
 
@@ -39,7 +41,7 @@ def main() -> int:
     import uvicorn
     from examples.service import app
 
-    load = (
+    load: Callable[[], vr.FlatIndex] = (
         partial(catalog.films, options.seed)
         if options.synthetic is None
         else partial(catalog.synthetic, options.synthetic, options.dim, options.seed)
