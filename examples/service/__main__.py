@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
-import vecrecall as vr
 from examples.service import catalog
+
+import vecrecall as vr
 
 
 def main() -> int:
