@@ -62,7 +62,8 @@ Center mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metri
 Center no_center(std::size_t dim) {
     return {.narrow = std::vector<float>(padded_dim(dim), 0.0F),
             .wide = std::vector<double>(exact_width(dim), 0.0),
-            .norm = 0};
+            .norm = 0,
+            .direction = {}};
 }
 
 Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim) {

@@ -19,7 +19,7 @@ struct Center {
     double norm;                // an upper bound
     // center / |center|, zero-padded likewise; empty unless most of a row lies along it. Scans then
     // keep that part of rows and queries apart from their codes.
-    std::vector<double> direction = {};
+    std::vector<double> direction;
 };
 
 Center no_center(std::size_t dim);

@@ -65,7 +65,7 @@ Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Cent
 }
 
 Segment::Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
-                 std::shared_ptr<const Lists> lists, std::vector<std::uint32_t> order,
+                 const std::shared_ptr<const Lists>& lists, std::vector<std::uint32_t> order,
                  const BuildOptions& options)
     : Segment(source, metric, std::move(center), lists, BlockLayout(lists->sizes()), options) {
     own_order_ = std::move(order);

@@ -46,7 +46,7 @@ class Segment {
             std::size_t block_items, const BuildOptions& options);
     // In lists, one after the other; `order` says which item is the next. Rows are copied.
     Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
-            std::shared_ptr<const Lists> lists, std::vector<std::uint32_t> order,
+            const std::shared_ptr<const Lists>& lists, std::vector<std::uint32_t> order,
             const BuildOptions& options);
     // From parts that were checked; everything is borrowed.
     Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
