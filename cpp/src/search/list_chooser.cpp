@@ -1,10 +1,10 @@
 #include "search/list_chooser.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "core/scoring.hpp"
 #include "platform/canceling.hpp"
 #include "platform/scratch.hpp"
 #include "search/block_scanner.hpp"
@@ -34,28 +34,11 @@ struct Ranked {
 std::vector<std::uint32_t> rank(const kernels::KernelTable& table, const Lists& lists,
                                 const Query& query, const std::vector<std::uint32_t>& named,
                                 std::size_t p) {
-    const ScoredItems& centers = lists.as_items().base().scored();
-    std::vector<double> sums(named.size());
-    std::vector<double> squares(centers.metric == Metric::kCosine ? named.size() : 0);
-    switch (centers.metric) {
-        case Metric::kIp:
-            table.sum_products(query.wide, centers.rows.data, centers.rows.dim, named.data(),
-                               named.size(), sums.data());
-            break;
-        case Metric::kL2:
-            table.sum_squared_differences(query.wide, centers.rows.data, centers.rows.dim,
-                                          named.data(), named.size(), sums.data());
-            break;
-        case Metric::kCosine:
-            table.sum_products_and_squares(query.wide, centers.rows.data, centers.rows.dim,
-                                           named.data(), named.size(), sums.data(), squares.data());
-            break;
-    }
+    std::vector<double> scores(named.size());
+    exact_scores(table, lists.as_items().base().scored(), query.wide, query.length, named.data(),
+                 named.size(), scores.data());
     std::vector<Ranked> ranked(named.size());
-    for (std::size_t i = 0; i < named.size(); ++i) {
-        const double length = squares.empty() ? 0.0 : std::sqrt(squares[i]);
-        ranked[i] = {score_of(centers.metric, sums[i], query.length, length), named[i]};
-    }
+    for (std::size_t i = 0; i < named.size(); ++i) ranked[i] = {scores[i], named[i]};
     const auto before = [](const Ranked& a, const Ranked& b) { return a.before(b); };
     const std::size_t kept = std::min(p, ranked.size());
     std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(kept),
