@@ -12,6 +12,9 @@ constexpr std::size_t kBlockWords = kBlockItems / kernels::kWordItems;
 
 // A stable counting sort, so that a scan reads the entries of a block one after the other.
 ExcludedRows::ExcludedRows(const SearchContext& context, std::size_t first, std::size_t n) {
+    bool any = false;
+    for (std::size_t q = 0; q < n; ++q) any = any || !context.queries[first + q].excluded.empty();
+    if (!any) return;
     std::vector<std::size_t> places(context.items.blocks() + 1, 0);
     for (std::size_t q = 0; q < n; ++q) {
         for (const std::uint32_t row : context.queries[first + q].excluded) {
@@ -19,7 +22,6 @@ ExcludedRows::ExcludedRows(const SearchContext& context, std::size_t first, std:
         }
     }
     std::partial_sum(places.begin(), places.end(), places.begin());
-    if (places.back() == 0) return;
     starts_ = places;
     entries_.resize(places.back());
     for (std::size_t q = 0; q < n; ++q) {
@@ -32,30 +34,36 @@ ExcludedRows::ExcludedRows(const SearchContext& context, std::size_t first, std:
 
 LiveBits::LiveBits(const SearchContext& context, const ExcludedRows& excluded, std::size_t first,
                    std::size_t n)
-    : context_(context), excluded_(excluded), first_(first), words_(n) {}
+    : context_(context), excluded_(excluded), first_(first), all_(n), words_(n) {
+    std::iota(all_.begin(), all_.end(), 0U);
+}
 
-void LiveBits::enter_block(std::size_t block) {
+void LiveBits::enter_block(std::size_t block, const std::vector<std::uint32_t>& queries) {
     const Block& items = context_.items.block(block);
     const std::size_t n_words = whole_words(items.size) / kernels::kWordItems;
     first_row_ = items.first_row;
-    for (std::size_t q = 0; q < words_.size(); ++q) {
-        words_[q] = context_.live(first_ + q) + first_row_ / kernels::kWordItems;
+    words_.resize(queries.size());
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+        words_[i] = context_.live(first_ + queries[i]) + first_row_ / kernels::kWordItems;
     }
+    std::size_t i = 0;
     for (const auto& [q, row] : excluded_.of_block(block)) {
-        if (q >= words_.size()) break;
-        std::uint64_t* words = own(q);
-        if (words_[q] != words) {
-            std::copy_n(words_[q], n_words, words);
-            words_[q] = words;
+        while (i < queries.size() && queries[i] < q) ++i;
+        if (i == queries.size()) break;
+        if (queries[i] != q) continue;
+        std::uint64_t* words = own(i);
+        if (words_[i] != words) {
+            std::copy_n(words_[i], n_words, words);
+            words_[i] = words;
         }
         words[(row - first_row_) / kernels::kWordItems] &=
             ~(std::uint64_t{1} << row % kernels::kWordItems);
     }
 }
 
-std::uint64_t* LiveBits::own(std::size_t q) {
-    if (own_.empty()) own_.resize(words_.size() * kBlockWords);
-    return own_.data() + q * kBlockWords;
+std::uint64_t* LiveBits::own(std::size_t i) {
+    if (own_.empty()) own_.resize(all_.size() * kBlockWords);
+    return own_.data() + i * kBlockWords;
 }
 
 }  // namespace vecrecall::search

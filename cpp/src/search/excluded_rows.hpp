@@ -37,18 +37,21 @@ class LiveBits {
     LiveBits(const SearchContext& context, const ExcludedRows& excluded, std::size_t first,
              std::size_t n);
 
-    void enter_block(std::size_t block);
-    // The word of a row in that block.
-    const std::uint64_t* word(std::size_t q, std::size_t row) const {
-        return words_[q] + (row - first_row_) / kernels::kWordItems;
+    void enter_block(std::size_t block) { enter_block(block, all_); }
+    // For some of the queries, by their numbers among the n, ascending.
+    void enter_block(std::size_t block, const std::vector<std::uint32_t>& queries);
+    // The word of a row in that block; of some queries, by the place in `queries`.
+    const std::uint64_t* word(std::size_t i, std::size_t row) const {
+        return words_[i] + (row - first_row_) / kernels::kWordItems;
     }
 
   private:
-    std::uint64_t* own(std::size_t q);
+    std::uint64_t* own(std::size_t i);
 
     const SearchContext& context_;
     const ExcludedRows& excluded_;
     std::size_t first_;
+    std::vector<std::uint32_t> all_;
     std::size_t first_row_ = 0;                // of the block
     std::vector<const std::uint64_t*> words_;  // the block's first, per query
     std::vector<std::uint64_t> own_;  // a block's, of queries that have excluded rows there

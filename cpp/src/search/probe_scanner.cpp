@@ -26,6 +26,8 @@ ProbeScanner::ProbeScanner(const SearchContext& context, const Limits& limits, s
     : context_(context),
       limits_(limits),
       first_query_(first),
+      excluded_(context, first, n),
+      live_(context, excluded_, first, n),
       hits_(checked_product(n, limits.room)),
       intervals_(checked_product(n, limits.room)),
       step_(n) {
@@ -35,8 +37,6 @@ ProbeScanner::ProbeScanner(const SearchContext& context, const Limits& limits, s
     longest_step_ = context.codes ? limits.step : std::min(limits.step, longest);
     candidates_.reserve(n);
     for (std::size_t q = 0; q < n; ++q) {
-        excluded_.push_back(context.queries[first + q].excluded);
-        std::sort(excluded_.back().begin(), excluded_.back().end());
         candidates_.emplace_back(context.table, hits_.data() + q * limits.room,
                                  intervals_.data() + q * limits.room, context.options.k,
                                  limits.soft, limits.hard, context.first_threshold);
@@ -55,28 +55,6 @@ void ProbeScanner::select(const Block& block, const std::vector<std::uint32_t>& 
     }
 }
 
-// The words of the block's live rows, for each selected query without those that it excludes.
-void ProbeScanner::find_live(const Block& block) {
-    const std::size_t n_words = whole_words(block.size) / kernels::kWordItems;
-    if (own_live_.empty()) own_live_.resize(excluded_.size() * (kBlockItems / kernels::kWordItems));
-    for (std::size_t i = 0; i < selected_.size(); ++i) {
-        const std::vector<std::uint32_t>& excluded = excluded_[selected_[i]];
-        const std::uint64_t* shared =
-            context_.live(first_query_ + selected_[i]) + block.first_row / kernels::kWordItems;
-        step_.live[i] = shared;
-        if (excluded.empty()) continue;
-        auto row = std::lower_bound(excluded.begin(), excluded.end(), block.first_row);
-        if (row == excluded.end() || *row >= block.first_row + block.size) continue;
-        std::uint64_t* own = own_live_.data() + i * (kBlockItems / kernels::kWordItems);
-        std::copy_n(shared, n_words, own);
-        for (; row != excluded.end() && *row < block.first_row + block.size; ++row) {
-            const std::uint32_t at = *row - block.first_row;
-            own[at / kernels::kWordItems] &= ~(std::uint64_t{1} << at % kernels::kWordItems);
-        }
-        step_.live[i] = own;
-    }
-}
-
 void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& queries,
                         const Block* next) {
     if (next != nullptr) {
@@ -91,7 +69,7 @@ void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& qu
     select(block, queries);
     if (selected_.empty()) return;
     scanner_->enter_block(block, selected_, bounds_);
-    find_live(block);
+    live_.enter_block(context_.items.block_number(block.first_row), selected_);
     const bool fresh = std::any_of(selected_.begin(), selected_.end(),
                                    [&](std::uint32_t q) { return candidates_[q].size() == 0; });
     std::size_t step_items = fresh ? std::min(kFirstStep, longest_step_) : longest_step_;
@@ -101,7 +79,6 @@ void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& qu
         const std::size_t n = std::min(step_items, end - first);
         scan_step(first, n);
         first += n;
-        for (std::size_t i = 0; i < selected_.size(); ++i) step_.live[i] += n / kernels::kWordItems;
         step_items = std::min(2 * step_items, longest_step_);
     }
 }
@@ -110,6 +87,7 @@ void ProbeScanner::scan_step(std::size_t first, std::size_t n) {
     for (std::size_t i = 0; i < selected_.size(); ++i) {
         const Candidates& candidates = candidates_[selected_[i]];
         step_.thresholds[i] = candidates.threshold();
+        step_.live[i] = live_.word(i, first);
         step_.hits[i] = candidates.list();
     }
     scanner_->scan(first, n, step_);

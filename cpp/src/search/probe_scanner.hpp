@@ -8,6 +8,7 @@
 #include "platform/scratch.hpp"
 #include "search/block_scanner.hpp"
 #include "search/candidates.hpp"
+#include "search/excluded_rows.hpp"
 #include "search/scanner.hpp"
 #include "search/search_context.hpp"
 
@@ -18,8 +19,8 @@ class ProbeScanner {
     ProbeScanner(const SearchContext& context, const Limits& limits, std::size_t first,
                  std::size_t n);
 
-    // A block against some of the queries, by their numbers in the tile. `next` is where the scan
-    // will go on, or null.
+    // A block against some of the queries, by their numbers in the tile, ascending. `next` is where
+    // the scan will go on, or null.
     void scan(const Block& block, const std::vector<std::uint32_t>& queries, const Block* next);
 
     float threshold(std::size_t q) const { return candidates_[q].threshold(); }
@@ -28,7 +29,6 @@ class ProbeScanner {
     std::uint64_t items_scanned() const { return items_scanned_; }
 
   private:
-    void find_live(const Block& block);
     void select(const Block& block, const std::vector<std::uint32_t>& queries);
     void scan_step(std::size_t first, std::size_t n);
     void append(std::size_t slot);
@@ -37,12 +37,12 @@ class ProbeScanner {
     const SearchContext& context_;
     const Limits& limits_;
     std::size_t first_query_;
+    ExcludedRows excluded_;
+    LiveBits live_;
     Scratch<kernels::Hit> hits_;
     Scratch<Interval> intervals_;
     std::vector<Candidates> candidates_;
     Step step_;
-    std::vector<std::vector<std::uint32_t>> excluded_;  // rows, ascending, per query
-    std::vector<std::uint64_t> own_live_;  // a block's words, of queries that exclude rows of it
     std::unique_ptr<BlockScanner> scanner_;
     std::size_t longest_step_;
     std::vector<std::uint32_t> selected_;
