@@ -127,7 +127,7 @@ class IVFIndex(FlatIndex):
         _scalars.check_bool(copy, "copy")
         asked = 0 if n_lists is None else _scalars.check_int_between(n_lists, "n_lists", 1, _MOST)
         seed = _scalars.check_int_between(seed, "seed", 0, _MOST)
-        _check_progress(progress)
+        _scalars.check_callable(progress, "progress")
         n_threads = _scalars.check_threads(threads)
         items = self._checked_items(vectors, ids, metric, bias, invalid)
         self._begin(_core.IVFIndex(*items, asked, seed, progress, n_threads), lent=False)
@@ -331,7 +331,7 @@ class IVFIndex(FlatIndex):
         >>> index.stats.not_in_lists
         0
         """
-        _check_progress(progress)
+        _scalars.check_callable(progress, "progress")
         if not _scalars.check_bool(retrain, "retrain"):
             super().compact(threads=threads)
             return
@@ -363,8 +363,3 @@ def _check_probes(probes: object) -> int:
             raise ValueError(f"probes: expected a whole number >= 1 or 'exact', got {probes!r}")
         return _core.EXACT_PROBES
     return min(_scalars.check_positive_int(probes, "probes"), _core.EXACT_PROBES)
-
-
-def _check_progress(progress: object) -> None:
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress: expected a callable, got {type(progress).__name__}")

@@ -143,12 +143,9 @@ class ReloadingIndex:
             "mmap": _scalars.check_bool(mmap, "mmap"),
             "verify": _scalars.check_bool(verify, "verify"),
         }
-        if load is not None and not callable(load):
-            raise TypeError(f"load: expected a callable, got {type(load).__name__}")
+        load = _scalars.check_callable(load, "load")
         self._loader: Callable[..., FlatIndex] = load_index if load is None else load
-        if check is not None and not callable(check):
-            raise TypeError(f"check: expected a callable, got {type(check).__name__}")
-        self._check = check
+        self._check = _scalars.check_callable(check, "check")
         self._allow_change = _scalars.check_bool(allow_change, "allow_change")
         self._allow_empty = _scalars.check_bool(allow_empty, "allow_empty")
         self._pause = None if poll is None else _interval(poll)
