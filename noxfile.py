@@ -116,11 +116,12 @@ def words(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy on the package and the service, and compare the stubs with the extension."""
+    """Run mypy on everything but the tests, and compare the stubs with the extension."""
     install_package(session, "demo", "test")
     install_tools(session, "mypy")
     session.run("mypy")
-    session.run("mypy", "-p", "examples.service")
+    session.run("mypy", "-p", "benchmarks", "-p", "examples")
+    session.run("mypy", "tools", "noxfile.py")
     allowed = ("--allowlist", "tools/stubtest_allowlist.txt")
     session.run("python", "-m", "mypy.stubtest", "vecrecall._core", *allowed)
 

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.search._flat_index import Metric
+from vecrecall.search._protocol import Metric
 
 N, DIM, K = 20_000, 12, 10
 

@@ -14,11 +14,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 import vecrecall as vr
+from vecrecall.search._protocol import Metric
 from vecrecall.storage import _array_folder
 
 VALUES: list[Any] = [
@@ -26,6 +27,7 @@ VALUES: list[Any] = [
     "<f4", "<f8", "<i8", "<u4", "|u1", "|O", "rows", "../x", "/etc/passwd", "rows-000000000000.npy",
     "\u00e9", "\ud800", [], {}, [0], [40], [40, 3], [3, 40], [0, 3], [40, 0], [2**62, 4], [[1]],
 ]  # fmt: skip
+METRICS: tuple[Metric, ...] = get_args(Metric)
 NAMES = ["kind", "format", "arrays", "rows", "ids", "bias", "order", "file", "shape", "other"]
 
 
@@ -86,7 +88,8 @@ class Damager:
             file.write_bytes(content + b"\0")
         else:
             file.unlink()
-            self._random.choice([lambda: None, file.mkdir, lambda: os.mkfifo(file)])()
+            there: tuple[Callable[[], object], ...] = (str, file.mkdir, lambda: os.mkfifo(file))
+            self._random.choice(there)()
 
 
 def python_says(folder: Path) -> str:
@@ -146,7 +149,7 @@ def main() -> None:
         for turn in range(rounds):
             if turn % 100 == 0:
                 vectors, bias = rng.standard_normal((40, 3)), rng.standard_normal(40)
-                metric = ("ip", "cosine", "l2")[turn // 100 % 3]
+                metric = METRICS[turn // 100 % len(METRICS)]
                 index = vr.FlatIndex(vectors, rng.permutation(40), metric=metric, bias=bias)
                 index.save(whole)
             folder = Path(work, f"damaged-{turn}")

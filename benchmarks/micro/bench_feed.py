@@ -25,7 +25,10 @@ class Clicks(NamedTuple):
     users: I64
 
     def batches(self, size: int, most: int) -> list[Clicks]:
-        return [Clicks(*(a[s : s + size] for a in self)) for s in range(0, most, size)]
+        return [self.part(slice(start, start + size)) for start in range(0, most, size)]
+
+    def part(self, some: slice) -> Clicks:
+        return Clicks(self.clusters[some], self.items[some], self.times[some], self.users[some])
 
 
 @cache
@@ -38,7 +41,7 @@ def clicks() -> Clicks:
     return Clicks(
         rng.integers(0, CLUSTERS, USERS)[users],
         rng.permutation(ITEMS)[np.minimum(ranks, ITEMS - 1)],
-        START + np.arange(CLICKS) * 0.01,
+        START + np.arange(CLICKS, dtype=np.float64) * 0.01,
         users,
     )
 
@@ -54,7 +57,8 @@ class TableFeed:
 
     def __init__(self) -> None:
         self.table = np.zeros((CLUSTERS, ITEMS))
-        self.log = Clicks(*(np.empty(4 * CLICKS, a.dtype) for a in clicks()))
+        columns: list[Any] = [np.empty(4 * CLICKS, a.dtype) for a in clicks()]
+        self.log = Clicks(*columns)
         self.logged = 0
 
     def observe(self, batch: Clicks, users: bool) -> None:

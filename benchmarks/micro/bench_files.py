@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import vecrecall as vr
@@ -35,7 +36,8 @@ def query() -> F32:
 def numpy_save(folder: Path, items: F32) -> None:
     """Write to the disk before it returns, as `save` does, but without replacing anything."""
     folder.mkdir(exist_ok=True)
-    for name, array in {"items": items, "ids": np.arange(len(items))}.items():
+    arrays: dict[str, npt.NDArray[Any]] = {"items": items, "ids": np.arange(len(items))}
+    for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
             np.save(file, array)
             os.fsync(file.fileno())

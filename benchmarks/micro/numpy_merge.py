@@ -99,7 +99,7 @@ class Distinct:
         totals[self.slots[self.starts]] = np.maximum.reduceat(self.in_order(values), self.starts)
         return self.scores(totals)
 
-    def scores(self, totals: F64) -> F32:
+    def scores(self, totals: npt.NDArray[Any]) -> F32:
         """Round to float32; -inf for numbers without an item."""
         scores = totals.reshape(self.order.shape).astype(np.float32)
         scores[np.arange(scores.shape[1]) >= self.counts[:, None]] = -np.inf
@@ -288,8 +288,9 @@ def groups(result: Any, size: int, k: int, aggregate: str) -> Grouped:
     """Merge the rows of groups of equal size into one list each."""
     rows = np.repeat(np.arange(len(result.ids)), result.ids.shape[1])
     shape = len(result.ids) // size, -1
-    ids, scores, rows = (a.reshape(shape) for a in (result.ids, result.scores, rows))
-    return _groups({"items": Lists(ids, scores), "rows": Lists(rows, scores)}, k, aggregate)
+    ids, scores = result.ids.reshape(shape), result.scores.reshape(shape)
+    wide = {"items": Lists(ids, scores), "rows": Lists(rows.reshape(shape), scores)}
+    return _groups(wide, k, aggregate)
 
 
 @in_blocks(64)

@@ -164,7 +164,13 @@ def build(point: Point, items: F32) -> Ready:
     )
 
 
-WORKLOADS = {"search": search, "assign": assign, "merge": merge, "pool": pool, "build": build}
+WORKLOADS: dict[str, Callable[[Point, Any], Ready]] = {
+    "search": search,
+    "assign": assign,
+    "merge": merge,
+    "pool": pool,
+    "build": build,
+}
 
 
 def resident(field: str) -> int:
@@ -185,7 +191,8 @@ def worker(name: str, point: Point, pipe: Connection) -> None:
     """Set up, call once, check, then time calls for every task; send time and memory."""
     vr.set_num_threads(point.threads)
     make: dict[str, Callable[[Point], Any]] = {"merge": lists_of, "pool": table_and_bags}
-    data = make.get(point.workload, lambda p: gaussian(p.n, p.d, 0))(point)
+    maker = make.get(point.workload)
+    data = maker(point) if maker else gaussian(point.n, point.d, 0)
     forget_peak()
     before = resident("VmRSS")
     ready = (WORKLOADS[point.workload] if name == "vecrecall" else search_with_numpy)(point, data)

@@ -66,7 +66,8 @@ class Axis(NamedTuple):
     sizes: bool = True  # whether a quick run divides the values
 
     def points(self) -> dict[int, Point]:
-        return {value: self.base._replace(**{self.field: value}) for value in self.values}
+        base = self.base._asdict()
+        return {value: Point(**{**base, self.field: value}) for value in self.values}
 
     def quick(self) -> Axis:
         base = self.base._replace(n=self.base.n // 50)

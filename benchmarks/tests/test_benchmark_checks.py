@@ -107,8 +107,8 @@ def test_lists_that_end_at_a_floor() -> None:
 def test_wrong_lists_above_a_floor(damage: Callable[[Lists], None]) -> None:
     some = int(np.argmax((above(FLOOR, np.float64).ids >= 0).sum(axis=1)))
     wide, found = (
-        Lists(*(a[some : some + 1, :8].copy() for a in above(FLOOR, dtype)))
-        for dtype in (np.float64, np.float32)
+        Lists(lists.ids[some : some + 1, :8].copy(), lists.scores[some : some + 1, :8].copy())
+        for lists in (above(FLOOR, np.float64), above(FLOOR, np.float32))
     )
     assert (found.ids >= 0).all()
     damage(found)

@@ -51,13 +51,13 @@ class IvfProblem(NamedTuple):
 
 
 PROBLEMS = {
-    f"{kind}-{metric}": IvfProblem(data, metric)
-    for kind, data, metric in (
-        ("gaussian", "gaussian-64", "ip"),
-        ("gaussian", "gaussian-64", "l2"),
-        ("clustered", "clustered-64", "ip"),
-        ("clustered", "clustered-64", "l2"),
-        ("lognormal", "lognormal-64", "ip"),
+    f"{problem.data.removesuffix('-64')}-{problem.metric}": problem
+    for problem in (
+        IvfProblem("gaussian-64", "ip"),
+        IvfProblem("gaussian-64", "l2"),
+        IvfProblem("clustered-64", "ip"),
+        IvfProblem("clustered-64", "l2"),
+        IvfProblem("lognormal-64", "ip"),
     )
 }
 

@@ -136,12 +136,10 @@ def lines(steps: list[Measurement]) -> str:
         row = [name, version(PEERS[name].package) or ""]
         for measurement in steps:
             seconds, ours = median_seconds(measurement, name), median_seconds(measurement, OURS)
-            failed = seconds is None or ours is None
-            row.append(
-                ""
-                if failed
-                else f"{format_number(seconds * 1e3)} ({format_number(seconds / ours)})"
-            )
+            if seconds is None or ours is None:
+                row.append("")
+            else:
+                row.append(f"{format_number(seconds * 1e3)} ({format_number(seconds / ours)})")
         rows.append(row)
     rows += [[name, "", why, *[""] * (len(steps) - 1)] for name, why in absent.items()]
     return markdown_table(

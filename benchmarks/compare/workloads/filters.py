@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ SECONDS, QUICK_SECONDS = 8.0, 0.5  # of timing per table
 class Data(NamedTuple):
     """An index, queries, and the expected answers of filtered searches."""
 
-    index: vr.FlatIndex
+    catalog: vr.FlatIndex
     queries: F32
     mask: vr.Mask
     best: vr.SearchResult  # EXCLUDED + k
@@ -52,7 +52,7 @@ def searches(data: Data, batch: int, k: int, threads: int) -> dict[str, Search]:
     queries = [data.queries[part] for part in parts]
     offsets = np.arange(batch + 1) * EXCLUDED
     seen = [vr.Ragged(data.best.ids[part, :EXCLUDED].ravel(), offsets) for part in parts]
-    search, n = data.index.search, len(parts)
+    search, n = data.catalog.search, len(parts)
     return {
         "none": lambda i: search(queries[i % n], k, threads=threads),
         "exclude": lambda i: search(queries[i % n], k, exclude=seen[i % n], threads=threads),
@@ -73,7 +73,8 @@ def check(data: Data, ways: dict[str, Search], batch: int, k: int) -> None:
     """Check that each kind finds the best remaining items, with bit-identical scores."""
     for round_number in range(len(data.queries) // batch):
         rows = slice(round_number * batch, (round_number + 1) * batch)
-        best, allowed = ([some.ids[rows], some.scores[rows]] for some in (data.best, data.allowed))
+        best: list[npt.NDArray[Any]] = [data.best.ids[rows], data.best.scores[rows]]
+        allowed: list[npt.NDArray[Any]] = [data.allowed.ids[rows], data.allowed.scores[rows]]
         expected = {
             "none": [each[:, :k] for each in best],
             "exclude": [each[:, EXCLUDED:] for each in best],
@@ -112,7 +113,7 @@ def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace
     measurement: Measurement = {
         "workload": "filters",
         "data": name,
-        "items": len(data.index),
+        "items": len(data.catalog),
         "k": k,
         "batch": batch,
     }
@@ -132,6 +133,6 @@ def measured(name: str, data: Data, batch: int, k: int, args: argparse.Namespace
         rows.append(
             [TITLES[way], format_number(float(np.median(each))), format_number(each.min()), ratio]
         )
-    size = f"top-{k} of {len(data.index):,} x {data.index.dim} ({name}), batch {batch}"
+    size = f"top-{k} of {len(data.catalog):,} x {data.catalog.dim} ({name}), batch {batch}"
     print(f"\n{size}, {len(times['none'])} rounds\n\n{markdown_table(head, rows)}", flush=True)
     return measurement

@@ -179,17 +179,16 @@ def at_recalls(
     """Sweep the indexes to each recall, then time all of them at each batch."""
     rows: dict[tuple[str, float], list[str]] = {}
     for recall in RECALLS:
-        found = {name: sweep.cheapest(name, k, kind, recall) for name in runner.pipes}
+        cheapest = {name: sweep.cheapest(name, k, kind, recall) for name in runner.pipes}
+        found = {name: point for name, point in cheapest.items() if point}
         for batch in args.batch:
             tasks = {
-                name: (name, Task(batch, k, kind, point.setting))
-                for name, point in found.items()
-                if point
+                name: (name, Task(batch, k, kind, point.setting)) for name, point in found.items()
             }
             measurement = measured(problem, runner, tasks, args)
             measurement["recall"] = recall
             measurement["absent"] |= {
-                name: f"recall {recall} not reached" for name, point in found.items() if not point
+                name: f"recall {recall} not reached" for name in cheapest if name not in found
             }
             for name, entry in measurement["peers"].items():
                 entry["recall"] = found[name].recall  # of all queries

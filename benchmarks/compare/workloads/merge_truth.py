@@ -26,13 +26,16 @@ class Truth:
     def __init__(self, lists: Mapping[str, Any], k: int) -> None:
         ids = np.concatenate([found.ids for found in lists.values()], axis=1)
         ranks = np.concatenate([np.arange(found.ids.shape[1]) + 1 for found in lists.values()])
+        weights: F64 = 1 / (K + ranks)
         self.items: list[I64] = []  # ascending
         self.sums: list[F64] = []
         self.ids = np.empty((len(ids), k), np.int64)
         self.best = np.empty((len(ids), k))
         for user, row in enumerate(ids):
             items, places = np.unique(row, return_inverse=True)
-            sums = np.bincount(places, 1 / (K + ranks))  # adds in the order of channels
+            sums: F64 = np.bincount(places, weights).astype(
+                np.float64, copy=False
+            )  # adds in the order of channels
             first = np.lexsort((items, -sums.astype(np.float32)))[:k]
             self.ids[user] = items[first]
             self.best[user] = np.sort(sums)[::-1][:k]
