@@ -472,6 +472,20 @@ def test_a_reloading_index_serves_lists(rng: Rng, tmp_path: Path) -> None:
     served = vr.ReloadingIndex(tmp_path)
     assert isinstance(served.index, vr.IVFIndex)
     assert_same_bits(served.search(rows[:9], 5), *arrays(index.search(rows[:9], 5)))
+    for probes in (1, 3, 10**12, "exact"):
+        found = served.search(rows[:9], 5, probes=probes, exclude=[[0]] * 9, stats=True)
+        meant = index.search(rows[:9], 5, probes=probes, exclude=[[0]] * 9, stats=True)
+        assert_same_bits(found, *arrays(meant))
+        assert found.stats == meant.stats
+    with pytest.raises(ValueError, match="probes: expected a whole number >= 1 or 'exact', got 0"):
+        served.search(rows[:9], 5, probes=0)
+
+
+def test_what_is_no_index_is_not_served(rng: Rng, tmp_path: Path) -> None:
+    vr.NeighborTable([1], [[2]], [[0.5]]).save(tmp_path)
+    message = "path: expected a saved FlatIndex or IVFIndex, got 'NeighborTable' in"
+    with pytest.raises(ValueError, match=message):
+        vr.ReloadingIndex(tmp_path)
 
 
 def test_neighbors(rng: Rng, tmp_path: Path) -> None:
@@ -483,9 +497,28 @@ def test_neighbors(rng: Rng, tmp_path: Path) -> None:
     assert found.scores.values.tolist() == exact.scores.values.tolist()
     few = index.neighbors(5, probes=1, path=tmp_path / "few")
     assert few.ids.values.tolist() != exact.ids.values.tolist()
-    with pytest.raises(ValueError, match="path"):
+    with pytest.raises(ValueError, match=r"path: expected a table of index '.*', got one of index"):
         index.neighbors(5, probes=2, path=tmp_path / "few")
     assert index.neighbors(5).ids.lengths.tolist() == [5] * 2000
+
+
+@pytest.mark.parametrize("probes", [None, 1, 3, "exact"])
+def test_tables_of_neighbors_probe_as_many(rng: Rng, tmp_path: Path, probes: Any) -> None:
+    index = vr.IVFIndex(clustered(rng, 500), n_lists=12)
+    index.save(tmp_path / "index")
+    wanted = index.neighbors(5, probes=probes)
+    for one in (index, vr.ReloadingIndex(tmp_path / "index")):
+        table = vr.NeighborTable.build(one, 5, probes=probes, min_score=-1e9)
+        assert_same_neighbors(table, wanted)
+        assert_same_neighbors(one.neighbors(5, probes=probes), wanted)
+
+
+def assert_same_neighbors(
+    found: vr.NeighborTable | vr.Neighbors, expected: vr.NeighborTable | vr.Neighbors
+) -> None:
+    for one, other in ((found.ids, expected.ids), (found.scores, expected.scores)):
+        assert one.offsets.tolist() == other.offsets.tolist()
+        assert one.values.tobytes() == other.values.tobytes()
 
 
 # Wrong calls.
@@ -507,10 +540,13 @@ def test_neighbors(rng: Rng, tmp_path: Path) -> None:
 )
 def test_wrong_probes(probes: Any, error: type[Exception], rng: Rng) -> None:
     index = vr.IVFIndex(clustered(rng, 300))
-    with pytest.raises(error, match="probes: expected a whole number >= 1"):
+    message = "probes: expected a whole number >= 1 or 'exact', got "
+    with pytest.raises(error, match=message):
         index.search(np.ones((1, D)), 3, probes=probes)
-    with pytest.raises(error, match="probes: expected a whole number >= 1"):
+    with pytest.raises(error, match=message):
         index.neighbors(3, probes=probes)
+    with pytest.raises(error, match=message):
+        vr.NeighborTable.build(index, 3, probes=probes)
 
 
 def test_integers_of_any_type_are_probes(rng: Rng) -> None:
@@ -566,9 +602,20 @@ def test_more_lists_than_items(rng: Rng) -> None:
     assert_probes(index, model_of(rows, "ip"), queries_for(rng, rows), 5)
 
 
-def test_probes_are_of_lists_alone(rng: Rng) -> None:
+def test_probes_are_of_lists_alone(rng: Rng, tmp_path: Path) -> None:
+    flat = vr.FlatIndex(clustered(rng, 30))
     with pytest.raises(TypeError, match="probes"):
-        vr.FlatIndex(clustered(rng, 30)).search(np.ones((1, D)), 3, probes=2)  # type: ignore[call-arg]
+        flat.search(np.ones((1, D)), 3, probes=2)  # type: ignore[call-arg]
+    flat.save(tmp_path)
+    served = vr.ReloadingIndex(tmp_path)
+    for call in (
+        lambda: vr.NeighborTable.build(flat, 3, probes=2),
+        lambda: vr.NeighborTable.build(served, 3, probes="exact"),
+        lambda: served.search(np.ones((1, D)), 3, probes=2),
+        lambda: served.neighbors(3, probes=2),
+    ):
+        with pytest.raises(TypeError, match="probes: expected an IVFIndex to probe, got a FlatInd"):
+            call()
 
 
 def test_what_it_says_of_itself(rng: Rng) -> None:

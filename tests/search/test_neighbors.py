@@ -152,9 +152,9 @@ def test_a_folder_of_something_else(tmp_path: Path, rng: np.random.Generator) ->
         (vr.FlatIndex(items), 5, 0.5, "min_score"),
         (vr.FlatIndex(items, metric="l2"), 5, None, "metric"),
         (vr.FlatIndex(items[:39]), 5, None, "n"),
-        (vr.FlatIndex(other), 5, None, "of"),
-        (vr.FlatIndex(items, np.arange(1, 41)), 5, None, "of"),
-        (vr.FlatIndex(items, bias=bias), 5, None, "of"),
+        (vr.FlatIndex(other), 5, None, "index"),
+        (vr.FlatIndex(items, np.arange(1, 41)), 5, None, "index"),
+        (vr.FlatIndex(items, bias=bias), 5, None, "index"),
     ):
         with pytest.raises(ValueError, match=f"^path: expected a table of {name} .*, got one of"):
             index.neighbors(k, min_score=floor, path=path)

@@ -284,6 +284,22 @@ def cone(rng: Rng, n: int) -> F32:
 
 
 @pytest.mark.parametrize("metric", METRICS)
+def test_a_bias_has_the_place_of_the_part_along_the_center(
+    rng: Rng, tmp_path: Path, metric: Metric
+) -> None:
+    rows, bias = cone(rng, 2100), rng.standard_normal(2100)
+    index = vr.FlatIndex(rows, metric=metric, bias=bias)
+    index.save(tmp_path / "biased")
+    assert "along" not in names_of(tmp_path / "biased")
+    assert_same_index(vr.FlatIndex.load(tmp_path / "biased", verify=True), index, rng)
+    plain = vr.FlatIndex(rows, metric=metric)
+    plain.add(rows[:5], bias=np.ones(5))
+    plain.save(tmp_path / "later")
+    assert "along" not in names_of(tmp_path / "later")
+    assert_same_index(vr.FlatIndex.load(tmp_path / "later", verify=True), plain, rng)
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_rows_within_a_cone(rng: Rng, tmp_path: Path, metric: Metric) -> None:
     index = vr.FlatIndex(cone(rng, 2100), metric=metric)
     index.save(tmp_path)

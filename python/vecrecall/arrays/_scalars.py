@@ -60,27 +60,27 @@ def check_duration(x: object, name: str) -> float:
     return value
 
 
-def check_int(x: object, name: str, low: int) -> int:
-    """Coerce to an int of at least `low`."""
+def check_int(x: object, name: str, low: int, alternative: str = "") -> int:
+    """Coerce to an int of at least `low`; messages name an `alternative` to it, as " or None"."""
     if isinstance(x, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected a whole number >= {low}, got {x!r}")
+        raise TypeError(f"{name}: expected a whole number >= {low}{alternative}, got {x!r}")
     if isinstance(x, (float, np.floating)) and not np.isfinite(x):
-        raise ValueError(f"{name}: expected a whole number >= {low}, got {x}")
+        raise ValueError(f"{name}: expected a whole number >= {low}{alternative}, got {x}")
     try:
         n = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
     except Exception as error:  # an `__index__` of a caller's class may raise anything
         own = "" if isinstance(error, TypeError) else f" that raises: {error}"
         raise TypeError(
-            f"{name}: expected a whole number >= {low}, got {type(x).__name__}{own}"
+            f"{name}: expected a whole number >= {low}{alternative}, got {type(x).__name__}{own}"
         ) from error
     if n < low:
-        raise ValueError(f"{name}: expected a whole number >= {low}, got {n}")
+        raise ValueError(f"{name}: expected a whole number >= {low}{alternative}, got {n}")
     return n
 
 
-def check_positive_int(x: object, name: str) -> int:
+def check_positive_int(x: object, name: str, alternative: str = "") -> int:
     """Coerce to an int of at least 1."""
-    return check_int(x, name, 1)
+    return check_int(x, name, 1, alternative)
 
 
 def check_int_between(x: object, name: str, low: int, high: int) -> int:

@@ -1,7 +1,7 @@
 """Nearest items among lists of them, of which a search looks at the most promising."""
 
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -352,9 +352,21 @@ class IVFIndex(FlatIndex):
 
 def load_index(path: str | Path, *, mmap: bool = True, verify: bool = False) -> FlatIndex:
     """Open an index of either kind."""
-    kind = read_manifest(_scalars.check_path(path, "path")).get("kind")
-    of: type[FlatIndex] = IVFIndex if kind == IVFIndex._kind else FlatIndex
-    return of.load(path, mmap=mmap, verify=verify)
+    folder = _scalars.check_path(path, "path")
+    kind = read_manifest(folder).get("kind")
+    for of in (FlatIndex, IVFIndex):
+        if kind == of._kind:
+            return of.load(folder, mmap=mmap, verify=verify)
+    raise ValueError(f"path: expected a saved FlatIndex or IVFIndex, got {kind!r} in {folder}")
+
+
+def probing(index: object, probes: Probes | None) -> dict[str, Any]:
+    """Return the argument by which an index probes so many lists; without lists it is an error."""
+    if probes is None:
+        return {}
+    if not isinstance(index, IVFIndex):
+        raise TypeError(f"probes: expected an IVFIndex to probe, got a {type(index).__name__}")
+    return {"probes": probes}
 
 
 def _check_probes(probes: object) -> int:
@@ -362,4 +374,4 @@ def _check_probes(probes: object) -> int:
         if probes != "exact":
             raise ValueError(f"probes: expected a whole number >= 1 or 'exact', got {probes!r}")
         return _core.EXACT_PROBES
-    return min(_scalars.check_positive_int(probes, "probes"), _core.EXACT_PROBES)
+    return min(_scalars.check_positive_int(probes, "probes", " or 'exact'"), _core.EXACT_PROBES)

@@ -110,9 +110,10 @@ class Build:
             )
         for name, value in self._about.items():
             if manifest.get(name) != value:
+                what = "index" if name == "of" else name
                 raise ValueError(
-                    f"path: expected a table of {name} {value!r}, "
-                    f"got one of {name} {manifest.get(name)!r} in {self.path}"
+                    f"path: expected a table of {what} {value!r}, "
+                    f"got one of {what} {manifest.get(name)!r} in {self.path}"
                 )
         return bool(manifest.get("complete"))
 

@@ -14,6 +14,7 @@ from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.search import _neighbor_files, _neighbors
+from vecrecall.search._ivf_index import Probes, probing
 from vecrecall.search._protocol import Progress, SearchableIndex, frozen
 
 
@@ -76,6 +77,7 @@ class NeighborTable:
         index: SearchableIndex,
         k: int,
         *,
+        probes: Probes | None = None,
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
@@ -84,17 +86,20 @@ class NeighborTable:
 
         Parameters
         ----------
-        index : FlatIndex, WrappedIndex or ReloadingIndex
+        index : FlatIndex, IVFIndex, WrappedIndex or ReloadingIndex
             One that was wrapped needs its vectors; one that reloads is read in one version.
         k, min_score, progress, path
             As of `FlatIndex.neighbors`.
+        probes : int or "exact", optional
+            As of `IVFIndex.search`; an error for an index without lists.
 
         Returns
         -------
         NeighborTable
         """
         whole: SearchableIndex = frozen(index)
-        found = whole.neighbors(k, min_score=min_score, progress=progress, path=path)
+        wanted = probing(whole, probes)
+        found = whole.neighbors(k, min_score=min_score, progress=progress, path=path, **wanted)
         return cls(whole.ids, *found)
 
     def save(self, path: str | Path) -> None:

@@ -20,7 +20,7 @@ from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
 from vecrecall.search._flat_index import FlatIndex
-from vecrecall.search._ivf_index import load_index
+from vecrecall.search._ivf_index import Probes, load_index, probing
 from vecrecall.search._masks import Mask, mask
 from vecrecall.search._protocol import (
     Allow,
@@ -227,6 +227,7 @@ class ReloadingIndex:
         queries: npt.ArrayLike,
         k: int,
         *,
+        probes: Probes | None = None,
         exclude: RaggedLike | None = None,
         allow: Allow | None = None,
         min_score: float | None = None,
@@ -241,14 +242,18 @@ class ReloadingIndex:
         queries, k, exclude, allow, min_score, invalid, stats, threads
             As of `FlatIndex.search`. Masks made by this index, or by its `index` at any time, are
             prepared for the version.
+        probes : int or "exact", optional
+            As of `IVFIndex.search`; an error where the version is a `FlatIndex`.
 
         Returns
         -------
         SearchResult
         """
-        return self.index.search(
+        index = self.index
+        return index.search(
             queries,
             k,
+            **probing(index, probes),
             exclude=exclude,
             allow=allow,
             min_score=min_score,
@@ -299,12 +304,15 @@ class ReloadingIndex:
         self,
         k: int,
         *,
+        probes: Probes | None = None,
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
     ) -> Neighbors:
-        """Find the `k` nearest others of every item of one version, as `FlatIndex.neighbors`."""
-        return self.index.neighbors(k, min_score=min_score, progress=progress, path=path)
+        """Find the `k` nearest others of every item of one version, as the index's `neighbors`."""
+        index = self.index
+        wanted = probing(index, probes)
+        return index.neighbors(k, min_score=min_score, progress=progress, path=path, **wanted)
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask`; it holds in every version.
