@@ -9,12 +9,13 @@ from typing import Literal, NamedTuple
 
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._arrival import CheckedOnArrival
+from vecrecall.arrays._typing import Duration
 
 _LOG = logging.getLogger("vecrecall")
 _LOG.addHandler(logging.NullHandler())  # an application that has set up no logging sees nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class CircuitBreaker(CheckedOnArrival):
     """When a `Recaller` stops asking a channel that keeps failing, and when it tries again.
 
@@ -47,11 +48,18 @@ class CircuitBreaker(CheckedOnArrival):
     BreakerState(state='closed', failures=0, retry_in=0.0)
     """
 
-    failures: int = 5
-    pause: float = 30.0
-    clock: Callable[[], float] = time.monotonic
+    failures: int
+    pause: float
+    clock: Callable[[], float]
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        failures: int = 5,
+        pause: Duration = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        for name, value in (("failures", failures), ("pause", pause), ("clock", clock)):
+            object.__setattr__(self, name, value)
         self._check_attributes()
 
     def _check_attributes(self) -> None:
