@@ -65,6 +65,8 @@ class Segment {
         return row / block_items_ * kBlockItems + row % block_items_;
     }
 
+    // Of all arrays, borrowed ones too.
+    std::size_t bytes() const;
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
     bool borrows() const { return borrows_; }

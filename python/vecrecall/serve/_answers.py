@@ -11,7 +11,7 @@ import orjson
 
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
-from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.serve import _parts
 from vecrecall.serve._batch import Columns, ServedBatch, joined, no_rows, ones_like
@@ -20,6 +20,7 @@ from vecrecall.serve._jobs import Fields, Found, Piece
 from vecrecall.serve._requests import RecallRequest, SearchRequest
 from vecrecall.serve._system import Needs, System, grouped_clusters
 
+_LEAST_SECONDS = 1e-3
 _ROWS = (
     *("users", "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters"),
     "seen",
@@ -80,8 +81,19 @@ def resolved(system: System, request: RecallRequest, n: int) -> Columns:
     return Columns(users, ragged, weights, vectors, clusters)
 
 
-def recall(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]:
+def recall(
+    system: System, pieces: Sequence[Piece], now: float, note: Callable[[RecallStats], object]
+) -> list[Callable[[], Found]]:
     """Answer parts of requests by one call of the recaller.
+
+    Parameters
+    ----------
+    system : System
+    pieces : sequence of Piece
+    now : float
+        The time by the clock of the requests' deadlines.
+    note : callable
+        Takes what the channels did.
 
     Returns
     -------
@@ -92,9 +104,13 @@ def recall(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
     batch = ServedBatch(joined([p.job.columns.part(p.start, p.stop) for p in pieces]))
     recaller = system.recaller(tuple(sorted(set(request.filters))))
     assert recaller is not None  # checked where the request came
-    merged = recaller.recall(batch, pieces[0].job.k, stats=True)
+    deadline = None
+    if request.deadline is not None:  # about the same for all
+        deadline = max(_LEAST_SECONDS, min(piece.job.expires for piece in pieces) - now)
+    merged = recaller.recall(batch, pieces[0].job.k, deadline=deadline, stats=True)
     assert merged.stats is not None  # as asked
-    missing = {name: str(error) for name, error in merged.stats.errors.items()}
+    note(merged.stats)
+    missing: dict[str, str] = dict(merged.stats.missing)
     names = list(system.config.channels)
     encoders = []
     for piece, (start, stop) in _row_ranges(pieces):

@@ -81,7 +81,7 @@ def run(options: Options) -> int:
     if config.server.workers > 1:
         from vecrecall.serve import _supervisor
 
-        return _supervisor.run(options, config, sock)
+        return _supervisor.run(config, sock, options.log_level)
     set_num_threads(config.server.threads or get_num_threads())
     runtime = Runtime(lambda: LocalState(config, store))
     return serve(runtime, config, token, sock)

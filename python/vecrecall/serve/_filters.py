@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import I64
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._masks import Mask

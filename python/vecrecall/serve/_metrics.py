@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -16,8 +17,11 @@ from prometheus_client import (
     multiprocess,
 )
 
+from vecrecall.arrays._results import RecallStats
 from vecrecall.serve._jobs import Piece
 from vecrecall.serve._system import System
+
+log = logging.getLogger("vecrecall.serve")
 
 _SECONDS = (
     *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
@@ -45,7 +49,8 @@ class Metrics:
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self.channel_errors = Counter(
-            "vecrecall_channel_errors", "Recalls to which a channel gave nothing.", ["channel"],
+            "vecrecall_channel_errors", "Recalls that are without a channel, by reason.",
+            ["channel", "reason"],
             registry=registry,
         )  # fmt: skip
         self.batch_users = Histogram(
@@ -109,6 +114,15 @@ class Metrics:
         self.batch_requests.labels(route).observe(len(pieces))
         self.batch_seconds.labels(route).observe(seconds)
 
+    def channels(self, stats: RecallStats) -> None:
+        """Count what the channels of a recall did."""
+        for name, seconds in stats.seconds.items():
+            self.channel_seconds.labels(name).observe(seconds)
+        for name, reason in stats.missing.items():
+            self.channel_errors.labels(name, reason).inc()
+        for name, error in stats.errors.items():
+            log.warning("a channel failed", extra={"fields": {"channel": name, "error": repr(error)}})
+
     def note(self, system: System, waiting: int, work: int) -> None:
         """Take what changes by itself; called once in a while and before figures are given."""
         self._queue.set(waiting)
@@ -122,7 +136,7 @@ class Metrics:
             self._age.labels(name).set(now - changed)
         for name, index in system.parts.indexes.items():
             self._items.labels(name).set(len(index))
-            self._bytes.labels(name).set(getattr(index, 'nbytes', 0))
+            self._bytes.labels(name).set(index.nbytes)
 
     def text(self) -> tuple[bytes, str]:
         """Return the figures of all workers, and their media type."""

@@ -25,7 +25,7 @@ from vecrecall.channels import (
     Precomputed,
     UserToItem,
 )
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster._user_groups import UserGroups
 from vecrecall.feed._cluster_feed import ClusterFeed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
@@ -84,7 +85,9 @@ class Service:
         n = _answers.users_in(request)
         _answers.check_names(system, request)
         channels = len(system.config.channels)
-        key = ("recall", request.k, tuple(sorted(set(request.filters))))
+        # Requests of one scan have about the same time left.
+        hurry = None if request.deadline is None else math.frexp(request.deadline)[1]
+        key = ("recall", request.k, tuple(sorted(set(request.filters))), hurry)
         return self._submit("recall", request, n, channels, key)
 
     def search(self, request: SearchRequest) -> Job:
@@ -204,8 +207,10 @@ class Service:
     def _call(self, pieces: list[Piece]) -> list[Any]:
         system = pieces[0].job.system
         assert system is not None  # pinned
-        answer = _answers.recall if pieces[0].job.kind == "recall" else _answers.search
-        encoders = answer(system, pieces)
+        if pieces[0].job.kind == "recall":
+            encoders = _answers.recall(system, pieces, time.monotonic(), self._metrics.channels)
+        else:
+            encoders = _answers.search(system, pieces)
         return [encode_small(p, e) for p, e in zip(pieces, encoders, strict=True)]
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from vecrecall.search._vocabulary import Vocabulary
@@ -30,11 +31,12 @@ from vecrecall.serve._config import Config, ConfigError, Feed, Filter
 from vecrecall.serve._system import System
 from vecrecall.storage import _log
 from vecrecall.storage._array_folder import flush_folder
-from vecrecall.storage._atomic import MANIFEST, write_report
+from vecrecall.storage._atomic import MANIFEST, write, write_report
 
 _FORMAT = 1
 _VERSION = "version.json"
 _KEPT = "kept.json"
+_REMOVED = "removed.npy"
 
 
 class Kept(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,7 +126,10 @@ class Store:
         folder = self.folder(kept.version)
         content = json.loads((folder / _VERSION).read_text(encoding="utf-8"))
         config = _placed(msgspec.convert(content, Config), lambda _, name: folder / name)
-        return System(config, kept.version, kept.position)
+        removed = np.load(folder / _REMOVED) if (folder / _REMOVED).exists() else None
+        if removed is None:
+            return System(config, kept.version, kept.position)
+        return System(config, kept.version, kept.position, removed)
 
     def kept(self, version: int) -> Kept:
         """Read what a version says of itself."""
@@ -155,6 +160,7 @@ class Store:
                 save(folder / name)
 
         _placed(system.config, place)
+        write(folder / _REMOVED, lambda file: np.save(file, system.removed))
         kept = msgspec.structs.replace(
             before,
             version=version,
@@ -206,12 +212,14 @@ class Snapshot:
     ----------
     config : Config
     position : int
+    removed : ndarray of int64
     saved : dict of str to callable
         By the name of an artifact that changed: writes it to a path.
     """
 
     def __init__(self, system: System) -> None:
         self.position = system.position
+        self.removed = system.removed
         parts = system.parts
         self.saved: dict[str, Callable[[Path], object]] = {}
         for key in list(system.changed_at):

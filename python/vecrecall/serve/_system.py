@@ -13,7 +13,9 @@ import numpy.typing as npt
 from vecrecall import policies
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.channels._recaller import Channel, Recaller
+from vecrecall.channels._breaker import CircuitBreaker
+from vecrecall.channels._protocol import Channel
+from vecrecall.channels._recaller import Recaller
 from vecrecall.fusion._caps import Caps
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._masks import Mask
@@ -24,6 +26,7 @@ from vecrecall.serve._config import Config, ConfigError
 from vecrecall.serve._errors import bad_field
 from vecrecall.serve._filters import FilteredIndex, KeptItems
 
+_NOTHING: I64 = np.empty(0, np.int64)
 _SEARCHED = (_config.UserToItem, _config.CrossTag)
 _MOST_RECALLERS = 32  # combinations of filters that are kept
 
@@ -38,7 +41,8 @@ class System:
     ----------
     config : Config
         With absolute paths.
-    version : int
+    version, position : int
+    removed : ndarray of int64
 
     Attributes
     ----------
@@ -49,6 +53,10 @@ class System:
     parts : Parts
     loaded_at : float
         Seconds since 1970.
+    changed_at : dict of str to float
+        The same for the last change of an artifact, by its name.
+    removed : ndarray of int64
+        Ids of removed items, ascending, which lists that were made before may still have.
 
     Raises
     ------
@@ -56,14 +64,16 @@ class System:
         If something is not there or does not fit.
     """
 
-    def __init__(self, config: Config, version: int = 1, position: int = 0) -> None:
+    def __init__(
+        self, config: Config, version: int = 1, position: int = 0, removed: I64 = _NOTHING
+    ) -> None:
         self.config = config
         self.version = version
         self.position = position
         self.parts = _parts.load(config)
         self.loaded_at = time.time()
         self.changed_at: dict[str, float] = {}
-        self._removed: npt.NDArray[np.int64] = np.empty(0, np.int64)  # sorted
+        self.removed = removed
         self._filters: dict[str, _NamedFilter] = {}
         for name, items in self.parts.filters.items():
             self._filters[name] = _NamedFilter(set(items))
@@ -187,8 +197,8 @@ class System:
             if index is not None and index.dim == rows.dim:
                 index.update(rows.matrix(), ids)
                 self._touch(f"indexes.{name}")
-        if np.isin(ids, self._removed).any():
-            self._removed = np.setdiff1d(self._removed, ids)
+        if np.isin(ids, self.removed).any():
+            self.removed = np.setdiff1d(self.removed, ids)
         if any(one.waits for one in self._filters.values()):
             self._resolve_filters()
             self._generation += 1
@@ -200,7 +210,7 @@ class System:
             if index.contains(ids).any():
                 index.remove(ids, missing="ignore")
                 self._touch(f"indexes.{name}")
-        self._removed = np.union1d(self._removed, ids)
+        self.removed = np.union1d(self.removed, ids)
 
     def _observe(self, clicks: Clicks) -> None:
         feed = self.parts.feeds.get(clicks.feed)
@@ -301,10 +311,20 @@ class System:
             channels[name] = made if searched else KeptItems(made, lambda: self._keep(names))
         depths = {n: c.depth or self.config.depth for n, c in self.config.channels.items()}
         depth = {name: value for name, value in depths.items() if value is not None}
+        given = {n: c.deadline for n, c in self.config.channels.items()}
+        deadlines = {name: value for name, value in given.items() if value is not None}
         try:
             policy = policy_of(self.config.policy)
-            return Recaller(channels, policy, depth=depth or None, caps=self._caps or None,
-                            on_error="skip")  # fmt: skip
+            return Recaller(
+                channels,
+                policy,
+                depth=depth or None,
+                caps=self._caps or None,
+                on_error="skip",
+                workers=self.config.parallel if self.config.parallel > 1 else None,
+                deadlines=deadlines or None,
+                breaker=CircuitBreaker(),
+            )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"policy: {error}") from error
 
@@ -315,7 +335,7 @@ class System:
 
     def _keep(self, names: tuple[str, ...]) -> Callable[[I64], npt.NDArray[np.bool_]] | None:
         """Return what says of ids whether filters allow them and they are not removed."""
-        removed = self._removed
+        removed = self.removed
         allowed = [self._filters[name].ids for name in names]
         if not removed.size and not allowed:
             return None
