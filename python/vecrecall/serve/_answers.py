@@ -114,6 +114,7 @@ def recall(
     names = list(system.config.channels)
     encoders = []
     for piece, (start, stop) in _row_ranges(pieces):
+
         def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
             explain = names if piece.job.request.explain else None
             return Found(_encoded(system, merged, start, stop, piece.job.k, explain), missing)
@@ -140,6 +141,7 @@ def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
     )
     encoders = []
     for piece, (start, stop) in _row_ranges(pieces):
+
         def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
             return Found(_encoded(system, found, start, stop, piece.job.k, None), {})
 
@@ -264,9 +266,7 @@ def _placed_in_row(error: RequestError, name: str, offsets: I64) -> RequestError
     return bad_field(field, error.expected or "", error.got or "")
 
 
-def _weights(
-    lists: list[list[float]] | None, name: str, rows: Ragged, given: bool
-) -> Ragged:
+def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bool) -> Ragged:
     """Return a weight for each value of the rows that the request gave."""
     if lists is None:
         return ones_like(rows)

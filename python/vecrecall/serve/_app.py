@@ -149,9 +149,7 @@ class App:
         if reason is not None:
             return _json({"status": reason}, 503, {"Retry-After": "1"})
         system = self._service.current()
-        return _json(
-            {"status": "ready", "version": system.version, "position": system.position}
-        )
+        return _json({"status": "ready", "version": system.version, "position": system.position})
 
     async def _metrics_text(self, request: Request) -> Response:
         if self._ready() is None:
@@ -175,7 +173,9 @@ class App:
                 body = await _body(request, self._limits.body_bytes)
         except TimeoutError:
             message = f"body: expected all of it in {self._body_timeout:g} seconds, got a part"
-            raise RequestError(408, message, field="body", headers={"Connection": "close"}) from None
+            raise RequestError(
+                408, message, field="body", headers={"Connection": "close"}
+            ) from None
         if len(body) <= _SMALL_BODY:
             return read(body, schema)
         return await asyncio.to_thread(read, body, schema)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import sys
 import warnings
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +89,13 @@ def run(options: Options) -> int:
     return serve(runtime, config, token, sock)
 
 
-def serve(runtime: Runtime, config: Config, token: str | None, sock: object) -> int:
-    """Answer on a socket until a signal comes, or the state cannot be loaded."""
+def serve(
+    runtime: Runtime, config: Config, token: str | None, sock: socket.socket, *, eager: bool = True
+) -> int:
+    """Answer on a socket until a signal comes, or the state cannot be loaded.
+
+    With `eager` this process says that it is alive while it loads.
+    """
     metrics = Metrics()
     service = Service(runtime.current, runtime, config.limits, metrics)
     app = App(
@@ -102,7 +109,9 @@ def serve(runtime: Runtime, config: Config, token: str | None, sock: object) -> 
     server = Server(app, config.server, runtime.end)
     runtime.loaded.add_done_callback(lambda done: server.end() if done.exception() else None)
     runtime.start()
-    server.run(sockets=[sock])  # type: ignore[list-item]  # a socket
+    if not eager:
+        wait([runtime.loaded])
+    server.run(sockets=[sock])
     runtime.close()
     if runtime.loaded.done() and runtime.loaded.exception() is not None:
         print(f"vecrecall serve: error: {runtime.loaded.exception()}", file=sys.stderr)
@@ -173,5 +182,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-

@@ -203,7 +203,10 @@ class Users(_Table):
 
 
 class Items(_Table):
-    """The items' keys: a folder of a `Vocabulary`; without it items are numbers."""
+    """The items' keys: a folder of a `Vocabulary`.
+
+    Default those that an index was saved with; without any items are numbers.
+    """
 
     keys: str | None = None
     titles: str | None = None
@@ -278,9 +281,7 @@ class Quota(_Policy, tag="Quota"):
 Policy = RRF | WeightedSum | Maximum | Interleave | Priority | Quota
 
 
-class _Channel(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
-):
+class _Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     depth: Positive | None = None
     deadline: Seconds | None = None
 

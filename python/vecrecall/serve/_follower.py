@@ -69,9 +69,7 @@ class FollowerState:
     async def administer(self, request: VersionsRequest) -> dict[str, Any]:
         """Publish, roll back or fold."""
         body = msgspec.json.encode(request)
-        return await asyncio.wrap_future(
-            self._send(lambda number: _wire.Administer(number, body))
-        )
+        return await asyncio.wrap_future(self._send(lambda number: _wire.Administer(number, body)))
 
     def problem(self) -> str | None:
         """Say why no traffic may come."""
@@ -159,9 +157,7 @@ class FollowerState:
         about = msgspec.json.decode(reply.error)["error"]
         fields = {name: about.get(name) for name in ("field", "expected", "got")}
         headers = {"Retry-After": "1"} if reply.status == 503 else None
-        done.set_exception(
-            RequestError(reply.status, about["message"], headers=headers, **fields)
-        )
+        done.set_exception(RequestError(reply.status, about["message"], headers=headers, **fields))
 
     def _disconnect(self) -> None:
         """Close the connection; what was submitted over it may have been made or not."""

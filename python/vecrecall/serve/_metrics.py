@@ -23,9 +23,7 @@ from vecrecall.serve._system import System
 
 log = logging.getLogger("vecrecall.serve")
 
-_SECONDS = (
-    *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-)
+_SECONDS = (*(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),)
 _USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that makes the client add up the figures of all workers."""
@@ -121,7 +119,9 @@ class Metrics:
         for name, reason in stats.missing.items():
             self.channel_errors.labels(name, reason).inc()
         for name, error in stats.errors.items():
-            log.warning("a channel failed", extra={"fields": {"channel": name, "error": repr(error)}})
+            log.warning(
+                "a channel failed", extra={"fields": {"channel": name, "error": repr(error)}}
+            )
 
     def note(self, system: System, waiting: int, work: int) -> None:
         """Take what changes by itself; called once in a while and before figures are given."""

@@ -143,8 +143,11 @@ def load(config: Config) -> Parts:
             raise ConfigError(f"{key}: {error}") from error
 
     users = one("users.keys", config.users.keys, _vocabulary)
+    indexes = {
+        name: one(f"indexes.{name}", of.path, FlatIndex.load) for name, of in config.indexes.items()
+    }
     return Parts(
-        items=one("items.keys", config.items.keys, _vocabulary),
+        items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),
         users=users,
         profiles=one("users.profiles", config.users.profiles, _profiles),
@@ -152,10 +155,7 @@ def load(config: Config) -> Parts:
             name: one(f"users.vectors.{name}", path, lambda path: _user_rows(path, users))
             for name, path in config.users.vectors.items()
         },
-        indexes={
-            name: one(f"indexes.{name}", of.path, FlatIndex.load)
-            for name, of in config.indexes.items()
-        },
+        indexes=indexes,
         tables={
             name: one(f"tables.{name}", of.path, NeighborTable.load)
             for name, of in config.tables.items()
@@ -169,9 +169,7 @@ def load(config: Config) -> Parts:
             for name, of in config.feeds.items()
         },
         clocks={n: Clock(of.clock == "wall", of.since) for n, of in config.feeds.items()},
-        towers={
-            name: one(f"towers.{name}", of.path, _tower) for name, of in config.towers.items()
-        },
+        towers={name: one(f"towers.{name}", of.path, _tower) for name, of in config.towers.items()},
         filters={
             name: one(f"filters.{name}", "", lambda _, of=of: _filter(of))
             for name, of in config.filters.items()
@@ -260,7 +258,9 @@ def item_tags(history: Ragged, first_tags: I64) -> tuple[Ragged, Ragged, Ragged]
     tags = history.values[np.repeat(history.offsets[:-1], lengths) + place]
     tags = np.where(tags < first_tags.size, tags, -1)
     weights = (_ITEM_DECAY**place).astype(np.float32).astype(np.float64)
-    groups = np.where(tags >= 0, first_tags[tags], -1) if first_tags.size else np.full_like(tags, -1)
+    groups = (
+        np.where(tags >= 0, first_tags[tags], -1) if first_tags.size else np.full_like(tags, -1)
+    )
     return tuple(Ragged._of(values, offsets) for values in (tags, weights, groups))  # type: ignore[return-value]  # three
 
 
@@ -322,6 +322,12 @@ def _vocabulary(path: Path) -> Vocabulary:
     if kind not in (None, "str", "int"):
         raise ValueError(f"expected keys of str or int, which JSON has, got {kind}: {path}")
     return vocabulary
+
+
+def _own_keys(indexes: dict[str, FlatIndex]) -> Vocabulary | None:
+    """Return the keys that indexes were saved with; new keys are added to all at their end."""
+    own = [index.vocabulary for index in indexes.values() if index.vocabulary is not None]
+    return max(own, key=len) if own else None
 
 
 def _titles(path: Path) -> list[str]:
@@ -400,7 +406,9 @@ def _tower(path: Path) -> Any:
     try:
         return OnnxTower.load(path)
     except ImportError as error:
-        log.warning("a tower is left out", extra={"fields": {"path": str(path), "reason": str(error)}})
+        log.warning(
+            "a tower is left out", extra={"fields": {"path": str(path), "reason": str(error)}}
+        )
         return None
 
 

@@ -44,7 +44,7 @@ def main(argument: str) -> int:
         return 0
     sock = socket.socket(fileno=own["socket"])
     runtime = Runtime(lambda: FollowerState(store, folder / SOCKET))
-    return serve(runtime, config, token_of(config.server), sock)
+    return serve(runtime, config, token_of(config.server), sock, eager=own["eager"])
 
 
 def _end_with(alive: int) -> None:

@@ -159,7 +159,7 @@ def warm_up(system: System) -> None:
     request = RecallRequest(users=None, clusters=None, history=[[]])
     columns = _answers.resolved(system, request, 1)
     if known:
-        columns = _answers.resolved(system, RecallRequest(users=[next(iter(system.parts.users))]), 1)  # type: ignore[arg-type]  # it is known
+        columns = _answers.resolved(
+            system, RecallRequest(users=[next(iter(system.parts.users))]), 1
+        )  # type: ignore[arg-type]  # it is known
     recaller.recall(ServedBatch(columns), 10)
-
-

@@ -140,9 +140,11 @@ class Scheduler:
             elif not job.answer.done():
                 task = loop.run_in_executor(self._encode, _encoded, encoder)
                 task.add_done_callback(
-                    lambda task, piece=piece: self._deliver(piece, task.result())  # type: ignore[misc]
-                    if not task.cancelled()
-                    else None
+                    lambda task, piece=piece: (
+                        self._deliver(piece, task.result())  # type: ignore[misc]
+                        if not task.cancelled()
+                        else None
+                    )
                 )
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
@@ -187,7 +189,9 @@ class Scheduler:
     def _usable(self, job: Job, now: float) -> bool:
         """Tell whether anybody waits for a job; it is dropped otherwise."""
         if not job.answer.done() and now >= job.expires:
-            job.answer.set_exception(RequestError(504, "deadline: it passed before the request's turn"))
+            job.answer.set_exception(
+                RequestError(504, "deadline: it passed before the request's turn")
+            )
         if job.answer.done():
             self._queued_work -= job.work
             return False

@@ -222,15 +222,19 @@ class Snapshot:
         self.removed = system.removed
         parts = system.parts
         self.saved: dict[str, Callable[[Path], object]] = {}
+        keys = None
+        if parts.items is not None:
+            keys = Vocabulary()
+            keys._state = parts.items._state
         for key in list(system.changed_at):
             kind, _, name = key.partition(".")
             if kind == "indexes":
-                self.saved[f"indexes/{name}"] = parts.indexes[name]._frozen().save
+                frozen = parts.indexes[name]._frozen()
+                frozen._vocabulary = keys
+                self.saved[f"indexes/{name}"] = frozen.save
             elif kind == "feeds":
                 self.saved[f"feeds/{name}"] = copy.copy(parts.feeds[name]).save
-        if parts.items is not None and self.saved:
-            keys = Vocabulary()
-            keys._state = parts.items._state
+        if keys is not None and self.saved:
             self.saved["items/keys"] = keys.save
         self.config = msgspec.structs.replace(
             system.config, feeds=self._feeds(system, system.config), filters=_filters(system)
@@ -339,7 +343,7 @@ def digests(config: Config) -> tuple[str, str]:
     artifacts = hashlib.blake2b(digest_size=16)
 
     def note(file: Path, name: str) -> Path:
-        for content in _fingerprints(file):
+        for content in _fingerprints(file, name.replace("/", ".")):
             artifacts.update(f"{name}\0{content}\0".encode())
         return Path(name)
 
@@ -350,18 +354,20 @@ def digests(config: Config) -> tuple[str, str]:
     return artifacts.hexdigest(), hashlib.blake2b(settings, digest_size=16).hexdigest()
 
 
-def _fingerprints(path: Path) -> Iterator[str]:
+def _fingerprints(path: Path, key: str) -> Iterator[str]:
     """Tell an artifact from later ones: by its manifest, which has checksums, or its content."""
     if path.is_dir():
         manifest = path / MANIFEST
-        files = [manifest] if manifest.exists() else sorted(p for p in path.rglob("*") if p.is_file())
+        files = (
+            [manifest] if manifest.exists() else sorted(p for p in path.rglob("*") if p.is_file())
+        )
     else:
         files = [path]
     for file in files:
         try:
             yield hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
         except FileNotFoundError as error:
-            raise ConfigError(f"{file}: {error.strerror}") from None
+            raise ConfigError(f"{key}: {error.strerror}: {file}") from None
 
 
 _FILES = frozenset(("path", "keys", "titles", "profiles", "labels", "groups", "file", "tag_table"))

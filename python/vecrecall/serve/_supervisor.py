@@ -116,6 +116,8 @@ class Supervisor:
             "folder": str(self._folder),
             "socket": self._sock.fileno(),
             "alive": self._alive,
+            # While another one answers, a new one loads before it takes connections.
+            "eager": not any(one.process is not None for one in self._workers),
             "log_level": self._log_level,
         }
         command = [sys.executable, "-m", "vecrecall.serve._process", json.dumps(own)]

@@ -401,7 +401,9 @@ class Pending:
         if self._items or self._gone:
             for place, item in enumerate(items):
                 state = self._items.get((index, item))
-                there[place] = state if state is not None else there[place] and item not in self._gone
+                there[place] = (
+                    state if state is not None else there[place] and item not in self._gone
+                )
         return there
 
     def known(self, system: System, items: list[int | str]) -> npt.NDArray[np.bool_]:
@@ -468,9 +470,7 @@ def _among(ids: I64, some: I64) -> npt.NDArray[np.bool_]:
     return found
 
 
-def grouped_clusters(
-    system: System, name: str, users: I64, vectors: Mapping[str, F32]
-) -> Ragged:
+def grouped_clusters(system: System, name: str, users: I64, vectors: Mapping[str, F32]) -> Ragged:
     """Find the cluster of each user in a grouping: the known one, or the nearest."""
     own = system.parts.groupings[name]
     labels = np.full(users.size, -1, np.int64)

@@ -275,9 +275,7 @@ class Writer:
             self._written = 0
             threading.Thread(target=self._fold_when_due, daemon=True).start()
 
-    def _switch_here(
-        self, kept: Kept, before: Kept, prepared: System, *, published: bool
-    ) -> int:
+    def _switch_here(self, kept: Kept, before: Kept, prepared: System, *, published: bool) -> int:
         """Switch, between two changes."""
         catch_up(self._store, prepared, self.position)
         number = self._log.append([packed(Switch(kept.version))])
@@ -371,4 +369,3 @@ def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
         done.set_result(work())
     except BaseException as error:
         done.set_exception(error)
-

@@ -112,9 +112,7 @@ class WriterProcess:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _answer(
-        self, worker: _Worker, message: _wire.Submit | _wire.Administer
-    ) -> None:
+    async def _answer(self, worker: _Worker, message: _wire.Submit | _wire.Administer) -> None:
         try:
             if isinstance(message, _wire.Submit):
                 done: Future[int] = self._writer.submit(unpacked(message.change))

@@ -403,7 +403,9 @@ def _locked(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise BlockingIOError(error.errno, "another process writes the log", str(path)) from None
+            raise BlockingIOError(
+                error.errno, "another process writes the log", str(path)
+            ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
