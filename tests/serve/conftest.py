@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-for _name in ("msgspec", "orjson", "prometheus_client", "starlette", "uvicorn"):
-    pytest.importorskip(_name, reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("msgspec", reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("orjson", reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("prometheus_client", reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("starlette", reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("uvicorn", reason='needs pip install "vecrecall[serve]"')
 pytest.importorskip("httpx2", reason="needs pip install httpx2")
 
 from served import write_system
@@ -26,8 +29,8 @@ from vecrecall.serve._store import Store
 class Client:
     """Sends requests to a service in this process."""
 
-    def __init__(self, path: Path, *, token: str | None = None) -> None:
-        config = configured(Options(path))
+    def __init__(self, path: Path, *, state: Path | None = None, token: str | None = None) -> None:
+        config = configured(Options(path, state=state))
         store = Store(Path(config.state.path or ""))
         self.runtime = Runtime(lambda: LocalState(config, store))
         self.runtime.start()

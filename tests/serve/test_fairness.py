@@ -221,7 +221,9 @@ def test_gathered_answers_are_those_of_single_requests(client: Any) -> None:
     assert {one.status_code for one in single} == {200, 400}
     text = client.http.get("/metrics").text
     most = [line for line in text.splitlines() if line.startswith("vecrecall_batch_requests_sum")]
-    scans = [line for line in text.splitlines() if line.startswith("vecrecall_batch_requests_count")]
+    scans = [
+        line for line in text.splitlines() if line.startswith("vecrecall_batch_requests_count")
+    ]
     met = sum(float(line.split()[-1]) for line in most)
     assert met > 1.2 * sum(float(line.split()[-1]) for line in scans), "some requests met"
 

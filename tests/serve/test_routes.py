@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served import HISTORIES, ITEMS, KEYS, LABELS, N, USER_KEYS, USER_VECTORS
+from served import HISTORIES, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N
 
 import vecrecall as vr
 
@@ -37,7 +37,9 @@ def expected_recall(
         "hot": vr.channels.Precomputed.for_all(np.arange(N), counts),
     }
     policy = vr.policies.RRF({"u2i": 3, "i2i": 2, "feed": 2, "hot": 1})
-    batch = vr.RequestBatch(history=history, vectors={"tower": vectors}, clusters=clusters, seen=seen)
+    batch = vr.RequestBatch(
+        history=history, vectors={"tower": vectors}, clusters=clusters, seen=seen
+    )
     return vr.Recaller(channels, policy, depth=50).recall(batch, k)
 
 
@@ -318,7 +320,9 @@ def test_paths_methods_and_the_description(client: Any) -> None:
 
 def test_request_ids(client: Any) -> None:
     http = client.http
-    assert http.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert (
+        http.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    )
     for bad in ("", "a b", "x" * 129):
         assert http.get("/healthz", headers={"x-request-id": bad}).headers["x-request-id"] != bad
     first, second = (http.get("/healthz").headers["x-request-id"] for _ in range(2))
@@ -343,6 +347,9 @@ def test_figures(client: Any) -> None:
         f'vecrecall_index_items{{index="tower"}} {N + 1}.0',
     ):
         assert line in text.splitlines(), line
-    assert f'vecrecall_index_bytes{{index="tower"}} {client.system.parts.indexes["tower"].nbytes}.0' in text
+    assert (
+        f'vecrecall_index_bytes{{index="tower"}} {client.system.parts.indexes["tower"].nbytes}.0'
+        in text
+    )
     for artifact in ("items", "indexes.tower", "tables.similar", "feeds.kind", "filters.even"):
         assert f'vecrecall_artifact_age_seconds{{artifact="{artifact}"}}' in text

@@ -36,9 +36,9 @@ def everything(client: Any) -> Any:
     )
 
 
-def reopened(client: Client, path: Path) -> Client:
+def reopened(client: Client, path: Path, state: Path | None = None) -> Client:
     client.close()
-    return Client(path)
+    return Client(path, state=state)
 
 
 @pytest.mark.parametrize("fold", [False, True], ids=["log", "folded"])
@@ -61,6 +61,7 @@ def test_a_restart(config: Path, fold: bool) -> None:
 def test_folding_by_itself(config: Path) -> None:
     config.write_text(CONFIG + "\n[state]\nfold_bytes = 100\nkeep_bytes = 0\n")
     client = Client(config)
+    client.post("/v1/filters", name="mine", items=["n3"])
     for n in range(40):
         client.post("/v1/items", operation="add", items=[f"n{n}"], vectors={"tower": [ROW]})
     client.runtime._state._writer.fold()  # which waits for one that is in progress
@@ -98,7 +99,7 @@ def test_publication_and_rollback(config: Path, tmp_path: Path) -> None:
     assert search(client, 300) == found
     client.post("/v1/items", operation="add", items=["newer"], vectors={"tower": [ROW]})
     after = everything(client)
-    client = reopened(client, source)
+    client = reopened(client, source, config.parent / "state")
     assert everything(client) == after, "the newer artifacts are served again"
     back = client.post("/v1/versions", operation="rollback")
     assert back["replayed"] == 1
@@ -209,7 +210,9 @@ def test_numbers_for_keys(tmp_path: Path) -> None:
 
     client = Client(write_plain(tmp_path, ITEMS))
     reply = client.post("/v1/recall", vectors={"user": ITEMS[:2].tolist()}, seen=[[0], [5]], k=4)
-    assert reply["items"] == vr.FlatIndex(ITEMS).search(ITEMS[:2], 4, exclude=[[0], [5]]).ids.tolist()
+    assert (
+        reply["items"] == vr.FlatIndex(ITEMS).search(ITEMS[:2], 4, exclude=[[0], [5]]).ids.tolist()
+    )
     client.post("/v1/items", operation="add", items=[2**62], vectors={"main": [ROW]})
     assert client.post("/v1/search", vectors=[ROW], k=1)["items"] == [[2**62]]
     error = client.refused(400, "/v1/recall", {"users": ["a"]})

@@ -859,7 +859,8 @@ class FlatIndex:
         """Bytes of the arrays that hold the items, mapped and borrowed ones too.
 
         These are the vectors and what is derived from them for searches, and removed rows until the
-        index is rebuilt. Mapped files are in memory as far as they are read, once for all processes.
+        index is rebuilt. Mapped files are in memory as far as they are read, once for all
+        processes.
 
         Examples
         --------

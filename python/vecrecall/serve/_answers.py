@@ -112,7 +112,7 @@ def recall(
     note(merged.stats)
     missing: dict[str, str] = dict(merged.stats.missing)
     names = list(system.config.channels)
-    encoders = []
+    encoders: list[Callable[[], Found]] = []
     for piece, (start, stop) in _row_ranges(pieces):
 
         def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
@@ -139,7 +139,7 @@ def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
         allow=system.mask(name, tuple(sorted(set(request.filters)))),
         min_score=request.min_score,
     )
-    encoders = []
+    encoders: list[Callable[[], Found]] = []
     for piece, (start, stop) in _row_ranges(pieces):
 
         def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:

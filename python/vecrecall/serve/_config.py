@@ -37,7 +37,7 @@ class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of TOML without unknown keys."""
 
 
-class Server(_Table):
+class Server(_Table, frozen=True):
     """Where the service listens, and for how long it waits for clients.
 
     Attributes
@@ -67,7 +67,7 @@ class Server(_Table):
     threads: Positive | None = None
 
 
-class State(_Table):
+class State(_Table, frozen=True):
     """Where updates are kept, and when they are folded into a version.
 
     Attributes
@@ -88,7 +88,7 @@ class State(_Table):
     visible: Seconds = 1.0
 
 
-class Limits(_Table):
+class Limits(_Table, frozen=True):
     """Bounds of requests and of the queue.
 
     Attributes
@@ -117,13 +117,13 @@ class Limits(_Table):
     update_rows: Positive = 10_000
 
 
-class Artifact(_Table):
+class Artifact(_Table, frozen=True):
     """Something that the library has saved into a folder."""
 
     path: str
 
 
-class Feed(_Table):
+class Feed(_Table, frozen=True):
     """A feed of clicks: one that was saved, or a new one.
 
     Attributes
@@ -144,7 +144,7 @@ class Feed(_Table):
     since: float = 0.0
 
 
-class Grouping(_Table):
+class Grouping(_Table, frozen=True):
     """Which cluster a user is in.
 
     Attributes
@@ -162,7 +162,7 @@ class Grouping(_Table):
     vector: str | None = None
 
 
-class Tower(_Table):
+class Tower(_Table, frozen=True):
     """A tower that makes the vector of a user who has none from the history.
 
     Attributes
@@ -177,14 +177,14 @@ class Tower(_Table):
     vector: str | None = None
 
 
-class Filter(_Table):
+class Filter(_Table, frozen=True):
     """A set of items that searches may be limited to, by name."""
 
     items: list[int | str] | None = None
     file: str | None = None
 
 
-class Users(_Table):
+class Users(_Table, frozen=True):
     """Known users.
 
     Attributes
@@ -202,7 +202,7 @@ class Users(_Table):
     vectors: dict[str, str] = {}
 
 
-class Items(_Table):
+class Items(_Table, frozen=True):
     """The items' keys: a folder of a `Vocabulary`.
 
     Default those that an index was saved with; without any items are numbers.
@@ -212,7 +212,7 @@ class Items(_Table):
     titles: str | None = None
 
 
-class Cap(_Table):
+class Cap(_Table, frozen=True):
     """At most `limit` items of a group in a list.
 
     Attributes
@@ -234,35 +234,35 @@ Weights = dict[str, float]
 Counts = dict[str, int]
 
 
-class RRF(_Policy, tag="RRF"):
+class RRF(_Policy, frozen=True, tag="RRF"):
     """See `vecrecall.policies.RRF`."""
 
     weights: Weights | None = None
     k: float = 60.0
 
 
-class WeightedSum(_Policy, tag="WeightedSum"):
+class WeightedSum(_Policy, frozen=True, tag="WeightedSum"):
     """See `vecrecall.policies.WeightedSum`."""
 
     weights: Weights | None = None
     normalize: Normalize = "none"
 
 
-class Maximum(_Policy, tag="Maximum"):
+class Maximum(_Policy, frozen=True, tag="Maximum"):
     """See `vecrecall.policies.Maximum`."""
 
     weights: Weights | None = None
     normalize: Normalize = "none"
 
 
-class Interleave(_Policy, tag="Interleave"):
+class Interleave(_Policy, frozen=True, tag="Interleave"):
     """See `vecrecall.policies.Interleave`."""
 
     weights: Counts | None = None
     on_duplicate: Literal["refill", "skip"] = "refill"
 
 
-class Priority(_Policy, tag="Priority"):
+class Priority(_Policy, frozen=True, tag="Priority"):
     """See `vecrecall.policies.Priority`."""
 
     quotas: Counts
@@ -270,7 +270,7 @@ class Priority(_Policy, tag="Priority"):
     backfill: bool = True
 
 
-class Quota(_Policy, tag="Quota"):
+class Quota(_Policy, frozen=True, tag="Quota"):
     """See `vecrecall.policies.Quota`."""
 
     shares: Weights | None = None
@@ -286,7 +286,7 @@ class _Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     deadline: Seconds | None = None
 
 
-class ItemToItem(_Channel, tag="item_to_item"):
+class ItemToItem(_Channel, frozen=True, tag="item_to_item"):
     """See `vecrecall.channels.ItemToItem`: of a table, or of an index that is searched."""
 
     table: str | None = None
@@ -299,7 +299,7 @@ class ItemToItem(_Channel, tag="item_to_item"):
     exclude_history: bool = True
 
 
-class UserToItem(_Channel, tag="user_to_item"):
+class UserToItem(_Channel, frozen=True, tag="user_to_item"):
     """See `vecrecall.channels.UserToItem`."""
 
     index: str
@@ -307,7 +307,7 @@ class UserToItem(_Channel, tag="user_to_item"):
     tag_table: str | None = None
 
 
-class CrossTag(_Channel, tag="cross_tag"):
+class CrossTag(_Channel, frozen=True, tag="cross_tag"):
     """See `vecrecall.channels.CrossTag`; without a table the items themselves are the tags."""
 
     index: str
@@ -315,7 +315,7 @@ class CrossTag(_Channel, tag="cross_tag"):
     tags_per_group: Positive = 3
 
 
-class Cluster(_Channel, tag="cluster"):
+class Cluster(_Channel, frozen=True, tag="cluster"):
     """See `vecrecall.channels.ClusterCandidates`."""
 
     index: str
@@ -323,13 +323,13 @@ class Cluster(_Channel, tag="cluster"):
     n_candidates: Positive = 1000
 
 
-class FeedChannel(_Channel, tag="feed"):
+class FeedChannel(_Channel, frozen=True, tag="feed"):
     """See `vecrecall.channels.ClusterFeedChannel`; the feed has the name of the grouping."""
 
     grouping: str
 
 
-class Profile(_Channel, tag="profile"):
+class Profile(_Channel, frozen=True, tag="profile"):
     """See `vecrecall.channels.GroupProfile`."""
 
     grouping: str
@@ -337,7 +337,7 @@ class Profile(_Channel, tag="profile"):
     n_candidates: Positive = 1000
 
 
-class Popularity(_Channel, tag="popularity"):
+class Popularity(_Channel, frozen=True, tag="popularity"):
     """The same list for all users: the items of a file, or by the counts of a saved system."""
 
     file: str | None = None
@@ -346,7 +346,7 @@ class Popularity(_Channel, tag="popularity"):
 Channel = ItemToItem | UserToItem | CrossTag | Cluster | FeedChannel | Profile | Popularity
 
 
-class Config(_Table):
+class Config(_Table, frozen=True):
     """Everything that a service is made of.
 
     Attributes

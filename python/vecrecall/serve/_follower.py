@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import socket
@@ -165,18 +166,16 @@ class FollowerState:
             sock, self._socket = self._socket, None
             waiting, self._waiting = self._waiting, {}
         if sock is not None:
-            with_shutdown(sock)
+            _shut(sock)
         for done in waiting.values():
             if not done.done():
                 done.set_exception(_away("the writer has ended; the change may be made or not"))
 
 
-def with_shutdown(sock: socket.socket) -> None:
+def _shut(sock: socket.socket) -> None:
     """Close a socket on which another thread may wait."""
-    try:
+    with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     sock.close()
 
 

@@ -70,14 +70,13 @@ class Metrics:
         self.changes = Counter(
             "vecrecall_changes", "Acknowledged changes.", ["kind"], registry=registry
         )
-        summed, newest = "livesum", "livemostrecent"
         self._queue = Gauge(
             "vecrecall_queue_requests", "Requests that wait.", registry=registry,
-            multiprocess_mode=summed,
+            multiprocess_mode="livesum",
         )  # fmt: skip
         self._queue_work = Gauge(
             "vecrecall_queue_work", "Users x k x channels that wait.", registry=registry,
-            multiprocess_mode=summed,
+            multiprocess_mode="livesum",
         )  # fmt: skip
         self._version = Gauge(
             "vecrecall_version", "The version that is served.", registry=registry,
@@ -90,19 +89,19 @@ class Metrics:
         self._changed = Gauge(
             "vecrecall_artifact_changed_timestamp_seconds",
             "When an artifact was loaded or changed.", ["artifact"], registry=registry,
-            multiprocess_mode=newest,
+            multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._age = Gauge(
             "vecrecall_artifact_age_seconds", "Since an artifact was loaded or changed.",
-            ["artifact"], registry=registry, multiprocess_mode=newest,
+            ["artifact"], registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._items = Gauge(
             "vecrecall_index_items", "Items of an index.", ["index"], registry=registry,
-            multiprocess_mode=newest,
+            multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._bytes = Gauge(
             "vecrecall_index_bytes", "Memory of an index, mapped files too.", ["index"],
-            registry=registry, multiprocess_mode=newest,
+            registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
     def batch(self, pieces: Sequence[Piece], seconds: float) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from vecrecall.serve._config import Config, ConfigError
 from vecrecall.storage import _array_folder
 
 log = logging.getLogger("vecrecall.serve")
+T = TypeVar("T")
 
 _SYSTEM_PART = "SavedSystem"
 _PROFILE_ITEMS = 50  # as the demo, whose saved systems take items for tags
@@ -134,46 +135,33 @@ def load(config: Config) -> Parts:
         If something is not there or does not fit; the message has the path of the key.
     """
 
-    def one(key: str, path: str | None, of: Callable[[Path], Any]) -> Any:
-        if path is None:
+    def one(key: str, value: T | None, of: Callable[[T], Any]) -> Any:
+        if value is None:
             return None
         try:
-            return of(Path(path))
+            return of(value)
         except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
             raise ConfigError(f"{key}: {error}") from error
 
-    users = one("users.keys", config.users.keys, _vocabulary)
-    indexes = {
-        name: one(f"indexes.{name}", of.path, FlatIndex.load) for name, of in config.indexes.items()
-    }
+    def all_of(key: str, named: Mapping[str, T], of: Callable[[T], Any]) -> dict[str, Any]:
+        return {name: one(f"{key}.{name}", value, of) for name, value in named.items()}
+
+    own = config.users
+    users = one("users.keys", own.keys, _vocabulary)
+    indexes = all_of("indexes", config.indexes, lambda of: FlatIndex.load(of.path))
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),
         users=users,
-        profiles=one("users.profiles", config.users.profiles, _profiles),
-        user_vectors={
-            name: one(f"users.vectors.{name}", path, lambda path: _user_rows(path, users))
-            for name, path in config.users.vectors.items()
-        },
+        profiles=one("users.profiles", own.profiles, _profiles),
+        user_vectors=all_of("users.vectors", own.vectors, lambda path: _user_rows(path, users)),
         indexes=indexes,
-        tables={
-            name: one(f"tables.{name}", of.path, NeighborTable.load)
-            for name, of in config.tables.items()
-        },
-        groupings={
-            name: one(f"groupings.{name}", "", lambda _, of=of: _grouping(of))
-            for name, of in config.groupings.items()
-        },
-        feeds={
-            name: one(f"feeds.{name}", "", lambda _, of=of: _feed(of))
-            for name, of in config.feeds.items()
-        },
+        tables=all_of("tables", config.tables, lambda of: NeighborTable.load(of.path)),
+        groupings=all_of("groupings", config.groupings, _grouping),
+        feeds=all_of("feeds", config.feeds, _feed),
         clocks={n: Clock(of.clock == "wall", of.since) for n, of in config.feeds.items()},
-        towers={name: one(f"towers.{name}", of.path, _tower) for name, of in config.towers.items()},
-        filters={
-            name: one(f"filters.{name}", "", lambda _, of=of: _filter(of))
-            for name, of in config.filters.items()
-        },
+        towers=all_of("towers", config.towers, lambda of: _tower(of.path)),
+        filters=all_of("filters", config.filters, _filter),
     )
 
 
@@ -203,13 +191,13 @@ def make_channel(
         return _item_to_item(spec, parts)
     if isinstance(spec, _config.UserToItem):
         if spec.tag_table is not None:
-            return UserToItem(index_of(spec.index), tag_table=_matrix(Path(spec.tag_table)))
+            return UserToItem(index_of(spec.index), tag_table=_matrix(spec.tag_table))
         return UserToItem(index_of(spec.index), vector=spec.vector)
     if isinstance(spec, _config.CrossTag):
         table = (
             _rows_of(parts.indexes[spec.index], parts)
             if spec.tag_table is None
-            else _matrix(Path(spec.tag_table))
+            else _matrix(spec.tag_table)
         )
         return CrossTag(index_of(spec.index), table, tags_per_group=spec.tags_per_group)
     if isinstance(spec, _config.Popularity):
@@ -316,7 +304,7 @@ def _rows_of(index: FlatIndex, parts: Parts) -> F32:
     return rows
 
 
-def _vocabulary(path: Path) -> Vocabulary:
+def _vocabulary(path: str) -> Vocabulary:
     vocabulary = Vocabulary.load(path)
     kind = vocabulary._state.kind
     if kind not in (None, "str", "int"):
@@ -330,14 +318,14 @@ def _own_keys(indexes: dict[str, FlatIndex]) -> Vocabulary | None:
     return max(own, key=len) if own else None
 
 
-def _titles(path: Path) -> list[str]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+def _titles(path: str) -> list[str]:
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
     titles = content["titles"] if isinstance(content, dict) else content
     return [str(title) for title in titles]
 
 
-def _profiles(path: Path) -> Profiles:
-    content = _array_folder.load(path, _SYSTEM_PART, verify=True).arrays
+def _profiles(path: str) -> Profiles:
+    content = _array_folder.load(Path(path), _SYSTEM_PART, verify=True).arrays
     oldest_first = Ragged(content["items"], content["offsets"])
     offsets = oldest_first.offsets
     row = row_of_each(oldest_first)
@@ -346,7 +334,7 @@ def _profiles(path: Path) -> Profiles:
     return Profiles(history, np.array(content["first_tags"]), np.array(content["counts"]))
 
 
-def _user_rows(path: Path, users: Vocabulary | None) -> F32:
+def _user_rows(path: str, users: Vocabulary | None) -> F32:
     """Read the vectors of users, a row for each known user, zeros for one without."""
     found = _embedding(path)
     if users is None:
@@ -357,15 +345,16 @@ def _user_rows(path: Path, users: Vocabulary | None) -> F32:
         matrix[numbers] = found.matrix
         return matrix
     keys = list(users)
+    vectors: F32 = found.matrix
     if keys == found.ids:
-        return found.matrix
+        return vectors
     rows = found.rows(keys, missing="ignore")
     matrix = np.zeros((len(keys), found.dim), np.float32)
-    matrix[rows >= 0] = found.matrix[rows[rows >= 0]]
+    matrix[rows >= 0] = vectors[rows[rows >= 0]]
     return matrix
 
 
-def _embedding(path: Path) -> Any:
+def _embedding(path: str) -> Any:
     from vecrecall.train import Embedding
 
     return Embedding.load(path)
@@ -399,16 +388,14 @@ def _feed(of: _config.Feed) -> ClusterFeed:
     )
 
 
-def _tower(path: Path) -> Any:
+def _tower(path: str) -> Any:
     """Load a tower; without onnxruntime new users have no vector of it."""
     from vecrecall.train import OnnxTower
 
     try:
         return OnnxTower.load(path)
     except ImportError as error:
-        log.warning(
-            "a tower is left out", extra={"fields": {"path": str(path), "reason": str(error)}}
-        )
+        log.warning("a tower is left out", extra={"fields": {"path": path, "reason": str(error)}})
         return None
 
 
@@ -421,9 +408,9 @@ def _filter(of: _config.Filter) -> list[int | str]:
     return content
 
 
-def _matrix(path: Path) -> F32:
+def _matrix(path: str) -> F32:
     """Read vectors by row: a ``.npy`` file, or a saved embedding."""
-    if path.is_dir():
-        return np.asarray(_embedding(path).matrix)
+    if Path(path).is_dir():
+        return np.asarray(_embedding(path).matrix, np.float32)
     matrix: F32 = np.load(path, allow_pickle=False)
     return matrix

@@ -25,7 +25,7 @@ class _Body(Struct, frozen=True, forbid_unknown_fields=True):
     """A JSON object without unknown fields."""
 
 
-class RecallRequest(_Body):
+class RecallRequest(_Body, frozen=True):
     """Recall for some users: every field has a row per user.
 
     Attributes
@@ -67,7 +67,7 @@ class RecallRequest(_Body):
     deadline: Seconds | None = None
 
 
-class SearchRequest(_Body):
+class SearchRequest(_Body, frozen=True):
     """Search one index.
 
     Attributes
@@ -93,7 +93,7 @@ class SearchRequest(_Body):
     deadline: Seconds | None = None
 
 
-class ItemsRequest(_Body):
+class ItemsRequest(_Body, frozen=True):
     """Add, update or remove items.
 
     Attributes
@@ -113,7 +113,7 @@ class ItemsRequest(_Body):
     missing: Literal["error", "ignore"] = "error"
 
 
-class EventsRequest(_Body):
+class EventsRequest(_Body, frozen=True):
     """Clicks: every field has a row per click.
 
     Attributes
@@ -138,7 +138,7 @@ class EventsRequest(_Body):
     feed: Name | None = None
 
 
-class FiltersRequest(_Body):
+class FiltersRequest(_Body, frozen=True):
     """Change a named filter.
 
     Attributes
@@ -153,7 +153,7 @@ class FiltersRequest(_Body):
     items: list[Key] = []
 
 
-class VersionsRequest(_Body):
+class VersionsRequest(_Body, frozen=True):
     """Serve other artifacts, or those before.
 
     Attributes

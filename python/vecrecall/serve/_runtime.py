@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-
 from vecrecall.serve import _answers
 from vecrecall.serve._batch import ServedBatch
 from vecrecall.serve._changes import Change
@@ -155,11 +154,7 @@ def warm_up(system: System) -> None:
     recaller = system.recaller(())
     if recaller is None:
         return
-    known = system.parts.users is not None and len(system.parts.users) > 0
-    request = RecallRequest(users=None, clusters=None, history=[[]])
-    columns = _answers.resolved(system, request, 1)
-    if known:
-        columns = _answers.resolved(
-            system, RecallRequest(users=[next(iter(system.parts.users))]), 1
-        )  # type: ignore[arg-type]  # it is known
-    recaller.recall(ServedBatch(columns), 10)
+    users = system.parts.users
+    known: Any = None if users is None else next(iter(users), None)
+    request = RecallRequest(history=[[]]) if known is None else RecallRequest(users=[known])
+    recaller.recall(ServedBatch(_answers.resolved(system, request, 1)), 10)

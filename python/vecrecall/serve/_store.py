@@ -155,7 +155,8 @@ class Store:
         def place(file: Path, name: str) -> None:
             save = system.saved.get(name)
             if save is None:
-                _take(file, folder / name)
+                last = self.folder(before.version) / name
+                _take(last if last.exists() else file, folder / name)
             else:
                 save(folder / name)
 
@@ -255,7 +256,10 @@ class Snapshot:
         """Say where each feed is and when its newest click was."""
         feeds = {}
         for name, of in config.feeds.items():
-            path = name if of.path is None and f"feeds/{name}" in self.saved else of.path
+            known = system.config.feeds.get(name)
+            path = of.path or (None if known is None else known.path)
+            if path is None and f"feeds/{name}" in self.saved:  # it has clicks now
+                path = name
             clock = system.parts.clocks.get(name)
             since = of.since if clock is None else clock.newest
             feeds[name] = msgspec.structs.replace(of, path=path, since=since)

@@ -97,7 +97,8 @@ class System:
         """List the keys of ids."""
         if self.parts.items is not None:
             return self.parts.items.keys(ids)
-        return ids.tolist()
+        keys: list[Any] = ids.tolist()
+        return keys
 
     @property
     def artifacts(self) -> list[str]:
@@ -122,7 +123,7 @@ class System:
         return mask
 
     def recaller(self, names: tuple[str, ...]) -> Recaller | None:
-        """Return the recaller whose channels give what some filters allow; None without channels."""
+        """Return the recaller of what some filters allow; None without channels."""
         if not self.config.channels:
             return None
         key = (names, self._generation if names else 0)
@@ -296,7 +297,7 @@ class System:
             index = self.parts.indexes[name]
             if not names:
                 return index
-            return FilteredIndex(index, lambda: self._mask_of(name, names))  # type: ignore[return-value]  # by __getattr__
+            return FilteredIndex(index, lambda: self._mask_of(name, names))
 
         def now_of(feed: str) -> Callable[[], float]:
             return lambda: self.now(feed)
@@ -478,7 +479,7 @@ def grouped_clusters(system: System, name: str, users: I64, vectors: Mapping[str
     if own.labels is not None:
         inside = known & (users < own.labels.size)
         labels[inside] = own.labels[users[inside]]
-    if own.groups is not None and own.vector in vectors:
+    if own.groups is not None and own.vector is not None and own.vector in vectors:
         matrix = vectors[own.vector]
         usable = (labels < 0) & matrix.any(axis=1)
         if usable.any():

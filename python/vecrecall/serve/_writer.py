@@ -275,9 +275,11 @@ class Writer:
             self._written = 0
             threading.Thread(target=self._fold_when_due, daemon=True).start()
 
-    def _switch_here(self, kept: Kept, before: Kept, prepared: System, *, published: bool) -> int:
+    def _switch_here(
+        self, kept: Kept, before: Kept, prepared: System, *, published: bool
+    ) -> tuple[int, int]:
         """Switch, between two changes."""
-        catch_up(self._store, prepared, self.position)
+        replayed = catch_up(self._store, prepared, self.position)
         number = self._log.append([packed(Switch(kept.version))])
         prepared.position = number
         self._replica.system = prepared
@@ -287,7 +289,7 @@ class Writer:
         self._store.write_manifest(kept, before)
         self._on_switch(prepared)
         self._on_commit(number)
-        return number
+        return number, replayed
 
     # In the thread of the caller
 
@@ -308,16 +310,16 @@ class Writer:
         after = prepared.position
         first = next(self._store.records(after), None)
         forgotten = 0 if first is None else first.number - after - 1
-        catch_up(self._store, prepared, self.position)
+        replayed = catch_up(self._store, prepared, self.position)
         self._on_prepare(kept.version)
-        number = self._put(
+        number, more = self._put(
             lambda: self._switch_here(kept, before, prepared, published=published)
         ).result()
         self._clean()
         return {
             "version": kept.version,
             "position": number,
-            "replayed": max(0, number - 1 - after - forgotten),
+            "replayed": replayed + more,
             "forgotten": forgotten,
         }
 

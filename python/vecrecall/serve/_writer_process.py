@@ -154,7 +154,7 @@ class WriterProcess:
 
         try:
             await asyncio.wait_for(wait(), seconds)
-        except asyncio.TimeoutError:  # noqa: UP041  # another class in Python 3.10
+        except asyncio.TimeoutError:  # another class in Python 3.10
             raise TimeoutError from None
 
     def _committed(self, position: int) -> None:
