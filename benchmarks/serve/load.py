@@ -119,7 +119,7 @@ class Disturbers:
             self._send_large(),
             self._update(),
             self._publish(),
-            repeatedly(self._leave, 0.1),
+            repeatedly(self._leave, 0.25),
             self._stall(),
             repeatedly(self._probe, 0.02),
         ]
@@ -153,7 +153,7 @@ class Disturbers:
             self.counts["published"] += 1
 
     async def _leave(self) -> None:
-        for _ in range(20):
+        for _ in range(5):
             _, writer = await asyncio.open_connection(HOST, self._port)
             writer.write(message(PATH, self._large))
             await asyncio.sleep(0)

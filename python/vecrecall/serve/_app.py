@@ -11,6 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -80,6 +81,7 @@ class App:
         self._token = None if token is None else token.encode()
         self._ready = ready
         self._openapi = orjson.dumps(document())
+        self._parser = ThreadPoolExecutor(1, "vecrecall-parse")
 
     def asgi(self) -> ASGIApp:
         """Make the application."""
@@ -91,6 +93,7 @@ class App:
             yield
             noting.cancel()
             await self._service.scheduler.stop()
+            self._parser.shutdown(wait=False, cancel_futures=True)
 
         post: dict[str, Handler] = {
             "/v1/recall": self._answering(self._service.recall, _requests.RecallRequest),
@@ -126,8 +129,13 @@ class App:
     def _answering(self, submit: Callable[[Any], Job], schema: type[Any]) -> Handler:
         async def handle(request: Request) -> Response:
             self._check_ready()
-            job = submit(await self._read(request, schema))
-            reply = await self._while_there(request, job)
+            body = await self._body(request)
+            gone = asyncio.ensure_future(_disconnect(request.receive))
+            try:
+                job = submit(await self._parsed(body, schema, gone))
+                reply = await self._while_there(job, gone)
+            finally:
+                gone.cancel()
             return _Pieces(reply, self._service.current().version, job)
 
         return handle
@@ -137,7 +145,8 @@ class App:
     ) -> Handler:
         async def handle(request: Request) -> Response:
             self._check_ready()
-            return _json(await change(await self._read(request, schema)))
+            body = await self._body(request)
+            return _json(await change(await self._parsed(body, schema)))
 
         return handle
 
@@ -167,33 +176,41 @@ class App:
         if reason is not None:
             raise RequestError(503, f"the service is {reason}", headers={"Retry-After": "1"})
 
-    async def _read(self, request: Request, schema: type[Any]) -> Any:
+    async def _body(self, request: Request) -> bytes:
         try:
             async with _timeout(self._body_timeout):
-                body = await _body(request, self._limits.body_bytes)
+                return await _body(request, self._limits.body_bytes)
         except TimeoutError:
             message = f"body: expected all of it in {self._body_timeout:g} seconds, got a part"
-            raise RequestError(
-                408, message, field="body", headers={"Connection": "close"}
-            ) from None
+            headers = {"Connection": "close"}
+            raise RequestError(408, message, field="body", headers=headers) from None
+
+    async def _parsed(
+        self, body: bytes, schema: type[Any], gone: asyncio.Future[None] | None = None
+    ) -> Any:
+        """Read a body, a large one in a thread, unless the client has gone by then."""
         if len(body) <= _SMALL_BODY:
             return read(body, schema)
-        return await asyncio.to_thread(read, body, schema)
 
-    async def _while_there(self, request: Request, job: Job) -> Reply:
+        def parse() -> Any:
+            if gone is not None and gone.done():
+                raise ClientGoneError
+            return read(body, schema)
+
+        # One at a time: a parser holds the interpreter, and the loop would wait for all of them.
+        return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
+
+    async def _while_there(self, job: Job, gone: asyncio.Future[None]) -> Reply:
         """Wait for an answer as long as the client does."""
-        if job.answer.done():
-            return job.answer.result()
-        gone = asyncio.ensure_future(_disconnect(request.receive))
         try:
-            await asyncio.wait((job.answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not job.answer.done():
+                await asyncio.wait((job.answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if job.answer.done():
                 return self._outcome(job)
             self._metrics.dropped.labels("client_gone").inc()
             raise ClientGoneError
         finally:
             job.answer.cancel()
-            gone.cancel()
 
     def _outcome(self, job: Job) -> Reply:
         try:

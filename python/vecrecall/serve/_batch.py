@@ -46,6 +46,8 @@ class Columns:
 
     def part(self, start: int, stop: int) -> Columns:
         """Return some rows."""
+        if (start, stop) == (0, len(self)):
+            return self
         return Columns(
             self.users[start:stop],
             {name: rows(value, start, stop) for name, value in self.ragged.items()},

@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,8 @@ class Snapshot:
             if kind == "indexes":
                 frozen = parts.indexes[name]._frozen()
                 frozen._vocabulary = keys
-                self.saved[f"indexes/{name}"] = frozen.save
+                # One thread: searches go on meanwhile.
+                self.saved[f"indexes/{name}"] = partial(frozen.save, threads=1)
             elif kind == "feeds":
                 self.saved[f"feeds/{name}"] = copy.copy(parts.feeds[name]).save
         if keys is not None and self.saved:
