@@ -176,5 +176,3 @@ def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
     """Return the median and the 99th percentile, in milliseconds."""
     p50, p99 = np.percentile(np.asarray(seconds) * 1e3, [50, 99])
     return float(p50), float(p99)
-
-

@@ -15,11 +15,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.serve.clients import (
     HOST,
     Connection,
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--k", type=int, default=100, help="of small requests")
     parser.add_argument("--seconds", type=float, default=6.0, help="of each part of a round")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--no-limits", action="store_true", help="any times are good enough")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -91,7 +93,7 @@ async def measure(port: int, other: Path, options: argparse.Namespace) -> int:
     print(f"next to others  p50 {d50:7.1f} ms   p99 {d99:7.1f} ms   p99 ratio {d99 / q99:.2f}")
     print(f"/healthz        max {1e3 * max(health):7.1f} ms of {len(health)}")
     bad = d99 > MOST_RATIO * q99 or max(health) >= MOST_HEALTH
-    return int(bad)
+    return int(bad and not options.no_limits)
 
 
 class Disturbers:

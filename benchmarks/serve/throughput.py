@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.serve.clients import (
     closed_loop,
     percentiles,

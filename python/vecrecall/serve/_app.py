@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import itertools
 import json
 import logging
 import re
@@ -12,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import orjson
@@ -113,16 +115,10 @@ class App:
         routes += [Route(path, handler, methods=["GET"]) for path, handler in get.items()]
         app = Starlette(
             routes=routes,
-            exception_handlers={
-                RequestError: _request_error,
-                ClientGoneError: _client_gone,
-                HTTPException: _http_error,
-                Exception: _failed,
-            },
+            exception_handlers={HTTPException: _http_error},
             lifespan=lifespan,
         )
-        known = {*post, *get}
-        return _Outer(app, self._metrics, self._token, known)
+        return _Outer(app, self._metrics, self._token, {*post, *get}, post)
 
     # Routes
 
@@ -285,12 +281,20 @@ class _Outer:
     """Around all routes: tokens, request ids, figures, logs, and errors as JSON."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, token: bytes | None, known: set[str]
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        token: bytes | None,
+        known: set[str],
+        posts: dict[str, Handler],
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._token = token
         self._known = known
+        self._posts = posts
+        self._prefix = uuid.uuid4().hex[:20]
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -299,7 +303,7 @@ class _Outer:
         start = time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _REQUEST_ID.fullmatch(given) else self._next_id()
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -312,12 +316,24 @@ class _Outer:
 
         try:
             refused = self._refused(scope["path"], headers)
-            app = self._app if refused is None else _error_response(refused)
+            app = self._app_for(scope) if refused is None else _error_response(refused)
             await app(scope, receive, send_with_id)
-        except Exception as error:  # the client was told by `_failed`, if there still is one
+        except Exception as error:
             log.error("a request failed", exc_info=error, extra={"fields": {"id": request_id}})
+            if status == 0:
+                told = RequestError(500, "the service failed; its log says why")
+                await _error_response(told)(scope, receive, send_with_id)
         finally:
             self._note(scope, status, time.perf_counter() - start, request_id)
+
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        """Return what answers; for the frequent routes without a search among all of them."""
+        handler = self._posts.get(scope["path"]) if scope["method"] == "POST" else None
+        return self._app if handler is None else partial(_handled, handler)
+
+    def _next_id(self) -> str:
+        """Return an id that no other request has: random bits of the process, and a number."""
+        return f"{self._prefix}{next(self._numbers):012x}"
 
     def _refused(self, path: str, headers: dict[bytes, bytes]) -> RequestError | None:
         """Check the token, where there must be one."""
@@ -380,17 +396,15 @@ def _error_response(error: RequestError) -> Response:
     return Response(body, error.status, error.headers, _JSON)
 
 
-async def _request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return _error_response(error)
-
-
-async def _client_gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # for the log: nobody reads it
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    return _error_response(RequestError(500, "the service failed; its log says why"))
+async def _handled(handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer by a handler, whose errors are answers too."""
+    try:
+        response = await handler(Request(scope, receive))
+    except RequestError as error:
+        response = _error_response(error)
+    except ClientGoneError:
+        response = Response(status_code=499)  # for the log: nobody reads it
+    await response(scope, receive, send)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 
+import orjson
+
 
 class _JsonLines(logging.Formatter):
     """Writes a record and its fields as JSON."""
@@ -25,7 +27,10 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             about["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(about, ensure_ascii=True, default=str)
+        try:
+            return orjson.dumps(about, default=str).decode()
+        except TypeError:  # of text that is no UTF-8
+            return json.dumps(about, default=str)
 
 
 def start(level: str) -> None:

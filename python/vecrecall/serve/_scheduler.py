@@ -1,9 +1,10 @@
 """Which requests are answered next: small ones together, large ones piece by piece in between.
 
 Work is counted in users x k x channels. A turn takes the small requests that wait, in order, as
-long as they take some tens of milliseconds together, and a piece of one large request; the next
-turn takes a piece of the next large one. So a small request waits for one turn, however much work
-waits with it, and a large one gets on in every turn.
+long as they take some tens of milliseconds together, and a piece of one large request, where large
+ones have not had more than their share of the time; the next piece is one of the next large one. So
+a small request waits for one turn, however much work waits with it, and large ones get on: where
+nobody else waits by all of the time, and otherwise by a quarter.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ TOGETHER = 128
 
 _TURN_PIECES = 4  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
+_SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
 _LEARNED = 0.3  # weight of the newest measurement
 _COSTS = 256  # kinds of requests whose cost is kept
 _INLINE = 4096  # entries that are encoded where they are found
@@ -69,7 +71,8 @@ class Scheduler:
         self._scan = ThreadPoolExecutor(1, "vecrecall-scan")
         self._encode = ThreadPoolExecutor(1, "vecrecall-encode")
         self._task: asyncio.Task[None] | None = None
-        self._running: list[Piece] = []
+        self._small_waits = False
+        self._owed = 0.0  # seconds of small requests, before the next piece of a large one
 
     @property
     def waiting(self) -> int:
@@ -132,6 +135,7 @@ class Scheduler:
             encoders = [error] * len(group)
         seconds = time.perf_counter() - start
         self._learn(group, seconds)
+        self._share(group, seconds)
         self._observe(group, seconds)
         for piece, encoder in zip(group, encoders, strict=True):
             job = piece.job
@@ -146,6 +150,12 @@ class Scheduler:
                         else None
                     )
                 )
+
+    def _share(self, group: Sequence[Piece], seconds: float) -> None:
+        """Count what large and small requests have had of the time."""
+        large = sum(len(piece) for piece in group if len(piece) < piece.job.users)
+        part = seconds * large / sum(map(len, group))
+        self._owed = max(0.0, self._owed + part * _SMALL_SHARE - (seconds - part))
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
         job = piece.job
@@ -168,7 +178,8 @@ class Scheduler:
             if self._usable(job, now):
                 pieces.append(self._piece(job, job.users))
                 budget -= self._cost(job) * job.users
-        while self._large:
+        self._small_waits = bool(pieces or self._small)
+        while self._large and self._large_is_due():
             job = self._large.popleft()
             if self._usable(job, now):
                 pieces.append(self._piece(job, self._users_of_piece(job)))
@@ -176,6 +187,10 @@ class Scheduler:
                     self._large.append(job)
                 break
         return pieces
+
+    def _large_is_due(self) -> bool:
+        """Tell whether large requests have had less than their share, or nobody else waits."""
+        return not self._small_waits or self._owed <= 0
 
     def _piece(self, job: Job, users: int) -> Piece:
         before = job.work

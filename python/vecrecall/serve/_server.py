@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from vecrecall.serve import _config
 
 _GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
+_SMALL_WRITE = 4096
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,7 +34,7 @@ class _Guard:
     _stalls: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]  # of uvicorn's protocol
+        super().connection_made(_Joined(transport, self.loop))  # type: ignore[misc]  # of uvicorn
         self._watch_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +80,44 @@ class _Guard:
             self._waits = None
 
 
+class _Joined:
+    """A transport that sends what is written in one step of the event loop as one packet.
+
+    Headers and body come in two writes, and a call of the system costs as much as a small answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._first: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._transport.write(first + data)
+        elif len(data) > _SMALL_WRITE:
+            self._transport.write(data)
+        else:
+            self._first = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._first = None
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._transport.write(first)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def _protocol(settings: _config.Server) -> type[asyncio.Protocol]:
     """Return uvicorn's protocol, the faster one where it is installed, with the guard."""
     module, name = "httptools_impl", "HttpToolsProtocol"
@@ -116,6 +155,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # only a delay
             backlog=2048,
         )
