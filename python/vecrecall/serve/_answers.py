@@ -21,6 +21,9 @@ from vecrecall.serve._requests import RecallRequest, SearchRequest
 from vecrecall.serve._system import Needs, System, grouped_clusters
 
 _LEAST_SECONDS = 1e-3
+INLINE = 4096
+"""Entries of an answer that is encoded where it is found."""
+
 _ROWS = (
     *("users", "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters"),
     "seen",
@@ -111,16 +114,7 @@ def recall(
     assert merged.stats is not None  # as asked
     note(merged.stats)
     missing: dict[str, str] = dict(merged.stats.missing)
-    names = list(system.config.channels)
-    encoders: list[Callable[[], Found]] = []
-    for piece, (start, stop) in _row_ranges(pieces):
-
-        def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
-            explain = names if piece.job.request.explain else None
-            return Found(_encoded(system, merged, start, stop, piece.job.k, explain), missing)
-
-        encoders.append(encode)
-    return encoders
+    return _encoders(system, merged, pieces, missing)
 
 
 def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]:
@@ -139,14 +133,7 @@ def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
         allow=system.mask(name, tuple(sorted(set(request.filters)))),
         min_score=request.min_score,
     )
-    encoders: list[Callable[[], Found]] = []
-    for piece, (start, stop) in _row_ranges(pieces):
-
-        def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
-            return Found(_encoded(system, found, start, stop, piece.job.k, None), {})
-
-        encoders.append(encode)
-    return encoders
+    return _encoders(system, found, pieces, {})
 
 
 def index_name(system: System, request: SearchRequest) -> str:
@@ -397,35 +384,72 @@ def _row_ranges(pieces: Sequence[Piece]) -> list[tuple[Piece, tuple[int, int]]]:
     return [(p, (end - len(p), end)) for p, end in zip(pieces, ends, strict=True)]
 
 
-def _encoded(
+class _Lists:
+    """Lists of a result as Python's, made once for all of its rows that are encoded together."""
+
+    def __init__(self, found: SearchResult | MergeResult, start: int, stop: int) -> None:
+        self._start = start
+        self.counts = found.counts[start:stop].tolist()
+        ids, scores = found.ids[start:stop], found.scores[start:stop]
+        held = np.arange(ids.shape[1]) < found.counts[start:stop, None]
+        finite = np.isfinite(scores) | ~held
+        self.finite = None if finite.all() else finite
+        self.ids, self.scores = ids, scores.tolist()
+
+    def fields(self, system: System, start: int, stop: int, k: int) -> Fields:
+        """Return the JSON of some rows."""
+        rows = range(start - self._start, stop - self._start)
+        counts = [min(k, self.counts[row]) for row in rows]
+        if self.finite is not None:
+            _check_finite([self.finite[row, :n] for row, n in zip(rows, counts, strict=True)])
+        if system.parts.items is None:
+            items = [self.ids[row, :n].tolist() for row, n in zip(rows, counts, strict=True)]
+        else:
+            flat = np.concatenate([self.ids[r, :n] for r, n in zip(rows, counts, strict=True)])
+            keys = system.keys(flat)
+            ends = list(itertools.accumulate(counts, initial=0))
+            items = [keys[a:b] for a, b in itertools.pairwise(ends)]
+        scores = [self.scores[row][:n] for row, n in zip(rows, counts, strict=True)]
+        return {"items": orjson.dumps(items)[1:-1], "scores": orjson.dumps(scores)[1:-1]}
+
+
+def _check_finite(rows: Sequence[Any]) -> None:
+    if not all(row.all() for row in rows):
+        raise bad_field("vectors", "scores that fit float32", "an overflow")
+
+
+def _encoders(
     system: System,
     found: SearchResult | MergeResult,
-    start: int,
-    stop: int,
-    k: int,
-    explain: list[str] | None,
-) -> Fields:
-    """Return the JSON of some rows, by field."""
-    counts = np.minimum(found.counts[start:stop], k).tolist()
-    ids, scores = found.ids[start:stop], found.scores[start:stop]
-    held = np.arange(ids.shape[1]) < np.array(counts)[:, None]
-    if not np.isfinite(scores[held]).all():
-        raise RequestError(
-            400, "vectors: expected scores that fit float32, got an overflow", field="vectors",
-            expected="scores that fit float32", got="an overflow",
-        )  # fmt: skip
-    keys = system.keys(ids[held])
-    ends = list(itertools.accumulate(counts, initial=0))
-    fields = {
-        "items": [keys[a:b] for a, b in itertools.pairwise(ends)],
-        "scores": [row[:n].tolist() for row, n in zip(scores, counts, strict=True)],
-    }
-    if explain is not None:
-        assert isinstance(found, MergeResult)  # of a recaller
-        assert found.ranks is not None  # provenance is on
-        assert found.channel_scores is not None
-        fields["ranks"] = [found.ranks[start + r, :n].tolist() for r, n in enumerate(counts)]
-        fields["channel_scores"] = [
-            found.channel_scores[start + r, :n].tolist() for r, n in enumerate(counts)
-        ]
-    return {name: orjson.dumps(rows)[1:-1] for name, rows in fields.items()}
+    pieces: Sequence[Piece],
+    missing: dict[str, str],
+) -> list[Callable[[], Found]]:
+    """Return for each piece what makes its JSON; small ones share a part of the work."""
+    ranges = _row_ranges(pieces)
+    small = [span for piece, span in ranges if len(piece) * piece.job.k <= INLINE]
+    shared = _Lists(found, small[0][0], small[-1][1]) if small else None
+    encoders: list[Callable[[], Found]] = []
+    for piece, (start, stop) in ranges:
+
+        def encode(piece: Piece = piece, start: int = start, stop: int = stop) -> Found:
+            is_small = len(piece) * piece.job.k <= INLINE
+            lists = shared if is_small and shared else _Lists(found, start, stop)
+            fields = lists.fields(system, start, stop, piece.job.k)
+            if getattr(piece.job.request, "explain", False):
+                fields |= _explained(found, start, stop, piece.job.k)
+            return Found(fields, missing)
+
+        encoders.append(encode)
+    return encoders
+
+
+def _explained(found: SearchResult | MergeResult, start: int, stop: int, k: int) -> Fields:
+    """Return the JSON of ranks and scores by channel."""
+    assert isinstance(found, MergeResult)  # of a recaller
+    assert found.ranks is not None  # provenance is on
+    assert found.channel_scores is not None
+    fields = {}
+    for name, values in (("ranks", found.ranks), ("channel_scores", found.channel_scores)):
+        rows = [values[row, : min(k, found.counts[row])].tolist() for row in range(start, stop)]
+        fields[name] = orjson.dumps(rows)[1:-1]
+    return fields

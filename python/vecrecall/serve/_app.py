@@ -28,13 +28,13 @@ from vecrecall.serve import _requests
 from vecrecall.serve._config import Limits
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Job, Reply
+from vecrecall.serve._logs import AccessLog
 from vecrecall.serve._metrics import Metrics
 from vecrecall.serve._openapi import document
 from vecrecall.serve._requests import read
 from vecrecall.serve._service import Service
 
 log = logging.getLogger("vecrecall.serve")
-access = logging.getLogger("vecrecall.serve.access")
 
 _SMALL_BODY = 64 << 10  # is read where it came; a larger one in a thread
 _CHUNK = 256 << 10
@@ -82,6 +82,7 @@ class App:
         self._body_timeout = body_timeout
         self._token = None if token is None else token.encode()
         self._ready = ready
+        self._access = AccessLog()
         self._openapi = orjson.dumps(document())
         self._parser = ThreadPoolExecutor(1, "vecrecall-parse")
 
@@ -92,8 +93,11 @@ class App:
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
             self._service.scheduler.start()
             noting = asyncio.create_task(self._note())
+            writing = asyncio.create_task(self._access.write_in_turns())
             yield
             noting.cancel()
+            writing.cancel()
+            self._access.write()
             await self._service.scheduler.stop()
             self._parser.shutdown(wait=False, cancel_futures=True)
 
@@ -118,7 +122,7 @@ class App:
             exception_handlers={HTTPException: _http_error},
             lifespan=lifespan,
         )
-        return _Outer(app, self._metrics, self._token, {*post, *get}, post)
+        return _Outer(app, self._metrics, self._token, {*post, *get}, post, self._access)
 
     # Routes
 
@@ -198,19 +202,14 @@ class App:
 
     async def _while_there(self, job: Job, gone: asyncio.Future[None]) -> Reply:
         """Wait for an answer as long as the client does."""
+        gone.add_done_callback(lambda _: job.answer.cancel())
         try:
-            if not job.answer.done():
-                await asyncio.wait((job.answer, gone), return_when=asyncio.FIRST_COMPLETED)
-            if job.answer.done():
-                return self._outcome(job)
+            return await job.answer
+        except asyncio.CancelledError:
+            if not gone.done() or gone.cancelled():  # this task is canceled
+                raise
             self._metrics.dropped.labels("client_gone").inc()
-            raise ClientGoneError
-        finally:
-            job.answer.cancel()
-
-    def _outcome(self, job: Job) -> Reply:
-        try:
-            return job.answer.result()
+            raise ClientGoneError from None
         except RequestError as error:
             if error.status == 504:
                 self._metrics.dropped.labels("deadline").inc()
@@ -287,12 +286,15 @@ class _Outer:
         token: bytes | None,
         known: set[str],
         posts: dict[str, Handler],
+        access: AccessLog,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._token = token
         self._known = known
         self._posts = posts
+        self._access = access
+        self._counts: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._prefix = uuid.uuid4().hex[:20]
         self._numbers = itertools.count(1)
 
@@ -347,8 +349,13 @@ class _Outer:
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = scope["path"] if scope["path"] in self._known else "other"
-        self._metrics.requests.labels(route, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        counts = self._counts.get((route, status))
+        if counts is None:  # a few
+            metrics = self._metrics
+            counts = metrics.requests.labels(route, str(status)), metrics.seconds.labels(route)
+            self._counts[route, status] = counts
+        counts[0].inc()
+        counts[1].observe(seconds)
         client = scope.get("client")
         fields = {
             "id": request_id,
@@ -358,7 +365,7 @@ class _Outer:
             "seconds": round(seconds, 6),
             "client": client[0] if client else None,
         }
-        access.info("request", extra={"fields": fields})
+        self._access.note(fields)
 
 
 async def _body(request: Request, most: int) -> bytes:

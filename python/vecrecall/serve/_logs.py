@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import os
 import sys
 import time
 import traceback
+from typing import Any
 
 import orjson
+
+_PAUSE = 0.1
 
 
 class _JsonLines(logging.Formatter):
@@ -16,9 +21,8 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         about = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "time": _written(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -27,10 +31,52 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             about["exception"] = "".join(traceback.format_exception(*record.exc_info))
-        try:
-            return orjson.dumps(about, default=str).decode()
-        except TypeError:  # of text that is no UTF-8
-            return json.dumps(about, default=str)
+        return _line(about)
+
+
+class AccessLog:
+    """A line per request, many written at once: one by itself costs as much as its answer.
+
+    The level and the place are those of the logger ``vecrecall.serve.access``.
+    """
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("vecrecall.serve.access")
+        self._waiting: list[tuple[float, dict[str, Any]]] = []
+
+    def note(self, fields: dict[str, Any]) -> None:
+        """Take the fields of a request that has ended."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._waiting.append((time.time(), fields))
+
+    def write(self) -> None:
+        """Write what waits."""
+        waiting, self._waiting = self._waiting, []
+        about = {"level": "info", "logger": self._logger.name, "message": "request"}
+        own = {**about, "process": os.getpid()}
+        lines = [_line({"time": _written(moment), **own, **fields}) for moment, fields in waiting]
+        if lines:
+            sys.stderr.write("\n".join([*lines, ""]))
+            sys.stderr.flush()
+
+    async def write_in_turns(self) -> None:
+        """Write what waits, again and again."""
+        while True:
+            await asyncio.sleep(_PAUSE)
+            self.write()
+
+
+def _written(moment: float) -> str:
+    whole = int(moment)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{text}.{int(1000 * (moment - whole)):03d}Z"
+
+
+def _line(about: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(about, default=str).decode()
+    except TypeError:  # of text that is no UTF-8
+        return json.dumps(about, default=str)
 
 
 def start(level: str) -> None:

@@ -22,12 +22,11 @@ from vecrecall.serve._jobs import Found, Job, Piece, Reply
 TOGETHER = 128
 """Small requests of one turn."""
 
-_TURN_PIECES = 4  # the small requests of a turn take about as long as so many pieces
+_TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
 _LEARNED = 0.3  # weight of the newest measurement
 _COSTS = 256  # kinds of requests whose cost is kept
-_INLINE = 4096  # entries that are encoded where they are found
 
 Execute = Callable[[list[Piece]], list[Any]]
 """Answers pieces with equal keys, in a thread: for each an encoder, or an exception."""
@@ -142,7 +141,7 @@ class Scheduler:
             if isinstance(encoder, (Exception, Found)):
                 self._deliver(piece, encoder)
             elif not job.answer.done():
-                task = loop.run_in_executor(self._encode, _encoded, encoder)
+                task = loop.run_in_executor(self._encode, run_encoder, encoder)
                 task.add_done_callback(
                     lambda task, piece=piece: (
                         self._deliver(piece, task.result())  # type: ignore[misc]
@@ -245,18 +244,11 @@ def _groups(pieces: Sequence[Piece]) -> list[list[Piece]]:
     return list(groups.values())
 
 
-def _encoded(encoder: Callable[[], Found]) -> Found | Exception:
+def run_encoder(encoder: Callable[[], Found]) -> Found | Exception:
     try:
         return encoder()
     except Exception as error:
         return error
-
-
-def encode_small(piece: Piece, encoder: Callable[[], Found]) -> Any:
-    """Encode a short answer here; a long one is encoded elsewhere while the next scan runs."""
-    if len(piece) * piece.job.k > _INLINE:
-        return encoder
-    return _encoded(encoder)
 
 
 def _busy(message: str) -> RequestError:

@@ -27,7 +27,7 @@ from vecrecall.serve._requests import (
     SearchRequest,
     VersionsRequest,
 )
-from vecrecall.serve._scheduler import Scheduler, encode_small
+from vecrecall.serve._scheduler import Scheduler, run_encoder
 from vecrecall.serve._system import System, grouped_clusters
 
 log = logging.getLogger("vecrecall.serve")
@@ -211,7 +211,11 @@ class Service:
             encoders = _answers.recall(system, pieces, time.monotonic(), self._metrics.channels)
         else:
             encoders = _answers.search(system, pieces)
-        return [encode_small(p, e) for p, e in zip(pieces, encoders, strict=True)]
+        # A short answer is encoded here; a long one elsewhere, while the next scan runs.
+        return [
+            run_encoder(encoder) if len(piece) * piece.job.k <= _answers.INLINE else encoder
+            for piece, encoder in zip(pieces, encoders, strict=True)
+        ]
 
 
 def _resolve(piece: Piece) -> Exception | None:
