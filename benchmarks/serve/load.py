@@ -36,6 +36,7 @@ from benchmarks.serve.clients import (
 
 PATH = "/v1/recall"
 SHARE = 0.7
+LARGE_USERS, LARGE_K = 256, 500  # 1280 times the work of a small request
 MOST_RATIO = 3.0
 MOST_HEALTH = 0.1
 
@@ -110,8 +111,8 @@ class Disturbers:
         self._other = other
         self._rng = np.random.default_rng(3)
         self._health = health
-        users = self._rng.standard_normal((500, dim)).round(4).tolist()
-        self._large = json.dumps({"k": 1000, "vectors": {"user": users}}).encode()
+        users = self._rng.standard_normal((LARGE_USERS, dim)).round(3).tolist()
+        self._large = json.dumps({"k": LARGE_K, "vectors": {"user": users}}).encode()
         self._dim = dim
         self.counts = dict.fromkeys(("large", "updates", "published", "gone", "stalled"), 0)
 
@@ -121,7 +122,7 @@ class Disturbers:
             self._send_large(),
             self._update(),
             self._publish(),
-            repeatedly(self._leave, 0.25),
+            repeatedly(self._leave, 0.5),
             self._stall(),
             repeatedly(self._probe, 0.02),
         ]
@@ -132,6 +133,7 @@ class Disturbers:
                 status, _ = await connection.post(PATH, self._large)
                 assert status == 200
                 self.counts["large"] += 1
+                await asyncio.sleep(0.1)
 
     async def _update(self) -> None:
         ids = itertools.count(10**9, 10)
