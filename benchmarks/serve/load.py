@@ -1,4 +1,4 @@
-"""What small requests wait for: ``python -m benchmarks.serve.load``.
+"""The waits of small requests: ``python -m benchmarks.serve.load``.
 
 Small requests come at random times, at 70 % of what the service can do: by themselves, and while
 others send large requests and updates, publish other artifacts, leave before they are answered, or

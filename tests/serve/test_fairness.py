@@ -1,4 +1,4 @@
-"""Who waits for whom: small requests meet, large ones take turns, nobody works for nobody."""
+"""Who waits for whom: small requests meet, large ones take turns, gone ones are dropped."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_queue_has_a_bound() -> None:
     run(work)
 
 
-def test_what_nobody_waits_for_is_dropped() -> None:
+def test_gone_and_late_requests_are_dropped() -> None:
     async def work() -> None:
         desk = Desk()
         jobs = [desk.job(f"{n}", 1) for n in range(400)]

@@ -204,7 +204,7 @@ def test_logs(config: Path) -> None:
 
 
 class Model:
-    """What a service must hold, from what it has acknowledged."""
+    """The items that a service must have, from its acknowledgments."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)

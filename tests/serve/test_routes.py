@@ -1,4 +1,4 @@
-"""What the routes answer, compared with the library, and what they refuse."""
+"""The answers of the routes, compared with the library, and bad requests."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_recall_of_what_the_request_says(client: Any) -> None:
 
 def test_recall_of_new_users(client: Any) -> None:
     """Without anything known of them they get what everybody gets."""
-    reply = client.post("/v1/recall", users=["nobody", USER_KEYS[0]], k=5)
+    reply = client.post("/v1/recall", users=["stranger", USER_KEYS[0]], k=5)
     none = vr.Ragged.from_lists([[], HISTORIES[0][::-1]])
     vectors = np.stack([np.zeros_like(USER_VECTORS[0]), USER_VECTORS[0]])
     same(reply, expected_recall(none, vectors, [[-1], [LABELS[0]]], none, 5))
@@ -268,7 +268,7 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     (400, "/v1/items", {"operation": "remove", "items": ["a"], "vectors": {}}, "vectors"),
     (404, "/v1/items", {"operation": "remove", "items": ["a"]}, "items[0]"),
     (400, "/v1/events", {"items": [KEYS[0]]}, "users"),
-    (400, "/v1/events", {"items": [KEYS[0]], "users": ["nobody"]}, "users"),
+    (400, "/v1/events", {"items": [KEYS[0]], "users": ["stranger"]}, "users"),
     (400, "/v1/events", {"items": [KEYS[0]], "clusters": [3]}, "clusters[0]"),
     (400, "/v1/events", {"items": [KEYS[0]], "clusters": [0, 1]}, "clusters"),
     (400, "/v1/events", {"items": [KEYS[0]], "clusters": [0], "times": [1e300]}, "times[0]"),

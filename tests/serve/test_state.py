@@ -1,4 +1,4 @@
-"""What survives: restarts, folds, publications, rollbacks, changed settings and artifacts."""
+"""Changes survive restarts, folds, publications, rollbacks, changed settings and artifacts."""
 
 from __future__ import annotations
 

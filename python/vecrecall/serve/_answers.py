@@ -14,7 +14,7 @@ from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.serve import _parts
-from vecrecall.serve._batch import Columns, ServedBatch, joined, no_rows, ones_like
+from vecrecall.serve._batch import Columns, SystemBatch, joined, no_rows, ones_like
 from vecrecall.serve._errors import RequestError, bad_field
 from vecrecall.serve._jobs import Fields, Found, Piece
 from vecrecall.serve._requests import RecallRequest, SearchRequest
@@ -104,7 +104,7 @@ def recall(
         Each makes the JSON of one part.
     """
     request: RecallRequest = pieces[0].job.request
-    batch = ServedBatch(joined([p.job.columns.part(p.start, p.stop) for p in pieces]))
+    batch = SystemBatch(joined([p.job.columns.part(p.start, p.stop) for p in pieces]))
     recaller = system.recaller(tuple(sorted(set(request.filters))))
     assert recaller is not None  # checked where the request came
     deadline = None

@@ -47,7 +47,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer."""
+    """The client does not wait for the answer."""
 
 
 class App:
@@ -169,7 +169,7 @@ class App:
     async def _openapi_json(self, request: Request) -> Response:
         return Response(self._openapi, media_type=_JSON)
 
-    # What routes have in common
+    # Parts of all routes
 
     def _check_ready(self) -> None:
         reason = self._ready()
@@ -410,7 +410,7 @@ async def _handled(handler: Handler, scope: Scope, receive: Receive, send: Send)
     except RequestError as error:
         response = _error_response(error)
     except ClientGoneError:
-        response = Response(status_code=499)  # for the log: nobody reads it
+        response = Response(status_code=499)  # for the log alone
     await response(scope, receive, send)
 
 
@@ -422,7 +422,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 @contextlib.asynccontextmanager
 async def _timeout(seconds: float) -> AsyncIterator[None]:
-    """Cancel what is inside after some seconds, as `asyncio.timeout` of Python 3.11 does."""
+    """Cancel what is inside after a few seconds, as `asyncio.timeout` of Python 3.11 does."""
     task = asyncio.current_task()
     assert task is not None  # in a coroutine
     late = False

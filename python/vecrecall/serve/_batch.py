@@ -98,7 +98,7 @@ def no_rows(n: int) -> Ragged:
     return Ragged._of(np.zeros(0, np.int64), np.zeros(n + 1, np.int64))
 
 
-class ServedBatch(RequestBatch):
+class SystemBatch(RequestBatch):
     """A batch in which users have a cluster in each of several groupings.
 
     Parameters

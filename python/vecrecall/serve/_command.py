@@ -31,7 +31,7 @@ EXIT_BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says; None where the configuration says it.
+    """Arguments of the command line; None where the configuration says it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a service serves and how: read from TOML, or from the folder of a saved system.
+"""The settings of a service: read from TOML, or from the folder of a saved system.
 
 Every table is strict: an unknown key is an error with its path.
 """

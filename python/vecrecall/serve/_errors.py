@@ -18,7 +18,7 @@ _MOST_KEYS = 1000
 
 
 class RequestError(Exception):
-    """What is wrong with a request, or why it is not answered.
+    """The reason why a request is not answered.
 
     Parameters
     ----------

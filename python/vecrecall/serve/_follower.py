@@ -31,7 +31,7 @@ _START_SECONDS = 600.0
 
 
 class FollowerState:
-    """What a worker serves.
+    """The state of a worker.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class FollowerState:
 
     @property
     def system(self) -> System:
-        """What is served now."""
+        """The system that is served now."""
         return self._replica.system
 
     async def submit(self, change: Change) -> int:

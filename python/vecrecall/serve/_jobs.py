@@ -31,7 +31,7 @@ class Job:
     expires : float
         By the clock of the event loop.
     answer : Future
-        Done with a `Reply`, or cancelled when the client has gone.
+        Done with a `Reply`, or canceled when the client has gone.
     arrived : float
     system : System, optional
         That of the first part, which answers the whole request.

@@ -34,7 +34,7 @@ from vecrecall.search._neighbor_table import NeighborTable
 from vecrecall.search._protocol import SearchableIndex
 from vecrecall.search._vocabulary import Vocabulary
 from vecrecall.serve import _config
-from vecrecall.serve._batch import ServedBatch
+from vecrecall.serve._batch import SystemBatch
 from vecrecall.serve._config import Config, ConfigError
 from vecrecall.storage import _array_folder
 
@@ -48,7 +48,7 @@ _ITEM_DECAY = 0.95
 
 @dataclass
 class Profiles:
-    """What is known of known users.
+    """Data of known users.
 
     Attributes
     ----------
@@ -227,7 +227,7 @@ class ByGrouping:
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Recall with the users' clusters."""
-        assert isinstance(batch, ServedBatch)  # of this service
+        assert isinstance(batch, SystemBatch)  # of this service
         own = RequestBatch(clusters=batch.groupings[self._grouping], seen=batch.seen)
         return self._channel.recall(own, k)
 

@@ -31,8 +31,8 @@ class RecallRequest(_Body, frozen=True):
     Attributes
     ----------
     users : list, optional
-        Keys or numbers of users. What the service knows of them stands for fields that are left
-        out; unknown users are new ones.
+        Keys or numbers of users. Known histories and vectors stand for fields that are
+        left out; unknown users are new ones.
     history : list of lists, optional
         Items, the latest first.
     history_weights, tags, tag_weights, tag_groups : lists of lists, optional

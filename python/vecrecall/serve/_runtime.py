@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vecrecall.serve import _answers
-from vecrecall.serve._batch import ServedBatch
+from vecrecall.serve._batch import SystemBatch
 from vecrecall.serve._changes import Change
 from vecrecall.serve._config import Config
 from vecrecall.serve._requests import RecallRequest, VersionsRequest
@@ -23,11 +23,11 @@ log = logging.getLogger("vecrecall.serve")
 
 
 class State(Protocol):
-    """What a process serves, and where its changes go."""
+    """A system, and the way to the writer of its changes."""
 
     @property
     def system(self) -> System:
-        """What is served now."""
+        """The system that is served now."""
 
     async def submit(self, change: Change) -> int:
         """Make a change."""
@@ -50,7 +50,7 @@ class LocalState:
 
     @property
     def system(self) -> System:
-        """What is served now."""
+        """The system that is served now."""
         return self._writer.system
 
     async def submit(self, change: Change) -> int:
@@ -157,4 +157,4 @@ def warm_up(system: System) -> None:
     users = system.parts.users
     known: Any = None if users is None else next(iter(users), None)
     request = RecallRequest(history=[[]]) if known is None else RecallRequest(users=[known])
-    recaller.recall(ServedBatch(_answers.resolved(system, request, 1)), 10)
+    recaller.recall(SystemBatch(_answers.resolved(system, request, 1)), 10)

@@ -4,7 +4,7 @@ Work is counted in users x k x channels. A turn takes the small requests that wa
 long as they take some tens of milliseconds together, and a piece of one large request, where large
 ones have not had more than their share of the time; the next piece is one of the next large one. So
 a small request waits for one turn, however much work waits with it, and large ones get on: where
-nobody else waits by all of the time, and otherwise by a quarter.
+no other waits by all of the time, and otherwise by a quarter.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Scheduler:
         return pieces
 
     def _large_is_due(self) -> bool:
-        """Tell whether large requests have had less than their share, or nobody else waits."""
+        """Tell whether large requests have had less than their share, or no other waits."""
         return not self._small_waits or self._owed <= 0
 
     def _piece(self, job: Job, users: int) -> Piece:

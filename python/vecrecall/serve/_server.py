@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Guard:
-    """What a protocol of uvicorn does in addition: timeouts on headers and on unread replies."""
+    """Additions to a protocol of uvicorn: timeouts on headers and on unread replies."""
 
     header_timeout: float
     write_timeout: float
@@ -71,7 +71,7 @@ class _Guard:
             self._stalls = self.loop.call_later(self.write_timeout, self.transport.abort)
 
     def _watch_headers(self) -> None:
-        """Give the client some seconds for headers, from their first byte on."""
+        """Give the client a few seconds for headers, from their first byte on."""
         idle = self.cycle is None or self.cycle.response_complete
         if idle and self._waits is None:
             self._waits = self.loop.call_later(self.header_timeout, self.transport.abort)
@@ -178,7 +178,7 @@ class Server(uvicorn.Server):
         self.end()
 
     def end(self) -> None:
-        """Begin the end: requests in progress have some seconds."""
+        """Begin the end: requests in progress have a few seconds."""
         if self.should_exit:
             self.force_exit = True
             return
@@ -208,7 +208,7 @@ class Server(uvicorn.Server):
 
 
 def end_process_after(seconds: float) -> None:
-    """End the process after some seconds, if it has not ended: nothing can hold it longer."""
+    """End the process after a few seconds, if it has not ended: nothing can hold it longer."""
     timer = threading.Timer(seconds, os._exit, (1,))
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""What the routes do, without HTTP: recall, search, changes, versions."""
+"""The work of the routes, without HTTP: recall, search, changes, versions."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Service:
         system = self.current()
         name = _answers.index_name(system, request)
         _answers.check_names(system, request)
-        # A shorter list is the head of a longer one, but nobody pays for much longer ones.
+        # A shorter list is the head of a longer one, but no request pays for much longer ones.
         bucket = request.k.bit_length()
         filters = tuple(sorted(set(request.filters)))
         key = ("search", name, filters, request.min_score, bucket)

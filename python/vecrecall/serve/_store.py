@@ -5,8 +5,8 @@
       versions/000001/   version.json: the configuration of its artifacts, which lie next to it
       log/               records of all changes, see `vecrecall.storage._log`
 
-A version holds the changes up to its position in the log. Whoever loads it applies those that
-follow. The manifest is replaced as one, last, so that a crash at any moment leaves a whole state.
+A version holds the changes up to its position in the log. Those that follow are applied after it is
+loaded. The manifest is replaced as one, last, so that a crash at any moment leaves a whole state.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Kept(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """What counts in the folder.
+    """The versions that count in the folder.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall import policies
+import vecrecall.policies as policies
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._typing import F32, I64
 from vecrecall.channels._breaker import CircuitBreaker
@@ -32,7 +32,7 @@ _MOST_RECALLERS = 32  # combinations of filters that are kept
 
 
 class System:
-    """What one version serves.
+    """The system of one version.
 
     Changes are applied by one thread, in the order of the log; any number of threads recall
     meanwhile.

@@ -93,7 +93,7 @@ class Writer:
 
     @property
     def system(self) -> System:
-        """What is served, with all changes that were acknowledged."""
+        """The system that is served, with all acknowledged changes."""
         return self._replica.system
 
     @property
@@ -351,7 +351,7 @@ class Writer:
             self._folding.release()
 
     def _clean(self) -> None:
-        """Remove versions and records that nobody goes back to."""
+        """Remove versions and records to which no rollback goes back."""
         manifest = self._store.manifest()
         assert manifest is not None  # of this writer
         named = [kept for kept in (manifest.current, manifest.previous) if kept is not None]

@@ -264,7 +264,7 @@ class LogReader:
 
 
 def read(path: Path, after: int = 0) -> Iterator[Record]:
-    """Read the records of a log that nobody writes.
+    """Read the records of a log without a writer.
 
     Parameters
     ----------
