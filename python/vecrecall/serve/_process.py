@@ -21,7 +21,7 @@ from vecrecall.serve._config import Config
 from vecrecall.serve._follower import FollowerState
 from vecrecall.serve._runtime import Runtime
 from vecrecall.serve._store import Store
-from vecrecall.serve._supervisor import CONFIG, SOCKET
+from vecrecall.serve._supervisor import CONFIG, READY, SOCKET
 from vecrecall.serve._writer_process import WriterProcess
 
 
@@ -44,6 +44,9 @@ def main(argument: str) -> int:
         return 0
     sock = socket.socket(fileno=own["socket"])
     runtime = Runtime(lambda: FollowerState(store, folder / SOCKET))
+    runtime.loaded.add_done_callback(
+        lambda done: None if done.exception() else (folder / READY).touch()
+    )
     return serve(runtime, config, token_of(config.server), sock, eager=own["eager"])
 
 

@@ -30,6 +30,8 @@ _STABLE = 10.0  # seconds after which an end is not one of the start
 _GRACE = 4.0
 CONFIG = "config.json"
 SOCKET = "writer.sock"
+READY = "ready"
+"""A file that is there once a worker has been ready."""
 
 
 @dataclass
@@ -98,8 +100,13 @@ class Supervisor:
                 continue
             if child.process is not None:
                 self._note_end(child, code, now)
-            if now >= child.not_before:
+            if now >= child.not_before and self._may_start(child):
                 self._start(child)
+
+    def _may_start(self, child: _Child) -> bool:
+        """Let workers wait for the first one, so that none answers before that is ready."""
+        alone = not any(one.process is not None for one in self._workers)
+        return child.role == "writer" or alone or (self._folder / READY).exists()
 
     def _note_end(self, child: _Child, code: int | None, now: float) -> None:
         assert child.process is not None  # it has ended
@@ -111,13 +118,16 @@ class Supervisor:
         child.process = None
 
     def _start(self, child: _Child) -> None:
+        # The first says that it is alive while it loads; others load before they take connections.
+        eager = not any(one.process is not None for one in self._workers)
+        if child.role == "worker" and eager:
+            (self._folder / READY).unlink(missing_ok=True)
         own = {
             "role": child.role,
             "folder": str(self._folder),
             "socket": self._sock.fileno(),
             "alive": self._alive,
-            # While another one answers, a new one loads before it takes connections.
-            "eager": not any(one.process is not None for one in self._workers),
+            "eager": eager,
             "log_level": self._log_level,
         }
         command = [sys.executable, "-m", "vecrecall.serve._process", json.dumps(own)]
