@@ -18,6 +18,7 @@ import numpy as np
 import vecrecall as vr
 
 HOST = "127.0.0.1"
+MOST_CONNECTIONS = 512
 
 
 class Connection:
@@ -86,16 +87,18 @@ async def open_loop(
     rng = np.random.default_rng(seed)
     due = np.cumsum(rng.exponential(1 / rate, int(rate * seconds)))
     free: list[Connection] = []
+    room = asyncio.Semaphore(MOST_CONNECTIONS)  # waiting for one counts too
     waits: list[float] = []
     start = time.perf_counter()
 
     async def one(at: float, body: bytes) -> None:
-        connection = free.pop() if free else await Connection(port).__aenter__()
-        status, reply = await connection.post(path, body)
+        async with room:
+            connection = free.pop() if free else await Connection(port).__aenter__()
+            status, reply = await connection.post(path, body)
+            free.append(connection)
         waits.append(time.perf_counter() - start - at)
         if status != 200:
             raise SystemExit(f"the service says {status}: {reply.decode()}")
-        free.append(connection)
 
     tasks = []
     for n, at in enumerate(due.tolist()):
