@@ -128,8 +128,10 @@ def take_answers(
     failed = {name: call for name, call in calls.items() if call.error is not None}
     for name, call in (failed if failed and fail_fast else calls).items():
         request.seconds[name] = call.seconds
-        if call.error is not None:
-            request.leave_out(name, call.error)
+        # Taken from the call: the traceback leads to frames that have the call.
+        error, call.error = call.error, None
+        if error is not None:
+            request.leave_out(name, error)
         elif call.answer is not None:
             request.found[name] = call.answer
         else:

@@ -41,30 +41,28 @@ class Threads:
         with self._lock:
             if self._closed:
                 raise RuntimeError("expected no recall while the interpreter exits")
+            waits = self._idle > 0
+            self._idle -= waits
             self._tokens.add(token)
-            if self._idle > 0:
-                self._idle -= 1
-                self._handed_over.put((task, token))
-                return
-        try:
-            name = "vecrecall-recall"
-            threading.Thread(target=self._serve, args=(task, token), name=name, daemon=True).start()
-        except RuntimeError:
+        if not waits:
+            try:
+                threading.Thread(target=self._serve, name="vecrecall-recall", daemon=True).start()
+            except RuntimeError:
+                with self._lock:
+                    self._tokens.discard(token)
+                raise
+        # Not as an argument of the thread, which would keep it as long as it lives.
+        self._handed_over.put((task, token))
+
+    def _serve(self) -> None:
+        while (work := self._next()) is not None:
+            task, token = work
+            with token:
+                task()
             with self._lock:
                 self._tokens.discard(token)
-            raise
-
-    def _serve(self, task: Task, token: _core.CancelToken) -> None:
-        work: tuple[Task, _core.CancelToken] | None = (task, token)
-        del task, token  # an idle thread keeps no request alive
-        while work is not None:
-            with work[1]:
-                work[0]()
-            with self._lock:
-                self._tokens.discard(work[1])
                 self._idle += 1
-            work = None
-            work = self._next()
+            del work, task, token  # an idle thread keeps no request alive
 
     def _next(self) -> tuple[Task, _core.CancelToken] | None:
         while True:
