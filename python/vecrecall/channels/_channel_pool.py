@@ -185,9 +185,12 @@ class ChannelPool:
             line = self._lines[call.name]
             in_time = call.state is State.RUNNING
             if in_time:
-                call.answer, call.error = answer, error
-                call.end(State.ENDED)
                 self._release(line)
+                if error is not None and call.deadline <= time.monotonic():
+                    call.end(State.LATE)  # a timeout that a channel raises by itself
+                else:
+                    call.answer, call.error = answer, error
+                    call.end(State.ENDED)
             else:
                 del line.late[call.number]
         if in_time:
