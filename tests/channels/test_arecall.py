@@ -76,7 +76,7 @@ def test_many_requests_at_once() -> None:
 
 
 def test_the_loop_goes_on_meanwhile() -> None:
-    """What is awaited is let go by another task of the loop."""
+    """The channel is let go by another task of the loop."""
     held = Held([5])
     recaller = vr.Recaller({"held": held, "a": Fixed([1])})
 

@@ -132,6 +132,16 @@ def test_no_channel_in_time(held: Held, on_error: Any, options: Any) -> None:
     assert (stats_of(found).seconds["b"] == 0) == (options == {"workers": 1})
 
 
+def test_a_channel_that_gives_up_by_itself_is_late() -> None:
+    """It raises at its deadline, a little before or after the caller gives it up."""
+    recaller = vr.Recaller({"polite": Polite(), "a": Fixed([1])}, deadlines={"polite": 0.002})
+    for _ in range(50):
+        stats = stats_of(recaller.recall(BATCH, 3))
+        assert set(stats.missing.items()) <= {("polite", "late"), ("polite", "queued")}
+        assert stats.missing
+        assert stats.errors == {}
+
+
 def test_the_shorter_deadline_counts(held: Held) -> None:
     for own, given in ((1000.0, SOON), (SOON, 1000.0)):
         recaller = vr.Recaller({"a": held}, deadlines={"a": own})
@@ -207,7 +217,7 @@ def test_what_a_channel_does_wrong_harms_no_other(bad: Any, error: type[BaseExce
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_late_calls_are_replaced_and_their_results_dropped(workers: int) -> None:
-    """A channel that answers too late answers nobody, and the next request has all workers."""
+    """A channel that answers too late answers no request, and the next request has all workers."""
 
     class Late(Echo):
         def __init__(self) -> None:

@@ -125,7 +125,7 @@ class _Line:
 
     def __init__(self) -> None:
         self.waiting: OrderedDict[int, Call[Any]] = OrderedDict()
-        self.running = 0  # for somebody
+        self.running = 0  # those that a caller waits for
         self.late: dict[int, float] = {}  # since when, in that order
 
 
@@ -159,7 +159,7 @@ class ChannelPool:
         self._start_calls()
 
     def give_up(self, calls: Iterable[Call[T]]) -> None:
-        """Stop calls. What they give afterwards is dropped. No effect on those that have ended."""
+        """Stop calls and drop later results. No effect on those that have ended."""
         with self._lock:
             for call in calls:
                 self._give_up(call)

@@ -91,7 +91,7 @@ class Gathering(Generic[T]):
             self._wake()
 
     def _close(self, call: Call[T]) -> bool:
-        """Note that nobody waits for a call any more; True if it was the last one."""
+        """Note that the wait for a call is over; True if it was the last one."""
         with self._lock:
             self._open.pop(call.name, None)
             if self._fail_fast and call.error is not None:

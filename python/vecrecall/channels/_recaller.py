@@ -115,8 +115,8 @@ class Recaller(CheckedOnArrival):
     ...     def recall(self, batch, k):
     ...         time.sleep(1.0)
     ...         return hot.recall(batch, k)
-    >>> recaller = vr.Recaller({"mine": mine, "slow": Slow()}, on_error="skip", workers=4)
-    >>> m = recaller.recall(vr.RequestBatch(user_ids=[7]), 3, deadline=0.1)
+    >>> recaller = vr.Recaller({"mine": mine, "slow": Slow()}, deadlines={"slow": 0.1})
+    >>> m = recaller.recall(vr.RequestBatch(user_ids=[7]), 3, deadline=60.0)
     >>> m.ids.tolist(), m.stats.missing
     ([[3, 4, -1]], {'slow': 'late'})
     """

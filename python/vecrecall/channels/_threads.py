@@ -106,7 +106,7 @@ async def in_thread(task: Callable[[], T]) -> T:
     context = contextvars.copy_context()
 
     def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
+        if future.done():  # it was canceled
             return
         if error is None:
             future.set_result(cast("T", result))
