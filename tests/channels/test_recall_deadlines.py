@@ -533,6 +533,25 @@ def test_nothing_keeps_a_request_alive() -> None:
         gc.enable()
 
 
+@pytest.mark.parametrize("options", [{}, {"workers": 2}])
+def test_an_error_that_is_raised_keeps_no_request_alive(options: Any) -> None:
+    recaller = vr.Recaller({"a": Fixed([1]), "b": Broken()}, **options)
+    gc.disable()
+    try:
+        batch = vr.RequestBatch(user_ids=[1, 2])
+        gone = weakref.ref(batch)
+        try:
+            recaller.recall(batch, 3)
+        except KeyError:
+            pass
+        else:
+            raise AssertionError("it raised nothing")
+        del batch
+        until(lambda: gone() is None)
+    finally:
+        gc.enable()
+
+
 def test_copies_keep_the_settings() -> None:
     breaker = vr.CircuitBreaker(1, 1000.0)
     recaller = vr.Recaller(

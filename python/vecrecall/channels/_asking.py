@@ -102,11 +102,13 @@ class Asker:
         return True
 
     def judge(self, request: Request) -> None:
-        """Tell the circuit breakers how the calls of a request went."""
+        """Tell the circuit breakers how the calls of a request went, at its end."""
         for name, permit in request.permits.items():
             failure = self._failure(name, request)
             judged = failure is not None or (request.complete and name not in request.missing)
             self._breakers[name].record(permit, failure, judged=judged)
+        if not request.complete:
+            request.errors.clear()  # one of them is raised, and its traceback leads to the request
 
     def _failure(self, name: str, request: Request) -> str | None:
         """Say how a channel failed. Not by having no time, or less than its own deadline gives."""

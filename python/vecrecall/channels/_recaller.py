@@ -1,6 +1,5 @@
 """Many channels, one list per user."""
 
-import os
 import sys
 import time
 import warnings
@@ -17,7 +16,7 @@ from vecrecall.channels._asking import Asker, Request, take_answers
 from vecrecall.channels._breaker import BreakerState, CircuitBreaker
 from vecrecall.channels._protocol import Channel, check_channel, expect_lists
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.channels._threads import in_thread
+from vecrecall.channels._threads import in_thread, process
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
 from vecrecall.fusion._merge import (
@@ -215,6 +214,7 @@ class Recaller(CheckedOnArrival):
             else:
                 gathering = asker.side_by_side(request, fail_fast=not self._skip)
                 take_answers(request, gathering.wait(), fail_fast=not self._skip)
+            self._raise_errors(request)
             merged = self._merged(request)
         finally:
             asker.judge(request)
@@ -263,6 +263,7 @@ class Recaller(CheckedOnArrival):
         try:
             gathering = asker.side_by_side(request, fail_fast=not self._skip)
             take_answers(request, await gathering.wait_async(), fail_fast=not self._skip)
+            self._raise_errors(request)
             merged = await in_thread(partial(self._merged, request))
         finally:
             asker.judge(request)
@@ -279,19 +280,17 @@ class Recaller(CheckedOnArrival):
 
     def _asker(self) -> Asker:
         """Get what asks in this process: a forked child has none of its parent's threads."""
-        process = os.getpid()
-        found = self._askers.get(process)
+        found = self._askers.get(process())
         if found is None:
             # One step of the interpreter: another thread could hold a lock where a child forks.
             found = self._askers.setdefault(
-                process,
+                process(),
                 Asker(self._channels, self._depth, self._deadlines, self._workers, self._breaker),
             )
         return found
 
     def _merged(self, request: Request) -> MergeResult:
-        """Merge what channels gave; raise what they raised, unless that is skipped."""
-        self._raise_errors(request)
+        """Merge what channels gave."""
         rows, seen = request.batch._rows, request.batch.seen
         found = {
             name: request.found[name] if name in request.found else empty_lists(rows, 1)
@@ -320,10 +319,15 @@ class Recaller(CheckedOnArrival):
         return merged
 
     def _raise_errors(self, request: Request) -> None:
-        if not self._skip:
-            for name, error in request.errors.items():
-                _name_in_note(error, name)
-                raise error
+        """Raise the first of the channels' errors, unless errors are skipped."""
+        if self._skip or not request.errors:
+            return
+        name, error = next(iter(request.errors.items()))
+        _name_in_note(error, name)
+        try:
+            raise error
+        finally:
+            del error  # its traceback leads to this frame
 
     def _check(self, found: dict[str, SearchResult], request: Request) -> None:
         """Look at what each channel gave, and leave out what is not as it should be."""

@@ -86,14 +86,28 @@ class Threads:
             time.sleep(0.005)
 
 
-_of_process: dict[int, Threads] = {}
+_forks = 0  # between this process and the one that imported the package
+_of_process: dict[int, Threads] = {}  # by the number of forks: that of a process may come again
+
+
+def process() -> int:
+    """Get a number of this process that none of its ancestors has."""
+    return _forks
 
 
 def threads() -> Threads:
     """Get the threads of this process: a forked child has none of its parent's."""
-    process = os.getpid()
     # One step of the interpreter, for a lock could be held by another thread where a child forks.
-    return _of_process.get(process) or _of_process.setdefault(process, Threads())
+    return _of_process.get(_forks) or _of_process.setdefault(_forks, Threads())
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 async def in_thread(task: Callable[[], T]) -> T:
@@ -131,6 +145,6 @@ async def in_thread(task: Callable[[], T]) -> T:
 
 @atexit.register
 def _stop() -> None:
-    found = _of_process.get(os.getpid())
+    found = _of_process.get(_forks)
     if found is not None:
         found.stop()
