@@ -13,6 +13,7 @@ import gc
 import logging
 import pickle
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,20 @@ def test_a_channel_that_gives_up_by_itself_is_late() -> None:
         assert set(stats.missing.items()) <= {("polite", "late"), ("polite", "queued")}
         assert stats.missing
         assert stats.errors == {}
+
+
+def test_an_error_after_the_deadline_is_late() -> None:
+    """Also where no caller has given the call up by then."""
+    pool, ended = _channel_pool.ChannelPool(["polite"], 1), threading.Event()
+    call = _channel_pool.Call(
+        "polite",
+        lambda: Polite().recall(BATCH, 3),
+        time.monotonic() + 0.05,
+        lambda call: ended.set(),
+    )
+    pool.submit(call)
+    assert ended.wait(SECONDS)
+    assert (call.state, call.error) == (_channel_pool.State.LATE, None)
 
 
 def test_the_shorter_deadline_counts(held: Held) -> None:

@@ -32,6 +32,7 @@ def end(name: str, code: int = 0) -> str:
         "with_a_channel_that_spins",
         "with_a_search_that_was_late",
         "with_a_search_in_progress",
+        "with_searches_that_go_on",
         "with_asyncio",
     ],
 )

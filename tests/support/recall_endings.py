@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,29 @@ import numpy as np
 AT_EXIT: list[Any] = []
 atexit.register(lambda: [work() for work in AT_EXIT])  # before the package's, so it runs after it
 
-from channel_cases import Fixed, Held, Polite  # noqa: E402
+from channel_cases import Fixed, Polite  # noqa: E402
 
 import vecrecall as vr  # noqa: E402
 
 SECONDS = 100.0
 SOON = 0.02
 BATCH = vr.RequestBatch(user_ids=[1, 2])
+
+
+class Waiting:
+    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+        threading.Event().wait()
+        raise AssertionError
+
+
+class Repeating:
+    """One short search after the other: some end while the interpreter does."""
+
+    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+        index = vr.FlatIndex(np.eye(64, dtype=np.float32))
+        while True:
+            found = index.search(np.ones((500, 64), np.float32), 5)
+            assert len(found) == 500
 
 
 class Spinning:
@@ -58,11 +75,23 @@ def late(channel: Any) -> vr.Recaller:
 
 
 def with_a_channel_that_waits() -> None:
-    late(Held([1]))
+    late(Waiting())
 
 
 def with_a_channel_that_spins() -> None:
     late(Spinning())
+
+
+def with_searches_that_go_on() -> None:
+    recaller = vr.Recaller({"repeating": Repeating()}, workers=2)
+
+    def recall() -> None:
+        with contextlib.suppress(RuntimeError):  # it is told to stop
+            recaller.recall(BATCH, 3)
+
+    for _ in range(2):
+        threading.Thread(target=recall, daemon=True).start()
+    time.sleep(0.05)
 
 
 def with_a_search_that_was_late() -> None:
@@ -82,14 +111,14 @@ def with_a_search_in_progress() -> None:
 
 
 def with_asyncio() -> None:
-    recaller = vr.Recaller({"held": Held([1]), "searching": Searching()}, workers=2)
+    recaller = vr.Recaller({"waiting": Waiting(), "searching": Searching()}, workers=2)
     found = asyncio.run(recaller.arecall(BATCH, 3, deadline=SOON))
     assert found.stats is not None
-    assert found.stats.missing == {"held": "late", "searching": "late"}
+    assert found.stats.missing == {"waiting": "late", "searching": "late"}
 
 
 def by_an_error() -> None:
-    late(Held([1]))
+    late(Waiting())
     sys.exit(3)
 
 
