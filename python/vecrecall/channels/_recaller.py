@@ -85,7 +85,7 @@ class Recaller(CheckedOnArrival):
     up is stopped: the core stops within 0.1 s, also in a channel of your own; other code runs on
     until it returns, which may be seen by `vecrecall.channels.time_left`, and its result is
     dropped. Meanwhile its worker is replaced, so that later requests find as many as before, for
-    up to `workers` such calls of one channel: at most ``workers * (channels + 1)`` threads in all.
+    up to `workers` such calls of one channel: at most ``workers * (channels + 1)`` calls in all.
     With at least as many workers as channels no channel waits for another; with fewer a channel
     answers one request at a time. Threads begin at first use, in each process its own, end when
     idle, and do not keep the process from its end.
