@@ -84,7 +84,7 @@ class Polite:
         while time_left() > 0:
             pause.wait(0.001)
         self.stopped.set()
-        raise TimeoutError("nobody waits")
+        raise TimeoutError("no time is left")
 
 
 class Echo:

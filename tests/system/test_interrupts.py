@@ -33,6 +33,17 @@ def test_a_signal_ends_a_call_and_leaves_everything(name: str) -> None:
     run("call", name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("search", "search on one thread", "search for one long list", "topk", "score", "update"),
+        *("pool", "pool of one bag", "merge", "merge of one row", "top", "related", "fit"),
+    ],
+)
+def test_a_token_ends_a_call_and_leaves_everything(name: str) -> None:
+    run("canceled", name)
+
+
 @posix
 @pytest.mark.parametrize("name", ["search", "search on one thread", "fit", "update"])
 def test_a_handler_that_returns_lets_the_work_go_on(name: str) -> None:

@@ -102,11 +102,13 @@ class Asker:
         return True
 
     def judge(self, request: Request) -> None:
-        """Tell the circuit breakers how the calls of a request went."""
+        """Tell the circuit breakers how the calls of a request went, at its end."""
         for name, permit in request.permits.items():
             failure = self._failure(name, request)
             judged = failure is not None or (request.complete and name not in request.missing)
             self._breakers[name].record(permit, failure, judged=judged)
+        if not request.complete:
+            request.errors.clear()  # one of them is raised, and its traceback leads to the request
 
     def _failure(self, name: str, request: Request) -> str | None:
         """Say how a channel failed. Not by having no time, or less than its own deadline gives."""
@@ -128,8 +130,10 @@ def take_answers(
     failed = {name: call for name, call in calls.items() if call.error is not None}
     for name, call in (failed if failed and fail_fast else calls).items():
         request.seconds[name] = call.seconds
-        if call.error is not None:
-            request.leave_out(name, call.error)
+        # Taken from the call: the traceback leads to frames that have the call.
+        error, call.error = call.error, None
+        if error is not None:
+            request.leave_out(name, error)
         elif call.answer is not None:
             request.found[name] = call.answer
         else:

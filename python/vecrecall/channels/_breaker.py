@@ -93,7 +93,7 @@ class ChannelBreaker:
     """The breaker of one channel. Any thread may call it at any time.
 
     A permit is the number of the period that a call began in: an opening, a trial and a closing
-    each begin another. What a call of an earlier period says comes too late to count.
+    each begin another. The outcome of a call of an earlier period comes too late to count.
     """
 
     def __init__(self, name: str, settings: CircuitBreaker) -> None:

@@ -63,16 +63,14 @@ class Call(Generic[T]):
         try:
             return self._context.run(self._within), None
         except BaseException as error:
-            # Without the frames of this class, which would keep the call and the error for the
-            # garbage collector.
-            for _ in range(2):
-                if error.__traceback__ is not None:
-                    error.__traceback__ = error.__traceback__.tb_next
             return None, error
 
     def _within(self) -> T:
-        _current.set(self)
-        return self._ask()
+        token = _current.set(self)
+        try:
+            return self._ask()
+        finally:
+            _current.reset(token)  # the context would keep the call, and the call the context
 
     def end(self, state: State) -> None:
         """Note the end, or that the caller has given it up."""
@@ -127,7 +125,7 @@ class _Line:
 
     def __init__(self) -> None:
         self.waiting: OrderedDict[int, Call[Any]] = OrderedDict()
-        self.running = 0  # for somebody
+        self.running = 0  # those that a caller waits for
         self.late: dict[int, float] = {}  # since when, in that order
 
 
@@ -160,25 +158,26 @@ class ChannelPool:
             line.waiting[call.number] = call
         self._start_calls()
 
-    def give_up(self, call: Call[T]) -> None:
-        """Stop a call. What it gives afterwards is dropped. No effect if it has ended."""
+    def give_up(self, calls: Iterable[Call[T]]) -> None:
+        """Stop calls and drop later results. No effect on those that have ended."""
         with self._lock:
-            line = self._lines[call.name]
-            if call.state is State.WAITING:
-                line.waiting.pop(call.number, None)
-                call.end(State.STUCK if self._is_stuck(line) else State.QUEUED)
-                return
-            if call.state is not State.RUNNING:
-                return
+            for call in calls:
+                self._give_up(call)
+        self._start_calls()
+
+    def _give_up(self, call: Call[T]) -> None:
+        line = self._lines[call.name]
+        if call.state is State.WAITING:
+            line.waiting.pop(call.number, None)
+            call.end(State.STUCK if self._is_stuck(line) else State.QUEUED)
+        elif call.state is State.RUNNING:
             call.end(State.LATE)
             call.token.cancel()
             line.late[call.number] = time.monotonic()
             self._release(line)
-        self._start_calls()
 
     def _run(self, call: Call[T]) -> None:
-        answer, error = call.attempt()
-        self._end(call, answer, error)
+        self._end(call, *call.attempt())  # in no variable: an error's traceback leads back here
         self._start_calls()
 
     def _end(self, call: Call[T], answer: T | None, error: BaseException | None) -> None:
@@ -186,9 +185,12 @@ class ChannelPool:
             line = self._lines[call.name]
             in_time = call.state is State.RUNNING
             if in_time:
-                call.answer, call.error = answer, error
-                call.end(State.ENDED)
                 self._release(line)
+                if error is not None and call.deadline <= time.monotonic():
+                    call.end(State.LATE)  # a timeout that a channel raises by itself
+                else:
+                    call.answer, call.error = answer, error
+                    call.end(State.ENDED)
             else:
                 del line.late[call.number]
         if in_time:
@@ -206,19 +208,24 @@ class ChannelPool:
                 self._end(call, None, error)
 
     def _next(self) -> Call[Any] | None:
-        """Take the oldest call that may run. The lock is held."""
-        if self._free == 0:
-            return None
-        lines = [x for x in self._lines.values() if x.waiting and self._may_run(x)]
-        if not lines:
-            return None
-        line = min(lines, key=lambda x: next(iter(x.waiting)))
-        call = line.waiting.popitem(last=False)[1]
+        """Take the oldest call that may run and has time left. The lock is held."""
+        now = time.monotonic()
+        while self._free > 0:
+            lines = [x for x in self._lines.values() if x.waiting and self._may_run(x)]
+            if not lines:
+                break
+            line = min(lines, key=lambda x: next(iter(x.waiting)))
+            call = line.waiting.popitem(last=False)[1]
+            if call.deadline > now:
+                self._begin(call, line)
+                return call
+        return None
+
+    def _begin(self, call: Call[Any], line: _Line) -> None:
         self._free -= 1
         self._spare -= line.running > 0
         line.running += 1
         call.begin()
-        return call
 
     def _may_run(self, line: _Line) -> bool:
         return len(line.late) < self._most_late and (not line.running or self._spare > 0)

@@ -91,7 +91,7 @@ class Gathering(Generic[T]):
             self._wake()
 
     def _close(self, call: Call[T]) -> bool:
-        """Note that nobody waits for a call any more; True if it was the last one."""
+        """Note that the wait for a call is over; True if it was the last one."""
         with self._lock:
             self._open.pop(call.name, None)
             if self._fail_fast and call.error is not None:
@@ -103,10 +103,10 @@ class Gathering(Generic[T]):
         with self._lock:
             calls = list(self._open.values())
         now = time.monotonic()
-        for call in calls:
-            if call.deadline <= now:
-                self._pool.give_up(call)
-                self._close(call)
+        over = [call for call in calls if call.deadline <= now]
+        self._pool.give_up(over)
+        for call in over:
+            self._close(call)
         with self._lock:
             if not self._open:
                 return None
@@ -115,6 +115,5 @@ class Gathering(Generic[T]):
     def _finish(self) -> "dict[str, Call[T]]":
         """Give up what is left. Calls know their gathering: it forgets them, so that both go."""
         calls, self._calls, self._open = self._calls, {}, {}
-        for call in calls.values():
-            self._pool.give_up(call)
+        self._pool.give_up(calls.values())
         return calls

@@ -1,4 +1,4 @@
-"""What a channel is, and what it must give."""
+"""The protocol of channels, and checks of a channel and of its result."""
 
 from typing import Protocol
 

@@ -1,6 +1,5 @@
 """Many channels, one list per user."""
 
-import os
 import sys
 import time
 import warnings
@@ -17,7 +16,7 @@ from vecrecall.channels._asking import Asker, Request, take_answers
 from vecrecall.channels._breaker import BreakerState, CircuitBreaker
 from vecrecall.channels._protocol import Channel, check_channel, expect_lists
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.channels._threads import in_thread
+from vecrecall.channels._threads import in_thread, process
 from vecrecall.fusion import _channel_input
 from vecrecall.fusion._caps import Caps
 from vecrecall.fusion._merge import (
@@ -86,7 +85,7 @@ class Recaller(CheckedOnArrival):
     up is stopped: the core stops within 0.1 s, also in a channel of your own; other code runs on
     until it returns, which may be seen by `vecrecall.channels.time_left`, and its result is
     dropped. Meanwhile its worker is replaced, so that later requests find as many as before, for
-    up to `workers` such calls of one channel: at most ``workers * (channels + 1)`` threads in all.
+    up to `workers` such calls of one channel: at most ``workers * (channels + 1)`` calls in all.
     With at least as many workers as channels no channel waits for another; with fewer a channel
     answers one request at a time. Threads begin at first use, in each process its own, end when
     idle, and do not keep the process from its end.
@@ -115,8 +114,8 @@ class Recaller(CheckedOnArrival):
     ...     def recall(self, batch, k):
     ...         time.sleep(1.0)
     ...         return hot.recall(batch, k)
-    >>> recaller = vr.Recaller({"mine": mine, "slow": Slow()}, on_error="skip", workers=4)
-    >>> m = recaller.recall(vr.RequestBatch(user_ids=[7]), 3, deadline=0.1)
+    >>> recaller = vr.Recaller({"mine": mine, "slow": Slow()}, deadlines={"slow": 0.1})
+    >>> m = recaller.recall(vr.RequestBatch(user_ids=[7]), 3, deadline=60.0)
     >>> m.ids.tolist(), m.stats.missing
     ([[3, 4, -1]], {'slow': 'late'})
     """
@@ -215,6 +214,7 @@ class Recaller(CheckedOnArrival):
             else:
                 gathering = asker.side_by_side(request, fail_fast=not self._skip)
                 take_answers(request, gathering.wait(), fail_fast=not self._skip)
+            self._raise_errors(request)
             merged = self._merged(request)
         finally:
             asker.judge(request)
@@ -263,6 +263,7 @@ class Recaller(CheckedOnArrival):
         try:
             gathering = asker.side_by_side(request, fail_fast=not self._skip)
             take_answers(request, await gathering.wait_async(), fail_fast=not self._skip)
+            self._raise_errors(request)
             merged = await in_thread(partial(self._merged, request))
         finally:
             asker.judge(request)
@@ -279,19 +280,17 @@ class Recaller(CheckedOnArrival):
 
     def _asker(self) -> Asker:
         """Get what asks in this process: a forked child has none of its parent's threads."""
-        process = os.getpid()
-        found = self._askers.get(process)
+        found = self._askers.get(process())
         if found is None:
             # One step of the interpreter: another thread could hold a lock where a child forks.
             found = self._askers.setdefault(
-                process,
+                process(),
                 Asker(self._channels, self._depth, self._deadlines, self._workers, self._breaker),
             )
         return found
 
     def _merged(self, request: Request) -> MergeResult:
-        """Merge what channels gave; raise what they raised, unless that is skipped."""
-        self._raise_errors(request)
+        """Merge what channels gave."""
         rows, seen = request.batch._rows, request.batch.seen
         found = {
             name: request.found[name] if name in request.found else empty_lists(rows, 1)
@@ -320,10 +319,15 @@ class Recaller(CheckedOnArrival):
         return merged
 
     def _raise_errors(self, request: Request) -> None:
-        if not self._skip:
-            for name, error in request.errors.items():
-                _name_in_note(error, name)
-                raise error
+        """Raise the first of the channels' errors, unless errors are skipped."""
+        if self._skip or not request.errors:
+            return
+        name, error = next(iter(request.errors.items()))
+        _name_in_note(error, name)
+        try:
+            raise error
+        finally:
+            del error  # its traceback leads to this frame
 
     def _check(self, found: dict[str, SearchResult], request: Request) -> None:
         """Look at what each channel gave, and leave out what is not as it should be."""

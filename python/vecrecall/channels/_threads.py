@@ -41,30 +41,28 @@ class Threads:
         with self._lock:
             if self._closed:
                 raise RuntimeError("expected no recall while the interpreter exits")
+            waits = self._idle > 0
+            self._idle -= waits
             self._tokens.add(token)
-            if self._idle > 0:
-                self._idle -= 1
-                self._handed_over.put((task, token))
-                return
-        try:
-            name = "vecrecall-recall"
-            threading.Thread(target=self._serve, args=(task, token), name=name, daemon=True).start()
-        except RuntimeError:
+        if not waits:
+            try:
+                threading.Thread(target=self._serve, name="vecrecall-recall", daemon=True).start()
+            except RuntimeError:
+                with self._lock:
+                    self._tokens.discard(token)
+                raise
+        # Not as an argument of the thread, which would keep it as long as it lives.
+        self._handed_over.put((task, token))
+
+    def _serve(self) -> None:
+        while (work := self._next()) is not None:
+            task, token = work
+            with token:
+                task()
             with self._lock:
                 self._tokens.discard(token)
-            raise
-
-    def _serve(self, task: Task, token: _core.CancelToken) -> None:
-        work: tuple[Task, _core.CancelToken] | None = (task, token)
-        del task, token  # an idle thread keeps no request alive
-        while work is not None:
-            with work[1]:
-                work[0]()
-            with self._lock:
-                self._tokens.discard(work[1])
                 self._idle += 1
-            work = None
-            work = self._next()
+            del work, task, token  # an idle thread keeps no request alive
 
     def _next(self) -> tuple[Task, _core.CancelToken] | None:
         while True:
@@ -88,14 +86,28 @@ class Threads:
             time.sleep(0.005)
 
 
-_of_process: dict[int, Threads] = {}
+_forks = 0  # between this process and the one that imported the package
+_of_process: dict[int, Threads] = {}  # by the number of forks: that of a process may come again
+
+
+def process() -> int:
+    """Get a number of this process that none of its ancestors has."""
+    return _forks
 
 
 def threads() -> Threads:
     """Get the threads of this process: a forked child has none of its parent's."""
-    process = os.getpid()
     # One step of the interpreter, for a lock could be held by another thread where a child forks.
-    return _of_process.get(process) or _of_process.setdefault(process, Threads())
+    return _of_process.get(_forks) or _of_process.setdefault(_forks, Threads())
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
 
 
 async def in_thread(task: Callable[[], T]) -> T:
@@ -108,7 +120,7 @@ async def in_thread(task: Callable[[], T]) -> T:
     context = contextvars.copy_context()
 
     def settle(result: T | None, error: BaseException | None) -> None:
-        if future.cancelled():
+        if future.done():  # it was canceled
             return
         if error is None:
             future.set_result(cast("T", result))
@@ -133,6 +145,6 @@ async def in_thread(task: Callable[[], T]) -> T:
 
 @atexit.register
 def _stop() -> None:
-    found = _of_process.get(os.getpid())
+    found = _of_process.get(_forks)
     if found is not None:
         found.stop()
