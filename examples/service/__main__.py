@@ -2,10 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
 from examples.service import catalog
+
+import vecrecall as vr
 
 
 def main() -> int:
@@ -22,6 +25,7 @@ def main() -> int:
     )
     parser.add_argument("--dim", type=int, default=64, help="their width")
     parser.add_argument("--seed", type=int, default=0, help="of vectors")
+    parser.add_argument("--lists", action="store_true", help="an IVFIndex, which probes lists")
     parser.add_argument("--no-gather", action="store_true", help="a scan for each request")
     options = parser.parse_args()
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
@@ -38,11 +42,13 @@ def main() -> int:
     import uvicorn
     from examples.service import app
 
-    load = (
+    load: Callable[[], vr.FlatIndex] = (
         partial(catalog.films, options.seed)
         if options.synthetic is None
         else partial(catalog.synthetic, options.synthetic, options.dim, options.seed)
     )
+    if options.lists:
+        load = partial(catalog.in_lists, load)
     uvicorn.run(
         app.create(load, gather=not options.no_gather),
         host=options.host,

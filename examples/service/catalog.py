@@ -1,5 +1,7 @@
 """Items to serve: the films of the demo, or synthetic vectors."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 import vecrecall as vr
@@ -45,3 +47,19 @@ def synthetic(items: int, dim: int, seed: int = 0) -> vr.FlatIndex:
     """
     rng = np.random.default_rng(seed)
     return vr.FlatIndex(rng.standard_normal((items, dim), dtype=np.float32), copy=False)
+
+
+def in_lists(load: Callable[[], vr.FlatIndex]) -> vr.IVFIndex:
+    """Put the items of an index into lists.
+
+    Parameters
+    ----------
+    load : callable
+        Makes the index.
+
+    Returns
+    -------
+    IVFIndex
+    """
+    index = load()
+    return vr.IVFIndex(index.vectors(index.ids), index.ids, metric=index.metric)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Client
 from served import HISTORIES, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N
 
 import vecrecall as vr
@@ -249,6 +252,7 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     (400, "/v1/search", {"vectors": [[3e38] * 8]}, "vectors"),
     (400, "/v1/search", {"vectors": [ROW], "exclude": [[], []]}, "exclude"),
     (400, "/v1/search", {"vectors": [ROW], "min_score": "0"}, "min_score"),
+    (400, "/v1/search", {"vectors": [ROW], "probes": 3}, "probes"),
     (413, "/v1/search", {"vectors": [ROW] * 60, "k": 1000}, "body"),
     (400, "/v1/items", {"operation": "drop", "items": ["a"]}, "operation"),
     (400, "/v1/items", {"operation": "add", "items": []}, "items"),
@@ -266,6 +270,11 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     ),
     (400, "/v1/items", {"operation": "add", "items": [3], "vectors": {"tower": [ROW]}}, "items[0]"),
     (400, "/v1/items", {"operation": "remove", "items": ["a"], "vectors": {}}, "vectors"),
+    (
+        *(400, "/v1/items"),
+        {"operation": "add", "items": ["a"], "vectors": {"tower": [[1.0] * 7 + [-1e16]]}},
+        "vectors.tower[0][7]",
+    ),
     (404, "/v1/items", {"operation": "remove", "items": ["a"]}, "items[0]"),
     (400, "/v1/events", {"items": [KEYS[0]]}, "users"),
     (400, "/v1/events", {"items": [KEYS[0]], "users": ["stranger"]}, "users"),
@@ -353,3 +362,69 @@ def test_figures(client: Any) -> None:
     )
     for artifact in ("items", "indexes.tower", "tables.similar", "feeds.kind", "filters.even"):
         assert f'vecrecall_artifact_age_seconds{{artifact="{artifact}"}}' in text
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Iterator[Any]:
+    """A service of an index in lists, with a bias."""
+    bias = np.linspace(-1, 1, N)
+    index = vr.IVFIndex(ITEMS, bias=bias, n_lists=12)
+    index.save(tmp_path / "index")
+    path = tmp_path / "listed.toml"
+    path.write_text(
+        '[indexes.main]\npath = "index"\nprobes = 2\n[channels.u2i]\nkind = "user_to_item"\n'
+        'index = "main"\nvector = "user"\n'
+    )
+    client = Client(path)
+    yield client
+    client.close()
+
+
+def test_an_index_in_lists(listed: Any) -> None:
+    index = vr.IVFIndex(ITEMS, bias=np.linspace(-1, 1, N), n_lists=12)
+    for fields, probes in (({}, 2), ({"probes": 5}, 5), ({"probes": "exact"}, "exact")):
+        reply = listed.post("/v1/search", vectors=USER_VECTORS.tolist(), **fields)
+        expected = index.search(USER_VECTORS, 10, probes=probes)
+        assert reply["items"] == expected.ids.tolist(), probes
+        assert reply["scores"] == expected.scores.tolist(), probes
+    reply = listed.post("/v1/recall", vectors={"user": USER_VECTORS.tolist()}, k=10)
+    assert reply["items"] == index.search(USER_VECTORS, 10, probes=2).ids.tolist()
+    index.add(ITEMS[:2] * 2, [900, 901])
+    vectors = {"main": (ITEMS[:2] * 2).tolist()}
+    listed.post("/v1/items", operation="add", items=[900, 901], vectors=vectors)
+    listed.post("/v1/items", operation="remove", items=[7])
+    index.remove([7])
+    for _ in range(2):
+        reply = listed.post("/v1/search", vectors=ITEMS[:2].tolist(), probes="exact")
+        assert reply["items"] == index.search(ITEMS[:2], 10, probes="exact").ids.tolist()
+        listed.post("/v1/versions", operation="fold")
+    text = listed.http.get("/metrics").text
+    nbytes = listed.system.parts.indexes["main"].nbytes
+    assert f'vecrecall_index_bytes{{index="main"}} {float(nbytes)}' in text
+    for probes in (0, -1, 1.5, "all", True, [1]):
+        error = listed.refused(400, "/v1/search", {"vectors": [ROW], "probes": probes})
+        assert error["field"] == "probes"
+
+
+def test_biases_of_items(listed: Any) -> None:
+    fields = {"items": [900, 901], "vectors": {"main": [ROW, ROW]}}
+    listed.post("/v1/items", operation="add", **fields, bias={"main": [50.0, -3.5]})
+    reply = listed.post("/v1/search", vectors=[ROW], k=N + 2)
+    scores = dict(zip(reply["items"][0], reply["scores"][0], strict=True))
+    assert (scores[900], scores[901]) == (52.0, -1.5)
+    listed.post("/v1/items", operation="update", **fields)
+    reply = listed.post("/v1/search", vectors=[ROW], k=N + 2)
+    scores = dict(zip(reply["items"][0], reply["scores"][0], strict=True))
+    assert (scores[900], scores[901]) == (2.0, 2.0)
+    for bias, field in (
+        ({"main": [1.0]}, "bias.main"),
+        ({"other": [1.0, 1.0]}, "bias.other"),
+        ({"main": [1.0, "x"]}, "bias.main[1]"),
+        ({"main": [1.0, None]}, "bias.main[1]"),
+        ({"main": [1.0, 1e16]}, "bias.main[1]"),
+        ([1.0, 1.0], "bias"),
+    ):
+        body = {"operation": "update", **fields, "bias": bias}
+        assert listed.refused(400, "/v1/items", body)["field"] == field, bias
+    body = {"operation": "remove", "items": [900], "bias": {}}
+    assert listed.refused(400, "/v1/items", body)["field"] == "bias"

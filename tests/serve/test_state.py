@@ -195,6 +195,9 @@ def test_one_service_per_state(config: Path) -> None:
         ("hot = 1", "hot = -1", "policy"),
         ("half_life = 100.0", "half_life = 0", "feeds.kind.half_life"),
         ("depth = 50", "depth = 50\ndeep = 2", "deep"),
+        ('path = "index"', 'path = "index"\nprobes = 2', "indexes.tower: .*an IVFIndex"),
+        ('path = "index"', 'path = "index"\nprobes = 0', "indexes.tower.probes"),
+        ('path = "index"', 'path = "index"\nprobes = "all"', "indexes.tower.probes"),
         ("[policy]", "[policy", "expected TOML"),
     ],
 )

@@ -42,9 +42,19 @@ def make() -> vr.FlatIndex:
     return vr.FlatIndex(ITEMS)
 
 
-@pytest.fixture(params=[True, False], ids=["gathered", "single"])
+def make_lists() -> vr.IVFIndex:
+    """Put the same items into lists, all of which are probed."""
+    index = catalog.in_lists(make)
+    assert index.tuned_for(USERS, 1.0, k=N) == index.n_lists > 1
+    return index
+
+
+@pytest.fixture(
+    params=[(make, True), (make, False), (make_lists, True)], ids=["gathered", "single", "lists"]
+)
 def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    with TestClient(app.create(make, gather=request.param)) as client:
+    load, gather = request.param
+    with TestClient(app.create(load, gather=gather)) as client:
         until_ready(client)
         yield client
 

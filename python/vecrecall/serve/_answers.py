@@ -13,7 +13,8 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
-from vecrecall.serve import _parts
+from vecrecall.channels._specs import item_tags
+from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.serve._batch import Columns, SystemBatch, joined, no_rows, ones_like
 from vecrecall.serve._errors import RequestError, bad_field
 from vecrecall.serve._jobs import Fields, Found, Piece
@@ -126,12 +127,14 @@ def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
     excluded = Ragged.from_lists(
         [row for c, p in zip(columns, pieces, strict=True) for row in c[1][p.start : p.stop]]
     )
+    options: dict[str, Any] = {} if request.probes is None else {"probes": request.probes}
     found = system.parts.indexes[name].search(
         queries,
         max(piece.job.k for piece in pieces),
         exclude=excluded if excluded.values.size else None,
         allow=system.mask(name, tuple(sorted(set(request.filters)))),
         min_score=request.min_score,
+        **options,
     )
     return _encoders(system, found, pieces, {})
 
@@ -148,10 +151,18 @@ def index_name(system: System, request: SearchRequest) -> str:
     return request.index
 
 
+def check_probes(system: System, name: str, request: SearchRequest) -> None:
+    """Refuse a number of lists where an index has none."""
+    if request.probes is not None and not isinstance(system.parts.indexes[name], IVFIndex):
+        raise bad_field("probes", f"none, since {name} is not in lists", repr(request.probes))
+
+
 def resolved_search(system: System, request: SearchRequest) -> tuple[F32, list[I64]]:
     """Return the queries of a request, and what each must not get."""
     check_names(system, request)
-    dim = system.parts.indexes[index_name(system, request)].dim
+    name = index_name(system, request)
+    check_probes(system, name, request)
+    dim = system.parts.indexes[name].dim
     queries = check_matrix(request.vectors, "vectors", dim)
     rows = _items(system, request.exclude, "exclude")
     rows = None if rows is None else _known_only(rows)
@@ -277,7 +288,7 @@ def _add_tags(
 ) -> None:
     """Add tags, or, where the items are the tags, those of the history."""
     if request.tags is None and needs.item_tags and system.parts.profiles is not None:
-        found = _parts.item_tags(ragged["history"], system.parts.profiles.first_tags)
+        found = item_tags(ragged["history"], system.parts.profiles.first_tags)
         ragged["tags"], weights["tags"], ragged["tag_groups"] = found
         return
     lists = request.tags if request.tags is not None else [[]] * len(ragged["history"])

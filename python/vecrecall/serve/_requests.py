@@ -81,6 +81,8 @@ class SearchRequest(_Body, frozen=True):
     filters : list of str
     k : int
     min_score : float, optional
+    probes : int or "exact", optional
+        Of an index in lists: as of `vecrecall.IVFIndex.search`.
     deadline : float, optional
     """
 
@@ -90,6 +92,7 @@ class SearchRequest(_Body, frozen=True):
     filters: list[Name] = []
     k: K = 10
     min_score: float | None = None
+    probes: K | Literal["exact"] | None = None
     deadline: Seconds | None = None
 
 
@@ -103,6 +106,8 @@ class ItemsRequest(_Body, frozen=True):
         Keys or ids, each once.
     vectors : dict of str to lists, optional
         A row per item, by index; not for a removal.
+    bias : dict of str to list of float, optional
+        What is added to the score of each item, by index; default 0.
     missing : {"error", "ignore"}
         Of a removal: what to do with unknown items.
     """
@@ -110,6 +115,7 @@ class ItemsRequest(_Body, frozen=True):
     operation: Literal["add", "update", "remove"]
     items: Annotated[list[Key], Meta(min_length=1)]
     vectors: dict[str, list[list[float]]] | None = None
+    bias: dict[str, list[float]] | None = None
     missing: Literal["error", "ignore"] = "error"
 
 

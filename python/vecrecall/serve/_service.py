@@ -33,6 +33,7 @@ from vecrecall.serve._system import System, grouped_clusters
 log = logging.getLogger("vecrecall.serve")
 
 _LATEST = 2.0**53  # seconds, users and weights are exact up to here
+_LARGEST = 1e15  # of an item's numbers: d products of such fit float32 for any width d
 
 
 class Changes(Protocol):
@@ -95,10 +96,11 @@ class Service:
         system = self.current()
         name = _answers.index_name(system, request)
         _answers.check_names(system, request)
+        _answers.check_probes(system, name, request)
         # A shorter list is the head of a longer one, but no request pays for much longer ones.
         bucket = request.k.bit_length()
         filters = tuple(sorted(set(request.filters)))
-        key = ("search", name, filters, request.min_score, bucket)
+        key = ("search", name, filters, request.min_score, request.probes, bucket)
         return self._submit("search", request, len(request.vectors), 1, key)
 
     async def items(self, request: ItemsRequest) -> dict[str, Any]:
@@ -111,12 +113,13 @@ class Service:
         _check_unique(request.items, "items")
         change: Change
         if request.operation == "remove":
-            if request.vectors is not None:
-                raise bad_field("vectors", "none for a removal", "vectors")
+            for name in ("vectors", "bias"):
+                if getattr(request, name) is not None:
+                    raise bad_field(name, "none for a removal", name)
             change = Remove(request.items, request.missing == "error")
         else:
             vectors = await asyncio.to_thread(_rows, system, request)
-            change = Put(request.items, vectors, request.operation == "add")
+            change = Put(request.items, vectors, _bias(request), request.operation == "add")
         number = await self._change(change)
         return {"position": number, "items": len(request.items)}
 
@@ -256,8 +259,35 @@ def _rows(system: System, request: ItemsRequest) -> dict[str, Rows]:
             raise bad_field(f"vectors.{name}", f"the name of an index ({names})", repr(name))
         if len(values) != len(request.items):
             raise bad_field(f"vectors.{name}", f"{len(request.items)} rows, as items", len(values))
-        packed[name] = Rows.of(_answers.check_matrix(values, f"vectors.{name}", index.dim))
+        matrix = _answers.check_matrix(values, f"vectors.{name}", index.dim)
+        _check_size(matrix, f"vectors.{name}")
+        packed[name] = Rows.of(matrix)
     return packed
+
+
+def _check_size(values: Any, name: str) -> None:
+    """Refuse numbers that would make the scores of others' requests infinite, which JSON lacks."""
+    large = np.argwhere(np.abs(values) > _LARGEST)
+    if large.size:
+        place = tuple(large[0].tolist())
+        at = "".join(f"[{number}]" for number in place)
+        raise bad_field(f"{name}{at}", f"a number of at most {_LARGEST:g}", float(values[place]))
+
+
+def _bias(request: ItemsRequest) -> dict[str, list[float]]:
+    """Read what is added to the scores of items."""
+    vectors = request.vectors or {}
+    bias = request.bias or {}
+    for name, values in bias.items():
+        if name not in vectors:
+            names = ", ".join(map(repr, vectors))
+            raise bad_field(
+                f"bias.{name}", f"the name of an index in vectors ({names})", repr(name)
+            )
+        if len(values) != len(request.items):
+            raise bad_field(f"bias.{name}", f"{len(request.items)} numbers, as items", len(values))
+        _check_size(np.array(values, np.float64), f"bias.{name}")
+    return bias
 
 
 def _check_unique(items: Sequence[int | str], name: str) -> None:
