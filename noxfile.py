@@ -127,11 +127,10 @@ def words(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy on the package and the service, and compare the stubs with the extension."""
+    """Run mypy on the package, and compare the stubs with the extension."""
     install_package(session, "demo", "serve", "test")
     install_tools(session, "mypy")
     session.run("mypy")
-    session.run("mypy", "-p", "examples.service")
     allowed = ("--allowlist", "tools/stubtest_allowlist.txt")
     session.run("python", "-m", "mypy.stubtest", "vecrecall._core", *allowed)
 
