@@ -307,7 +307,7 @@ def test_a_saved_system_gives_the_same_lists_in_another_process_without_torch(
 
 def test_saved_channels_are_those_that_were_measured(folder: Path, tmp_path: Path) -> None:
     """The lists of the loaded system, but for feeds, are those of the run, list by list."""
-    from vecrecall.cli.demo.full import channels, grouping, merges, parts
+    from vecrecall.cli.demo.full import channels, grouping, merges
     from vecrecall.cli.demo.merging import FAMILIES as POLICIES
 
     split = splits(small(), PLAN.cold_share, 0).test
@@ -323,10 +323,9 @@ def test_saved_channels_are_those_that_were_measured(folder: Path, tmp_path: Pat
     labels = (dataset.users, dataset.items, dataset.titles)
     saved.save(tmp_path / "system", made, found, grouped, tuned, labels)
     loaded = saved.load(tmp_path / "system")
-    batch = made.parts.profiles.batch(dataset.evaluated)
-    again = loaded.parts.profiles.batch(dataset.evaluated)
-    mine = parts.make(made.specs, made.parts)
-    others = parts.make(made.specs, loaded.parts)
+    batch = made.profiles.batch(dataset.evaluated)
+    again = loaded.made.profiles.batch(dataset.evaluated)
+    mine, others = made.channels(), loaded.made.channels()
     assert len(mine) == 6 + 3 * 3 + 1
     for name, channel in mine.items():
         expected, got = channel.recall(batch, 30), others[name].recall(again, 30)

@@ -39,4 +39,12 @@ Lists::Lists(const MatrixView& centers, std::vector<std::uint32_t> sizes, Metric
         make_base(source, metric, BuildOptions{.copy = false, .threads = 1}), true);
 }
 
+std::size_t Lists::bytes() const {
+    std::size_t bytes = as_items_->bytes();  // their rows are those of this class
+    for (const Center& center : centers_) {
+        bytes += center.narrow.size() * sizeof(float) + center.wide.size() * sizeof(double);
+    }
+    return bytes;
+}
+
 }  // namespace vecrecall::search

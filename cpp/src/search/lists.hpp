@@ -42,6 +42,8 @@ class Lists {
     const Items& as_items() const { return *as_items_; }
     // One row per list.
     MatrixView centers() const { return {rows_.data(), size(), dim_}; }
+    // Of the centers, as the scan and as the choice of lists read them.
+    std::size_t bytes() const;
 
   private:
     ListOptions options_;

@@ -295,10 +295,8 @@ class IVFIndex(FlatIndex):
         >>> index.neighbors(1).ids.values.tolist()
         [1, 0, 1]
         """
-        view = self._frozen()
-        if probes is not None:
-            view._usual = _check_probes(probes)
-        return self_join(view, k, min_score, progress, path)
+        view = self if probes is None else self._probing(probes)
+        return self_join(view._frozen(), k, min_score, progress, path)
 
     def compact(
         self,
@@ -337,6 +335,12 @@ class IVFIndex(FlatIndex):
             return
         self._core.retrain(progress, _scalars.check_threads(threads))
         self._known = None
+
+    def _probing(self, probes: Probes) -> "IVFIndex":
+        """Return a view whose searches probe so many lists where they do not say it."""
+        index = self._view()
+        index._usual = _check_probes(probes)
+        return index
 
     def _searched_by(self) -> str:
         """Tell tables of neighbors apart that are of other lists or probe others."""
