@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import httpx2 as httpx
 import numpy as np
 import pytest
-from served import ITEMS, USER_KEYS, USER_VECTORS
+from served import ITEMS, USER_KEYS, USER_VECTORS  # skips where packages are missing
 
+import httpx2 as httpx  # isort: skip
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece
 from vecrecall.serve._scheduler import Scheduler

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client
 from served import CLUSTERS, DIM, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N, write_system
+from service_client import Client
 
 import vecrecall as vr
 from vecrecall.serve import _lists
