@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from served import ITEMS, USER_KEYS, USER_VECTORS  # skips where packages are missing
+from served import CONFIG, ITEMS, USER_KEYS, USER_VECTORS, other_system  # skips without packages
+from service_client import Client
 
 import httpx2 as httpx  # isort: skip
 from vecrecall.serve._errors import RequestError
@@ -269,3 +271,21 @@ def test_a_client_that_goes(client: Any) -> None:
     client.http.portal.call(work)
     assert client.post("/v1/recall", users=USER_KEYS[:1])["items"]
     assert client.service.scheduler.waiting == 0
+
+
+def test_a_large_request_is_answered_by_one_version(config: Path) -> None:
+    """Pieces that come after a publication are of the version that the first was answered by."""
+    config.write_text(CONFIG + "piece_seconds = 0.0001\n")
+    client = Client(config)
+    queries = np.random.default_rng(5).standard_normal((1000, ITEMS.shape[1])).round(4)
+    body = {"vectors": queries.tolist(), "k": 50}
+    publish = {"operation": "publish", "folder": str(other_system(config.parent / "other"))}
+    before = client.post("/v1/search", **body)
+    requests: list[tuple[str, Any]] = [("/v1/search", body)] * 6
+    requests[3:3] = [("/v1/versions", publish)]
+    replies = client.http.portal.call(gathered, client, requests)
+    after = client.post("/v1/search", **body)
+    assert after["version"] == replies.pop(3).json()["version"] != before["version"]
+    assert after["items"] != before["items"]
+    assert all(reply.json() in (before, after) for reply in replies)
+    client.close()

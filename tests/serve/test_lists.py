@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,8 +132,10 @@ def test_a_publication_has_lists_of_its_own(client: Client, tmp_path: Path) -> N
     assert client.post("/v1/recall", users=USER_KEYS)["items"] == before
 
 
-def test_the_thread_ends_when_nothing_is_to_do(client: Client) -> None:
-    import threading
+def test_the_thread_ends_when_nothing_is_to_do(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lists, "_PAUSE", 0.5)
 
     def runs() -> bool:
         return any(thread.name == "vecrecall-lists" for thread in threading.enumerate())

@@ -218,7 +218,7 @@ RECALL: list[tuple[int, Any, str]] = [
     (400, {"users": ["a"], "channels": ["u2i"]}, "channels"),
     (400, {"users": ["a"], "explain": "yes"}, "explain"),
     (400, {"users": ["a"], "deadline": 1e300}, "deadline"),
-    (400, {"users": ["a"], "\ud83c\udf75": 1}, "\ud83c\udf75"),
+    (400, {"users": ["a"], "🍵": 1}, "🍵"),
     (400, {"users": ["a"], "k": 1001}, "k"),
     (400, {"users": [1]}, "users[0]"),
     (400, {"users": [["a"]]}, "users[0]"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served import CONFIG, DIM, ITEMS, KEYS, USER_KEYS, write_system
+from served import CONFIG, DIM, ITEMS, KEYS, USER_KEYS, other_system
 from service_client import Client
 
 import vecrecall as vr
@@ -73,15 +73,6 @@ def test_folding_by_itself(config: Path) -> None:
     assert client.system.version > 1
     assert everything(client) == before
     client.close()
-
-
-def other_system(folder: Path) -> Path:
-    """The same items with other vectors."""
-    folder.mkdir()
-    path = write_system(folder)
-    keys = vr.Vocabulary(KEYS)
-    vr.FlatIndex(-ITEMS).save(folder / "index", vocabulary=keys)
-    return path
 
 
 def test_publication_and_rollback(config: Path, tmp_path: Path) -> None:

@@ -120,6 +120,14 @@ def write_system(folder: Path, config: str = CONFIG) -> Path:
     return path
 
 
+def other_system(folder: Path) -> Path:
+    """Write the same items with other vectors."""
+    folder.mkdir()
+    path = write_system(folder)
+    vr.FlatIndex(-ITEMS).save(folder / "index", vocabulary=vr.Vocabulary(KEYS))
+    return path
+
+
 def write_plain(folder: Path, items: Any, *, limits: str = "") -> Path:
     """Write a service of one index without keys, and a channel that searches it."""
     vr.FlatIndex(items).save(folder / "index")

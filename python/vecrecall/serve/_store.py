@@ -327,7 +327,7 @@ class Replica:
         if isinstance(change, Switch):
             self._switch(change.version, record.number)
         else:
-            self.system.apply(change)
+            _applied(self.system, change, record.number)
         self.system.position = record.number
 
     def _switch(self, version: int, number: int) -> None:
@@ -340,11 +340,7 @@ class Replica:
 
 
 def catch_up(store: Store, system: System, upto: int) -> int:
-    """Apply to a version the changes after its position; returns how many.
-
-    They were checked for another version: one whose keys are of a kind that this version does not
-    have is left out.
-    """
+    """Apply to a version the changes after its position; returns how many."""
     n = 0
     for record in store.records(system.position, upto):
         change = unpacked(record.content)
@@ -355,6 +351,10 @@ def catch_up(store: Store, system: System, upto: int) -> int:
 
 
 def _applied(system: System, change: Change, number: int) -> bool:
+    """Apply a change of the log, unless it was made for another version and does not fit this one.
+
+    So it is with keys of another kind.
+    """
     try:
         system.apply(change)
     except (TypeError, ValueError) as error:
