@@ -275,17 +275,17 @@ def test_a_client_that_goes(client: Any) -> None:
 
 def test_a_large_request_is_answered_by_one_version(config: Path) -> None:
     """Pieces that come after a publication are of the version that the first was answered by."""
-    config.write_text(CONFIG + "piece_seconds = 0.0001\n")
+    config.write_text(CONFIG + "piece_seconds = 0.0005\n")
     client = Client(config)
-    queries = np.random.default_rng(5).standard_normal((1000, ITEMS.shape[1])).round(4)
-    body = {"vectors": queries.tolist(), "k": 50}
+    queries = np.random.default_rng(5).standard_normal((400, ITEMS.shape[1])).round(4)
+    body = {"vectors": queries.tolist(), "k": 20}
     publish = {"operation": "publish", "folder": str(other_system(config.parent / "other"))}
     before = client.post("/v1/search", **body)
-    requests: list[tuple[str, Any]] = [("/v1/search", body)] * 6
-    requests[3:3] = [("/v1/versions", publish)]
+    requests: list[tuple[str, Any]] = [("/v1/search", body)] * 4
+    requests[2:2] = [("/v1/versions", publish)]
     replies = client.http.portal.call(gathered, client, requests)
     after = client.post("/v1/search", **body)
-    assert after["version"] == replies.pop(3).json()["version"] != before["version"]
+    assert after["version"] == replies.pop(2).json()["version"] != before["version"]
     assert after["items"] != before["items"]
     assert all(reply.json() in (before, after) for reply in replies)
     client.close()

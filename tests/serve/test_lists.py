@@ -64,7 +64,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 
 def expected(index: vr.FlatIndex, keys: list[str], allow: Any = None) -> list[list[str]]:
-    """What channels that are made of the index now would give."""
+    """Return the lists of channels that are made of the index as it is now."""
     allowed = index.ids if allow is None else allow
     part = vr.FlatIndex(index.vectors(allowed), allowed)
     users = vr.RequestBatch(vectors={"tower": USER_VECTORS})

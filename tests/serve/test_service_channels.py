@@ -118,9 +118,9 @@ def test_channels_policies_depths_and_caps(client: Client) -> None:
 
 def test_bad_tags(client: Client) -> None:
     for fields, field in (
-        ({"tags": [[40], [], []]}, "tags"),
-        ({"tags": [[-2], [], []]}, "tags[0][0]"),
-        ({"tags": [["a"], [], []]}, "tags[0][0]"),
+        ({"tags": [[1, 2, 40, 5], [7], []]}, "tags"),
+        ({"tags": [[1, -2, 3, 5], [7], []]}, "tags[0][1]"),
+        ({"tags": [["a", 2, 3, 5], [7], []]}, "tags[0][0]"),
         ({"tag_weights": [[1.0], [1.0], []]}, "tag_weights[0]"),
         ({"tag_weights": [[1.0] * 4, [-1.0], []]}, "tag_weights"),
         ({"tag_groups": [[0] * 4, [], []]}, "tag_groups[1]"),

@@ -130,7 +130,7 @@ class EventsRequest(_Body, frozen=True):
     clusters : list of int, optional
         Needed where users are not given, or not known.
     times : list of float, optional
-        Default now.
+        Default now; for a feed whose clock is that of its events the newest of them.
     weights : list of float, optional
     feed : str, optional
         Default all feeds, where users are given.

@@ -307,7 +307,6 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
         raise bad_field("feed", "the name of a feed, with clusters", "none")
     keys = request.users
     users = None if keys is None else _answers.known_users(system, keys, n)
-    times = [time.time()] * n if request.times is None else request.times
     clicks = []
     for feed in feeds:
         if feed not in system.parts.feeds:
@@ -320,6 +319,7 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
             labels = _labels(system, feed, users)
             known = np.flatnonzero(labels >= 0)
             clusters = labels[known].tolist()
+        times = request.times or [system.now(feed)] * n
         if known.size:
             clicks.append(_some(request, feed, clusters, times, users, known))
     if not clicks:
