@@ -74,11 +74,11 @@ def one_test(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run random operations for a minute, or VECRECALL_SOAK_SECONDS."""
-    install_package(session, "test")
+    """Run random operations for a minute, or VECRECALL_SOAK_SECONDS; kill a service 100 times."""
+    install_package(session, "serve", "test")
     seconds = session.env.get("VECRECALL_SOAK_SECONDS") or "60"
-    command = ("python", "-m", "pytest", "tests/system/test_soak.py", "-q", "-s")
-    session.run(*command, env={"VECRECALL_SOAK_SECONDS": seconds})
+    command = ("python", "-m", "pytest", "tests/system/test_soak.py", "tests/serve", "-q", "-s")
+    session.run(*command, "-k", "soak or kills", env={"VECRECALL_SOAK_SECONDS": seconds})
 
 
 @nox.session

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import numpy as np
 import pytest
-from served import ITEMS, USER_KEYS, USER_VECTORS
+from served import CONFIG, ITEMS, USER_KEYS, USER_VECTORS, other_system  # skips without packages
+from service_client import Client
 
+import httpx2 as httpx  # isort: skip
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece
 from vecrecall.serve._scheduler import Scheduler
@@ -269,3 +271,21 @@ def test_a_client_that_goes(client: Any) -> None:
     client.http.portal.call(work)
     assert client.post("/v1/recall", users=USER_KEYS[:1])["items"]
     assert client.service.scheduler.waiting == 0
+
+
+def test_a_large_request_is_answered_by_one_version(config: Path) -> None:
+    """Pieces that come after a publication are of the version that the first was answered by."""
+    config.write_text(CONFIG + "piece_seconds = 0.0005\n")
+    client = Client(config)
+    queries = np.random.default_rng(5).standard_normal((400, ITEMS.shape[1])).round(4)
+    body = {"vectors": queries.tolist(), "k": 20}
+    publish = {"operation": "publish", "folder": str(other_system(config.parent / "other"))}
+    before = client.post("/v1/search", **body)
+    requests: list[tuple[str, Any]] = [("/v1/search", body)] * 4
+    requests[2:2] = [("/v1/versions", publish)]
+    replies = client.http.portal.call(gathered, client, requests)
+    after = client.post("/v1/search", **body)
+    assert after["version"] == replies.pop(2).json()["version"] != before["version"]
+    assert after["items"] != before["items"]
+    assert all(reply.json() in (before, after) for reply in replies)
+    client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client
 from served import CLUSTERS, DIM, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N, write_system
+from service_client import Client
 
 import vecrecall as vr
 from vecrecall.serve import _lists
@@ -63,7 +64,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
 
 
 def expected(index: vr.FlatIndex, keys: list[str], allow: Any = None) -> list[list[str]]:
-    """What channels that are made of the index now would give."""
+    """Return the lists of channels that are made of the index as it is now."""
     allowed = index.ids if allow is None else allow
     part = vr.FlatIndex(index.vectors(allowed), allowed)
     users = vr.RequestBatch(vectors={"tower": USER_VECTORS})
@@ -131,8 +132,10 @@ def test_a_publication_has_lists_of_its_own(client: Client, tmp_path: Path) -> N
     assert client.post("/v1/recall", users=USER_KEYS)["items"] == before
 
 
-def test_the_thread_ends_when_nothing_is_to_do(client: Client) -> None:
-    import threading
+def test_the_thread_ends_when_nothing_is_to_do(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lists, "_PAUSE", 0.5)
 
     def runs() -> bool:
         return any(thread.name == "vecrecall-lists" for thread in threading.enumerate())

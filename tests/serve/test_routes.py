@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client
 from served import HISTORIES, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N
+from service_client import Client
 
 import vecrecall as vr
 
@@ -194,7 +194,12 @@ RECALL: list[tuple[int, Any, str]] = [
     (400, b'{"users": ["user-1"', "body"),
     (400, b"\xff\xfe", "body"),
     (400, b"[" * 100_000, "body"),
-    (400, b'{"k": NaN}', "body"),
+    (400, b'{"k": NaN}', "k"),
+    (400, b'{"vectors": {"tower": [[1, 2, NaN]]}}', "vectors.tower[0][2]"),
+    (400, b'{"vectors": {"tower": [[1, -Infinity]]}}', "vectors.tower[0][1]"),
+    (400, b'{"vectors": {"tower": [[nan]]}}', "body"),
+    (400, b'{"vectors": {"tower": [["-inf", 1]]}}', "vectors.tower[0][0]"),
+    (400, b"NaN", "body"),
     (400, b'{"vectors": {"tower": [[1e999]]}}', "vectors.tower[0][0]"),
     (400, b'{"users": ["\\ud800"]}', "body"),
     (400, [], "body"),
@@ -206,6 +211,14 @@ RECALL: list[tuple[int, Any, str]] = [
     (400, {"users": ["a"], "k": True}, "k"),
     (400, {"users": ["a"], "k": "10"}, "k"),
     (400, {"users": ["a"], "k": 2**80}, "k"),
+    (400, {"users": ["a"], "k": -(2**80)}, "k"),
+    (400, {"users": [2**80]}, "users[0]"),
+    (400, {"users": ["a"], "history": [[-1]]}, "history[0][0]"),
+    (400, {"users": ["a" * 1001]}, "users[0]"),
+    (400, {"users": ["a"], "channels": ["u2i"]}, "channels"),
+    (400, {"users": ["a"], "explain": "yes"}, "explain"),
+    (400, {"users": ["a"], "deadline": 1e300}, "deadline"),
+    (400, {"users": ["a"], "🍵": 1}, "🍵"),
     (400, {"users": ["a"], "k": 1001}, "k"),
     (400, {"users": [1]}, "users[0]"),
     (400, {"users": [["a"]]}, "users[0]"),
@@ -289,6 +302,14 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     (400, "/v1/filters", {"name": "a", "items": [7]}, "items[0]"),
     (400, "/v1/versions", {"operation": "publish"}, "folder"),
     (400, "/v1/versions", {"operation": "publish", "folder": "/nowhere"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/proc/self/mem"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "a" * 5000}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "a\0b"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": ""}, "folder"),
+    (400, "/v1/versions", {"operation": "rollback", "folder": "/"}, "folder"),
+    (400, "/v1/versions", {"operation": "fold", "since": 1}, "since"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/", "since": -1}, "since"),
     (409, "/v1/versions", {"operation": "rollback"}, "operation"),
 ]
 
@@ -360,6 +381,10 @@ def test_figures(client: Any) -> None:
         f'vecrecall_index_bytes{{index="tower"}} {client.system.parts.indexes["tower"].nbytes}.0'
         in text
     )
+    client.post("/v1/filters", name="mine", items=[])
+    assert 'artifact="filters.mine"' in client.http.get("/metrics").text
+    client.post("/v1/filters", name="mine", operation="delete")
+    assert 'artifact="filters.mine"' not in client.http.get("/metrics").text
     for artifact in ("items", "indexes.tower", "tables.similar", "feeds.kind", "filters.even"):
         assert f'vecrecall_artifact_age_seconds{{artifact="{artifact}"}}' in text
 

@@ -8,14 +8,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from vecrecall.serve import _answers
 from vecrecall.serve._changes import Change, Clicks, Events, Put, Remove, Rows, SetFilter
-from vecrecall.serve._config import ConfigError, Limits
+from vecrecall.serve._config import Limits
 from vecrecall.serve._errors import RequestError, bad_field, of_library
 from vecrecall.serve._jobs import Job, Piece, Reply
 from vecrecall.serve._metrics import Metrics
@@ -149,12 +148,7 @@ class Service:
             raise bad_field("folder", "a folder for a publication, and none else", request.folder)
         if request.operation != "publish" and request.since is not None:
             raise bad_field("since", "none but for a publication", request.since)
-        if request.folder is not None and not Path(request.folder).exists():
-            raise bad_field("folder", "a folder or a file that exists", request.folder)
-        try:
-            return await self._changes.administer(request)
-        except ConfigError as error:
-            raise RequestError(400, str(error), field="folder") from None
+        return await self._changes.administer(request)
 
     def note(self) -> None:
         """Bring the figures up to date."""
@@ -313,7 +307,6 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
         raise bad_field("feed", "the name of a feed, with clusters", "none")
     keys = request.users
     users = None if keys is None else _answers.known_users(system, keys, n)
-    times = [time.time()] * n if request.times is None else request.times
     clicks = []
     for feed in feeds:
         if feed not in system.parts.feeds:
@@ -326,6 +319,7 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
             labels = _labels(system, feed, users)
             known = np.flatnonzero(labels >= 0)
             clusters = labels[known].tolist()
+        times = request.times or [system.now(feed)] * n
         if known.size:
             clicks.append(_some(request, feed, clusters, times, users, known))
     if not clicks:

@@ -81,7 +81,10 @@ class System:
         self._filters: dict[str, _NamedFilter] = {}
         for name, items in self.parts.filters.items():
             self._filters[name] = _NamedFilter(set(items))
-        self._resolve_filters()
+        try:
+            self._resolve_filters()
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"filters: {error}") from error
         self._caps = self._load_caps()
         self._recallers: dict[_Key, _Made] = {}
         self._making = threading.Lock()
@@ -213,7 +216,7 @@ class System:
         for name, rows in change.vectors.items():
             index = self.parts.indexes.get(name)
             if index is not None and index.dim == rows.dim:
-                index.update(rows.matrix(), ids, bias=change.bias.get(name))
+                _update(index, rows.matrix(), ids, change.bias.get(name))
                 self._touch_index(name)
         if np.isin(ids, self.removed).any():
             self.removed = np.setdiff1d(self.removed, ids)
@@ -263,7 +266,10 @@ class System:
             filters[change.name].resolve(self.ids)
         self._filters = filters
         self._generation += 1
-        self._touch(f"filters.{change.name}")
+        if change.name in filters:
+            self._touch(f"filters.{change.name}")
+        else:
+            self.changed_at.pop(f"filters.{change.name}", None)
 
     def _resolve_filters(self) -> None:
         filters = {name: _NamedFilter(one.items) for name, one in self._filters.items()}
@@ -505,6 +511,15 @@ def policy_of(settings: _config.Policy) -> policies.Policy:
     kind: Any = getattr(policies, type(settings).__name__)
     policy: policies.Policy = kind(**{k: v for k, v in arguments.items() if v is not None})
     return policy
+
+
+def _update(index: FlatIndex, rows: F32, ids: I64, bias: list[float] | None) -> None:
+    """Put items into an index, without zeros in one of cosines, which others may have taken."""
+    extra = None if bias is None else np.asarray(bias, np.float64)
+    if index.metric == "cosine" and not rows.any(axis=1).all():
+        usable = rows.any(axis=1)
+        rows, ids, extra = rows[usable], ids[usable], None if extra is None else extra[usable]
+    index.update(rows, ids, bias=extra)
 
 
 def _among(ids: I64, some: I64) -> npt.NDArray[np.bool_]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served import DIM, KEYS, USER_KEYS, write_system
+from service_client import Client
 
 PATHS = ("/v1/recall", "/v1/search", "/v1/items", "/v1/events", "/v1/filters", "/v1/versions")
 FIELDS = (
