@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -29,6 +31,7 @@ log = logging.getLogger("vecrecall.serve")
 
 _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
+_NICE = 10  # a tenth of a processor where all are busy
 
 
 @dataclass
@@ -330,7 +333,7 @@ class Writer:
         if snapshot.position == before.position:
             return before
         self._log.rotate()
-        kept = self._store.fold(snapshot, before)
+        kept = _aside(lambda: self._store.fold(snapshot, before))
 
         def count() -> None:
             manifest = self._store.manifest()
@@ -364,6 +367,22 @@ class Writer:
 def source_of(path: Path) -> Config:
     """Read what is to be served: a TOML file, or the folder of a saved system."""
     return read_system(path) if path.is_dir() else read_config(path)
+
+
+def _aside(work: Callable[[], Kept]) -> Kept:
+    """Work in a thread of its own that leaves the processors to others, where they want them.
+
+    It ends with the work: without privileges a thread cannot take its priority back.
+    """
+    done: Future[Kept] = Future()
+
+    def run() -> None:
+        if sys.platform == "linux":  # elsewhere it is that of the process
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        _run_for(done, work)
+
+    threading.Thread(target=run, name="vecrecall-fold", daemon=True).start()
+    return done.result()
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
