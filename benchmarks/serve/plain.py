@@ -65,15 +65,15 @@ def _index(vectors: Path, kind: str) -> Any:
     content = np.load(vectors)
     dim = content.shape[1]
     if kind == "flat":
-        index = faiss.IndexFlatIP(dim)
-    else:
-        index = faiss.IndexHNSWFlat(dim, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = 40
-        index.hnsw.efSearch = 128
-    index.add(content)
-    if kind == "hnsw":
-        faiss.write_index(index, str(kept))
-    return index
+        flat = faiss.IndexFlatIP(dim)
+        flat.add(content)
+        return flat
+    hnsw = faiss.IndexHNSWFlat(dim, 32, faiss.METRIC_INNER_PRODUCT)
+    hnsw.hnsw.efConstruction = 40
+    hnsw.hnsw.efSearch = 128
+    hnsw.add(content)
+    faiss.write_index(hnsw, str(kept))
+    return hnsw
 
 
 if __name__ == "__main__":
