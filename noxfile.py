@@ -30,9 +30,6 @@ OF_TRAINING = (
     *("tests/system/test_docs.py", "tests/system/test_docstrings.py", "tests/arrays"),
 )
 
-# A shared machine says nothing about times: only that all is answered is asserted.
-SMALL_LOAD = ("--items", "2000", "--seconds", "2", "--rounds", "1", "--no-limits")
-
 
 def install_tools(session: nox.Session, *names: str) -> None:
     """Install tools as the extras `dev` and `docs` pin them, without the package."""
@@ -103,7 +100,7 @@ def serve(session: nox.Session) -> None:
     """Run the tests of `vecrecall serve`, and its load test on few items, for its assertions."""
     install_package(session, "serve", "test")
     session.run("python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "tests/serve")
-    session.run("python", "-m", "benchmarks.serve.load", *SMALL_LOAD)
+    session.run("python", "-m", "benchmarks.serve.load", "--quick")  # no times: others are here
 
 
 @nox.session

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,6 +19,10 @@ import vecrecall as vr
 
 HOST = "127.0.0.1"
 MOST_CONNECTIONS = 512
+_KEPT = 16  # of so many replies one is kept
+
+Answered = tuple[int, bytes]
+"""The number of a body, and the reply to it."""
 
 
 class Connection:
@@ -76,45 +80,43 @@ async def closed_loop(
 
 async def open_loop(
     port: int, path: str, bodies: Sequence[bytes], rate: float, seconds: float, seed: int
-) -> list[float]:
+) -> tuple[list[float], list[Answered]]:
     """Send requests at random times, whatever the service does.
 
     Returns
     -------
-    list of float
+    waits : list of float
         Seconds from when each was due to its reply.
+    kept : list of Answered
+        Some replies.
     """
     rng = np.random.default_rng(seed)
     due = np.cumsum(rng.exponential(1 / rate, int(rate * seconds)))
     free: list[Connection] = []
     room = asyncio.Semaphore(MOST_CONNECTIONS)  # waiting for one counts too
     waits: list[float] = []
+    kept: list[Answered] = []
     start = time.perf_counter()
 
-    async def one(at: float, body: bytes) -> None:
+    async def one(n: int, at: float) -> None:
         async with room:
             connection = free.pop() if free else await Connection(port).__aenter__()
-            status, reply = await connection.post(path, body)
+            status, reply = await connection.post(path, bodies[n % len(bodies)])
             free.append(connection)
         waits.append(time.perf_counter() - start - at)
+        if n % _KEPT == 0:
+            kept.append((n % len(bodies), reply))
         if status != 200:
             raise SystemExit(f"the service says {status}: {reply.decode()}")
 
     tasks = []
     for n, at in enumerate(due.tolist()):
         await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
-        tasks.append(asyncio.create_task(one(at, bodies[n % len(bodies)])))
+        tasks.append(asyncio.create_task(one(n, at)))
     await asyncio.gather(*tasks)
     for connection in free:
         await connection.__aexit__()
-    return waits
-
-
-async def repeatedly(work: Callable[[], Awaitable[None]], pause: float) -> None:
-    """Do something again and again, until canceled."""
-    while True:
-        await work()
-        await asyncio.sleep(pause)
+    return waits, kept
 
 
 def small_requests(n: int, dim: int, k: int, route: str, seed: int = 1) -> list[bytes]:

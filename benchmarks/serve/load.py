@@ -2,43 +2,54 @@
 
 Small requests come at random times, at 70 % of what the service can do: by themselves, and while
 others send large requests and updates, publish other artifacts, leave before they are answered, or
-stall. Both are measured in turns; the exit code is 1 if the 99th percentile is more than three
-times as long, or `/healthz` takes 100 ms or more.
+stall. Both are measured in turns. The exit code is 1 if, by the median of the rounds, the 99th
+percentile is more than three times as long, if `/healthz` takes 100 ms or more, if no large request
+is answered in a round, or if an answer is not right; with ``--quick``, for that alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
+import gc
 import json
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
+import vecrecall as vr
+from benchmarks.serve import disturb
 from benchmarks.serve.clients import (
     HOST,
-    Connection,
+    Answered,
     closed_loop,
-    message,
     open_loop,
     percentiles,
-    repeatedly,
     running,
     small_requests,
     write_service,
 )
 
-PATH = "/v1/recall"
 SHARE = 0.7
-LARGE_USERS, LARGE_K = 256, 500  # 1280 times the work of a small request
+QUICK_SHARE = 0.2  # on a machine that others use
 MOST_RATIO = 3.0
 MOST_HEALTH = 0.1
+QUICK = {"items": 2000, "seconds": 2.0, "rounds": 1}
+PAUSE = 2.5  # seconds until stalled clients are cut off
+MOST_SECONDS = 5.0  # until nothing waits
+CAPACITY_SECONDS = 1.5
 
 
 def main() -> int:
@@ -51,141 +62,184 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--k", type=int, default=100, help="of small requests")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each part of a round")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--no-limits", action="store_true", help="any times are good enough")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each part of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--quick", action="store_true", help="few items; only answers count, no times"
+    )
     options = parser.parse_args()
+    if options.quick:
+        parser.set_defaults(**QUICK)
+        options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = write_service(folder, options.items, options.dim)
         other = folder / "other"
         other.mkdir()
         write_service(other, options.items, options.dim, seed=9)
-        with running(["-m", "vecrecall", "serve", "--config", str(config)], "/readyz") as port:
-            return asyncio.run(measure(port, other / "service.toml", options))
+        answers = Answers([folder / "index", other / "index"], options)
+        command = ["-m", "vecrecall", "serve", "--config", str(config)]
+        with (
+            running(command, "/readyz") as port,
+            ProcessPoolExecutor(1, get_context("spawn")) as others,
+        ):
+            gc.collect()
+            gc.freeze()
+            gc.disable()  # a pause would count as one of the service
+            load = Load(port, other / "service.toml", options, answers, others)
+            planned = options.rounds * (2 * options.seconds + PAUSE)
+            try:
+                asyncio.run(asyncio.wait_for(load.measure(), 60 + 4 * planned))
+                _check_the_end(port)
+            except disturb.LoadError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 1
+    return load.report()
 
 
-async def measure(port: int, other: Path, options: argparse.Namespace) -> int:
-    """Measure in turns."""
-    bodies = small_requests(500, options.dim, options.k, "recall")
-    _, _, total = await closed_loop(port, PATH, bodies * 2, 64)
-    _, _, total = await closed_loop(port, PATH, bodies * 2, 64)
-    capacity = 2 * len(bodies) / total
-    rate = SHARE * capacity
-    print(f"top-{options.k} of {options.items:,} x {options.dim}; capacity {capacity:.0f} req/s")
-    quiet: list[float] = []
-    disturbed: list[float] = []
-    health: list[float] = []
-    for n in range(options.rounds):
-        quiet += await open_loop(port, PATH, bodies, rate, options.seconds, n)
-        disturbers = Disturbers(port, other, options.dim, health)
-        tasks = [asyncio.create_task(work) for work in disturbers.all()]
-        disturbed += await open_loop(port, PATH, bodies, rate, options.seconds, n)
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-        print(f"round {n + 1}: {disturbers.counts}")
-        await asyncio.sleep(2.5)  # until stalled clients are cut off
-    (q50, q99), (d50, d99) = percentiles(quiet), percentiles(disturbed)
-    print(f"by themselves   p50 {q50:7.1f} ms   p99 {q99:7.1f} ms")
-    print(f"next to others  p50 {d50:7.1f} ms   p99 {d99:7.1f} ms   p99 ratio {d99 / q99:.2f}")
-    print(f"/healthz        max {1e3 * max(health):7.1f} ms of {len(health)}")
-    bad = d99 > MOST_RATIO * q99 or max(health) >= MOST_HEALTH
-    return int(bad and not options.no_limits)
-
-
-class Disturbers:
-    """Clients that are large, late, gone or stalled.
+@dataclass
+class Load:
+    """Small requests by themselves, and next to others.
 
     Attributes
     ----------
-    counts : dict of str to int
-        What they have done.
+    port : int
+    other : Path
+        What is published.
+    options : Namespace
+    answers : Answers
+    others : ProcessPoolExecutor
+    quiet, disturbed : list of (float, float)
+        The median and the 99th percentile of each round, in milliseconds.
+    health : list of float
     """
 
-    def __init__(self, port: int, other: Path, dim: int, health: list[float]) -> None:
-        self._port = port
-        self._other = other
-        self._rng = np.random.default_rng(3)
-        self._health = health
-        users = self._rng.standard_normal((LARGE_USERS, dim)).round(3).tolist()
-        self._large = json.dumps({"k": LARGE_K, "vectors": {"user": users}}).encode()
-        self._dim = dim
-        self.counts = dict.fromkeys(("large", "updates", "published", "gone", "stalled"), 0)
+    port: int
+    other: Path
+    options: argparse.Namespace
+    answers: Answers
+    others: ProcessPoolExecutor
+    quiet: list[tuple[float, float]] = field(default_factory=list)
+    disturbed: list[tuple[float, float]] = field(default_factory=list)
+    health: list[float] = field(default_factory=list)
+    starved: int = 0
 
-    def all(self) -> list[Awaitable[None]]:
-        """Return what each of them does."""
-        return [
-            self._send_large(),
-            self._update(),
-            self._publish(),
-            repeatedly(self._leave, 0.5),
-            self._stall(),
-            repeatedly(self._probe, 0.02),
-        ]
+    async def measure(self) -> None:
+        """Measure in turns."""
+        options = self.options
+        bodies = self.answers.bodies
+        rate = (QUICK_SHARE if options.quick else SHARE) * await self._capacity()
+        for n in range(options.rounds):
+            waits, kept = await open_loop(self.port, disturb.PATH, bodies, rate, options.seconds, n)
+            self.quiet.append(percentiles(waits))
+            self.answers.check(kept)
+            disturbing = asyncio.get_running_loop().run_in_executor(
+                self.others, disturb.run, self.port, self.other, options.dim, options.seconds
+            )
+            waits, kept = await open_loop(self.port, disturb.PATH, bodies, rate, options.seconds, n)
+            self.disturbed.append(percentiles(waits))
+            done = await disturbing
+            self.answers.check(kept)
+            self.answers.check_large(done.large)
+            self._note(n, done)
+            await asyncio.sleep(PAUSE)
 
-    async def _send_large(self) -> None:
-        async with Connection(self._port) as connection:
-            while True:
-                status, _ = await connection.post(PATH, self._large)
-                assert status == 200
-                self.counts["large"] += 1
-                await asyncio.sleep(0.1)
+    async def _capacity(self) -> float:
+        """Measure how many requests per second there can be."""
+        bodies = self.answers.bodies
+        rates: list[float] = []
+        times = 1
+        for _ in range(4):
+            _, _, total = await closed_loop(self.port, disturb.PATH, bodies * times, 64)
+            rates.append(times * len(bodies) / total)
+            if not self.options.quick:
+                times = max(1, round(CAPACITY_SECONDS * rates[-1] / len(bodies)))
+        capacity = median(rates[1:])
+        options = self.options
+        print(
+            f"top-{options.k} of {options.items:,} x {options.dim}; capacity {capacity:.0f} req/s"
+        )
+        return capacity
 
-    async def _update(self) -> None:
-        ids = itertools.count(10**9, 10)
-        async with Connection(self._port) as connection:
-            while True:
-                first = next(ids)
-                rows = self._rng.standard_normal((10, self._dim)).round(4).tolist()
-                fields = {"operation": "update", "items": list(range(first, first + 10))}
-                body = json.dumps({**fields, "vectors": {"main": rows}}).encode()
-                status, reply = await connection.post("/v1/items", body)
-                assert status == 200, reply
-                self.counts["updates"] += 1
-                await asyncio.sleep(0.1)
+    def _note(self, n: int, done: disturb.Done) -> None:
+        (_, before), (_, after) = self.quiet[-1], self.disturbed[-1]
+        self.health += done.health
+        self.starved += not done.counts["large"]
+        some = ", ".join(f"{count} {name}" for name, count in done.counts.items())
+        print(f"round {n + 1}: p99 {before:.1f} ms, next to others {after:.1f} ms ({some})")
+        if not done.counts["updates"]:
+            raise disturb.LoadError("no update was acknowledged")
 
-    async def _publish(self) -> None:
-        await asyncio.sleep(1.0)
-        async with Connection(self._port) as connection:
-            body = json.dumps({"operation": "publish", "folder": str(self._other)}).encode()
-            status, reply = await connection.post("/v1/versions", body)
-            assert status == 200, reply
-            self.counts["published"] += 1
+    def report(self) -> int:
+        """Print the figures; returns the exit code."""
+        (q50, q99), (d50, d99) = (
+            tuple(median(column) for column in zip(*rounds, strict=True))
+            for rounds in (self.quiet, self.disturbed)
+        )
+        ratio, slowest = d99 / q99, max(self.health)
+        print(f"by themselves   p50 {q50:7.1f} ms   p99 {q99:7.1f} ms")
+        print(f"next to others  p50 {d50:7.1f} ms   p99 {d99:7.1f} ms   p99 ratio {ratio:.2f}")
+        print(f"/healthz        max {1e3 * slowest:7.1f} ms of {len(self.health)}")
+        bad = ratio > MOST_RATIO or slowest >= MOST_HEALTH or self.starved
+        return int(bool(bad) and not self.options.quick)
 
-    async def _leave(self) -> None:
-        for _ in range(5):
-            _, writer = await asyncio.open_connection(HOST, self._port)
-            writer.write(message(PATH, self._large))
-            await asyncio.sleep(0)
-            writer.close()
-            self.counts["gone"] += 1
 
-    async def _stall(self) -> None:
-        whole = message(PATH, self._large)
-        writers = []
-        for part in (10, 60, len(whole) // 2, len(whole)):
-            for _ in range(5):
-                reader, writer = await asyncio.open_connection(HOST, self._port, limit=1)
-                writer.write(whole[:part])
-                writers.append((reader, writer))
-                self.counts["stalled"] += 1
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(3600)
-        for _, writer in writers:
-            writer.close()
+class Answers:
+    """The requests, and what right answers to them are: of the first artifacts, or the others.
 
-    async def _probe(self) -> None:
-        start = time.perf_counter()
-        reader, writer = await asyncio.open_connection(HOST, self._port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        reply = await reader.read()
-        assert reply.split()[1] == b"200"
-        writer.close()
-        self._health.append(time.perf_counter() - start)
+    Items that were added may be among those of an answer.
+    """
+
+    def __init__(self, folders: Sequence[Path], options: argparse.Namespace) -> None:
+        self.bodies = small_requests(500, options.dim, options.k, "recall")
+        small = [json.loads(body) for body in self.bodies]
+        vectors = np.array([body["vectors"]["user"][0] for body in small], np.float32)
+        seen = [body["seen"][0] for body in small]
+        large = np.array(disturb.large_vectors(options.dim), np.float32)
+        indexes = [vr.FlatIndex.load(folder) for folder in folders]
+        self._small = [index.search(vectors, options.k, exclude=seen).ids for index in indexes]
+        self._large = [index.search(large, disturb.LARGE_K).ids for index in indexes]
+
+    def check(self, kept: Sequence[Answered]) -> None:
+        """Check answers to small requests."""
+        for place, reply in kept:
+            _check(json.loads(reply)["items"], [ids[place : place + 1] for ids in self._small])
+
+    def check_large(self, replies: Sequence[bytes]) -> None:
+        """Check answers to large requests."""
+        for reply in replies:
+            _check(json.loads(reply)["items"], self._large)
+
+
+def _check(items: list[list[int]], right: Sequence[npt.NDArray[np.int64]]) -> None:
+    """Compare lists with those of the artifacts that they may be of."""
+
+    def fit(lists: npt.NDArray[np.int64]) -> bool:
+        for row, own in zip(items, lists.tolist(), strict=True):
+            known = [item for item in row if item < disturb.NEW]
+            if len(set(row)) != len(own) or known != own[: len(known)]:
+                return False
+        return True
+
+    if not any(map(fit, right)):
+        raise disturb.LoadError(f"an answer is not right: {items}")
+
+
+def _check_the_end(port: int) -> None:
+    """Check that nothing waits any more, and that no request has failed."""
+    late = time.monotonic() + MOST_SECONDS
+    while True:
+        with closing(HTTPConnection(HOST, port, timeout=MOST_SECONDS)) as connection:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        failed = re.findall(r'^vecrecall_requests_total\{.*status="5..".*', text, re.MULTILINE)
+        if failed:
+            raise disturb.LoadError(f"requests have failed: {failed}")
+        if re.search(r"^vecrecall_queue_requests 0\.0$", text, re.MULTILINE):
+            return
+        if time.monotonic() > late:
+            raise disturb.LoadError("requests wait, and nobody waits for them")
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,23 +21,17 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, required=True)
     parser.add_argument("--kind", choices=["flat", "hnsw"], default="flat")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--build", action="store_true", help="write the index of hnsw, and end")
     options = parser.parse_args()
-    import faiss
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    vectors = np.load(options.vectors)
-    dim = vectors.shape[1]
-    if options.kind == "flat":
-        index = faiss.IndexFlatIP(dim)
-    else:
-        index = faiss.IndexHNSWFlat(dim, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = 40
-        index.hnsw.efSearch = 128
-    index.add(vectors)
+    index = _index(options.vectors, options.kind)
+    if options.build:
+        return
 
     async def search(request: Request) -> Response:
         body = json.loads(await request.body())
@@ -58,6 +53,27 @@ def main() -> None:
 
     routes = [Route("/v1/search", search, methods=["POST"]), Route("/readyz", ready)]
     uvicorn.run(Starlette(routes=routes), port=options.port, access_log=False)
+
+
+def _index(vectors: Path, kind: str) -> Any:
+    """Make an index; one of HNSW takes minutes, and is kept next to the vectors."""
+    import faiss
+
+    kept = vectors.with_suffix(f".{kind}")
+    if kept.exists():
+        return faiss.read_index(str(kept))
+    content = np.load(vectors)
+    dim = content.shape[1]
+    if kind == "flat":
+        flat = faiss.IndexFlatIP(dim)
+        flat.add(content)
+        return flat
+    hnsw = faiss.IndexHNSWFlat(dim, 32, faiss.METRIC_INNER_PRODUCT)
+    hnsw.hnsw.efConstruction = 40
+    hnsw.hnsw.efSearch = 128
+    hnsw.add(content)
+    faiss.write_index(hnsw, str(kept))
+    return hnsw
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Requests per second next to plain services: ``python -m benchmarks.serve.throughput``.
 
 The same small requests go in turns to ``vecrecall serve`` and to plain services of FAISS, exact
-and HNSW. Exact answers are compared.
+and HNSW. Exact answers are compared; of the others the recall is told. The HNSW index takes minutes
+to build; ``--folder`` keeps it.
 """
 
 from __future__ import annotations
@@ -42,19 +43,21 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000, help="in one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", nargs="+", choices=KINDS[1:], default=KINDS[1:])
+    parser.add_argument("--folder", type=Path, help="keeps vectors and indexes for the next time")
     options = parser.parse_args()
     kinds = ["serve", *options.against]
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as services:
-        commands = _commands(Path(name), options)
+        commands = _commands(options.folder or Path(name), options)
         ports = {kind: services.enter_context(running(commands[kind], "/readyz")) for kind in kinds}
         _measure(ports, options)
 
 
 def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
-    config = write_service(folder, options.items, options.dim)
-    rng = np.random.default_rng(0)
-    vectors = folder / "vectors.npy"
-    np.save(vectors, rng.standard_normal((options.items, options.dim), dtype=np.float32))
+    config, vectors = folder / "service.toml", folder / "vectors.npy"
+    if not config.exists():
+        write_service(folder, options.items, options.dim)
+        rng = np.random.default_rng(0)
+        np.save(vectors, rng.standard_normal((options.items, options.dim), dtype=np.float32))
     plain = ["-m", "benchmarks.serve.plain", "--vectors", str(vectors), "--kind"]
     return {
         "serve": ["-m", "vecrecall", "serve", "--config", str(config)],
@@ -74,26 +77,35 @@ def _measure(ports: dict[str, int], options: argparse.Namespace) -> None:
             replies[kind], times, total = found
             seconds[kind] += times
             rates[kind].append(len(times) / total)
-        _compare(replies)
+        recall = _compare(replies)
     print(
         f"top-{options.k} of {options.items:,} x {options.dim}, one user a request, "
         f"{options.clients} clients"
     )
-    print("service    requests/s   p50 ms   p99 ms   ours / theirs")
+    print("service    requests/s   p50 ms   p99 ms   ours / theirs   recall")
     ours = np.array(rates["serve"])
     for kind, own in rates.items():
         p50, p99 = percentiles(seconds[kind])
         ratio = float(np.median(ours / np.array(own)))
-        print(f"{kind:9} {np.median(own):11.0f} {p50:8.1f} {p99:8.1f} {ratio:15.2f}")
+        figures = f"{np.median(own):11.0f} {p50:8.1f} {p99:8.1f} {ratio:15.2f} {recall[kind]:8.3f}"
+        print(f"{kind:9} {figures}")
 
 
-def _compare(replies: dict[str, list[bytes]]) -> None:
-    """Stop where exact services disagree."""
-    for kind in set(EXACT) & set(replies):
-        for ours, theirs in zip(replies["serve"], replies[kind], strict=True):
-            a, b = (np.array(json.loads(reply)["scores"]) for reply in (ours, theirs))
-            if a.shape != b.shape or np.abs(a - b).max() > TOLERANCE * np.abs(a).max():
+def _compare(replies: dict[str, list[bytes]]) -> dict[str, float]:
+    """Return the share of the exact items that each found; stop where exact services disagree."""
+    read = {kind: [json.loads(reply) for reply in own] for kind, own in replies.items()}
+    recall = {}
+    for kind, theirs in read.items():
+        found = []
+        for ours, other in zip(read["serve"], theirs, strict=True):
+            found.append(np.isin(ours["items"][0], other["items"][0]).mean())
+            a, b = np.array(ours["scores"]), np.array(other["scores"])
+            if kind in EXACT and (
+                a.shape != b.shape or np.abs(a - b).max() > TOLERANCE * np.abs(a).max()
+            ):
                 raise SystemExit(f"the answers of {kind} are others")
+        recall[kind] = float(np.mean(found))
+    return recall
 
 
 if __name__ == "__main__":

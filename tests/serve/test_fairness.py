@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from served import CONFIG, ITEMS, USER_KEYS, USER_VECTORS, other_system  # skips
 from service_client import Client
 
 import httpx2 as httpx  # isort: skip
+from vecrecall.serve import _scheduler
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece
-from vecrecall.serve._scheduler import Scheduler
+from vecrecall.serve._scheduler import TOGETHER, Scheduler
 
 
 class Desk:
@@ -25,18 +27,26 @@ class Desk:
     def __init__(self, seconds_per_user: float = 0.001, **limits: Any) -> None:
         self.calls: list[list[tuple[str, int, int]]] = []
         self.seconds = seconds_per_user
+        self.during: Callable[[], object] = lambda: None
         options = {"queue": 1000, "queue_work": 10**9, "piece_seconds": 0.01, **limits}
         self.scheduler = Scheduler(self._execute, lambda job: None, **options)
 
     def _execute(self, pieces: list[Piece]) -> list[Any]:
-        import time
-
+        self.during()
         self.calls.append([(str(p.job.request), p.start, p.stop) for p in pieces])
-        time.sleep(self.seconds * sum(map(len, pieces)))
+        self._pass(self.seconds * sum(map(len, pieces)))
         return [
             Found({"items": b",".join(b"%d" % n for n in range(p.start, p.stop))}, {})
             for p in pieces
         ]
+
+    def _pass(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def job_submitted(self, name: str, users: int) -> Job:
+        job = self.job(name, users)
+        self.scheduler.submit(job)
+        return job
 
     def job(self, name: str, users: int, k: int = 10, seconds: float = 60.0, key: str = "") -> Job:
         loop = asyncio.get_running_loop()
@@ -96,6 +106,86 @@ def test_a_small_request_does_not_wait_for_all_of_a_large_one() -> None:
         assert not large.answer.done()
         assert sorted(waits)[5] < 0.2  # of the 2 seconds that the large one takes
         large.answer.cancel()
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+class Clock:
+    """Time that passes only by work, so that shares are exact."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(_scheduler.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(Desk, "_pass", self._pass)
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def share_of_large(first: int, each: int) -> float:
+    """Return the share of the time of a large request while others send small ones.
+
+    So many wait first, and so many come during each call.
+    """
+    desk = Desk()
+    large = desk.job("large", 200)
+    small = [desk.job("small", 1) for _ in range(first)]
+    loop = asyncio.get_running_loop()
+
+    def come() -> None:
+        if not large.answer.done():
+            small.extend(desk.job_submitted("small", 1) for _ in range(each))
+
+    desk.during = lambda: loop.call_soon_threadsafe(come)
+    for job in (*small, large):
+        desk.scheduler.submit(job)
+    desk.scheduler.start()
+    await large.answer
+    await asyncio.gather(*(job.answer for job in small))
+    await desk.scheduler.stop()
+    assert all(len(call) <= TOGETHER + 1 for call in desk.calls)
+    users = 0
+    for call in desk.calls:
+        users += sum(stop - start for _, start, stop in call)
+        if call[-1][2] == 200:
+            return 200 / users
+    raise AssertionError("the large request was not answered")
+
+
+def test_large_requests_get_a_quarter_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        Clock(monkeypatch)
+        # A piece of 10 ms is paid for by 30 ms of small ones, here by two turns of 20 ms.
+        assert 0.18 < await share_of_large(first=20, each=20) < 0.25
+
+    run(work)
+
+
+def test_large_requests_get_on_where_small_ones_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More small ones wait than a turn takes, always: large ones give way, but not for ever."""
+
+    async def work() -> None:
+        Clock(monkeypatch)
+        # A piece of 10 ms is paid for by 150 ms, here by three turns of 64 ms.
+        assert 0.04 < await share_of_large(first=3 * TOGETHER, each=TOGETHER) < 0.07
+
+    run(work)
+
+
+def test_a_pause_is_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece that took long once does not make the next ones tiny."""
+
+    async def work() -> None:
+        Clock(monkeypatch)
+        desk = Desk()
+        desk.scheduler.start()
+        await answers(desk.job_submitted("before", 10))
+        desk.seconds = 10.0
+        await answers(desk.job_submitted("pause", 10))
+        desk.seconds = 0.001
+        await answers(desk.job_submitted("after", 100))
+        assert desk.calls[2][0][2] >= 7  # of 10 users of 1 ms
         await desk.scheduler.stop()
 
     run(work)

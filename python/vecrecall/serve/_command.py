@@ -20,7 +20,7 @@ from vecrecall.serve._app import App
 from vecrecall.serve._config import SYSTEM, Config, ConfigError
 from vecrecall.serve._metrics import Metrics
 from vecrecall.serve._runtime import LocalState, Runtime
-from vecrecall.serve._server import Server, listen
+from vecrecall.serve._server import Server, listen, settle
 from vecrecall.serve._service import Service
 from vecrecall.serve._store import Store
 from vecrecall.serve._writer import source_of
@@ -107,7 +107,7 @@ def serve(
         ready=runtime.problem,
     ).asgi()
     server = Server(app, config.server, runtime.end)
-    runtime.loaded.add_done_callback(lambda done: server.end() if done.exception() else None)
+    runtime.loaded.add_done_callback(lambda done: server.end() if done.exception() else settle())
     runtime.start()
     if not eager:
         wait([runtime.loaded])

@@ -1,10 +1,10 @@
 """Which requests are answered next: small ones together, large ones piece by piece in between.
 
-Work is counted in users x k x channels. A turn takes the small requests that wait, in order, as
-long as they take some tens of milliseconds together, and a piece of one large request, where large
-ones have not had more than their share of the time; the next piece is one of the next large one. So
-a small request waits for one turn, however much work waits with it, and large ones get on: where
-no other waits by all of the time, and otherwise by a quarter.
+Work is counted in users x k x channels. A turn takes the small requests that wait, in order, up to
+a number, and a piece of one large request, where large ones have not had more than their share of
+the time; the next piece is one of the next large one. So a small request waits for one turn,
+however much large work waits with it, and large ones get on: where no other waits by all of the
+time, otherwise by a quarter, and while more small ones wait than a turn takes by a sixteenth.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece, Reply
 
-TOGETHER = 128
-"""Small requests of one turn."""
+TOGETHER = 64
+"""Small requests of one turn: their replies keep the event loop from others for some 10 ms."""
 
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
+_SMALL_SHARE_LATE = 15.0  # while a turn leaves small requests behind
 _LEARNED = 0.3  # weight of the newest measurement
+_SURPRISE = 2.0  # a cost grows at most by this at a time: a pause of the machine is none
 _COSTS = 256  # kinds of requests whose cost is kept
 
 Execute = Callable[[list[Piece]], list[Any]]
@@ -70,7 +72,7 @@ class Scheduler:
         self._scan = ThreadPoolExecutor(1, "vecrecall-scan")
         self._encode = ThreadPoolExecutor(1, "vecrecall-encode")
         self._task: asyncio.Task[None] | None = None
-        self._small_waits = False
+        self._small_waits = self._small_left = False
         self._owed = 0.0  # seconds of small requests, before the next piece of a large one
 
     @property
@@ -154,7 +156,8 @@ class Scheduler:
         """Count what large and small requests have had of the time."""
         large = sum(len(piece) for piece in group if len(piece) < piece.job.users)
         part = seconds * large / sum(map(len, group))
-        self._owed = max(0.0, self._owed + part * _SMALL_SHARE - (seconds - part))
+        share = _SMALL_SHARE_LATE if self._small_left else _SMALL_SHARE
+        self._owed = max(0.0, self._owed + part * share - (seconds - part))
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
         job = piece.job
@@ -177,6 +180,7 @@ class Scheduler:
             if self._usable(job, now):
                 pieces.append(self._piece(job, job.users))
                 budget -= self._cost(job) * job.users
+        self._small_left = bool(self._small)
         self._small_waits = bool(pieces or self._small)
         while self._large and self._large_is_due():
             job = self._large.popleft()
@@ -231,7 +235,9 @@ class Scheduler:
         key = (group[0].job.key, max(piece.job.k for piece in group))
         before = self._costs.pop(key, None)
         now = seconds / users
-        self._costs[key] = now if before is None else before + _LEARNED * (now - before)
+        if before is not None:
+            now = before + _LEARNED * (min(now, _SURPRISE * before) - before)
+        self._costs[key] = now
         if len(self._costs) > _COSTS:
             self._costs.popitem(last=False)
 

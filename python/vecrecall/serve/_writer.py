@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ log = logging.getLogger("vecrecall.serve")
 _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
 _AGAIN = 1.0  # seconds between two tries to open a log that could not be written
+_NICE = 10  # a tenth of a processor where all are busy
 
 
 @dataclass
@@ -364,7 +367,7 @@ class Writer:
         if snapshot.position == before.position:
             return before
         self._log.rotate()
-        kept = self._store.fold(snapshot, before)
+        kept = _aside(lambda: self._store.fold(snapshot, before))
 
         def count() -> None:
             manifest = self._store.manifest()
@@ -409,6 +412,22 @@ def source_of(path: Path) -> Config:
 def _refuse(changes: list[_Submitted], message: str) -> None:
     for one in changes:
         one.done.set_exception(RequestError(503, message, headers={"Retry-After": "1"}))
+
+
+def _aside(work: Callable[[], Kept]) -> Kept:
+    """Work in a thread of its own that leaves the processors to others, where they want them.
+
+    It ends with the work: without privileges a thread cannot take its priority back.
+    """
+    done: Future[Kept] = Future()
+
+    def run() -> None:
+        if sys.platform == "linux":  # elsewhere it is that of the process
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        _run_for(done, work)
+
+    threading.Thread(target=run, name="vecrecall-fold", daemon=True).start()
+    return done.result()
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
