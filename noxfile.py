@@ -30,6 +30,9 @@ OF_TRAINING = (
     *("tests/system/test_docs.py", "tests/system/test_docstrings.py", "tests/arrays"),
 )
 
+# A shared machine says nothing about times: only that all is answered is asserted.
+SMALL_LOAD = ("--items", "2000", "--seconds", "2", "--rounds", "1", "--no-limits")
+
 
 def install_tools(session: nox.Session, *names: str) -> None:
     """Install tools as the extras `dev` and `docs` pin them, without the package."""
@@ -96,6 +99,14 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session
+def serve(session: nox.Session) -> None:
+    """Run the tests of `vecrecall serve`, and its load test on few items, for its assertions."""
+    install_package(session, "serve", "test")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "tests/serve")
+    session.run("python", "-m", "benchmarks.serve.load", *SMALL_LOAD)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Run ruff and clang-format over everything."""
     install_tools(session, "ruff", "clang-format")
@@ -117,7 +128,7 @@ def words(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Run mypy on the package and the service, and compare the stubs with the extension."""
-    install_package(session, "demo", "test")
+    install_package(session, "demo", "serve", "test")
     install_tools(session, "mypy")
     session.run("mypy")
     session.run("mypy", "-p", "examples.service")

@@ -246,7 +246,7 @@ std::optional<py::tuple> merge_found(const py::dict& found, const py::type& kind
         if (filters.exclude.rows != rows) return {};
     }
     try {
-        constexpr int kCallerOfRecall = 2;
+        constexpr int kCallerOfRecall = 3;
         return merge_views(ready.channels(), k, policy, filters, true, 0, kCallerOfRecall);
     } catch (const std::invalid_argument&) {
         return {};

@@ -3,6 +3,7 @@
 PYBIND11_MODULE(_core, m) {
     m.doc() = "The compiled core of vecrecall. Private: use the functions of the package.";
     vecrecall::python::register_cancelled();
+    vecrecall::python::register_cancel_token(m);
     vecrecall::python::register_runtime(m);
     vecrecall::python::register_values(m);
     vecrecall::python::register_flat_index(m);

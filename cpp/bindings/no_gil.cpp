@@ -2,6 +2,8 @@
 
 #include <exception>
 
+#include "cancel_token.hpp"
+
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,9 +28,16 @@ bool may_handle_signals() {
 #endif
 }
 
+// Looked at first, since a scope is asked only after a while: many short calls would all run.
+PyThreadState* begin_call() {
+    if (token_canceled()) throw Canceled();
+    return PyEval_SaveThread();
+}
+
 }  // namespace
 
-NoGil::NoGil() : state_(PyEval_SaveThread()), scope_([this] { return handler_raised(); }) {}
+NoGil::NoGil()
+    : state_(begin_call()), scope_([this] { return token_canceled() || handler_raised(); }) {}
 
 NoGil::~NoGil() { PyEval_RestoreThread(state_); }
 

@@ -1,4 +1,4 @@
-// The interpreter's lock, let go of for the time of a call that signals can end.
+// The interpreter's lock, let go of for the time of a call that signals and other threads can end.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,6 +9,7 @@ namespace vecrecall::python {
 
 // As py::gil_scoped_release; and what is called in its scope runs Python's signal handlers now and
 // then, in the thread that does so. One that raises ends the call by Canceled, with the error set.
+// So does a token that this thread is in, once canceled; before the call begins, if it was by then.
 class NoGil {
   public:
     NoGil();
@@ -23,7 +24,7 @@ class NoGil {
     CancelScope scope_;
 };
 
-// Makes of Canceled the error that is set.
+// Makes of Canceled the error that is set, or a RuntimeError.
 void register_cancelled();
 
 }  // namespace vecrecall::python

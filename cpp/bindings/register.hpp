@@ -61,6 +61,7 @@ struct Lists {
     }
 };
 
+void register_cancel_token(py::module_& m);
 void register_candidates(py::module_& m);
 void register_clustering(py::module_& m);
 void register_feed(py::module_& m);

@@ -418,6 +418,7 @@ void register_flat_index(py::module_& m) {
              py::arg("offsets").noconvert(), py::arg("threads"))
         .def_property_readonly("has_bias", &Snapshot::has_bias)
         .def_property_readonly("version", &Snapshot::version)
+        .def_property_readonly("nbytes", &Snapshot::bytes)
         .def("ids", &ids_of)
         .def("compacted", &Snapshot::compacted, py::arg("threads"), py::call_guard<NoGil>())
         .def("parts", &to_arrays)

@@ -35,6 +35,7 @@ from vecrecall.arrays import (
     concat_blocks,
     pool,
 )
+from vecrecall.channels._breaker import BreakerState, CircuitBreaker
 from vecrecall.channels._recaller import ChannelWarning, Recaller
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster import (
@@ -82,8 +83,10 @@ __version__ = _version("vecrecall")
 __all__ = [
     "AboveResult",
     "Assignment",
+    "BreakerState",
     "Caps",
     "ChannelWarning",
+    "CircuitBreaker",
     "ClusterFeed",
     "ClusterSums",
     "ConvergenceWarning",

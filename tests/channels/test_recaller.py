@@ -6,72 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparison import FIELDS, arrays, assert_same_bits, replaced
-from datasets import normal
+from channel_cases import Broken, Fixed, Returning, assert_equal_merges, world
+from comparison import arrays, assert_same_bits, replaced
 
 import vecrecall as vr
-from vecrecall.channels import CrossTag, ItemToItem, LiveNeighbors, Precomputed, UserToItem
+from vecrecall.channels import Precomputed
 from vecrecall.policies import RRF, Interleave, Priority
 
-
-class Fixed:
-    """The same list for every user, whatever was seen; remembers what it was asked."""
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = ids
-        self.asked: list[int] = []
-
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
-        self.asked.append(k)
-        row = np.array(self.ids[:k])
-        n = len(batch)
-        scores = np.linspace(1, 0.5, row.size, dtype=np.float32)
-        return vr.SearchResult(
-            np.tile(row, (n, 1)), np.tile(scores, (n, 1)), np.full(n, row.size, np.int32)
-        )
-
-
-class Broken:
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
-        raise KeyError("the model is not there")
-
-
-class Returning:
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
-        return self._result  # type: ignore[no-any-return]
-
-
 BATCH = vr.RequestBatch(user_ids=[1, 2], seen=[[3], [10, 12]])
-
-
-def world(rng: np.random.Generator) -> tuple[dict[str, Any], vr.RequestBatch]:
-    items, tags = normal(rng, 400, 8), normal(rng, 12, 8)
-    index = vr.FlatIndex(items, metric="cosine")
-    channels = {
-        "i2i": ItemToItem(vr.NeighborTable.build(index, 100), decay=0.8),
-        "live": ItemToItem(LiveNeighbors(index, n_neighbors=60)),
-        "dssm": UserToItem(index, vector="dssm"),
-        "user2vec": UserToItem(index, tag_table=tags),
-        "crosstag": CrossTag(index, tags, tags_per_group=2),
-        "hot": Precomputed.for_all(np.arange(400)),
-    }
-    batch = vr.RequestBatch(
-        history=[[1, 2], [], [5]],
-        tags=[[1, 2, 3], [4], []],
-        tag_groups=[[0, 0, 1], [1], []],
-        vectors={"dssm": items[[7, 8, 9]]},
-        seen=[np.arange(50), [], [5, 7, 300]],
-    )
-    return channels, batch
-
-
-def assert_equal_merges(found: vr.MergeResult, expected: vr.MergeResult) -> None:
-    assert type(found) is type(expected) is vr.MergeResult
-    for name in FIELDS[vr.MergeResult]:
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_it_is_the_merge_of_the_channels(rng: np.random.Generator) -> None:

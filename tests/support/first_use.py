@@ -6,6 +6,7 @@ package is left out.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import os
@@ -213,6 +214,10 @@ def use_channels() -> None:
     }
     recaller = vr.Recaller(channels, vr.policies.RRF())
     recaller.recall(batch, 3, stats=True)
+    serving = vr.Recaller(channels, workers=2, deadlines=500.0, breaker=vr.CircuitBreaker())
+    serving.recall(batch, 3, deadline=500.0)
+    _ = (serving.breakers, of.time_left())
+    asyncio.run(serving.arecall(batch, 3))
     sent((recaller, batch))
     refused(by_vector.recall, vr.RequestBatch(user_ids=[1]), 3)
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 from comparison import FIELDS
 
 import vecrecall as vr
+from vecrecall._core import CancelToken
 
 SECONDS = 300  # of a hang
 ENOUGH = 0.4  # seconds that a call must take to be interrupted
@@ -314,6 +316,43 @@ def call(name: str) -> None:
     raise AssertionError(f"{name}: heard no signal in time")
 
 
+def stopped(work: Callable[[], object]) -> bool:
+    """Whether a call was told to stop."""
+    try:
+        work()
+    except RuntimeError as error:
+        if str(error) != "the call was told to stop":
+            raise
+        return True
+    return False
+
+
+def canceled(name: str) -> None:
+    """As a signal does, a token that another thread cancels ends the call; then all calls in it."""
+    of, size = CALLS[name], 1
+    for _ in range(ATTEMPTS):
+        size, seconds, expected = measured(of, size)
+        made = of.make(size)
+        before = of.state(made)
+        token = CancelToken()
+        timer = threading.Timer(seconds / 4, token.cancel)
+        with token:
+            timer.start()
+            begin = time.perf_counter()
+            in_time = stopped(partial(of.call, made)) and (
+                time.perf_counter() - begin < SHARE * seconds
+            )
+            timer.join()
+            if not in_time:
+                size *= 2 if seconds < LONGEST else 1
+                continue
+            assert stopped(partial(of.call, made)), "the next call in the token is not stopped"
+        assert same(of.state(made), before), "the state is another"
+        assert same((of.call(made), of.state(made)), expected), "the call after it is wrong"
+        return
+    raise AssertionError(f"{name}: was not stopped in time")
+
+
 def returns(name: str) -> None:
     """A handler that returns is called while the work is in progress, which goes on."""
     of, size = CALLS[name], 1
@@ -480,4 +519,4 @@ if __name__ == "__main__":
     if kind == "scenario":
         SCENARIOS[name]()
     else:
-        {"call": call, "returns": returns}[kind](name)
+        {"call": call, "canceled": canceled, "returns": returns}[kind](name)

@@ -204,6 +204,45 @@ def fork_while_searching() -> None:
             forked(check)
 
 
+class Missing:
+    """A channel that is never in time."""
+
+    def recall(self, batch: vr.RequestBatch, k: int) -> vr.SearchResult:
+        while vr.channels.time_left() > 0:
+            time.sleep(0.0005)
+        raise TimeoutError
+
+
+def fork_while_recalling() -> None:
+    """A child has workers and breakers of its own, whatever its parent's do."""
+    index = vr.FlatIndex(vectors(20_000))
+    channels: dict[str, vr.channels.UserToItem | Missing] = {
+        "near": vr.channels.UserToItem(index, vector="v"),
+        "missing": Missing(),
+    }
+    breaker = vr.CircuitBreaker(failures=10**6)
+    options = {"workers": 4, "deadlines": {"missing": 0.003}, "breaker": breaker}
+    recaller = vr.Recaller(channels, **options)  # type: ignore[arg-type]
+    users = vr.RequestBatch(vectors={"v": queries})
+    plain = vr.Recaller({"near": channels["near"]}).recall(users, K)
+
+    def check() -> None:
+        for found in (recaller.recall(users, K), asyncio.run(recaller.arecall(users, K))):
+            assert found.ids.tobytes() == plain.ids.tobytes()
+            assert found.scores.tobytes() == plain.scores.tobytes()
+            assert found.stats is not None
+            assert set(found.stats.missing) == {"missing"}
+
+    def check_child() -> None:
+        assert recaller.breakers["missing"].failures == 0
+        check()
+        assert recaller.breakers["missing"].failures <= 2
+
+    with alongside(check, lambda: recaller.recall(users, K), lambda: recaller.breakers):
+        for _ in range(30):
+            forked(check_child)
+
+
 def fork_while_updating() -> None:
     index = index_of_batches(60)
     numbers = count(100)

@@ -39,6 +39,17 @@ def test_a_signal_ends_a_call_and_leaves_everything(name: str) -> None:
     run("call", name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("search", "search on one thread", "search for one long list", "topk", "score", "update"),
+        *("pool", "pool of one bag", "merge", "merge of one row", "top", "related", "fit"),
+    ],
+)
+def test_a_token_ends_a_call_and_leaves_everything(name: str) -> None:
+    run("canceled", name)
+
+
 @posix
 @pytest.mark.parametrize("name", ["search", "search on one thread", "fit"])
 def test_a_signal_during_tiles(name: str) -> None:

@@ -75,7 +75,15 @@ def a_recaller() -> vr.Recaller:
     index = an_index()
     channels = {"u2i": of.UserToItem(index, vector="v"), "own": Doubled(index)}
     caps = [vr.Caps(IDS, IDS % 3, 2)]
-    return vr.Recaller(channels, vr.policies.Interleave({"u2i": 2, "own": 1}), depth=7, caps=caps)
+    return vr.Recaller(
+        channels,
+        vr.policies.Interleave({"u2i": 2, "own": 1}),
+        depth=7,
+        caps=caps,
+        workers=3,
+        deadlines={"own": 500.0},
+        breaker=vr.CircuitBreaker(failures=2),
+    )
 
 
 def a_reloading_index() -> vr.ReloadingIndex:
@@ -129,8 +137,12 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.NotFittedError: lambda: vr.NotFittedError("a", 1),
     vr.Ragged: lambda: vr.Ragged([1.5, 2.5, 3.5], [0, 2, 2, 3]),
     vr.RankedList: lambda: an_index().search(ITEMS[:3], 4)[2],
-    vr.RecallStats: lambda: vr.RecallStats({"a": 0.5}, {"a": IDS}, {"b": ValueError("x", 1)}, 0.25),
+    vr.RecallStats: lambda: vr.RecallStats(
+        {"a": 0.5}, {"a": IDS}, {"b": ValueError("x", 1)}, 0.25, {"b": "error"}
+    ),
     vr.Recaller: a_recaller,
+    vr.CircuitBreaker: lambda: vr.CircuitBreaker(failures=2, pause=4.5),
+    vr.BreakerState: lambda: vr.BreakerState("open", 3, 0.5),
     vr.RefreshReport: lambda: refreshed()[1],
     vr.ReloadingIndex: a_reloading_index,
     vr.RequestBatch: lambda: BATCH,
@@ -657,16 +669,13 @@ class Useless:
     """No attribute can be one."""
 
 
-CHECKED = [
-    k
-    for k in EXAMPLES
-    if issubclass(k, vr.policies.Policy) or k in (vr.KMeans, vr.Recaller, *vars(of).values())
-]
+OF_ATTRIBUTES = (vr.KMeans, vr.Recaller, vr.CircuitBreaker, *vars(of).values())
+CHECKED = [k for k in EXAMPLES if issubclass(k, vr.policies.Policy) or k in OF_ATTRIBUTES]
 
 
 def attributes_sent(x: Any) -> list[str]:
     """List what has an attribute of its own in a pickle, but for what `fit` checks."""
-    other = {vr.Recaller: {"_policy", "_caps"}, vr.KMeans: set(vr.KMeans._defaults())}
+    other = {vr.Recaller: {"_policy", "_caps", "_askers"}, vr.KMeans: set(vr.KMeans._defaults())}
     return [name for name in vars(x) if name not in other.get(type(x), ())]
 
 
@@ -783,6 +792,10 @@ def scores(*values: float) -> Any:
         (with_values(EXAMPLES[of.GroupProfile], "", _profiles=vr.RequestBatch()), "^lists: "),
         (with_values(a_recaller, "", _depth={"own": "x"}), r"^depth\['own'\]: expected a whole"),
         (with_values(a_recaller, "", _depth={"other": 3}), "^depth: expected names of channels"),
+        (with_values(a_recaller, "", _workers=0), "^workers: expected a whole number >= 1"),
+        (with_values(a_recaller, "", _deadlines={"own": -1.0}), r"^deadlines\['own'\]: expected a"),
+        (with_values(a_recaller, "", _deadlines={"other": 1.0}), "^deadlines: expected names"),
+        (with_values(a_recaller, "", _breaker=3), "^breaker: expected a CircuitBreaker"),
         (with_values(a_recaller, "", _made_of=(vr.policies.RRF(),)), "^policy, caps: expected"),
         (with_values(in_batches, "", cluster_centers_=NAN), "^cluster_centers_: expected finite"),
         (with_values(in_batches, "", cluster_centers_=ITEMS[:4, :7]), "^cluster_centers_: "),

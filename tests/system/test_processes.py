@@ -73,6 +73,7 @@ def test_fork(scenario: str, isa: str) -> None:
         "fork_during_first_use",
         "fork_during_first_look_up",
         "fork_while_searching",
+        "fork_while_recalling",
         "fork_while_updating",
         "fork_while_adding_keys",
         "fork_while_observing",

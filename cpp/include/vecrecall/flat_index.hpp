@@ -100,6 +100,9 @@ class Snapshot {
     std::size_t dim() const;
     Metric metric() const;
     bool has_bias() const;  // an item may have one that is not 0
+    // Of the arrays that hold the items: rows, codes, ids and what else a search reads, mapped and
+    // borrowed ones and removed rows too.
+    std::size_t bytes() const;
     // The same for snapshots between which nothing was updated, another one otherwise; in one
     // process.
     std::uint64_t version() const;

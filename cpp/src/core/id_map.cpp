@@ -65,6 +65,12 @@ struct IdMap::Table {
 
 IdMap::~IdMap() { delete table_.load(); }
 
+std::size_t IdMap::bytes() const {
+    const Table* known = table_.load(std::memory_order_acquire);
+    const std::size_t table = known == nullptr ? 0 : known->slots.size() * sizeof(std::uint32_t);
+    return table + (ids_ == nullptr ? 0 : n_ * sizeof(std::int64_t));
+}
+
 // By one thread for all. Only what is called while that asks whether to stop does not wait for it.
 const IdMap::Table& IdMap::table() const {
     const Table* known = table_.load(std::memory_order_acquire);

@@ -23,6 +23,8 @@ class IdMap {
     IdMap& operator=(const IdMap&) = delete;
 
     std::size_t size() const { return n_; }
+    // Of the ids, borrowed ones too, and of the table once it is made.
+    std::size_t bytes() const;
     std::int64_t id(std::size_t row) const {
         return ids_ ? ids_[row] : static_cast<std::int64_t>(row);
     }

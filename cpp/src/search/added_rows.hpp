@@ -17,6 +17,7 @@ class AddedRows {
     explicit AddedRows(std::size_t room) : shape_(room), room_(room), slots_(shape_.slots) {}
 
     std::size_t room() const { return room_; }
+    std::size_t bytes() const { return slots_.size() * sizeof(slots_[0]); }
 
     // There is room.
     void put(std::int64_t id, std::uint32_t row) {

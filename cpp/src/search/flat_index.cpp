@@ -61,6 +61,8 @@ std::size_t Snapshot::size() const { return items_->size(); }
 std::size_t Snapshot::dim() const { return items_->dim(); }
 Metric Snapshot::metric() const { return items_->metric(); }
 bool Snapshot::has_bias() const { return items_->has_bias(); }
+
+std::size_t Snapshot::bytes() const { return items_->bytes(); }
 std::uint64_t Snapshot::version() const { return items_->version(); }
 
 SearchStats Snapshot::search(const MatrixView& queries, const SearchOptions& options,

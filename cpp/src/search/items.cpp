@@ -98,6 +98,13 @@ bool Items::has_bias() const {
                        [](const auto& segment) { return segment->scored().bias != nullptr; });
 }
 
+std::size_t Items::bytes() const {
+    std::size_t bytes = live_.size() * sizeof(Bitmap::value_type);
+    if (added_ != nullptr) bytes += added_->bytes();
+    for (const auto& segment : segments_) bytes += segment->bytes();
+    return bytes;
+}
+
 std::vector<std::uint32_t> Items::rows_by_insertion_rank() const {
     constexpr auto kNone = ~std::uint32_t{0};
     std::vector<std::uint32_t> rows(n_ranks_, kNone);

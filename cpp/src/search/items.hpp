@@ -67,6 +67,7 @@ class Items {
     }
     double bias(std::size_t row) const;
     bool has_bias() const;  // of any segment
+    std::size_t bytes() const;
     // Items in the order of their insertion ranks are in the order of insertion.
     std::size_t insertion_rank(std::size_t row) const {
         const Block& b = block_of(row);

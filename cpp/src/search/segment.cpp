@@ -156,6 +156,16 @@ void Segment::take_ids(const std::int64_t* ids) {
     ids_ = std::make_unique<IdMap>(ordered.data(), size());
 }
 
+std::size_t Segment::bytes() const {
+    const std::size_t codes = codes_.empty() ? 0 : Codes::bytes(size(), dim());
+    const std::size_t per_row = dim() * sizeof(float) + (scored_.bias ? sizeof(double) : 0) +
+                                (order_ ? sizeof(std::uint32_t) : 0) +
+                                (scales_ ? sizeof(float) : 0) + (offsets_ ? sizeof(float) : 0);
+    const std::size_t per_block = sizeof(BlockStats) + (codes_.empty() ? 0 : sizeof(CodeStats));
+    return codes + size() * per_row + blocks() * per_block + ids_->bytes() +
+           insertion_ranks_.size() * sizeof(std::uint32_t);
+}
+
 std::size_t Segment::insertion_rank(std::size_t row) const {
     const std::size_t given = order_ ? order_[row] : row;
     return insertion_ranks_.empty() ? given : insertion_ranks_[given];

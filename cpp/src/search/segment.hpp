@@ -60,6 +60,8 @@ class Segment {
     // Of the rows, if they are in lists.
     const std::shared_ptr<const Lists>& lists() const { return lists_; }
 
+    // Of all arrays, borrowed ones too.
+    std::size_t bytes() const;
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
     bool borrows() const { return borrows_; }

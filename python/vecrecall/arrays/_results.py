@@ -1,7 +1,7 @@
 """Results of the calls: ranked lists of many queries in plain NumPy arrays."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Generic, NamedTuple, SupportsIndex, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, SupportsIndex, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -354,7 +354,8 @@ class MergeResult(RankedResult[MergedList]):
     metric : None
         A merged score is of no metric.
     stats : RecallStats, optional
-        What the channels did, where `Recaller.recall` was asked with ``stats=True``.
+        What the channels did, where `Recaller.recall` was asked with ``stats=True``, or some may be
+        missing.
     """
 
     __slots__ = ("channel_scores", "channels", "ranks", "unfilled")
@@ -420,25 +421,35 @@ class SearchStats(NamedTuple):
     queries_widened: int = 0
 
 
+MissingReason = Literal["error", "late", "queued", "stuck", "open"]
+
+
 class RecallStats(NamedTuple):
     """Statistics of each channel of a recall, by its name.
 
     Attributes
     ----------
     seconds : dict of str to float
-        How long the channel took.
+        How long the channel took, or had taken when it was given up; 0 if it was not asked.
     counts : dict of str to ndarray of int32, shape (nq,)
         How many items it gave each user.
-    errors : dict of str to Exception
+    errors : dict of str to BaseException
         What it raised; only channels that were left out.
     merge_seconds : float
         How long the merge took.
+    missing : dict of str to str
+        Channels that are not in the result, and why, in one word: ``"error"``, it raised or gave no
+        valid result; ``"late"``, it had not ended by its deadline; ``"queued"``, it had not begun
+        by then, since no worker was free; ``"stuck"``, it was not asked, since all of its calls
+        that may be late are and do not end; ``"open"``, it was not asked, since its circuit breaker
+        is open. Empty where the result is complete.
     """
 
     seconds: dict[str, float]
     counts: dict[str, npt.NDArray[np.int32]]
-    errors: dict[str, Exception]
+    errors: dict[str, BaseException]
     merge_seconds: float
+    missing: dict[str, MissingReason]
 
 
 def empty_lists(rows: int, k: int) -> SearchResult:

@@ -1,5 +1,6 @@
-"""Short names of array types."""
+"""Short names of types."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -12,3 +13,5 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
+
+Duration = float | np.timedelta64 | datetime.timedelta  # a number is of seconds

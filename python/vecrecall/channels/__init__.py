@@ -7,6 +7,7 @@ will do.
 """
 
 from vecrecall._public import stamp as _stamp
+from vecrecall.channels._channel_pool import time_left
 from vecrecall.channels._cluster_candidates import ClusterCandidates
 from vecrecall.channels._cluster_feed import ClusterFeedChannel
 from vecrecall.channels._cross_tag import CrossTag
@@ -24,6 +25,7 @@ __all__ = [
     "LiveNeighbors",
     "Precomputed",
     "UserToItem",
+    "time_left",
 ]
 
 _stamp(globals())

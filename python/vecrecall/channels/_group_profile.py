@@ -12,7 +12,7 @@ from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import SearchResult, put_lists
 from vecrecall.arrays._typing import I64
 from vecrecall.channels._cluster_lists import ClusterLists
-from vecrecall.channels._recaller import Channel, check_channel
+from vecrecall.channels._protocol import Channel, check_channel
 from vecrecall.channels._requests import RequestBatch
 
 

@@ -1,6 +1,7 @@
 """The command ``vecrecall``."""
 
 import argparse
+import importlib
 import io
 import os
 import platform
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 import vecrecall._core as _core
 from vecrecall._runtime import available_isas, get_num_threads, isa, unavailable_isas
-from vecrecall.cli._arguments import new_file, new_folder, whole_number
+from vecrecall.cli._arguments import new_file, new_folder, seconds, whole_number
 from vecrecall.cli._environment import version_of
 from vecrecall.cli.bench import command as bench
 from vecrecall.cli.bench.machine import describe_products
@@ -79,6 +80,12 @@ takes a minute or two for a million vectors of 64 numbers. The exit code is 1 if
 of this library or another, gives wrong lists, or if this library has no times.
 """
 
+_SERVE = """\
+Serves what a folder or a configuration describes: recall by all channels, search, updates that are
+durable when they are acknowledged, clicks, named filters; /healthz, /readyz, /metrics and
+/openapi.json. Needs the packages of pip install "vecrecall[serve]"
+"""
+
 _MAX_SEED = 2**32 - 1  # the largest that gensim accepts
 
 
@@ -114,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return {"demo": _demo, "bench": _bench, "info": _info}[arguments.command](arguments)
+        commands = {"demo": _demo, "bench": _bench, "serve": _serve, "info": _info}
+        return commands[arguments.command](arguments)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
@@ -130,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_demo(commands)
     _add_bench(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -248,6 +257,59 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser.add_argument(
         "--json", type=new_file, metavar="FILE", help="also write the report as JSON"
     )
+
+
+def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("serve", help="answer recall over HTTP", description=_SERVE)
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="FOLDER",
+        help="what vecrecall demo --full --save has written",
+    )  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration in TOML")
+    parser.add_argument("--host", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=whole_number(0, 65_535), metavar="N",
+        help="port to listen at, 0 for a free one (default: 8000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=whole_number(1, 256), metavar="N",
+        help="processes that answer; with more than one, another one writes (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drain", type=seconds, metavar="SECONDS",
+        help="how long requests may go on after SIGTERM (default: 10)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state", type=new_folder, metavar="FOLDER",
+        help="where updates are kept (default: state next to what is served)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE",
+        help="a file with the bearer token that clients must send (default: the environment "
+        "variable VECRECALL_TOKEN); needed unless the address is a loopback one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-level", choices=["debug", "info", "warning", "error"], default="info",
+        help="what is logged, as a JSON object per line on stderr (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    folder, config = options.pop("folder"), options.pop("config")
+    if (folder is None) == (config is None):
+        return _bad_input("serve", ValueError("expected one of FOLDER and --config FILE"))
+    if folder is not None and not folder.is_dir():
+        return _bad_input("serve", ValueError(f"FOLDER: expected a folder, got {folder}"))
+    try:
+        # By its name: the room stands next to this one, and needs an extra.
+        serve = importlib.import_module("vecrecall.serve")
+    except ImportError as error:
+        return _bad_input("serve", error)
+    try:
+        return int(serve.run(serve.Options(source=folder or config, **options)))
+    except serve.ServeError as error:
+        return _bad_input("serve", error)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

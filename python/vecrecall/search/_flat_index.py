@@ -905,6 +905,23 @@ class FlatIndex:
         """The metric's name."""
         return self._metric
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays that hold the items, mapped and borrowed ones too.
+
+        These are the vectors and what is derived from them for searches, and removed rows until the
+        index is rebuilt. Mapped files are in memory as far as they are read, once for all
+        processes.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.FlatIndex(np.ones((1000, 64), np.float32))
+        >>> 1000 * 64 * 5 <= index.nbytes < 1000 * 64 * 6  # float32 and one byte per number
+        True
+        """
+        return self._now().nbytes
+
     def __len__(self) -> int:
         return len(self._now())
 

@@ -213,6 +213,11 @@ class ReloadingIndex:
         return self.index.dim
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the version that is served, as `FlatIndex.nbytes`."""
+        return self.index.nbytes
+
+    @property
     def metric(self) -> Metric:
         """The metric's name."""
         return self.index.metric

@@ -70,7 +70,7 @@ def exclusive(path: Path) -> Iterator[None]:
         with _alone(path):
             yield
         for folder in made:
-            _flush_folder(folder.parent)
+            flush_folder(folder.parent)
     except BaseException:
         for folder in made:
             with contextlib.suppress(OSError):
@@ -172,7 +172,7 @@ def _commit(path: Path, manifest: Manifest, arrays: Arrays, parts: Mapping[str, 
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path / MANIFEST)
-    _flush_folder(path)
+    flush_folder(path)
 
 
 def _sweep(path: Path) -> None:
@@ -283,7 +283,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go_in_child)
 
 
-def _flush_folder(path: Path) -> None:
+def flush_folder(path: Path) -> None:
     """Have the names of a folder on the disk."""
     if sys.platform == "win32":
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.data import Dataset

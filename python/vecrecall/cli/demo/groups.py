@@ -16,7 +16,7 @@ from vecrecall.channels import (
     GroupProfile,
     Precomputed,
 )
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Vectors

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.cli.demo import channels as light
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.channels import BASELINE

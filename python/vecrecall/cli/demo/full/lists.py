@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.evaluation import BATCH, Lists, recall_all

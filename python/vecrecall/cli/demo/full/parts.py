@@ -22,7 +22,7 @@ from vecrecall.channels import (
     Precomputed,
     UserToItem,
 )
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.data import IntArray
 from vecrecall.cli.demo.embeddings import FloatArray

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vecrecall.arrays._pooling import pool
 from vecrecall.channels import ItemToItem, Precomputed, UserToItem
-from vecrecall.channels._recaller import Channel
+from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cli.demo.news import report
 from vecrecall.cli.demo.news.families import DOCUMENTS, Sample, encode_documents, pool_words

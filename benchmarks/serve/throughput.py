@@ -1,0 +1,112 @@
+"""Requests per second next to plain services: ``python -m benchmarks.serve.throughput``.
+
+The same small requests go in turns to ``vecrecall serve``, to the example of a service
+(`examples.service`), and to plain services of FAISS, exact and HNSW. Exact answers are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.serve.clients import (
+    closed_loop,
+    percentiles,
+    running,
+    small_requests,
+    write_service,
+)
+
+KINDS = {"serve": "/v1/search", "example": "/recall", "flat": "/v1/search", "hnsw": "/v1/search"}
+EXACT = ("serve", "example", "flat")
+TOLERANCE = 1e-4  # of scores in float32, summed in another order
+
+
+def main() -> None:
+    """Measure in turns, and print ratios to ours."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serve.throughput",
+        description=(__doc__ or "").partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--k", type=int, default=100)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--requests", type=int, default=1000, help="in one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--against", nargs="+", choices=[*KINDS][1:], default=[*KINDS][1:])
+    options = parser.parse_args()
+    kinds = ["serve", *options.against]
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as services:
+        commands = _commands(Path(name), options)
+        ports = {
+            kind: services.enter_context(
+                running(commands[kind], "/health" if kind == "example" else "/readyz")
+            )
+            for kind in kinds
+        }
+        _measure(ports, options)
+
+
+def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
+    config = write_service(folder, options.items, options.dim)
+    rng = np.random.default_rng(0)
+    vectors = folder / "vectors.npy"
+    np.save(vectors, rng.standard_normal((options.items, options.dim), dtype=np.float32))
+    plain = ["-m", "benchmarks.serve.plain", "--vectors", str(vectors), "--kind"]
+    synthetic = ["--synthetic", str(options.items), "--dim", str(options.dim)]
+    return {
+        "serve": ["-m", "vecrecall", "serve", "--config", str(config)],
+        "example": ["-m", "examples.service", *synthetic],
+        "flat": [*plain, "flat"],
+        "hnsw": [*plain, "hnsw"],
+    }
+
+
+def _measure(ports: dict[str, int], options: argparse.Namespace) -> None:
+    seconds: dict[str, list[float]] = {kind: [] for kind in ports}
+    rates: dict[str, list[float]] = {kind: [] for kind in ports}
+    bodies = {
+        kind: small_requests(
+            options.requests, options.dim, options.k, "example" if kind == "example" else "search"
+        )
+        for kind in ports
+    }
+    for _ in range(options.rounds):
+        replies = {}
+        for kind, port in ports.items():
+            found = asyncio.run(closed_loop(port, KINDS[kind], bodies[kind], options.clients))
+            replies[kind], times, total = found
+            seconds[kind] += times
+            rates[kind].append(len(times) / total)
+        _compare(replies)
+    print(
+        f"top-{options.k} of {options.items:,} x {options.dim}, one user a request, "
+        f"{options.clients} clients"
+    )
+    print("service    requests/s   p50 ms   p99 ms   ours / theirs")
+    ours = np.array(rates["serve"])
+    for kind, own in rates.items():
+        p50, p99 = percentiles(seconds[kind])
+        ratio = float(np.median(ours / np.array(own)))
+        print(f"{kind:9} {np.median(own):11.0f} {p50:8.1f} {p99:8.1f} {ratio:15.2f}")
+
+
+def _compare(replies: dict[str, list[bytes]]) -> None:
+    """Stop where exact services disagree."""
+    for kind in set(EXACT) & set(replies):
+        for ours, theirs in zip(replies["serve"], replies[kind], strict=True):
+            a, b = (np.array(json.loads(reply)["scores"]) for reply in (ours, theirs))
+            if a.shape != b.shape or np.abs(a - b).max() > TOLERANCE * np.abs(a).max():
+                raise SystemExit(f"the answers of {kind} are others")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The HTTP server: clients that send or read too slowly are cut off, and the end is on time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from vecrecall.serve import _config
+
+_GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
+_SMALL_WRITE = 4096
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Guard:
+    """Additions to a protocol of uvicorn: timeouts on headers and on unread replies."""
+
+    header_timeout: float
+    write_timeout: float
+    transport: asyncio.Transport
+    cycle: Any
+    loop: asyncio.AbstractEventLoop
+    _waits: asyncio.TimerHandle | None = None
+    _stalls: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(_Joined(transport, self.loop))  # type: ignore[misc]  # of uvicorn
+        self._watch_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)  # type: ignore[misc]
+        for timer in (self._waits, self._stalls):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)  # type: ignore[misc]
+        self._watch_headers()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self._abort_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        if self._stalls is not None:
+            self._stalls.cancel()
+            self._stalls = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()  # type: ignore[misc]
+        if self.transport.is_closing():  # which waits until all is read
+            self._abort_later()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()  # type: ignore[misc]
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        if self._stalls is None:
+            self._stalls = self.loop.call_later(self.write_timeout, self.transport.abort)
+
+    def _watch_headers(self) -> None:
+        """Give the client a few seconds for headers, from their first byte on."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._waits is None:
+            self._waits = self.loop.call_later(self.header_timeout, self.transport.abort)
+        elif not idle and self._waits is not None:
+            self._waits.cancel()
+            self._waits = None
+
+
+class _Joined:
+    """A transport that sends what is written in one step of the event loop as one packet.
+
+    Headers and body come in two writes, and a call of the system costs as much as a small answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._first: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._transport.write(first + data)
+        elif len(data) > _SMALL_WRITE:
+            self._transport.write(data)
+        else:
+            self._first = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._first = None
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._transport.write(first)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def _protocol(settings: _config.Server) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol, the faster one where it is installed, with the guard."""
+    module, name = "httptools_impl", "HttpToolsProtocol"
+    if importlib.util.find_spec("httptools") is None:
+        module, name = "h11_impl", "H11Protocol"
+    base = getattr(importlib.import_module(f"uvicorn.protocols.http.{module}"), name)
+    timeouts = {
+        "header_timeout": settings.header_timeout,
+        "write_timeout": settings.write_timeout,
+    }
+    return type("GuardedProtocol", (_Guard, base), timeouts)
+
+
+class Server(uvicorn.Server):
+    """Serves an application until a signal comes.
+
+    Parameters
+    ----------
+    app : ASGI application
+    settings : Server
+        Of a configuration.
+    on_end : callable
+        Called when the end begins, so that the service is not ready any more.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: _config.Server, on_end: Callable[[], object]
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=_protocol(settings),
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # only a delay
+            backlog=2048,
+        )
+        super().__init__(config)
+        self._drain = settings.drain
+        self._on_end = on_end
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals that end the service; the process ends by itself then."""
+        before = {name: signal.signal(name, self.handle_exit) for name in _SIGNALS}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin the end; a second signal ends at once."""
+        self.end()
+
+    def end(self) -> None:
+        """Begin the end: requests in progress have a few seconds."""
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        self._on_end()
+        end_process_after(self._drain + _GRACE)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests in progress end, as long as the drain lasts, and cut off the others."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() + self._drain
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        while (state.connections or state.tasks) and loop.time() < late and not self.force_exit:
+            await asyncio.sleep(0.02)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        await self.lifespan.shutdown()
+
+
+def end_process_after(seconds: float) -> None:
+    """End the process after a few seconds, if it has not ended: nothing can hold it longer."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, which workers may share.
+
+    Raises
+    ------
+    OSError
+        If the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # By its protocol asyncio knows to send small packets at once.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,373 @@
+"""The one writer: checks changes, has them on the disk, applies them, and folds the log."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vecrecall.serve._changes import Change, Switch, packed
+from vecrecall.serve._config import Config, read_config, read_system
+from vecrecall.serve._errors import RequestError, bad_field
+from vecrecall.serve._store import (
+    Kept,
+    Replica,
+    Snapshot,
+    Store,
+    catch_up,
+    digests,
+)
+from vecrecall.serve._system import Pending, System
+from vecrecall.storage._log import Log
+
+log = logging.getLogger("vecrecall.serve")
+
+_GROUP = 1024  # changes of one commit
+_WAITING = 4096  # changes that may wait
+
+
+@dataclass
+class _Submitted:
+    """A change, or work for the thread of the writer, and who waits for it."""
+
+    work: Change | Callable[[], Any]
+    done: Future[Any]
+
+
+class Writer:
+    """Makes changes durable, in one order.
+
+    A change is checked, written to the log and flushed to the disk together with others that came
+    meanwhile, applied, and only then acknowledged.
+
+    Parameters
+    ----------
+    config : Config
+        What to publish where the state is new or was made of other artifacts.
+    store : Store
+    on_switch : callable
+        Called with the new system when another version is served.
+    on_commit : callable
+        Called with the position after each commit, before it is acknowledged.
+    on_prepare : callable
+        Called with the number of a version before it is served, so that others load it first.
+
+    Raises
+    ------
+    BlockingIOError
+        If another writer has the state.
+    ConfigError, OSError
+        If something cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        on_switch: Callable[[System], object] = lambda _: None,
+        on_commit: Callable[[int], object] = lambda _: None,
+        on_prepare: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._on_switch, self._on_commit, self._on_prepare = on_switch, on_commit, on_prepare
+        self._log = Log(store.log_path)
+        try:
+            self._begin(config)
+        except BaseException:
+            self._log.close()
+            raise
+        self._changes: queue.Queue[_Submitted | None] = queue.Queue(_WAITING)
+        self._folding = threading.Lock()
+        self._admin = threading.Lock()
+        self._written = 0  # bytes since the last version
+        self._failed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vecrecall-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def system(self) -> System:
+        """The system that is served, with all acknowledged changes."""
+        return self._replica.system
+
+    @property
+    def position(self) -> int:
+        """The number of the last change."""
+        return self._replica.system.position
+
+    @property
+    def failed(self) -> bool:
+        """Whether the log cannot be written any more, until a new writer begins."""
+        return self._failed.is_set()
+
+    def submit(self, change: Change) -> Future[int]:
+        """Take a change.
+
+        Returns
+        -------
+        Future of int
+            The number of the change, once it is durable and applied.
+
+        Raises
+        ------
+        RequestError
+            If too many wait.
+        """
+        return self._put(change)
+
+    def publish(self, source: Config, since: int | None = None) -> dict[str, Any]:
+        """Serve other artifacts: load them, apply what was acknowledged, and switch.
+
+        Parameters
+        ----------
+        source : Config
+        since : int, optional
+            Changes after this number are applied to the new artifacts; default all since those
+            that are served now were published.
+
+        Returns
+        -------
+        dict
+            ``version``, ``position``, and the numbers of changes that were ``replayed`` and that
+            the log has ``forgotten``.
+        """
+        with self._admin:
+            before = self._fold()
+            since = before.published if since is None else since
+            kept = self._store.add_source(source, since)
+            return self._switch(kept, before, published=True)
+
+    def rollback(self) -> dict[str, Any]:
+        """Serve the artifacts that were served before the last publication, with all changes since.
+
+        Returns
+        -------
+        dict
+            As of `publish`.
+
+        Raises
+        ------
+        RequestError
+            If there is nothing to go back to.
+        """
+        with self._admin:
+            manifest = self._store.manifest()
+            target = manifest.previous if manifest else None
+            if target is None:
+                raise bad_field("operation", "a version to go back to", "none", 409)
+            return self._switch(target, self._fold(), published=False)
+
+    def fold(self) -> Kept:
+        """Write what is served as a version, so that a start has less to replay."""
+        with self._admin:
+            return self._fold()
+
+    def close(self) -> None:
+        """End after what was submitted."""
+        self._changes.put(None)
+        self._thread.join()
+        self._log.close()
+
+    # At the beginning
+
+    def _begin(self, config: Config) -> None:
+        source, settings = digests(config)
+        manifest = self._store.manifest()
+        if manifest is None:
+            kept = self._store.add_source(config, self._log.last)
+            self._store.write_manifest(kept, None)
+            self._replica = Replica(self._store, self._on_switch)
+            self._replica.advance()
+            return
+        self._replica = Replica(self._store, self._on_switch)
+        replayed = self._replica.advance()
+        log.info("replayed", extra={"fields": {"changes": replayed}})
+        kept = self._replica.kept
+        if kept.version != manifest.current.version:  # the end came before the manifest
+            self._store.write_manifest(kept, manifest.current)
+        if kept.source != source:
+            self._admin_begin(config)
+        elif kept.settings != settings:
+            snapshot = Snapshot(self.system).configured(self.system, config)
+            again = self._store.fold(snapshot, kept, settings)
+            self._store.write_manifest(again, manifest.previous)
+            self._replica = Replica(self._store, self._on_switch)
+            self._replica.advance()
+
+    def _admin_begin(self, config: Config) -> None:
+        """Publish artifacts that have changed since the service ended, before the thread runs."""
+        before = self._store.fold(Snapshot(self.system), self._replica.kept)
+        kept = self._store.add_source(config, before.published)
+        self._store.load(kept)  # an error is one of the start
+        number = self._log.append([packed(Switch(kept.version))])
+        self._store.write_manifest(self._store.rewrite(kept, published=number), before)
+        self._replica.advance()
+
+    # In the thread of the writer
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            if group is None:
+                return
+            changes = [one for one in group if not callable(one.work)]
+            if changes:
+                self._commit(changes)
+            for one in group:
+                if callable(one.work):
+                    _run_for(one.done, one.work)
+
+    def _next_group(self) -> list[_Submitted] | None:
+        """Wait for a change, and take all that came with it; work ends a group."""
+        first = self._changes.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < _GROUP and not callable(group[-1].work):
+            try:
+                one = self._changes.get_nowait()
+            except queue.Empty:
+                break
+            if one is None:
+                self._changes.put(None)
+                break
+            group.append(one)
+        return group
+
+    def _commit(self, group: list[_Submitted]) -> None:
+        system, pending = self.system, Pending()
+        accepted: list[tuple[_Submitted, bytes, Change]] = []
+        for one in group:
+            change = one.work
+            assert not callable(change)
+            try:
+                system.check(change, pending)
+            except Exception as error:
+                one.done.set_exception(error)
+            else:
+                accepted.append((one, packed(change), change))
+        if not accepted:
+            return
+        first = system.position + 1
+        try:
+            last = self._log.append([record for _, record, _ in accepted])
+            assert last == first + len(accepted) - 1
+        except OSError as error:
+            self._failed.set()
+            log.error("the log cannot be written", extra={"fields": {"reason": str(error)}})
+            for one, _, _ in accepted:
+                one.done.set_exception(RequestError(503, f"the log cannot be written: {error}"))
+            return
+        for number, (_, _, change) in enumerate(accepted, first):
+            system.apply(change)
+            system.position = number
+        self._on_commit(last)
+        for number, (one, _, _) in enumerate(accepted, first):
+            one.done.set_result(number)
+        self._written += sum(len(record) for _, record, _ in accepted)
+        if self._written > self._config.state.fold_bytes and self._folding.acquire(blocking=False):
+            self._written = 0
+            threading.Thread(target=self._fold_when_due, daemon=True).start()
+
+    def _switch_here(
+        self, kept: Kept, before: Kept, prepared: System, *, published: bool
+    ) -> tuple[int, int]:
+        """Switch, between two changes."""
+        replayed = catch_up(self._store, prepared, self.position)
+        number = self._log.append([packed(Switch(kept.version))])
+        prepared.position = number
+        self._replica.system = prepared
+        if published:
+            kept = self._store.rewrite(kept, published=number)
+        self._replica.kept = kept
+        self._store.write_manifest(kept, before)
+        self._on_switch(prepared)
+        self._on_commit(number)
+        return number, replayed
+
+    # In the thread of the caller
+
+    def _put(self, work: Change | Callable[[], Any]) -> Future[Any]:
+        done: Future[Any] = Future()
+        if self.failed:
+            raise RequestError(503, "the log cannot be written", headers={"Retry-After": "1"})
+        try:
+            self._changes.put_nowait(_Submitted(work, done))
+        except queue.Full:
+            message = f"updates: expected at most {_WAITING} that wait"
+            raise RequestError(503, message, headers={"Retry-After": "1"}) from None
+        return done
+
+    def _switch(self, kept: Kept, before: Kept, *, published: bool) -> dict[str, Any]:
+        """Load a version, apply what it does not have, and serve it."""
+        prepared = self._store.load(kept)
+        after = prepared.position
+        first = next(self._store.records(after), None)
+        forgotten = 0 if first is None else first.number - after - 1
+        replayed = catch_up(self._store, prepared, self.position)
+        self._on_prepare(kept.version)
+        number, more = self._put(
+            lambda: self._switch_here(kept, before, prepared, published=published)
+        ).result()
+        self._clean()
+        return {
+            "version": kept.version,
+            "position": number,
+            "replayed": replayed + more,
+            "forgotten": forgotten,
+        }
+
+    def _fold(self) -> Kept:
+        """Write what is served as a version, while changes go on."""
+        before = self._replica.kept
+        snapshot: Snapshot = self._put(lambda: Snapshot(self.system)).result()
+        if snapshot.position == before.position:
+            return before
+        self._log.rotate()
+        kept = self._store.fold(snapshot, before)
+
+        def count() -> None:
+            manifest = self._store.manifest()
+            self._replica.kept = kept
+            self._store.write_manifest(kept, manifest.previous if manifest else None)
+
+        self._put(count).result()
+        self._clean()
+        log.info("folded", extra={"fields": {"version": kept.version, "position": kept.position}})
+        return kept
+
+    def _fold_when_due(self) -> None:
+        try:
+            self.fold()
+        except Exception:
+            log.exception("the log could not be folded; it is kept")
+        finally:
+            self._folding.release()
+
+    def _clean(self) -> None:
+        """Remove versions and records to which no rollback goes back."""
+        manifest = self._store.manifest()
+        assert manifest is not None  # of this writer
+        named = [kept for kept in (manifest.current, manifest.previous) if kept is not None]
+        self._store.remove_all_but({kept.version for kept in named})
+        wanted = min(min(kept.position, kept.published) for kept in named) + 1
+        keep = self._config.state.keep_bytes
+        self._log.trim(wanted, needed=manifest.current.position + 1, most_bytes=keep)
+
+
+def source_of(path: Path) -> Config:
+    """Read what is to be served: a TOML file, or the folder of a saved system."""
+    return read_system(path) if path.is_dir() else read_config(path)
+
+
+def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:
+        done.set_exception(error)

@@ -1,0 +1,271 @@
+"""Who waits for whom: small requests meet, large ones take turns, gone ones are dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from served import ITEMS, USER_KEYS, USER_VECTORS
+
+from vecrecall.serve._errors import RequestError
+from vecrecall.serve._jobs import Found, Job, Piece
+from vecrecall.serve._scheduler import Scheduler
+
+
+class Desk:
+    """A scheduler whose work is counted and takes as long as it is told to."""
+
+    def __init__(self, seconds_per_user: float = 0.001, **limits: Any) -> None:
+        self.calls: list[list[tuple[str, int, int]]] = []
+        self.seconds = seconds_per_user
+        options = {"queue": 1000, "queue_work": 10**9, "piece_seconds": 0.01, **limits}
+        self.scheduler = Scheduler(self._execute, lambda job: None, **options)
+
+    def _execute(self, pieces: list[Piece]) -> list[Any]:
+        import time
+
+        self.calls.append([(str(p.job.request), p.start, p.stop) for p in pieces])
+        time.sleep(self.seconds * sum(map(len, pieces)))
+        return [
+            Found({"items": b",".join(b"%d" % n for n in range(p.start, p.stop))}, {})
+            for p in pieces
+        ]
+
+    def job(self, name: str, users: int, k: int = 10, seconds: float = 60.0, key: str = "") -> Job:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        return Job("search", name, users, k, 1, key, now + seconds, loop.create_future(), now)
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 60))
+
+
+async def answers(*jobs: Job) -> list[bytes]:
+    replies = await asyncio.gather(*(job.answer for job in jobs))
+    return [b",".join(reply.fields["items"]) for reply in replies]
+
+
+def whole(users: int) -> bytes:
+    return b",".join(b"%d" % n for n in range(users))
+
+
+def test_small_requests_meet_and_large_ones_take_turns() -> None:
+    async def work() -> None:
+        desk = Desk()
+        jobs = [desk.job("large", 1000), desk.job("other large", 400)]
+        jobs += [desk.job(f"small {n}", 1 + n % 3) for n in range(20)]
+        for job in jobs:
+            desk.scheduler.submit(job)
+        desk.scheduler.start()
+        assert await answers(*jobs) == [whole(job.users) for job in jobs]
+        first = desk.calls[0]
+        assert [name for name, _, _ in first[:-1]] == [f"small {n}" for n in range(20)]
+        assert first[-1][0] == "large"
+        assert first[-1][2] <= 10
+        large = [name for call in desk.calls for name, _, _ in call if "large" in name]
+        both = large[: 2 * large.count("other large")]
+        assert both == ["large", "other large"] * (len(both) // 2)
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_a_small_request_does_not_wait_for_all_of_a_large_one() -> None:
+    async def work() -> None:
+        desk = Desk()
+        large = desk.job("large", 2000)
+        desk.scheduler.submit(large)
+        desk.scheduler.start()
+        loop = asyncio.get_running_loop()
+        waits = []
+        for n in range(10):
+            await asyncio.sleep(0.02)
+            start = loop.time()
+            small = desk.job(f"small {n}", 1)
+            desk.scheduler.submit(small)
+            await small.answer
+            waits.append(loop.time() - start)
+        assert not large.answer.done()
+        assert sorted(waits)[5] < 0.2  # of the 2 seconds that the large one takes
+        large.answer.cancel()
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_requests_of_other_kinds_do_not_share_a_scan() -> None:
+    async def work() -> None:
+        desk = Desk()
+        jobs = [desk.job(f"{n}", 1, key=str(n % 2)) for n in range(10)]
+        for job in jobs:
+            desk.scheduler.submit(job)
+        desk.scheduler.start()
+        await answers(*jobs)
+        assert [[int(name) % 2 for name, _, _ in call] for call in desk.calls] == [[0] * 5, [1] * 5]
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_the_queue_has_a_bound() -> None:
+    async def work() -> None:
+        desk = Desk(queue=3, queue_work=10_000)
+        gone = desk.job("gone", 1)
+        jobs = [gone, desk.job("a", 1), desk.job("b", 1)]
+        for job in jobs:
+            desk.scheduler.submit(job)
+        with pytest.raises(RequestError) as error:
+            desk.scheduler.submit(desk.job("c", 1))
+        assert error.value.status == 503
+        assert int(error.value.headers["Retry-After"]) >= 1
+        gone.answer.cancel()  # makes room
+        with pytest.raises(RequestError):
+            desk.scheduler.submit(desk.job("much", 1000))
+        late = desk.job("d", 900)
+        desk.scheduler.submit(late)
+        assert desk.scheduler.waiting_work == 9020
+        desk.scheduler.start()
+        await answers(*jobs[1:], late)
+        assert (desk.scheduler.waiting, desk.scheduler.waiting_work) == (0, 0)
+        assert all(name != "gone" for call in desk.calls for name, _, _ in call)
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_gone_and_late_requests_are_dropped() -> None:
+    async def work() -> None:
+        desk = Desk()
+        jobs = [desk.job(f"{n}", 1) for n in range(400)]
+        late = desk.job("late", 1, seconds=0.0)
+        large = desk.job("large", 5000)
+        for job in (*jobs, late, large):
+            desk.scheduler.submit(job)
+        for job in jobs[1:]:
+            job.answer.cancel()
+        desk.scheduler.start()
+        assert await answers(jobs[0]) == [b"0"]
+        with pytest.raises(RequestError) as error:
+            await late.answer
+        assert error.value.status == 504
+        large.answer.cancel()  # in the middle
+        last = desk.job("last", 2)
+        desk.scheduler.submit(last)
+        await answers(last)
+        users = sum(stop - start for call in desk.calls for _, start, stop in call)
+        assert users < 60
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_an_error_of_a_call_is_that_of_its_requests() -> None:
+    async def work() -> None:
+        desk = Desk()
+
+        def broken(pieces: list[Piece]) -> list[Any]:
+            raise MemoryError("too much")
+
+        desk.scheduler._execute = broken
+        job = desk.job("a", 1)
+        desk.scheduler.submit(job)
+        desk.scheduler.start()
+        with pytest.raises(MemoryError):
+            await job.answer
+        desk.scheduler._execute = desk._execute
+        again = desk.job("b", 3)
+        desk.scheduler.submit(again)
+        assert await answers(again) == [whole(3)]
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+async def gathered(client: Any, requests: list[tuple[str, Any]]) -> list[Any]:
+    """Send requests that all wait before the first is taken."""
+    app = client.http.app
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        return await asyncio.gather(*(http.post(path, json=body) for path, body in requests))
+
+
+def test_gathered_answers_are_those_of_single_requests(client: Any) -> None:
+    """Bit for bit, whatever k, filters and sizes meet; bad requests spoil no other."""
+    rng = random.Random(0)
+    requests: list[tuple[str, Any]] = []
+    for n in range(60):
+        some = rng.sample(range(len(USER_KEYS)), rng.randrange(1, 6))
+        k = rng.choice([1, 3, 10, 10, 40])
+        filters = ["even"] if rng.random() < 0.3 else []
+        if n % 2:
+            users = [USER_KEYS[i] for i in some]
+            body = {"users": users, "k": k, "filters": filters, "explain": n % 3 == 0}
+            requests.append(("/v1/recall", body))
+        else:
+            vectors = (USER_VECTORS[some] * (1 + n)).tolist()
+            requests.append(("/v1/search", {"vectors": vectors, "k": k, "filters": filters}))
+        if n % 7 == 0:
+            requests.append(("/v1/search", {"vectors": [[3e38] * 8], "k": k}))
+            requests.append(("/v1/recall", {"users": [USER_KEYS[0]], "clusters": [9]}))
+    single = [client.http.post(path, json=body) for path, body in requests]
+    # In the loop of the service, where the scheduler is.
+    replies = client.http.portal.call(gathered, client, requests)
+    for (_, body), one, other in zip(requests, single, replies, strict=True):
+        assert (one.status_code, one.content) == (other.status_code, other.content), body
+    assert {one.status_code for one in single} == {200, 400}
+    text = client.http.get("/metrics").text
+    most = [line for line in text.splitlines() if line.startswith("vecrecall_batch_requests_sum")]
+    scans = [
+        line for line in text.splitlines() if line.startswith("vecrecall_batch_requests_count")
+    ]
+    met = sum(float(line.split()[-1]) for line in most)
+    assert met > 1.2 * sum(float(line.split()[-1]) for line in scans), "some requests met"
+
+
+def test_a_large_request_is_answered_in_pieces(client: Any) -> None:
+    rng = np.random.default_rng(5)
+    queries = rng.standard_normal((1500, ITEMS.shape[1])).round(4)
+    reply = client.post("/v1/search", vectors=queries.tolist(), k=30)
+    for start in range(0, 1500, 500):
+        part = client.post("/v1/search", vectors=queries[start : start + 500].tolist(), k=30)
+        assert part["items"] == reply["items"][start : start + 500]
+        assert part["scores"] == reply["scores"][start : start + 500]
+
+
+def test_a_client_that_goes(client: Any) -> None:
+    """In the middle of a body, and while it waits: nothing fails, nothing is left."""
+
+    async def work() -> None:
+        for messages in (
+            [{"type": "http.request", "body": b'{"users": ', "more_body": True}],
+            [{"type": "http.request", "body": b'{"users": ["a"]}', "more_body": False}],
+        ):
+            queue = iter([*messages, {"type": "http.disconnect"}])
+
+            async def receive(queue: Any = queue) -> Any:
+                return next(queue)
+
+            sent: list[Any] = []
+
+            async def send(message: Any, sent: Any = sent) -> None:
+                sent.append(message)
+
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": "/v1/recall",
+                "headers": [],
+                "query_string": b"",
+            }
+            await client.http.app(scope, receive, send)
+            assert sent[0]["status"] in (200, 499)
+
+    client.http.portal.call(work)
+    assert client.post("/v1/recall", users=USER_KEYS[:1])["items"]
+    assert client.service.scheduler.waiting == 0

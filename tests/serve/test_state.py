@@ -1,0 +1,222 @@
+"""Changes survive restarts, folds, publications, rollbacks, changed settings and artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Client
+from served import CONFIG, DIM, ITEMS, KEYS, USER_KEYS, write_system
+
+import vecrecall as vr
+from vecrecall.serve._config import ConfigError
+
+ROW = [9.0] * DIM
+
+
+def search(client: Any, k: int = 3, **fields: Any) -> Any:
+    return client.post("/v1/search", vectors=[ROW], k=k, **fields)["items"][0]
+
+
+def change(client: Any) -> None:
+    client.post("/v1/items", operation="add", items=["new"], vectors={"tower": [ROW]})
+    client.post("/v1/items", operation="remove", items=[KEYS[0], KEYS[1]])
+    client.post("/v1/events", clusters=[0, 0], items=[KEYS[40], KEYS[41]], times=[1.0, 2.0])
+    client.post("/v1/filters", name="mine", items=["new", KEYS[8]])
+
+
+def everything(client: Any) -> Any:
+    return (
+        search(client, 300),
+        search(client, 300, filters=["mine"]),
+        client.post("/v1/recall", users=USER_KEYS, k=60)["items"],
+        client.post("/v1/recall", users=USER_KEYS, k=60, filters=["mine"])["items"],
+    )
+
+
+def reopened(client: Client, path: Path, state: Path | None = None) -> Client:
+    client.close()
+    return Client(path, state=state)
+
+
+@pytest.mark.parametrize("fold", [False, True], ids=["log", "folded"])
+def test_a_restart(config: Path, fold: bool) -> None:
+    client = Client(config)
+    change(client)
+    if fold:
+        folded = client.post("/v1/versions", operation="fold")
+        assert folded == {"version": 2, "position": 4}
+        assert client.post("/v1/versions", operation="fold") == folded, "nothing is new"
+    client.post("/v1/items", operation="add", items=["newer"], vectors={"tower": [ROW]})
+    before = everything(client)
+    for _ in range(2):
+        client = reopened(client, config)
+        assert everything(client) == before
+        assert client.system.position == 5
+    client.close()
+
+
+def test_folding_by_itself(config: Path) -> None:
+    config.write_text(CONFIG + "\n[state]\nfold_bytes = 100\nkeep_bytes = 0\n")
+    client = Client(config)
+    client.post("/v1/filters", name="mine", items=["n3"])
+    for n in range(40):
+        client.post("/v1/items", operation="add", items=[f"n{n}"], vectors={"tower": [ROW]})
+    client.runtime._state._writer.fold()  # which waits for one that is in progress
+    before = everything(client)
+    state = Path(client.runtime._state._writer._store.path)
+    assert len(list((state / "versions").iterdir())) == 1
+    assert sum(file.stat().st_size for file in (state / "log").iterdir()) < 1000
+    client = reopened(client, config)
+    assert client.system.version > 1
+    assert everything(client) == before
+    client.close()
+
+
+def other_system(folder: Path) -> Path:
+    """The same items with other vectors."""
+    folder.mkdir()
+    path = write_system(folder)
+    keys = vr.Vocabulary(KEYS)
+    vr.FlatIndex(-ITEMS).save(folder / "index", vocabulary=keys)
+    return path
+
+
+def test_publication_and_rollback(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    change(client)
+    before = everything(client)
+    source = other_system(tmp_path / "other")
+    done = client.post("/v1/versions", operation="publish", folder=str(source))
+    assert (done["position"], done["replayed"], done["forgotten"]) == (5, 4, 0)
+    expected = vr.FlatIndex(-ITEMS)
+    expected.update([ROW], [300])
+    expected.remove([0, 1])
+    keys = [*KEYS, "new"]
+    found = [keys[i] for i in expected.search([ROW], 300).ids[0] if i >= 0]
+    assert search(client, 300) == found
+    client.post("/v1/items", operation="add", items=["newer"], vectors={"tower": [ROW]})
+    after = everything(client)
+    client = reopened(client, source, config.parent / "state")
+    assert everything(client) == after, "the newer artifacts are served again"
+    back = client.post("/v1/versions", operation="rollback")
+    assert back["replayed"] == 1
+    assert search(client, 1, filters=["mine"]) == ["new"]
+    client.post("/v1/items", operation="remove", items=["newer"])
+    assert everything(client) == before
+    client.post("/v1/versions", operation="rollback")  # and forth
+    client.post("/v1/items", operation="update", items=["newer"], vectors={"tower": [ROW]})
+    assert search(client, 300) == after[0]
+    client.close()
+
+
+def test_a_publication_since_a_change(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    client.post("/v1/items", operation="add", items=["old"], vectors={"tower": [ROW]})
+    client.post("/v1/items", operation="add", items=["new"], vectors={"tower": [ROW]})
+    source = other_system(tmp_path / "other")
+    done = client.post("/v1/versions", operation="publish", folder=str(source), since=1)
+    assert done["replayed"] == 1
+    assert {"old", "new"} & set(search(client, 400)) == {"new"}
+    client.close()
+
+
+def test_a_bad_publication_changes_nothing(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    change(client)
+    before = everything(client)
+    source = other_system(tmp_path / "other")
+    (tmp_path / "other" / "even.json").write_text("{}")
+    error = client.refused(400, "/v1/versions", {"operation": "publish", "folder": str(source)})
+    assert "filters.even" in error["message"]
+    (tmp_path / "other" / "service.toml").write_text("x = 1")
+    error = client.refused(400, "/v1/versions", {"operation": "publish", "folder": str(source)})
+    assert "x: expected a known field" in error["message"]
+    assert everything(client) == before
+    client = reopened(client, config)
+    assert everything(client) == before
+    client.close()
+
+
+def test_changed_settings(config: Path) -> None:
+    """Another policy is served with the changes of before."""
+    client = Client(config)
+    change(client)
+    before = everything(client)
+    client.close()
+    config.write_text(CONFIG.replace("hot = 1", "hot = 50") + "\n[filters.two]\nitems = ['new']\n")
+    client = Client(config)
+    after = everything(client)
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+    assert search(client, filters=["two"]) == ["new"]
+    config.write_text(CONFIG)
+    client = reopened(client, config)
+    assert everything(client) == before
+    client.close()
+
+
+def test_changed_artifacts_are_published_at_the_start(config: Path) -> None:
+    client = Client(config)
+    change(client)
+    client.close()
+    vr.FlatIndex(-ITEMS).save(config.parent / "index", vocabulary=vr.Vocabulary(KEYS))
+    client = Client(config)
+    expected = vr.FlatIndex(-ITEMS)
+    expected.update([ROW], [300])
+    expected.remove([0, 1])
+    keys = [*KEYS, "new"]
+    assert search(client, 300) == [keys[i] for i in expected.search([ROW], 300).ids[0] if i >= 0]
+    assert search(client, filters=["mine"]) == ["new", KEYS[8]]
+    client = reopened(client, config)
+    assert search(client, 1) == ["new"]
+    client.post("/v1/versions", operation="rollback")
+    assert search(client, 2, filters=["mine"])[0] == "new"
+    client.close()
+
+
+def test_one_service_per_state(config: Path) -> None:
+    client = Client(config)
+    with pytest.raises(BlockingIOError, match="another process writes the log"):
+        Client(config)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('path = "index"', 'path = "nowhere"', "indexes.tower"),
+        ('path = "index"', 'path = "table"', "indexes.tower"),
+        ('table = "similar"', 'table = "other"', "channels.i2i.table"),
+        ('kind = "popularity"', 'kind = "luck"', "channels.hot.kind"),
+        ("hot = 1", "cold = 1", "policy.weights"),
+        ("hot = 1", "hot = -1", "policy"),
+        ("half_life = 100.0", "half_life = 0", "feeds.kind.half_life"),
+        ("depth = 50", "depth = 50\ndeep = 2", "deep"),
+        ("[policy]", "[policy", "expected TOML"),
+    ],
+)
+def test_bad_configurations(config: Path, old: str, new: str, message: str) -> None:
+    config.write_text(CONFIG.replace(old, new, 1))
+    with pytest.raises((ConfigError, OSError), match=message):
+        Client(config)
+
+
+def test_numbers_for_keys(tmp_path: Path) -> None:
+    """Without a vocabulary items and users are numbers."""
+    from served import write_plain
+
+    client = Client(write_plain(tmp_path, ITEMS))
+    reply = client.post("/v1/recall", vectors={"user": ITEMS[:2].tolist()}, seen=[[0], [5]], k=4)
+    assert (
+        reply["items"] == vr.FlatIndex(ITEMS).search(ITEMS[:2], 4, exclude=[[0], [5]]).ids.tolist()
+    )
+    client.post("/v1/items", operation="add", items=[2**62], vectors={"main": [ROW]})
+    assert client.post("/v1/search", vectors=[ROW], k=1)["items"] == [[2**62]]
+    error = client.refused(400, "/v1/recall", {"users": ["a"]})
+    assert error["field"] == "users[0]"
+    assert client.post("/v1/recall", users=[3])["items"] == [[]]
+    np.testing.assert_array_equal(client.system.parts.indexes["main"].contains([2**62]), [True])
+    client.close()
