@@ -940,6 +940,10 @@ class FlatIndex:
         """Return what the index holds at this moment, for reads that belong together."""
         return self._core.snapshot() if self._held is None else self._held
 
+    def _known_vectors(self, ids: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+        """Find which of the ids are known, and their rows."""
+        return self._now().known_vectors(ids)
+
     def _view(self: _Index) -> _Index:
         """Return another object over the same items, updates included."""
         index = object.__new__(type(self))
