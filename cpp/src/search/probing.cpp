@@ -5,6 +5,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "kernels/registry.hpp"
 #include "platform/canceling.hpp"
 #include "search/exhaustive.hpp"
 #include "search/list_bounds.hpp"

@@ -151,7 +151,7 @@ class LiveNeighbors(CheckedOnArrival):
         Keep items with ``score >= min_score``, for example 0.6 under cosine.
     vectors : array_like of float, shape (n, d), optional
         The items' vectors; default those of the index, which must then be a `FlatIndex`, a
-        `ReloadingIndex`, or wrapped with vectors.
+        `ReloadingIndex`, one in shards, or wrapped with vectors.
     ids : array_like of int, shape (n,), optional
         The ids of `vectors`; default ``arange(n)``.
 

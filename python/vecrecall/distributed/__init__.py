@@ -13,6 +13,9 @@ from vecrecall.distributed._errors import (
     PlacementError,
     ShardError,
 )
+from vecrecall.distributed._offline import neighbors, recall_users
+from vecrecall.distributed._pickling import dumps, loads
+from vecrecall.distributed._reshard import reshard
 from vecrecall.distributed._sharded_index import ShardedIndex, ShardStats, connect
 
 __all__ = [
@@ -26,6 +29,11 @@ __all__ = [
     "ShardedIndex",
     "build_shards",
     "connect",
+    "dumps",
+    "loads",
+    "neighbors",
+    "recall_users",
+    "reshard",
 ]
 
 _stamp(globals())

@@ -30,7 +30,7 @@ _AT_ONCE = 4  # tasks that wait for each that runs
 _INVALID = {"raise": "raise", "skip": "skip"}
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """The arguments of a build that matter for what is made."""
 
     index: Kind
@@ -44,7 +44,7 @@ class _Plan(NamedTuple):
     source: str
 
 
-class _Lists(NamedTuple):
+class Lists(NamedTuple):
     """The lists that all shards have."""
 
     centers: F32
@@ -127,7 +127,7 @@ def build_shards(
     """
     folder = _scalars.check_path(path, "path").absolute()
     columns = Columns(id_column, vector_column)
-    plan = _Plan(
+    plan = Plan(
         _scalars.check_choice(index, "index", KINDS),
         _checked_metric(metric),
         _scalars.check_choice(by, "by", WAYS),
@@ -214,7 +214,7 @@ class Tasks:
 
 
 def build(
-    pieces: Sequence[Piece], folder: Path, plan: _Plan, tasks: Tasks, lists: _Lists | None = None
+    pieces: Sequence[Piece], folder: Path, plan: Plan, tasks: Tasks, lists: Lists | None = None
 ) -> None:
     """Build shards of pieces of rows; lists that are given are not trained."""
     plan = plan._replace(source=_manifest.sum_of([piece.key() for piece in pieces]))
@@ -264,7 +264,7 @@ def _begin(folder: Path, staging: Path, word: str) -> str:
 
 
 def _sampled(
-    pieces: Sequence[Piece], counts: list[int], plan: _Plan, tasks: Tasks, train: bool
+    pieces: Sequence[Piece], counts: list[int], plan: Plan, tasks: Tasks, train: bool
 ) -> Rows | None:
     """Read rows that are spread over the source, where something is to be learned from them."""
     n = sum(counts)
@@ -292,10 +292,10 @@ def _sampled(
 def _planned(
     pieces: Sequence[Piece],
     sample: Rows | None,
-    plan: _Plan,
+    plan: Plan,
     word: str,
     build: str,
-    lists: _Lists | None,
+    lists: Lists | None,
 ) -> Manifest:
     bounds: tuple[int, ...] = ()
     if plan.by == "range":
@@ -312,8 +312,8 @@ def _planned(
 
 
 def _known_lists(
-    staging: Path, sample: Rows | None, n: int, plan: _Plan, lists: _Lists | None
-) -> _Lists | None:
+    staging: Path, sample: Rows | None, n: int, plan: Plan, lists: Lists | None
+) -> Lists | None:
     """Train lists, once for all shards."""
     if plan.index == "flat" or lists is not None:
         return lists
@@ -324,10 +324,10 @@ def _known_lists(
         rows = sample.vectors if usable is None else sample.vectors[usable]
         IVFIndex(rows, metric=plan.metric, n_lists=_n_lists(plan, n), seed=plan.seed).save(folder)
     trained = IVFIndex.load(folder, mmap=False)
-    return _Lists(trained.centers, plan.probes or trained.probes)
+    return Lists(trained.centers, plan.probes or trained.probes)
 
 
-def _n_lists(plan: _Plan, n: int) -> int:
+def _n_lists(plan: Plan, n: int) -> int:
     """Choose as many lists as `IVFIndex` would for all items."""
     return plan.n_lists or max(1, min(int(4 * n**0.5), n // _FEWEST_A_LIST))
 
@@ -344,7 +344,7 @@ def _route_all(pieces: Sequence[Piece], staging: Path, manifest: Manifest, tasks
 
 
 def _build_all(
-    n_pieces: int, folder: Path, manifest: Manifest, plan: _Plan, known: _Lists | None, tasks: Tasks
+    n_pieces: int, folder: Path, manifest: Manifest, plan: Plan, known: Lists | None, tasks: Tasks
 ) -> None:
     left = []
     for shard in range(manifest.n_shards):
@@ -393,7 +393,7 @@ def _build_shard(
     path: str,
     manifest: Manifest,
     invalid: Literal["raise", "skip"],
-    known: _Lists | None,
+    known: Lists | None,
 ) -> None:
     """Build one shard of its rows in all pieces, and save it."""
     folder = _manifest.folder_of(Path(path), shard)

@@ -640,14 +640,16 @@ class ShardedIndex:
             searched(left, probes)
             left = left[counts[left] < query.k] if probes < n_lists else left[:0]
             probes *= 2
-        _cut(ids, scores, counts, asked.query.min_score)
+        result = SearchResult(ids, scores, counts, metric)
+        cut(result, asked.query.min_score)
         stats: Any = None
         if asked.stats:
             stats = _summed(rounds)
             if self._partial:
                 missing = {s: why for of in rounds for s, why in of.missing.items()}
                 stats = ShardStats(*stats[:5], missing)
-        return SearchResult(ids, scores, counts, metric, stats)
+        result.stats = stats
+        return result
 
     def _n_lists(self, view: _View) -> int:
         """Count the lists, which are the same in all shards."""
@@ -876,13 +878,13 @@ def _summed(all_of: list[Any]) -> SearchStats:
     )
 
 
-def _cut(ids: I64, scores: F32, counts: npt.NDArray[np.int32], min_score: float) -> None:
+def cut(result: SearchResult, min_score: float) -> None:
     """End each list where scores fall below the least that is wanted."""
     if min_score == -np.inf:
         return
-    below = scores.astype(np.float64) < min_score
-    ids[below], scores[below] = -1, -np.inf
-    np.minimum(counts, (~below).sum(axis=1), out=counts, casting="unsafe")
+    below = result.scores.astype(np.float64) < min_score
+    result.ids[below], result.scores[below] = -1, -np.inf
+    np.minimum(result.counts, (~below).sum(axis=1), out=result.counts, casting="unsafe")
 
 
 def _joined_above(
