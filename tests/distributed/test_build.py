@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_npy(ray: Any, tmp_path: Path, npy: tuple[Path, Path], items: Items, by:
     assert steps[-1][0] == steps[-1][1]
     if by == "range":
         ends = [(s.index.ids.min(), s.index.ids.max()) for s in shards_of(tmp_path / "s")]
-        assert all(a[1] < b[0] for a, b in zip(ends, ends[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in itertools.pairwise(ends))
 
 
 def test_parquet_and_datasets(ray: Any, tmp_path: Path, items: Items) -> None:
@@ -82,7 +83,7 @@ def test_a_structured_array_and_several_files(ray: Any, tmp_path: Path, items: I
 
 
 def test_lists_are_the_same_in_all_shards(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
-    x, ids = items
+    _x, _ids = items
     for n in (1, 3):
         build_shards(npy[0], tmp_path / str(n), n_shards=n, ids=npy[1], index="ivf", n_lists=20)
     one, *_ = shards_of(tmp_path / "1")

@@ -264,7 +264,7 @@ def test_no_room(ray: Any, built: dict[tuple[str, int], Path]) -> None:
 
 
 def test_wrong_calls(built: dict[tuple[str, int], Path], items: Items, tmp_path: Path) -> None:
-    x, ids = items
+    x, _ids = items
     with pytest.raises(FileNotFoundError):
         connect(tmp_path / "none")
     vr.FlatIndex(x).save(tmp_path / "flat")

@@ -16,6 +16,7 @@ from vecrecall.distributed._errors import (
 from vecrecall.distributed._offline import neighbors, recall_users
 from vecrecall.distributed._pickling import dumps, loads
 from vecrecall.distributed._reshard import reshard
+from vecrecall.distributed._serve import app
 from vecrecall.distributed._sharded_index import ShardedIndex, ShardStats, connect
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ShardError",
     "ShardStats",
     "ShardedIndex",
+    "app",
     "build_shards",
     "connect",
     "dumps",

@@ -341,6 +341,10 @@ class ShardedIndex:
         return self._view.manifest.metric
 
     @property
+    def vocabulary(self) -> None:
+        """None: shards have ids alone."""
+
+    @property
     def n_shards(self) -> int:
         """The number of shards."""
         return self._view.manifest.n_shards

@@ -118,12 +118,14 @@ class Parts:
     filters: dict[str, list[int | str]] = field(default_factory=dict)
 
 
-def load(config: Config) -> Parts:
+def load(config: Config, open_index: Callable[[str], FlatIndex] = FlatIndex.load) -> Parts:
     """Load what a configuration names, by its absolute paths.
 
     Parameters
     ----------
     config : Config
+    open_index : callable
+        Returns the index of a path, or what stands in for one.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def load(config: Config) -> Parts:
 
     own = config.users
     users = one("users.keys", own.keys, _vocabulary)
-    indexes = all_of("indexes", config.indexes, lambda of: FlatIndex.load(of.path))
+    indexes = all_of("indexes", config.indexes, lambda of: open_index(of.path))
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),
