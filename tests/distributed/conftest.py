@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-import vecrecall as vr
-
-OBJECT_STORE = 200 << 20
-ROOT = Path(__file__).parents[2]
+from ray_cases import start_ray
 
 
 @pytest.fixture(scope="session")
@@ -22,20 +17,6 @@ def ray() -> Iterator[Any]:
     start_ray(module)
     yield module
     module.shutdown()
-
-
-def start_ray(module: Any) -> None:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    module.init(
-        num_cpus=2,
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
-        configure_logging=False,
-        log_to_driver=False,
-        runtime_env={
-            "env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])}
-        },
-    )
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +39,3 @@ def npy(
     np.save(folder / "vectors.npy", items[0])
     np.save(folder / "ids.npy", items[1])
     return folder / "vectors.npy", folder / "ids.npy"
-
-
-def same(got: vr.SearchResult, expected: vr.SearchResult) -> None:
-    """Compare bit for bit."""
-    np.testing.assert_array_equal(got.ids, expected.ids)
-    np.testing.assert_array_equal(got.scores.view(np.int32), expected.scores.view(np.int32))
-    np.testing.assert_array_equal(got.counts, expected.counts)
-    assert got.metric == expected.metric

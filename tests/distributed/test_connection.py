@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import same, start_ray
-from test_kills import processes
+from ray_cases import processes, same, start_ray
 
 import vecrecall as vr
 from vecrecall.distributed import ClosedError, build_shards, connect

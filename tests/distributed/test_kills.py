@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import same
+from ray_cases import processes, same
 
 import vecrecall as vr
 from vecrecall.distributed import (
@@ -24,19 +24,6 @@ from vecrecall.distributed import (
 
 KILLS = int(os.environ.get("VECRECALL_SOAK_KILLS", "6"))
 Items = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-
-
-def processes(kind: str) -> list[int]:
-    """List the processes of actors of a kind, by what Ray calls them."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            name = (folder / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if folder.name.isdigit() and name.startswith(f"ray::{kind}".encode()):
-            found.append(int(folder.name))
-    return found
 
 
 def kill(rng: np.random.Generator) -> None:

@@ -42,7 +42,7 @@ def test_recall_users_of_shards(
     ray: Any, tmp_path: Path, npy: Any, items: Items, kind: Any
 ) -> None:
     pytest.importorskip("ray.data")
-    x, ids = items
+    _x, _ids = items
     build_shards(npy[0], tmp_path / "s", n_shards=3, ids=npy[1], index=kind)
     with connect(tmp_path / "s", num_cpus=0.1) as index:
         expected = expected_of(index, items, 8)

@@ -61,7 +61,7 @@ def test_the_routes(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
         assert ask(f"{url}/healthz")[0] == 200
         assert found() == one.search(x[:3], 5).ids.tolist()
         change = {
-            "operation": "upsert",
+            "operation": "update",
             "items": [77_777],
             "vectors": {"items": [(x[0] * 9).tolist()]},
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import same
+from ray_cases import same
 
 import vecrecall as vr
 from vecrecall.distributed import DistributedError, build_shards, connect, reshard
