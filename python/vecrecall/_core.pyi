@@ -133,6 +133,7 @@ class Snapshot:
     def contains(self, ids: _I64) -> npt.NDArray[np.bool_]: ...
     def known_vectors(self, ids: _I64) -> tuple[_I64, _F32]: ...
     def lists(self) -> tuple[_F32, _I64]: ...
+    def rows_looked_at(self, queries: _F32, probes: int, threads: int) -> _I64: ...
 
 class FlatIndex:
     def __init__(
@@ -164,6 +165,8 @@ class IVFIndex(FlatIndex):
         metric: Metric,
         bias: _F64 | None,
         n_lists: int,
+        centers: _F32 | None,
+        probes: int,
         seed: int,
         progress: Callable[[int, int], object] | None,
         threads: int,

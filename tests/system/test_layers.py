@@ -14,7 +14,7 @@ GRAPH = import_graph(PACKAGE)
 ROOMS = (
     *("_core", "_extras", "_public", "arrays", "storage", "_runtime"),
     *("search", "cluster", "feed", "fusion", "policies", "adapters", "channels", "evaluation"),
-    *("train", "datasets", "serve", "cli", "__main__"),
+    *("train", "datasets", "serve", "distributed", "cli", "__main__"),
 )
 """A room may import those before it; `serve` and `cli` stand next to each other on the top floor.
 Modules outside the rooms stand where they are used; channels come after adapters, since they recall

@@ -8,17 +8,18 @@ import pytest
 
 import vecrecall as vr
 import vecrecall.datasets
+import vecrecall.distributed
 import vecrecall.train
 
 ROOMS = (
     *("arrays", "search", "cluster", "feed", "fusion", "channels", "adapters", "evaluation"),
-    *("train", "datasets"),
+    *("train", "datasets", "distributed"),
 )
 
 
 @pytest.mark.parametrize(
     "module",
-    [vr, vr.policies, vr.channels, vecrecall.train, vecrecall.datasets],
+    [vr, vr.policies, vr.channels, vecrecall.train, vecrecall.datasets, vecrecall.distributed],
     ids=lambda m: m.__name__,
 )
 def test_names_belong_to_the_public_module(module: types.ModuleType) -> None:

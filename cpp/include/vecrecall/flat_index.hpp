@@ -129,6 +129,10 @@ class Snapshot {
 
     // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
     MatrixView list_centers() const;
+    // Of each query the rows that a search with so many probes looks at; 0 for a zero query under
+    // cosine.
+    void rows_looked_at(const MatrixView& queries, std::size_t probes, std::int64_t* out,
+                        int threads = 0) const;
     // The list of each item in the order of ids(), -1 where it is in none.
     void lists(std::int64_t* out) const;
 

@@ -33,12 +33,12 @@ struct IndexArrays {
     ArrayView<double> block_bounds;  // kBlockBounds per block
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32
     ArrayView<double> code_bounds;   // kCodeBounds per block, with the codes
-    // Of an index that has lists, all of them; there is no list of no items.
+    // Of an index that has lists, all of them; none of no items, unless centers were given.
     ArrayView<float> list_centers;          // dim per list
     ArrayView<std::uint32_t> list_sizes;    // items, in the order of the rows
     ArrayView<std::int64_t> list_settings;  // kListSettings: how many were asked for (0: by the
                                             // number of items), seed, items that they were made
-                                            // for, default probes
+                                            // for (0: of given centers), default probes
 };
 
 }  // namespace vecrecall

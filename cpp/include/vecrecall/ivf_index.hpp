@@ -16,6 +16,10 @@ struct IVFOptions {
     // at least
     std::size_t n_lists = 0;
     std::uint64_t seed = 0;  // below 2^63; of the k-means that makes the lists
+    // One row per list, finite: no k-means then. Lists stay as they are given, empty ones too, so
+    // that parts of the items in indexes of their own have the same ones. No rows: trained.
+    MatrixView centers = {nullptr, 0, 0};
+    std::size_t probes = 0;  // of a search that does not say it; 0: by a sample of the items
     bool codes = true;       // as of BuildOptions
     int threads = 0;         // 0: the library's default
     // Called by the building thread with how much is done, of how much.
@@ -23,7 +27,7 @@ struct IVFOptions {
 };
 
 struct IVFStats {
-    std::vector<std::uint32_t> list_sizes;  // items, as the lists were made
+    std::vector<std::uint32_t> list_sizes;  // items, as the lists were made; 0 in given ones only
     std::size_t not_in_lists = 0;           // items added since, which every search looks at
     std::size_t n_items = 0;
 };

@@ -14,6 +14,7 @@
 #include "search/above.hpp"
 #include "search/index_arrays.hpp"
 #include "search/index_state.hpp"
+#include "search/probing.hpp"
 #include "search/search.hpp"
 #include "search/update.hpp"
 #include "vecrecall/parallel.hpp"
@@ -114,6 +115,12 @@ void Snapshot::ids(std::int64_t* out) const {
 MatrixView Snapshot::list_centers() const {
     const search::Lists* lists = items_->lists();
     return lists ? lists->centers() : MatrixView{nullptr, 0, dim()};
+}
+
+void Snapshot::rows_looked_at(const MatrixView& queries, std::size_t probes, std::int64_t* out,
+                              int threads) const {
+    const FpEnvScope env;
+    search::rows_looked_at(*items_, queries, probes, out, threads);
 }
 
 void Snapshot::lists(std::int64_t* out) const {

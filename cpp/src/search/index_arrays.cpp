@@ -61,7 +61,9 @@ void check_lists(const IndexArrays& parts) {
     std::size_t slots = 0;
     for (std::size_t i = 0; i < lists; ++i) {
         canceling::check_each(i);
-        if (parts.list_sizes.data[i] == 0) refuse("list_sizes", "lists with items", "0");
+        if (parts.list_sizes.data[i] == 0 && settings[2] > 0) {
+            refuse("list_sizes", "lists with items", "0");
+        }
         rows += parts.list_sizes.data[i];
         slots += whole_words(parts.list_sizes.data[i]);
     }

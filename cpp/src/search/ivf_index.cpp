@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <stdexcept>
+#include <string>
 
 #include "search/index_arrays.hpp"
 #include "search/index_state.hpp"
@@ -27,9 +28,19 @@ std::shared_ptr<const search::Items> items_of(const ItemsView& items, Metric met
     const FpEnvScope env;
     if (items.ids) check_ids(items.ids, items.rows.rows);
     const search::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
-    return search::items_in_lists(source, metric, {.asked = options.n_lists, .seed = options.seed},
-                                  {.codes = options.codes, .threads = options.threads},
-                                  options.progress);
+    if (options.centers.rows > 0) {
+        if (options.centers.dim != items.rows.dim) {
+            throw std::invalid_argument("centers: expected " + std::to_string(items.rows.dim) +
+                                        " columns, got " + std::to_string(options.centers.dim));
+        }
+        return search::items_in_given_lists(source, metric, options.centers, options.probes,
+                                            {.codes = options.codes, .threads = options.threads},
+                                            options.progress);
+    }
+    auto trained = search::items_in_lists(
+        source, metric, {.asked = options.n_lists, .seed = options.seed},
+        {.codes = options.codes, .threads = options.threads}, options.progress);
+    return options.probes == 0 ? trained : trained->with_probes(options.probes);
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ std::vector<float> ListBounds::of(const kernels::KernelTable& table, const Query
     for (std::size_t q = 0; q < n; ++q) {
         for (std::size_t list = 0; list < lists; ++list) {
             float& at = bounds[q * lists + list];
-            at = bound(queries[first + q], list, at);
+            at = items_.lists()->sizes()[list] == 0 ? -std::numeric_limits<float>::infinity()
+                                                    : bound(queries[first + q], list, at);
         }
     }
     return bounds;

@@ -109,8 +109,12 @@ class ListBuilder {
             options_.trained_for = size();
         }
         assign_rows();
-        split_long();
-        drop_empty();
+        if (known != nullptr && options_.trained_for == 0) {  // given, not trained
+            count();
+        } else {
+            split_long();
+            drop_empty();
+        }
         auto lists =
             std::make_shared<const Lists>(centers_.view(), sizes_, metric_, *middle, options_);
         BuildOptions copied = build_;

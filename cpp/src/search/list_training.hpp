@@ -24,7 +24,7 @@ struct KnownLists {
 };
 
 // A segment of the rows in lists: trained, or with known centers. A list that is more than
-// four times as long as the average is split, an empty one vanishes.
+// four times as long as the average is split, an empty one vanishes; those of given centers stay.
 std::shared_ptr<const Segment> make_lists(const Source& source, Metric metric,
                                           const ListOptions& options, const KnownLists* known,
                                           const BuildOptions& build, const BuildProgress& progress);

@@ -17,11 +17,11 @@ class Items;
 struct ListOptions {
     std::uint64_t asked = 0;  // how many; 0: by the number of items
     std::uint64_t seed = 0;
-    std::uint64_t trained_for = 0;  // items
+    std::uint64_t trained_for = 0;  // items; 0: for given centers, whose lists stay
 };
 
-// Lists lie one after the other, each in blocks of its own; none is empty. The scan subtracts a
-// list's center from its rows.
+// Lists lie one after the other, each in blocks of its own; none is empty, but of given centers.
+// The scan subtracts a list's center from its rows.
 class Lists {
   public:
     // One row of `centers` per list; `sizes` are numbers of items. `middle` is the center of rows

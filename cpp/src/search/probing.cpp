@@ -5,6 +5,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "kernels/registry.hpp"
 #include "platform/canceling.hpp"
 #include "search/exhaustive.hpp"
 #include "search/list_bounds.hpp"
@@ -134,7 +135,7 @@ class ByList {
         std::vector<std::uint32_t> group;
         for (std::size_t i = 0; i < visited_.size(); ++i) {
             const std::uint32_t list = visited_[i];
-            const bool more = i + 1 < visited_.size();
+            const bool more = i + 1 < visited_.size() && lists.sizes()[visited_[i + 1]] > 0;
             group.assign(queries_.begin() + starts_[list], queries_.begin() + starts_[list + 1]);
             for (std::size_t b = lists.first_block(list); b < lists.end_block(list); ++b) {
                 const std::size_t next = b + 1 < lists.end_block(list) ? b + 1
@@ -412,6 +413,31 @@ SearchStats search_lists(const SearchContext& context, int threads, const ListsO
     const Eligible eligible(context);
     return in_tiles(context, threads, [&](std::size_t first, std::size_t n) {
         return ProbeRun(context, limits, eligible, first, n).run(out);
+    });
+}
+
+void rows_looked_at(const Items& items, const MatrixView& queries, std::size_t probes,
+                    std::int64_t* out, int threads) {
+    std::fill_n(out, queries.rows, 0);
+    if (!items.lists() || items.size() == 0 || queries.rows == 0) return;
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
+    const QueryBatch batch(table, items, queries, {}, threads);
+    const SearchOptions options;
+    const SearchContext context{.table = table,
+                                .items = items,
+                                .queries = batch,
+                                .options = options,
+                                .allow = nullptr,
+                                .codes = items.has_codes(),
+                                .first_threshold = 0};
+    const Eligible eligible(context);
+    parallel_for((batch.size() + kMostQueries - 1) / kMostQueries, threads, [&](std::size_t tile) {
+        const std::size_t first = tile * kMostQueries;
+        const std::size_t n = std::min(kMostQueries, batch.size() - first);
+        const auto chosen = choose_lists(table, *items.lists(), batch, first, n, probes);
+        for (std::size_t q = 0; q < n; ++q) {
+            out[batch[first + q].place] = static_cast<std::int64_t>(eligible.touched(chosen[q]));
+        }
     });
 }
 

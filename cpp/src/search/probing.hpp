@@ -15,4 +15,8 @@ SearchStats search_lists(const SearchContext& context, int threads, const ListsO
 std::vector<std::size_t> search_until_proved(const SearchContext& context, int threads,
                                              const ListsOut& out, SearchStats& stats);
 
+// Of each query the rows in the lists that it probes and those in none, removed ones too.
+void rows_looked_at(const Items& items, const MatrixView& queries, std::size_t probes,
+                    std::int64_t* out, int threads);
+
 }  // namespace vecrecall::search

@@ -290,6 +290,17 @@ std::shared_ptr<const Items> items_in_lists(const Source& source, Metric metric,
     return items.with_probes(first_probes(items, build.threads));
 }
 
+std::shared_ptr<const Items> items_in_given_lists(const Source& source, Metric metric,
+                                                  const MatrixView& centers, std::size_t probes,
+                                                  const BuildOptions& build,
+                                                  const BuildProgress& progress) {
+    const std::vector<std::int32_t> labels(source.rows.size(), -1);
+    const KnownLists known{.centers = centers, .labels = labels.data()};
+    const ListOptions options{.asked = centers.rows, .seed = 0, .trained_for = 0};
+    const Items items(make_lists(source, metric, options, &known, build, progress), build.codes);
+    return items.with_probes(probes != 0 ? probes : first_probes(items, build.threads));
+}
+
 std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items, int threads,
                                        const BuildProgress& progress) {
     return Update(*items, threads).rebuilt({}, true, progress);

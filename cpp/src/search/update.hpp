@@ -28,6 +28,12 @@ std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items
 std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items, int threads,
                                        const BuildProgress& progress);
 
+// Indexed in lists of given centers, searched with so many probes; 0: tuned as a first default.
+std::shared_ptr<const Items> items_in_given_lists(const Source& source, Metric metric,
+                                                  const MatrixView& centers, std::size_t probes,
+                                                  const BuildOptions& build,
+                                                  const BuildProgress& progress);
+
 // Indexed in lists, tuned as a first default.
 std::shared_ptr<const Items> items_in_lists(const Source& source, Metric metric,
                                             const ListOptions& options, const BuildOptions& build,

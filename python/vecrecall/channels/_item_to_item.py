@@ -1,6 +1,6 @@
 """Item to item: items similar to those that a user has clicked."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.channels._search import checked, search
-from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._neighbor_table import NeighborTable
 from vecrecall.search._protocol import SearchableIndex, frozen
 
@@ -152,7 +151,7 @@ class LiveNeighbors(CheckedOnArrival):
         Keep items with ``score >= min_score``, for example 0.6 under cosine.
     vectors : array_like of float, shape (n, d), optional
         The items' vectors; default those of the index, which must then be a `FlatIndex`, a
-        `ReloadingIndex`, or wrapped with vectors.
+        `ReloadingIndex`, one in shards, or wrapped with vectors.
     ids : array_like of int, shape (n,), optional
         The ids of `vectors`; default ``arange(n)``.
 
@@ -212,7 +211,7 @@ class LiveNeighbors(CheckedOnArrival):
     ) -> SearchResult:
         """Join the lists of each user's items."""
         index: SearchableIndex = frozen(self._index)
-        source = _holder(index)._now().known_vectors if self._table is None else self._table.of
+        source = _holder(index)._known_vectors if self._table is None else self._table.of
         known, vectors = source(items.values)
         users = row_of_each(items)[known]
         own = Ragged._of(items.values[known], np.arange(known.size + 1))
@@ -222,14 +221,22 @@ class LiveNeighbors(CheckedOnArrival):
         return join_searched(found, weights[known], offsets, k, aggregate, self._min_score)
 
 
-def _holder(index: SearchableIndex) -> FlatIndex:
+def _holder(index: SearchableIndex) -> "_Holder":
     """Find who holds the vectors of a frozen index."""
     exact = index.exact if isinstance(index, WrappedIndex) else index
-    if not isinstance(exact, FlatIndex):
+    if not isinstance(exact, _Holder):
         raise TypeError(
             "vectors: expected the items' vectors with an index that does not hold them, got none"
         )
     return exact
+
+
+@runtime_checkable
+class _Holder(Protocol):
+    """An index that has its items' vectors: a `FlatIndex`, or one in shards."""
+
+    def _known_vectors(self, ids: I64) -> tuple[I64, F32]:
+        """Find which of the ids are known, and their rows."""
 
 
 class _Table(CheckedOnArrival):

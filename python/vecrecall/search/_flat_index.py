@@ -34,7 +34,9 @@ _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
 DEFAULT_PROBES = 0  # of the core
 # Attributes that a pickle has in another form, or not at all.
-_NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner"))
+_NOT_PICKLED = frozenset(
+    ("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner", "_origin")
+)
 # Arrays that a saved index may have; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
     (
@@ -54,6 +56,14 @@ class _Items(NamedTuple):
     ids: npt.NDArray[np.int64] | None
     metric: _core.Metric
     bias: npt.NDArray[np.float64] | None
+
+
+class Origin(NamedTuple):
+    """What an index was loaded from."""
+
+    path: Path
+    saved: str  # a word for what was saved there
+    version: int  # of the items, until an update
 
 
 class _Known(NamedTuple):
@@ -144,6 +154,7 @@ class FlatIndex:
     _core_type: ClassVar[type[_core.FlatIndex]] = _core.FlatIndex
     _owner: object | None = None  # for whom masks are made, where that is not the index itself
     _vocabulary: Vocabulary | None = None
+    _origin: Origin | None = None
 
     def __init__(
         self,
@@ -800,6 +811,8 @@ class FlatIndex:
         index = cls.__new__(cls)
         index._vocabulary = _vocabulary_in(parts, folder, verify)
         index._restore(about.get("metric"), arrays, "path", str(path), verify)
+        saved = _array_folder.word_of(about)
+        index._origin = Origin(folder.absolute(), saved, index._now().version)
         return index
 
     def __getstate__(self) -> dict[str, Any]:
@@ -939,6 +952,10 @@ class FlatIndex:
     def _now(self) -> _core.Snapshot:
         """Return what the index holds at this moment, for reads that belong together."""
         return self._core.snapshot() if self._held is None else self._held
+
+    def _known_vectors(self, ids: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+        """Find which of the ids are known, and their rows."""
+        return self._now().known_vectors(ids)
 
     def _view(self: _Index) -> _Index:
         """Return another object over the same items, updates included."""

@@ -17,7 +17,8 @@ from vecrecall.storage._atomic import read_manifest
 
 Probes = int | Literal["exact"]
 
-_MOST = 2**63 - 1  # of a seed, and of lists that are asked for
+_MOST = 2**63 - 1  # of a seed, of lists that are asked for, and of probes
+_MOST_LISTS = 2**24
 _LIST_PARTS = frozenset(("list_centers", "list_sizes", "list_settings"))
 
 
@@ -28,6 +29,7 @@ class IVFStats(NamedTuple):
     ----------
     list_sizes : ndarray of int64, shape (n_lists,)
         Items of each list, as the lists were made: without those added since, with those removed.
+        None is empty, unless its center was given.
     not_in_lists : int
         Items that were added since, which every search looks at.
     drift : float
@@ -60,6 +62,13 @@ class IVFIndex(FlatIndex):
         for n items, with at least 128 items per list on average. There can be more, since a list
         that is more than four times as long as the average is split, or fewer, since a list of no
         items is left out.
+    centers : array_like of float, shape (n_lists, d), optional
+        The lists' centers, for example `centers` of another index: nothing is trained. Each item
+        goes into the list of the nearest. These lists stay as they are given, long and empty ones
+        too, until ``compact(retrain=True)``, so that indexes of parts of the items with the same
+        centers probe the same lists.
+    probes : int, optional
+        `probes` of the new index, >= 1; by default found by a sample of the items.
     copy : bool
         Accepted as by `FlatIndex`. The rows are copied in any case: those of a list lie together.
     seed : int
@@ -118,6 +127,8 @@ class IVFIndex(FlatIndex):
         metric: Metric = "ip",
         bias: npt.ArrayLike | None = None,
         n_lists: int | None = None,
+        centers: npt.ArrayLike | None = None,
+        probes: int | None = None,
         copy: bool = True,
         invalid: InvalidItems = "raise",
         seed: int = 0,
@@ -129,8 +140,11 @@ class IVFIndex(FlatIndex):
         seed = _scalars.check_int_between(seed, "seed", 0, _MOST)
         _scalars.check_callable(progress, "progress")
         n_threads = _scalars.check_threads(threads)
+        usual = DEFAULT_PROBES if probes is None else _check_number(probes)
         items = self._checked_items(vectors, ids, metric, bias, invalid)
-        self._begin(_core.IVFIndex(*items, asked, seed, progress, n_threads), lent=False)
+        given = None if centers is None else _check_centers(centers, n_lists, items.rows.shape[1])
+        core = _core.IVFIndex(*items, asked, given, usual, seed, progress, n_threads)
+        self._begin(core, lent=False)
 
     @property
     def probes(self) -> int:
@@ -145,6 +159,11 @@ class IVFIndex(FlatIndex):
     def n_lists(self) -> int:
         """The number of lists."""
         return len(self.stats.list_sizes)
+
+    @property
+    def centers(self) -> npt.NDArray[np.float32]:
+        """A copy of the lists' centers, shape (n_lists, d)."""
+        return self._assignment()[0]
 
     @property
     def stats(self) -> IVFStats:
@@ -379,3 +398,16 @@ def _check_probes(probes: object) -> int:
             raise ValueError(f"probes: expected a whole number >= 1 or 'exact', got {probes!r}")
         return _core.EXACT_PROBES
     return min(_scalars.check_positive_int(probes, "probes", " or 'exact'"), _core.EXACT_PROBES)
+
+
+def _check_number(probes: object) -> int:
+    return min(_scalars.check_positive_int(probes, "probes"), _MOST)
+
+
+def _check_centers(centers: object, n_lists: object, dim: int) -> npt.NDArray[np.float32]:
+    if n_lists is not None:
+        raise ValueError("n_lists, centers: expected one of the two, got both")
+    rows = _validation.check_vectors(centers, "centers", dim)
+    if not 1 <= len(rows) <= _MOST_LISTS:
+        raise ValueError(f"centers: expected 1 to {_MOST_LISTS} rows, got {len(rows)}")
+    return rows

@@ -112,12 +112,14 @@ class Parts:
     pooled: dict[tuple[str, str | None], RequestBatch] = field(default_factory=dict)
 
 
-def load(config: Config) -> Parts:
+def load(config: Config, open_index: Callable[[_config.Index], FlatIndex] | None = None) -> Parts:
     """Load what a configuration names, by its absolute paths.
 
     Parameters
     ----------
     config : Config
+    open_index : callable, optional
+        Returns what stands in for an index; default the index itself.
 
     Returns
     -------
@@ -142,7 +144,7 @@ def load(config: Config) -> Parts:
 
     own = config.users
     users = one("users.keys", own.keys, _vocabulary)
-    indexes = all_of("indexes", config.indexes, _index)
+    indexes = all_of("indexes", config.indexes, open_index or _index)
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),

@@ -47,6 +47,8 @@ class System:
         With absolute paths.
     version, position : int
     removed : ndarray of int64
+    open_index : callable
+        As of `_parts.load`.
 
     Attributes
     ----------
@@ -69,12 +71,17 @@ class System:
     """
 
     def __init__(
-        self, config: Config, version: int = 1, position: int = 0, removed: I64 = _NOTHING
+        self,
+        config: Config,
+        version: int = 1,
+        position: int = 0,
+        removed: I64 = _NOTHING,
+        open_index: Callable[[_config.Index], FlatIndex] | None = None,
     ) -> None:
         self.config = config
         self.version = version
         self.position = position
-        self.parts = _parts.load(config)
+        self.parts = _parts.load(config, open_index)
         self.loaded_at = time.time()
         self.changed_at: dict[str, float] = {}
         self.removed = removed

@@ -206,7 +206,12 @@ def _manifest(path: Path, kind: str | None) -> Manifest:
     return manifest
 
 
-def _sum(manifest: Manifest) -> str:
+def word_of(manifest: Mapping[str, Any]) -> str:
+    """Return a word for what was saved: another one for each save."""
+    return _sum(manifest)
+
+
+def _sum(manifest: Mapping[str, Any]) -> str:
     """Add up a manifest, without its own checksum."""
     text = json.dumps(manifest, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=_npy.DIGEST_BYTES).hexdigest()

@@ -1,0 +1,346 @@
+"""The actors of an index: where they are placed, and calls to them that always come to an end."""
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vecrecall.distributed import _ray
+from vecrecall.distributed._actors import Replica, Writer
+from vecrecall.distributed._errors import MissingShardsError, PlacementError
+from vecrecall.distributed._ray import Deadline
+
+_SLICE = 0.02  # seconds between looks at calls that were lost
+_PAUSE = 0.05  # before a shard is asked again whose actor is being started
+_SHARE = 2  # of the free CPUs what actors take by default, so that tasks find some
+_GRAIN = 1e-4  # of CPUs, as Ray counts them
+_CALLS_AT_ONCE = 4
+
+
+class Resources(NamedTuple):
+    """What each replica asks for."""
+
+    replicas: int
+    threads: int
+    num_cpus: float
+    memory: int | None
+
+    def bundle(self) -> dict[str, float]:
+        """Say it as Ray does."""
+        asked = {"CPU": self.num_cpus, "memory": float(self.memory or 0)}
+        return {name: of for name, of in asked.items() if of > 0}
+
+
+def resources_for(
+    n_shards: int, replicas: int, threads: int | None, num_cpus: float | None, memory: int | None
+) -> Resources:
+    """Choose what is not given: a CPU each, or like shares of half of the free ones."""
+    if num_cpus is None:
+        free = float(_ray.started().available_resources().get("CPU", 0.0))
+        share = math.floor(free / (_SHARE * n_shards * replicas) / _GRAIN) * _GRAIN
+        num_cpus = min(1.0, round(share, 4))
+    return Resources(replicas, threads or max(1, int(num_cpus)), num_cpus, memory)
+
+
+class Fleet:
+    """Replicas and writers of so many shards.
+
+    Parameters
+    ----------
+    name : str
+        By which other processes find the actors.
+    n_shards : int
+    resources : Resources
+    fold_bytes : int
+        Of the writers.
+    groups : list
+        The placement groups, where this process has made them.
+    """
+
+    def __init__(
+        self, name: str, n_shards: int, resources: Resources, fold_bytes: int, groups: list[Any]
+    ) -> None:
+        self.name = name
+        self.n_shards = n_shards
+        self.resources = resources
+        self.fold_bytes = fold_bytes
+        self._groups = groups
+        self._session = _ray.session()
+        self._replicas: dict[tuple[int, int], Any] = {}
+        self._writers: dict[int, Any] = {}
+        self._turn = 0
+
+    @classmethod
+    def placed(
+        cls, n_shards: int, resources: Resources, fold_bytes: int, deadline: Deadline
+    ) -> "Fleet":
+        """Start the actors of new replicas, those of a shard on different nodes where there are.
+
+        Raises
+        ------
+        PlacementError
+            If there is no room for them before the deadline.
+        """
+        groups = _groups(n_shards, resources, deadline)
+        fleet = cls(uuid.uuid4().hex[:16], n_shards, resources, fold_bytes, groups)
+        ray = _ray.ray()
+        actor = ray.remote(Replica)
+        for shard in range(n_shards):
+            for i in range(resources.replicas):
+                options = {
+                    "name": fleet._actor_name(shard, i),
+                    "namespace": _ray.NAMESPACE,
+                    "num_cpus": resources.num_cpus,
+                    "memory": resources.memory,
+                    "max_restarts": -1,
+                    "max_concurrency": _CALLS_AT_ONCE,
+                    "scheduling_strategy": "SPREAD",
+                }
+                if groups:
+                    strategies = ray.util.scheduling_strategies
+                    options["scheduling_strategy"] = strategies.PlacementGroupSchedulingStrategy(
+                        placement_group=groups[shard], placement_group_bundle_index=i
+                    )
+                handle = actor.options(**options).remote(resources.threads)
+                fleet._replicas[shard, i] = handle
+        return fleet
+
+    def ask(
+        self,
+        method: str,
+        calls: Mapping[int, tuple[Any, ...]],
+        deadline: Deadline,
+        *,
+        partial: bool = False,
+    ) -> tuple[dict[int, Any], dict[int, str]]:
+        """Call one replica of each shard; ask another one where it dies or is late.
+
+        Parameters
+        ----------
+        method : str
+        calls : dict
+            The arguments for each shard that is asked.
+        deadline : Deadline
+        partial : bool
+            Return what is there by the deadline.
+
+        Returns
+        -------
+        dict, dict
+            Answers, and why others are missing.
+
+        Raises
+        ------
+        MissingShardsError
+            If some are missing.
+        Exception
+            What a call raises.
+        """
+
+        def start(shard: int, attempt: int) -> Any:
+            i = (self._turn + attempt) % self.resources.replicas
+            return getattr(self._replica(shard, i), method).remote(*calls[shard])
+
+        self._turn += 1
+        return self._gather(start, set(calls), deadline, method, partial, self.resources.replicas)
+
+    def ask_all(self, method: str, calls: Mapping[int, tuple[Any, ...]], deadline: Deadline) -> Any:
+        """Call every replica of each shard, and wait for all of them."""
+        answers = []
+        for i in range(self.resources.replicas):
+
+            def start(shard: int, attempt: int, i: int = i) -> Any:
+                return getattr(self._replica(shard, i), method).remote(*calls[shard])
+
+            answers.append(self._gather(start, set(calls), deadline, method, False, 1)[0])
+        return answers
+
+    def tell_all(self, method: str, shard: int, arguments: tuple[Any, ...]) -> None:
+        """Call every replica of a shard, and do not wait."""
+        for i in range(self.resources.replicas):
+            try:
+                getattr(self._replica(shard, i), method).remote(*arguments)
+            except (_ray.ray().exceptions.RayError, ValueError):
+                continue  # it is being started again, and reads all changes then
+
+    def write(
+        self, method: str, calls: Mapping[int, tuple[Any, ...]], deadline: Deadline
+    ) -> tuple[dict[int, Any], dict[int, str]]:
+        """Call the writer of each shard, again where it dies: a change has a token."""
+
+        def start(shard: int, attempt: int) -> Any:
+            return getattr(self._writer(shard), method).remote(*calls[shard])
+
+        return self._gather(start, set(calls), deadline, method, True, 1)
+
+    def check_connected(self) -> None:
+        """Raise `ClosedError` where Ray has ended, or another one runs."""
+        if _ray.session() != self._session:
+            raise _ray.ClosedError(
+                "Ray: expected the one that the index was connected to, got another; call "
+                "vecrecall.distributed.connect again"
+            )
+
+    def end_writers(self) -> None:
+        """End the writers; the next change starts new ones."""
+        ray = _ray.ray()
+        for shard in range(self.n_shards):
+            try:
+                ray.kill(ray.get_actor(self._writer_name(shard), namespace=_ray.NAMESPACE))
+            except ValueError:
+                continue
+        self._writers.clear()
+
+    def close(self) -> None:
+        """End all actors, and give their places back."""
+        ray = _ray.ray()
+        if not ray.is_initialized() or _ray.session() != self._session:
+            return
+        self.end_writers()
+        for replica in self._replicas.values():
+            ray.kill(replica)
+        for group in self._groups:
+            ray.util.remove_placement_group(group)
+        self._groups = []
+        self._replicas.clear()
+
+    def _gather(
+        self,
+        start: Callable[[int, int], Any],
+        shards: set[int],
+        deadline: Deadline,
+        what: str,
+        partial: bool,
+        replicas: int,
+    ) -> tuple[dict[int, Any], dict[int, str]]:
+        """Call until every shard has answered, or the time is up."""
+        ray = _ray.ray()
+        answers: dict[int, Any] = {}
+        missing: dict[int, str] = {}
+        late: dict[Any, int] = {}  # calls that may still be answered
+        begun: dict[int, float] = {}
+        patience = deadline.seconds / replicas
+        attempts = dict.fromkeys(shards, 0)
+        while shards - answers.keys() and not deadline.passed:
+            now = time.monotonic()
+            for shard in sorted(shards - answers.keys()):
+                asked = shard in late.values()
+                if asked and (replicas == 1 or now < begun[shard] + patience):
+                    continue
+                begun[shard] = now
+                try:
+                    late[start(shard, attempts[shard])] = shard
+                except (ray.exceptions.RayError, ValueError) as error:
+                    missing[shard] = _short(error)
+                attempts[shard] += 1
+            if not late or self._collect(ray, late, answers, missing, deadline):
+                time.sleep(min(_PAUSE, deadline.left))
+        reasons = {
+            shard: missing.get(shard, f"no answer within {deadline.seconds:g} s")
+            for shard in sorted(shards - answers.keys())
+        }
+        if reasons and not partial:
+            raise missing_error(what, reasons, deadline)
+        return answers, reasons
+
+    def _collect(
+        self,
+        ray: Any,
+        late: dict[Any, int],
+        answers: dict[int, Any],
+        missing: dict[int, str],
+        deadline: Deadline,
+    ) -> bool:
+        """Take what is answered within a moment; tell whether a call was lost."""
+        ready, _ = ray.wait(list(late), num_returns=len(late), timeout=min(_SLICE, deadline.left))
+        lost = False
+        for ref in ready:
+            shard = late.pop(ref)
+            try:
+                answers[shard] = ray.get(ref, timeout=max(1.0, deadline.left))
+            except ray.exceptions.RayTaskError as error:
+                inner = _ray.cause(error)
+                if not isinstance(inner, (BlockingIOError, ray.exceptions.RayError)):
+                    raise inner from None
+                missing[shard], lost = _short(inner), True
+            except ray.exceptions.RayError as error:
+                missing[shard], lost = _short(error), True
+        for ref in [ref for ref, shard in late.items() if shard in answers]:
+            del late[ref]
+        return lost
+
+    def _replica(self, shard: int, i: int) -> Any:
+        found = self._replicas.get((shard, i))
+        if found is None:
+            name = self._actor_name(shard, i)
+            found = self._replicas[shard, i] = _ray.ray().get_actor(name, _ray.NAMESPACE)
+        return found
+
+    def _writer(self, shard: int) -> Any:
+        found = self._writers.get(shard)
+        if found is None:
+            actor = (
+                _ray.ray()
+                .remote(Writer)
+                .options(
+                    name=self._writer_name(shard),
+                    namespace=_ray.NAMESPACE,
+                    get_if_exists=True,
+                    num_cpus=0,
+                    max_restarts=-1,
+                )
+            )
+            found = self._writers[shard] = actor.remote(self.fold_bytes)
+        return found
+
+    def _actor_name(self, shard: int, i: int) -> str:
+        return f"{self.name}-{shard}-{i}"
+
+    def _writer_name(self, shard: int) -> str:
+        return f"{self.name}-{shard}-writer"
+
+
+def missing_error(what: str, reasons: Mapping[int, str], deadline: Deadline) -> MissingShardsError:
+    """Make the error of shards that did not answer."""
+    shard, reason = next(iter(reasons.items()))
+    return MissingShardsError(
+        f"{what}: expected an answer of every shard within {deadline.seconds:g} s, got none of "
+        f"{list(reasons)}; shard {shard}: {reason}",
+        reasons,
+    )
+
+
+def _groups(n_shards: int, resources: Resources, deadline: Deadline) -> list[Any]:
+    """Reserve places: a group for each shard, spread over nodes."""
+    ray = _ray.started()
+    bundle = resources.bundle()
+    if not bundle:
+        return []
+    from ray.util import scheduling_strategies  # noqa: F401  # an attribute from here on
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    groups = [
+        placement_group([dict(bundle)] * resources.replicas, strategy="SPREAD")
+        for _ in range(n_shards)
+    ]
+    for shard, group in enumerate(groups):
+        if not group.wait(timeout_seconds=max(0.01, deadline.left)):
+            free, total = ray.available_resources(), ray.cluster_resources()
+            for one in groups:
+                remove_placement_group(one)
+            raise PlacementError(
+                f"shard {shard}: expected room for {resources.replicas} of {bundle} (replicas) "
+                f"in {deadline.seconds:g} s, of {n_shards} shards; got a cluster of "
+                f"{_named(total, bundle)}, of which {_named(free, bundle)} was free"
+            )
+    return groups
+
+
+def _named(resources: Mapping[str, float], bundle: Mapping[str, float]) -> dict[str, float]:
+    return {name: resources.get(name, 0.0) for name in bundle}
+
+
+def _short(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

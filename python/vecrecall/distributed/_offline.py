@@ -1,0 +1,334 @@
+"""Lists of all users and neighbors of all items, by Ray Data and Ray tasks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vecrecall._extras import needed
+from vecrecall.arrays import _scalars
+from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.channels._recaller import Recaller
+from vecrecall.channels._requests import RequestBatch
+from vecrecall.distributed import _manifest, _pickling, _ray
+from vecrecall.distributed._build import Tasks
+from vecrecall.distributed._manifest import Manifest
+from vecrecall.distributed._shard import Shard
+from vecrecall.distributed._sharded_index import cut
+from vecrecall.fusion._shards import merge_shards
+from vecrecall.search._ivf_index import IVFIndex, load_index
+from vecrecall.search._protocol import Progress, SearchableIndex
+from vecrecall.storage import _atomic
+
+_FIELDS = (
+    *("user_ids", "history", "history_weights", "tags", "tag_weights", "tag_groups"),
+    *("clusters", "seen"),
+)
+_BLOCK = 4096  # items whose neighbors one task finds
+
+
+def recall_users(
+    dataset: Any,
+    recaller: Recaller | SearchableIndex | str | Path,
+    k: int,
+    *,
+    columns: Mapping[str, str] | None = None,
+    vectors: Mapping[str, str] | None = None,
+    path: str | Path | None = None,
+    batch_size: int = 1024,
+    concurrency: int = 1,
+    num_cpus: float = 1,
+    memory: int | None = None,
+) -> Any:
+    """Recall items for every user of a dataset, by Ray Data.
+
+    Parameters
+    ----------
+    dataset : ray.data.Dataset, str or Path
+        One row per user; a path is that of Parquet files.
+    recaller : Recaller, index, str or Path
+        What is asked. Indexes in it are loaded and unchanged, see `dumps`, or sharded. A path is
+        that of a saved index or of `build_shards`; users are then searched by the vector.
+    k : int
+        The length of the lists, >= 1.
+    columns : mapping of str to str, optional
+        Columns of the dataset by the fields of `RequestBatch`; default those of the same names.
+    vectors : mapping of str to str, optional
+        Columns of vectors, by their names in the batch; default a column ``vector``, where there is
+        one, by this name.
+    path : str or Path, optional
+        Write Parquet files into this folder. Otherwise nothing is done until the result is read.
+    batch_size : int
+        Users of a batch.
+    concurrency : int
+        Processes, each of which maps the indexes once.
+    num_cpus, memory
+        Of each process.
+
+    Returns
+    -------
+    ray.data.Dataset
+        The rows of the dataset without vectors, each with ``items`` and ``scores``, best first; of
+        a `Recaller` also ``channels`` (bit ``c`` of an item is set where channel ``c`` held it),
+        and ``ranks`` (from 1, 0 where it is absent), for each item one per channel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, or an index cannot be pickled by its path.
+    """
+    data = _ray_data("recall_users")
+    k = _scalars.check_positive_int(k, "k")
+    batch_size = _scalars.check_positive_int(batch_size, "batch_size")
+    n = _scalars.check_positive_int(concurrency, "concurrency")
+    cpus = _scalars.check_nonnegative(num_cpus, "num_cpus")
+    rows = data.read_parquet(str(dataset)) if isinstance(dataset, (str, Path)) else dataset
+    if not isinstance(rows, data.Dataset):
+        raise TypeError(
+            f"dataset: expected a ray.data.Dataset or a path, got {type(dataset).__name__}"
+        )
+    names = rows.schema().names
+    fields = _fields(columns, names)
+    named = {"vector": "vector"} if vectors is None and "vector" in names else dict(vectors or {})
+    for name, column in named.items():
+        if column not in names:
+            raise ValueError(f"vectors: expected a column {column!r} for {name!r}, got {names}")
+    asked = str(Path(recaller).absolute()) if isinstance(recaller, (str, Path)) else recaller
+    if isinstance(asked, str):
+        _check_index(Path(asked))
+    arguments = (_pickling.dumps(asked), k, fields, named)
+    options: dict[str, Any] = {"num_cpus": cpus}
+    if memory is not None:
+        options["memory"] = _scalars.check_positive_int(memory, "memory")
+    lists = rows.map_batches(
+        _Recall,
+        fn_constructor_args=arguments,
+        batch_size=batch_size,
+        batch_format="pyarrow",
+        concurrency=n,
+        **options,
+    )
+    if path is not None:
+        lists.write_parquet(str(_scalars.check_path(path, "path").absolute()))
+        return data.read_parquet(str(Path(path).absolute()))
+    return lists
+
+
+def neighbors(
+    path: str | Path,
+    k: int,
+    out: str | Path,
+    *,
+    min_score: float | None = None,
+    num_cpus: float = 1,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    timeout: float = 3600.0,
+) -> None:
+    """Find the `k` nearest others of every item of an index in shards, by Ray tasks.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of `build_shards`.
+    k : int
+        Longest list, >= 1.
+    out : str or Path
+        A new folder, into which Parquet files are written, or one where this was interrupted.
+        Columns: ``item``, and of each the lists ``items`` and ``scores``, best first.
+    min_score : float, optional
+        As of `FlatIndex.neighbors`.
+    num_cpus, memory, progress, timeout
+        As of `build_shards`. A task maps all shards.
+
+    Raises
+    ------
+    DistributedError, OSError, ValueError
+        As of `build_shards`.
+    """
+    k = _scalars.check_positive_int(k, "k")
+    floor = None if min_score is None else _scalars.check_float(min_score, "min_score")
+    _scalars.check_callable(progress, "progress")
+    folder = _scalars.check_path(path, "path").absolute()
+    target = _scalars.check_path(out, "out").absolute()
+    manifest = _manifest.read(folder)
+    needed("pyarrow.parquet", "arrow", "neighbors")
+    tasks = Tasks(num_cpus, memory, _scalars.check_duration(timeout, "timeout"), progress)
+    target.mkdir(parents=True, exist_ok=True)
+    _check_same(target, {"build": manifest.build, "k": k, "min_score": floor})
+    calls = []
+    for shard in range(manifest.n_shards):
+        n = len(_shard(folder, manifest, shard).index)
+        calls += [
+            (str(folder), manifest, shard, first, k, floor, str(file))
+            for first in range(0, n, _BLOCK)
+            if not (file := target / f"{shard:05d}-{first:010d}.parquet").exists()
+        ]
+    tasks.total = len(calls)
+    for _ in tasks.run(_neighbors_of_block, calls):
+        pass
+
+
+class _Recall:
+    """What Ray Data makes once in each process."""
+
+    def __init__(
+        self, asked: bytes, k: int, fields: dict[str, str], vectors: dict[str, str]
+    ) -> None:
+        self._asked = _pickling.loads(asked)
+        if isinstance(self._asked, str):
+            self._asked = _index_at(Path(self._asked))
+        self._k = k
+        self._fields = fields
+        self._vectors = vectors
+
+    def __call__(self, table: Any) -> Any:
+        """Recall for the users of a batch."""
+        fields: dict[str, Any] = {
+            name: table[column].combine_chunks() for name, column in self._fields.items()
+        }
+        vectors = {name: _matrix(table[column]) for name, column in self._vectors.items()}
+        batch = RequestBatch(**fields, vectors=vectors)
+        if isinstance(self._asked, Recaller):
+            found: Any = self._asked.recall(batch, self._k)
+        else:
+            (queries,) = vectors.values()
+            found = self._asked.search(queries, self._k, exclude=batch.seen)
+        kept = [name for name in table.column_names if name not in self._vectors.values()]
+        return _with_lists(table.select(kept), found)
+
+
+class _Shards:
+    """All shards of a path in one process, for tasks that search them without actors."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.shards = [_shard(path, manifest, n) for n in range(manifest.n_shards)]
+        self._probes = manifest.probes
+
+    def search(
+        self, queries: Any, k: int, *, exclude: Any = None, min_score: float | None = None
+    ) -> SearchResult:
+        """Search all shards, one after the other; lists as an index of all items does."""
+        if not self._probes:
+            return self._merged(queries, k, exclude=exclude, min_score=min_score)
+        probes = self._probes
+        found = self._merged(queries, k, exclude=exclude, probes=probes)
+        first = self.shards[0].index
+        assert isinstance(first, IVFIndex)
+        while probes < first.n_lists and (short := np.flatnonzero(found.counts < k)).size:
+            probes *= 2
+            own = None if exclude is None else [exclude[i] for i in short]
+            more = self._merged(queries[short], k, exclude=own, probes=probes)
+            found.ids[short], found.scores[short] = more.ids, more.scores
+            found.counts[short] = more.counts
+        cut(found, -np.inf if min_score is None else min_score)
+        return found
+
+    def _merged(self, queries: Any, k: int, **options: Any) -> SearchResult:
+        return merge_shards([s.index.search(queries, k, **options) for s in self.shards], k)
+
+
+_opened: dict[tuple[str, str], _Shards] = {}
+
+
+def _neighbors_of_block(
+    path: str, manifest: Manifest, shard: int, first: int, k: int, floor: float | None, file: str
+) -> None:
+    """Write the lists of some items of a shard."""
+    all_of = _opened.get((path, manifest.build))
+    if all_of is None:
+        all_of = _opened[path, manifest.build] = _Shards(Path(path), manifest)
+    index = all_of.shards[shard].index
+    own = index.ids[first : first + _BLOCK]
+    options: dict[str, Any] = {"exclude": own[:, None], "min_score": floor}
+    found = all_of.search(index.vectors(own), k, **options)
+    pyarrow = needed("pyarrow", "arrow", "neighbors")
+    parquet = needed("pyarrow.parquet", "arrow", "neighbors")
+    table = _with_lists(pyarrow.table({"item": own}), found)
+    _atomic.write(Path(file), lambda to: parquet.write_table(table, to))
+
+
+def _with_lists(table: Any, found: Any) -> Any:
+    """Append the lists of a result as columns, without padding."""
+    pyarrow = needed("pyarrow", "arrow", "recall_users")
+    counts = np.asarray(found.counts, np.int64)
+    held = np.arange(found.ids.shape[1]) < counts[:, None]
+    offsets = offsets_of(counts)
+
+    def lists(values: Any) -> Any:
+        array = pyarrow.array(np.ascontiguousarray(values))
+        return pyarrow.LargeListArray.from_arrays(pyarrow.array(offsets), array)
+
+    table = table.append_column("items", lists(found.ids[held]))
+    table = table.append_column("scores", lists(found.scores[held]))
+    if isinstance(found, MergeResult):
+        table = table.append_column("channels", lists(found.channels[held]))
+        if found.ranks is not None:
+            ranks = found.ranks[held]
+            inner = pyarrow.FixedSizeListArray.from_arrays(
+                pyarrow.array(ranks.ravel()), ranks.shape[1]
+            )
+            whole = pyarrow.LargeListArray.from_arrays(pyarrow.array(offsets), inner)
+            table = table.append_column("ranks", whole)
+    return table
+
+
+def _matrix(column: Any) -> Any:
+    """Read a column of vectors."""
+    rows = column.combine_chunks()
+    if hasattr(rows, "to_numpy_ndarray"):  # a tensor of Arrow's or Ray's
+        return np.asarray(rows.to_numpy_ndarray())
+    values = np.asarray(rows.flatten().to_numpy(zero_copy_only=False))
+    if values.dtype == object or (len(rows) and values.size % len(rows)):
+        return np.stack([np.asarray(row) for row in rows.to_pylist()])
+    return values.reshape(len(rows), -1 if len(rows) else 0)
+
+
+def _fields(columns: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str]:
+    if columns is None:
+        return {name: name for name in _FIELDS if name in names}
+    for name, column in columns.items():
+        if name not in _FIELDS:
+            raise ValueError(f"columns: expected fields of {list(_FIELDS)}, got {name!r}")
+        if column not in names:
+            raise ValueError(f"columns: expected a column {column!r} for {name!r}, got {names}")
+    return dict(columns)
+
+
+def _check_index(path: Path) -> None:
+    kind = _atomic.read_manifest(path).get("kind")
+    if kind not in (_manifest.KIND, "FlatIndex", "IVFIndex"):
+        raise ValueError(f"recaller: expected a saved index, got a saved {kind} in {path}")
+
+
+def _index_at(path: Path) -> Any:
+    if _atomic.read_manifest(path).get("kind") != _manifest.KIND:
+        return load_index(path)
+    return _Shards(path, _manifest.read(path))
+
+
+def _shard(path: Path, manifest: Manifest, number: int) -> Shard:
+    shard = Shard(path, manifest, number)
+    shard.advance()
+    return shard
+
+
+def _check_same(target: Path, about: dict[str, Any]) -> None:
+    """Refuse a folder with the neighbors of something else."""
+    file = target / "about"
+    word = _manifest.sum_of(about).encode("ascii")
+    if file.exists():
+        if file.read_bytes() != word:
+            raise ValueError(f"out: expected a new folder, got neighbors of others in {target}")
+        return
+    others = [one.name for one in target.iterdir()]
+    if others:
+        raise ValueError(f"out: expected a new folder, got {others[0]!r} in {target}")
+    _atomic.write(file, lambda to: to.write(word))
+
+
+def _ray_data(what: str) -> Any:
+    _ray.started()
+    return needed("ray.data", "ray", what)

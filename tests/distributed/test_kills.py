@@ -1,0 +1,109 @@
+"""Actors are killed at random: no answer is wrong, and nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ray_cases import processes, same
+
+import vecrecall as vr
+from vecrecall.distributed import (
+    DistributedError,
+    MissingShardsError,
+    ShardedIndex,
+    build_shards,
+    connect,
+)
+
+KILLS = int(os.environ.get("VECRECALL_SOAK_KILLS", "6"))
+Items = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def kill(rng: np.random.Generator) -> None:
+    actors = processes("Replica") + processes("Writer")
+    if actors:
+        try:
+            os.kill(int(rng.choice(actors)), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+def searches(index: ShardedIndex, one: vr.FlatIndex, q: Any, stop: threading.Event) -> list[str]:
+    """Search while others kill; return what was wrong. The items asked for do not change."""
+    wrong = []
+    expected = one.search(q, 20)
+    fixed = index.mask(np.arange(10_000))
+    while not stop.is_set():
+        try:
+            same(index.search(q, 20, allow=fixed), expected)
+        except DistributedError:
+            continue  # a named error
+        except Exception as error:
+            wrong.append(repr(error))
+    return wrong
+
+
+def test_kills_during_searches_and_changes(
+    ray: Any, tmp_path: Path, npy: tuple[Path, Path], items: Items
+) -> None:
+    x, ids = items
+    rng = np.random.default_rng(int(os.environ.get("VECRECALL_SOAK_SEED", "1")))
+    one, fixed = vr.FlatIndex(x, ids), vr.FlatIndex(x, ids)
+    build_shards(npy[0], tmp_path / "s", n_shards=2, ids=npy[1])
+    stop = threading.Event()
+    wrong: list[str] = []
+    with connect(tmp_path / "s", num_cpus=0.1, replicas=2, timeout=60, fold_bytes=20_000) as index:
+        thread = threading.Thread(
+            target=lambda: wrong.extend(searches(index, fixed, x[:3], stop)), daemon=True
+        )
+        thread.start()
+        try:
+            for n in range(KILLS):
+                timer = threading.Timer(rng.random() * 0.3, kill, (rng,))
+                timer.start()
+                for step in range(3):
+                    new = rng.standard_normal((9, 12)).astype(np.float32)
+                    numbers = 20_000 + 100 * n + np.arange(9) + 20 * step
+                    for of in (index, one):
+                        of.update(new, numbers)
+                        if step:
+                            of.remove(numbers[:3])
+                    same(index.search(new, 15), one.search(new, 15))  # what this client wrote
+                timer.join()
+        finally:
+            stop.set()
+            thread.join(120)
+        assert wrong == []
+        assert sorted(index.ids) == sorted(one.ids)
+    with connect(tmp_path / "s", num_cpus=0.1) as again:
+        same(again.search(x[:5], 50), one.search(x[:5], 50))
+
+
+def test_a_shard_that_is_gone_for_good(
+    ray: Any, tmp_path: Path, npy: tuple[Path, Path], items: Items
+) -> None:
+    """Its folder is missing when the actor comes back: a named error, or what others have."""
+    x, ids = items
+    build_shards(npy[0], tmp_path / "s", n_shards=2, ids=npy[1], by="range")
+    with connect(tmp_path / "s", num_cpus=0.1, timeout=4, on_missing="partial") as index:
+        whole = index.search(x[:4], 9)
+        assert whole.stats.missing == {}
+        first = index._view.fleet._replicas[0, 0]
+        ray.kill(first)  # for good
+        start = time.monotonic()
+        part = index.search(x[:4], 9)
+        assert time.monotonic() - start < 8
+        assert list(part.stats.missing) == [0]
+        bound = index._view.manifest.routing.bounds[0]
+        rest = vr.FlatIndex(x[ids >= bound], ids[ids >= bound])
+        np.testing.assert_array_equal(part.ids, rest.search(x[:4], 9).ids)
+        with pytest.raises(MissingShardsError, match=r"score.*shard 0") as caught:
+            index.score(x[:1], [ids])
+        assert list(caught.value.missing) == [0]

@@ -1,0 +1,89 @@
+"""The HTTP interface of ``vecrecall serve`` on Ray Serve."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecrecall as vr
+from vecrecall.distributed import app, build_shards
+
+for module in ("ray.serve", "msgspec", "orjson", "prometheus_client"):
+    pytest.importorskip(module, reason=f"{module} is not installed (extras 'ray' and 'serve')")
+
+Items = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def ask(url: str, body: Any = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.status, json.loads(reply.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"null")
+
+
+def test_the_routes(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
+    x, ids = items
+    np.save(tmp_path / "other.npy", -x)
+    build_shards(npy[0], tmp_path / "a", n_shards=2, ids=npy[1])
+    build_shards(tmp_path / "other.npy", tmp_path / "b", n_shards=2, ids=npy[1])
+    serve = ray.serve if hasattr(ray, "serve") else __import__("ray.serve").serve
+    port = free_port()
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    try:
+        serve.run(app(tmp_path / "a", num_cpus=0.1), route_prefix="/")
+        url = f"http://127.0.0.1:{port}"
+        one, other = vr.FlatIndex(x, ids), vr.FlatIndex(-x, ids)
+        body = {"vectors": x[:3].tolist(), "k": 5}
+
+        def found() -> list[list[int]]:
+            status, answer = ask(f"{url}/v1/search", body)
+            assert status == 200, answer
+            return [[item["id"] if isinstance(item, dict) else item for item in row["items"]]
+                    if isinstance(row, dict) else row for row in answer["results"]]  # fmt: skip
+
+        assert ask(f"{url}/readyz")[0] == 200
+        assert ask(f"{url}/healthz")[0] == 200
+        assert found() == one.search(x[:3], 5).ids.tolist()
+        change = {
+            "operation": "update",
+            "items": [77_777],
+            "vectors": {"items": [(x[0] * 9).tolist()]},
+        }
+        status, answer = ask(f"{url}/v1/items", change)
+        assert status == 200, answer
+        assert found()[0][0] == 77_777
+        assert ask(f"{url}/v1/search", {"vectors": [[1.0]], "k": 5})[0] == 400
+        assert ask(f"{url}/v1/none", {})[0] == 404
+        version = {"operation": "publish", "folder": str(tmp_path / "b")}
+        status, answer = ask(f"{url}/v1/versions", version)
+        assert status == 200, answer
+        assert found() == other.search(x[:3], 5).ids.tolist()
+        assert ask(f"{url}/v1/versions", {"operation": "rollback"})[0] == 200
+        assert found()[0][0] == 77_777
+        assert ask(f"{url}/v1/versions", {"operation": "fold"})[0] == 409
+    finally:
+        serve.shutdown()
+
+
+def test_bad_arguments(ray: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        app(tmp_path / "none")
+    vr.FlatIndex(np.eye(3, dtype=np.float32)).save(tmp_path / "flat")
+    with pytest.raises(ValueError, match="ShardedIndex"):
+        app(tmp_path / "flat")

@@ -1,0 +1,49 @@
+"""A local Ray, its processes, and results that are compared bit for bit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecrecall as vr
+
+OBJECT_STORE = 200 << 20
+ROOT = Path(__file__).parents[2]
+
+
+def start_ray(module: Any) -> None:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    module.init(
+        num_cpus=2,
+        object_store_memory=OBJECT_STORE,
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+        runtime_env={
+            "env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])}
+        },
+    )
+
+
+def processes(kind: str) -> list[int]:
+    """List the processes of actors of a kind, by what Ray calls them."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            name = (folder / "cmdline").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if folder.name.isdigit() and name.startswith(f"ray::{kind}".encode()):
+            found.append(int(folder.name))
+    return found
+
+
+def same(got: vr.SearchResult, expected: vr.SearchResult) -> None:
+    """Compare bit for bit."""
+    np.testing.assert_array_equal(got.ids, expected.ids)
+    np.testing.assert_array_equal(got.scores.view(np.int32), expected.scores.view(np.int32))
+    np.testing.assert_array_equal(got.counts, expected.counts)
+    assert got.metric == expected.metric
