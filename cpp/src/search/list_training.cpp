@@ -73,10 +73,13 @@ Metric training_metric(Metric metric) {
     return metric == Metric::kCosine ? Metric::kCosine : Metric::kL2;
 }
 
+// Some rows, in float32.
 Matrix take(const Rows& rows, const std::vector<std::size_t>& which) {
-    Matrix taken{.values = {}, .dim = rows.dim()};
-    taken.values.reserve(which.size() * rows.dim());
-    for (const std::size_t i : which) taken.append(rows.row(i));
+    const std::size_t dim = rows.dim();
+    Matrix taken{.values = std::vector<float>(which.size() * dim), .dim = dim};
+    for (std::size_t i = 0; i < which.size(); ++i) {
+        kernels::active().widen(rows.row(which[i]), dim, taken.values.data() + i * dim);
+    }
     return taken;
 }
 

@@ -10,6 +10,7 @@ import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._row_types import RowType
 from vecrecall.search._flat_index import DEFAULT_PROBES, FlatIndex, InvalidItems
 from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import Allow, Invalid, Metric, Neighbors, Progress
@@ -53,7 +54,7 @@ class IVFIndex(FlatIndex):
 
     Parameters
     ----------
-    vectors, ids, metric, bias, invalid
+    vectors, ids, metric, bias, invalid, dtype
         As of `FlatIndex`.
     n_lists : int, optional
         Into how many lists the items go, at most one per item. By default about ``4 * sqrt(n)``
@@ -71,8 +72,8 @@ class IVFIndex(FlatIndex):
 
     Attributes
     ----------
-    skipped : ndarray of int64
-        Ids of the items that were left out when the index was built.
+    skipped, rounding
+        As of `FlatIndex`.
 
     Raises
     ------
@@ -121,6 +122,7 @@ class IVFIndex(FlatIndex):
         copy: bool = True,
         invalid: InvalidItems = "raise",
         seed: int = 0,
+        dtype: RowType | npt.DTypeLike | None = None,
         progress: Progress | None = None,
         threads: int | None = None,
     ) -> None:
@@ -129,7 +131,7 @@ class IVFIndex(FlatIndex):
         seed = _scalars.check_int_between(seed, "seed", 0, _MOST)
         _scalars.check_callable(progress, "progress")
         n_threads = _scalars.check_threads(threads)
-        items = self._checked_items(vectors, ids, metric, bias, invalid)
+        items = self._checked_items(vectors, ids, metric, bias, invalid, dtype)
         self._begin(_core.IVFIndex(*items, asked, seed, progress, n_threads), lent=False)
 
     @property

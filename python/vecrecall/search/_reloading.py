@@ -19,6 +19,7 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
+from vecrecall.arrays._row_types import RowType
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._ivf_index import load_index
 from vecrecall.search._masks import Mask, mask
@@ -211,6 +212,11 @@ class ReloadingIndex:
     def dim(self) -> int:
         """The vectors' width."""
         return self.index.dim
+
+    @property
+    def dtype(self) -> RowType:
+        """The type that rows are kept in."""
+        return self.index.dtype
 
     @property
     def metric(self) -> Metric:
