@@ -129,7 +129,9 @@ void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) 
     }
 }
 
-const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
+const float* Snapshot::row(std::size_t i) const {
+    return static_cast<const float*>(items_->row(i).data);
+}
 
 Snapshot Snapshot::compacted(int threads) const {
     const FpEnvScope env;

@@ -174,7 +174,8 @@ IndexArrays to_arrays(const Items& items) {
     const float* terms = segment.metric() == Metric::kL2 ? segment.offsets() : segment.scales();
     IndexArrays parts{
         .metric = segment.metric(),
-        .rows = segment.scored().rows,
+        .rows = {static_cast<const float*>(segment.scored().rows.data), segment.size(),
+                 segment.dim()},
         .ids = {segment.ids().ids(), segment.ids().ids() ? n : 0},
         .bias = {segment.scored().bias, segment.scored().bias ? n : 0},
         .order = {segment.order(), segment.order() ? n : 0},

@@ -61,7 +61,7 @@ class Items {
         const Block& b = block_of(row);
         return b.segment->ids().id(b.local(row));
     }
-    const float* row(std::size_t row) const {
+    RowPointer row(std::size_t row) const {
         const Block& b = block_of(row);
         return b.segment->scored().rows.row(b.local(row));
     }

@@ -64,7 +64,10 @@ struct Matrix {
     std::size_t dim;
 
     MatrixView view() const { return {values.data(), dim == 0 ? 0 : values.size() / dim, dim}; }
-    void append(const float* row) { values.insert(values.end(), row, row + dim); }
+    void append(RowPointer row) {  // widened
+        values.resize(values.size() + dim);
+        kernels::active().widen(row, dim, values.data() + values.size() - dim);
+    }
 };
 
 // The metric that k-means goes by: rows near to each other have codes of short residuals, whatever

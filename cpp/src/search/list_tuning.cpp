@@ -90,7 +90,8 @@ std::size_t first_probes(const Items& items, int threads) {
     std::iota(offsets.begin(), offsets.end(), std::int64_t{0});
     for (std::size_t i = 0; i < n; ++i) {
         const std::uint32_t row = rows[i * rows.size() / n];
-        queries.insert(queries.end(), items.row(row), items.row(row) + items.dim());
+        queries.resize((i + 1) * items.dim());
+        kernels::active().widen(items.row(row), items.dim(), queries.data() + i * items.dim());
         own.push_back(items.id(row));
     }
     return probes_reaching(items, {queries.data(), n, items.dim()}, {own.data(), offsets.data(), n},

@@ -25,11 +25,12 @@ Buffer<float> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& orde
         const std::size_t n = std::min(kBlockItems, rows.size() - first);
         float* to = owned.data() + first * dim;
         if (order.empty() && !rows.scattered) {
-            std::memcpy(to, rows.row(first), n * dim * sizeof(float));
+            std::memcpy(to, rows.row(first).data, n * dim * sizeof(float));
             return;
         }
         for (std::size_t i = 0; i < n; ++i) {
-            std::copy_n(rows.row(order.empty() ? first + i : order[first + i]), dim, to + i * dim);
+            const RowPointer row = rows.row(order.empty() ? first + i : order[first + i]);
+            std::memcpy(to + i * dim, row.data, dim * sizeof(float));
         }
     });
     return owned;
@@ -263,7 +264,7 @@ void Segment::derive_differences(const kernels::KernelTable& table, std::size_t 
 double Segment::offset_of(std::size_t row, double square, std::size_t block) const {
     double sum = square;
     if (lists_) {
-        const float* x = scored_.rows.row(row);
+        const auto* x = static_cast<const float*>(scored_.rows.row(row).data);
         const double* list_center = center(block).wide.data();
         const double* middle = center_->wide.data();
         double product = 0;

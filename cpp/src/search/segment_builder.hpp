@@ -21,7 +21,7 @@ class SegmentBuilder {
 
     // A row of the index, live or not.
     void take(std::size_t row, std::size_t insertion_rank) {
-        take(items_.row(row), items_.id(row), items_.bias(row), insertion_rank);
+        take(items_.row(row).data, items_.id(row), items_.bias(row), insertion_rank);
     }
     void take(const ItemsView& from, std::size_t i, std::size_t insertion_rank) {
         take(from.rows.row(i), from.ids[i], from.bias ? from.bias[i] : 0.0, insertion_rank);
@@ -36,7 +36,7 @@ class SegmentBuilder {
     }
 
   private:
-    void take(const float* row, std::int64_t id, double bias, std::size_t insertion_rank) {
+    void take(const void* row, std::int64_t id, double bias, std::size_t insertion_rank) {
         canceling::check_each(size());
         if (bias != 0) has_bias_ = true;
         rows_.push_back(row);
@@ -48,7 +48,7 @@ class SegmentBuilder {
     }
 
     const Items& items_;
-    std::vector<const float*> rows_;
+    std::vector<const void*> rows_;
     std::vector<std::int64_t> ids_;
     bool has_bias_ = false;
     std::vector<double> bias_;  // empty: all are zero
