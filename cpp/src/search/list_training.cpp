@@ -64,7 +64,10 @@ struct Matrix {
     std::size_t dim;
 
     MatrixView view() const { return {values.data(), dim == 0 ? 0 : values.size() / dim, dim}; }
-    void append(const float* row) { values.insert(values.end(), row, row + dim); }
+    void append(RowPointer row) {  // widened
+        values.resize(values.size() + dim);
+        kernels::active().widen(row, dim, values.data() + values.size() - dim);
+    }
 };
 
 // The metric that k-means goes by: rows near to each other have codes of short residuals, whatever
@@ -75,11 +78,9 @@ Metric training_metric(Metric metric) {
 
 // Some rows, in float32.
 Matrix take(const Rows& rows, const std::vector<std::size_t>& which) {
-    const std::size_t dim = rows.dim();
-    Matrix taken{.values = std::vector<float>(which.size() * dim), .dim = dim};
-    for (std::size_t i = 0; i < which.size(); ++i) {
-        kernels::active().widen(rows.row(which[i]), dim, taken.values.data() + i * dim);
-    }
+    Matrix taken{.values = {}, .dim = rows.dim()};
+    taken.values.reserve(which.size() * rows.dim());
+    for (const std::size_t i : which) taken.append(rows.row(i));
     return taken;
 }
 
