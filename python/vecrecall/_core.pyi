@@ -177,7 +177,7 @@ class IVFIndex(FlatIndex):
 class Lloyd:
     def __init__(
         self,
-        points: _F32,
+        points: _Rows,
         metric: Metric,
         threads: int,
         weights: _F64 | None = None,
@@ -211,10 +211,10 @@ def round_rows(
 ) -> tuple[_Rows, int, float, float]: ...
 def topk(queries: _F32, items: _Rows, metric: Metric, k: int, threads: int) -> _Lists: ...
 def assign(
-    points: _F32, centroids: _F32, m: int, metric: Metric, threads: int
+    points: _Rows, centroids: _F32, m: int, metric: Metric, threads: int
 ) -> tuple[_I32, _F32]: ...
 def assign_sums(
-    points: _F32,
+    points: _Rows,
     centroids: _F32,
     metric: Metric,
     threads: int,
@@ -222,7 +222,7 @@ def assign_sums(
     held: _I32 | None = None,
 ) -> tuple[_I32, _F32, _F64, _F64]: ...
 def plus_plus(
-    points: _F32, draws: _F64, metric: Metric, threads: int, weights: _F64 | None = None
+    points: _Rows, draws: _F64, metric: Metric, threads: int, weights: _F64 | None = None
 ) -> _I64: ...
 def merge_shards(results: list[_Lists], k: int, threads: int) -> _Lists: ...
 def merge_groups(
@@ -256,7 +256,7 @@ def rank_candidates(
     threads: int,
 ) -> tuple[_I64, _F32, _I32, int]: ...
 def pool(
-    table: _F32,
+    table: _Rows,
     values: _I64,
     offsets: _I64,
     weights: _F64 | None,

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._conversion import converted
-from vecrecall.arrays._typing import Array
-from vecrecall.arrays._validation import check_real_rows, to_float32
+from vecrecall.arrays._conversion import converted, is_ready
+from vecrecall.arrays._typing import F32, Array
+from vecrecall.arrays._validation import check_query_matrix, check_real_rows, to_float32
 
 RowType = Literal["float32", "float16", "bfloat16"]
 
@@ -61,13 +61,18 @@ def check_row_type(x: object, name: str) -> RowType | None:
 
 
 def check_rows(
-    x: object, name: str, dim: int | None = None, dtype: RowType | None = None
+    x: object,
+    name: str,
+    dim: int | None = None,
+    dtype: RowType | None = None,
+    shape: str | None = None,
 ) -> Rows:
     """Coerce to rows of this type, C-contiguous, of the given width; values are not looked at.
 
-    Without a type half precision stays, and everything else becomes float32.
+    Without a type half precision stays, and everything else becomes float32. Messages say `shape`,
+    by default that of a matrix.
     """
-    a, is_bfloat16 = check_real_rows(x, name, dim)
+    a, is_bfloat16 = check_real_rows(x, name, dim, shape)
     given = "bfloat16" if is_bfloat16 else a.dtype.name
     kept = given if given in STORED else "float32"
     wanted = dtype or kept
@@ -80,6 +85,29 @@ def check_rows(
     if a.dtype.kind == "V":
         return Rows(np.require(a, requirements=["C", "A"]).view(np.uint16), None)
     return Rows(_rounded(a, name, wanted).values, None)  # of a tensor: nothing is lost
+
+
+def check_finite_rows(x: object, name: str, dim: int | None = None) -> Array:
+    """Coerce to finite rows, C-contiguous: half precision stays, everything else is float32."""
+    a = check_rows(x, name, dim).values
+    row = _core.first_nonfinite_row(a)
+    if row >= 0:
+        raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {row}")
+    return a
+
+
+def check_point_rows(x: object, name: str, dim: int) -> Array:
+    """Coerce as `check_query_matrix` does, but for a matrix of half precision, which stays."""
+    if getattr(x, "ndim", None) != 2 or is_ready(x, np.float32):
+        return check_query_matrix(x, name, dim)
+    return check_rows(x, name, dim, shape=f"(n, {dim}) or ({dim},)").values
+
+
+def widened(rows: Array) -> F32:
+    """Widen rows as the core takes them, exactly."""
+    if rows.dtype == np.uint16:
+        return (rows.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return converted(rows, np.float32)
 
 
 def _rounded(a: Array, name: str, wanted: str) -> Rows:

@@ -62,12 +62,14 @@ def check_matrix(x: object, name: str, dim: int | None = None, shape: str | None
     return to_float32(a, name)
 
 
-def check_real_rows(x: object, name: str, dim: int | None) -> tuple[npt.NDArray[Any], bool]:
+def check_real_rows(
+    x: object, name: str, dim: int | None, shape: str | None = None
+) -> tuple[npt.NDArray[Any], bool]:
     """Coerce to a matrix of whatever real type, and tell whether its values are of bfloat16.
 
-    These may come as an array of `ml_dtypes`.
+    These may come as an array of `ml_dtypes`. Messages say `shape`, by default that of a matrix.
     """
-    shape = f"(n, {dim or 'd'})"
+    shape = shape or f"(n, {dim or 'd'})"
     expected = f"real numbers of shape {shape}"
     a, is_bfloat16 = as_rows(x, name, expected)
     if not is_bfloat16 and a.dtype.kind not in "fiub":
