@@ -54,15 +54,22 @@ py::tuple narrowed(const Array<double>& a) {
 }
 
 // The rows, the first in which a value overflows or -1, and the largest and the mean error.
-py::tuple rounded(const Array<float>& wide, RowType half, int threads) {
-    const MatrixView rows = matrix(wide);
+template <class T>
+py::tuple rounded(const Array<T>& wide, RowType half, int threads) {
+    if (wide.ndim() != 2) throw std::invalid_argument("expected a matrix");
+    const auto n = static_cast<std::size_t>(wide.shape(0));
+    const auto dim = static_cast<std::size_t>(wide.shape(1));
     if (half == RowType::kFloat32) throw std::invalid_argument("expected a type to round to");
     py::array out(dtype_of(half), std::vector<py::ssize_t>{wide.shape(0), wide.shape(1)});
     auto* data = static_cast<std::uint16_t*>(out.mutable_data());
     RoundingLoss loss;
     {
         const NoGil nogil;
-        loss = round_rows(rows, half, data, threads);
+        if constexpr (std::is_same_v<T, float>) {
+            loss = round_rows(MatrixView{wide.data(), n, dim}, half, data, threads);
+        } else {
+            loss = round_rows(wide.data(), n, dim, half, data, threads);
+        }
     }
     return py::make_tuple(out, loss.overflow, loss.largest, loss.mean);
 }
@@ -107,7 +114,9 @@ void register_values(py::module_& m) {
         .value("float16", RowType::kFloat16)
         .value("bfloat16", RowType::kBFloat16)
         .finalize();
-    m.def("round_rows", &rounded, py::arg("wide").noconvert(), py::arg("half"),
+    m.def("round_rows", &rounded<float>, py::arg("wide").noconvert(), py::arg("half"),
+          py::arg("threads"));
+    m.def("round_rows", &rounded<double>, py::arg("wide").noconvert(), py::arg("half"),
           py::arg("threads"));
     m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>,
           py::arg("rows").noconvert());

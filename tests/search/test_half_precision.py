@@ -13,8 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import reference
-from comparison import ISAS, METRICS, Metric, arrays, assert_same_bits, assert_same_float32
-from comparison import forced_isa
+from comparison import (
+    ISAS,
+    METRICS,
+    Metric,
+    arrays,
+    assert_same_bits,
+    assert_same_float32,
+    forced_isa,
+)
 from datasets import HARD, normal, without_zero_rows
 from half import HALVES, fitting, nearest, of_type, widened
 from hostile_files import write_manifest
@@ -244,7 +251,7 @@ def test_invalid_rows(name: str, of: type[vr.FlatIndex], rng: Rng) -> None:
     items = widened(normal(rng, 8, 3), name)
     items[2, 1], items[4, 0], items[5, 2], items[6] = np.nan, np.inf, -np.inf, -0.0
     for given, dtype in ((of_type(items, name), None), (items, name)):
-        with pytest.raises(ValueError, match="vectors: expected finite values, got .* in row 2"):
+        with pytest.raises(ValueError, match=r"vectors: expected finite .* in row 2"):
             of(given, dtype=dtype)
         index = of(given, dtype=dtype, invalid="skip", metric="cosine")
         assert index.skipped.tolist() == [2, 4, 5, 6]
@@ -269,7 +276,9 @@ def test_every_number_and_what_lies_between(name: str) -> None:
     ties = (numbers[1:] + numbers[:-1]) / 2
     for dtype in (np.float32, np.float64):
         points = np.concatenate([numbers, ties]).astype(dtype)
-        values = np.concatenate([points, np.nextafter(points, dtype(-1)), np.nextafter(points, 1e38)])
+        values = np.concatenate(
+            [points, np.nextafter(points, dtype(-1)), np.nextafter(points, 1e38)]
+        )
         values = values[np.abs(values) <= half.FORMATS[name].largest].astype(dtype)
         values = np.concatenate([values, -values])
         values = values[: len(values) // 8 * 8].reshape(-1, 8)
@@ -290,7 +299,9 @@ def test_what_was_lost(name: str, dtype: Any, of: type[vr.FlatIndex], rng: Rng) 
     assert index.rounding is not None
     assert index.rounding.max_relative_error == relative.max() == 1.0
     # Sums of 27000 terms in different orders: 27000 * 2^-53 apart at most, relatively.
-    assert index.rounding.mean_relative_error == pytest.approx(relative.mean(), rel=27000 * 2.0**-52)
+    assert index.rounding.mean_relative_error == pytest.approx(
+        relative.mean(), rel=27000 * 2.0**-52
+    )
     values[7, 1] = np.nan
     again = of(values, dtype=name, invalid="skip", threads=1).rounding
     assert again is not None
@@ -348,9 +359,7 @@ def test_rows_that_become_zero() -> None:
 @pytest.mark.parametrize("of", INDEXES)
 @pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("name", HALVES)
-def test_files(
-    name: str, mmap: bool, of: type[vr.FlatIndex], rng: Rng, tmp_path: Path
-) -> None:
+def test_files(name: str, mmap: bool, of: type[vr.FlatIndex], rng: Rng, tmp_path: Path) -> None:
     items = normal(rng, 3000, 16)
     index = of(items, dtype=name)
     index.save(tmp_path)

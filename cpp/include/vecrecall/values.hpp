@@ -34,5 +34,8 @@ struct RoundingLoss {
 // Rounds to the nearest value of half precision, of two as near to the even one. The same numbers
 // from any number of threads.
 RoundingLoss round_rows(const MatrixView& rows, RowType half, std::uint16_t* out, int threads = 0);
+// In one rounding, not in two by way of float32.
+RoundingLoss round_rows(const double* rows, std::size_t n, std::size_t dim, RowType half,
+                        std::uint16_t* out, int threads = 0);
 
 }  // namespace vecrecall

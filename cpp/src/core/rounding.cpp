@@ -1,4 +1,4 @@
-// float32 to half precision, with what gets lost. Integer work: no rounding mode counts.
+// float32 and float64 to half precision, with what gets lost.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -53,6 +53,21 @@ Half rounded(float x) {
     return {static_cast<std::uint16_t>(half | (bits >> 16 & 0x8000))};
 }
 
+// The nearest float32 that is not the larger in size, and odd where it is another number: rounded to
+// a type of at least two bits less, it gives what the float64 gives (Boldo and Melquiond, 2008).
+float to_odd(double x) {
+    const auto near = static_cast<float>(x);
+    if (std::isnan(x) || static_cast<double>(near) == x) return near;
+    auto bits = std::bit_cast<std::uint32_t>(near);
+    if (std::fabs(static_cast<double>(near)) > std::fabs(x)) --bits;  // infinity too
+    return std::bit_cast<float>(bits | 1);
+}
+
+template <class Half>
+Half rounded(double x) {
+    return rounded<Half>(to_odd(x));
+}
+
 // Of a run of values.
 struct Loss {
     double largest = 0;
@@ -60,7 +75,8 @@ struct Loss {
     std::size_t n = 0;
     bool overflows = false;
 
-    void count(float x, float kept) {
+    template <class Wide>
+    void count(Wide x, float kept) {
         if (!std::isfinite(x) || x == 0) return;
         if (std::isinf(kept)) {
             overflows = true;
@@ -79,32 +95,32 @@ struct Loss {
 };
 
 // Rows first .. end - 1; stops behind the first that overflows, and returns it, or -1.
-template <class Half>
-std::int64_t round_run(const MatrixView& rows, std::size_t first, std::size_t end,
+template <class Half, class Wide>
+std::int64_t round_run(const Wide* rows, std::size_t dim, std::size_t first, std::size_t end,
                        std::uint16_t* out, Loss& loss) {
     for (std::size_t r = first; r < end; ++r) {
-        const float* const x = rows.row(r);
-        for (std::size_t j = 0; j < rows.dim; ++j) {
-            const auto half = rounded<Half>(x[j]);
-            out[r * rows.dim + j] = half.bits;
-            loss.count(x[j], kernels::widened(half));
+        for (std::size_t i = r * dim; i < (r + 1) * dim; ++i) {
+            const auto half = rounded<Half>(rows[i]);
+            out[i] = half.bits;
+            loss.count(rows[i], kernels::widened(half));
         }
         if (loss.overflows) return static_cast<std::int64_t>(r);
     }
     return -1;
 }
 
-}  // namespace
-
-RoundingLoss round_rows(const MatrixView& rows, RowType half, std::uint16_t* out, int threads) {
-    const std::size_t tasks = (rows.rows + kRowsPerTask - 1) / kRowsPerTask;
+template <class Wide>
+RoundingLoss round_all(const Wide* rows, std::size_t n, std::size_t dim, RowType half,
+                       std::uint16_t* out, int threads) {
+    const std::size_t tasks = (n + kRowsPerTask - 1) / kRowsPerTask;
     std::vector<Loss> losses(tasks);
     std::vector<std::int64_t> overflows(tasks, -1);
     parallel_for(tasks, threads, [&](std::size_t task) {
         const std::size_t first = task * kRowsPerTask;
-        const std::size_t end = std::min(rows.rows, first + kRowsPerTask);
-        const auto run = half == RowType::kFloat16 ? round_run<Float16> : round_run<BFloat16>;
-        overflows[task] = run(rows, first, end, out, losses[task]);
+        const std::size_t end = std::min(n, first + kRowsPerTask);
+        const auto run =
+            half == RowType::kFloat16 ? round_run<Float16, Wide> : round_run<BFloat16, Wide>;
+        overflows[task] = run(rows, dim, first, end, out, losses[task]);
     });
     Loss all;
     for (const Loss& loss : losses) all.add(loss);
@@ -113,6 +129,17 @@ RoundingLoss round_rows(const MatrixView& rows, RowType half, std::uint16_t* out
     return {.largest = all.largest,
             .mean = all.n == 0 ? 0.0 : all.sum / static_cast<double>(all.n),
             .overflow = bad == overflows.end() ? -1 : *bad};
+}
+
+}  // namespace
+
+RoundingLoss round_rows(const MatrixView& rows, RowType half, std::uint16_t* out, int threads) {
+    return round_all(rows.data, rows.rows, rows.dim, half, out, threads);
+}
+
+RoundingLoss round_rows(const double* rows, std::size_t n, std::size_t dim, RowType half,
+                        std::uint16_t* out, int threads) {
+    return round_all(rows, n, dim, half, out, threads);
 }
 
 }  // namespace vecrecall

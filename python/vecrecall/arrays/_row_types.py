@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall._core as _core
-from vecrecall.arrays import _scalars
 from vecrecall.arrays._conversion import converted, is_ready
 from vecrecall.arrays._typing import F32, Array
 from vecrecall.arrays._validation import check_query_matrix, check_real_rows, to_float32

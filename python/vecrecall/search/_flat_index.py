@@ -12,6 +12,7 @@ import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
+from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.arrays._row_types import (
     STORED,
     Rounding,
@@ -19,7 +20,6 @@ from vecrecall.arrays._row_types import (
     check_row_type,
     check_rows,
 )
-from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.search._masks import Mask, allowed, mask
 from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import (
@@ -100,11 +100,11 @@ class FlatIndex:
         Added to each item's score in float64, before the one rounding to float32.
     copy : bool
         False borrows `vectors` that are of the index's `dtype`, C-contiguous and aligned, which
-        must then not change; any other array is converted, which is a copy. They stay borrowed through updates,
-        until a quarter of all rows is gone, as many items as the index was built with are new, or
-        `compact` is called: then what is left is copied. With True rows whose lengths differ much
-        are kept by length, which makes searches several times faster; results and `ids` do not
-        show it.
+        must then not change; any other array is converted, which is a copy. They stay borrowed
+        through updates, until a quarter of all rows is gone, as many items as the index was built
+        with are new, or `compact` is called: then what is left is copied. With True rows whose
+        lengths differ much are kept by length, which makes searches several times faster; results
+        and `ids` do not show it.
     invalid : {"raise", "skip"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
@@ -164,6 +164,7 @@ class FlatIndex:
     _core_type: ClassVar[type[_core.FlatIndex]] = _core.FlatIndex
     _owner: object | None = None  # for whom masks are made, where that is not the index itself
     _vocabulary: Vocabulary | None = None
+
     def __init__(
         self,
         vectors: npt.ArrayLike,
