@@ -33,6 +33,7 @@ programs with options of their own (--help): python -m benchmarks.compare.NAME
   studies.ivf      training and filling an IVF index of FAISS
   studies.indexes  indexes of all libraries, each tuned to a recall
   studies.tune     the time of tuning, and its curves
+  studies.half     rows in half precision
   report.readme    the tables of docs/explanation/benchmarks.md, from a file of --json
 """
 

@@ -21,7 +21,7 @@ using Labels = std::optional<Array<std::int32_t>>;
 
 // One per row, or null.
 template <class T>
-const T* per_row(const std::optional<Array<T>>& values, const MatrixView& rows) {
+const T* per_row(const std::optional<Array<T>>& values, const RowsView& rows) {
     if (!values) return nullptr;
     if (static_cast<std::size_t>(values->size()) != rows.rows) {
         throw std::invalid_argument("expected as many as there are rows");
@@ -38,9 +38,9 @@ void check_held(const Labels& held, std::size_t k) {
     }
 }
 
-py::tuple assigned(const Array<float>& points, const Array<float>& centroids, std::size_t m,
+py::tuple assigned(const py::array& points, const Array<float>& centroids, std::size_t m,
                    Metric metric, int threads) {
-    const MatrixView x = matrix(points);
+    const RowsView x = rows_of(points);
     const MatrixView c = of_width(centroids, x.dim);
     if (m > c.rows) throw std::invalid_argument("expected at most as many as there are centroids");
     Array<std::int32_t> labels({x.rows, m});
@@ -54,9 +54,9 @@ py::tuple assigned(const Array<float>& points, const Array<float>& centroids, st
     return py::make_tuple(labels, scores);
 }
 
-py::tuple assigned_sums(const Array<float>& points, const Array<float>& centroids, Metric metric,
+py::tuple assigned_sums(const py::array& points, const Array<float>& centroids, Metric metric,
                         int threads, const Weights& weights, const Labels& held) {
-    const MatrixView x = matrix(points);
+    const RowsView x = rows_of(points);
     const MatrixView c = of_width(centroids, x.dim);
     if (c.rows == 0) throw std::invalid_argument("expected centroids");
     Array<std::int32_t> labels({x.rows, std::size_t{1}});
@@ -78,9 +78,9 @@ py::tuple assigned_sums(const Array<float>& points, const Array<float>& centroid
     return py::make_tuple(labels, scores, sums, masses);
 }
 
-Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws, Metric metric,
+Array<std::int64_t> drawn(const py::array& points, const Array<double>& draws, Metric metric,
                           int threads, const Weights& weights) {
-    const MatrixView x = matrix(points);
+    const RowsView x = rows_of(points);
     const double* uniform = draws.data();
     const double* weighed = per_row(weights, x);
     if (draws.ndim() != 2 || draws.shape(1) == 0) {
@@ -98,14 +98,14 @@ Array<std::int64_t> drawn(const Array<float>& points, const Array<double>& draws
 // A run, and the points and weights that it borrows.
 class Run {
   public:
-    Run(const Array<float>& points, Metric metric, int threads, const Weights& weights,
+    Run(const py::array& points, Metric metric, int threads, const Weights& weights,
         const Labels& held)
         : points_(points),
           weights_(weights),
           held_(held),
-          lloyd_(matrix(points_), metric, threads,
-                 {.weights = per_row(weights_, matrix(points_)),
-                  .held = per_row(held_, matrix(points_))}) {}
+          lloyd_(rows_of(points_), metric, threads,
+                 {.weights = per_row(weights_, rows_of(points_)),
+                  .held = per_row(held_, rows_of(points_))}) {}
 
     py::tuple step(const Array<float>& centers) {
         const MatrixView c = checked(centers);
@@ -135,13 +135,13 @@ class Run {
 
   private:
     MatrixView checked(const Array<float>& centers) const {
-        const MatrixView c = of_width(centers, matrix(points_).dim);
+        const MatrixView c = of_width(centers, rows_of(points_).dim);
         if (c.rows == 0) throw std::invalid_argument("expected centers");
         check_held(held_, c.rows);
         return c;
     }
 
-    Array<float> points_;
+    py::array points_;
     Weights weights_;
     Labels held_;
     Lloyd lloyd_;
@@ -158,7 +158,7 @@ void register_clustering(py::module_& m) {
     m.def("plus_plus", &drawn, py::arg("points").noconvert(), py::arg("draws").noconvert(),
           py::arg("metric"), py::arg("threads"), py::arg("weights").noconvert() = py::none());
     py::class_<Run>(m, "Lloyd")
-        .def(py::init<const Array<float>&, Metric, int, const Weights&, const Labels&>(),
+        .def(py::init<const py::array&, Metric, int, const Weights&, const Labels&>(),
              py::arg("points").noconvert(), py::arg("metric"), py::arg("threads"),
              py::arg("weights").noconvert() = py::none(), py::arg("held").noconvert() = py::none())
         .def("step", &Run::step, py::arg("centers").noconvert())

@@ -10,10 +10,10 @@
 namespace vecrecall::python {
 namespace {
 
-Array<float> pooled(const Array<float>& table, const Array<std::int64_t>& values,
+Array<float> pooled(const py::array& table, const Array<std::int64_t>& values,
                     const Array<std::int64_t>& offsets, const std::optional<Array<double>>& weights,
                     Pooling mode, std::int64_t first, bool normalize, int threads) {
-    const MatrixView view = matrix(table);
+    const RowsView view = rows_of(table);
     const RaggedView<std::int64_t> bags = ragged(values, offsets);
     if (weights && weights->size() != values.size()) {
         throw std::invalid_argument("expected a weight for each row number");

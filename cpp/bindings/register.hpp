@@ -38,6 +38,12 @@ inline MatrixView matrix(const Array<float>& a) {
     return {a.data(), static_cast<std::size_t>(a.shape(0)), static_cast<std::size_t>(a.shape(1))};
 }
 
+// Rows of any type that an index keeps. NumPy has no bfloat16: its bits come as uint16.
+RowsView rows_of(const py::array& a);
+
+// Of NumPy, for such rows.
+py::dtype dtype_of(RowType type);
+
 template <class T>
 RaggedView<T> ragged(const Array<T>& values, const Array<std::int64_t>& offsets) {
     const auto n = static_cast<std::size_t>(offsets.size());

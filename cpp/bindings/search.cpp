@@ -23,9 +23,8 @@ constexpr std::size_t kRowsBetweenChecks = 1024;
 
 using Masks = std::optional<std::vector<const IdMask*>>;
 
-ItemsView items_view(const Array<float>& vectors, const OptionalIds& ids,
-                     const OptionalBias& bias) {
-    ItemsView items{.rows = matrix(vectors)};
+ItemsView items_view(const py::array& vectors, const OptionalIds& ids, const OptionalBias& bias) {
+    ItemsView items{.rows = rows_of(vectors)};
     const auto check = [&](py::ssize_t size) {
         if (size != vectors.shape(0)) throw std::invalid_argument("expected one value per row");
     };
@@ -55,7 +54,7 @@ std::shared_ptr<const void> owner_of(const py::object& object) {
             }};
 }
 
-FlatIndex make_index(const Array<float>& vectors, const OptionalIds& ids, Metric metric,
+FlatIndex make_index(const py::array& vectors, const OptionalIds& ids, Metric metric,
                      const OptionalBias& bias, bool copy, bool codes, int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
     const BuildOptions options{.copy = copy,
@@ -67,16 +66,16 @@ FlatIndex make_index(const Array<float>& vectors, const OptionalIds& ids, Metric
 }
 
 // Looks at an array in place, read-only.
-template <class T>
-py::array view(const T* data, const std::vector<py::ssize_t>& shape, const py::object& owner) {
-    py::array array(py::dtype::of<T>(), shape, data, owner);
+py::array view(const py::dtype& dtype, const void* data, const std::vector<py::ssize_t>& shape,
+               const py::object& owner) {
+    py::array array(dtype, shape, data, owner);
     array.attr("setflags")(py::arg("write") = false);
     return array;
 }
 
 template <class T>
 py::array view(const ArrayView<T>& part, const py::object& owner) {
-    return view(part.data, {static_cast<py::ssize_t>(part.size)}, owner);
+    return view(py::dtype::of<T>(), part.data, {static_cast<py::ssize_t>(part.size)}, owner);
 }
 
 // By name; those that are missing are left out.
@@ -84,7 +83,8 @@ py::dict to_arrays(const py::object& self) {
     const IndexArrays parts = self.cast<const Snapshot&>().parts();
     py::dict named;
     const auto n = static_cast<py::ssize_t>(parts.rows.rows);
-    named["rows"] = view(parts.rows.data, {n, static_cast<py::ssize_t>(parts.rows.dim)}, self);
+    named["rows"] = view(dtype_of(parts.rows.type), parts.rows.data,
+                         {n, static_cast<py::ssize_t>(parts.rows.dim)}, self);
     named["center"] = view(parts.center, self);
     named["block_bounds"] = view(parts.block_bounds, self);
     if (parts.ids.size != 0) named["ids"] = view(parts.ids, self);
@@ -127,13 +127,21 @@ ArrayView<T> values(const py::dict& named, const char* name) {
     return {array->data(), static_cast<std::size_t>(array->size())};
 }
 
+RowsView rows_part(const py::dict& named) {
+    const py::object rows = named.contains("rows") ? py::object(named["rows"]) : py::none();
+    if (!py::isinstance<py::array>(rows)) throw std::invalid_argument("rows: expected a matrix");
+    try {
+        return rows_of(py::reinterpret_borrow<py::array>(rows));
+    } catch (const std::invalid_argument& error) {
+        throw std::invalid_argument(std::string("rows: ") + error.what());
+    }
+}
+
 // Keeps the dict, and with it the arrays.
 template <class Index>
 Index index_from(const py::dict& named, Metric metric) {
-    const std::optional<Array<float>> rows = part<float>(named, "rows");
-    if (!rows || rows->ndim() != 2) throw std::invalid_argument("rows: expected a matrix");
     const IndexArrays parts{.metric = metric,
-                            .rows = matrix(*rows),
+                            .rows = rows_part(named),
                             .ids = values<std::int64_t>(named, "ids"),
                             .bias = values<double>(named, "bias"),
                             .order = values<std::uint32_t>(named, "order"),
@@ -152,7 +160,7 @@ Index index_from(const py::dict& named, Metric metric) {
 }
 
 template <void (FlatIndex::*Change)(const ItemsView&, int)>
-void change(FlatIndex& index, const Array<float>& vectors, const Array<std::int64_t>& ids,
+void change(FlatIndex& index, const py::array& vectors, const Array<std::int64_t>& ids,
             const OptionalBias& bias, int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
     const NoGil nogil;
@@ -160,7 +168,7 @@ void change(FlatIndex& index, const Array<float>& vectors, const Array<std::int6
 }
 
 // Returns the first of the new ids.
-std::int64_t append(FlatIndex& index, const Array<float>& vectors, const OptionalBias& bias,
+std::int64_t append(FlatIndex& index, const py::array& vectors, const OptionalBias& bias,
                     std::int64_t after, int threads) {
     const ItemsView items = items_view(vectors, std::nullopt, bias);
     const NoGil nogil;
@@ -315,7 +323,8 @@ py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids
             if (i % kRowsBetweenChecks == 0) check_cancelled();
             const std::int64_t place = places[i];
             const auto row = static_cast<std::size_t>(rows[static_cast<std::size_t>(place)]);
-            to = std::copy_n(snapshot.row(row), dim, to);
+            snapshot.row(row, to);
+            to += dim;
         }
     }
     return py::make_tuple(
@@ -331,7 +340,7 @@ std::function<void(std::size_t, std::size_t)> progress_of(const std::optional<py
     };
 }
 
-IVFIndex make_ivf_index(const Array<float>& vectors, const OptionalIds& ids, Metric metric,
+IVFIndex make_ivf_index(const py::array& vectors, const OptionalIds& ids, Metric metric,
                         const OptionalBias& bias, std::size_t n_lists,
                         const std::optional<Array<float>>& centers, std::size_t probes,
                         std::uint64_t seed, const std::optional<py::function>& progress,
@@ -402,7 +411,7 @@ std::unique_ptr<IdMask> make_mask(const Array<std::int64_t>& ids, bool complemen
     return std::make_unique<IdMask>(ids.data(), static_cast<std::size_t>(ids.size()), complement);
 }
 
-py::tuple topk_lists(const Array<float>& queries, const Array<float>& items, Metric metric,
+py::tuple topk_lists(const Array<float>& queries, const py::array& items, Metric metric,
                      std::size_t k, int threads) {
     const ItemsView view = items_view(items, std::nullopt, std::nullopt);
     const MatrixView checked = checked_queries(queries, view.rows.dim);
@@ -451,6 +460,7 @@ void register_flat_index(py::module_& m) {
              py::arg("threads"))
         .def_static("from_parts", &index_from<FlatIndex>, py::arg("parts"), py::arg("metric"))
         .def_property_readonly("dim", &FlatIndex::dim)
+        .def_property_readonly("row_type", &FlatIndex::row_type)
         .def("snapshot", &FlatIndex::snapshot)
         .def("add", &change<&FlatIndex::add>, py::arg("vectors").noconvert(),
              py::arg("ids").noconvert(), py::arg("bias").noconvert(), py::arg("threads"))

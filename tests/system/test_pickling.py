@@ -146,6 +146,7 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.RefreshReport: lambda: refreshed()[1],
     vr.ReloadingIndex: a_reloading_index,
     vr.RequestBatch: lambda: BATCH,
+    vr.Rounding: lambda: an_index(dtype="float16").rounding,
     vr.RuleGroups: lambda: vr.rule_groups([[7, 3], [7, 3], [7], []], depth=2, min_size=1),
     vr.SearchResult: lambda: an_index().search(ITEMS[:3], 4),
     vr.SearchStats: lambda: vr.SearchStats(9, 3, "int8"),

@@ -14,12 +14,13 @@ namespace vecrecall {
 // cosine gets label -1 and score -inf. Centroids are finite, m is at most their number, and under
 // cosine none is zero. Throws std::invalid_argument for points that are not finite, naming the
 // first such row: the pass over them sees it, where another one would cost a tenth of the time.
-void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
+// Points of half precision give what they give widened to float32.
+void assign(const RowsView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads = 0);
 
 // Of points with new labels, gives those back their label that score the same by it: `held` has one
 // a point, -1 for none. Labels and scores are as `assign` gives them, one per point.
-void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
+void keep_ties(const RowsView& points, const MatrixView& centroids, Metric metric,
                const std::int32_t* held, std::int32_t* labels, const float* scores,
                int threads = 0);
 
@@ -31,7 +32,7 @@ struct ClusterSums {
 
 // Adds up the rows of each label in float64, in row order, times their weights if any; under cosine
 // each row is divided by its length first. Rows labeled -1 are left out; other labels are below k.
-void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
+void sum_clusters(const RowsView& points, const double* weights, const std::int32_t* labels,
                   std::size_t k, Metric metric, const ClusterSums& out, int threads = 0);
 
 }  // namespace vecrecall

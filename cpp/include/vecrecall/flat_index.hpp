@@ -15,9 +15,10 @@ namespace vecrecall {
 
 enum class Metric { kIp, kCosine, kL2 };
 
-// The items of an index. Rows must be finite and, under cosine, not all zero.
+// The items of an index, which keeps rows in the type that they have. Rows must be finite and, under
+// cosine, not all zero.
 struct ItemsView {
-    MatrixView rows;
+    RowsView rows;
     const std::int64_t* ids = nullptr;  // unique, >= 0; null for 0 .. n-1
     const double* bias = nullptr;       // finite, added to each item's score; null for none
 };
@@ -98,6 +99,7 @@ class Snapshot {
   public:
     std::size_t size() const;
     std::size_t dim() const;
+    RowType row_type() const;
     Metric metric() const;
     bool has_bias() const;  // an item may have one that is not 0
     // Of the arrays that hold the items: rows, codes, ids and what else a search reads, mapped and
@@ -125,7 +127,8 @@ class Snapshot {
     void ids(std::int64_t* out) const;
     // The row of each id, or -1, in an order of the snapshot's own.
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
-    const float* row(std::size_t i) const;
+    // In float32, `dim()` numbers; rows of half precision are widened, exactly.
+    void row(std::size_t i, float* out) const;
 
     // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
     MatrixView list_centers() const;
@@ -168,6 +171,7 @@ class FlatIndex {
 
     std::size_t size() const { return snapshot().size(); }
     std::size_t dim() const { return snapshot().dim(); }
+    RowType row_type() const { return snapshot().row_type(); }  // that of the rows it was built of
     Metric metric() const { return snapshot().metric(); }
     SearchStats search(const MatrixView& queries, const SearchOptions& options,
                        const ListsOut& out) const {
@@ -181,8 +185,8 @@ class FlatIndex {
         snapshot().score(queries, candidates, scores, threads);
     }
 
-    // All of an update or, where it throws, nothing. Items are copied, ids given; an item without
-    // a bias has a bias of 0. Now and then an update takes as long as building the index.
+    // All of an update or, where it throws, nothing. Items are copied, ids given, rows are of the
+    // index's row_type(); an item without a bias has a bias of 0. Now and then an update takes as long as building the index.
     // Throws std::invalid_argument for ids that repeat, are negative or are there already.
     void add(const ItemsView& items, int threads = 0);
     // Adds items, which have no ids, under those that follow the largest in the index, or `after`

@@ -23,7 +23,7 @@ inline constexpr std::size_t kListSettings = 4;
 // size is 0.
 struct IndexArrays {
     Metric metric = Metric::kIp;
-    MatrixView rows;                 // in the order in which the index keeps them
+    RowsView rows;                   // in the order in which the index keeps them
     ArrayView<std::int64_t> ids;     // of the rows; missing: 0 .. n-1
     ArrayView<double> bias;          // of the rows; missing: none
     ArrayView<std::uint32_t> order;  // of the rows, their places as inserted; missing: 0 .. n-1

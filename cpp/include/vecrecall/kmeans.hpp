@@ -27,8 +27,7 @@ struct LloydOptions {
 // as divided by their length, zero rows take no part, and centers have length one.
 class Lloyd {
   public:
-    Lloyd(const MatrixView& points, Metric metric, int threads = 0,
-          const LloydOptions& options = {});
+    Lloyd(const RowsView& points, Metric metric, int threads = 0, const LloydOptions& options = {});
     ~Lloyd();
     Lloyd(Lloyd&&) noexcept;
     Lloyd& operator=(Lloyd&&) noexcept;
@@ -52,7 +51,7 @@ class Lloyd {
 // uniform numbers in [0, 1); the first row takes the first of its own. Where nothing is left at a
 // distance, the lowest row not yet drawn. Zero rows under cosine are not drawn; throws
 // std::invalid_argument for fewer than k rows.
-void plus_plus(const MatrixView& points, const double* weights, const double* draws, std::size_t k,
+void plus_plus(const RowsView& points, const double* weights, const double* draws, std::size_t k,
                std::size_t trials, Metric metric, std::int64_t* rows, int threads = 0);
 
 }  // namespace vecrecall

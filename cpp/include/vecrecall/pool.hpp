@@ -19,8 +19,9 @@ struct PoolOptions {
 
 // Row numbers of -1 are skipped; others outside the table throw std::out_of_range. A row used that
 // holds NaN or an infinity throws std::invalid_argument. Accumulated in float64 in entry order,
-// rounded once; an empty bag gives zeros.
-void pool(const MatrixView& table, const RaggedView<std::int64_t>& bags, const PoolOptions& options,
+// rounded once; an empty bag gives zeros. A table of half precision gives what it gives widened to
+// float32.
+void pool(const RowsView& table, const RaggedView<std::int64_t>& bags, const PoolOptions& options,
           float* out);
 
 }  // namespace vecrecall

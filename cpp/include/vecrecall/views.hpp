@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vecrecall/row_type.hpp"
+
 namespace vecrecall {
 
 // Row-major, contiguous.
@@ -13,6 +15,24 @@ struct MatrixView {
     std::size_t dim = 0;
 
     const float* row(std::size_t i) const { return data + i * dim; }
+};
+
+// The same of any type.
+struct RowsView {
+    const void* data = nullptr;
+    std::size_t rows = 0;
+    std::size_t dim = 0;
+    RowType type = RowType::kFloat32;
+
+    RowsView() = default;
+    RowsView(const MatrixView& m)  // NOLINT(google-explicit-constructor)
+        : data(m.data), rows(m.rows), dim(m.dim) {}
+    RowsView(const float* values, std::size_t n, std::size_t width)
+        : data(values), rows(n), dim(width) {}
+    RowsView(RowPointer first, std::size_t n, std::size_t width)
+        : data(first.data), rows(n), dim(width), type(first.type) {}
+
+    RowPointer row(std::size_t i) const { return RowPointer(data, type) + i * dim; }
 };
 
 // CSR rows: row i is values[offsets[i]] .. values[offsets[i + 1] - 1].

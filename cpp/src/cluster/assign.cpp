@@ -7,6 +7,7 @@
 
 #include "cluster/nearest.hpp"
 #include "cluster/ties.hpp"
+#include "core/widened_rows.hpp"
 #include "kernels/registry.hpp"
 #include "platform/fp_env.hpp"
 #include "vecrecall/flat_index.hpp"
@@ -21,7 +22,7 @@ namespace {
                                 std::to_string(row));
 }
 
-void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metric metric,
+void assign_nearest(const RowsView& points, const MatrixView& centroids, Metric metric,
                     std::size_t m, std::int32_t* labels, float* scores, int threads) {
     const kernels::KernelTable& table = kernels::active();
     const search::Center center = search::choose_center(table, {centroids}, metric);
@@ -39,17 +40,18 @@ void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metri
 }
 
 // Many a point: a search over the centroids.
-void assign_many(const MatrixView& points, const MatrixView& centroids, Metric metric,
-                 std::size_t m, std::int32_t* labels, float* scores, int threads) {
+void assign_many(const RowsView& points, const MatrixView& centroids, Metric metric, std::size_t m,
+                 std::int32_t* labels, float* scores, int threads) {
     constexpr std::size_t kChunk = 65536;
     const std::int64_t row = first_nonfinite_row(points, threads);
     if (row >= 0) throw_not_finite(static_cast<std::size_t>(row));
     const FlatIndex index({.rows = centroids}, metric, {.copy = false, .threads = threads});
+    WidenedRows widened(points, kChunk);
     std::vector<std::int64_t> ids(std::min(kChunk, points.rows) * m);
     std::vector<std::int32_t> counts(std::min(kChunk, points.rows));
     for (std::size_t first = 0; first < points.rows; first += kChunk) {
         const std::size_t n = std::min(kChunk, points.rows - first);
-        index.search({points.row(first), n, points.dim}, {.k = m, .threads = threads},
+        index.search(widened.rows(first, n), {.k = m, .threads = threads},
                      {ids.data(), scores + first * m, counts.data(), n, m});
         std::copy_n(ids.begin(), n * m, labels + first * m);
     }
@@ -57,19 +59,19 @@ void assign_many(const MatrixView& points, const MatrixView& centroids, Metric m
 
 }  // namespace
 
-void keep_ties(const MatrixView& points, const MatrixView& centroids, Metric metric,
+void keep_ties(const RowsView& points, const MatrixView& centroids, Metric metric,
                const std::int32_t* held, std::int32_t* labels, const float* scores, int threads) {
     const FpEnvScope env;
     const ScoredItems items{.rows = centroids, .bias = nullptr, .metric = metric};
     parallel_for(cluster::tasks_for(points.rows), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;
-        const MatrixView rows = cluster::rows_of_task(points, task);
+        const RowsView rows = cluster::rows_of_task(points, task);
         cluster::keep_ties_of(kernels::active(), rows, items, held + first, labels + first,
                               scores + first);
     });
 }
 
-void assign(const MatrixView& points, const MatrixView& centroids, Metric metric, std::size_t m,
+void assign(const RowsView& points, const MatrixView& centroids, Metric metric, std::size_t m,
             std::int32_t* labels, float* scores, int threads) {
     const FpEnvScope env;
     if (points.rows == 0 || m == 0) return;

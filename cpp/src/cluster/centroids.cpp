@@ -47,6 +47,7 @@ kernels::ErrorTerms Errors::terms() const {
 Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
                      const search::Center& center, int threads)
     : table_(kernels::for_width(table, rows.dim)),
+      rows_(rows),
       scored_{.rows = rows, .bias = nullptr, .metric = metric},
       center_(center),
       nothing_(center.narrow.size(), 0.0F),
@@ -85,7 +86,7 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
 
 // Places past the last centroid hold copies of it.
 void Centroids::derive(std::size_t c) {
-    const float* row = scored_.rows.row(std::min(c, size() - 1));
+    const float* row = rows_.row(std::min(c, size() - 1));
     std::vector<double> s(exact_width(dim()));
     widen_query(row, dim(), s.data());
     lengths_[c] = norm(table_, s.data(), row, dim());

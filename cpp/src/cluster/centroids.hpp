@@ -37,6 +37,7 @@ class Centroids {
     // The kernels that this layout is for, which may differ from those in use by now.
     const kernels::KernelTable& table() const { return table_; }
     const ScoredItems& scored() const { return scored_; }
+    const float* rows() const { return rows_.data; }
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
     // Values stay far from the ends of float32: else every centroid is scored.
@@ -65,6 +66,7 @@ class Centroids {
     void gather_groups();
 
     const kernels::KernelTable& table_;
+    MatrixView rows_;
     ScoredItems scored_;
     search::Center center_;
     std::vector<float> nothing_;  // zeros

@@ -46,7 +46,7 @@ HamerlyPruner::HamerlyPruner(const kernels::KernelTable& table, const Centroids&
       nearest_(centroids),
       rows_(kTile * centroids.dim()) {}
 
-std::size_t HamerlyPruner::run(const MatrixView& points, std::int32_t* labels, float* scores) {
+std::size_t HamerlyPruner::run(const RowsView& points, std::int32_t* labels, float* scores) {
     std::size_t scanned = 0;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
@@ -72,13 +72,13 @@ std::size_t HamerlyPruner::run(const MatrixView& points, std::int32_t* labels, f
     return scanned;
 }
 
-void HamerlyPruner::measure(const float* rows, std::size_t n, const std::int32_t* labels) {
+void HamerlyPruner::measure(RowPointer rows, std::size_t n, const std::int32_t* labels) {
     kernels::Pair pairs[kTile];
     for (std::size_t i = 0; i < n; ++i) {
         pairs[i] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(labels[i])};
     }
     table_.pair_squared_differences(
-        {rows, centroids_.scored().rows.data, centroids_.dim(), pairs, n, distances_});
+        {rows, centroids_.rows(), centroids_.dim(), pairs, n, distances_});
 }
 
 // Those of the measured that need no scan, a bit each.
@@ -91,14 +91,14 @@ std::uint64_t HamerlyPruner::safe_points(std::size_t n, const std::int32_t* labe
     return safe;
 }
 
-void HamerlyPruner::scan(const float* rows, std::size_t n, const double* known,
-                         std::int32_t* labels, float* scores) {
+void HamerlyPruner::scan(RowPointer rows, std::size_t n, const double* known, std::int32_t* labels,
+                         float* scores) {
     nearest_.find_tile(rows, n, known, labels, scores, std::exchange(upcoming_, {}));
 }
 
-void HamerlyPruner::keep_waiting(const float* row, std::size_t place, std::int32_t label,
+void HamerlyPruner::keep_waiting(RowPointer row, std::size_t place, std::int32_t label,
                                  double distance) {
-    std::copy_n(row, centroids_.dim(), rows_.data() + waiting_ * centroids_.dim());
+    table_.widen(row, centroids_.dim(), rows_.data() + waiting_ * centroids_.dim());
     places_[waiting_] = place;
     labels_[waiting_] = label;
     known_[waiting_++] = distance;

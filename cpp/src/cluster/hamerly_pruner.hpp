@@ -21,14 +21,14 @@ class HamerlyPruner {
                   const std::vector<double>& safe);
 
     // Replaces labels. Returns how many points needed a scan.
-    std::size_t run(const MatrixView& points, std::int32_t* labels, float* scores);
+    std::size_t run(const RowsView& points, std::int32_t* labels, float* scores);
 
   private:
-    void measure(const float* rows, std::size_t n, const std::int32_t* labels);
+    void measure(RowPointer rows, std::size_t n, const std::int32_t* labels);
     std::uint64_t safe_points(std::size_t n, const std::int32_t* labels) const;
-    void scan(const float* rows, std::size_t n, const double* known, std::int32_t* labels,
+    void scan(RowPointer rows, std::size_t n, const double* known, std::int32_t* labels,
               float* scores);
-    void keep_waiting(const float* row, std::size_t place, std::int32_t label, double distance);
+    void keep_waiting(RowPointer row, std::size_t place, std::int32_t label, double distance);
     void scan_waiting(std::int32_t* labels, float* scores);
 
     const kernels::KernelTable& table_;
@@ -38,7 +38,7 @@ class HamerlyPruner {
     double distances_[kTile];            // squared, exact
     kernels::PrefetchRange upcoming_{};  // not yet fetched
 
-    // Points that need a scan, of tiles where others need none, until they fill a tile.
+    // Points that need a scan, of tiles where others need none, until they fill a tile. Widened.
     std::size_t waiting_ = 0;
     std::vector<float> rows_;
     std::size_t places_[kTile];

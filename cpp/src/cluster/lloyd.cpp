@@ -31,7 +31,7 @@ struct Lloyd::Impl {
         std::size_t scanned;
     };
 
-    MatrixView points;
+    RowsView points;
     Metric metric;
     int threads;
     const double* weights;             // or null
@@ -56,7 +56,7 @@ struct Lloyd::Impl {
     void mean(std::size_t c, const float* old, std::vector<double>& to) const;
 };
 
-Lloyd::Lloyd(const MatrixView& points, Metric metric, int threads, const LloydOptions& options)
+Lloyd::Lloyd(const RowsView& points, Metric metric, int threads, const LloydOptions& options)
     : impl_(new Impl{}) {
     const FpEnvScope env;
     impl_->points = points;
@@ -129,7 +129,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
                                           const std::vector<double>& safe, std::size_t task,
                                           bool known, std::int32_t* to, float* scored) const {
     const kernels::KernelTable& table = kernels::active();
-    const MatrixView rows = cluster::rows_of_task(points, task);
+    const RowsView rows = cluster::rows_of_task(points, task);
     const std::size_t first = task * cluster::kPointsPerTask;
     const std::size_t n = rows.rows;
     to += first;
@@ -187,7 +187,8 @@ void Lloyd::Impl::move_point(std::size_t row, std::size_t to) {
         const auto number = static_cast<std::int64_t>(row);
         factor *= cluster::inverse_lengths(kernels::active(), points, &number, 1)[0];
     }
-    const float* x = points.row(row);
+    std::vector<float> x(points.dim);
+    kernels::active().widen(points.row(row), points.dim, x.data());
     for (std::size_t j = 0; j < points.dim; ++j) {
         sums[from * points.dim + j] -= factor * x[j];
         sums[to * points.dim + j] = factor * x[j];

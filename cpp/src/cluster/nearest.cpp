@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cluster/bound.hpp"
+#include "core/finite.hpp"
 #include "platform/canceling.hpp"
 
 namespace vecrecall::cluster {
@@ -32,13 +33,14 @@ Nearest::Nearest(const Centroids& centroids, std::size_t m)
       centroids_(centroids),
       metric_(centroids.scored().metric),
       m_(m),
+      nothing_(exact_width(centroids.dim()), 0.0),
       highest_(std::max(centroids.groups_i8(), centroids.groups_f32()) * kTile),
       pairs_(room_for(centroids.size(), m)),
       sums_(std::max(pairs_.size(), kTile)),
       panels_(kTile * centroids.dim()),
       tile_(centroids.dim()) {}
 
-std::size_t Nearest::find(const MatrixView& points, std::int32_t* labels, float* scores) {
+std::size_t Nearest::find(const RowsView& points, std::int32_t* labels, float* scores) {
     std::size_t nonfinite = points.rows;
     for (std::size_t first = 0; first < points.rows; first += kTile) {
         const std::size_t n = std::min(kTile, points.rows - first);
@@ -53,15 +55,12 @@ std::size_t Nearest::find(const MatrixView& points, std::int32_t* labels, float*
 std::size_t Nearest::first_nonfinite() const {
     for (std::uint64_t rest = tile_.out_of_range_mask(); rest != 0; rest &= rest - 1) {
         const auto i = static_cast<std::size_t>(std::countr_zero(rest));
-        const float* const row = rows_ + i * centroids_.dim();
-        if (!std::all_of(row, row + centroids_.dim(), [](float x) { return std::isfinite(x); })) {
-            return i;
-        }
+        if (!all_finite(rows_ + i * centroids_.dim(), centroids_.dim())) return i;
     }
     return std::numeric_limits<std::uint32_t>::max();
 }
 
-void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* known,
+void Nearest::find_tile(RowPointer rows, std::size_t n_rows, const double* known,
                         std::int32_t* labels, float* scores,
                         const kernels::PrefetchRange& prefetch) {
     rows_ = rows;
@@ -91,11 +90,12 @@ void Nearest::find_tile(const float* rows, std::size_t n_rows, const double* kno
 
 // Points without a direction are out.
 void Nearest::measure_lengths() {
+    double products[kTile];
+    double squares[kTile];
+    table_.sum_products_and_squares(nothing_.data(), rows_, centroids_.dim(), nullptr, n_rows_,
+                                    products, squares);
     for (std::size_t i = 0; i < n_rows_; ++i) {
-        kernels::Pair self{static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i)};
-        double square = 0;
-        table_.pair_products({rows_, rows_, centroids_.dim(), &self, 1, &square});
-        lengths_[i] = std::sqrt(square);
+        lengths_[i] = std::sqrt(squares[i]);
         if (lengths_[i] == 0) live_ &= ~(std::uint64_t{1} << i);
     }
 }
@@ -314,8 +314,7 @@ void Nearest::score_groups() {
 
 // Leaves the exact sums behind.
 void Nearest::score_pairs(const kernels::Pair* pairs, std::size_t n) {
-    const kernels::SumPairs job{
-        rows_, centroids_.scored().rows.data, centroids_.dim(), pairs, n, sums_.data()};
+    const kernels::SumPairs job{rows_, centroids_.rows(), centroids_.dim(), pairs, n, sums_.data()};
     if (metric_ == Metric::kL2) table_.pair_squared_differences(job);
     else table_.pair_products(job);
     for (std::size_t i = 0; i < n; ++i) {

@@ -21,17 +21,17 @@ inline std::size_t tasks_for(std::size_t points) {
     return (points + kPointsPerTask - 1) / kPointsPerTask;
 }
 
-inline MatrixView rows_of_task(const MatrixView& points, std::size_t task) {
+inline RowsView rows_of_task(const RowsView& points, std::size_t task) {
     const std::size_t first = task * kPointsPerTask;
     const std::size_t left = points.rows - first;
     return {points.row(first), left < kPointsPerTask ? left : kPointsPerTask, points.dim};
 }
 
 // The tile that begins at a row, if any: what is read once the tile before it is done.
-inline kernels::PrefetchRange upcoming_tile(const MatrixView& points, std::size_t first) {
+inline kernels::PrefetchRange upcoming_tile(const RowsView& points, std::size_t first) {
     if (first >= points.rows) return {nullptr, 0};
     const std::size_t rows = points.rows - first < kTile ? points.rows - first : kTile;
-    return {points.row(first), rows * points.dim * sizeof(float)};
+    return {points.row(first).data, rows * points.dim * value_size(points.type)};
 }
 
 class Nearest {
@@ -40,11 +40,11 @@ class Nearest {
 
     // Rows to labels and scores, as `assign` gives them: m a row. Returns the number of the first
     // row that is not finite, or that of all rows.
-    std::size_t find(const MatrixView& points, std::int32_t* labels, float* scores);
+    std::size_t find(const RowsView& points, std::int32_t* labels, float* scores);
     // Labels and scores of at most kTile rows. Under l2 `known` may hold the exact squared
     // distances from the centroids that `labels` names, which then count as the nearest unless
     // others are nearer; m is 1 then. A scan is long enough to bring in what is needed next.
-    void find_tile(const float* rows, std::size_t n_rows, const double* known, std::int32_t* labels,
+    void find_tile(RowPointer rows, std::size_t n_rows, const double* known, std::int32_t* labels,
                    float* scores, const kernels::PrefetchRange& prefetch);
 
   private:
@@ -71,6 +71,7 @@ class Nearest {
     const Centroids& centroids_;
     Metric metric_;
     std::size_t m_;
+    std::vector<double> nothing_;  // zeros for a query
     std::vector<float> highest_;
     float top_[kTile];
     std::int32_t top_groups_[kTile];
@@ -82,7 +83,7 @@ class Nearest {
     std::size_t skip_codes_ = 0;  // so many tiles, once a tile's codes have let too much pass
 
     // The tile at hand.
-    const float* rows_ = nullptr;
+    RowPointer rows_;
     std::size_t n_rows_ = 0;
     std::uint64_t live_ = 0;
     const double* known_ = nullptr;

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/finite.hpp"
 #include "core/scoring.hpp"
 #include "kernels/registry.hpp"
 #include "platform/fp_env.hpp"
@@ -17,7 +18,7 @@ constexpr std::size_t kChunk = 2048;
 // How far every row is from the nearest row drawn so far, times its weight.
 class Distances {
   public:
-    Distances(const MatrixView& points, const double* weights, Metric metric, int threads)
+    Distances(const RowsView& points, const double* weights, Metric metric, int threads)
         : items_{.rows = points, .bias = nullptr, .metric = metric},
           weights_(weights),
           threads_(threads),
@@ -140,8 +141,7 @@ class Distances {
     }
     void leave_out_zeros() {
         for (std::size_t i = 0; i < drawn_.size(); ++i) {
-            const float* x = items_.rows.row(i);
-            drawn_[i] = std::all_of(x, x + items_.rows.dim, [](float v) { return v == 0; }) ? 1 : 0;
+            drawn_[i] = all_zero(items_.rows.row(i), items_.rows.dim) ? 1 : 0;
         }
     }
 
@@ -158,7 +158,7 @@ class Distances {
 
 }  // namespace
 
-void plus_plus(const MatrixView& points, const double* weights, const double* draws, std::size_t k,
+void plus_plus(const RowsView& points, const double* weights, const double* draws, std::size_t k,
                std::size_t trials, Metric metric, std::int64_t* rows, int threads) {
     const FpEnvScope env;
     Distances distances(points, weights, metric, threads);

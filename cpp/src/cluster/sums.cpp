@@ -83,7 +83,7 @@ double weigh(const double* weights, const std::int64_t* rows, std::size_t n,
 
 }  // namespace
 
-void sum_clusters(const MatrixView& points, const double* weights, const std::int32_t* labels,
+void sum_clusters(const RowsView& points, const double* weights, const std::int32_t* labels,
                   std::size_t k, Metric metric, const ClusterSums& out, int threads) {
     const kernels::KernelTable& table = kernels::active();
     ClusterRows members(labels, points.rows, k, threads);
@@ -94,7 +94,7 @@ void sum_clusters(const MatrixView& points, const double* weights, const std::in
         if (metric == Metric::kCosine) factors = cluster::inverse_lengths(table, points, rows, n);
         out.weights[c] =
             weights == nullptr ? static_cast<double>(n) : weigh(weights, rows, n, factors);
-        combine_bag(table.pool_sum, {.table = points.data,
+        combine_bag(table.pool_sum, {.table = points.row(0),
                                      .dim = points.dim,
                                      .rows = rows,
                                      .weights = factors.empty() ? nullptr : factors.data(),

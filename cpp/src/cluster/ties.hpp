@@ -11,7 +11,7 @@
 namespace vecrecall::cluster {
 
 // `keep_ties` of one thread: few points get new labels, and only those are scored.
-inline void keep_ties_of(const kernels::KernelTable& table, const MatrixView& points,
+inline void keep_ties_of(const kernels::KernelTable& table, const RowsView& points,
                          const ScoredItems& centroids, const std::int32_t* held,
                          std::int32_t* labels, const float* scores) {
     std::vector<double> wide(exact_width(points.dim));

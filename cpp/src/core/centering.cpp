@@ -45,9 +45,10 @@ std::vector<double> distances(const kernels::KernelTable& table, const Rows& row
 Center mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metric,
                const std::vector<std::uint32_t>& sample, const std::vector<double>& squares) {
     std::vector<double> mean(rows.dim(), 0.0);
+    std::vector<float> row(rows.dim());
     for (std::size_t i = 0; i < sample.size(); ++i) {
         const double length = metric == Metric::kCosine ? std::sqrt(squares[i]) : 1.0;
-        const float* row = rows.row(sample[i]);
+        table.widen(rows.row(sample[i]), row.size(), row.data());
         for (std::size_t j = 0; j < rows.dim() && length > 0; ++j) mean[j] += row[j] / length;
     }
     std::vector<float> point(rows.dim());

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/finite.hpp"
 #include "core/pooling.hpp"
 #include "kernels/registry.hpp"
 #include "vecrecall/parallel.hpp"
@@ -39,7 +40,7 @@ std::size_t first_bag(const RaggedView<std::int64_t>& bags, std::size_t task) {
 }
 
 // Before anything is read: the first row number that is not -1 and not of the table.
-void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, int threads) {
+void check_rows(const RowsView& table, const RaggedView<std::int64_t>& bags, int threads) {
     const auto most = static_cast<std::uint64_t>(table.rows);
     const auto beyond = [&](std::int64_t row) {
         return static_cast<std::uint64_t>(row) + 1 > most;
@@ -57,7 +58,7 @@ void check_rows(const MatrixView& table, const RaggedView<std::int64_t>& bags, i
 // One thread's pass over a run of bags.
 class Bags {
   public:
-    Bags(const kernels::KernelTable& kernel, const MatrixView& table,
+    Bags(const kernels::KernelTable& kernel, const RowsView& table,
          const RaggedView<std::int64_t>& bags, const PoolOptions& options)
         : kernel_(kernel), table_(table), bags_(bags), options_(options), sums_(table.dim) {}
 
@@ -104,9 +105,9 @@ class Bags {
     bool combine(std::size_t bag, float* out) {
         const std::int64_t* const begin = bags_.begin(bag);
         const std::int64_t* const end = bags_.values + bags_.offsets[bags_.rows];
-        const bool cached = table_.rows * table_.dim * sizeof(float) <= kCached;
+        const bool cached = table_.rows * table_.dim * value_size(table_.type) <= kCached;
         const auto kernel = options_.mode == Pooling::kMax ? kernel_.pool_max : kernel_.pool_sum;
-        return combine_bag(kernel, {.table = table_.data,
+        return combine_bag(kernel, {.table = table_.row(0),
                                     .dim = table_.dim,
                                     .rows = rows_.data(),
                                     .weights = weights_,
@@ -127,8 +128,7 @@ class Bags {
     // lead here: looking at results costs less than looking at rows.
     [[noreturn]] void throw_not_finite() const {
         for (const std::int64_t row : rows_) {
-            const float* x = table_.row(static_cast<std::size_t>(row));
-            if (std::all_of(x, x + table_.dim, [](float v) { return std::isfinite(v); })) continue;
+            if (all_finite(table_.row(static_cast<std::size_t>(row)), table_.dim)) continue;
             throw std::invalid_argument(
                 "table: expected finite values, got NaN or infinity in row " + std::to_string(row));
         }
@@ -149,7 +149,7 @@ class Bags {
     }
 
     const kernels::KernelTable& kernel_;
-    const MatrixView& table_;
+    const RowsView& table_;
     const RaggedView<std::int64_t>& bags_;
     const PoolOptions& options_;
     std::vector<double> sums_;
@@ -161,7 +161,7 @@ class Bags {
 
 }  // namespace
 
-void pool(const MatrixView& table, const RaggedView<std::int64_t>& bags, const PoolOptions& options,
+void pool(const RowsView& table, const RaggedView<std::int64_t>& bags, const PoolOptions& options,
           float* out) {
     check_rows(table, bags, options.threads);
     const kernels::KernelTable& kernel = kernels::active();

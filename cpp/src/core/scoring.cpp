@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/half.hpp"
 #include "platform/canceling.hpp"
 
 namespace vecrecall {
@@ -14,7 +15,7 @@ constexpr std::size_t kChunk = 256;
 void score_chunk(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
                  double query_norm, const std::uint32_t* index, std::size_t n, double* scores) {
     const std::size_t dim = items.rows.dim;
-    const float* rows = items.rows.data;
+    const RowPointer rows = items.rows.row(0);
     double squares[kChunk];  // cosine alone
     switch (items.metric) {
         case Metric::kIp: table.sum_products(query, rows, dim, index, n, scores); break;
@@ -41,12 +42,15 @@ double score_of(Metric metric, double sum, double query_length, double row_lengt
     return sum / (query_length * row_length);
 }
 
-void widen_query(const float* query, std::size_t dim, double* storage) {
-    std::copy(query, query + dim, storage);
+void widen_query(RowPointer query, std::size_t dim, double* storage) {
+    kernels::by_type(query, [&](const auto* values) {
+        std::transform(values, values + dim, storage,
+                       [](auto x) { return static_cast<double>(kernels::widened(x)); });
+    });
     std::fill(storage + dim, storage + exact_width(dim), 0.0);
 }
 
-double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
+double norm(const kernels::KernelTable& table, const double* wide, RowPointer narrow,
             std::size_t dim) {
     double square = 0;
     table.sum_products(wide, narrow, dim, nullptr, 1, &square);

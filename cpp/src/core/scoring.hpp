@@ -14,10 +14,10 @@ namespace vecrecall {
 // A query as the exact kernels take it: float64, zero-padded to a multiple of 8 (`storage` is the
 // caller's, exact_width(dim) doubles).
 inline std::size_t exact_width(std::size_t dim) { return (dim + 7) / 8 * 8; }
-void widen_query(const float* query, std::size_t dim, double* storage);
+void widen_query(RowPointer query, std::size_t dim, double* storage);
 
 // sqrt of the sum of squares, in the lane order of the scores.
-double norm(const kernels::KernelTable& table, const double* wide, const float* narrow,
+double norm(const kernels::KernelTable& table, const double* wide, RowPointer narrow,
             std::size_t dim);
 
 // A norm times this is an upper bound: the float64 rounding of sums of up to 2^20 terms stays far
@@ -36,7 +36,7 @@ inline float round_score(double score) {
 double score_of(Metric metric, double sum, double query_length, double row_length);
 
 struct ScoredItems {
-    MatrixView rows;
+    RowsView rows;
     const double* bias;  // or null
     Metric metric;
 };

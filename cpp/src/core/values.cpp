@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
+#include "core/finite.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall {
@@ -15,29 +15,8 @@ constexpr std::size_t kRowsPerTask = 4096;
 
 std::size_t tasks_for(std::size_t rows) { return (rows + kRowsPerTask - 1) / kRowsPerTask; }
 
-// All exponent bits set: NaN or infinity. Integer work, so that the compiler vectorizes it.
-bool finite(const float* values, std::size_t n) {
-    std::uint32_t bad = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        std::uint32_t bits;
-        std::memcpy(&bits, values + i, sizeof(bits));
-        bad |= static_cast<std::uint32_t>((bits & 0x7F800000U) == 0x7F800000U);
-    }
-    return bad == 0;
-}
-
-bool zero(const float* values, std::size_t n) {
-    std::uint32_t any = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        std::uint32_t bits;
-        std::memcpy(&bits, values + i, sizeof(bits));
-        any |= bits & 0x7FFFFFFFU;
-    }
-    return any == 0;
-}
-
 template <class Test>
-void test_rows(const MatrixView& m, std::uint8_t* out, int threads, Test test) {
+void test_rows(const RowsView& m, std::uint8_t* out, int threads, Test test) {
     parallel_for(tasks_for(m.rows), threads, [&](std::size_t task) {
         const std::size_t first = task * kRowsPerTask;
         for (std::size_t r = first; r < std::min(m.rows, first + kRowsPerTask); ++r) {
@@ -73,27 +52,27 @@ std::int64_t first_row(std::size_t rows, int threads, AnyBad any_bad, Bad bad) {
 
 }  // namespace
 
-std::int64_t first_nonfinite_row(const MatrixView& m, int threads) {
+std::int64_t first_nonfinite_row(const RowsView& m, int threads) {
     return first_row(
         m.rows, threads,
         [&](std::size_t first, std::size_t end) {
-            return !finite(m.row(first), (end - first) * m.dim);
+            return !all_finite(m.row(first), (end - first) * m.dim);
         },
-        [&](std::size_t r) { return !finite(m.row(r), m.dim); });
+        [&](std::size_t r) { return !all_finite(m.row(r), m.dim); });
 }
 
-std::int64_t first_zero_row(const MatrixView& m, int threads) {
+std::int64_t first_zero_row(const RowsView& m, int threads) {
     return first_row(
         m.rows, threads, [](std::size_t, std::size_t) { return true; },
-        [&](std::size_t r) { return zero(m.row(r), m.dim); });
+        [&](std::size_t r) { return all_zero(m.row(r), m.dim); });
 }
 
-void finite_rows(const MatrixView& m, std::uint8_t* out, int threads) {
-    test_rows(m, out, threads, finite);
+void finite_rows(const RowsView& m, std::uint8_t* out, int threads) {
+    test_rows(m, out, threads, all_finite);
 }
 
-void zero_rows(const MatrixView& m, std::uint8_t* out, int threads) {
-    test_rows(m, out, threads, zero);
+void zero_rows(const RowsView& m, std::uint8_t* out, int threads) {
+    test_rows(m, out, threads, all_zero);
 }
 
 std::int64_t narrow(const double* wide, std::size_t rows, std::size_t dim, float* out,

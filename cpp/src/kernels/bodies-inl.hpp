@@ -12,6 +12,7 @@
 #include "kernels/scan_f32-inl.hpp"
 #include "kernels/scan_i8-inl.hpp"
 #include "kernels/select-inl.hpp"
+#include "kernels/widen-inl.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -22,6 +23,7 @@ constexpr KernelTable make_table(const char* name, std::uint32_t features) {
         .name = name,
         .features = features,
         .vectors = nullptr,
+        .widen = widen<S>,
         .sum_products = sum_products<S>,
         .sum_squared_differences = sum_squared_differences<S>,
         .sum_products_and_squares = sum_products_and_squares<S>,

@@ -6,12 +6,12 @@
 namespace vecrecall::kernels {
 namespace {
 
-template <class S, class Op, int R>
-VR_INLINE void sum_some_pairs(const SumPairs& a, std::size_t i) {
-    const float* x[R];
+template <class S, class Op, int R, class T>
+VR_INLINE void sum_some_pairs(const SumPairs& a, const T* points, std::size_t i) {
+    const T* x[R];
     const float* y[R];
     for (int r = 0; r < R; ++r) {
-        x[r] = a.points + std::size_t{a.pairs[i + r].point} * a.dim;
+        x[r] = points + std::size_t{a.pairs[i + r].point} * a.dim;
         y[r] = a.centroids + std::size_t{a.pairs[i + r].centroid} * a.dim;
     }
     f64x8 acc[R] = {};
@@ -30,11 +30,16 @@ VR_INLINE void sum_some_pairs(const SumPairs& a, std::size_t i) {
     for (int r = 0; r < R; ++r) a.sums[i + r] = reduce8(acc[r]);
 }
 
+template <class S, class Op, class T>
+void sum_pairs_of(const SumPairs& a, const T* points) {
+    std::size_t i = 0;
+    for (; i + 4 <= a.n; i += 4) sum_some_pairs<S, Op, 4>(a, points, i);
+    for (; i < a.n; ++i) sum_some_pairs<S, Op, 1>(a, points, i);
+}
+
 template <class S, class Op>
 VR_INLINE void sum_pairs(const SumPairs& a) {
-    std::size_t i = 0;
-    for (; i + 4 <= a.n; i += 4) sum_some_pairs<S, Op, 4>(a, i);
-    for (; i < a.n; ++i) sum_some_pairs<S, Op, 1>(a, i);
+    by_type(a.points, [&](const auto* points) { sum_pairs_of<S, Op>(a, points); });
 }
 
 template <class S>

@@ -1,7 +1,7 @@
 // Bags of table rows combined with the accumulators kept in registers, eight dimensions a vector.
 #pragma once
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -13,9 +13,10 @@ constexpr std::size_t kNear = 8;
 
 // How many lines a row touches at most, as far as they are fetched: no more than a page. Rows begin
 // at multiples of `step` from the first.
-VR_INLINE std::size_t lines_of_row(const float* table, std::size_t dim) {
+template <class T>
+VR_INLINE std::size_t lines_of_row(const T* table, std::size_t dim) {
     constexpr std::size_t kLine = 64;
-    const std::size_t bytes = dim * sizeof(float);
+    const std::size_t bytes = dim * sizeof(T);
     const std::size_t power = bytes & (0 - bytes);
     const std::size_t step = power < kLine ? power : kLine;
     const std::size_t start = reinterpret_cast<std::uintptr_t>(table) % step + kLine - step;
@@ -24,21 +25,24 @@ VR_INLINE std::size_t lines_of_row(const float* table, std::size_t dim) {
 }
 
 // A row touches as many lines as are given, or one less.
-template <int kLevel>
-VR_INLINE void fetch(const PoolBag& a, std::size_t entry, std::size_t lines) {
+template <int kLevel, class T>
+VR_INLINE void fetch(const PoolBag& a, const T* table, std::size_t entry, std::size_t lines) {
+    constexpr std::size_t kInLine = 64 / sizeof(T);
     if (entry >= a.n_entries || a.entries[entry] < 0) return;
-    const float* row = a.table + static_cast<std::size_t>(a.entries[entry]) * a.dim;
-    for (std::size_t l = 0; l + 1 < lines; ++l) __builtin_prefetch(row + 16 * l, 0, 4 - kLevel);
-    __builtin_prefetch(row + (16 * lines < a.dim ? 16 * lines : a.dim) - 1, 0, 4 - kLevel);
+    const T* row = table + static_cast<std::size_t>(a.entries[entry]) * a.dim;
+    for (std::size_t l = 0; l + 1 < lines; ++l)
+        __builtin_prefetch(row + kInLine * l, 0, 4 - kLevel);
+    __builtin_prefetch(row + (kInLine * lines < a.dim ? kInLine * lines : a.dim) - 1, 0,
+                       4 - kLevel);
 }
 
-// Eight floats at p, or as many as there are with zeros behind.
-template <bool kShort>
-VR_INLINE f32x8 load8(const float* p, std::size_t count) {
-    if constexpr (!kShort) return load<f32x8>(p);
-    float padded[8] = {};
+// Eight values at p, or as many as there are with zeros behind.
+template <class S, bool kShort, class T>
+VR_INLINE f32x8 load8(const T* p, std::size_t count) {
+    if constexpr (!kShort) return S::floats8(p);
+    T padded[8] = {};
     for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
-    return load<f32x8>(padded);
+    return S::floats8(padded);
 }
 
 // Eight doubles of what went before, or as many as there are with zeros behind.
@@ -56,12 +60,12 @@ struct Add {
     using Vector = f64x8;
     static constexpr int kVectors = S::kPoolVectors;
 
-    template <bool kShort>
-    VR_INLINE Vector first(const PoolBag& a, std::size_t from) {
+    template <bool kShort, class T>
+    VR_INLINE Vector first(const PoolBag& a, const T*, std::size_t from) {
         return a.before ? load_before<kShort>(a, from) : Vector{};
     }
-    template <bool kShort>
-    VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const float* p) {
+    template <bool kShort, class T>
+    VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const T* p) {
         const f64x8 x = kShort ? widen_tail<S>(p, a.dim) : S::widen8(p);
         if constexpr (kWeighted) sum += a.weights[i] * x;
         else sum += x;
@@ -75,15 +79,15 @@ struct Largest {
     using Vector = f32x8;
     static constexpr int kVectors = S::kPoolVectors;
 
-    template <bool kShort>
-    VR_INLINE Vector first(const PoolBag& a, std::size_t from) {
+    template <bool kShort, class T>
+    VR_INLINE Vector first(const PoolBag& a, const T* table, std::size_t from) {
         if (a.before) return __builtin_convertvector(load_before<kShort>(a, from), f32x8);
         if (a.n_rows == 0) return Vector{};
-        return load8<kShort>(a.table + static_cast<std::size_t>(a.rows[0]) * a.dim + from, a.dim);
+        return load8<S, kShort>(table + static_cast<std::size_t>(a.rows[0]) * a.dim + from, a.dim);
     }
-    template <bool kShort>
-    VR_INLINE void step(Vector& most, Vector& zero, const PoolBag& a, std::size_t, const float* p) {
-        const f32x8 x = load8<kShort>(p, a.dim);
+    template <bool kShort, class T>
+    VR_INLINE void step(Vector& most, Vector& zero, const PoolBag& a, std::size_t, const T* p) {
+        const f32x8 x = load8<S, kShort>(p, a.dim);
         most = x > most ? x : most;
         zero += x * 0.0F;
     }
@@ -107,20 +111,20 @@ VR_INLINE void store_pooled(const PoolBag& a, std::size_t from, V value) {
 }
 
 // Some dimensions of all rows. Returns whether all was finite.
-template <class Op, int kVectors, bool kShort>
-VR_INLINE bool pool_strip(const PoolBag& a, std::size_t from) {
+template <class Op, int kVectors, bool kShort, class T>
+VR_INLINE bool pool_strip(const PoolBag& a, const T* table, std::size_t from) {
     using V = typename Op::Vector;
-    const std::size_t lines = lines_of_row(a.table, a.dim);
+    const std::size_t lines = lines_of_row(table, a.dim);
     V acc[kVectors];
     V zero[kVectors] = {};
     VR_UNROLL
-    for (int v = 0; v < kVectors; ++v) acc[v] = Op::template first<kShort>(a, from + 8 * v);
+    for (int v = 0; v < kVectors; ++v) acc[v] = Op::template first<kShort>(a, table, from + 8 * v);
     for (std::size_t i = 0; i < a.n_rows; ++i) {
         if (from == 0) {
-            fetch<2>(a, i + kFar, lines);
-            fetch<1>(a, i + kNear, lines);
+            fetch<2>(a, table, i + kFar, lines);
+            fetch<1>(a, table, i + kNear, lines);
         }
-        const float* row = a.table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
+        const T* row = table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
         VR_UNROLL
         for (int v = 0; v < kVectors; ++v) {
             Op::template step<kShort>(acc[v], zero[v], a, i, row + 8 * v);
@@ -135,29 +139,35 @@ VR_INLINE bool pool_strip(const PoolBag& a, std::size_t from) {
     return reduce8(__builtin_convertvector(seen, f64x8)) == 0;
 }
 
-template <class Op, int kVectors = Op::kVectors>
-VR_INLINE bool pool_strip_of(const PoolBag& a, std::size_t vectors, std::size_t from) {
+template <class Op, class T, int kVectors = Op::kVectors>
+VR_INLINE bool pool_strip_of(const PoolBag& a, const T* table, std::size_t vectors,
+                             std::size_t from) {
     if constexpr (kVectors > 1) {
-        if (vectors < kVectors) return pool_strip_of<Op, kVectors / 2>(a, vectors, from);
+        if (vectors < kVectors) return pool_strip_of<Op, T, kVectors / 2>(a, table, vectors, from);
     }
-    return pool_strip<Op, kVectors, false>(a, from);
+    return pool_strip<Op, kVectors, false>(a, table, from);
 }
 
 // Strips as wide as they can be. The last ends where the row does and may repeat what is before it,
 // so that only rows of less than a vector are taken apart.
-template <class Op>
-VR_INLINE bool pool_bag(const PoolBag& a) {
-    if (a.dim < 8) return pool_strip<Op, 1, true>(a, 0);
+template <class Op, class T>
+bool pool_rows(const PoolBag& a, const T* table) {
+    if (a.dim < 8) return pool_strip<Op, 1, true>(a, table, 0);
     std::size_t vectors = Op::kVectors;
     while (8 * vectors > a.dim) vectors /= 2;
     bool finite = true;
     std::size_t from = 0;
     for (; from + 8 * vectors <= a.dim; from += 8 * vectors) {
-        finite &= pool_strip_of<Op>(a, vectors, from);
+        finite &= pool_strip_of<Op>(a, table, vectors, from);
     }
     if (from == a.dim) return finite;
     while (vectors > 1 && 4 * vectors >= a.dim - from) vectors /= 2;
-    return pool_strip_of<Op>(a, vectors, a.dim - 8 * vectors) && finite;
+    return pool_strip_of<Op>(a, table, vectors, a.dim - 8 * vectors) && finite;
+}
+
+template <class Op>
+VR_INLINE bool pool_bag(const PoolBag& a) {
+    return by_type(a.table, [&](const auto* table) { return pool_rows<Op>(a, table); });
 }
 
 template <class S>

@@ -1,7 +1,7 @@
 // Rows to int8 codes, with the exact size of what the codes miss.
 #pragma once
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -16,20 +16,21 @@ VR_INLINE f64x8 fill8(T x) {
 }
 
 // Eight components of a row's residual; `count` < 8 of them exist, the others are zero.
-template <class S>
-VR_INLINE f64x8 residual8(const QuantizeI8& a, std::size_t row, std::size_t j, std::size_t count) {
-    const float* at = a.rows + row * a.dim + j;
+template <class S, class T>
+VR_INLINE f64x8 residual8(const QuantizeI8& a, const T* rows, std::size_t row, std::size_t j,
+                          std::size_t count) {
+    const T* at = rows + row * a.dim + j;
     f64x8 x = count < 8 ? widen_tail<S>(at, count) : S::widen8(at);
     if (a.scales) x = x * fill8(a.scales[row]);
     return x - load<f64x8>(a.center + j);  // the center's padding is zero
 }
 
-template <class S>
-double largest_residual(const QuantizeI8& a) {
+template <class S, class T>
+double largest_residual_of(const QuantizeI8& a, const T* rows) {
     f64x8 largest = {};
     for (std::size_t i = 0; i < a.n_rows; ++i) {
         for (std::size_t j = 0; j < a.dim; j += 8) {
-            const f64x8 r = residual8<S>(a, i, j, a.dim - j < 8 ? a.dim - j : 8);
+            const f64x8 r = residual8<S>(a, rows, i, j, a.dim - j < 8 ? a.dim - j : 8);
             const f64x8 size = r < 0 ? -r : r;
             largest = size > largest ? size : largest;
         }
@@ -37,6 +38,11 @@ double largest_residual(const QuantizeI8& a) {
     double most = 0;
     for (int l = 0; l < 8; ++l) most = largest[l] > most ? largest[l] : most;
     return most;
+}
+
+template <class S>
+double largest_residual(const QuantizeI8& a) {
+    return by_type(a.rows, [&](const auto* rows) { return largest_residual_of<S>(a, rows); });
 }
 
 // Four codes of one item lie together, the items of a panel side by side.
@@ -51,8 +57,8 @@ VR_INLINE void store_codes(const QuantizeI8& a, std::size_t row, std::size_t j, 
     }
 }
 
-template <class S>
-void quantize_i8(QuantizeI8& a) {
+template <class S, class T>
+void quantize_rows(QuantizeI8& a, const T* rows) {
     const f64x8 per_step = fill8(1.0 / a.step);
     const f64x8 step = fill8(a.step);
     const f64x8 limit = fill8(127.0);
@@ -62,7 +68,7 @@ void quantize_i8(QuantizeI8& a) {
         f64x8 code2 = {};
         f64x8 error2 = {};
         for (std::size_t j = 0; j < a.dim; j += 8) {
-            const f64x8 r = residual8<S>(a, i, j, a.dim - j < 8 ? a.dim - j : 8);
+            const f64x8 r = residual8<S>(a, rows, i, j, a.dim - j < 8 ? a.dim - j : 8);
             f64x8 c = (r * per_step + kRoundInteger) - kRoundInteger;
             c = c > limit ? limit : c;
             c = c < -limit ? -limit : c;
@@ -80,6 +86,11 @@ void quantize_i8(QuantizeI8& a) {
     for (std::size_t i = a.n_rows; i < a.n_panels * kPanelItems; ++i) {
         for (std::size_t j = 0; j < a.dim; j += 8) store_codes(a, i, j, fill8(128.0));
     }
+}
+
+template <class S>
+void quantize_i8(QuantizeI8& a) {
+    by_type(a.rows, [&](const auto* rows) { quantize_rows<S>(a, rows); });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/filter-inl.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -67,21 +68,22 @@ void scan_panels_f32(const ScanPanelsF32& a) {
 }
 
 // kLanes rows against one query: a sum along each row, then across by a transposed tree.
-template <class S, bool kScaled>
-VR_INLINE typename S::F32 dot_rows(const ScanRowsF32& a, std::size_t first, const float* query) {
+template <class S, bool kScaled, class T>
+VR_INLINE typename S::F32 dot_rows(const ScanRowsF32& a, const T* rows, std::size_t first,
+                                   const float* query) {
     using V = typename S::F32;
     constexpr std::size_t kAhead = 16;  // rows; 4 KB at 64 dimensions
     const std::size_t last = a.n_rows - 1;
     V sums[S::kLanes];
     for (int r = 0; r < S::kLanes; ++r) {
         const std::size_t row = first + r < last ? first + r : last;  // past the end: a dead lane
-        const float* x = a.rows + row * a.dim;
+        const T* x = rows + row * a.dim;
         prefetch_row(x + kAhead * a.dim, a.dim);
         const V scale = S::set(kScaled ? a.scales[row] : 1.0F);
         V sum = S::set(0.0F);
         std::size_t j = 0;
         for (; j + S::kLanes <= a.dim; j += S::kLanes) {
-            V y = load<V>(x + j);
+            V y = S::floats(x + j);
             if constexpr (kScaled) y = y * scale;
             sum = S::multiply_add(load<V>(query + j), y - load<V>(a.center + j), sum);
         }
@@ -99,8 +101,8 @@ VR_INLINE typename S::F32 dot_rows(const ScanRowsF32& a, std::size_t first, cons
     return sums[0];
 }
 
-template <class S, bool kScaled>
-VR_INLINE void scan_rows(const ScanRowsF32& a) {
+template <class S, bool kScaled, class T>
+VR_INLINE void scan_rows(const ScanRowsF32& a, const T* rows) {
     using V = typename S::F32;
     const std::size_t stride = (a.dim + kPanelItems - 1) / kPanelItems * kPanelItems;
     for (std::size_t first = 0; first < a.n_rows; first += S::kGroup) {
@@ -110,7 +112,7 @@ VR_INLINE void scan_rows(const ScanRowsF32& a) {
             for (int v = 0; v < kVecs<S>; ++v) {
                 const std::size_t at = first + v * S::kLanes;
                 values[v] = load<V>(a.threshold_filter.offsets + at) +
-                            dot_rows<S, kScaled>(a, at, a.queries + q * stride);
+                            dot_rows<S, kScaled>(a, rows, at, a.queries + q * stride);
             }
             filter<S, 1>(a.threshold_filter, values, first, q);
         }
@@ -119,8 +121,10 @@ VR_INLINE void scan_rows(const ScanRowsF32& a) {
 
 template <class S>
 void scan_rows_f32(const ScanRowsF32& a) {
-    if (a.scales) scan_rows<S, true>(a);
-    else scan_rows<S, false>(a);
+    by_type(a.rows, [&](const auto* rows) {
+        if (a.scales) scan_rows<S, true>(a, rows);
+        else scan_rows<S, false>(a, rows);
+    });
 }
 
 }  // namespace

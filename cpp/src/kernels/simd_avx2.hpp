@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -21,15 +21,35 @@ struct Avx2 {
     static constexpr std::int32_t kQueryLimit = 63;  // pairs of products fit 16 bits
 
     VR_INLINE F32 set(float x) { return (F32)_mm256_set1_ps(x); }
+    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
+    VR_INLINE f32x8 floats8(const Float16* p) { return (f32x8)_mm256_cvtph_ps(load<__m128i>(p)); }
+    VR_INLINE f32x8 floats8(const BFloat16* p) {
+        return widen_bfloat16<f32x8>((i32x8)_mm256_cvtepu16_epi32(load<__m128i>(p)));
+    }
+    template <class T>
+    VR_INLINE F32 floats(const T* p) {
+        return floats8(p);
+    }
     VR_INLINE f64x8 widen8(const float* p) {
         const __m256d half[2] = {_mm256_cvtps_pd(_mm_loadu_ps(p)),
                                  _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
         return load<f64x8>(half);
     }
-    // The first n < 8 floats, zeros behind.
+    template <class T>
+    VR_INLINE f64x8 widen8(const T* p) {
+        const __m256 narrow = (__m256)floats8(p);
+        const __m256d half[2] = {_mm256_cvtps_pd(_mm256_castps256_ps128(narrow)),
+                                 _mm256_cvtps_pd(_mm256_extractf128_ps(narrow, 1))};
+        return load<f64x8>(half);
+    }
+    // The first n < 8 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         return (F32)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+    }
+    template <class T>
+    VR_INLINE F32 load_some(const T* p, int n) {
+        return floats_tail<Avx2>(p, n);
     }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -21,11 +21,28 @@ struct Avx512 {
     static constexpr bool kUnsignedCodes = true;
 
     VR_INLINE F32 set(float x) { return (F32)_mm512_set1_ps(x); }
+    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
+    VR_INLINE f32x8 floats8(const Float16* p) { return (f32x8)_mm256_cvtph_ps(load<__m128i>(p)); }
+    VR_INLINE f32x8 floats8(const BFloat16* p) {
+        return widen_bfloat16<f32x8>((i32x8)_mm256_cvtepu16_epi32(load<__m128i>(p)));
+    }
+    VR_INLINE F32 floats(const float* p) { return load<F32>(p); }
+    VR_INLINE F32 floats(const Float16* p) { return (F32)_mm512_cvtph_ps(load<__m256i>(p)); }
+    VR_INLINE F32 floats(const BFloat16* p) {
+        return widen_bfloat16<F32>((I32)_mm512_cvtepu16_epi32(load<__m256i>(p)));
+    }
     // GCC 12 makes four instructions of the built-in conversion.
-    VR_INLINE f64x8 widen8(const float* p) { return (f64x8)_mm512_cvtps_pd(_mm256_loadu_ps(p)); }
-    // The first n < 16 floats, zeros behind.
+    template <class T>
+    VR_INLINE f64x8 widen8(const T* p) {
+        return (f64x8)_mm512_cvtps_pd((__m256)floats8(p));
+    }
+    // The first n < 16 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         return (F32)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);
+    }
+    template <class T>
+    VR_INLINE F32 load_some(const T* p, int n) {
+        return floats_tail<Avx512>(p, n);
     }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);

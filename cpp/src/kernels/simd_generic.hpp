@@ -1,7 +1,7 @@
 // Traits for the ABI's floor: four-lane vectors, no intrinsics, so any processor runs them.
 #pragma once
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -19,12 +19,30 @@ struct Generic {
     static constexpr std::int32_t kQueryLimit = 127;
 
     VR_INLINE F32 set(float x) { return F32{x, x, x, x}; }
-    VR_INLINE f64x8 widen8(const float* p) {
-        return __builtin_convertvector(load<f32x8>(p), f64x8);
+    VR_INLINE F32 floats(const float* p) { return load<F32>(p); }
+    VR_INLINE F32 floats(const Float16* p) {
+        return widen_float16<F32>(__builtin_convertvector(load<u16x4>(p), I32));
     }
-    // The first n < 4 floats, zeros behind.
+    VR_INLINE F32 floats(const BFloat16* p) {
+        return widen_bfloat16<F32>(__builtin_convertvector(load<u16x4>(p), I32));
+    }
+    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
+    template <class T>
+    VR_INLINE f32x8 floats8(const T* p) {
+        const F32 half[2] = {floats(p), floats(p + 4)};
+        return load<f32x8>(half);
+    }
+    template <class T>
+    VR_INLINE f64x8 widen8(const T* p) {
+        return __builtin_convertvector(floats8(p), f64x8);
+    }
+    // The first n < 4 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};
+    }
+    template <class T>
+    VR_INLINE F32 load_some(const T* p, int n) {
+        return floats_tail<Generic>(p, n);
     }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) { return c + a * b; }
     VR_INLINE std::uint64_t not_less(F32 a, F32 b) {

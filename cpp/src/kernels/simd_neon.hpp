@@ -3,7 +3,7 @@
 
 #include <arm_neon.h>
 
-#include "kernels/vectors.hpp"
+#include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
 namespace {
@@ -21,12 +21,28 @@ struct Neon {
     static constexpr std::int32_t kQueryLimit = 127;
 
     VR_INLINE F32 set(float x) { return (F32)vdupq_n_f32(x); }
-    VR_INLINE f64x8 widen8(const float* p) {
-        return __builtin_convertvector(load<f32x8>(p), f64x8);
+    VR_INLINE F32 floats(const float* p) { return load<F32>(p); }
+    VR_INLINE F32 floats(const Float16* p) { return (F32)vcvt_f32_f16(load<float16x4_t>(p)); }
+    VR_INLINE F32 floats(const BFloat16* p) {
+        return widen_bfloat16<F32>((I32)vmovl_u16(load<uint16x4_t>(p)));
     }
-    // The first n < 4 floats, zeros behind.
+    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
+    template <class T>
+    VR_INLINE f32x8 floats8(const T* p) {
+        const F32 half[2] = {floats(p), floats(p + 4)};
+        return load<f32x8>(half);
+    }
+    template <class T>
+    VR_INLINE f64x8 widen8(const T* p) {
+        return __builtin_convertvector(floats8(p), f64x8);
+    }
+    // The first n < 4 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};
+    }
+    template <class T>
+    VR_INLINE F32 load_some(const T* p, int n) {
+        return floats_tail<Neon>(p, n);
     }
     VR_INLINE F32 multiply_add(F32 a, F32 b, F32 c) {
         return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vecrecall/row_type.hpp"
+
 namespace vecrecall::kernels {
 
 // Items are scanned in panels of 16, side by side; 64 items share one word of liveness bits.
@@ -77,7 +79,7 @@ struct ScanPanelsF32 {
 
 // The same from the rows in place, for few queries: no packing, one sum across lanes an item.
 struct ScanRowsF32 {
-    const float* rows;  // row-major, n_rows x dim
+    RowPointer rows;  // row-major, n_rows x dim
     std::size_t n_rows;
     std::size_t dim;
     const float* scales;   // per row, or null for 1
@@ -105,7 +107,7 @@ struct ScanI8 {
 
 // A block's rows to codes: r = row * scale - center = step * c + e.
 struct QuantizeI8 {
-    const float* rows;
+    RowPointer rows;
     std::size_t n_rows;
     std::size_t dim;
     const double* scales;  // per row, or null for 1
@@ -118,7 +120,7 @@ struct QuantizeI8 {
 };
 
 struct PackF32 {
-    const float* rows;  // row-major, n_rows x dim
+    RowPointer rows;  // row-major, n_rows x dim
     std::size_t n_rows;
     std::size_t dim;
     const float* scales;   // per row, or null for 1
@@ -129,7 +131,7 @@ struct PackF32 {
 
 // A bag of table rows to be combined.
 struct PoolBag {
-    const float* table;
+    RowPointer table;
     std::size_t dim;
     const std::int64_t* rows;  // valid row numbers
     const double* weights;     // of sums: per entry, or null for 1
@@ -222,7 +224,7 @@ struct SelectI8 {
 };
 
 struct SumPairs {
-    const float* points;
+    RowPointer points;
     const float* centroids;
     std::size_t dim;
     const Pair* pairs;
@@ -247,13 +249,17 @@ struct KernelTable {
     std::uint32_t features;      // what the processor and the system must offer, see cpu.hpp
     const KernelTable* vectors;  // of a set with a matrix unit: the same without it; else null
 
+    // Kernels that read rows widen them as they load them, exactly: what they give has the bits of
+    // the same rows in float32. A NaN becomes a quiet one.
+    void (*widen)(RowPointer values, std::size_t n, float* out);
+
     // Exact float64 sums in the fixed order of eight accumulators, one per row. `query` is padded
     // with zeros to a multiple of 8; `index` picks rows, or is null for rows 0..n-1.
-    void (*sum_products)(const double* query, const float* rows, std::size_t dim,
+    void (*sum_products)(const double* query, RowPointer rows, std::size_t dim,
                          const std::uint32_t* index, std::size_t n, double* sums);
-    void (*sum_squared_differences)(const double* query, const float* rows, std::size_t dim,
+    void (*sum_squared_differences)(const double* query, RowPointer rows, std::size_t dim,
                                     const std::uint32_t* index, std::size_t n, double* sums);
-    void (*sum_products_and_squares)(const double* query, const float* rows, std::size_t dim,
+    void (*sum_products_and_squares)(const double* query, RowPointer rows, std::size_t dim,
                                      const std::uint32_t* index, std::size_t n, double* sums,
                                      double* squares);
 

@@ -26,6 +26,7 @@ typedef double f64x8 __attribute__((vector_size(64)));
 typedef std::int32_t i32x4 __attribute__((vector_size(16)));
 typedef std::int32_t i32x8 __attribute__((vector_size(32)));
 typedef std::int32_t i32x16 __attribute__((vector_size(64)));
+typedef std::uint16_t u16x4 __attribute__((vector_size(8)));
 typedef std::uint8_t u8x8 __attribute__((vector_size(8)));
 typedef std::int16_t i16x8 __attribute__((vector_size(16)));
 typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
@@ -42,10 +43,10 @@ VR_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof(V));
 }
 
-// Fewer than eight floats as doubles, zeros behind.
-template <class S>
-VR_INLINE f64x8 widen_tail(const float* p, std::size_t count) {
-    float padded[8] = {};
+// Fewer than eight values as doubles, zeros behind.
+template <class S, class T>
+VR_INLINE f64x8 widen_tail(const T* p, std::size_t count) {
+    T padded[8] = {};
     for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
     return S::widen8(padded);
 }
@@ -61,10 +62,12 @@ VR_INLINE double reduce8(f64x8 a) {
     return c[0] + c[1];
 }
 
-VR_INLINE void prefetch_row(const float* row, std::size_t dim) {
+template <class T>
+VR_INLINE void prefetch_row(const T* row, std::size_t dim) {
     // 64-byte lines; the hardware follows a longer row by itself.
-    const std::size_t lines = dim < 128 ? (dim + 15) / 16 : 8;
-    for (std::size_t l = 0; l < lines; ++l) __builtin_prefetch(row + 16 * l, 0, 2);
+    constexpr std::size_t kInLine = 64 / sizeof(T);
+    const std::size_t lines = dim < 8 * kInLine ? (dim + kInLine - 1) / kInLine : 8;
+    for (std::size_t l = 0; l < lines; ++l) __builtin_prefetch(row + kInLine * l, 0, 2);
     __builtin_prefetch(row + dim - 1, 0, 2);  // rows need not begin with a line
 }
 

@@ -79,7 +79,7 @@ class F32 : public BlockScanner {
         const float* all = block_.segment->scales();
         return all ? all + block_.local(first) : nullptr;
     }
-    const float* rows(std::size_t first) const {
+    RowPointer rows(std::size_t first) const {
         return block_.segment->scored().rows.row(block_.local(first));
     }
 

@@ -30,16 +30,29 @@ search::Items items_of(const ItemsView& items, Metric metric, const BuildOptions
     return search::Items(search::make_base(source, metric, options), options.codes);
 }
 
-void check_width(const ItemsView& items, std::size_t dim) {
-    if (items.rows.dim != dim) {
-        throw std::invalid_argument("vectors: expected width " + std::to_string(dim) + ", got " +
-                                    std::to_string(items.rows.dim));
+const char* name_of(RowType type) {
+    switch (type) {
+        case RowType::kFloat16: return "float16";
+        case RowType::kBFloat16: return "bfloat16";
+        case RowType::kFloat32: break;
+    }
+    return "float32";
+}
+
+void check_rows(const RowsView& rows, const FlatIndex& index) {
+    if (rows.dim != index.dim()) {
+        throw std::invalid_argument("vectors: expected width " + std::to_string(index.dim()) +
+                                    ", got " + std::to_string(rows.dim));
+    }
+    if (rows.type != index.row_type()) {
+        throw std::invalid_argument(std::string("vectors: expected rows of ") +
+                                    name_of(index.row_type()) + ", got " + name_of(rows.type));
     }
 }
 
-void check_items(const ItemsView& items, std::size_t dim) {
+void check_items(const ItemsView& items, const FlatIndex& index) {
     if (items.ids == nullptr) throw std::invalid_argument("ids: expected one id per row, got none");
-    check_width(items, dim);
+    check_rows(items.rows, index);
 }
 
 // So many ids, from the one behind `largest` on.
@@ -60,6 +73,7 @@ std::vector<std::int64_t> ids_after(std::int64_t largest, std::size_t n) {
 
 std::size_t Snapshot::size() const { return items_->size(); }
 std::size_t Snapshot::dim() const { return items_->dim(); }
+RowType Snapshot::row_type() const { return items_->row_type(); }
 Metric Snapshot::metric() const { return items_->metric(); }
 bool Snapshot::has_bias() const { return items_->has_bias(); }
 
@@ -138,7 +152,9 @@ void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) 
     }
 }
 
-const float* Snapshot::row(std::size_t i) const { return items_->row(i); }
+void Snapshot::row(std::size_t i, float* out) const {
+    kernels::active().widen(items_->row(i), dim(), out);
+}
 
 Snapshot Snapshot::compacted(int threads) const {
     const FpEnvScope env;
@@ -174,14 +190,14 @@ FlatIndex& FlatIndex::operator=(FlatIndex&&) noexcept = default;
 Snapshot FlatIndex::snapshot() const { return Snapshot(impl_->now()); }
 
 void FlatIndex::add(const ItemsView& items, int threads) {
-    check_items(items, dim());
+    check_items(items, *this);
     impl_->update([&](const auto& now) {
         return impl_->with(now, items, search::OnDuplicate::kError, threads);
     });
 }
 
 std::int64_t FlatIndex::append(const ItemsView& items, std::int64_t after, int threads) {
-    check_width(items, dim());
+    check_rows(items.rows, *this);
     std::int64_t largest = after;
     impl_->update([&](const auto& now) {
         largest = std::max(after, impl_->largest_id(*now));
@@ -194,7 +210,7 @@ std::int64_t FlatIndex::append(const ItemsView& items, std::int64_t after, int t
 }
 
 void FlatIndex::update(const ItemsView& items, int threads) {
-    check_items(items, dim());
+    check_items(items, *this);
     impl_->update([&](const auto& now) {
         return impl_->with(now, items, search::OnDuplicate::kOverwrite, threads);
     });

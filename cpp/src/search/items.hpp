@@ -44,6 +44,7 @@ class Items {
     std::size_t size() const { return size_; }  // without those removed
     std::size_t rows() const { return rows_; }  // with them
     std::size_t dim() const { return base().dim(); }
+    RowType row_type() const { return base().row_type(); }
     Metric metric() const { return base().metric(); }
     std::size_t blocks() const { return blocks_.size(); }
     const Block& block(std::size_t b) const { return blocks_[b]; }
@@ -61,7 +62,7 @@ class Items {
         const Block& b = block_of(row);
         return b.segment->ids().id(b.local(row));
     }
-    const float* row(std::size_t row) const {
+    RowPointer row(std::size_t row) const {
         const Block& b = block_of(row);
         return b.segment->scored().rows.row(b.local(row));
     }

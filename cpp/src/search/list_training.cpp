@@ -64,7 +64,10 @@ struct Matrix {
     std::size_t dim;
 
     MatrixView view() const { return {values.data(), dim == 0 ? 0 : values.size() / dim, dim}; }
-    void append(const float* row) { values.insert(values.end(), row, row + dim); }
+    void append(RowPointer row) {  // widened
+        values.resize(values.size() + dim);
+        kernels::active().widen(row, dim, values.data() + values.size() - dim);
+    }
 };
 
 // The metric that k-means goes by: rows near to each other have codes of short residuals, whatever
@@ -73,6 +76,7 @@ Metric training_metric(Metric metric) {
     return metric == Metric::kCosine ? Metric::kCosine : Metric::kL2;
 }
 
+// Some rows, in float32.
 Matrix take(const Rows& rows, const std::vector<std::size_t>& which) {
     Matrix taken{.values = {}, .dim = rows.dim()};
     taken.values.reserve(which.size() * rows.dim());

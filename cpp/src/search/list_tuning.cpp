@@ -84,13 +84,13 @@ std::size_t first_probes(const Items& items, int threads) {
     const std::vector<std::uint32_t> rows = items.rows_by_insertion_rank();
     const std::size_t n = std::min(kSample, rows.size());
     if (n == 0) return 1;
-    std::vector<float> queries;
+    std::vector<float> queries(n * items.dim());
     std::vector<std::int64_t> own;
     std::vector<std::int64_t> offsets(n + 1);
     std::iota(offsets.begin(), offsets.end(), std::int64_t{0});
     for (std::size_t i = 0; i < n; ++i) {
         const std::uint32_t row = rows[i * rows.size() / n];
-        queries.insert(queries.end(), items.row(row), items.row(row) + items.dim());
+        kernels::active().widen(items.row(row), items.dim(), queries.data() + i * items.dim());
         own.push_back(items.id(row));
     }
     return probes_reaching(items, {queries.data(), n, items.dim()}, {own.data(), offsets.data(), n},

@@ -6,12 +6,15 @@
 namespace vecrecall::search {
 
 struct Rows {
-    MatrixView together;                      // its data unused where the rows are scattered
-    const float* const* scattered = nullptr;  // or null
+    RowsView together;                       // its data unused where the rows are scattered
+    const void* const* scattered = nullptr;  // of the same type, or null
 
     std::size_t size() const { return together.rows; }
     std::size_t dim() const { return together.dim; }
-    const float* row(std::size_t i) const { return scattered ? scattered[i] : together.row(i); }
+    RowType type() const { return together.type; }
+    RowPointer row(std::size_t i) const {
+        return scattered ? RowPointer(scattered[i], together.type) : together.row(i);
+    }
 };
 
 }  // namespace vecrecall::search

@@ -17,19 +17,21 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Buffer<float> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& order, int threads) {
-    const std::size_t dim = rows.dim();
-    Buffer<float> owned(checked_product(rows.size(), dim));
+Buffer<std::byte> copy_rows(const Rows& rows, const std::vector<std::uint32_t>& order,
+                            int threads) {
+    const std::size_t width = rows.dim() * value_size(rows.type());  // in bytes
+    Buffer<std::byte> owned(checked_product(rows.size(), width));
     parallel_for(blocks_for(rows.size()), threads, [&](std::size_t block) {
         const std::size_t first = block * kBlockItems;
         const std::size_t n = std::min(kBlockItems, rows.size() - first);
-        float* to = owned.data() + first * dim;
+        std::byte* to = owned.data() + first * width;
         if (order.empty() && !rows.scattered) {
-            std::memcpy(to, rows.row(first), n * dim * sizeof(float));
+            std::memcpy(to, rows.row(first).data, n * width);
             return;
         }
         for (std::size_t i = 0; i < n; ++i) {
-            std::copy_n(rows.row(order.empty() ? first + i : order[first + i]), dim, to + i * dim);
+            const std::size_t from = order.empty() ? first + i : order[first + i];
+            std::memcpy(to + i * width, rows.row(from).data, width);
         }
     });
     return owned;
@@ -158,10 +160,10 @@ void Segment::take_ids(const std::int64_t* ids) {
 
 std::size_t Segment::bytes() const {
     const std::size_t codes = codes_.empty() ? 0 : Codes::bytes(layout_.slots(), dim());
-    const std::size_t per_row = dim() * sizeof(float) + (scored_.bias ? sizeof(double) : 0) +
-                                (order_ ? sizeof(std::uint32_t) : 0) +
-                                (scales_ ? sizeof(float) : 0) + (offsets_ ? sizeof(float) : 0) +
-                                (along_ ? sizeof(float) : 0);
+    const std::size_t per_row =
+        dim() * value_size(row_type()) + (scored_.bias ? sizeof(double) : 0) +
+        (order_ ? sizeof(std::uint32_t) : 0) + (scales_ ? sizeof(float) : 0) +
+        (offsets_ ? sizeof(float) : 0) + (along_ ? sizeof(float) : 0);
     const std::size_t per_block = sizeof(BlockStats) + (codes_.empty() ? 0 : sizeof(CodeStats));
     return codes + size() * per_row + blocks() * per_block + ids_->bytes() +
            insertion_ranks_.size() * sizeof(std::uint32_t) + top_biases_.size() * sizeof(double) +
@@ -262,25 +264,30 @@ void Segment::derive_differences(const kernels::KernelTable& table, std::size_t 
     table.sum_squared_differences(center(block).wide.data(), scored_.rows.row(first), dim(),
                                   nullptr, n, squares.data());
     double square = 0;
+    std::vector<float> list_row(metric() == Metric::kL2 && lists_ ? dim() : 0);
     for (std::size_t i = 0; i < n; ++i) {
         square = std::max(square, squares[i]);
-        if (metric() == Metric::kL2)
-            own_offsets_[first + i] = static_cast<float>(offset_of(first + i, squares[i], block));
+        if (metric() != Metric::kL2) continue;
+        const std::size_t row = first + i;
+        if (lists_) table.widen(scored_.rows.row(row), dim(), list_row.data());
+        const double offset = offset_of(row, list_row.data(), squares[i], block);
+        own_offsets_[row] = static_cast<float>(offset);
     }
     stats.radius = std::sqrt(square) * kUp;
 }
 
 // Under l2, from |r|^2. In a list, whose center is mu + c, queries are seen from mu all the same,
 // and c.r is part of the offset: -|q - x|^2 = -|q - mu - c|^2 + 2 (q - mu).r - (|r|^2 + 2 c.r).
-double Segment::offset_of(std::size_t row, double square, std::size_t block) const {
+// Its row in float32 is read there alone.
+double Segment::offset_of(std::size_t row, const float* list_row, double square,
+                          std::size_t block) const {
     double sum = square;
     if (lists_) {
-        const float* x = scored_.rows.row(row);
         const double* list_center = center(block).wide.data();
         const double* middle = center_->wide.data();
         double product = 0;
         for (std::size_t j = 0; j < dim(); ++j) {
-            product += (list_center[j] - middle[j]) * (x[j] - list_center[j]);
+            product += (list_center[j] - middle[j]) * (list_row[j] - list_center[j]);
         }
         sum += 2 * product;
     }

@@ -1,6 +1,7 @@
 // A run of items that never changes: rows, and what is derived from them block by block.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -54,6 +55,7 @@ class Segment {
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
+    RowType row_type() const { return scored_.rows.type; }
     Metric metric() const { return scored_.metric; }
     std::size_t blocks() const { return stats_.size(); }
     const BlockLayout& layout() const { return layout_; }
@@ -115,7 +117,8 @@ class Segment {
     void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
     void derive_differences(const kernels::KernelTable& table, std::size_t block,
                             BlockStats& stats);
-    double offset_of(std::size_t row, double square, std::size_t block) const;
+    double offset_of(std::size_t row, const float* list_row, double square,
+                     std::size_t block) const;
 
     std::shared_ptr<const Center> center_;
     std::shared_ptr<const Lists> lists_;
@@ -125,7 +128,7 @@ class Segment {
     std::vector<std::uint32_t> own_order_;
     const std::uint32_t* order_ = nullptr;
     std::vector<std::uint32_t> insertion_ranks_;  // of the items as given; empty: 0 .. n-1
-    Buffer<float> own_rows_;
+    Buffer<std::byte> own_rows_;
     std::vector<double> own_bias_;
     ScoredItems scored_;
     std::unique_ptr<IdMap> ids_;

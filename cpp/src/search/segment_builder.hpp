@@ -29,17 +29,18 @@ class SegmentBuilder {
 
     // As long as nothing more is taken.
     Source source() const {
-        return {.rows = {.together = {nullptr, size(), items_.dim()}, .scattered = rows_.data()},
+        const RowPointer nowhere(nullptr, items_.row_type());
+        return {.rows = {.together = {nowhere, size(), items_.dim()}, .scattered = rows_.data()},
                 .ids = ids_.data(),
                 .bias = bias_.empty() ? nullptr : bias_.data(),
                 .insertion_ranks = insertion_ranks_.data()};
     }
 
   private:
-    void take(const float* row, std::int64_t id, double bias, std::size_t insertion_rank) {
+    void take(RowPointer row, std::int64_t id, double bias, std::size_t insertion_rank) {
         canceling::check_each(size());
         if (bias != 0) has_bias_ = true;
-        rows_.push_back(row);
+        rows_.push_back(row.data);
         ids_.push_back(id);
         insertion_ranks_.push_back(static_cast<std::uint32_t>(insertion_rank));
         if (!has_bias_) return;
@@ -48,7 +49,7 @@ class SegmentBuilder {
     }
 
     const Items& items_;
-    std::vector<const float*> rows_;
+    std::vector<const void*> rows_;
     std::vector<std::int64_t> ids_;
     bool has_bias_ = false;
     std::vector<double> bias_;  // empty: all are zero

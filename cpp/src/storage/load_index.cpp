@@ -51,9 +51,10 @@ class Arrays {
         return reinterpret_cast<const T*>(bytes_.find(name)->second.get());
     }
 
-    MatrixView rows() const {
+    RowsView rows() const {
         const std::vector<std::size_t>& shape = manifest_.arrays.find("rows")->second.shape;
-        return {values<float>("rows"), shape[0], shape[1]};
+        const RowPointer first(bytes_.find("rows")->second.get(), manifest_.row_type);
+        return {first, shape[0], shape[1]};
     }
 
     template <class T>

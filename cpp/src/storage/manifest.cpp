@@ -10,9 +10,23 @@ namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLongest = std::size_t{1} << 20;
-constexpr std::int64_t kFormat = 4;
-constexpr std::int64_t kOldestFormat = 3;  // which has no lists
+constexpr std::int64_t kFormat = 5;
+constexpr std::int64_t kOldestFormat = 3;  // which has no lists; 4 has float32 rows alone
 constexpr std::size_t kLongestQuote = 80;
+
+constexpr std::string_view kRows = "rows";
+
+struct KnownRowType {
+    std::string_view name;
+    std::string_view dtype;  // of files: NumPy has no bfloat16
+    RowType type;
+};
+
+constexpr std::array kRowTypes{
+    KnownRowType{"float32", "<f4", RowType::kFloat32},
+    KnownRowType{"float16", "<f2", RowType::kFloat16},
+    KnownRowType{"bfloat16", "<u2", RowType::kBFloat16},
+};
 
 struct KnownArray {
     std::string_view name;
@@ -23,7 +37,7 @@ struct KnownArray {
 
 // The arrays that an index may have. Python's lists are in `_flat_index.py` and `_ivf_index.py`.
 constexpr std::array kArrays{
-    KnownArray{"rows", "<f4", 2, true},
+    KnownArray{kRows, "", 2, true},  // of the type that the manifest names
     KnownArray{"center", "<f4", 1, true},
     KnownArray{"block_bounds", "<f8", 1, true},
     KnownArray{"skipped", "<i8", 1, true},
@@ -61,7 +75,10 @@ class Reader {
         }
         const Json* checksum = whole.find("checksum");
         if (!is_string(checksum)) refuse("a checksum", checksum);
-        return {.metric = metric(whole.find("metric")), .arrays = arrays(whole.find("arrays"))};
+        const KnownRowType& rows = row_type(whole.find("dtype"));
+        return {.metric = metric(whole.find("metric")),
+                .row_type = rows.type,
+                .arrays = arrays(whole.find("arrays"), rows.dtype)};
     }
 
   private:
@@ -99,7 +116,20 @@ class Reader {
         refuse("one of \"ip\", \"cosine\", \"l2\"", value);
     }
 
-    std::map<std::string, Stored, std::less<>> arrays(const Json* value) const {
+    // Where the manifest names none: float32.
+    const KnownRowType& row_type(const Json* value) const {
+        if (value == nullptr) return kRowTypes.front();
+        const auto* found = std::find_if(
+            kRowTypes.begin(), kRowTypes.end(),
+            [&](const KnownRowType& t) { return is_string(value) && t.name == value->string; });
+        if (found == kRowTypes.end()) {
+            refuse("one of \"float32\", \"float16\", \"bfloat16\"", value);
+        }
+        return *found;
+    }
+
+    std::map<std::string, Stored, std::less<>> arrays(const Json* value,
+                                                      std::string_view row_dtype) const {
         if (value == nullptr || value->kind != Json::Kind::kObject) {
             refuse("a manifest with arrays", value);
         }
@@ -109,7 +139,8 @@ class Reader {
             const auto* known = std::find_if(kArrays.begin(), kArrays.end(),
                                              [&](const KnownArray& a) { return a.name == name; });
             if (known == kArrays.end()) refuse("an array of an index", &value->values[i]);
-            all.emplace(name, stored(*known, value->values[i]));
+            const bool rows = known->name == kRows;
+            all.emplace(name, stored(*known, rows ? row_dtype : known->dtype, value->values[i]));
         }
         for (const KnownArray& known : kArrays) {
             if (known.needed && !all.contains(known.name)) {
@@ -119,7 +150,7 @@ class Reader {
         return all;
     }
 
-    Stored stored(const KnownArray& known, const Json& of) const {
+    Stored stored(const KnownArray& known, std::string_view expected, const Json& of) const {
         const std::string for_name = " for " + std::string(known.name);
         const Json* file = of.find("file");
         const Json* dtype = of.find("dtype");
@@ -132,8 +163,8 @@ class Reader {
         if (!is_string(file) || !is_array_name(file->string)) {
             refuse("the name of a file" + for_name, file);
         }
-        if (!is_string(dtype) || dtype->string != known.dtype) {
-            refuse("dtype " + std::string(known.dtype) + for_name, dtype);
+        if (!is_string(dtype) || dtype->string != expected) {
+            refuse("dtype " + std::string(expected) + for_name, dtype);
         }
         if (!is_shape(*shape, known.axes)) {
             refuse("a shape of " + std::to_string(known.axes) + " axes" + for_name, shape);

@@ -14,6 +14,7 @@ namespace vecrecall::storage {
 
 struct Manifest {
     Metric metric;
+    RowType row_type;
     std::map<std::string, Stored, std::less<>> arrays;
 };
 

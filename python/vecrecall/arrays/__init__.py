@@ -11,6 +11,7 @@ from vecrecall.arrays._results import (
     SearchResult,
     SearchStats,
 )
+from vecrecall.arrays._row_types import Rounding
 
 __all__ = [
     "AboveResult",
@@ -21,6 +22,7 @@ __all__ = [
     "Ragged",
     "RankedList",
     "RecallStats",
+    "Rounding",
     "SearchResult",
     "SearchStats",
     "concat_blocks",

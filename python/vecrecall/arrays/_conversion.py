@@ -23,8 +23,23 @@ def as_array(x: object, name: str, expected: str) -> Array:
 
     The array may be of any dtype; of objects, too.
     """
+    return _widened(_any_array(x, name, expected))
+
+
+def as_rows(x: object, name: str, expected: str) -> tuple[Array, bool]:
+    """Convert as `as_array` does, and tell whether the values are of bfloat16.
+
+    These come as an array of `ml_dtypes`, or widened.
+    """
+    a = _any_array(x, name, expected)
+    if a.dtype.kind == "V" and a.dtype.name == "bfloat16":
+        return a, True
+    return _widened(a), _is_bfloat16(x)
+
+
+def _any_array(x: object, name: str, expected: str) -> Array:
     if type(x) is np.ndarray:
-        return _widened(x) if x.dtype.kind == "V" else x
+        return x
     _refuse_what_loses(x, name, expected)
     try:
         return _numpy_array(x)
@@ -87,7 +102,7 @@ def _numpy_array(x: Any) -> Array:
     if isinstance(x, (list, tuple)):
         if x and _is_narrow_float(x[0]):
             x = [row.float() if _is_narrow_float(row) else row for row in x]
-        return _widened(np.asarray(x))
+        return np.asarray(x)
     lists = list_column(x)
     if lists is not None:
         return _rows_of_one_length(lists)
@@ -97,7 +112,7 @@ def _numpy_array(x: Any) -> Array:
         return np.asarray(x.to_numpy_ndarray())
     if _is_narrow_float(x):
         x = x.float()  # NumPy has no bfloat16; every value of a narrow float is one of float32
-    a = _widened(np.asarray(x))
+    a = np.asarray(x)
     if a.dtype.kind == "O" and a.ndim == 0 and hasattr(x, "__dlpack__"):
         return np.from_dlpack(x)
     if a.dtype.kind == "O" and hasattr(x, "iloc"):
@@ -142,6 +157,13 @@ def _widened(a: Array) -> Array:
     """Widen the narrow floats of `ml_dtypes`, exactly; NumPy has them as of no kind."""
     narrow = a.dtype.kind == "V" and a.dtype.name.startswith(("bfloat16", "float8"))
     return a.astype(np.float32) if narrow else a
+
+
+def _is_bfloat16(x: object) -> bool:
+    """Tell tensors of bfloat16, which NumPy does not have, and lists of them."""
+    if isinstance(x, (list, tuple)):
+        return bool(x) and all(_is_bfloat16(row) for row in x)
+    return _is_narrow_float(x) and str(x.dtype).endswith("bfloat16")  # type: ignore[attr-defined]
 
 
 def _is_narrow_float(x: object) -> bool:

@@ -10,6 +10,7 @@ import vecrecall._core as _core
 from vecrecall.arrays import _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import row_of_each
+from vecrecall.arrays._row_types import check_rows
 
 _HUGE = 1e100  # weights beyond it: a sum of 2**31 such terms of float32 rows is within float64
 
@@ -31,7 +32,8 @@ def pool(
     Parameters
     ----------
     table : array_like of float, shape (n, d)
-        The vectors. Rows that no bag uses are not looked at.
+        The vectors. Rows that no bag uses are not looked at. float32, float16 and bfloat16 (of
+        `ml_dtypes`) are taken as they lie where they are C-contiguous, others are converted once.
     rows : ragged of int
         For each bag its row numbers; -1 (unknown) is skipped.
     weights : ragged or array_like of float, optional
@@ -48,7 +50,8 @@ def pool(
     Returns
     -------
     ndarray of float32, shape (len(rows), d)
-        Accumulated in float64 in entry order, rounded once. An empty bag gives zeros.
+        Accumulated in float64 in entry order, rounded once. An empty bag gives zeros. A table of
+        half precision gives the bits of the same table in float32.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def pool(
     >>> vr.pool(table, [[0, 1], [-1, 2], []]).tolist()
     [[1.0, 2.0], [4.0, 4.0], [0.0, 0.0]]
     """
-    x = _validation.check_matrix(table, "table")
+    x = check_rows(table, "table").values
     bags = _ragged_checks.check_ragged(rows, "rows")
     code = _scalars.check_choice(mode, "mode", _MODES)
     if weights is not None and mode == "max":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _times
-from vecrecall.arrays._conversion import as_array, converted, described, is_ready
+from vecrecall.arrays._conversion import as_array, as_rows, converted, described, is_ready
 from vecrecall.arrays._typing import F32, F64
 
 
@@ -19,9 +19,20 @@ def _real_array(x: object, name: str, ndim: int, shape: str, kinds: str) -> npt.
     a = as_array(x, name, expected)
     if a.dtype.kind not in kinds:
         raise TypeError(f"{name}: expected {expected}, got {described(x, a)}")
-    if a.ndim != ndim:
-        raise ValueError(f"{name}: expected {expected}, got shape {a.shape}")
+    _check_axes(a, name, ndim, shape)
     return a
+
+
+def _check_axes(a: npt.NDArray[Any], name: str, ndim: int, shape: str) -> None:
+    if a.ndim != ndim:
+        raise ValueError(f"{name}: expected real numbers of shape {shape}, got shape {a.shape}")
+
+
+def _check_width(a: npt.NDArray[Any], name: str, dim: int | None, shape: str) -> None:
+    if dim is not None and a.shape[1] != dim:
+        raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
+    if a.shape[1] == 0:
+        raise ValueError(f"{name}: expected at least one column, got shape {a.shape}")
 
 
 def to_float32(a: npt.NDArray[Any], name: str) -> F32:
@@ -47,11 +58,25 @@ def check_matrix(x: object, name: str, dim: int | None = None, shape: str | None
     """
     shape = shape or f"(n, {dim or 'd'})"
     a = _real_array(x, name, 2, shape, "fiub")
-    if dim is not None and a.shape[1] != dim:
-        raise ValueError(f"{name}: expected shape {shape}, got {a.shape}")
-    if a.shape[1] == 0:
-        raise ValueError(f"{name}: expected at least one column, got shape {a.shape}")
+    _check_width(a, name, dim, shape)
     return to_float32(a, name)
+
+
+def check_real_rows(
+    x: object, name: str, dim: int | None, shape: str | None = None
+) -> tuple[npt.NDArray[Any], bool]:
+    """Coerce to a matrix of whatever real type, and tell whether its values are of bfloat16.
+
+    These may come as an array of `ml_dtypes`. Messages say `shape`, by default that of a matrix.
+    """
+    shape = shape or f"(n, {dim or 'd'})"
+    expected = f"real numbers of shape {shape}"
+    a, is_bfloat16 = as_rows(x, name, expected)
+    if not is_bfloat16 and a.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected {expected}, got {described(x, a)}")
+    _check_axes(a, name, 2, shape)
+    _check_width(a, name, dim, shape)
+    return a, is_bfloat16
 
 
 def check_query_matrix(x: object, name: str, dim: int | None = None) -> F32:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._ragged_ops import blocks
-from vecrecall.arrays._typing import F32
+from vecrecall.arrays._row_types import check_point_rows
+from vecrecall.arrays._typing import F32, Array
 from vecrecall.search._flat_index import METRICS
 from vecrecall.search._protocol import Metric
 
@@ -82,7 +83,8 @@ def assign(
     Parameters
     ----------
     points : array_like of real numbers, shape (n, d), or (d,) for one
-        float32 C-contiguous arrays are used as they are, others are converted once.
+        C-contiguous arrays of float32, float16 and bfloat16 (of `ml_dtypes`) are used as they are,
+        others are converted once.
     centroids : array_like of float, shape (k, d)
         At least `m`.
     m : int
@@ -99,7 +101,8 @@ def assign(
     Assignment, or (Assignment, ClusterSums) with ``sums=True``
         Exact: labels and the bits of scores are those of a `FlatIndex` over the centroids; ties
         go to the lowest label. Sums are added in row order, in float64. Neither depends on the
-        number of threads or the instruction set. A zero point under cosine has no nearest
+        number of threads or the instruction set. Points of half precision give the bits of the same
+        points in float32. A zero point under cosine has no nearest
         centroid: its labels are -1, its scores -inf, and it is in no sum.
 
     Raises
@@ -122,7 +125,7 @@ def assign(
     n_threads = _scalars.check_threads(threads)
     c = _validation.check_vectors(centroids, "centroids")
     # The core finds what is not finite, in the same pass.
-    x = _validation.check_query_matrix(points, "points", c.shape[1])
+    x = check_point_rows(points, "points", c.shape[1])
     nearest = _scalars.check_positive_int(m, "m")
     if nearest > len(c):
         if not len(c):
@@ -138,7 +141,7 @@ def assign(
     return Assignment(labels, scores), ClusterSums(totals, counts.astype(np.int64))
 
 
-def all_scores(points: F32, centroids: F32, metric: _core.Metric, threads: int) -> F32:
+def all_scores(points: Array, centroids: F32, metric: _core.Metric, threads: int) -> F32:
     """Score every point by every centroid, in the order of these; -inf where none has a score."""
     labels, ranked = _core.assign(points, centroids, len(centroids), metric, threads)
     scores = np.empty_like(ranked)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._typing import F32
+from vecrecall.arrays._typing import F32, Array
 from vecrecall.cluster import _features
 from vecrecall.cluster._features import Names
 from vecrecall.cluster._frames import CONTAINERS
@@ -117,7 +117,7 @@ class Estimator(WeightRequests):
                 f"{type(self).__name__}: expected a fitted model, got one without `fit`"
             )
 
-    def _points(self, x: npt.ArrayLike) -> F32:
+    def _points(self, x: npt.ArrayLike) -> Array:
         """Check points against those of `fit`."""
         self._check_is_fitted()
         owner = type(self).__name__

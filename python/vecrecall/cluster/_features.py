@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
 from vecrecall.arrays._conversion import as_array
-from vecrecall.arrays._typing import F32
+from vecrecall.arrays._row_types import check_finite_rows
+from vecrecall.arrays._typing import Array
 
 Names = npt.NDArray[np.object_]
 _SHOWN = 5  # names in a message
 
 
-def check_points(x: object, dim: int | None, owner: str) -> F32:
-    """Coerce `X` to float32, C-contiguous, finite, of the width that `owner` was fitted with."""
+def check_points(x: object, dim: int | None, owner: str) -> Array:
+    """Coerce `X` to finite rows, C-contiguous, of the width that `owner` was fitted with."""
     try:
-        return _validation.check_vectors(x, "X", dim)
+        return check_finite_rows(x, "X", dim)
     except ValueError as error:
         theirs = _about_shape(_shape(x), dim, owner)
         if not theirs:

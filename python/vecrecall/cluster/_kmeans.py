@@ -13,7 +13,7 @@ from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._conversion import contiguous
 from vecrecall.arrays._ragged_ops import blocks
-from vecrecall.arrays._typing import F32, F64, I32
+from vecrecall.arrays._typing import F32, F64, I32, Array
 from vecrecall.cluster._assign import all_scores
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._estimator import Estimator
@@ -89,7 +89,8 @@ class KMeans(Estimator, CheckedOnArrival):
     One `random_state` gives the same bits on every instruction set and number of threads: draws
     come from the raw stream of ``numpy.random.PCG64`` and sums are added in a fixed order. An empty
     cluster takes the point farthest from its center, the lowest row of equals; in mini-batches it
-    waits for `reassignment_ratio`. Points that are float32 and C-contiguous are not copied.
+    waits for `reassignment_ratio`. Points that are C-contiguous and float32, float16 or bfloat16
+    (of `ml_dtypes`) are not copied; those of half precision give the bits of the same in float32.
 
     Distances are float32 scores, so squared distances beyond the range of float32 are infinite or
     zero: scale such data first.
@@ -309,7 +310,7 @@ class KMeans(Estimator, CheckedOnArrival):
         found: F32 = self._contained(self._distances(self._points(X)), X)
         return found
 
-    def _distances(self, points: F32) -> F32:
+    def _distances(self, points: Array) -> F32:
         centers = self._centers()
         distances = np.empty((len(points), len(centers)), np.float32)
         for block in blocks(len(points), len(centers)):

@@ -12,7 +12,8 @@ import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._conversion import contiguous
-from vecrecall.arrays._typing import F32, F64, I32, I64
+from vecrecall.arrays._row_types import widened
+from vecrecall.arrays._typing import F32, F64, I32, I64, Array
 from vecrecall.cluster._draws import Draws
 from vecrecall.cluster._features import check_points
 from vecrecall.cluster._plus_plus import plus_plus
@@ -244,7 +245,7 @@ class Run:
             draw = _scalars.check_choice(
                 init, "init", {"k-means++": self._plus_plus, "random": self._uniform}
             )
-            centers = self.points[draw(draws)]
+            centers = widened(self.points[draw(draws)])
         else:
             centers = _validation.check_vectors(init, "init", self.points.shape[1])
             if len(centers) != self.k:
@@ -329,7 +330,7 @@ class Run:
         losses = (1.0 if self._cosine else 0.0) - scores[used, 0].astype(np.float64)
         return _total(losses if weights is None else losses * weights[used])
 
-    def _reseed(self, batches: Batches, draws: Draws, points: F32, weights: F64 | None) -> None:
+    def _reseed(self, batches: Batches, draws: Draws, points: Array, weights: F64 | None) -> None:
         """Move starved centers to points of a batch."""
         labels = batches.starved(self._ratio, len(points) // 2)
         if not labels.size:
@@ -338,11 +339,12 @@ class Run:
             rows = draws.subset(len(points), labels.size)
         else:
             rows = draws.subset_by_weight(weights, labels.size)
-        batches.reseed(labels, _normalized(points[rows]) if self._cosine else points[rows])
+        centers = widened(points[rows])
+        batches.reseed(labels, _normalized(centers) if self._cosine else centers)
 
     def n_different(self) -> int:
         """Count the points that take part and differ, under cosine their directions."""
-        points = self.points if self._usable is None else self.points[self._usable]
+        points = widened(self.points if self._usable is None else self.points[self._usable])
         return len(np.unique(_normalized(points) if self._cosine else points, axis=0))
 
     def final(self, centers: F32) -> tuple[I32, float]:
@@ -365,7 +367,7 @@ class Run:
             return 0.0
         first = self.points[:1] if self._usable is None else self.points[self._usable[:1]]
         _, _, sums, counts = _core.assign_sums(
-            self.points, first, self._code, self.threads, self._weights
+            self.points, widened(first), self._code, self.threads, self._weights
         )
         n, dim = float(counts[0]), int(sums.shape[1])
         with _core.FpEnvironment():

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall._core as _core
-from vecrecall.arrays._typing import F32, F64, I64
+from vecrecall.arrays._row_types import widened
+from vecrecall.arrays._typing import F64, I64, Array
 from vecrecall.cluster._draws import Draws
 
 TRIALS = 2  # draws a center, of which the better stays
@@ -15,7 +16,7 @@ SPARE = 1.2  # draws in a round, over those that it would need if none was turne
 
 
 def plus_plus(
-    points: F32, k: int, weights: F64 | None, metric: _core.Metric, draws: Draws, threads: int
+    points: Array, k: int, weights: F64 | None, metric: _core.Metric, draws: Draws, threads: int
 ) -> I64:
     """Draw `k` rows, each by its squared distance (or 1 - cosine) from those before.
 
@@ -42,7 +43,7 @@ class _Rounds:
     """
 
     def __init__(
-        self, points: F32, weights: F64 | None, metric: _core.Metric, threads: int, rows: I64
+        self, points: Array, weights: F64 | None, metric: _core.Metric, threads: int, rows: I64
     ) -> None:
         self._points = points
         self._weights = np.ones(len(points)) if weights is None else weights
@@ -62,11 +63,11 @@ class _Rounds:
         self.total = float(self._passed[-1])
 
     def _distances(
-        self, points: F32, rows: I64, m: int, threads: int | None = None
+        self, points: Array, rows: I64, m: int, threads: int | None = None
     ) -> tuple[npt.NDArray[np.int32], F64]:
         """Find the `m` nearest of `rows` for each point; a zero point under cosine is at 0."""
         how = self._metric, self._threads if threads is None else threads
-        labels, scores = _core.assign(points, self._points[rows], m, *how)
+        labels, scores = _core.assign(points, widened(self._points[rows]), m, *how)
         best = 1.0 if self._metric == _core.Metric.cosine else 0.0
         distances = np.maximum(best - scores.astype(np.float64), 0)
         distances[labels < 0] = 0

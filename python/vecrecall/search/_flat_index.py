@@ -1,5 +1,6 @@
 """Exact nearest items by inner product, cosine or squared Euclidean distance."""
 
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, overload
@@ -12,6 +13,13 @@ from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
+from vecrecall.arrays._row_types import (
+    STORED,
+    Rounding,
+    RowType,
+    check_row_type,
+    check_rows,
+)
 from vecrecall.search._masks import Mask, allowed, mask
 from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import (
@@ -52,7 +60,7 @@ _Index = TypeVar("_Index", bound="FlatIndex")
 class _Items(NamedTuple):
     """Items that were checked, as the core takes them."""
 
-    rows: npt.NDArray[np.float32]
+    rows: npt.NDArray[Any]
     ids: npt.NDArray[np.int64] | None
     metric: _core.Metric
     bias: npt.NDArray[np.float64] | None
@@ -90,10 +98,10 @@ class FlatIndex:
     Parameters
     ----------
     vectors : array_like of real numbers, shape (n, d)
-        The items. float32 is copied without conversion (borrowed with ``copy=False``); other dtypes
-        are converted once: integers, booleans and wider floats are rounded to float32, narrower
-        ones (bfloat16, too) widened. Tensors in the memory of this machine and columns of data
-        frames are arrays here.
+        The items. float32, float16 and bfloat16 (of ``ml_dtypes``, or a tensor) are copied without
+        conversion (borrowed with ``copy=False``); other dtypes are converted once: integers,
+        booleans and wider floats are rounded to float32, narrower ones widened. Tensors in the
+        memory of this machine and columns of data frames are arrays here.
     ids : array_like of int, shape (n,), optional
         Unique ids >= 0; default ``arange(n)``.
     metric : {"ip", "cosine", "l2"}
@@ -101,15 +109,19 @@ class FlatIndex:
     bias : array_like of float, shape (n,), optional
         Added to each item's score in float64, before the one rounding to float32.
     copy : bool
-        False borrows `vectors` that are float32, C-contiguous and aligned, which must then not
-        change; any other array is converted, which is a copy. They stay borrowed through updates,
-        until a quarter of all rows is gone, as many items as the index was built with are new, or
-        `compact` is called: then what is left is copied. With True rows whose lengths differ much
-        are kept by length, which makes searches several times faster; results and `ids` do not
-        show it.
+        False borrows `vectors` that are of the index's `dtype`, C-contiguous and aligned, which
+        must then not change; any other array is converted, which is a copy. They stay borrowed
+        through updates, until a quarter of all rows is gone, as many items as the index was built
+        with are new, or `compact` is called: then what is left is copied. With True rows whose
+        lengths differ much are kept by length, which makes searches several times faster; results
+        and `ids` do not show it.
     invalid : {"raise", "skip"}
         What to do with items that have NaN or infinity (in the row or the bias), or that are zero
         under cosine: raise, or leave them out and list their ids in `skipped`.
+    dtype : {"float32", "float16", "bfloat16"}, optional
+        The type to keep the rows in: by default that of `vectors` in half precision, else float32.
+        Narrower than `vectors` are, each value is rounded to the nearest, ties to even; `rounding`
+        says what was lost. Types of NumPy and of ``ml_dtypes`` are names here too.
     threads : int, optional
         Threads for the build; default `get_num_threads`.
 
@@ -117,14 +129,22 @@ class FlatIndex:
     ----------
     skipped : ndarray of int64
         Ids of the items that were left out when the index was built.
+    rounding : Rounding or None
+        What the rows lost when the index was built: ``(max_relative_error, mean_relative_error)``.
+        None where none were rounded to half precision, and of a loaded index.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described; the message names it and the first offending row.
+        If an argument is not as described; the message names it and the first offending row. A
+        finite value that overflows `dtype` is an error, whatever `invalid` says.
 
     Notes
     -----
+    An index in half precision is the index of these rows, widened to float32, which is exact: the
+    same scores, order and bits for every metric, filter and update, in 3 bytes per value instead of
+    5. Queries are float32. Vectors that `add` and `update` take are rounded as `dtype` says.
+
     The scan is an upper-bound filter in the tradition of the VA-file (Weber, Schek and Blott,
     1998) and FEXIPRO (Li, Chan, Yiu and Mamoulis, 2017), with bounds derived for floating point.
 
@@ -165,11 +185,12 @@ class FlatIndex:
         bias: npt.ArrayLike | None = None,
         copy: bool = True,
         invalid: InvalidItems = "raise",
+        dtype: RowType | npt.DTypeLike | None = None,
         threads: int | None = None,
     ) -> None:
         copy = _scalars.check_bool(copy, "copy")
         n_threads = _scalars.check_threads(threads)
-        items = self._checked_items(vectors, ids, metric, bias, invalid)
+        items = self._checked_items(vectors, ids, metric, bias, invalid, dtype)
         self._begin(_core.FlatIndex(*items, copy, True, n_threads), lent=not copy)
 
     def _checked_items(
@@ -179,14 +200,16 @@ class FlatIndex:
         metric: Metric,
         bias: npt.ArrayLike | None,
         invalid: InvalidItems,
+        dtype: RowType | npt.DTypeLike | None,
     ) -> _Items:
-        """Check what an index is built of, and set what is left out."""
+        """Check what an index is built of, and set what is left out and what was lost."""
         code = _scalars.check_choice(metric, "metric", METRICS)
         leave_out = _scalars.check_choice(invalid, "invalid", _INVALID_ITEMS)
-        rows = _validation.check_matrix(vectors, "vectors")
+        rows, rounding = check_rows(vectors, "vectors", dtype=check_row_type(dtype, "dtype"))
         numbers = None if ids is None else _ids.check_ids(ids, "ids", len(rows))
         extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
         self._metric: Metric = metric
+        self.rounding: Rounding | None = rounding
         self.skipped: npt.NDArray[np.int64] = np.empty(0, np.int64)
         usable = usable_rows(rows, extra, metric, leave_out)
         if usable is not None:
@@ -470,7 +493,7 @@ class FlatIndex:
         return mask(self, ids)
 
     def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Copy out the rows of given ids.
+        """Copy out the rows of given ids, in float32 whatever `dtype` is.
 
         Parameters
         ----------
@@ -551,7 +574,8 @@ class FlatIndex:
         Parameters
         ----------
         vectors : array_like of float, shape (m, d)
-            Finite, and not zero under cosine. They are copied.
+            Finite, and not zero under cosine. They are copied, and converted to the index's `dtype`
+            where they are of another: rounded to the nearest, ties to even.
         ids : array_like of int, shape (m,), optional
             Unique ids >= 0 that the index does not have. By default those that follow the largest
             id of the items in the index and of those in `skipped`, from 0 in an empty index. The
@@ -593,7 +617,7 @@ class FlatIndex:
         """
         n_threads = _scalars.check_threads(threads)
         if ids is None:
-            rows = _validation.check_matrix(vectors, "vectors", self.dim)
+            rows = self._checked_rows(vectors)
             extra = self._checked_bias(rows, bias)
             after = int(self.skipped.max(initial=-1))
             first = self._core.append(rows, extra, after, n_threads)
@@ -765,7 +789,7 @@ class FlatIndex:
         arrays = {**whole.parts(), "skipped": self.skipped}
         keys = self._vocabulary if vocabulary is None else vocabulary
         parts = {} if keys is None else {PART: keys._part_for(whole.ids())}
-        _array_folder.save(folder, self._kind, {"metric": self._metric}, arrays, parts)
+        _array_folder.save(folder, self._kind, self._about(), arrays, parts)
         self._vocabulary = keys
 
     @classmethod
@@ -809,8 +833,9 @@ class FlatIndex:
             folder, cls._kind, mmap=mmap, verify=verify
         )
         index = cls.__new__(cls)
+        index.rounding = None
         index._vocabulary = _vocabulary_in(parts, folder, verify)
-        index._restore(about.get("metric"), arrays, "path", str(path), verify)
+        index._restore(about, arrays, "path", str(path), verify)
         saved = _array_folder.word_of(about)
         index._origin = Origin(folder.absolute(), saved, index._now().version)
         return index
@@ -818,14 +843,14 @@ class FlatIndex:
     def __getstate__(self) -> dict[str, Any]:
         """List the arrays of this moment, and the attributes that a subclass adds."""
         own = {name: x for name, x in self.__dict__.items() if name not in _NOT_PICKLED}
-        return _pickled.packed({**own, "metric": self._metric}, self._arrays())
+        return _pickled.packed({**own, **self._about()}, self._arrays())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a pickle as `load` takes files."""
         own, arrays = _pickled.unpacked(state, self._kind)
-        metric = own.pop("metric", None)
+        about = {name: own.pop(name, None) for name in ("metric", "dtype")}
         self.__dict__.update(own)
-        self._restore(metric, arrays, "pickle", "it")
+        self._restore(about, arrays, "pickle", "it")
         self._lent = True
 
     def __copy__(self: _Index) -> _Index:
@@ -845,6 +870,10 @@ class FlatIndex:
         twin.__setstate__({**deepcopy(state, memo), "arrays": arrays})
         twin._lent = False
         return twin
+
+    def _about(self) -> dict[str, Any]:
+        """Say what `save` writes beside the arrays."""
+        return {"metric": self._metric, "dtype": self.dtype}
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         """List the arrays that `save` writes.
@@ -869,15 +898,15 @@ class FlatIndex:
 
     def _restore(
         self,
-        metric: object,
+        about: Mapping[str, object],
         arrays: dict[str, npt.NDArray[Any]],
         name: str,
         place: str,
         verify: bool = False,
     ) -> None:
         """Become the index of untrusted arrays; messages begin with `name`."""
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise ValueError(f"{name}: expected one of {list(METRICS)}, got {metric!r} in {place}")
+        metric = _named_choice(about.get("metric"), METRICS, name, place)
+        row_type = _named_choice(about.get("dtype", "float32"), STORED, name, place)
         skipped = arrays.get("skipped")
         if not isinstance(skipped, np.ndarray) or skipped.dtype != np.int64 or skipped.ndim != 1:
             raise ValueError(f"{name}: expected a vector of skipped ids in {place}")
@@ -886,6 +915,12 @@ class FlatIndex:
         if unknown:
             raise ValueError(
                 f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
+            )
+        rows = parts.get("rows")
+        if not isinstance(rows, np.ndarray) or rows.dtype != STORED[row_type]:
+            raise ValueError(
+                f"{name}: expected rows of type {np.dtype(STORED[row_type])} for {row_type}, "
+                f"got {getattr(rows, 'dtype', None)} in {place}"
             )
         try:
             core = self._core_type.from_parts(parts, METRICS[metric])
@@ -912,6 +947,11 @@ class FlatIndex:
     def dim(self) -> int:
         """The vectors' width."""
         return self._core.dim
+
+    @property
+    def dtype(self) -> RowType:
+        """The type that rows are kept in: "float32", "float16" or "bfloat16"."""
+        return cast(RowType, self._core.row_type.name)
 
     @property
     def metric(self) -> Metric:
@@ -943,7 +983,8 @@ class FlatIndex:
 
     def __repr__(self) -> str:
         items = _scalars.counted(len(self), "item")
-        return f"{self._kind}({items}, dim {self.dim}, metric {self.metric!r})"
+        half = "" if self.dtype == "float32" else f", dtype {self.dtype!r}"
+        return f"{self._kind}({items}, dim {self.dim}, metric {self.metric!r}{half})"
 
     @property
     def _has_bias(self) -> bool:
@@ -977,13 +1018,16 @@ class FlatIndex:
 
     def _new_items(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, bias: npt.ArrayLike | None
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
-        rows = _validation.check_matrix(vectors, "vectors", self.dim)
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+        rows = self._checked_rows(vectors)
         numbers = _ids.check_ids(ids, "ids", len(rows))
         return rows, numbers, self._checked_bias(rows, bias)
 
+    def _checked_rows(self, vectors: npt.ArrayLike) -> npt.NDArray[Any]:
+        return check_rows(vectors, "vectors", self.dim, self.dtype).values
+
     def _checked_bias(
-        self, rows: npt.NDArray[np.float32], bias: npt.ArrayLike | None
+        self, rows: npt.NDArray[Any], bias: npt.ArrayLike | None
     ) -> npt.NDArray[np.float64] | None:
         """Refuse rows that cannot be scored, with the bias or by themselves."""
         extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
@@ -1014,7 +1058,7 @@ def _vocabulary_in(
 
 
 def usable_rows(
-    rows: npt.NDArray[np.float32],
+    rows: npt.NDArray[Any],
     bias: npt.NDArray[np.float64] | None,
     metric: Metric,
     leave_out: bool,
@@ -1026,8 +1070,10 @@ def usable_rows(
         raise ValueError(f"{name}: expected finite values, got NaN or infinity in row {bad_row}")
     zero = _core.zero_rows(rows).astype(bool) if metric == "cosine" else np.zeros(0, bool)
     if zero.any() and not leave_out:
+        half = "" if rows.dtype == np.float32 else " in half precision"
         raise ValueError(
-            f"{name}: row {np.flatnonzero(zero)[0]} is all zeros, which has no cosine similarity"
+            f"{name}: row {np.flatnonzero(zero)[0]} is all zeros{half}, which has no cosine "
+            "similarity"
         )
     bad_bias = np.zeros(0, bool) if bias is None else ~np.isfinite(bias)
     if bad_bias.any() and not leave_out:
@@ -1040,6 +1086,13 @@ def usable_rows(
         if bad.size:
             usable &= ~bad
     return usable
+
+
+def _named_choice(x: object, choices: Collection[str], name: str, place: str) -> str:
+    """Take one of some names from what is not trusted."""
+    if not isinstance(x, str) or x not in choices:
+        raise ValueError(f"{name}: expected one of {list(choices)}, got {x!r} in {place}")
+    return x
 
 
 def _named(arrays: dict[str, npt.NDArray[Any]]) -> bool:

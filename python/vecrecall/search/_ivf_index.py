@@ -10,6 +10,7 @@ import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._ragged import RaggedLike
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._row_types import RowType
 from vecrecall.search._flat_index import DEFAULT_PROBES, FlatIndex, InvalidItems
 from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import Allow, Invalid, Metric, Neighbors, Progress
@@ -55,7 +56,7 @@ class IVFIndex(FlatIndex):
 
     Parameters
     ----------
-    vectors, ids, metric, bias, invalid
+    vectors, ids, metric, bias, invalid, dtype
         As of `FlatIndex`.
     n_lists : int, optional
         Into how many lists the items go, at most one per item. By default about ``4 * sqrt(n)``
@@ -80,8 +81,8 @@ class IVFIndex(FlatIndex):
 
     Attributes
     ----------
-    skipped : ndarray of int64
-        Ids of the items that were left out when the index was built.
+    skipped, rounding
+        As of `FlatIndex`.
 
     Raises
     ------
@@ -132,6 +133,7 @@ class IVFIndex(FlatIndex):
         copy: bool = True,
         invalid: InvalidItems = "raise",
         seed: int = 0,
+        dtype: RowType | npt.DTypeLike | None = None,
         progress: Progress | None = None,
         threads: int | None = None,
     ) -> None:
@@ -141,7 +143,7 @@ class IVFIndex(FlatIndex):
         _scalars.check_callable(progress, "progress")
         n_threads = _scalars.check_threads(threads)
         usual = DEFAULT_PROBES if probes is None else _check_number(probes)
-        items = self._checked_items(vectors, ids, metric, bias, invalid)
+        items = self._checked_items(vectors, ids, metric, bias, invalid, dtype)
         given = None if centers is None else _check_centers(centers, n_lists, items.rows.shape[1])
         core = _core.IVFIndex(*items, asked, given, usual, seed, progress, n_threads)
         self._begin(core, lent=False)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
+from vecrecall.arrays._row_types import RowType
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._ivf_index import Probes, load_index, probing
 from vecrecall.search._masks import Mask, mask
@@ -216,6 +217,11 @@ class ReloadingIndex:
     def nbytes(self) -> int:
         """Bytes of the version that is served, as `FlatIndex.nbytes`."""
         return self.index.nbytes
+
+    @property
+    def dtype(self) -> RowType:
+        """The type that rows are kept in."""
+        return self.index.dtype
 
     @property
     def metric(self) -> Metric:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import vecrecall._core as _core
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._row_types import check_rows
 from vecrecall.search._flat_index import METRICS, usable_rows
 from vecrecall.search._protocol import Metric
 
@@ -23,7 +24,7 @@ def topk(
     ----------
     queries : array_like of real numbers, shape (nq, d), or (d,) for one
     items : array_like of real numbers, shape (n, d)
-        Item ids are row numbers.
+        Item ids are row numbers. Half precision is taken as it lies.
     k : int
         List length, >= 1.
     metric : {"ip", "cosine", "l2"}
@@ -41,7 +42,7 @@ def topk(
     [[0]]
     """
     code = _scalars.check_choice(metric, "metric", METRICS)
-    x = _validation.check_matrix(items, "items")
+    x = check_rows(items, "items").values
     usable_rows(x, None, metric, False, "items")
     q = _validation.check_queries(queries, "queries", x.shape[1])
     k = _scalars.check_list_length(k, len(q))

@@ -25,8 +25,8 @@ from vecrecall.storage._npy import Pieces, Stored
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 4
-_READABLE = (3, FORMAT)  # 3 has no lists
+FORMAT = 5
+_READABLE = (3, 4, FORMAT)  # 3 has no lists, 4 no rows but of float32
 _ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
 _OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vecrecall.storage._atomic import Writer, named_errors, open_regular
 
 # The dtypes of files: numbers, never objects.
-DTYPES = ("<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1")
+DTYPES = ("<f2", "<f4", "<f8", "<i4", "<i8", "<u2", "<u4", "<u8", "|u1")
 MOST_AXES = 2
 DIGEST_BYTES = 16
 CHUNK = 1 << 20

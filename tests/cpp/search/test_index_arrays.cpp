@@ -36,7 +36,8 @@ struct Copied {
     Metric metric;
 
     explicit Copied(const IndexArrays& parts)
-        : rows(parts.rows.data, parts.rows.data + parts.rows.rows * kDim),
+        : rows(static_cast<const float*>(parts.rows.data),
+               static_cast<const float*>(parts.rows.data) + parts.rows.rows * kDim),
           center(copy(parts.center)),
           row_terms(copy(parts.row_terms)),
           ids(copy(parts.ids)),

@@ -129,10 +129,12 @@ void check_reads(const FlatIndex& index, const Flat& flat) {
     CHECK(ids == flat.ids);
     std::vector<std::int64_t> rows(ids.size());
     now.find(ids.data(), ids.size(), rows.data());
+    std::vector<float> row(kDim);
     const auto is_there = [&](std::size_t i) {
         if (rows[i] < 0) return false;
-        const float* row = now.row(static_cast<std::size_t>(rows[i]));
-        return std::equal(row, row + kDim, flat.rows.data() + i * kDim);
+        now.row(static_cast<std::size_t>(rows[i]), row.data());
+        return std::equal(row.begin(), row.end(), flat.rows.begin() +
+                                                      static_cast<std::ptrdiff_t>(i * kDim));
     };
     std::size_t n_found = 0;
     while (n_found < ids.size() && is_there(n_found)) ++n_found;

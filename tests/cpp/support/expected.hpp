@@ -54,11 +54,13 @@ struct Ranked {
     std::int64_t id;
 };
 
+// Of rows in float32.
 inline std::vector<Ranked> expected_list(Metric metric, const float* q, const ItemsView& items) {
     std::vector<Ranked> all;
     for (std::size_t i = 0; i < items.rows.rows; ++i) {
         const double bias = items.bias ? items.bias[i] : 0.0;
-        all.push_back({expected_score(metric, q, items.rows.row(i), items.rows.dim, bias),
+        const auto* row = static_cast<const float*>(items.rows.row(i).data);
+        all.push_back({expected_score(metric, q, row, items.rows.dim, bias),
                        items.ids ? items.ids[i] : static_cast<std::int64_t>(i)});
     }
     std::sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {

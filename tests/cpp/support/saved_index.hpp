@@ -51,6 +51,20 @@ struct SavedArray {
     std::string bytes;
 };
 
+struct RowTypeNames {
+    const char* name;
+    const char* dtype;
+};
+
+inline RowTypeNames row_types(vecrecall::RowType type) {
+    switch (type) {
+        case vecrecall::RowType::kFloat16: return {"float16", "<f2"};
+        case vecrecall::RowType::kBFloat16: return {"bfloat16", "<u2"};
+        case vecrecall::RowType::kFloat32: break;
+    }
+    return {"float32", "<f4"};
+}
+
 using SavedArrays = std::map<std::string, SavedArray>;
 
 template <class T>
@@ -66,9 +80,11 @@ inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
         if (part.size == 0 && !needed) return;
         all[name] = saved_array(dtype, std::to_string(part.size), part.data, part.size);
     };
-    const vecrecall::MatrixView& rows = parts.rows;
+    const vecrecall::RowsView& rows = parts.rows;
     const std::string shape = std::to_string(rows.rows) + ", " + std::to_string(rows.dim);
-    all["rows"] = saved_array("<f4", shape, rows.data, rows.rows * rows.dim);
+    const auto* bytes = static_cast<const char*>(rows.data);
+    all["rows"] = saved_array(row_types(rows.type).dtype, shape, bytes,
+                              rows.rows * rows.dim * vecrecall::value_size(rows.type));
     put("center", "<f4", parts.center, true);
     put("block_bounds", "<f8", parts.block_bounds, true);
     put("ids", "<i8", parts.ids, false);
@@ -94,7 +110,7 @@ inline std::string npy(const SavedArray& array) {
 }
 
 inline std::string manifest_text(const SavedArrays& arrays, const std::string& metric,
-                                 const std::string& turn) {
+                                 const std::string& row_type, const std::string& turn) {
     std::string list;
     for (const auto& [name, array] : arrays) {
         list += list.empty() ? "" : ",\n";
@@ -102,8 +118,8 @@ inline std::string manifest_text(const SavedArrays& arrays, const std::string& m
                 ".npy\",\n   \"dtype\": \"" + array.dtype + "\",\n   \"shape\": [" + array.shape +
                 "],\n   \"checksum\": \"00000000000000000000000000000000\"\n  }";
     }
-    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 4,\n \"metric\": \"" + metric +
-           "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" + list +
+    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 5,\n \"metric\": \"" + metric +
+           "\",\n \"dtype\": \"" + row_type + "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" + list +
            "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
 }
 
@@ -115,7 +131,7 @@ inline void save(const vecrecall::FlatIndex& index, const std::string& metric,
     for (const auto& [name, array] : arrays) {
         write_file(folder / (name + "-" + turn + ".npy"), npy(array));
     }
-    write_file(folder / "new.part", manifest_text(arrays, metric, turn));
+    write_file(folder / "new.part", manifest_text(arrays, metric, row_types(index.row_type()).name, turn));
     std::filesystem::rename(folder / "new.part", folder / "manifest.json");
     for (const auto& file : std::filesystem::directory_iterator(folder)) {
         const std::string name = file.path().filename().string();
