@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,34 @@ def test_updates_files_and_copies(
         assert (twin.dtype, twin.rounding) == (name, ours.rounding)
         twin.compact()
         assert_same_answers(twin, theirs, queries)
+
+
+@pytest.mark.fork
+def test_a_forked_child(rng: Rng) -> None:
+    queries = normal(rng, 5, 12)
+    indexes = {name: vr.FlatIndex(normal(rng, 5000, 12), dtype=name) for name in HALVES}
+    expected = {name: arrays(index.search(queries, K)) for name, index in indexes.items()}
+
+    def child(name: str) -> bool:
+        indexes[name].add(queries[:1], [9000])
+        indexes[name].remove([9000])
+        found = indexes[name].search(queries, K)
+        assert_same_bits(found, *expected[name])
+        return True
+
+    assert in_a_child(lambda: all(map(child, HALVES)))
+    assert all(len(index) == 5000 for index in indexes.values())
+
+
+def in_a_child(work: Callable[[], bool]) -> bool:
+    """Run in a forked child, and tell whether all was well."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 @pytest.mark.parametrize("name", HALVES)
