@@ -59,3 +59,18 @@ def of_type(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         return wide.astype(name)
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes")
     return (wide.view(np.uint32) >> 16).astype(np.uint16).view(ml_dtypes.bfloat16)
+
+
+def of_bits(bits: npt.NDArray[np.uint16], name: str) -> F32:
+    """What the bits of a format mean, by its definition: a sign, an exponent and a fraction."""
+    form = FORMATS[name]
+    n_fraction = form.digits - 1
+    fraction = (bits & ((1 << n_fraction) - 1)).astype(np.int64)
+    exponent = (bits >> n_fraction & ((1 << (15 - n_fraction)) - 1)).astype(np.int64)
+    hidden = np.where(exponent > 0, 1 << n_fraction, 0)
+    size = np.ldexp(
+        (fraction + hidden).astype(np.float64), np.maximum(exponent, 1) - 1 + form.lowest
+    )
+    size[size > form.largest] = np.inf
+    size[(exponent == (1 << (15 - n_fraction)) - 1) & (fraction > 0)] = np.nan
+    return np.copysign(size, np.where(bits >> 15, -1.0, 1.0)).astype(np.float32)

@@ -218,7 +218,7 @@ TEST_CASE("ivf: saved files") {
         file += ".npy";
         test::write_file(folder.path() / file, test::npy(array));
     }
-    std::string manifest = test::manifest_text(arrays, "cosine", turn);
+    std::string manifest = test::manifest_text(arrays, "cosine", "float32", turn);
     test::write_file(folder.path() / "manifest.json", manifest);
     CHECK_THROWS_WITH_AS(load_ivf_index(folder.path()),
                          doctest::Contains("expected a saved IVFIndex, got \"FlatIndex\""),
