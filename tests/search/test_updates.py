@@ -143,7 +143,7 @@ def check_any_sequence(pair: Pair) -> None:
     pair.check()
 
 
-@pytest.mark.parametrize(("metric", "name"), zip(METRICS, (*HALVES, "float16"), strict=True))
+@pytest.mark.parametrize(("metric", "name"), [*zip(METRICS, (*HALVES, "float16"), strict=True)])
 @pytest.mark.parametrize("of", INDEXES)
 def test_any_sequence_in_half_precision(
     metric: Metric, name: str, of: type[vr.FlatIndex], rng: Rng
