@@ -118,8 +118,7 @@ void register_values(py::module_& m) {
           py::arg("threads"));
     m.def("round_rows", &rounded<double>, py::arg("wide").noconvert(), py::arg("half"),
           py::arg("threads"));
-    m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>,
-          py::arg("rows").noconvert());
+    m.def("first_nonfinite_row", &first_row_that<first_nonfinite_row>, py::arg("rows").noconvert());
     m.def("first_zero_row", &first_row_that<first_zero_row>, py::arg("rows").noconvert());
     m.def("finite_rows", &rows_that<finite_rows>, py::arg("rows").noconvert());
     m.def("zero_rows", &rows_that<zero_rows>, py::arg("rows").noconvert());

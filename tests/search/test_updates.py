@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
+from half import HALVES, widened
 from index_model import INDEXES, Model, in_all
 from probing import within as looked_at_by
 
@@ -40,11 +41,14 @@ class Pair:
         n = options.pop("n", 0)
         vectors, ids = self.draw(n), np.arange(n)
         self.index = of(vectors, metric=metric, **options)
-        self.model.put(vectors, ids, None)
+        self.put(vectors, ids, None)
         self.next_id = n
 
     def draw(self, n: int) -> F32:
         return HARD[self.kind](self.rng, 1, max(n, 80), D)[1][:n]
+
+    def put(self, vectors: F32, ids: I64, bias: F32 | None) -> None:
+        self.model.put(widened(vectors, self.index.dtype), ids, bias)
 
     def bias_of(self, n: int) -> F32 | None:
         if self.rng.random() < 0.7:
@@ -56,14 +60,14 @@ class Pair:
         self.next_id += n
         vectors, bias = self.draw(n), self.bias_of(n)
         self.index.add(vectors, ids, bias=bias)
-        self.model.put(vectors, ids, bias)
+        self.put(vectors, ids, bias)
 
     def update(self, n: int) -> None:
         ids = self.rng.permutation(self.next_id + n)[:n]
         self.next_id += n
         vectors, bias = self.draw(n), self.bias_of(n)
         self.index.update(vectors, ids, bias=bias)
-        self.model.put(vectors, ids, bias)
+        self.put(vectors, ids, bias)
 
     def remove(self, n: int) -> None:
         ids = self.rng.permutation(self.model.ids)[:n]
@@ -127,13 +131,25 @@ class Pair:
 def test_any_sequence(
     isa: str, metric: Metric, kind: str, of: type[vr.FlatIndex], rng: Rng
 ) -> None:
-    pair = Pair(rng, metric, kind, of, n=int(rng.choice([0, 50, 3000])))
+    check_any_sequence(Pair(rng, metric, kind, of, n=int(rng.choice([0, 50, 3000]))))
+
+
+def check_any_sequence(pair: Pair) -> None:
     for _ in range(10):
         for _ in range(4):
             pair.any_step()
         pair.check()
     pair.index.compact()
     pair.check()
+
+
+@pytest.mark.parametrize(("metric", "name"), [*zip(METRICS, (*HALVES, "float16"), strict=True)])
+@pytest.mark.parametrize("of", INDEXES)
+def test_any_sequence_in_half_precision(
+    metric: Metric, name: str, of: type[vr.FlatIndex], rng: Rng
+) -> None:
+    """All vectors come as float32, and are rounded as the oracle rounds them."""
+    check_any_sequence(Pair(rng, metric, of=of, n=int(rng.choice([0, 3000])), dtype=name))
 
 
 @pytest.mark.parametrize("copy", [True, False])

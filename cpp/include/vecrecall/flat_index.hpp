@@ -15,8 +15,8 @@ namespace vecrecall {
 
 enum class Metric { kIp, kCosine, kL2 };
 
-// The items of an index, which keeps rows in the type that they have. Rows must be finite and, under
-// cosine, not all zero.
+// The items of an index, which keeps rows in the type that they have. Rows must be finite and,
+// under cosine, not all zero.
 struct ItemsView {
     RowsView rows;
     const std::int64_t* ids = nullptr;  // unique, >= 0; null for 0 .. n-1
@@ -185,9 +185,9 @@ class FlatIndex {
         snapshot().score(queries, candidates, scores, threads);
     }
 
-    // All of an update or, where it throws, nothing. Items are copied, ids given, rows are of the
-    // index's row_type(); an item without a bias has a bias of 0. Now and then an update takes as long as building the index.
-    // Throws std::invalid_argument for ids that repeat, are negative or are there already.
+    // All of an update or, where it throws, nothing. Items are copied, ids given, rows of the type
+    // row_type(); an item without a bias has a bias of 0. Now and then an update takes as long as a
+    // build. Throws std::invalid_argument for ids that repeat, are negative or are there already.
     void add(const ItemsView& items, int threads = 0);
     // Adds items, which have no ids, under those that follow the largest in the index, or `after`
     // where that is larger. Returns the first: the items have it and the next ones, in their order.

@@ -53,8 +53,8 @@ Half rounded(float x) {
     return {static_cast<std::uint16_t>(half | (bits >> 16 & 0x8000))};
 }
 
-// The nearest float32 that is not the larger in size, and odd where it is another number: rounded to
-// a type of at least two bits less, it gives what the float64 gives (Boldo and Melquiond, 2008).
+// The nearest float32 that is not the larger in size, and odd where it is another number: rounded
+// to a type of at least two bits less, it gives what the float64 gives (Boldo and Melquiond, 2008).
 float to_odd(double x) {
     const auto near = static_cast<float>(x);
     if (std::isnan(x) || static_cast<double>(near) == x) return near;

@@ -133,8 +133,8 @@ void check_reads(const FlatIndex& index, const Flat& flat) {
     const auto is_there = [&](std::size_t i) {
         if (rows[i] < 0) return false;
         now.row(static_cast<std::size_t>(rows[i]), row.data());
-        return std::equal(row.begin(), row.end(), flat.rows.begin() +
-                                                      static_cast<std::ptrdiff_t>(i * kDim));
+        return std::equal(row.begin(), row.end(),
+                          flat.rows.begin() + static_cast<std::ptrdiff_t>(i * kDim));
     };
     std::size_t n_found = 0;
     while (n_found < ids.size() && is_there(n_found)) ++n_found;

@@ -119,8 +119,8 @@ inline std::string manifest_text(const SavedArrays& arrays, const std::string& m
                 "],\n   \"checksum\": \"00000000000000000000000000000000\"\n  }";
     }
     return "{\n \"kind\": \"FlatIndex\",\n \"format\": 5,\n \"metric\": \"" + metric +
-           "\",\n \"dtype\": \"" + row_type + "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" + list +
-           "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
+           "\",\n \"dtype\": \"" + row_type + "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" +
+           list + "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
 }
 
 // `turn`: 12 hexadecimal digits. Replaces the index that is there: its files go last.
@@ -131,7 +131,8 @@ inline void save(const vecrecall::FlatIndex& index, const std::string& metric,
     for (const auto& [name, array] : arrays) {
         write_file(folder / (name + "-" + turn + ".npy"), npy(array));
     }
-    write_file(folder / "new.part", manifest_text(arrays, metric, row_types(index.row_type()).name, turn));
+    write_file(folder / "new.part",
+               manifest_text(arrays, metric, row_types(index.row_type()).name, turn));
     std::filesystem::rename(folder / "new.part", folder / "manifest.json");
     for (const auto& file : std::filesystem::directory_iterator(folder)) {
         const std::string name = file.path().filename().string();
