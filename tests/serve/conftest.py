@@ -26,3 +26,14 @@ def client(config: Path) -> Iterator[Client]:
     client = Client(config)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One for all tests of a file that change nothing."""
+    from served import write_system
+    from service_client import Client
+
+    client = Client(write_system(tmp_path_factory.mktemp("service")))
+    yield client
+    client.close()

@@ -15,7 +15,7 @@ from served import CONFIG, ITEMS, USER_KEYS, USER_VECTORS, other_system  # skips
 from service_client import Client
 
 import httpx2 as httpx  # isort: skip
-from vecrecall.serve import _scheduler
+from vecrecall.serve import _parts, _scheduler
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece
 from vecrecall.serve._scheduler import TOGETHER, Scheduler
@@ -318,6 +318,34 @@ def test_gathered_answers_are_those_of_single_requests(client: Any) -> None:
     ]
     met = sum(float(line.split()[-1]) for line in most)
     assert met > 1.2 * sum(float(line.split()[-1]) for line in scans), "some requests met"
+
+
+def test_a_request_that_makes_a_channel_fail_spoils_no_other(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = _parts.make_channel
+
+    class Picky:
+        def __init__(self, channel: Any) -> None:
+            self._channel = channel
+
+        def recall(self, batch: Any, k: int) -> Any:
+            if (batch.vectors["tower"] == 7).all(axis=1).any():
+                raise RuntimeError
+            return self._channel.recall(batch, k)
+
+    def make(spec: Any, parts: Any) -> Any:
+        channel = original(spec, parts)
+        return Picky(channel) if spec.__struct_config__.tag == "popularity" else channel
+
+    monkeypatch.setattr(_parts, "make_channel", make)
+    client.system._recallers = {}
+    requests: list[tuple[str, Any]] = [("/v1/recall", {"users": [key]}) for key in USER_KEYS]
+    requests[5:5] = [("/v1/recall", {"vectors": {"tower": [[7.0] * 8]}})]
+    single = [client.http.post(path, json=body).json() for path, body in requests]
+    replies = client.http.portal.call(gathered, client, requests)
+    assert [reply.json() for reply in replies] == single
+    assert [reply["missing"] for reply in single].count({"hot": "error"}) == 1
 
 
 def test_a_large_request_is_answered_in_pieces(client: Any) -> None:

@@ -147,3 +147,19 @@ def test_the_thread_ends_when_nothing_is_to_do(
     while runs():
         assert time.monotonic() < late
         time.sleep(0.02)
+
+
+def test_clusters_that_a_channel_does_not_know(client: Client, tmp_path: Path) -> None:
+    """A grouping has more of them than its lists: they are none, and spoil nothing of others."""
+    labels = {"labels": np.array(LABELS) % 2, "centers": CENTERS}  # nobody is in the last
+    folder = tmp_path / "other"
+    folder.mkdir()
+    path = write_system(folder, CONFIG.replace("n_candidates = 40\nchannel", "channel"))
+    _array_folder.save(folder / "labels", "SavedSystem", {}, labels)
+    client.post("/v1/versions", operation="publish", folder=str(path))
+    alone = client.post("/v1/recall", users=USER_KEYS[:1], k=20)
+    both = client.post("/v1/recall", users=[*USER_KEYS[:1], "x"], clusters=[0, 2], k=20)
+    assert both["items"][0] == alone["items"][0]
+    assert both["missing"] == {}
+    assert len(both["items"][1]) == 20  # of the center; no user is pooled
+    client.refused(400, "/v1/recall", {"users": ["x"], "clusters": [3]})

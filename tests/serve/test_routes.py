@@ -53,30 +53,30 @@ def same(reply: Any, merged: vr.MergeResult) -> None:
     assert reply["scores"] == [scores for _, scores in lists]
 
 
-def test_search(client: Any) -> None:
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=7)
+def test_search(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=7)
     assert reply == {**expected_search(USER_VECTORS, 7), "version": 1}
     seen = [[KEYS[n], "unknown", KEYS[n + 1]] for n in range(len(USER_VECTORS))]
-    reply = client.post("/v1/search", index="tower", vectors=USER_VECTORS.tolist(), exclude=seen)
+    reply = unchanged.post("/v1/search", index="tower", vectors=USER_VECTORS.tolist(), exclude=seen)
     exclude = [[n, n + 1] for n in range(len(USER_VECTORS))]
     assert reply == {**expected_search(USER_VECTORS, 10, exclude=exclude), "version": 1}
     even = list(range(0, N, 2))
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, filters=["even"])
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, filters=["even"])
     assert reply == {**expected_search(USER_VECTORS, N, allow=even), "version": 1}
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, min_score=2.5)
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, min_score=2.5)
     assert reply == {**expected_search(USER_VECTORS, N, min_score=2.5), "version": 1}
-    assert client.post("/v1/search", vectors=[])["items"] == []
+    assert unchanged.post("/v1/search", vectors=[])["items"] == []
 
 
-def test_recall_of_known_users(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS, k=9)
+def test_recall_of_known_users(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS, k=9)
     history = [row[::-1] for row in HISTORIES]
     merged = expected_recall(history, USER_VECTORS, [[label] for label in LABELS], history, 9)
     same(reply, merged)
     assert reply["missing"] == {}
 
 
-def test_recall_of_what_the_request_says(client: Any) -> None:
+def test_recall_of_what_the_request_says(unchanged: Any) -> None:
     history = [[3, 200], [], [7]]
     vectors = USER_VECTORS[:3] * 2
     fields = {
@@ -85,22 +85,22 @@ def test_recall_of_what_the_request_says(client: Any) -> None:
         "clusters": [0, [1, 2], -1],
         "seen": [[KEYS[1]], [], ["never seen"]],
     }
-    reply = client.post("/v1/recall", **fields, k=20)
+    reply = unchanged.post("/v1/recall", **fields, k=20)
     same(reply, expected_recall(history, vectors, [[0], [1, 2], [-1]], [[1], [], []], 20))
     by_name = {**fields, "clusters": {"kind": fields["clusters"]}}
-    assert client.post("/v1/recall", **by_name, k=20) == reply
+    assert unchanged.post("/v1/recall", **by_name, k=20) == reply
 
 
-def test_recall_of_new_users(client: Any) -> None:
+def test_recall_of_new_users(unchanged: Any) -> None:
     """Without anything known of them they get what everybody gets."""
-    reply = client.post("/v1/recall", users=["stranger", USER_KEYS[0]], k=5)
+    reply = unchanged.post("/v1/recall", users=["stranger", USER_KEYS[0]], k=5)
     none = vr.Ragged.from_lists([[], HISTORIES[0][::-1]])
     vectors = np.stack([np.zeros_like(USER_VECTORS[0]), USER_VECTORS[0]])
     same(reply, expected_recall(none, vectors, [[-1], [LABELS[0]]], none, 5))
 
 
-def test_explain(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS[:2], k=4, explain=True)
+def test_explain(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS[:2], k=4, explain=True)
     history = [row[::-1] for row in HISTORIES[:2]]
     clusters = [[label] for label in LABELS[:2]]
     merged = expected_recall(history, USER_VECTORS[:2], clusters, history, 4)
@@ -112,8 +112,8 @@ def test_explain(client: Any) -> None:
     np.testing.assert_array_equal(scores, merged.channel_scores.astype(np.float64))
 
 
-def test_filtered_lists_are_full(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS, k=50, filters=["even"])
+def test_filtered_lists_are_full(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS, k=50, filters=["even"])
     for items, row in zip(reply["items"], HISTORIES, strict=True):
         assert len(items) == 50
         assert all(int(key.removeprefix("item-")) % 2 == 0 for key in items)
@@ -250,8 +250,8 @@ RECALL: list[tuple[int, Any, str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "field"), RECALL)
-def test_bad_recalls(client: Any, status: int, body: Any, field: str) -> None:
-    error = client.refused(status, "/v1/recall", body)
+def test_bad_recalls(unchanged: Any, status: int, body: Any, field: str) -> None:
+    error = unchanged.refused(status, "/v1/recall", body)
     assert error["field"] == field
     assert error["message"].startswith(f"{field}: expected ")
     assert error["expected"]
@@ -315,11 +315,11 @@ OTHERS: list[tuple[int, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("status", "path", "body", "field"), OTHERS)
-def test_other_bad_requests(client: Any, status: int, path: str, body: Any, field: str) -> None:
-    error = client.refused(status, path, body)
+def test_other_bad_requests(unchanged: Any, status: int, path: str, body: Any, field: str) -> None:
+    error = unchanged.refused(status, path, body)
     assert error["field"] == field
     assert "expected" in error["message"]
-    assert client.system.position == 0, "nothing was changed"
+    assert unchanged.system.position == 0, "nothing was changed"
 
 
 def test_unicode_keys(client: Any) -> None:
@@ -335,6 +335,7 @@ def test_paths_methods_and_the_description(client: Any) -> None:
     http = client.http
     assert http.get("/nothing").status_code == 404
     assert http.get("/v1/recall").status_code == 405
+    assert http.post("/v1/recall/", json={"users": ["a"]}).status_code == 404
     assert "message" in http.get("/nothing").json()["error"]
     assert http.get("/healthz").json() == {"status": "alive"}
     assert http.get("/readyz").json() == {"status": "ready", "version": 1, "position": 0}
@@ -348,8 +349,19 @@ def test_paths_methods_and_the_description(client: Any) -> None:
         assert reference in about["components"]["schemas"]
 
 
-def test_request_ids(client: Any) -> None:
-    http = client.http
+def test_words_are_listed(unchanged: Any) -> None:
+    for path, body, field, words in (
+        ("/v1/items", {"operation": "upsert", "items": ["a"]}, "operation", "add remove update"),
+        ("/v1/filters", {"name": "a", "operation": "x"}, "operation", "add delete remove set"),
+        ("/v1/search", {"vectors": [ROW], "probes": "all"}, "probes", "exact"),
+    ):
+        error = unchanged.refused(400, path, body)
+        expected = "one of " + ", ".join(f"'{word}'" for word in words.split())
+        assert (error["field"], error["expected"]) == (field, expected)
+
+
+def test_request_ids(unchanged: Any) -> None:
+    http = unchanged.http
     assert (
         http.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     )

@@ -118,18 +118,18 @@ def test_channels_policies_depths_and_caps(client: Client) -> None:
 
 def test_bad_tags(client: Client) -> None:
     for fields, field in (
-        ({"tags": [[1, 2, 40, 5], [7], []]}, "tags"),
+        ({"tags": [[1, 2, 40, 5], [7], []]}, "tags[0][2]"),
         ({"tags": [[1, -2, 3, 5], [7], []]}, "tags[0][1]"),
         ({"tags": [["a", 2, 3, 5], [7], []]}, "tags[0][0]"),
         ({"tag_weights": [[1.0], [1.0], []]}, "tag_weights[0]"),
-        ({"tag_weights": [[1.0] * 4, [-1.0], []]}, "tag_weights"),
+        ({"tag_weights": [[1.0] * 4, [-1e308], []]}, "tag_weights[1][0]"),
         ({"tag_groups": [[0] * 4, [], []]}, "tag_groups[1]"),
-        ({"history_weights": [[1.0, -0.5, 2.0], [], [0.25]]}, "history_weights"),
+        ({"history_weights": [[1.0, 1e16, 2.0], [], [0.25]]}, "history_weights[0][1]"),
         ({"vectors": {"main": [[1.0] * DIM] * 3}}, "vectors.main"),
         ({"clusters": [0, 0, 0]}, "clusters"),
     ):
         error = client.refused(400, "/v1/recall", {**REQUEST, **fields})
-        assert error["field"].startswith(field), (fields, error)
+        assert error["field"] == field, (fields, error)
 
 
 def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,6 +199,7 @@ def test_logs(config: Path) -> None:
         assert service.stop() == 0
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     assert any(line["message"] == "ready" and line["version"] == 1 for line in lines)
+    assert [line["port"] for line in lines if line["message"] == "listening"] == [service.port]
     requests = [line for line in lines if line["message"] == "request"]
     recalls = [line for line in requests if line["path"] == "/v1/recall"]
     assert [line["status"] for line in recalls] == [200, 400]

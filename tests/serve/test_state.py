@@ -181,7 +181,9 @@ def test_one_service_per_state(config: Path) -> None:
         ('path = "index"', 'path = "nowhere"', "indexes.tower"),
         ('path = "index"', 'path = "table"', "indexes.tower"),
         ('table = "similar"', 'table = "other"', "channels.i2i.table"),
-        ('kind = "popularity"', 'kind = "luck"', "channels.hot.kind"),
+        ('kind = "popularity"', 'kind = "luck"', "channels.hot.kind: .*'item_to_item', .*'feed'"),
+        ('name = "RRF"', 'name = "Luck"', "policy.name: .*'RRF', 'WeightedSum'"),
+        ('clock = "events"', 'clock = "sun"', "feeds.kind.clock: expected one of 'events', 'wall'"),
         ("hot = 1", "cold = 1", "policy.weights"),
         ("hot = 1", "hot = -1", "policy"),
         ("half_life = 100.0", "half_life = 0", "feeds.kind.half_life"),
@@ -295,4 +297,26 @@ def test_zeros_are_left_out_of_cosines(tmp_path: Path) -> None:
     assert reply["items"][0][0] == 301
     assert 300 not in reply["items"][0]
     assert reply["scores"][0][0] == 9.0  # the cosine and the bias
+    client.close()
+
+
+def test_filters_stay_through_several_publications(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    client.post("/v1/filters", name="mine", items=[KEYS[3], KEYS[8]])
+    client.post("/v1/filters", name="gone", items=[KEYS[3]])
+    client.post("/v1/filters", name="even", items=[KEYS[5]])
+    sources = [other_system(tmp_path / "other"), config]
+    client.post("/v1/versions", operation="publish", folder=str(sources[0]))
+    assert search(client, filters=["even"]) == [KEYS[5]], "changed since the last publication"
+    client.post("/v1/filters", name="gone", operation="delete")
+    client.post("/v1/filters", name="mine", operation="remove", items=[KEYS[8]])
+    for source in (sources[1], sources[0]):
+        client.post("/v1/versions", operation="publish", folder=str(source))
+        assert search(client, filters=["mine"]) == [KEYS[3]]
+        assert set(client.system.filters) == {"mine", "even"}
+    assert search(client, 300, filters=["even"]) != [KEYS[5]], "that of the artifacts"
+    client = reopened(client, config, config.parent / "state")  # which publishes them
+    assert search(client, filters=["mine"]) == [KEYS[3]]
+    client.post("/v1/versions", operation="rollback")
+    assert search(client, filters=["mine"]) == [KEYS[3]]
     client.close()

@@ -66,9 +66,12 @@ class Parts:
         Pooled users of groupings, which are made once.
     counts : ndarray, shape (n_items,), optional
         Number of users by item.
+    sizes : mapping of str to int
+        By grouping: the number of groups, where some may have no users.
     grouped : callable, optional
-        Returns a channel of clusters that finds those of its users in a grouping; default by their
-        ``user_ids`` in `labels`.
+        Called with a channel of clusters, the name of a grouping and the clusters that the channel
+        knows, returns a channel that finds those of its users; default by their ``user_ids`` in
+        `labels`.
     """
 
     indexes: Mapping[str, SearchableIndex]
@@ -82,7 +85,8 @@ class Parts:
     tags: RequestBatch | None = None
     pooled: dict[tuple[str, str | None], RequestBatch] = field(default_factory=dict)
     counts: I64 | None = None
-    grouped: Callable[[Channel, str], Channel] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    grouped: Callable[[Channel, str, I64], Channel] | None = None
 
 
 def make(spec: Spec, parts: Parts) -> Channel:
@@ -156,10 +160,10 @@ class GroupedChannel:
         return self._channel.recall(RequestBatch(clusters=own, seen=batch.seen), k)
 
 
-def _grouped(channel: Channel, spec: Spec, parts: Parts) -> Channel:
+def _grouped(channel: Channel, spec: Spec, parts: Parts, known: I64) -> Channel:
     grouping = spec["grouping"]
     if parts.grouped is not None:
-        return parts.grouped(channel, grouping)
+        return parts.grouped(channel, grouping, known)
     return GroupedChannel(channel, parts.labels[grouping])
 
 
@@ -209,20 +213,22 @@ def _rows_of(index: SearchableIndex, parts: Parts) -> F32:
 def _cluster(spec: Spec, parts: Parts) -> Channel:
     index, centers = parts.indexes[spec["index"]], parts.centers[spec["grouping"]]
     lists = ClusterCandidates(index, centers, **_options(spec, "n_candidates"))
-    return _grouped(lists, spec, parts)
+    labels = centers.labels_in_use if isinstance(centers, UserGroups) else np.arange(len(centers))
+    return _grouped(lists, spec, parts, np.asarray(labels, np.int64))
 
 
 def _feed(spec: Spec, parts: Parts) -> Channel:
     grouping = spec["grouping"]
-    feed = ClusterFeedChannel(parts.feeds[grouping], now=parts.clocks[grouping])
-    return _grouped(feed, spec, parts)
+    feed = parts.feeds[grouping]
+    channel = ClusterFeedChannel(feed, now=parts.clocks[grouping])
+    return _grouped(channel, spec, parts, np.arange(feed.n_clusters))
 
 
 def _profile(spec: Spec, parts: Parts) -> Channel:
     inner = spec["channel"]
     pooled = _pooled_users(spec["grouping"], inner.get("vector"), parts)
     profile = GroupProfile(make(inner, parts), pooled, **_options(spec, "n_candidates"))
-    return _grouped(profile, spec, parts)
+    return _grouped(profile, spec, parts, np.arange(len(pooled)))
 
 
 def _pooled_users(grouping: str, vector: str | None, parts: Parts) -> RequestBatch:
@@ -234,7 +240,8 @@ def _pooled_users(grouping: str, vector: str | None, parts: Parts) -> RequestBat
     users = parts.tags if vector is None else RequestBatch(vectors={vector: parts.vectors[vector]})
     if users is None:
         raise ValueError("profile: expected histories of users for a profile of tags, got none")
-    pooled = GroupProfile.pseudo_users(users, labels, int(labels.max(initial=-1)) + 1)
+    n = max(int(labels.max(initial=-1)) + 1, parts.sizes.get(grouping, 0))
+    pooled = GroupProfile.pseudo_users(users, labels, n)
     parts.pooled[grouping, vector] = pooled
     return pooled
 

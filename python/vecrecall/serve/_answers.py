@@ -31,6 +31,14 @@ _ROWS = (
 )
 
 
+class TogetherError(Exception):
+    """A channel has failed: requests are answered one by one, so that none spoils others."""
+
+
+LARGEST = 1e15
+"""Of a number in a request: sums of products of these and of items fit float64."""
+
+
 def users_in(request: RecallRequest) -> int:
     """Count the users of a request; every field has a row for each.
 
@@ -113,6 +121,8 @@ def recall(
         deadline = max(_LEAST_SECONDS, min(piece.job.expires for piece in pieces) - now)
     merged = recaller.recall(batch, pieces[0].job.k, deadline=deadline, stats=True)
     assert merged.stats is not None  # as asked
+    if len(pieces) > 1 and "error" in merged.stats.missing.values():
+        raise TogetherError
     note(merged.stats)
     missing: dict[str, str] = dict(merged.stats.missing)
     return _encoders(system, merged, pieces, missing)
@@ -259,9 +269,12 @@ def _known_only(rows: Ragged) -> Ragged:
 def _placed_in_row(error: RequestError, name: str, offsets: I64) -> RequestError:
     """Say the row and the place in it of a value of flattened rows."""
     place = int((error.field or "").removeprefix(f"{name}[").removesuffix("]"))
+    return _at(name, offsets, place, error.expected or "", error.got or "")
+
+
+def _at(name: str, offsets: I64, place: int, expected: str, got: object) -> RequestError:
     row = int(np.searchsorted(offsets, place, side="right")) - 1
-    field = f"{name}[{row}][{place - offsets[row]}]"
-    return bad_field(field, error.expected or "", error.got or "")
+    return bad_field(f"{name}[{row}][{place - offsets[row]}]", expected, got)
 
 
 def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bool) -> Ragged:
@@ -276,6 +289,10 @@ def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bo
         if len(values) != rows.lengths[row]:
             raise bad_field(f"{name}[{row}]", f"{rows.lengths[row]} numbers, as {of}", len(values))
     flat = np.fromiter(itertools.chain.from_iterable(lists), np.float64, rows.values.size)
+    large = np.abs(flat) > LARGEST
+    if large.any():
+        place = int(large.argmax())
+        raise _at(name, rows.offsets, place, f"a number of at most {LARGEST:g}", flat[place])
     return Ragged._of(flat, rows.offsets)
 
 
@@ -294,6 +311,10 @@ def _add_tags(
     lists = request.tags if request.tags is not None else [[]] * len(ragged["history"])
     offsets = offsets_of(np.array([len(row) for row in lists], np.int64))
     flat = np.fromiter(itertools.chain.from_iterable(lists), np.int64, offsets[-1])
+    unknown = flat >= needs.n_tags
+    if unknown.any():
+        place = int(unknown.argmax())
+        raise _at("tags", offsets, place, f"-1 to {needs.n_tags - 1}", int(flat[place]))
     tags = Ragged._of(flat, offsets)
     given = request.tags is not None
     ragged["tags"] = tags

@@ -496,7 +496,9 @@ def _converted(content: object, place: Path) -> Config:
     try:
         return msgspec.convert(content, Config)
     except msgspec.ValidationError as error:
-        told = of_schema(error, content, lambda value: msgspec.convert(value, Config), "file")
+        told = of_schema(
+            error, content, Config, lambda value: msgspec.convert(value, Config), "file"
+        )
         raise ConfigError(f"{place}: {told}") from None
 
 

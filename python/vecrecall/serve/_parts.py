@@ -207,6 +207,7 @@ def channel_parts(
         tags=None if profiles is None else _tags_of(profiles),
         pooled=parts.pooled,
         counts=None if profiles is None else profiles.counts,
+        sizes={name: own.n for name, own in groupings},
         grouped=ByGrouping,
     )
 
@@ -246,16 +247,24 @@ def _tags_of(profiles: Profiles) -> RequestBatch:
 
 
 class ByGrouping:
-    """A channel that reads a batch's clusters in one of its groupings."""
+    """A channel that reads a batch's clusters in one of its groupings.
 
-    def __init__(self, channel: Channel, grouping: str) -> None:
+    Those that the channel does not know are none: they spoil no list of others.
+    """
+
+    def __init__(self, channel: Channel, grouping: str, known: I64) -> None:
         self._channel = channel
         self._grouping = grouping
+        self._known = np.zeros(int(known.max(initial=-1)) + 2, bool)
+        self._known[known] = True  # the last is that of -1
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Recall with the users' clusters."""
         assert isinstance(batch, SystemBatch)  # of this service
-        own = RequestBatch(clusters=batch.groupings[self._grouping], seen=batch.seen)
+        clusters = batch.groupings[self._grouping]
+        inside = np.minimum(clusters.values, self._known.size - 1)
+        numbers = np.where(self._known[inside], clusters.values, -1)
+        own = RequestBatch(clusters=Ragged._of(numbers, clusters.offsets), seen=batch.seen)
         return self._channel.recall(own, k)
 
 

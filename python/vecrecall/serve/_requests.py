@@ -198,7 +198,7 @@ def read(body: bytes, schema: type[T]) -> T:
     found = _first_infinite(value, "")
     if found is not None:
         raise bad_field(found[0], "a number that fits float64", "one beyond it")
-    raise of_schema(refused, value, lambda value: _check(value, schema)) from None
+    raise of_schema(refused, value, schema, lambda value: _check(value, schema)) from None
 
 
 def _check(value: Any, schema: type[Struct]) -> None:

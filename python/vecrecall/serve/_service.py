@@ -32,7 +32,6 @@ from vecrecall.serve._system import System, grouped_clusters
 log = logging.getLogger("vecrecall.serve")
 
 _LATEST = 2.0**53  # seconds, users and weights are exact up to here
-_LARGEST = 1e15  # of an item's numbers: d products of such fit float32 for any width d
 
 
 class Changes(Protocol):
@@ -261,11 +260,12 @@ def _rows(system: System, request: ItemsRequest) -> dict[str, Rows]:
 
 def _check_size(values: Any, name: str) -> None:
     """Refuse numbers that would make the scores of others' requests infinite, which JSON lacks."""
-    large = np.argwhere(np.abs(values) > _LARGEST)
+    large = np.argwhere(np.abs(values) > _answers.LARGEST)
     if large.size:
         place = tuple(large[0].tolist())
         at = "".join(f"[{number}]" for number in place)
-        raise bad_field(f"{name}{at}", f"a number of at most {_LARGEST:g}", float(values[place]))
+        expected = f"a number of at most {_answers.LARGEST:g}"
+        raise bad_field(f"{name}{at}", expected, float(values[place]))
 
 
 def _bias(request: ItemsRequest) -> dict[str, list[float]]:

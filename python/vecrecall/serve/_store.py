@@ -140,14 +140,18 @@ class Store:
         folder = self.folder(version)
         return msgspec.json.decode((folder / _KEPT).read_bytes(), type=Kept)
 
-    def add_source(self, config: Config, position: int) -> Kept:
-        """Take artifacts from elsewhere as a new version; files are linked where that can be."""
+    def add_source(self, config: Config, position: int, before: System | None = None) -> Kept:
+        """Take artifacts from elsewhere as a new version; files are linked where that can be.
+
+        It keeps the named filters of the system before it, but those that it has itself.
+        """
         version = self.next_version()
         kept = Kept(version, position, position, *digests(config), time.time())
         folder = self.folder(version)
         folder.mkdir(parents=True)
         _placed(config, lambda file, name: _take(file, folder / name))
-        self._finish(config, kept)
+        filters = {} if before is None else _filters(before)
+        self._finish(msgspec.structs.replace(config, filters={**filters, **config.filters}), kept)
         return kept
 
     def fold(self, system: Snapshot, before: Kept, settings: str | None = None) -> Kept:

@@ -32,6 +32,7 @@ from vecrecall.serve._lists import MadeOfIndex, Remaker
 _NOTHING: I64 = np.empty(0, np.int64)
 _SEARCHED = (_config.UserToItem, _config.CrossTag)
 _MOST_RECALLERS = 32  # combinations of filters that are kept
+_MOST_TAGS = 2**63 - 1
 _Key = tuple[tuple[str, ...], int]  # filters, and their generation
 
 
@@ -414,6 +415,8 @@ class Needs:
     Attributes
     ----------
     history, tags : bool
+    n_tags : int
+        Tags are 0 to n_tags - 1.
     vectors : dict of str to int
         Widths by name.
     groupings : list of str
@@ -423,6 +426,7 @@ class Needs:
         self.history = False
         self.tags = False
         self.item_tags = False
+        self.n_tags = _MOST_TAGS
         self.vectors: dict[str, int] = {}
         self.groupings: list[str] = []
         for spec in system.config.channels.values():
@@ -433,6 +437,7 @@ class Needs:
             elif isinstance(spec, (_config.UserToItem, _config.CrossTag)):
                 self.tags = True
                 self.item_tags |= spec.tag_table is None
+                self.n_tags = min(self.n_tags, _tags_of(system, spec))
             elif isinstance(spec, (_config.Cluster, _config.FeedChannel, _config.Profile)):
                 self._add_grouping(system, spec.grouping)
 
@@ -442,6 +447,16 @@ class Needs:
             own = system.parts.groupings[name]
             if own.groups is not None and own.vector is not None:
                 self.vectors.setdefault(own.vector, own.groups.centers.shape[1])
+
+
+def _tags_of(system: System, spec: _config.UserToItem | _config.CrossTag) -> int:
+    """Count the tags that a channel knows."""
+    if spec.tag_table is not None:
+        return len(system.parts.tag_tables[spec.tag_table])
+    profiles = system.parts.profiles
+    if profiles is not None:
+        return profiles.counts.size
+    return int(system.parts.indexes[spec.index].ids.max(initial=-1)) + 1
 
 
 class Pending:

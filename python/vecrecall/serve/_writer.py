@@ -141,7 +141,7 @@ class Writer:
         with self._admin:
             before = self._fold()
             since = before.published if since is None else since
-            kept = self._store.add_source(source, since)
+            kept = self._store.add_source(source, since, self.system)
             return self._switch(kept, before, published=True)
 
     def rollback(self) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class Writer:
     def _admin_begin(self, config: Config) -> None:
         """Publish artifacts that have changed since the service ended, before the thread runs."""
         before = self._store.fold(Snapshot(self.system), self._replica.kept)
-        kept = self._store.add_source(config, before.published)
+        kept = self._store.add_source(config, before.published, self.system)
         self._store.load(kept)  # an error is one of the start
         number = self._log.append([packed(Switch(kept.version))])
         self._store.write_manifest(self._store.rewrite(kept, published=number), before)
