@@ -21,8 +21,8 @@ from vecrecall.serve import _config
 
 _GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
 _SMALL_WRITE = 4096
-_SWITCH = 5e-4
-_YOUNG = 20_000
+_SWITCH = 5e-4  # seconds after which a busy thread of the interpreter gives way
+_YOUNG = 20_000  # new objects, until those are looked at
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
