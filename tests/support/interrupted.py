@@ -29,7 +29,7 @@ import vecrecall as vr
 from vecrecall._core import CancelToken
 
 SECONDS = 300  # of a hang
-ENOUGH = 0.4  # seconds that a call must take to be interrupted
+ENOUGH = 0.2  # seconds that a call must take to be interrupted
 SHARE = 0.6  # of its work that it may have done
 ATTEMPTS = 7
 LONGEST = 5.0  # seconds of a call that is made longer from attempt to attempt
