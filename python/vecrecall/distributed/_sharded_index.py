@@ -743,7 +743,7 @@ def connect(
     num_cpus: float | None = None,
     memory: int | None = None,
     on_missing: Literal["raise", "partial"] = "raise",
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     verify: bool = False,
     fold_bytes: int = 256 << 20,
 ) -> ShardedIndex:
