@@ -114,6 +114,7 @@ def use_index_of_lists(items: Any, folder: str) -> None:
     index = vr.IVFIndex(items, n_lists=5, progress=lambda done, total: None)
     _ = (index.probes, index.n_lists, index.stats, repr(index))
     index.tuned_for(items, 0.9)
+    vr.IVFIndex(items, centers=index.centers, probes=2).search(items, 3)
     index.search(items, 3, probes=2, stats=True)
     index.search(items, 3, probes="exact")
     index.neighbors(2, probes=1, path=folder + "/near")
@@ -128,6 +129,7 @@ def use_index_of_lists(items: Any, folder: str) -> None:
     refused(index.search, items, 3, probes=0)
     refused(index.search, items, 3, probes="all")
     refused(vr.IVFIndex, items, progress=3)
+    refused(vr.IVFIndex, items, n_lists=3, centers=items[:2])
     refused(index.tuned_for, items, 2.0)
     refused(index.tuned_for, items[:0], 0.5)
 

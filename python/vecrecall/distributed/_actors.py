@@ -208,6 +208,9 @@ class Writer:
         self._writer: ShardWriter | None = None
         self._place: Place | None = None
 
+    def ping(self) -> None:
+        """Answer."""
+
     def check(self, place: Place, change: Change) -> None:
         """Refuse what could not be done."""
         self._of(place).check(change)

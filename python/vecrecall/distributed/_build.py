@@ -33,7 +33,7 @@ _INVALID = {"raise": "raise", "skip": "skip"}
 class Plan(NamedTuple):
     """The arguments of a build that matter for what is made."""
 
-    index: Kind
+    form: Kind
     metric: Metric
     by: By
     n_shards: int
@@ -138,7 +138,7 @@ def build_shards(
         _scalars.check_choice(invalid, "invalid", _INVALID),  # type: ignore[arg-type]
         "",
     )
-    if plan.index == "flat" and (n_lists is not None or probes is not None):
+    if plan.form == "flat" and (n_lists is not None or probes is not None):
         raise ValueError("n_lists, probes: expected none for an index without lists (index='ivf')")
     _scalars.check_callable(progress, "progress")
     tasks = Tasks(num_cpus, memory, _scalars.check_duration(timeout, "timeout"), progress)
@@ -269,7 +269,7 @@ def _sampled(
     """Read rows that are spread over the source, where something is to be learned from them."""
     n = sum(counts)
     wanted = 0
-    if plan.index == "ivf" and train:
+    if plan.form == "ivf" and train:
         wanted = _SAMPLE_A_LIST * _n_lists(plan, n)
     if plan.by == "range":
         wanted = max(wanted, _SAMPLED_IDS)
@@ -307,7 +307,7 @@ def _planned(
     if not dim:
         raise ValueError("source: expected at least one row of at least one number, got none")
     return Manifest(
-        build, plan.index, plan.metric, dim, 0, Routing(plan.by, plan.n_shards, bounds), word
+        build, plan.form, plan.metric, dim, 0, Routing(plan.by, plan.n_shards, bounds), word
     )
 
 
@@ -315,7 +315,7 @@ def _known_lists(
     staging: Path, sample: Rows | None, n: int, plan: Plan, lists: Lists | None
 ) -> Lists | None:
     """Train lists, once for all shards."""
-    if plan.index == "flat" or lists is not None:
+    if plan.form == "flat" or lists is not None:
         return lists
     folder = staging / "lists"
     if not (folder / _atomic.MANIFEST).exists():

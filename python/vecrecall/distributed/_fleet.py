@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vecrecall.distributed import _ray
 from vecrecall.distributed._actors import Replica, Writer
-from vecrecall.distributed._errors import MissingShardsError, PlacementError
+from vecrecall.distributed._errors import ClosedError, MissingShardsError, PlacementError
 from vecrecall.distributed._ray import Deadline
 
 _SLICE = 0.02  # seconds between looks at calls that were lost
@@ -170,6 +170,9 @@ class Fleet:
         """Call the writer of each shard, again where it dies: a change has a token."""
 
         def start(shard: int, attempt: int) -> Any:
+            handle = self._writers.get(shard)
+            if attempt and handle is not None and not self._lives(handle):
+                del self._writers[shard]  # it was ended, and not by a crash
             return getattr(self._writer(shard), method).remote(*calls[shard])
 
         return self._gather(start, set(calls), deadline, method, True, 1)
@@ -177,7 +180,7 @@ class Fleet:
     def check_connected(self) -> None:
         """Raise `ClosedError` where Ray has ended, or another one runs."""
         if _ray.session() != self._session:
-            raise _ray.ClosedError(
+            raise ClosedError(
                 "Ray: expected the one that the index was connected to, got another; call "
                 "vecrecall.distributed.connect again"
             )
@@ -269,6 +272,18 @@ class Fleet:
         for ref in [ref for ref, shard in late.items() if shard in answers]:
             del late[ref]
         return lost
+
+    def _lives(self, handle: Any) -> bool:
+        """Tell an actor that Ray starts again from one that was ended."""
+        ray = _ray.ray()
+        ready, _ = ray.wait([handle.ping.remote()], timeout=_SLICE)
+        try:
+            ray.get(ready, timeout=_SLICE)
+        except ray.exceptions.ActorDiedError:
+            return False
+        except ray.exceptions.RayError:
+            return True
+        return True
 
     def _replica(self, shard: int, i: int) -> Any:
         found = self._replicas.get((shard, i))

@@ -27,7 +27,7 @@ class Manifest(NamedTuple):
     ----------
     build : str
         A word for one build: no other has it.
-    index : {"flat", "ivf"}
+    form : {"flat", "ivf"}
     metric : str
     dim : int
     probes : int
@@ -38,7 +38,7 @@ class Manifest(NamedTuple):
     """
 
     build: str
-    index: Kind
+    form: Kind
     metric: Metric
     dim: int
     probes: int
@@ -109,7 +109,7 @@ def _manifest(about: dict[str, Any]) -> Manifest:
         raise ValueError("bounds of other shards")
     return Manifest(
         str(about["build"]),
-        KINDS[about["index"]],
+        KINDS[about["form"]],
         about["metric"],
         about["dim"],
         about["probes"],

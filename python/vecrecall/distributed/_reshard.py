@@ -55,11 +55,11 @@ def reshard(
     way = manifest.routing.by if by is None else _scalars.check_choice(by, "by", WAYS)
     _scalars.check_callable(progress, "progress")
     lists = None
-    if manifest.index == "ivf":
+    if manifest.form == "ivf":
         first = Shard(folder, manifest, 0).index
         assert isinstance(first, IVFIndex)
         lists = Lists(first.centers, manifest.probes)
-    plan = Plan(manifest.index, manifest.metric, way, n_shards, None, None, 0, "raise", "")
+    plan = Plan(manifest.form, manifest.metric, way, n_shards, None, None, 0, "raise", "")
     pieces = [ShardPiece(str(folder), manifest, n) for n in range(manifest.n_shards)]
     timeout = _scalars.check_duration(timeout, "timeout")
     build(pieces, target, plan, Tasks(num_cpus, memory, timeout, progress), lists)

@@ -224,11 +224,11 @@ def word_of(folder: Path) -> str:
 
 def check_fits(index: FlatIndex, manifest: Manifest, number: int) -> None:
     """Refuse an index that is no shard of its build."""
-    kind: type[FlatIndex] = IVFIndex if manifest.index == "ivf" else FlatIndex
+    kind: type[FlatIndex] = IVFIndex if manifest.form == "ivf" else FlatIndex
     got = (type(index), index.metric, index.dim)
     if got != (kind, manifest.metric, manifest.dim):
         raise ShardError(
-            f"shard {number}: expected {manifest.index} items of dim {manifest.dim} and metric "
+            f"shard {number}: expected {manifest.form} items of dim {manifest.dim} and metric "
             f"{manifest.metric!r}, got {index!r}"
         )
     ids = index.ids

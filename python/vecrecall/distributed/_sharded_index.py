@@ -175,7 +175,7 @@ class ShardedIndex:
             floor = -np.inf if min_score is None else _scalars.check_float(min_score, "min_score")
             chosen = self._chosen_probes(view, probes)
             seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", nq)
-            bits = None if allow is None else allowed(self, allow, nq)  # type: ignore[arg-type]
+            bits = None if allow is None else allowed(self, allow, nq)
             valid = valid_queries(q, leave_empty)
             if valid is not None:
                 q, seen, bits = _only(valid, q, seen, bits)
@@ -231,7 +231,7 @@ class ShardedIndex:
             leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
             n_threads = None if threads is None else _scalars.check_threads(threads)
             seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", nq)
-            bits = None if allow is None else allowed(self, allow, nq)  # type: ignore[arg-type]
+            bits = None if allow is None else allowed(self, allow, nq)
             valid = valid_queries(q, leave_empty)
             if valid is not None:
                 floors = floors[valid]
@@ -300,7 +300,7 @@ class ShardedIndex:
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask`; shards keep it."""
-        return mask(self, ids)  # type: ignore[arg-type]
+        return mask(self, ids)
 
     def id_pages(self, size: int = _PAGE) -> Iterator[npt.NDArray[np.int64]]:
         """Go through the ids of all items, some at a time.
@@ -624,7 +624,7 @@ class ShardedIndex:
             ).values()  # fmt: skip
             scarce = sum(a for _, a in reached) <= sum(r for r, _ in reached)
             left, few = np.flatnonzero(~scarce), np.flatnonzero(scarce)
-        rounds = []
+        rounds: list[Any] = []
         metric: Any = view.manifest.metric
         n_lists = self._n_lists(view) if n else 0
 
@@ -651,7 +651,7 @@ class ShardedIndex:
             stats = _summed(rounds)
             if self._partial:
                 missing = {s: why for of in rounds for s, why in of.missing.items()}
-                stats = ShardStats(*stats[:5], missing)
+                stats = ShardStats(*_summed(rounds), missing)
         result.stats = stats
         return result
 
@@ -743,7 +743,7 @@ def connect(
     num_cpus: float | None = None,
     memory: int | None = None,
     on_missing: Literal["raise", "partial"] = "raise",
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     verify: bool = False,
     fold_bytes: int = 256 << 20,
 ) -> ShardedIndex:

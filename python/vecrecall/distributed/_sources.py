@@ -224,9 +224,10 @@ def _stamp(file: str) -> list[Any]:
 
 def _mapped(file: Path) -> "npt.NDArray[Any]":
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        mapped: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise ValueError(f"source: expected a .npy file of numbers, got {error}: {file}") from None
+    return mapped
 
 
 def _vectors_of(column: Any, n: int) -> F32:

@@ -147,6 +147,37 @@ TEST_CASE("ivf: updates") {
     }
 }
 
+TEST_CASE("ivf: given centers stay, with lists of no items") {
+    const std::vector<float> rows = clustered(kRows, 8);
+    const std::vector<float> queries = clustered(kQueries, 9);
+    std::vector<float> centers = clustered(25, 10);
+    centers.insert(centers.end(), 2 * kDim, 1e4F);  // nearest to no row
+    test::on_every_isa([&] {
+        for (const auto& [metric, codes] : kKinds) {
+            std::vector<float> all = rows;
+            IVFIndex index({.rows = view(rows)}, metric,
+                           {.centers = view(centers), .probes = 3, .codes = codes, .threads = 2});
+            const std::vector<float> more = clustered(5000, 11);
+            for (int step = 0; step < 2; ++step) {
+                CHECK(index.probes() == 3);
+                CHECK(index.stats().list_sizes.size() == 27);
+                for (const std::size_t probes : {std::size_t{1}, std::size_t{26}, kExactProbes}) {
+                    for (const int threads : {2, 7}) {  // the second: a query each
+                        CHECK(as_expected(index.snapshot(), queries, all, probes, threads));
+                    }
+                }
+                if (step > 0) continue;
+                index.append({.rows = view(more)});
+                index.compact();
+                all.insert(all.end(), more.begin(), more.end());
+            }
+        }
+    });
+    const std::vector<float> narrow(4);
+    CHECK_THROWS_AS(IVFIndex({.rows = view(rows)}, Metric::kIp, {.centers = {narrow.data(), 1, 4}}),
+                    std::invalid_argument);
+}
+
 TEST_CASE("ivf: the default is tuned, and kept by parts and files") {
     const std::vector<float> rows = clustered(kRows, 5);
     IVFIndex index({.rows = view(rows)}, Metric::kL2, {.n_lists = 30});

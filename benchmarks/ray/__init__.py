@@ -1,0 +1,1 @@
+"""An index in shards on a local Ray beside one index."""

@@ -1,0 +1,144 @@
+"""Time, memory and the overhead of a call: shards in actors of one machine beside one index.
+
+``python -m benchmarks.ray.overhead build FOLDER`` makes the files once, ``search`` times them,
+``grow`` times calls over 1 to 16 small shards. Calls of both sides alternate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecrecall as vr
+from vecrecall.distributed import build_shards, connect
+
+BATCHES = (1, 16, 256)
+K = 10
+_BLOCK = 1 << 18
+
+
+def start(cpus: int) -> Any:
+    """Start a local Ray."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(
+        num_cpus=cpus, include_dashboard=False, object_store_memory=500 << 20, log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}},
+    )  # fmt: skip
+    return ray
+
+
+def vectors(path: Path, n: int, dim: int) -> None:
+    """Write random vectors, block by block."""
+    rng = np.random.default_rng(0)
+    file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, dim))
+    for first in range(0, n, _BLOCK):
+        file[first : first + _BLOCK] = rng.standard_normal(
+            (min(_BLOCK, n - first), dim), dtype=np.float32
+        )
+    file.flush()
+
+
+def build(folder: Path, n: int, dim: int, shards: int) -> None:
+    """Make the files of both sides."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "x.npy").exists():
+        vectors(folder / "x.npy", n, dim)
+    ray = start(2)
+    begun = time.perf_counter()
+    build_shards(folder / "x.npy", folder / "shards", n_shards=shards)
+    print(f"build_shards: {time.perf_counter() - begun:.1f} s")
+    ray.shutdown()
+    if not (folder / "one").exists():
+        begun = time.perf_counter()
+        vr.FlatIndex(np.load(folder / "x.npy", mmap_mode="r"), copy=False).save(folder / "one")
+        print(f"one index: {time.perf_counter() - begun:.1f} s")
+
+
+def timed(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Time calls in turns, in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begun = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - begun)
+    return times
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Say in milliseconds what is typical."""
+    ms = np.array(times) * 1000
+    return {
+        "best": round(float(ms.min()), 3),
+        "p50": round(float(np.percentile(ms, 50)), 3),
+        "p99": round(float(np.percentile(ms, 99)), 3),
+    }
+
+
+def search(folder: Path, seconds: float) -> None:
+    """Time searches of both sides."""
+    ray = start(2)
+    one = vr.FlatIndex.load(folder / "one")
+    q = np.random.default_rng(1).standard_normal((max(BATCHES), one.dim), dtype=np.float32)
+    with connect(folder / "shards", timeout=120) as index:
+        for batch in BATCHES:
+            part = q[:batch]
+            assert index.search(part, K) == one.search(part, K)
+            begun = time.perf_counter()
+            index.search(part, K)
+            rounds = max(3, int(seconds / (2 * (time.perf_counter() - begun)) / len(BATCHES)))
+            calls: dict[str, Callable[[], object]] = {
+                "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
+                "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
+            }
+            found = {name: summary(t) for name, t in timed(calls, rounds).items()}
+            print(json.dumps({"batch": batch, "rounds": rounds, **found}))
+        print(json.dumps({"bytes": index.nbytes, "one": one.nbytes}))
+    ray.shutdown()
+
+
+def grow(folder: Path) -> None:
+    """Time calls over 1 to 16 shards of 1000 items."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vectors(folder / "small.npy", 16_000, 64)
+    ray = start(2)
+    q = np.random.default_rng(1).standard_normal((1, 64), dtype=np.float32)
+    for n in (1, 2, 4, 8, 16):
+        build_shards(folder / "small.npy", folder / f"small{n}", n_shards=n)
+        with connect(folder / f"small{n}", timeout=120, num_cpus=0.05) as index:
+            times = timed({"shards": lambda index=index: index.search(q, K)}, 200)  # type: ignore[misc]
+            print(json.dumps({"shards": n, **summary(times["shards"])}))
+    ray.shutdown()
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("build", "search", "grow"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--items", type=int, default=10_000_000)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60)
+    given = parser.parse_args()
+    if given.what == "build":
+        build(given.folder, given.items, given.dim, given.shards)
+    elif given.what == "search":
+        search(given.folder, given.seconds)
+    else:
+        grow(given.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Lists around centers that were given: parts of the items have the same lists as all of them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecrecall as vr
+
+METRICS: Any = ("ip", "cosine", "l2")
+RNG = np.random.default_rng(4)
+X = RNG.standard_normal((4000, 10)).astype(np.float32)
+X[::9] = X[0]  # a list far longer than the average
+CENTERS = np.concatenate([X[1:40], 100 * np.ones((3, 10), np.float32)])  # the last get no items
+Q = RNG.standard_normal((21, 10)).astype(np.float32)
+
+
+def given(rows: slice, metric: Any = "l2", **options: Any) -> vr.IVFIndex:
+    ids = np.arange(len(X))[rows]
+    return vr.IVFIndex(X[rows], ids, metric=metric, centers=CENTERS, **options)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_parts_have_the_lists_of_all(metric: Any) -> None:
+    whole = given(slice(None), metric, probes=4)
+    parts = [given(slice(n, None, 3), metric, probes=4) for n in range(3)]
+    assert whole.probes == 4
+    for index in (whole, *parts):
+        np.testing.assert_array_equal(index.centers, CENTERS)
+    sizes = sum(part.stats.list_sizes for part in parts)
+    np.testing.assert_array_equal(sizes, whole.stats.list_sizes)
+    for probes in (1, 2, 7, 41, 500):
+        found = [part.search(Q, 30, probes=probes) for part in parts]
+        assert vr.merge_shards(found, 30) == whole.search(Q, 30, probes=probes)
+        looked = sum(part._now().rows_looked_at(Q, probes, 1) for part in parts)
+        np.testing.assert_array_equal(looked, whole._now().rows_looked_at(Q, probes, 2))
+    exact = vr.FlatIndex(X, metric=metric).search(Q, 30)
+    assert whole.search(Q, 30, probes="exact") == exact
+    assert whole.search(Q[:1], 30, probes="exact") == vr.FlatIndex(X, metric=metric).search(
+        Q[:1], 30
+    )
+
+
+def test_items_are_in_the_nearest_list() -> None:
+    """By an oracle in float64."""
+    index = given(slice(None))
+    distances = ((X[:, None].astype(float) - CENTERS[None].astype(float)) ** 2).sum(axis=2)
+    centers, lists = index._assignment()
+    np.testing.assert_array_equal(lists, distances.argmin(axis=1))
+    assert (index.stats.list_sizes == 0).any()
+    assert index.stats.list_sizes.max() > 4 * len(X) / len(CENTERS)
+    looked = index._now().rows_looked_at(Q, 5, 1)
+    far = ((Q[:, None].astype(float) - centers[None].astype(float)) ** 2).sum(axis=2)
+    best = np.argsort(far, axis=1, kind="stable")[:, :5]
+    np.testing.assert_array_equal(looked, index.stats.list_sizes[best].sum(axis=1))
+
+
+def test_lists_stay(tmp_path: Path) -> None:
+    index = given(slice(None), probes=3)
+    for step in range(4):
+        index.add(X[:3000] + step, np.arange(3000) + 10_000 * (step + 1))
+        index.compact()
+    np.testing.assert_array_equal(index.centers, CENTERS)
+    assert index.probes == 3
+    index.remove(index.ids[:12_000])
+    index.compact()
+    np.testing.assert_array_equal(index.centers, CENTERS)
+    index.save(tmp_path / "i")
+    for again in (vr.IVFIndex.load(tmp_path / "i", verify=True), pickle.loads(pickle.dumps(index))):
+        np.testing.assert_array_equal(again.centers, CENTERS)
+        assert again.search(Q, 9) == index.search(Q, 9)
+        assert again.search(Q, 9, probes="exact") == index.search(Q, 9, probes="exact")
+        again.add(X[:1], [99_999])
+        again.compact()
+        np.testing.assert_array_equal(again.centers, CENTERS)
+    index.compact(retrain=True)
+    assert (index.stats.list_sizes > 0).all()
+
+
+def test_no_items() -> None:
+    index = vr.IVFIndex(X[:0], centers=CENTERS)
+    np.testing.assert_array_equal(index.centers, CENTERS)
+    assert index.search(Q, 3).counts.tolist() == [0] * len(Q)
+    index.add(X[:50], np.arange(50))
+    index.compact()
+    np.testing.assert_array_equal(index.centers, CENTERS)
+    assert index.search(Q, 3, probes="exact") == vr.FlatIndex(X[:50]).search(Q, 3)
+
+
+def test_wrong_centers() -> None:
+    for wrong, match in (
+        ({"centers": CENTERS, "n_lists": 3}, "n_lists, centers"),
+        ({"centers": CENTERS[:, :4]}, "centers"),
+        ({"centers": CENTERS[:0]}, "centers"),
+        ({"centers": CENTERS * np.nan}, "centers"),
+        ({"probes": 0}, "probes"),
+        ({"probes": 1.5}, "probes"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=match):
+            vr.IVFIndex(X, **wrong)
+    assert vr.IVFIndex(X, probes=7).probes == 7
