@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,9 +53,11 @@ def study(
     of = KINDS[kind]
     indexes = {name: of(items, dtype=name, threads=threads) for name in TYPES}
     given = {name: typed(index, items) for name, index in indexes.items()}
-    builds = medians(
-        {n: lambda _, n=n: of(given[n], dtype=n, threads=threads) for n in TYPES}, seconds
-    )
+
+    def build(_: int, name: Literal["float32", "float16", "bfloat16"]) -> object:
+        return of(given[name], dtype=name, threads=threads)
+
+    builds = medians({name: partial(build, name=name) for name in TYPES}, seconds)
     times = {}
     for batch in BATCHES:
 
@@ -63,7 +66,7 @@ def study(
             return index.search(queries[first : first + batch], K, threads=threads)
 
         times[batch] = medians(
-            {n: lambda i, x=x: search(i, x) for n, x in indexes.items()}, seconds
+            {name: partial(search, index=index) for name, index in indexes.items()}, seconds
         )
     exact = vr.topk(queries, items, K).ids
     measured = []

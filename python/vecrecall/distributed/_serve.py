@@ -264,8 +264,8 @@ class _ShardedState:
 def _config_of(path: Path) -> Any:
     """Say what is served as ``vecrecall serve`` does."""
     from vecrecall.serve._command import Options, configured
-    from vecrecall.serve._config import Artifact, Config
+    from vecrecall.serve._config import Config, Index
 
     if is_sharded(path):
-        return Config(indexes={_INDEX: Artifact(str(path))})
+        return Config(indexes={_INDEX: Index(str(path))})
     return configured(Options(path))
