@@ -320,3 +320,40 @@ def test_filters_stay_through_several_publications(config: Path, tmp_path: Path)
     client.post("/v1/versions", operation="rollback")
     assert search(client, filters=["mine"]) == [KEYS[3]]
     client.close()
+
+
+def test_versions_that_were_switched_to_before_the_current_one(
+    config: Path, tmp_path: Path
+) -> None:
+    """They are in the log that is read at the start, and their files are gone."""
+    client = Client(config)
+    change(client)
+    source = str(other_system(tmp_path / "other"))
+    for operation in ("publish", "rollback", "publish", "rollback", "publish"):
+        folder = {"folder": source, "since": 0} if operation == "publish" else {}
+        client.post("/v1/versions", operation=operation, **folder)
+    before = everything(client)
+    client = reopened(client, Path(source), config.parent / "state")
+    assert everything(client) == before
+    client.post("/v1/versions", operation="rollback")
+    before = everything(client)
+    client = reopened(client, Path(source), config.parent / "state")
+    assert everything(client) == before
+    client.close()
+
+
+def test_publications_and_rollbacks_outlive_the_service(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    change(client)
+    first = everything(client)
+    source = str(other_system(tmp_path / "other"))
+    client.post("/v1/versions", operation="publish", folder=source)
+    second = everything(client)
+    for _ in range(2):
+        client = reopened(client, config)
+        assert everything(client) == second
+    client.post("/v1/versions", operation="rollback")
+    for _ in range(2):
+        client = reopened(client, config)
+        assert everything(client) == first
+    client.close()

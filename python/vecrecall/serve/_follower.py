@@ -107,10 +107,8 @@ class FollowerState:
             try:
                 self._connect()
                 self._follow()
-            except (OSError, LogError) as error:
+            except OSError as error:
                 log.debug("the writer is away", extra={"fields": {"reason": str(error)}})
-                if isinstance(error, LogError):  # it has removed what is not known here yet
-                    self._replica = self._load()
             except Exception:
                 log.exception("the log cannot be followed")
             self._disconnect()
@@ -127,7 +125,7 @@ class FollowerState:
         assert sock is not None  # connected
         while (message := _wire.receive_blocking(sock)) is not None:
             if isinstance(message, _wire.Position):
-                self._replica.advance(message.position)
+                self._advance(message.position)
                 self._caught_up.set()
                 self._tell(_wire.Applied(self._replica.system.position))
             elif isinstance(message, _wire.Prepare):
@@ -138,6 +136,15 @@ class FollowerState:
                 self._tell(_wire.Prepared(message.version))
             elif isinstance(message, _wire.Reply):
                 self._settle(message)
+
+    def _advance(self, upto: int) -> None:
+        """Apply new changes; where that fails, what the manifest names now is loaded."""
+        try:
+            self._replica.advance(upto)
+        except (OSError, ValueError) as error:
+            log.warning("loaded again", extra={"fields": {"reason": str(error)}})
+            self._replica = self._load()
+            self._replica.advance(upto)
 
     def _tell(self, message: _wire.Message) -> None:
         with self._sending:

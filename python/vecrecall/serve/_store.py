@@ -77,11 +77,16 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     current : Kept
     previous : Kept, optional
         What a rollback goes back to.
+    source, settings : str
+        Digests of the configuration that the service was started with: only another one is
+        published at a start, so that a publication or a rollback outlives it.
     """
 
     format: int
     current: Kept
     previous: Kept | None
+    source: str
+    settings: str
 
 
 class Store:
@@ -110,9 +115,15 @@ class Store:
             raise ConfigError(f"{self.path}: expected format {_FORMAT}, got {manifest.format}")
         return manifest
 
-    def write_manifest(self, current: Kept, previous: Kept | None) -> None:
-        """Replace the manifest."""
-        content = msgspec.json.encode(Manifest(_FORMAT, current, previous))
+    def write_manifest(
+        self, current: Kept, previous: Kept | None, started: tuple[str, str] | None = None
+    ) -> None:
+        """Replace the manifest; `started` are the digests of a start, default those of the last."""
+        if started is None:
+            before = self.manifest()
+            assert before is not None  # written at the first start
+            started = before.source, before.settings
+        content = msgspec.json.encode(Manifest(_FORMAT, current, previous, *started))
         write_report(self.path / MANIFEST, content)
         flush_folder(self.path)
 
@@ -134,6 +145,18 @@ class Store:
         if removed is None:
             return System(config, kept.version, kept.position)
         return System(config, kept.version, kept.position, removed)
+
+    def is_superseded(self, version: int) -> bool:
+        """Tell whether another version has been served since, so that this one may be removed.
+
+        The manifest is written after the record of a switch: a newer version than those that it
+        names is one that was being served when the end came.
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            return False
+        named = [kept.version for kept in (manifest.current, manifest.previous) if kept]
+        return version not in named and version < max(named)
 
     def kept(self, version: int) -> Kept:
         """Read what a version says of itself."""
@@ -335,6 +358,8 @@ class Replica:
         self.system.position = record.number
 
     def _switch(self, version: int, number: int) -> None:
+        if self._store.is_superseded(version):
+            return
         self.kept = self._store.kept(version)
         system = self._prepared.pop(version, None) or self._store.load(self.kept)
         catch_up(self._store, system, number - 1)

@@ -179,41 +179,53 @@ class Writer:
     # At the beginning
 
     def _begin(self, config: Config) -> None:
-        source, settings = digests(config)
+        source, settings = started = digests(config)
         manifest = self._store.manifest()
         if manifest is None:
             kept = self._store.add_source(config, self._log.last)
-            self._store.write_manifest(kept, None)
+            self._store.write_manifest(kept, None, started)
             self._replica = Replica(self._store, self._on_switch)
             self._replica.advance()
             return
         self._replica = Replica(self._store, self._on_switch)
         replayed = self._replica.advance()
         log.info("replayed", extra={"fields": {"changes": replayed}})
-        self._note_switch()
+        previous = self._note_switch()
         kept = self._replica.kept
-        if kept.source != source:
-            self._admin_begin(config)
-        elif kept.settings != settings:
+        if source not in (manifest.source, kept.source):
+            self._admin_begin(config, started)
+        elif settings not in (manifest.settings, kept.settings):
             snapshot = Snapshot(self.system).configured(self.system, config)
             again = self._store.fold(snapshot, kept, settings)
-            self._store.write_manifest(again, manifest.previous)
+            self._store.write_manifest(again, previous, started)
             self._replica = Replica(self._store, self._on_switch)
             self._replica.advance()
+        elif started != (manifest.source, manifest.settings):
+            self._store.write_manifest(kept, previous, started)
 
-    def _note_switch(self) -> None:
-        """Write the manifest, where the end came after the record of a switch and before it."""
+    def _note_switch(self) -> Kept | None:
+        """Write the manifest, where the end came after the record of a switch and before it.
+
+        Returns
+        -------
+        Kept or None
+            What can be rolled back to.
+        """
         manifest, kept = self._store.manifest(), self._replica.kept
-        if manifest is not None and kept.version != manifest.current.version:
-            self._store.write_manifest(kept, manifest.current)
+        assert manifest is not None  # it is at the end of each start
+        if kept.version == manifest.current.version:
+            return manifest.previous
+        self._store.write_manifest(kept, manifest.current)
+        return manifest.current
 
-    def _admin_begin(self, config: Config) -> None:
+    def _admin_begin(self, config: Config, started: tuple[str, str]) -> None:
         """Publish artifacts that have changed since the service ended, before the thread runs."""
         before = self._store.fold(Snapshot(self.system), self._replica.kept)
         kept = self._store.add_source(config, before.published, self.system)
         self._store.load(kept)  # an error is one of the start
         number = self._log.append([packed(Switch(kept.version))])
-        self._store.write_manifest(self._store.rewrite(kept, published=number), before)
+        kept = self._store.rewrite(kept, published=number)
+        self._store.write_manifest(kept, before, started)
         self._replica.advance()
 
     # In the thread of the writer
