@@ -71,11 +71,11 @@ def one_test(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run random operations for a minute, or VECRECALL_SOAK_SECONDS."""
-    install_package(session, "test")
+    """Run random operations for a minute, or VECRECALL_SOAK_SECONDS; kill a service 100 times."""
+    install_package(session, "serve", "test")
     seconds = session.env.get("VECRECALL_SOAK_SECONDS") or "60"
-    command = ("python", "-m", "pytest", "tests/system/test_soak.py", "-q", "-s")
-    session.run(*command, env={"VECRECALL_SOAK_SECONDS": seconds})
+    command = ("python", "-m", "pytest", "tests/system/test_soak.py", "tests/serve", "-q", "-s")
+    session.run(*command, "-k", "soak or kills", env={"VECRECALL_SOAK_SECONDS": seconds})
 
 
 @nox.session
@@ -124,11 +124,10 @@ def words(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Run mypy on the package and the service, and compare the stubs with the extension."""
+    """Run mypy on the package, and compare the stubs with the extension."""
     install_package(session, "demo", "serve", "test")
     install_tools(session, "mypy")
     session.run("mypy")
-    session.run("mypy", "-p", "examples.service")
     allowed = ("--allowlist", "tools/stubtest_allowlist.txt")
     session.run("python", "-m", "mypy.stubtest", "vecrecall._core", *allowed)
 

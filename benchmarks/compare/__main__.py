@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["gaussian-64"],
         choices=list(DATA),
-        help="for search, filters and churn",
+        help="for search, filters, churn and ivf",
     )
     add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
     add("--exact", action="store_true", help="only exact peers")
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="small sizes and 2 rounds, for the assertions: a minute",
     )
-    add("--plot", type=new_folder, metavar="FOLDER", help="write PNG plots of searches here")
+    add("--plot", type=new_folder, metavar="FOLDER", help="write PNG plots of search and ivf here")
     return options
 
 
@@ -123,9 +123,10 @@ def main() -> int:
     if results:
         print(targets.table(results))
     if args.plot:
-        from benchmarks.compare.report import plots
+        from benchmarks.compare.report import plots, recall_curves
 
         plots.draw(measurements, measured, args.plot)
+        recall_curves.draw(measurements, measured, args.plot)
     return 1 if failed else 0
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from benchmarks.compare.sentences import encoded, near
 from vecrecall.cli.bench import vectors
 from vecrecall.cli.bench.search import ITEMS
 from vecrecall.cli.bench.search import QUERIES as QUERY_FILE
@@ -80,6 +81,16 @@ def rated_films() -> vr.Ragged:
     return vr.Ragged(films[order], np.r_[0, np.cumsum(np.bincount(users))])
 
 
+def sentences(name: str) -> "Maker":
+    """Make a maker of the vectors of sentences, see `benchmarks.compare.sentences`."""
+
+    def make(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
+        items = encoded(name, n)
+        return items, near(items, QUERIES, rng)
+
+    return make
+
+
 Maker = Callable[[int, int, np.random.Generator], tuple[F32, F32]]
 DATA: dict[str, tuple[Maker, int, int]] = {
     "gaussian-64": (gaussian, 1_000_000, 64),
@@ -88,6 +99,8 @@ DATA: dict[str, tuple[Maker, int, int]] = {
     "lognormal-64": (lognormal, 1_000_000, 64),
     "glove-50": (glove, 400_000, 50),
     "subword-256": (subword, 32_000, 256),
+    "sentences-e5": (sentences("e5"), 40_000, 384),
+    "sentences-minilm": (sentences("minilm"), 100_000, 384),
 }
 
 

@@ -50,7 +50,7 @@ def test_fallback(compare_engines: Any, make: Callable[[np.random.Generator], F3
     def search(codes: bool) -> Callable[[], Lists]:
         index = _core.FlatIndex(items, None, _core.Metric.ip, None, False, codes, threads)
         now = index.snapshot()
-        return lambda: Lists(*now.search(queries, K, None, None, -np.inf, threads)[:2])
+        return lambda: Lists(*now.search(queries, K, None, None, -np.inf, 0, threads)[:2])
 
     with_codes, without, theirs = search(True), search(False), NumpyIndex(items)
 

@@ -129,9 +129,8 @@ def small_requests(n: int, dim: int, k: int, route: str, seed: int = 1) -> list[
             json.dumps({"k": k, named: {"user": [user]}, "seen": [[i, i + 1]]}).encode()
             for i, user in enumerate(users.tolist())
         ]
-    seen = "seen" if route == "example" else "exclude"
     return [
-        json.dumps({"k": k, "vectors": [user], seen: [[i, i + 1]]}).encode()
+        json.dumps({"k": k, "vectors": [user], "exclude": [[i, i + 1]]}).encode()
         for i, user in enumerate(users.tolist())
     ]
 

@@ -1,8 +1,8 @@
 """Requests per second next to plain services: ``python -m benchmarks.serve.throughput``.
 
-The same small requests go in turns to ``vecrecall serve``, to the example of a service
-(`examples.service`), and to plain services of FAISS, exact and HNSW. Exact answers are compared; of
-the others the recall is told. The HNSW index takes minutes to build; ``--folder`` keeps it.
+The same small requests go in turns to ``vecrecall serve`` and to plain services of FAISS, exact
+and HNSW. Exact answers are compared; of the others the recall is told. The HNSW index takes minutes
+to build; ``--folder`` keeps it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from benchmarks.serve.clients import (
     write_service,
 )
 
-KINDS = {"serve": "/v1/search", "example": "/recall", "flat": "/v1/search", "hnsw": "/v1/search"}
-EXACT = ("serve", "example", "flat")
+KINDS = ("serve", "flat", "hnsw")
+EXACT = ("serve", "flat")
 TOLERANCE = 1e-4  # of scores in float32, summed in another order
 
 
@@ -42,18 +42,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=1000, help="in one round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--against", nargs="+", choices=[*KINDS][1:], default=[*KINDS][1:])
+    parser.add_argument("--against", nargs="+", choices=KINDS[1:], default=KINDS[1:])
     parser.add_argument("--folder", type=Path, help="keeps vectors and indexes for the next time")
     options = parser.parse_args()
     kinds = ["serve", *options.against]
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as services:
         commands = _commands(options.folder or Path(name), options)
-        ports = {
-            kind: services.enter_context(
-                running(commands[kind], "/health" if kind == "example" else "/readyz")
-            )
-            for kind in kinds
-        }
+        ports = {kind: services.enter_context(running(commands[kind], "/readyz")) for kind in kinds}
         _measure(ports, options)
 
 
@@ -64,10 +59,8 @@ def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]
         rng = np.random.default_rng(0)
         np.save(vectors, rng.standard_normal((options.items, options.dim), dtype=np.float32))
     plain = ["-m", "benchmarks.serve.plain", "--vectors", str(vectors), "--kind"]
-    synthetic = ["--synthetic", str(options.items), "--dim", str(options.dim)]
     return {
         "serve": ["-m", "vecrecall", "serve", "--config", str(config)],
-        "example": ["-m", "examples.service", *synthetic],
         "flat": [*plain, "flat"],
         "hnsw": [*plain, "hnsw"],
     }
@@ -76,16 +69,11 @@ def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]
 def _measure(ports: dict[str, int], options: argparse.Namespace) -> None:
     seconds: dict[str, list[float]] = {kind: [] for kind in ports}
     rates: dict[str, list[float]] = {kind: [] for kind in ports}
-    bodies = {
-        kind: small_requests(
-            options.requests, options.dim, options.k, "example" if kind == "example" else "search"
-        )
-        for kind in ports
-    }
+    bodies = small_requests(options.requests, options.dim, options.k, "search")
     for _ in range(options.rounds):
         replies = {}
         for kind, port in ports.items():
-            found = asyncio.run(closed_loop(port, KINDS[kind], bodies[kind], options.clients))
+            found = asyncio.run(closed_loop(port, "/v1/search", bodies, options.clients))
             replies[kind], times, total = found
             seconds[kind] += times
             rates[kind].append(len(times) / total)

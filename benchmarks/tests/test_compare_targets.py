@@ -120,7 +120,7 @@ def test_inertia_and_values() -> None:
 
 
 def test_the_file_of_targets() -> None:
-    assert len(targets.TARGETS) == 46
+    assert len(targets.TARGETS) == 115
     assert {target.measure for target in targets.TARGETS} == set(MEASURES)
 
 

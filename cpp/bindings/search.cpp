@@ -4,12 +4,14 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <vector>
 
 #include "core/id_map.hpp"
 #include "register.hpp"
 #include "vecrecall/index_arrays.hpp"
+#include "vecrecall/ivf_index.hpp"
 
 namespace vecrecall::python {
 namespace {
@@ -89,9 +91,15 @@ py::dict to_arrays(const py::object& self) {
     if (parts.bias.size != 0) named["bias"] = view(parts.bias, self);
     if (parts.order.size != 0) named["order"] = view(parts.order, self);
     if (parts.row_terms.size != 0) named["row_terms"] = view(parts.row_terms, self);
+    if (parts.along.size != 0) named["along"] = view(parts.along, self);
     if (parts.code_bounds.size != 0) {
         named["codes"] = view(parts.codes, self);
         named["code_bounds"] = view(parts.code_bounds, self);
+    }
+    if (parts.list_settings.size != 0) {
+        named["list_centers"] = view(parts.list_centers, self);
+        named["list_sizes"] = view(parts.list_sizes, self);
+        named["list_settings"] = view(parts.list_settings, self);
     }
     return named;
 }
@@ -120,7 +128,8 @@ ArrayView<T> values(const py::dict& named, const char* name) {
 }
 
 // Keeps the dict, and with it the arrays.
-FlatIndex index_from(const py::dict& named, Metric metric) {
+template <class Index>
+Index index_from(const py::dict& named, Metric metric) {
     const std::optional<Array<float>> rows = part<float>(named, "rows");
     if (!rows || rows->ndim() != 2) throw std::invalid_argument("rows: expected a matrix");
     const IndexArrays parts{.metric = metric,
@@ -130,12 +139,16 @@ FlatIndex index_from(const py::dict& named, Metric metric) {
                             .order = values<std::uint32_t>(named, "order"),
                             .center = values<float>(named, "center"),
                             .row_terms = values<float>(named, "row_terms"),
+                            .along = values<float>(named, "along"),
                             .block_bounds = values<double>(named, "block_bounds"),
                             .codes = values<std::uint8_t>(named, "codes"),
-                            .code_bounds = values<double>(named, "code_bounds")};
+                            .code_bounds = values<double>(named, "code_bounds"),
+                            .list_centers = values<float>(named, "list_centers"),
+                            .list_sizes = values<std::uint32_t>(named, "list_sizes"),
+                            .list_settings = values<std::int64_t>(named, "list_settings")};
     std::shared_ptr<const void> owner = owner_of(named);
     const NoGil nogil;
-    return FlatIndex(parts, std::move(owner));
+    return Index(parts, std::move(owner));
 }
 
 template <void (FlatIndex::*Change)(const ItemsView&, int)>
@@ -203,9 +216,9 @@ class Filters {
 
 py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::size_t k,
                  const std::optional<py::tuple>& exclude, const Masks& allow, double min_score,
-                 int threads) {
+                 std::size_t probes, int threads) {
     const MatrixView view = checked_queries(queries, snapshot.dim());
-    SearchOptions options{.k = k, .min_score = min_score, .threads = threads};
+    SearchOptions options{.k = k, .min_score = min_score, .probes = probes, .threads = threads};
     const Filters filters(exclude, allow, view.rows, options);
     Lists lists(view.rows, k);
     const ListsOut out = lists.out();
@@ -215,7 +228,8 @@ py::tuple search(const Snapshot& snapshot, const Array<float>& queries, std::siz
         stats = snapshot.search(view, options, out);
     }
     return py::make_tuple(lists.ids, lists.scores, lists.counts,
-                          py::make_tuple(stats.items_scanned, stats.rows_reranked, stats.precision),
+                          py::make_tuple(stats.items_scanned, stats.rows_reranked, stats.precision,
+                                         stats.lists_probed, stats.queries_widened),
                           snapshot.has_bias());
 }
 
@@ -308,6 +322,64 @@ py::tuple known_vectors(const Snapshot& snapshot, const Array<std::int64_t>& ids
         Array<std::int64_t>(static_cast<py::ssize_t>(places.size()), places.data()), out);
 }
 
+// A callable of Python, if any, for work without the lock of the interpreter.
+std::function<void(std::size_t, std::size_t)> progress_of(const std::optional<py::function>& call) {
+    if (!call) return nullptr;
+    return [&call](std::size_t done, std::size_t total) {
+        const py::gil_scoped_acquire gil;
+        (*call)(done, total);
+    };
+}
+
+IVFIndex make_ivf_index(const Array<float>& vectors, const OptionalIds& ids, Metric metric,
+                        const OptionalBias& bias, std::size_t n_lists, std::uint64_t seed,
+                        const std::optional<py::function>& progress, int threads) {
+    const ItemsView items = items_view(vectors, ids, bias);
+    const IVFOptions options{
+        .n_lists = n_lists, .seed = seed, .threads = threads, .progress = progress_of(progress)};
+    const NoGil nogil;
+    return IVFIndex(items, metric, options);
+}
+
+// The sizes of the lists, how many items are in none, and how many there are.
+py::tuple stats_of(const IVFIndex& index) {
+    IVFStats stats;
+    {
+        const NoGil nogil;
+        stats = index.stats();
+    }
+    const auto n = static_cast<py::ssize_t>(stats.list_sizes.size());
+    return py::make_tuple(Array<std::uint32_t>(n, stats.list_sizes.data()), stats.not_in_lists,
+                          stats.n_items);
+}
+
+std::size_t tune(IVFIndex& index, const Array<float>& queries, double recall, std::size_t k,
+                 int threads) {
+    const MatrixView view = checked_queries(queries, index.dim());
+    const NoGil nogil;
+    return index.tune(view, recall, k, threads);
+}
+
+void retrain(IVFIndex& index, const std::optional<py::function>& progress, int threads) {
+    const auto tell = progress_of(progress);
+    const NoGil nogil;
+    index.retrain(threads, tell);
+}
+
+// The centers of the lists, and the list of each item in order of insertion, -1 for none.
+py::tuple lists_of(const Snapshot& snapshot) {
+    const MatrixView centers = snapshot.list_centers();
+    Array<float> rows({centers.rows, centers.dim});
+    std::copy_n(centers.data, centers.rows * centers.dim, rows.mutable_data());
+    Array<std::int64_t> lists(snapshot.size());
+    std::int64_t* to = lists.mutable_data();
+    {
+        const NoGil nogil;
+        snapshot.lists(to);
+    }
+    return py::make_tuple(rows, lists);
+}
+
 std::unique_ptr<IdMask> make_mask(const Array<std::int64_t>& ids, bool complement) {
     return std::make_unique<IdMask>(ids.data(), static_cast<std::size_t>(ids.size()), complement);
 }
@@ -338,7 +410,7 @@ void register_flat_index(py::module_& m) {
     py::class_<Snapshot>(m, "Snapshot")
         .def("__len__", &Snapshot::size)
         .def("search", &search, py::arg("queries").noconvert(), py::arg("k"), py::arg("exclude"),
-             py::arg("allow"), py::arg("min_score"), py::arg("threads"))
+             py::arg("allow"), py::arg("min_score"), py::arg("probes"), py::arg("threads"))
         .def("search_above", &search_above, py::arg("queries").noconvert(),
              py::arg("min_scores").noconvert(), py::arg("limit"), py::arg("exclude"),
              py::arg("allow"), py::arg("threads"))
@@ -351,12 +423,13 @@ void register_flat_index(py::module_& m) {
         .def("compacted", &Snapshot::compacted, py::arg("threads"), py::call_guard<NoGil>())
         .def("parts", &to_arrays)
         .def("contains", &contains, py::arg("ids").noconvert())
+        .def("lists", &lists_of)
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
     py::class_<FlatIndex>(m, "FlatIndex")
         .def(py::init(&make_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
              py::arg("metric"), py::arg("bias").noconvert(), py::arg("copy"), py::arg("codes"),
              py::arg("threads"))
-        .def_static("from_parts", &index_from, py::arg("parts"), py::arg("metric"))
+        .def_static("from_parts", &index_from<FlatIndex>, py::arg("parts"), py::arg("metric"))
         .def_property_readonly("dim", &FlatIndex::dim)
         .def("snapshot", &FlatIndex::snapshot)
         .def("add", &change<&FlatIndex::add>, py::arg("vectors").noconvert(),
@@ -368,6 +441,17 @@ void register_flat_index(py::module_& m) {
         .def("remove", &remove_ids, py::arg("ids").noconvert(), py::arg("ignore_unknown"),
              py::arg("threads"))
         .def("compact", &FlatIndex::compact, py::arg("threads"), py::call_guard<NoGil>());
+    py::class_<IVFIndex, FlatIndex>(m, "IVFIndex")
+        .def(py::init(&make_ivf_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
+             py::arg("metric"), py::arg("bias").noconvert(), py::arg("n_lists"), py::arg("seed"),
+             py::arg("progress"), py::arg("threads"))
+        .def_static("from_parts", &index_from<IVFIndex>, py::arg("parts"), py::arg("metric"))
+        .def_property_readonly("probes", &IVFIndex::probes)
+        .def("stats", &stats_of)
+        .def("tune", &tune, py::arg("queries").noconvert(), py::arg("recall"), py::arg("k"),
+             py::arg("threads"))
+        .def("retrain", &retrain, py::arg("progress"), py::arg("threads"));
+    m.attr("EXACT_PROBES") = kExactProbes;
     m.def(
         "check_ids",
         [](const Array<std::int64_t>& ids) {

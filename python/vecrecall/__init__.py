@@ -1,7 +1,8 @@
 """Exact vector recall for recommender serving.
 
 The package answers four questions faster than float32 arithmetic allows and with the same bits
-everywhere: which items are nearest (`FlatIndex`, `topk`), what vector stands for a bag of rows
+everywhere: which items are nearest (`FlatIndex`, `IVFIndex`,
+`topk`), what vector stands for a bag of rows
 (`pool`), what several ranked lists say together (`merge` by the policies of
 `vecrecall.policies`, `merge_shards`, `merge_groups`), and which users belong together (`assign`,
 `KMeans`, `UserGroups`, `rule_groups`).
@@ -11,7 +12,14 @@ from importlib.metadata import version as _version
 
 from vecrecall import adapters, channels, policies
 from vecrecall._public import stamp as _stamp
-from vecrecall._runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads
+from vecrecall._runtime import (
+    available_isas,
+    get_num_threads,
+    isa,
+    set_isa,
+    set_num_threads,
+    unavailable_isas,
+)
 from vecrecall.adapters import WrappedIndex, wrap
 from vecrecall.arrays import (
     AboveResult,
@@ -59,6 +67,8 @@ from vecrecall.feed import ClusterFeed
 from vecrecall.fusion import Caps, merge, merge_groups, merge_shards
 from vecrecall.search import (
     FlatIndex,
+    IVFIndex,
+    IVFStats,
     Mask,
     Neighbors,
     NeighborTable,
@@ -84,6 +94,8 @@ __all__ = [
     "FlatIndex",
     "GroupList",
     "GroupResult",
+    "IVFIndex",
+    "IVFStats",
     "KMeans",
     "Mask",
     "MergeResult",
@@ -132,6 +144,7 @@ __all__ = [
     "set_num_threads",
     "topk",
     "tune",
+    "unavailable_isas",
     "wrap",
 ]
 

@@ -35,10 +35,37 @@ def available_isas() -> list[str]:
     Returns
     -------
     list of str
-        Among ``"baseline"``, ``"avx2"``, ``"avx512"``, ``"avx512vnni"`` and ``"neon"``. Results
-        have the same bits on all of them.
+        Among ``"amx"``, ``"avx512vnni"``, ``"avx512"``, ``"avx2"``, ``"neon"`` and
+        ``"baseline"``. Results have the same bits on all of them.
+
+    See Also
+    --------
+    unavailable_isas : The others, and why they are not among these.
+
+    Notes
+    -----
+    The first look at the sets asks the kernel for permission to use a matrix unit (``"amx"``),
+    once per process. Forked processes inherit the answer.
     """
     return _core.available_isas()
+
+
+def unavailable_isas() -> dict[str, str]:
+    """Tell why instruction sets of this kind of processor are not among `available_isas`.
+
+    Returns
+    -------
+    dict of str to str
+        The reason by name, best set first: there is no such processor, the kernel does not save
+        its registers, or it refused permission.
+
+    Examples
+    --------
+    >>> import vecrecall as vr
+    >>> set(vr.unavailable_isas()) & set(vr.available_isas())
+    set()
+    """
+    return _core.unavailable_isas()
 
 
 def set_isa(name: str) -> None:
@@ -52,7 +79,8 @@ def set_isa(name: str) -> None:
     Raises
     ------
     ValueError
-        If the name is unknown or this machine cannot run the set; lists the valid ones.
+        If the name is unknown or this machine cannot run the set; lists the valid ones, and says
+        why a known one is not among them.
     """
     if not isinstance(name, str):
         raise TypeError(f"isa: expected a str, got {type(name).__name__}")

@@ -15,7 +15,7 @@ import pytest
 
 import vecrecall as vr
 from vecrecall.cli._tables import format_number, markdown_table
-from vecrecall.cli.bench import command, indexes, interleaved, peers, search
+from vecrecall.cli.bench import command, indexes, interleaved, machine, peers, search
 from vecrecall.cli.bench import vectors as file_of_rows
 from vecrecall.cli.bench.machine import Limits, Machine
 from vecrecall.cli.bench.truth import Truth
@@ -419,3 +419,28 @@ def test_table() -> None:
         "0.123",
         "0.0123",
     ]
+
+
+def test_both_int8_limits_are_shown() -> None:
+    with_unit = Machine("a model", 2, "amx", 2, Limits(113.0, 3200.0, 21.0, int8_vectors=452.0))
+    assert "and 3200 int8 (452 without the matrix unit) billion" in with_unit.describe()
+    assert with_unit.as_json()["limits"]["int8_vectors"] == 452.0
+    assert Machine.from_json(json.loads(json.dumps(with_unit.as_json()))) == with_unit
+    without = Machine("a model", 2, "avx512vnni", 2, Limits(113.0, 452.0, 21.0))
+    assert "and 452 int8 billion" in without.describe()
+    assert without.as_json()["limits"]["int8_vectors"] is None
+
+
+@pytest.mark.parametrize(
+    ("rounds", "vectors"),
+    [([(1.0, 9.0, 4.0), (2.0, 8.0, 5.0)], 5.0), ([(1.0, 9.0, None), (2.0, 8.0, None)], None)],
+)
+def test_the_best_round_counts(
+    rounds: list[tuple[float, float, float | None]],
+    vectors: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    products, reads = iter(rounds), iter([3.0, 2.0])
+    monkeypatch.setattr(machine._core, "product_limits", lambda threads: next(products))
+    monkeypatch.setattr(machine._core, "read_limit", lambda threads: next(reads))
+    assert machine.limits(2, rounds=2) == Limits(2.0, 9.0, 3.0, vectors)

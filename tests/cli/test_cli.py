@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import vecrecall as vr
+import vecrecall._core as _core
 from vecrecall.cli import main as cli
 from vecrecall.cli.demo.keys import KEYS
 from vecrecall.cli.main import main
@@ -45,6 +46,42 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     named = {"faiss-cpu", "gensim", "hnswlib", "kneed", "pandas", "pyarrow", "scipy", "starlette"}
     assert named | set(cli.optional_packages()) <= set(lines)
     assert not {"pytest", "mypy", "mkdocs", "vecrecall[test]"} & set(lines)
+
+
+def test_info_says_why_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for name, why in vr.unavailable_isas().items():
+        assert f"{name}: {why}" in out
+    refused = {"amx": "the kernel refused permission", "avx2": "no such processor"}
+    monkeypatch.setattr(cli, "unavailable_isas", lambda: refused)
+    assert main(["info"]) == 0
+    line = "not available   amx: the kernel refused permission; avx2: no such processor\n"
+    assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ((113.0, 452.0, None), "113 float32 and 452 int8 billion multiply-adds per second"),
+        (
+            (113.0, 3200.4, 452.0),
+            "113 float32 and 3200 int8 (452 without the matrix unit) billion multiply-adds "
+            "per second",
+        ),
+    ],
+)
+def test_info_shows_the_limits(
+    found: tuple[float, float, float | None],
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_core, "product_limits", lambda threads: found)
+    assert main(["info"]) == 0
+    assert f"limits          {text}\n" in capsys.readouterr().out
 
 
 def test_info_names_what_is_not_installed(

@@ -305,9 +305,31 @@ def test_a_saved_system_gives_the_same_lists_in_another_process_without_torch(
         here.recall([7], 5)
 
 
+def test_a_saved_system_is_served_as_it_is(
+    result: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("httpx2", reason="needs pip install httpx2")
+    from service_client import Client  # which skips where packages are missing
+
+    here = saved.load(folder / "system")
+    users = [user for user in range(100, 100 + N_USERS) if user in here.users][:20]
+    expected = here.items.decode(here.recall(users, 20))
+    client = Client(folder / "system", state=tmp_path / "state")
+    reply = client.post("/v1/recall", users=users, k=20)
+    assert reply["items"] == [[item for item, _ in row] for row in expected]
+    assert reply["scores"] == [[score for _, score in row] for row in expected]
+    assert reply["missing"] == {}
+    latest = reply["items"][0][:2]
+    client.post("/v1/events", users=users[:2], items=latest)
+    again = client.post("/v1/recall", users=users, k=20)
+    assert any(item in row for row in again["items"][1:] for item in latest)
+    assert len(client.post("/v1/recall", history=[latest], k=5)["items"][0]) == 5
+    client.close()
+
+
 def test_saved_channels_are_those_that_were_measured(folder: Path, tmp_path: Path) -> None:
     """The lists of the loaded system, but for feeds, are those of the run, list by list."""
-    from vecrecall.cli.demo.full import channels, grouping, merges, parts
+    from vecrecall.cli.demo.full import channels, grouping, merges
     from vecrecall.cli.demo.merging import FAMILIES as POLICIES
 
     split = splits(small(), PLAN.cold_share, 0).test
@@ -323,10 +345,9 @@ def test_saved_channels_are_those_that_were_measured(folder: Path, tmp_path: Pat
     labels = (dataset.users, dataset.items, dataset.titles)
     saved.save(tmp_path / "system", made, found, grouped, tuned, labels)
     loaded = saved.load(tmp_path / "system")
-    batch = made.parts.profiles.batch(dataset.evaluated)
-    again = loaded.parts.profiles.batch(dataset.evaluated)
-    mine = parts.make(made.specs, made.parts)
-    others = parts.make(made.specs, loaded.parts)
+    batch = made.profiles.batch(dataset.evaluated)
+    again = loaded.made.profiles.batch(dataset.evaluated)
+    mine, others = made.channels(), loaded.made.channels()
     assert len(mine) == 6 + 3 * 3 + 1
     for name, channel in mine.items():
         expected, got = channel.recall(batch, 30), others[name].recall(again, 30)

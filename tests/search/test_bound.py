@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import reference
 from comparison import ISAS, METRICS, Metric, forced_isa
-from datasets import HARD
+from datasets import HARD, cone
 
 from vecrecall import _core
 
@@ -59,7 +59,7 @@ def test_scores_lie_within(name: str, metric: Metric, codes: bool) -> None:
 
 Builder = Callable[[np.random.Generator, int, int, int], tuple[F32, F32]]
 HARD_NAMES = ["gaussian", "lognormal_norms", "cauchy", "one_ulp", "huge_dimension", "huge_row"]
-HARD_NAMES += ["denormals", "common_offset", "canceling", "half_way", "infinite_terms"]
+HARD_NAMES += ["denormals", "common_offset", "cone", "canceling", "half_way", "infinite_terms"]
 HARD_NAMES += ["overflowing", "vanishing", "largest_values", "all_exponents"]
 REAL: dict[str, Builder] = {name: HARD[name] for name in HARD_NAMES}
 REAL["midpoints"] = adversary.midpoints
@@ -150,6 +150,37 @@ def test_the_int8_bound_cannot_be_smaller(
         queries, items = adversary.missed_queries(rng, 3, 70, d, largest)
         shares.append(min(largest_share(isa, q, items, metric, True) for q in queries))
     assert max(shares) > 0.98
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_int8_bound_within_a_cone_is_that_of_what_is_left(
+    isa: str, metric: Metric, rng: np.random.Generator
+) -> None:
+    """The part along the center, here nearly all of the query, adds nothing but rounding.
+
+    A code misses half a step in each of d dimensions, which meets what is left of the query; the
+    query's codes (of 6 bits on some sets) miss half a step of theirs, which meets the residuals. In
+    float32 about ten roundings of sums up to 2 are 2^-19, and the rows have length about one.
+    """
+    d = 384
+    queries, items = cone(rng, 1, 700, d, spread=0.05)
+    low, high = intervals(isa, items, metric, True, queries[0])
+    rows, query = items.astype(np.float64), queries[0].astype(np.float64)
+    if metric == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        query /= np.linalg.norm(query)
+    center = rows.mean(axis=0)
+    residuals = rows - center
+    left = query - query @ center / (center @ center) * center
+    step = np.abs(residuals).max() / 127
+    missed = np.sqrt(d) / 2 * step
+    missed_of_query = np.sqrt(d) / 2 * np.abs(left).max() / min(QUERY_CODES)
+    lengths = np.linalg.norm(residuals, axis=1).max() + missed
+    bound = np.linalg.norm(left) * missed + missed_of_query * lengths + 2.0**-19
+    assert (high.astype(np.float64) - low).max() <= 2 * 1.001 * bound
+    really_missed = np.linalg.norm(residuals - step * np.rint(residuals / step), axis=1).max()
+    assert np.linalg.norm(query) * really_missed > 2 * bound  # what the whole query would cost
 
 
 TRAPS: list[tuple[str, Metric, int]] = [("first", "ip", 4), ("norm", "l2", 4)]

@@ -108,3 +108,22 @@ def test_filters(
                     given["min_score"] = limit
                 found = index.search(queries[:batch], K, threads=threads, **given)
                 assert_same_bits(found, *(part[:batch] for part in expected))
+
+
+def test_exclude_in_every_plan(rng: np.random.Generator) -> None:
+    """Two of three of the best are excluded, other ones for each query of a batch."""
+    queries, items, bias = data(*CASES[0])
+    best = reference.search_many(queries, items, 3 * K, metric="l2", bias=bias)
+    excluded = np.sort(rng.permuted(np.tile(np.arange(3 * K), (len(queries), 1)), axis=1)[:, K:])
+    left = np.ones(best.ids.shape, np.bool_)
+    np.put_along_axis(left, excluded, False, axis=1)
+    exclude = np.take_along_axis(best.ids, excluded, axis=1)
+    expected = best.ids[left].reshape(-1, K), best.scores[left].reshape(-1, K)
+    counts = np.full(len(queries), K)
+    for isa in ISAS:
+        with forced_isa(isa):
+            index = vr.FlatIndex(items, metric="l2")
+            for batch, threads in itertools.product(BATCHES, THREADS):
+                given = exclude[:batch].tolist()
+                found = index.search(queries[:batch], K, exclude=given, threads=threads)
+                assert_same_bits(found, *(part[:batch] for part in expected), counts[:batch])

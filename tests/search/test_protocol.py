@@ -1,4 +1,4 @@
-"""`SearchableIndex`: what `FlatIndex`, `WrappedIndex` and `ReloadingIndex` share."""
+"""`SearchableIndex`: what `FlatIndex`, `IVFIndex`, `WrappedIndex` and `ReloadingIndex` share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import vecrecall as vr
 
-INDEXES = [vr.FlatIndex, vr.WrappedIndex, vr.ReloadingIndex]
+INDEXES = [vr.FlatIndex, vr.IVFIndex, vr.WrappedIndex, vr.ReloadingIndex]
 METHODS = ["search", "score", "neighbors", "mask", "vectors", "contains"]
 
 
@@ -23,7 +23,12 @@ def parameters(method: Any) -> list[inspect.Parameter]:
 @pytest.mark.parametrize("kind", INDEXES)
 @pytest.mark.parametrize("name", METHODS)
 def test_one_signature(kind: Any, name: str) -> None:
-    assert parameters(getattr(kind, name)) == parameters(getattr(vr.SearchableIndex, name))
+    own = parameters(getattr(kind, name))
+    if kind is vr.IVFIndex and name in ("search", "neighbors"):  # all else is as of the others
+        (probes,) = [p for p in own if p.name == "probes"]
+        assert (probes.kind, probes.default) == (probes.KEYWORD_ONLY, None)
+        own.remove(probes)
+    assert own == parameters(getattr(vr.SearchableIndex, name))
 
 
 def test_the_signature_of_a_search() -> None:
@@ -53,7 +58,9 @@ def indexes(tmp_path: Path) -> list[Any]:
     library = faiss.IndexFlatIP(4)
     library.add(vectors)
     flat.save(tmp_path)
-    return [flat, vr.wrap(library, vectors=vectors), vr.ReloadingIndex(tmp_path)]
+    lists = vr.IVFIndex(vectors, n_lists=5)
+    lists.tuned_for(vectors, 1.0, k=len(vectors))  # all lists
+    return [flat, vr.wrap(library, vectors=vectors), vr.ReloadingIndex(tmp_path), lists]
 
 
 def test_instances(indexes: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,17 @@ def version(number: int, metric: Metric = "ip") -> vr.FlatIndex:
     """Most items are those of the version before; all vectors are new."""
     vectors = np.random.default_rng(number).standard_normal((N, DIM), dtype=np.float32)
     return vr.FlatIndex(vectors, number * N // 6 + np.arange(N), metric=metric)
+
+
+def version_in_lists(number: int, metric: Metric = "ip") -> vr.IVFIndex:
+    """The same in lists, all of which are probed: those of the default hold all items."""
+    flat = version(number, metric)
+    index = vr.IVFIndex(flat.vectors(flat.ids), flat.ids, metric=metric, n_lists=7)
+    assert index.tuned_for(QUERIES, 1.0, k=N) == index.n_lists > 1
+    return index
+
+
+VERSIONS = {"FlatIndex": version, "IVFIndex": version_in_lists}
 
 
 QUERIES = np.random.default_rng(99).standard_normal((4, DIM), dtype=np.float32)
@@ -100,15 +112,36 @@ READS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_reads_are_those_of_the_version(tmp_path: Path, metric: Metric) -> None:
-    version(0, metric).save(tmp_path)
+@pytest.mark.parametrize("kind", list(VERSIONS))
+def test_reads_are_those_of_the_version(tmp_path: Path, metric: Metric, kind: str) -> None:
+    VERSIONS[kind](0, metric).save(tmp_path)
     served = vr.ReloadingIndex(tmp_path)
     for number in range(3):
-        flat = version(number, metric)
-        flat.save(tmp_path)
+        VERSIONS[kind](number, metric).save(tmp_path)
         assert served.refresh()
+        assert type(served.index).__name__ == kind
         for name, read in READS.items():
-            assert read(served) == read(flat), name
+            assert read(served) == read(version(number, metric)), name
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lists_stand_in_for_a_flat_index(metric: Metric) -> None:
+    """In channels, a `Recaller` and tables of neighbors, without a `ReloadingIndex` between."""
+    for name, read in READS.items():
+        assert read(version_in_lists(1, metric)) == read(version(1, metric)), name
+
+
+def test_lists_take_the_place_of_a_flat_index(tmp_path: Path) -> None:
+    """Where the folder of the other kind was removed first; masks hold all the same."""
+    version(0).save(tmp_path)
+    served = vr.ReloadingIndex(tmp_path)
+    mask = served.mask(range(20, 50))
+    for number, make in enumerate([version_in_lists, version, version_in_lists]):
+        shutil.rmtree(tmp_path)
+        make(number).save(tmp_path)
+        assert served.refresh()
+        expected = version(number).search(QUERIES, K, allow=np.arange(20, 50))
+        assert_same(served.search(QUERIES, K, allow=mask), expected)
 
 
 def test_channels_follow(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from comparison import METRICS, Metric, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
-from index_model import Model
+from index_model import INDEXES, Model, in_all
+from probing import within as looked_at_by
 
 import vecrecall as vr
 
@@ -26,12 +27,19 @@ D = 7
 class Pair:
     """An index and its model, changed together."""
 
-    def __init__(self, rng: Rng, metric: Metric, kind: str = "gaussian", **options: Any) -> None:
+    def __init__(
+        self,
+        rng: Rng,
+        metric: Metric,
+        kind: str = "gaussian",
+        of: type[vr.FlatIndex] = vr.FlatIndex,
+        **options: Any,
+    ) -> None:
         self.rng, self.kind = rng, kind
         self.model = Model(metric, D)
         n = options.pop("n", 0)
         vectors, ids = self.draw(n), np.arange(n)
-        self.index = vr.FlatIndex(vectors, metric=metric, **options)
+        self.index = of(vectors, metric=metric, **options)
         self.model.put(vectors, ids, None)
         self.next_id = n
 
@@ -80,8 +88,10 @@ class Pair:
         assert self.next_id + 5 not in index
         queries = self.draw(2)
         for k in (1, 25, len(ids) + 2):
-            assert_same_bits(index.search(queries, k), *model.search(queries, k))
+            found = index.search(queries, k, **in_all(index))
+            assert_same_bits(found, *model.search(queries, k))
         self.check_filters(queries, some)
+        self.check_probes(queries, some)
         candidates = [[*some.tolist(), self.next_id + 5], []]
         found, every = index.score(queries, candidates), model.search(queries, len(ids) + 1)
         listed = dict(zip(*(a[0].tolist() for a in every[:2]), strict=True))
@@ -90,19 +100,34 @@ class Pair:
     def check_filters(self, queries: F32, some: I64) -> None:
         index, model = self.index, self.model
         floor = float(model.search(queries, 9).scores[0, -1])
-        seen = [index.search(queries[:1], 10).ids[0].tolist(), some.tolist()]
-        found = index.search(queries, 12, exclude=seen, min_score=floor)
+        seen = [model.search(queries[:1], 10).ids[0].tolist(), some.tolist()]
+        found = index.search(queries, 12, exclude=seen, min_score=floor, **in_all(index))
         assert_same_bits(found, *model.search(queries, 12, exclude=seen, min_score=floor))
         allowed = [some.tolist()] * 2
-        assert_same_bits(
-            index.search(queries, 12, allow=some), *model.search(queries, 12, allow=allowed)
-        )
+        found = index.search(queries, 12, allow=some, **in_all(index))
+        assert_same_bits(found, *model.search(queries, 12, allow=allowed))
+
+    def check_probes(self, queries: F32, some: I64) -> None:
+        """Compare searches of some lists with the items of those lists."""
+        index, model = self.index, self.model
+        if not isinstance(index, vr.IVFIndex):
+            return
+        seen = [some[:9].tolist()] * 2
+        for probes in (1, 3):
+            looked_at = looked_at_by(index, queries, probes)
+            found = index.search(queries, 12, probes=probes, exclude=seen)
+            assert_same_bits(found, *model.search(queries, 12, allow=looked_at, exclude=seen))
+        everything = model.search(queries, 12, exclude=seen).counts.tolist()
+        assert index.search(queries, 12, exclude=seen).counts.tolist() == everything
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", ["gaussian", "grid", "cauchy", "equal_rows"])
-def test_any_sequence(isa: str, metric: Metric, kind: str, rng: Rng) -> None:
-    pair = Pair(rng, metric, kind, n=int(rng.choice([0, 50, 3000])))
+@pytest.mark.parametrize("of", INDEXES)
+def test_any_sequence(
+    isa: str, metric: Metric, kind: str, of: type[vr.FlatIndex], rng: Rng
+) -> None:
+    pair = Pair(rng, metric, kind, of, n=int(rng.choice([0, 50, 3000])))
     for _ in range(10):
         for _ in range(4):
             pair.any_step()
@@ -145,8 +170,9 @@ def test_batches_that_guess_thresholds(threads: int, rng: Rng) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_empty_at_first_and_in_the_end(metric: Metric, rng: Rng) -> None:
-    pair = Pair(rng, metric)
+@pytest.mark.parametrize("of", INDEXES)
+def test_empty_at_first_and_in_the_end(metric: Metric, of: type[vr.FlatIndex], rng: Rng) -> None:
+    pair = Pair(rng, metric, of=of)
     pair.check()
     for _ in range(3):
         pair.add(20)
@@ -179,8 +205,9 @@ def test_one_item_replaced_many_times(rng: Rng) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_bias_where_there_was_none(metric: Metric, rng: Rng) -> None:
-    pair = Pair(rng, metric, n=3000)
+@pytest.mark.parametrize("of", INDEXES)
+def test_bias_where_there_was_none(metric: Metric, of: type[vr.FlatIndex], rng: Rng) -> None:
+    pair = Pair(rng, metric, of=of, n=3000)
     vectors, ids = pair.draw(5), np.arange(9000, 9005)
     bias = np.array([3, -2, 0, 1e-3, 5], np.float32)
     pair.index.add(vectors, ids, bias=bias)
@@ -202,8 +229,10 @@ def test_other_dtypes_and_layouts(rng: Rng) -> None:
     pair.check()
 
 
-def test_masks_stay_right(rng: Rng) -> None:
-    pair = Pair(rng, "ip", n=4000)
+@pytest.mark.parametrize("of", INDEXES)
+def test_masks_stay_right(of: type[vr.FlatIndex], rng: Rng) -> None:
+    pair = Pair(rng, "ip", of=of, n=4000)
+    how = in_all(pair.index)
     fresh, sport = np.arange(0, 6000, 2), np.arange(1000, 9000, 3)
     masks = {
         "one": (pair.index.mask(fresh), lambda i: i in set(fresh.tolist())),
@@ -222,10 +251,10 @@ def test_masks_stay_right(rng: Rng) -> None:
         ids = pair.model.ids
         for mask, within in masks.values():
             allowed = [[i for i in ids.tolist() if within(i)]] * 2
-            found = pair.index.search(queries, 40, allow=mask)
+            found = pair.index.search(queries, 40, allow=mask, **how)
             assert_same_bits(found, *pair.model.search(queries, 40, allow=allowed))
         allowed = [[i for i in ids.tolist() if i in set(fresh.tolist()) - set(sport.tolist())]] * 2
-        found = pair.index.search(queries, 40, allow=[both, both])
+        found = pair.index.search(queries, 40, allow=[both, both], **how)
         assert_same_bits(found, *pair.model.search(queries, 40, allow=allowed))
 
 

@@ -6,14 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import numpy as np
 import pytest
-from served import ITEMS, USER_KEYS, USER_VECTORS
+from served import CONFIG, ITEMS, USER_KEYS, USER_VECTORS, other_system  # skips without packages
+from service_client import Client
 
-from vecrecall.serve import _scheduler
+import httpx2 as httpx  # isort: skip
+from vecrecall.serve import _parts, _scheduler
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece
 from vecrecall.serve._scheduler import TOGETHER, Scheduler
@@ -318,6 +320,34 @@ def test_gathered_answers_are_those_of_single_requests(client: Any) -> None:
     assert met > 1.2 * sum(float(line.split()[-1]) for line in scans), "some requests met"
 
 
+def test_a_request_that_makes_a_channel_fail_spoils_no_other(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = _parts.make_channel
+
+    class Picky:
+        def __init__(self, channel: Any) -> None:
+            self._channel = channel
+
+        def recall(self, batch: Any, k: int) -> Any:
+            if (batch.vectors["tower"] == 7).all(axis=1).any():
+                raise RuntimeError
+            return self._channel.recall(batch, k)
+
+    def make(spec: Any, parts: Any) -> Any:
+        channel = original(spec, parts)
+        return Picky(channel) if spec.__struct_config__.tag == "popularity" else channel
+
+    monkeypatch.setattr(_parts, "make_channel", make)
+    client.system._recallers = {}
+    requests: list[tuple[str, Any]] = [("/v1/recall", {"users": [key]}) for key in USER_KEYS]
+    requests[5:5] = [("/v1/recall", {"vectors": {"tower": [[7.0] * 8]}})]
+    single = [client.http.post(path, json=body).json() for path, body in requests]
+    replies = client.http.portal.call(gathered, client, requests)
+    assert [reply.json() for reply in replies] == single
+    assert [reply["missing"] for reply in single].count({"hot": "error"}) == 1
+
+
 def test_a_large_request_is_answered_in_pieces(client: Any) -> None:
     rng = np.random.default_rng(5)
     queries = rng.standard_normal((1500, ITEMS.shape[1])).round(4)
@@ -359,3 +389,21 @@ def test_a_client_that_goes(client: Any) -> None:
     client.http.portal.call(work)
     assert client.post("/v1/recall", users=USER_KEYS[:1])["items"]
     assert client.service.scheduler.waiting == 0
+
+
+def test_a_large_request_is_answered_by_one_version(config: Path) -> None:
+    """Pieces that come after a publication are of the version that the first was answered by."""
+    config.write_text(CONFIG + "piece_seconds = 0.0005\n")
+    client = Client(config)
+    queries = np.random.default_rng(5).standard_normal((400, ITEMS.shape[1])).round(4)
+    body = {"vectors": queries.tolist(), "k": 20}
+    publish = {"operation": "publish", "folder": str(other_system(config.parent / "other"))}
+    before = client.post("/v1/search", **body)
+    requests: list[tuple[str, Any]] = [("/v1/search", body)] * 4
+    requests[2:2] = [("/v1/versions", publish)]
+    replies = client.http.portal.call(gathered, client, requests)
+    after = client.post("/v1/search", **body)
+    assert after["version"] == replies.pop(2).json()["version"] != before["version"]
+    assert after["items"] != before["items"]
+    assert all(reply.json() in (before, after) for reply in replies)
+    client.close()

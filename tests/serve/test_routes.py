@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from served import HISTORIES, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N
+from service_client import Client
 
 import vecrecall as vr
 
@@ -50,30 +53,30 @@ def same(reply: Any, merged: vr.MergeResult) -> None:
     assert reply["scores"] == [scores for _, scores in lists]
 
 
-def test_search(client: Any) -> None:
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=7)
+def test_search(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=7)
     assert reply == {**expected_search(USER_VECTORS, 7), "version": 1}
     seen = [[KEYS[n], "unknown", KEYS[n + 1]] for n in range(len(USER_VECTORS))]
-    reply = client.post("/v1/search", index="tower", vectors=USER_VECTORS.tolist(), exclude=seen)
+    reply = unchanged.post("/v1/search", index="tower", vectors=USER_VECTORS.tolist(), exclude=seen)
     exclude = [[n, n + 1] for n in range(len(USER_VECTORS))]
     assert reply == {**expected_search(USER_VECTORS, 10, exclude=exclude), "version": 1}
     even = list(range(0, N, 2))
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, filters=["even"])
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, filters=["even"])
     assert reply == {**expected_search(USER_VECTORS, N, allow=even), "version": 1}
-    reply = client.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, min_score=2.5)
+    reply = unchanged.post("/v1/search", vectors=USER_VECTORS.tolist(), k=N, min_score=2.5)
     assert reply == {**expected_search(USER_VECTORS, N, min_score=2.5), "version": 1}
-    assert client.post("/v1/search", vectors=[])["items"] == []
+    assert unchanged.post("/v1/search", vectors=[])["items"] == []
 
 
-def test_recall_of_known_users(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS, k=9)
+def test_recall_of_known_users(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS, k=9)
     history = [row[::-1] for row in HISTORIES]
     merged = expected_recall(history, USER_VECTORS, [[label] for label in LABELS], history, 9)
     same(reply, merged)
     assert reply["missing"] == {}
 
 
-def test_recall_of_what_the_request_says(client: Any) -> None:
+def test_recall_of_what_the_request_says(unchanged: Any) -> None:
     history = [[3, 200], [], [7]]
     vectors = USER_VECTORS[:3] * 2
     fields = {
@@ -82,22 +85,22 @@ def test_recall_of_what_the_request_says(client: Any) -> None:
         "clusters": [0, [1, 2], -1],
         "seen": [[KEYS[1]], [], ["never seen"]],
     }
-    reply = client.post("/v1/recall", **fields, k=20)
+    reply = unchanged.post("/v1/recall", **fields, k=20)
     same(reply, expected_recall(history, vectors, [[0], [1, 2], [-1]], [[1], [], []], 20))
     by_name = {**fields, "clusters": {"kind": fields["clusters"]}}
-    assert client.post("/v1/recall", **by_name, k=20) == reply
+    assert unchanged.post("/v1/recall", **by_name, k=20) == reply
 
 
-def test_recall_of_new_users(client: Any) -> None:
+def test_recall_of_new_users(unchanged: Any) -> None:
     """Without anything known of them they get what everybody gets."""
-    reply = client.post("/v1/recall", users=["stranger", USER_KEYS[0]], k=5)
+    reply = unchanged.post("/v1/recall", users=["stranger", USER_KEYS[0]], k=5)
     none = vr.Ragged.from_lists([[], HISTORIES[0][::-1]])
     vectors = np.stack([np.zeros_like(USER_VECTORS[0]), USER_VECTORS[0]])
     same(reply, expected_recall(none, vectors, [[-1], [LABELS[0]]], none, 5))
 
 
-def test_explain(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS[:2], k=4, explain=True)
+def test_explain(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS[:2], k=4, explain=True)
     history = [row[::-1] for row in HISTORIES[:2]]
     clusters = [[label] for label in LABELS[:2]]
     merged = expected_recall(history, USER_VECTORS[:2], clusters, history, 4)
@@ -109,8 +112,8 @@ def test_explain(client: Any) -> None:
     np.testing.assert_array_equal(scores, merged.channel_scores.astype(np.float64))
 
 
-def test_filtered_lists_are_full(client: Any) -> None:
-    reply = client.post("/v1/recall", users=USER_KEYS, k=50, filters=["even"])
+def test_filtered_lists_are_full(unchanged: Any) -> None:
+    reply = unchanged.post("/v1/recall", users=USER_KEYS, k=50, filters=["even"])
     for items, row in zip(reply["items"], HISTORIES, strict=True):
         assert len(items) == 50
         assert all(int(key.removeprefix("item-")) % 2 == 0 for key in items)
@@ -191,7 +194,12 @@ RECALL: list[tuple[int, Any, str]] = [
     (400, b'{"users": ["user-1"', "body"),
     (400, b"\xff\xfe", "body"),
     (400, b"[" * 100_000, "body"),
-    (400, b'{"k": NaN}', "body"),
+    (400, b'{"k": NaN}', "k"),
+    (400, b'{"vectors": {"tower": [[1, 2, NaN]]}}', "vectors.tower[0][2]"),
+    (400, b'{"vectors": {"tower": [[1, -Infinity]]}}', "vectors.tower[0][1]"),
+    (400, b'{"vectors": {"tower": [[nan]]}}', "body"),
+    (400, b'{"vectors": {"tower": [["-inf", 1]]}}', "vectors.tower[0][0]"),
+    (400, b"NaN", "body"),
     (400, b'{"vectors": {"tower": [[1e999]]}}', "vectors.tower[0][0]"),
     (400, b'{"users": ["\\ud800"]}', "body"),
     (400, [], "body"),
@@ -203,6 +211,14 @@ RECALL: list[tuple[int, Any, str]] = [
     (400, {"users": ["a"], "k": True}, "k"),
     (400, {"users": ["a"], "k": "10"}, "k"),
     (400, {"users": ["a"], "k": 2**80}, "k"),
+    (400, {"users": ["a"], "k": -(2**80)}, "k"),
+    (400, {"users": [2**80]}, "users[0]"),
+    (400, {"users": ["a"], "history": [[-1]]}, "history[0][0]"),
+    (400, {"users": ["a" * 1001]}, "users[0]"),
+    (400, {"users": ["a"], "channels": ["u2i"]}, "channels"),
+    (400, {"users": ["a"], "explain": "yes"}, "explain"),
+    (400, {"users": ["a"], "deadline": 1e300}, "deadline"),
+    (400, {"users": ["a"], "🍵": 1}, "🍵"),
     (400, {"users": ["a"], "k": 1001}, "k"),
     (400, {"users": [1]}, "users[0]"),
     (400, {"users": [["a"]]}, "users[0]"),
@@ -234,8 +250,8 @@ RECALL: list[tuple[int, Any, str]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "field"), RECALL)
-def test_bad_recalls(client: Any, status: int, body: Any, field: str) -> None:
-    error = client.refused(status, "/v1/recall", body)
+def test_bad_recalls(unchanged: Any, status: int, body: Any, field: str) -> None:
+    error = unchanged.refused(status, "/v1/recall", body)
     assert error["field"] == field
     assert error["message"].startswith(f"{field}: expected ")
     assert error["expected"]
@@ -249,6 +265,7 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     (400, "/v1/search", {"vectors": [[3e38] * 8]}, "vectors"),
     (400, "/v1/search", {"vectors": [ROW], "exclude": [[], []]}, "exclude"),
     (400, "/v1/search", {"vectors": [ROW], "min_score": "0"}, "min_score"),
+    (400, "/v1/search", {"vectors": [ROW], "probes": 3}, "probes"),
     (413, "/v1/search", {"vectors": [ROW] * 60, "k": 1000}, "body"),
     (400, "/v1/items", {"operation": "drop", "items": ["a"]}, "operation"),
     (400, "/v1/items", {"operation": "add", "items": []}, "items"),
@@ -266,6 +283,11 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     ),
     (400, "/v1/items", {"operation": "add", "items": [3], "vectors": {"tower": [ROW]}}, "items[0]"),
     (400, "/v1/items", {"operation": "remove", "items": ["a"], "vectors": {}}, "vectors"),
+    (
+        *(400, "/v1/items"),
+        {"operation": "add", "items": ["a"], "vectors": {"tower": [[1.0] * 7 + [-1e16]]}},
+        "vectors.tower[0][7]",
+    ),
     (404, "/v1/items", {"operation": "remove", "items": ["a"]}, "items[0]"),
     (400, "/v1/events", {"items": [KEYS[0]]}, "users"),
     (400, "/v1/events", {"items": [KEYS[0]], "users": ["stranger"]}, "users"),
@@ -280,16 +302,24 @@ OTHERS: list[tuple[int, str, Any, str]] = [
     (400, "/v1/filters", {"name": "a", "items": [7]}, "items[0]"),
     (400, "/v1/versions", {"operation": "publish"}, "folder"),
     (400, "/v1/versions", {"operation": "publish", "folder": "/nowhere"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/proc/self/mem"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "a" * 5000}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "a\0b"}, "folder"),
+    (400, "/v1/versions", {"operation": "publish", "folder": ""}, "folder"),
+    (400, "/v1/versions", {"operation": "rollback", "folder": "/"}, "folder"),
+    (400, "/v1/versions", {"operation": "fold", "since": 1}, "since"),
+    (400, "/v1/versions", {"operation": "publish", "folder": "/", "since": -1}, "since"),
     (409, "/v1/versions", {"operation": "rollback"}, "operation"),
 ]
 
 
 @pytest.mark.parametrize(("status", "path", "body", "field"), OTHERS)
-def test_other_bad_requests(client: Any, status: int, path: str, body: Any, field: str) -> None:
-    error = client.refused(status, path, body)
+def test_other_bad_requests(unchanged: Any, status: int, path: str, body: Any, field: str) -> None:
+    error = unchanged.refused(status, path, body)
     assert error["field"] == field
     assert "expected" in error["message"]
-    assert client.system.position == 0, "nothing was changed"
+    assert unchanged.system.position == 0, "nothing was changed"
 
 
 def test_unicode_keys(client: Any) -> None:
@@ -305,6 +335,7 @@ def test_paths_methods_and_the_description(client: Any) -> None:
     http = client.http
     assert http.get("/nothing").status_code == 404
     assert http.get("/v1/recall").status_code == 405
+    assert http.post("/v1/recall/", json={"users": ["a"]}).status_code == 404
     assert "message" in http.get("/nothing").json()["error"]
     assert http.get("/healthz").json() == {"status": "alive"}
     assert http.get("/readyz").json() == {"status": "ready", "version": 1, "position": 0}
@@ -318,8 +349,19 @@ def test_paths_methods_and_the_description(client: Any) -> None:
         assert reference in about["components"]["schemas"]
 
 
-def test_request_ids(client: Any) -> None:
-    http = client.http
+def test_words_are_listed(unchanged: Any) -> None:
+    for path, body, field, words in (
+        ("/v1/items", {"operation": "upsert", "items": ["a"]}, "operation", "add remove update"),
+        ("/v1/filters", {"name": "a", "operation": "x"}, "operation", "add delete remove set"),
+        ("/v1/search", {"vectors": [ROW], "probes": "all"}, "probes", "exact"),
+    ):
+        error = unchanged.refused(400, path, body)
+        expected = "one of " + ", ".join(f"'{word}'" for word in words.split())
+        assert (error["field"], error["expected"]) == (field, expected)
+
+
+def test_request_ids(unchanged: Any) -> None:
+    http = unchanged.http
     assert (
         http.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
     )
@@ -351,5 +393,75 @@ def test_figures(client: Any) -> None:
         f'vecrecall_index_bytes{{index="tower"}} {client.system.parts.indexes["tower"].nbytes}.0'
         in text
     )
+    client.post("/v1/filters", name="mine", items=[])
+    assert 'artifact="filters.mine"' in client.http.get("/metrics").text
+    client.post("/v1/filters", name="mine", operation="delete")
+    assert 'artifact="filters.mine"' not in client.http.get("/metrics").text
     for artifact in ("items", "indexes.tower", "tables.similar", "feeds.kind", "filters.even"):
         assert f'vecrecall_artifact_age_seconds{{artifact="{artifact}"}}' in text
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Iterator[Any]:
+    """A service of an index in lists, with a bias."""
+    bias = np.linspace(-1, 1, N)
+    index = vr.IVFIndex(ITEMS, bias=bias, n_lists=12)
+    index.save(tmp_path / "index")
+    path = tmp_path / "listed.toml"
+    path.write_text(
+        '[indexes.main]\npath = "index"\nprobes = 2\n[channels.u2i]\nkind = "user_to_item"\n'
+        'index = "main"\nvector = "user"\n'
+    )
+    client = Client(path)
+    yield client
+    client.close()
+
+
+def test_an_index_in_lists(listed: Any) -> None:
+    index = vr.IVFIndex(ITEMS, bias=np.linspace(-1, 1, N), n_lists=12)
+    for fields, probes in (({}, 2), ({"probes": 5}, 5), ({"probes": "exact"}, "exact")):
+        reply = listed.post("/v1/search", vectors=USER_VECTORS.tolist(), **fields)
+        expected = index.search(USER_VECTORS, 10, probes=probes)
+        assert reply["items"] == expected.ids.tolist(), probes
+        assert reply["scores"] == expected.scores.tolist(), probes
+    reply = listed.post("/v1/recall", vectors={"user": USER_VECTORS.tolist()}, k=10)
+    assert reply["items"] == index.search(USER_VECTORS, 10, probes=2).ids.tolist()
+    index.add(ITEMS[:2] * 2, [900, 901])
+    vectors = {"main": (ITEMS[:2] * 2).tolist()}
+    listed.post("/v1/items", operation="add", items=[900, 901], vectors=vectors)
+    listed.post("/v1/items", operation="remove", items=[7])
+    index.remove([7])
+    for _ in range(2):
+        reply = listed.post("/v1/search", vectors=ITEMS[:2].tolist(), probes="exact")
+        assert reply["items"] == index.search(ITEMS[:2], 10, probes="exact").ids.tolist()
+        listed.post("/v1/versions", operation="fold")
+    text = listed.http.get("/metrics").text
+    nbytes = listed.system.parts.indexes["main"].nbytes
+    assert f'vecrecall_index_bytes{{index="main"}} {float(nbytes)}' in text
+    for probes in (0, -1, 1.5, "all", True, [1]):
+        error = listed.refused(400, "/v1/search", {"vectors": [ROW], "probes": probes})
+        assert error["field"] == "probes"
+
+
+def test_biases_of_items(listed: Any) -> None:
+    fields = {"items": [900, 901], "vectors": {"main": [ROW, ROW]}}
+    listed.post("/v1/items", operation="add", **fields, bias={"main": [50.0, -3.5]})
+    reply = listed.post("/v1/search", vectors=[ROW], k=N + 2)
+    scores = dict(zip(reply["items"][0], reply["scores"][0], strict=True))
+    assert (scores[900], scores[901]) == (52.0, -1.5)
+    listed.post("/v1/items", operation="update", **fields)
+    reply = listed.post("/v1/search", vectors=[ROW], k=N + 2)
+    scores = dict(zip(reply["items"][0], reply["scores"][0], strict=True))
+    assert (scores[900], scores[901]) == (2.0, 2.0)
+    for bias, field in (
+        ({"main": [1.0]}, "bias.main"),
+        ({"other": [1.0, 1.0]}, "bias.other"),
+        ({"main": [1.0, "x"]}, "bias.main[1]"),
+        ({"main": [1.0, None]}, "bias.main[1]"),
+        ({"main": [1.0, 1e16]}, "bias.main[1]"),
+        ([1.0, 1.0], "bias"),
+    ):
+        body = {"operation": "update", **fields, "bias": bias}
+        assert listed.refused(400, "/v1/items", body)["field"] == field, bias
+    body = {"operation": "remove", "items": [900], "bias": {}}
+    assert listed.refused(400, "/v1/items", body)["field"] == "bias"

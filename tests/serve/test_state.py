@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Client
-from served import CONFIG, DIM, ITEMS, KEYS, USER_KEYS, write_system
+from served import CONFIG, DIM, ITEMS, KEYS, USER_KEYS, other_system
+from service_client import Client
 
 import vecrecall as vr
 from vecrecall.serve._config import ConfigError
@@ -73,15 +73,6 @@ def test_folding_by_itself(config: Path) -> None:
     assert client.system.version > 1
     assert everything(client) == before
     client.close()
-
-
-def other_system(folder: Path) -> Path:
-    """The same items with other vectors."""
-    folder.mkdir()
-    path = write_system(folder)
-    keys = vr.Vocabulary(KEYS)
-    vr.FlatIndex(-ITEMS).save(folder / "index", vocabulary=keys)
-    return path
 
 
 def test_publication_and_rollback(config: Path, tmp_path: Path) -> None:
@@ -190,11 +181,16 @@ def test_one_service_per_state(config: Path) -> None:
         ('path = "index"', 'path = "nowhere"', "indexes.tower"),
         ('path = "index"', 'path = "table"', "indexes.tower"),
         ('table = "similar"', 'table = "other"', "channels.i2i.table"),
-        ('kind = "popularity"', 'kind = "luck"', "channels.hot.kind"),
+        ('kind = "popularity"', 'kind = "luck"', "channels.hot.kind: .*'item_to_item', .*'feed'"),
+        ('name = "RRF"', 'name = "Luck"', "policy.name: .*'RRF', 'WeightedSum'"),
+        ('clock = "events"', 'clock = "sun"', "feeds.kind.clock: expected one of 'events', 'wall'"),
         ("hot = 1", "cold = 1", "policy.weights"),
         ("hot = 1", "hot = -1", "policy"),
         ("half_life = 100.0", "half_life = 0", "feeds.kind.half_life"),
         ("depth = 50", "depth = 50\ndeep = 2", "deep"),
+        ('path = "index"', 'path = "index"\nprobes = 2', "indexes.tower: .*an IVFIndex"),
+        ('path = "index"', 'path = "index"\nprobes = 0', "indexes.tower.probes"),
+        ('path = "index"', 'path = "index"\nprobes = "all"', "indexes.tower.probes"),
         ("[policy]", "[policy", "expected TOML"),
     ],
 )
@@ -219,4 +215,108 @@ def test_numbers_for_keys(tmp_path: Path) -> None:
     assert error["field"] == "users[0]"
     assert client.post("/v1/recall", users=[3])["items"] == [[]]
     np.testing.assert_array_equal(client.system.parts.indexes["main"].contains([2**62]), [True])
+    client.close()
+
+
+def test_a_log_that_cannot_be_written(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Updates are refused and recall goes on; once there is room again, updates are taken."""
+    from vecrecall.serve import _writer
+    from vecrecall.storage import _log
+
+    client = Client(config)
+    change(client)
+    row = {"tower": [ROW]}
+    before = everything(client)
+    full = OSError(28, "No space left on device")
+
+    def fsync(file: int) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_log.os, "fsync", fsync)
+        for name in ("lost", "lost too"):
+            body = {"operation": "add", "items": [name], "vectors": row}
+            response = client.http.post("/v1/items", json=body)
+            assert response.status_code == 503
+            assert response.headers["retry-after"]
+            assert "log cannot be written" in response.json()["error"]["message"]
+        assert client.http.get("/readyz").status_code == 200
+        assert client.http.post("/v1/versions", json={"operation": "fold"}).status_code in (
+            200,
+            503,
+        )
+        assert everything(client) == before
+    monkeypatch.setattr(_writer, "_AGAIN", 0.0)
+    client.post("/v1/items", operation="add", items=["kept"], vectors=row)
+    after = everything(client)
+    assert "kept" in after[0]
+    client = reopened(client, config)
+    assert everything(client) == after
+    client.close()
+
+
+def test_changes_that_do_not_fit_another_version(tmp_path: Path) -> None:
+    """They are left out of it, and are there again after the rollback."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder, metric, keys in zip(folders, ("ip", "cosine"), (KEYS, range(300)), strict=True):
+        vocabulary = vr.Vocabulary(list(keys))
+        vr.FlatIndex(ITEMS, metric=metric).save(folder / "index", vocabulary=vocabulary)  # type: ignore[arg-type]
+        (folder / "service.toml").write_text('[indexes.main]\npath = "index"\n')
+    client = Client(folders[0] / "service.toml", state=tmp_path / "state")
+    vectors = {"main": [[0.0] * DIM, ROW]}
+    client.post("/v1/items", operation="add", items=["zero", "new"], vectors=vectors)
+    source = str(folders[1] / "service.toml")
+    done = client.post("/v1/versions", operation="publish", folder=source)
+    assert (done["replayed"], done["forgotten"]) == (0, 0)
+    vectors = {"main": [ROW]}
+    client.post("/v1/items", operation="add", items=[300], vectors=vectors)
+    client = reopened(client, folders[1] / "service.toml", tmp_path / "state")
+    assert client.post("/v1/search", vectors=[ROW], k=1)["items"] == [[300]]
+    client.post("/v1/versions", operation="rollback")
+    found = client.post("/v1/search", vectors=[ROW], k=302)["items"][0]
+    assert found[0] == "new"
+    assert "zero" in found
+    assert len(found) == 302
+    client.close()
+
+
+def test_zeros_are_left_out_of_cosines(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder, metric in zip(folders, ("ip", "cosine"), strict=True):
+        vr.FlatIndex(ITEMS, metric=metric).save(folder / "index")  # type: ignore[arg-type]
+        (folder / "service.toml").write_text('[indexes.main]\npath = "index"\n')
+    client = Client(folders[0] / "service.toml")
+    vectors = {"main": [[0.0] * DIM, ROW]}
+    client.post(
+        "/v1/items", operation="add", items=[300, 301], vectors=vectors, bias={"main": [7.0, 8.0]}
+    )
+    source = str(folders[1] / "service.toml")
+    done = client.post("/v1/versions", operation="publish", folder=source)
+    assert done["replayed"] == 1
+    reply = client.post("/v1/search", vectors=[ROW], k=302)
+    assert reply["items"][0][0] == 301
+    assert 300 not in reply["items"][0]
+    assert reply["scores"][0][0] == 9.0  # the cosine and the bias
+    client.close()
+
+
+def test_filters_stay_through_several_publications(config: Path, tmp_path: Path) -> None:
+    client = Client(config)
+    client.post("/v1/filters", name="mine", items=[KEYS[3], KEYS[8]])
+    client.post("/v1/filters", name="gone", items=[KEYS[3]])
+    client.post("/v1/filters", name="even", items=[KEYS[5]])
+    sources = [other_system(tmp_path / "other"), config]
+    client.post("/v1/versions", operation="publish", folder=str(sources[0]))
+    assert search(client, filters=["even"]) == [KEYS[5]], "changed since the last publication"
+    client.post("/v1/filters", name="gone", operation="delete")
+    client.post("/v1/filters", name="mine", operation="remove", items=[KEYS[8]])
+    for source in (sources[1], sources[0]):
+        client.post("/v1/versions", operation="publish", folder=str(source))
+        assert search(client, filters=["mine"]) == [KEYS[3]]
+        assert set(client.system.filters) == {"mine", "even"}
+    assert search(client, 300, filters=["even"]) != [KEYS[5]], "that of the artifacts"
+    client = reopened(client, config, config.parent / "state")  # which publishes them
+    assert search(client, filters=["mine"]) == [KEYS[3]]
+    client.post("/v1/versions", operation="rollback")
+    assert search(client, filters=["mine"]) == [KEYS[3]]
     client.close()

@@ -278,6 +278,69 @@ def test_numbers_that_cannot_be(
         vr.FlatIndex.load(saved)
 
 
+def cone(rng: Rng, n: int) -> F32:
+    """Rows that lie mostly along their center, wide enough to be scanned without that part."""
+    return normal(rng, n, 130) / 3 + 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_within_a_cone(rng: Rng, tmp_path: Path, metric: Metric) -> None:
+    index = vr.FlatIndex(cone(rng, 2100), metric=metric)
+    index.save(tmp_path)
+    assert ("along" in names_of(tmp_path)) == (metric != "l2")
+    loaded = vr.FlatIndex.load(tmp_path, verify=True)
+    queries = cone(rng, 3)
+    found = loaded.search(queries, 5, stats=True)
+    assert found.stats is not None
+    assert found.stats.precision == "int8"
+    again = index.search(queries, 5, stats=True)
+    assert found.stats == again.stats  # the same bounds as before
+    assert_same_bits(found, *arrays(again))
+    more, bias = cone(rng, 2100), np.ones(7)
+    for one in (index, loaded):
+        one.add(more)
+    assert_same_index(loaded, index, rng)
+    assert_same_index(loaded, vr.FlatIndex(loaded.vectors(loaded.ids), metric=metric), rng)
+    for one in (index, loaded):
+        one.add(more[:7], bias=bias)  # whose place the parts along the center have
+    assert_same_index(loaded, index, rng)
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_no_parts_along_the_center_lead_astray(rng: Rng, tmp_path: Path, content: str) -> None:
+    vr.FlatIndex(cone(rng, 2100)).save(tmp_path)
+    file = file_of(tmp_path, "along")
+    kept = file.read_bytes()
+    file.write_bytes(kept[:128] + HOSTILE[content](len(kept) - 128))
+    use_everything(vr.FlatIndex.load(tmp_path), rng, tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("metric", "n", "message"),
+    [("ip", 6, "along: expected 7 values, got 6"), ("l2", 7, "along: expected none under l2")],
+)
+def test_parts_along_the_center_that_cannot_be(
+    rng: Rng, tmp_path: Path, metric: Metric, n: int, message: str
+) -> None:
+    vr.FlatIndex(cone(rng, 7), metric=metric).save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    other = _npy.write(tmp_path / "along-000000000000.npy", np.ones(n, np.float32))
+    manifest["arrays"]["along"] = other._asdict()
+    write_manifest(tmp_path, manifest)
+    with pytest.raises(ValueError, match=message):
+        vr.FlatIndex.load(tmp_path)
+
+
+def test_parts_along_a_center_without_direction(rng: Rng, tmp_path: Path) -> None:
+    vr.FlatIndex(cone(rng, 7)).save(tmp_path)
+    file = file_of(tmp_path, "center")
+    kept = file.read_bytes()
+    file.write_bytes(kept[:128] + bytes(len(kept) - 128))
+    message = "along: expected none where the center is zero, got 7 values"
+    with pytest.raises(ValueError, match=message):
+        vr.FlatIndex.load(tmp_path)
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("ids", "i8"), ("bias", "f8"), ("order", "u4")])
 def test_arrays_of_no_values(rng: Rng, tmp_path: Path, name: str, dtype: str) -> None:
     index = make(rng, "plain", "l2")
@@ -430,9 +493,9 @@ def test_manifests_that_are_nested(small: Path, place: str) -> None:
 
 
 def test_newer_and_older_formats(small: Path) -> None:
-    for form in (1, 2, 4, 3.0, "3", None):
+    for form in (1, 2, 5, 4.0, "4", None):
         write_manifest(small, {**SMALL, "format": form})
-        with pytest.raises(ValueError, match=f"path: expected format 3, got {form!r}"):
+        with pytest.raises(ValueError, match=f"path: expected format 4, got {form!r}"):
             vr.FlatIndex.load(small)
     write_manifest(small, {**SMALL, "kind": "ClusterFeed"})
     with pytest.raises(ValueError, match="path: expected a saved FlatIndex, got 'ClusterFeed'"):

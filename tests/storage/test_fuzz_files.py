@@ -43,20 +43,25 @@ ORDERED = 7 * 2048 + 1
 SIZES = (0, 1, 5, 64, 300, 300, 2049)
 
 
-def index(rng: Rng) -> Saved:
+def index(rng: Rng, of: type[vr.FlatIndex] = vr.FlatIndex) -> Saved:
     """The arrays of an index, by name, and the other fields of its manifest."""
     d = int(rng.integers(1, 20))
     n = int(pick(rng, SIZES)) if chance(rng, 0.97) else ORDERED
     metric = pick(rng, METRICS)
     lengths = rng.pareto(1.5, (n, 1)) + 0.1
-    made = vr.FlatIndex(
+    made = of(
         rng.standard_normal((n, d)) * lengths,
         rng.permutation(3 * n)[:n] if chance(rng, 0.6) else None,
         metric=metric,
         bias=rng.standard_normal(n) if chance(rng, 0.5) else None,
     )
     arrays = {**made._now().parts(), "skipped": np.arange(2)}
-    return {"arrays": arrays, "about": {"kind": "FlatIndex", "format": 3, "metric": metric}}
+    return {"arrays": arrays, "about": {"kind": of.__name__, "format": 4, "metric": metric}}
+
+
+def index_of_lists(rng: Rng) -> Saved:
+    """The same of one that has lists."""
+    return index(rng, vr.IVFIndex)
 
 
 def keyed_index(rng: Rng) -> Saved:
@@ -74,7 +79,7 @@ def table(rng: Rng) -> Saved:
         "ids": rng.integers(0, 3 * n + 1, offsets[-1]),
         "scores": rng.standard_normal(offsets[-1], dtype=np.float32),
     }
-    about = {"kind": "NeighborTable", "format": 3, "n": n, "complete": True}
+    about = {"kind": "NeighborTable", "format": 4, "n": n, "complete": True}
     return {"arrays": arrays, "about": about}
 
 
@@ -83,7 +88,7 @@ def vocabulary(rng: Rng) -> Saved:
     n = int(pick(rng, (0, 1, 5, 300)))
     make: Any = pick(rng, [int, str, lambda i: b"x" * (i % 70) + b"%d" % i, lambda i: UUID(int=i)])
     about, arrays = vr.Vocabulary([make(i) for i in range(n)])._content()
-    return {"arrays": dict(arrays), "about": {"kind": "Vocabulary", "format": 3, **about}}
+    return {"arrays": dict(arrays), "about": {"kind": "Vocabulary", "format": 4, **about}}
 
 
 def write(folder: Path, saved: Saved) -> dict[str, Any]:
@@ -116,7 +121,20 @@ def commit(folder: Path, text: str) -> None:
 
 
 WORDS = (
-    *("ip", "cosine", "FlatIndex", "ClusterFeed", "<f4", "<f8", "|O", "<M8", "", "\0", "\ud800"),
+    *(
+        "ip",
+        "cosine",
+        "FlatIndex",
+        "IVFIndex",
+        "ClusterFeed",
+        "<f4",
+        "<f8",
+        "|O",
+        "<M8",
+        "",
+        "\0",
+        "\ud800",
+    ),
     *("../x", "/etc/passwd", "rows-000000000000.npy", "ids-000000000000.npy", "manifest.json"),
 )
 NUMBERS = ("0", "-0", "-1", "1e999", "-1e999", "NaN", "Infinity", "1.5", "2.0", "true", "null")
@@ -254,6 +272,7 @@ DAMAGES = (
 )
 SUBJECTS: dict[str, tuple[Make, Any, Callable[[Any, Rng, Path], None]]] = {
     "index": (index, vr.FlatIndex, use_everything),
+    "index of lists": (index_of_lists, vr.IVFIndex, use_everything),
     "index with a vocabulary": (keyed_index, vr.FlatIndex, use_index_and_keys),
     "table": (table, vr.NeighborTable, use_table),
     "vocabulary": (vocabulary, vr.Vocabulary, use_vocabulary),

@@ -136,6 +136,17 @@ def common_offset(rng: Rng, nq: int, n: int, d: int) -> Data:
     return queries, items[:n]
 
 
+def cone(rng: Rng, nq: int, n: int, d: int, spread: float = 0.3) -> Data:
+    """Items within a narrow cone, as of sentence encoders; queries there, opposite and across."""
+    axis = rng.standard_normal(d)
+    axis /= np.linalg.norm(axis)
+    items = axis + spread * rng.standard_normal((n, d)) / np.sqrt(d)
+    queries = axis + spread * rng.standard_normal((nq, d)) / np.sqrt(d)
+    queries[1::3] *= -1e-3
+    queries[2::3] -= (queries[2::3] @ axis)[:, None] * axis
+    return narrow(queries), narrow(items)
+
+
 def canceling(rng: Rng, nq: int, n: int, d: int) -> Data:
     """Two large terms cancel; the rest, lost next to them in float32, decides."""
     queries, items = gaussian(rng, nq, n, d)
@@ -215,6 +226,7 @@ HARD: dict[str, Builder] = {
         falling_norms,
         grid,
         common_offset,
+        cone,
         canceling,
         half_way,
         overflowing,

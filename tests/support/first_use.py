@@ -91,6 +91,7 @@ def use_index(folder: str) -> None:
             refused(change)
         os.unlink(folder + "/index/manifest.json")  # noqa: PTH108
         refused(served.refresh)
+    use_index_of_lists(items, folder)
     refused(vr.FlatIndex.load, folder)
     refused(vr.FlatIndex, [[1], [2, 3]])
     refused(vr.FlatIndex, [["a"]])
@@ -103,6 +104,28 @@ def use_index(folder: str) -> None:
     table.save(folder + "/table")
     vr.NeighborTable.load(folder + "/table", mmap=False, verify=True)
     sent((index, table, index.mask([5]), index.search(items, 2), vr.Caps([1], [2], 3)))
+
+
+def use_index_of_lists(items: Any, folder: str) -> None:
+    index = vr.IVFIndex(items, n_lists=5, progress=lambda done, total: None)
+    _ = (index.probes, index.n_lists, index.stats, repr(index))
+    index.tuned_for(items, 0.9)
+    index.search(items, 3, probes=2, stats=True)
+    index.search(items, 3, probes="exact")
+    index.neighbors(2, probes=1, path=folder + "/near")
+    index.add(items[:1])
+    index.compact()
+    index.compact(retrain=True)
+    index.save(folder + "/lists")
+    vr.IVFIndex.load(folder + "/lists")
+    with vr.ReloadingIndex(folder + "/lists") as served:
+        served.search(items, 3)
+    refused(vr.FlatIndex.load, folder + "/lists")
+    refused(index.search, items, 3, probes=0)
+    refused(index.search, items, 3, probes="all")
+    refused(vr.IVFIndex, items, progress=3)
+    refused(index.tuned_for, items, 2.0)
+    refused(index.tuned_for, items[:0], 0.5)
 
 
 def sent(x: Any) -> None:
@@ -248,6 +271,7 @@ def use_runtime() -> None:
     vr.set_num_threads(vr.get_num_threads())
     vr.set_isa(vr.isa())
     vr.available_isas()
+    vr.unavailable_isas()
 
 
 def main() -> None:

@@ -58,8 +58,20 @@ def use_everything(index: vr.FlatIndex, rng: Rng, saved: Path) -> None:
         lambda: index.save(saved),
         lambda: index.compact(),
         lambda: index.search(queries, 5),
-        lambda: opened(saved),
+        lambda: opened(saved, type(index)),
     ]
+    if isinstance(index, vr.IVFIndex):
+        lists: vr.IVFIndex = index
+        steps = [
+            lambda: lists.search(few, 5, probes=1),
+            lambda: lists.search(queries, 5, probes=2, allow=ids[:30]),
+            lambda: lists.search(queries, 5, probes="exact"),
+            lambda: lists.tuned_for(few, 0.9),
+            lambda: lists.stats,
+            *steps,
+            lambda: lists.compact(retrain=True),
+            lambda: lists.search(queries, 5),
+        ]
     take(steps)
 
 

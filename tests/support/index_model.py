@@ -8,8 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import reference
 
+import vecrecall as vr
+
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
+
+
+INDEXES: list[type[vr.FlatIndex]] = [vr.FlatIndex, vr.IVFIndex]
+
+
+def in_all(index: vr.FlatIndex) -> dict[str, Any]:
+    """Options of a search that looks at every item, or proves that it need not."""
+    return {"probes": "exact"} if isinstance(index, vr.IVFIndex) else {}
 
 
 class Model:

@@ -307,7 +307,7 @@ def call(name: str) -> None:
                 of.call(made)
         except Stop:
             if time.perf_counter() - begin > SHARE * seconds:
-                # What passes until a signal is heard is a smaller part of more.
+                # The time until a signal is heard is a smaller part of more.
                 size *= 2 if seconds < LONGEST else 1
                 continue
             assert same(of.state(made), before), "the state is another"

@@ -1,4 +1,7 @@
-"""A small system to serve, the service in this process, and in processes of its own."""
+"""A small system to serve, and a service in processes of its own.
+
+Tests that import it are skipped where a package is missing.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import vecrecall as vr
 from vecrecall.storage import _array_folder
+
+for _name in ("httptools", "msgspec", "orjson", "prometheus_client", "starlette", "uvicorn"):
+    pytest.importorskip(_name, reason='needs pip install "vecrecall[serve]"')
+pytest.importorskip("httpx2", reason="needs pip install httpx2")
 
 N, DIM, USERS, CLUSTERS = 300, 8, 12, 3
 ITEMS = np.random.default_rng(0).standard_normal((N, DIM), dtype=np.float32)
@@ -109,6 +117,14 @@ def write_system(folder: Path, config: str = CONFIG) -> Path:
     (folder / "even.json").write_text(json.dumps(KEYS[::2]))
     path = folder / "service.toml"
     path.write_text(config)
+    return path
+
+
+def other_system(folder: Path) -> Path:
+    """Write the same items with other vectors."""
+    folder.mkdir()
+    path = write_system(folder)
+    vr.FlatIndex(-ITEMS).save(folder / "index", vocabulary=vr.Vocabulary(KEYS))
     return path
 
 

@@ -25,8 +25,9 @@ import numpy.typing as npt
 import reference
 from comparison import ISAS, METRICS, arrays, assert_same_bits, assert_same_float32
 from datasets import HARD
-from index_model import F32, I64, Model
+from index_model import F32, I64, INDEXES, Model, in_all
 from pickles import WAYS
+from probing import both, within
 
 import vecrecall as vr
 
@@ -60,11 +61,16 @@ class Life:
         self.next_id = 1 + max(ids.tolist(), default=0)
         vectors, bias = self.rows(n), self.bias(n)
         copy = bool(rng.random() < 0.5)
-        self.index = vr.FlatIndex(vectors, ids, metric=metric, bias=bias, copy=copy)
+        self.of = INDEXES[int(rng.integers(len(INDEXES)))]
+        options: dict[str, Any] = {"copy": copy}
+        if self.of is vr.IVFIndex and rng.random() < 0.5:
+            options["n_lists"] = int(rng.integers(1, 200))
+        self.index = self.of(vectors, ids, metric=metric, bias=bias, **options)
         self.model.put(vectors, ids, bias)
         self.masks: list[Allowed] = []
         self.served: vr.ReloadingIndex | None = None
-        self.note(f"{n} items {self.kind}, dim {self.dim}, {metric}, copy={copy}")
+        name = self.of.__name__
+        self.note(f"{name}, {n} items {self.kind}, dim {self.dim}, {metric}, {options}")
 
     def note(self, what: str) -> None:
         self.log.append(what)
@@ -131,15 +137,18 @@ class Life:
         self.model.remove(ids)
 
     def compact(self) -> None:
-        self.note("compact")
-        self.index.compact(threads=self.threads())
+        options = {}
+        if self.of is vr.IVFIndex and self.chance(0.3):
+            options["retrain"] = True
+        self.note(f"compact {options}")
+        self.index.compact(threads=self.threads(), **options)
 
     def save_and_load(self) -> None:
         path, mmap, verify = self.folder / "index", self.chance(0.5), self.chance(0.3)
         self.note(f"save, load mmap={mmap} verify={verify}")
         self.index.save(path, threads=self.threads())
         if self.chance(0.7):
-            self.index = vr.FlatIndex.load(path, mmap=mmap, verify=verify)
+            self.index = self.of.load(path, mmap=mmap, verify=verify)
             self.masks = []
         self.check_all()
 
@@ -160,7 +169,21 @@ class Life:
         queries = self.queries(nq)
         asked, meant = self.filters(nq, queries)
         self.note(f"search {nq} for {k} {sorted(asked)}")
-        found = self.index.search(queries, k, threads=self.threads(), **asked)
+        how = in_all(self.index)
+        found = self.index.search(queries, k, threads=self.threads(), **asked, **how)
+        assert_same_bits(found, *self.model.search(queries, k, **meant))
+        self.search_lists(queries, k, asked, meant)
+
+    def search_lists(
+        self, queries: F32, k: int, asked: dict[str, Any], meant: dict[str, Any]
+    ) -> None:
+        """Look at some of the lists, of an index that has them."""
+        if not isinstance(self.index, vr.IVFIndex):
+            return
+        probes = int(self.rng.choice([1, 2, 5, 40]))
+        self.note(f"... probes {probes}")
+        meant = both(meant, within(self.index, queries, probes))
+        found = self.index.search(queries, k, probes=probes, threads=self.threads(), **asked)
         assert_same_bits(found, *self.model.search(queries, k, **meant))
 
     def filters(self, nq: int, queries: F32) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -220,7 +243,7 @@ class Life:
         if n > 500:
             return
         self.note("neighbors")
-        found = self.index.neighbors(3)
+        found = self.index.neighbors(3, **in_all(self.index))
         ids, vectors = self.model.ids, self.model.vectors
         if n == 0:
             assert len(found.ids) == 0
@@ -240,7 +263,8 @@ class Life:
         assert_same_float32(index.vectors(ids), model.vectors)
         assert self.next_id + 7 not in index
         queries = self.queries(1)
-        assert_same_bits(index.search(queries, 12), *model.search(queries, 12))
+        found = index.search(queries, 12, **in_all(index))
+        assert_same_bits(found, *model.search(queries, 12))
 
     def refuse(self) -> None:
         """Make every kind of mistake, each among right things; all stays as it was."""
@@ -283,7 +307,10 @@ class Life:
             assert self.served.refresh()
         assert not self.served.refresh()
         queries = self.queries(2)
-        assert_same_bits(self.served.search(queries, 9), *self.model.search(queries, 9))
+        index = self.served.index
+        found = index.search(queries, 9, **in_all(index))
+        assert_same_bits(found, *self.model.search(queries, 9))
+        assert self.served.search(queries, 9).counts.tolist() == found.counts.tolist()
         assert self.served.index.ids.tolist() == self.model.ids.tolist()
 
     def fork(self) -> None:
@@ -321,7 +348,8 @@ class Life:
         def check(masked: bool, threads: int) -> None:
             first = ended[0]
             allow = allowed.mask if masked else None
-            found = self.index.search(queries, k, allow=allow, threads=threads)
+            how = in_all(self.index)
+            found = self.index.search(queries, k, allow=allow, threads=threads, **how)
             last = begun[0]
             deadline = time.monotonic() + HANGING
             while len(states) <= last and time.monotonic() < deadline:

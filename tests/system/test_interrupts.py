@@ -6,12 +6,15 @@ too late has done all of its work by then, which the case tells from the work it
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import interrupted
 import pytest
+
+import vecrecall as vr
 
 pytestmark = [pytest.mark.slow, pytest.mark.fork]
 
@@ -20,10 +23,13 @@ SUPPORT = Path(__file__).parents[1] / "support"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
-def run(*arguments: str) -> None:
+def run(*arguments: str, isa: str = "") -> None:
     """Run a scenario, which ends by an assertion where something is wrong."""
     command = [sys.executable, str(SUPPORT / "interrupted.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    env = {**os.environ, "VECRECALL_ISA": isa} if isa else None
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=900, check=False, env=env
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -42,6 +48,16 @@ def test_a_signal_ends_a_call_and_leaves_everything(name: str) -> None:
 )
 def test_a_token_ends_a_call_and_leaves_everything(name: str) -> None:
     run("canceled", name)
+
+
+@posix
+@pytest.mark.parametrize("name", ["search", "search on one thread", "fit"])
+def test_a_signal_during_tiles(name: str) -> None:
+    """Frames of signals are larger where the matrix unit is in use."""
+    if "amx" in vr.unavailable_isas():
+        pytest.skip(f"no amx: {vr.unavailable_isas()['amx']}")
+    run("call", name, isa="amx")
+    run("returns", name, isa="amx")
 
 
 @posix

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +18,7 @@ from datasets import HARD
 
 import vecrecall as vr
 
-NAMES = ["baseline", "avx2", "avx512", "avx512vnni", "neon"]
+NAMES = ["baseline", "avx2", "avx512", "avx512vnni", "amx", "neon"]
 USE = "vr.topk(np.ones((2, 3), np.float32), np.ones((5, 3), np.float32), 2)"
 
 
@@ -72,6 +74,85 @@ def test_available_isas() -> None:
     assert set(ISAS) <= set(NAMES)
     assert len(set(ISAS)) == len(ISAS)
     assert vr.isa() in ISAS
+
+
+def test_unavailable_isas_say_why() -> None:
+    reasons = vr.unavailable_isas()
+    assert not set(reasons) & set(ISAS)
+    assert set(reasons) | set(ISAS) <= set(NAMES)
+    assert all(reasons.values())
+    if platform.machine() == "x86_64":
+        assert set(reasons) | set(ISAS) == set(NAMES) - {"neon"}
+    for name, why in reasons.items():
+        with pytest.raises(ValueError, match="isa: expected one of") as caught:
+            vr.set_isa(name)
+        assert str(caught.value).endswith(f"got '{name}', which cannot run here: {why}")
+        message = error_at_first_use("vr.isa()", VECRECALL_ISA=name)
+        assert message.startswith("VECRECALL_ISA: expected one of")
+        assert message.endswith(f"got '{name}', which cannot run here: {why}")
+
+
+# Not on a machine where something else is in the way.
+needs_amx = pytest.mark.skipif("amx" not in ISAS, reason=f"no amx: {vr.unavailable_isas()}")
+
+# A stack for signals that has no room for the registers of the matrix unit.
+SMALL_STACK = """
+import ctypes
+class Stack(ctypes.Structure):
+    _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+memory = ctypes.create_string_buffer(4096)
+small = Stack(ctypes.addressof(memory), 0, 4096)
+if ctypes.CDLL(None).sigaltstack(ctypes.byref(small), None) != 0:
+    sys.exit("the kernel takes no stack of 4096 bytes")
+"""
+
+
+@needs_amx
+def test_a_small_signal_stack_refuses_permission() -> None:
+    code = f"{SMALL_STACK}{USE}\nprint(vr.isa(), vr.unavailable_isas()['amx'])"
+    run = python(code)
+    if "takes no stack" in run.stderr:
+        pytest.skip(run.stderr.strip())
+    assert run.stdout.strip().startswith("avx512vnni the kernel refused permission"), run.stderr
+
+
+LARGE = "rng = np.random.default_rng(1)\nx = rng.standard_normal((9000, 96), np.float32)\n"
+SAME = """
+before = vr.isa()
+found = vr.topk(x[:40], x, 9)
+vr.set_isa("baseline")
+expected = vr.topk(x[:40], x, 9)
+assert np.array_equal(found.ids, expected.ids) and np.array_equal(found.scores, expected.scores)
+print(before)
+"""
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "faulthandler.enable()\n{first}{use}",
+        "{first}faulthandler.enable()\n{use}",
+        "{first}faulthandler.enable()\nfaulthandler.disable()\n{use}",
+    ],
+)
+def test_faulthandler_before_and_after_the_first_look(order: str) -> None:
+    """Its stack for signals may make the kernel refuse permission, and never more than that."""
+    code = "import faulthandler\n" + LARGE + order.format(first="vr.isa()\n", use=SAME)
+    assert printed(code) in ISAS
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.fork
+def test_a_fork_goes_on_with_the_set() -> None:
+    code = f"""{LARGE}vr.isa()
+child = os.fork()
+if child == 0:
+{textwrap.indent(SAME, "    ")}
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(vr.isa())
+"""
+    assert printed(code).split()[-1] == ISAS[0]
 
 
 def test_set_isa(isa: str) -> None:

@@ -126,6 +126,8 @@ EXAMPLES: dict[type, Callable[[], Any]] = {
     vr.FlatIndex: lambda: an_index(metric="l2", bias=IDS / 300),
     vr.GroupList: lambda: vr.merge_groups(an_index().search(ITEMS[:4], 3), [0, 1, 4], 3)[1],
     vr.GroupResult: lambda: vr.merge_groups(an_index().search(ITEMS[:4], 3), [0, 1, 4], 3),
+    vr.IVFIndex: lambda: vr.IVFIndex(ITEMS, IDS, metric="l2", bias=IDS / 300, n_lists=9),
+    vr.IVFStats: lambda: vr.IVFIndex(ITEMS, IDS, n_lists=9).stats,
     vr.KMeans: lambda: vr.KMeans(4, random_state=3, batch_size=50, max_iter=2).fit(ITEMS),
     vr.Mask: lambda: an_index().mask([8, 9, 10]),
     vr.MergeResult: merged,
@@ -240,6 +242,11 @@ ANSWERS: dict[type, Callable[[Any], Any]] = {
     vr.Caps: lambda caps: (caps.limit, plain(merged(caps=caps))),
     vr.ClusterFeed: of_feed,
     vr.FlatIndex: lambda index: behavior(index, np.random.default_rng(1)),
+    vr.IVFIndex: lambda index: (
+        behavior(index, np.random.default_rng(1)),
+        index.probes,
+        plain([*index.stats, index.search(ITEMS, 5, probes=2)]),
+    ),
     vr.KMeans: of_model,
     vr.Mask: lambda mask: (repr(mask), plain(mask._ids)),
     vr.NeighborTable: lambda t: (plain([t.items, t.ids, t.scores]), of_channel(of.ItemToItem(t))),
@@ -438,7 +445,7 @@ def test_what_a_subclass_adds_arrives_too(way: str) -> None:
     assert len(arrived) == 300
 
 
-@pytest.mark.parametrize("kind", [vr.FlatIndex, vr.ClusterFeed])
+@pytest.mark.parametrize("kind", [vr.FlatIndex, vr.IVFIndex, vr.ClusterFeed])
 @pytest.mark.parametrize("form", [_array_folder.FORMAT - 1, _array_folder.FORMAT + 1, None, "3"])
 def test_another_format(kind: type, form: object) -> None:
     state = EXAMPLES[kind]().__getstate__()

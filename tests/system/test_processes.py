@@ -20,6 +20,8 @@ from pathlib import Path
 import process_scenarios
 import pytest
 
+import vecrecall as vr
+
 pytestmark = pytest.mark.fork
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -29,7 +31,13 @@ SECONDS = 3 * process_scenarios.SECONDS
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which this system has not")
 
 
-def run(scenario: str) -> None:
+# The default, and the set whose registers the system gives to a process on request.
+every_set = pytest.mark.parametrize("isa", ["", "amx"], ids=["default", "amx"])
+
+
+def run(scenario: str, isa: str = "") -> None:
+    if isa in vr.unavailable_isas():
+        pytest.skip(f"no {isa}: {vr.unavailable_isas()[isa]}")
     process = subprocess.Popen(
         # Python warns of a fork with threads: that it works is what is tested.
         [
@@ -39,6 +47,7 @@ def run(scenario: str) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, "VECRECALL_ISA": isa} if isa else None,
     )
     try:
         _, errors = process.communicate(timeout=SECONDS)
@@ -50,12 +59,14 @@ def run(scenario: str) -> None:
 
 
 @forks
+@every_set
 @pytest.mark.parametrize("scenario", ["fork_before_use", "fork_after_use", "fork_of_a_fork"])
-def test_fork(scenario: str) -> None:
-    run(scenario)
+def test_fork(scenario: str, isa: str) -> None:
+    run(scenario, isa)
 
 
 @forks
+@every_set
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -70,8 +81,8 @@ def test_fork(scenario: str) -> None:
         "fork_while_refreshing",
     ],
 )
-def test_fork_with_other_threads(scenario: str) -> None:
-    run(scenario)
+def test_fork_with_other_threads(scenario: str, isa: str) -> None:
+    run(scenario, isa)
 
 
 def test_use_imports_nothing() -> None:
@@ -93,15 +104,17 @@ def test_workers_of_a_parent_that_has_loaded() -> None:
     run("preload")
 
 
+@every_set
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_multiprocessing(method: str) -> None:
+def test_multiprocessing(method: str, isa: str) -> None:
     if method != "spawn" and not hasattr(os, "fork"):
         pytest.skip("needs fork, which this system has not")
-    run(f"pool_{method}")
+    run(f"pool_{method}", isa)
 
 
-def test_many_threads() -> None:
-    run("many_threads")
+@every_set
+def test_many_threads(isa: str) -> None:
+    run("many_threads", isa)
 
 
 def test_asyncio() -> None:

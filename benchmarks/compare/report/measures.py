@@ -43,6 +43,14 @@ def speedup_over_exact(measurement: Measurement, machine: Machine) -> float | No
     return _over_fastest(measurement, others)
 
 
+def speedup_over_approximate(measurement: Measurement, machine: Machine) -> float | None:
+    """Return the time of the fastest approximate peer divided by ours."""
+    others = [
+        name for name, entry in measurement["peers"].items() if not entry["exact"] and name != OURS
+    ]
+    return _over_fastest(measurement, others)
+
+
 def speedup_over_all(measurement: Measurement, machine: Machine) -> float | None:
     """Return the time of the fastest peer divided by ours."""
     return _over_fastest(measurement, [name for name in measurement["peers"] if name != OURS])
@@ -110,7 +118,13 @@ def relative_inertia(measurement: Measurement, machine: Machine) -> float | None
 MEASURES: dict[str, Callable[..., float | None]] = {
     measure.__name__: measure
     for measure in (
-        *(speedup, speedup_over_exact, speedup_over_all, speedup_at_recall),
+        *(
+            speedup,
+            speedup_over_exact,
+            speedup_over_approximate,
+            speedup_over_all,
+            speedup_at_recall,
+        ),
         *(share_of_limit, share_of_read_rate, time, value, relative_inertia),
     )
 }

@@ -1,9 +1,10 @@
-// Indexes that Python's `FlatIndex.save` wrote.
+// Indexes that Python's `FlatIndex.save` and `IVFIndex.save` wrote.
 #pragma once
 
 #include <filesystem>
 
 #include "vecrecall/flat_index.hpp"
+#include "vecrecall/ivf_index.hpp"
 
 namespace vecrecall {
 
@@ -22,5 +23,8 @@ enum class Access {
 // loads reads no memory but its own. The checks are of structure: changed values are found by
 // `FlatIndex.load(path, verify=True)` in Python, which compares checksums.
 FlatIndex load_flat_index(const std::filesystem::path& folder, Access access = Access::kMap);
+
+// The same of an index of lists, with its default of probes.
+IVFIndex load_ivf_index(const std::filesystem::path& folder, Access access = Access::kMap);
 
 }  // namespace vecrecall

@@ -54,12 +54,17 @@ class IdMask {
     std::unique_ptr<Impl> impl_;
 };
 
+// How many lists each query probes, of an index that has lists.
+inline constexpr std::size_t kDefaultProbes = 0;  // as many as the index has been tuned to
+inline constexpr std::size_t kExactProbes = std::numeric_limits<std::size_t>::max();
+
 struct SearchOptions {
     std::size_t k = 10;
     // Ids that the query must not get, one row per query; values null for none.
     RaggedView<std::int64_t> exclude;
     const IdMask* const* allow = nullptr;  // one per query: the only ids it may get; null for all
     double min_score = -std::numeric_limits<double>::infinity();
+    std::size_t probes = kDefaultProbes;
     int threads = 0;  // 0: the library's default
 };
 
@@ -67,6 +72,9 @@ struct SearchStats {
     std::uint64_t items_scanned = 0;  // summed over the queries
     std::uint64_t rows_reranked = 0;  // summed over the queries
     const char* precision = "none";   // of the scan
+    // Of an index that has lists, summed over the queries.
+    std::uint64_t lists_probed = 0;
+    std::uint64_t queries_widened = 0;  // that looked at more lists than the default
 };
 
 struct AboveOptions {
@@ -119,6 +127,11 @@ class Snapshot {
     void find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const;
     const float* row(std::size_t i) const;
 
+    // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
+    MatrixView list_centers() const;
+    // The list of each item in the order of ids(), -1 where it is in none.
+    void lists(std::int64_t* out) const;
+
     // The same items as one piece, without those removed; copies the rows where any were.
     Snapshot compacted(int threads = 0) const;
     // Its arrays, valid as long as the snapshot lives; only of one that is compacted.
@@ -126,6 +139,7 @@ class Snapshot {
 
   private:
     friend class FlatIndex;
+    friend class IVFIndex;
     explicit Snapshot(std::shared_ptr<const search::Items> items) : items_(std::move(items)) {}
 
     std::shared_ptr<const search::Items> items_;
@@ -179,8 +193,10 @@ class FlatIndex {
     // Rebuilds the index from its items: nothing is left of borrowed and removed rows.
     void compact(int threads = 0);
 
-  private:
+  protected:
     struct Impl;
+    explicit FlatIndex(std::shared_ptr<const search::Items> items);
+
     std::unique_ptr<Impl> impl_;
 };
 

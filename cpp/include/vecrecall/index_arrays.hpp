@@ -14,8 +14,10 @@ struct ArrayView {
     std::size_t size = 0;
 };
 
-inline constexpr std::size_t kBlockBounds = 3;  // numbers per block of 2048 rows
+// Numbers per block of 2048 rows; blocks of a list begin with it.
+inline constexpr std::size_t kBlockBounds = 3;
 inline constexpr std::size_t kCodeBounds = 4;
+inline constexpr std::size_t kListSettings = 4;
 
 // Little-endian as they lie, the same for every instruction set. Where an array may be missing, its
 // size is 0.
@@ -27,9 +29,16 @@ struct IndexArrays {
     ArrayView<std::uint32_t> order;  // of the rows, their places as inserted; missing: 0 .. n-1
     ArrayView<float> center;         // one per dimension
     ArrayView<float> row_terms;      // cosine: inverse lengths; l2: what the scan adds
+    ArrayView<float> along;          // of the rows, along the center; missing: it has no direction
     ArrayView<double> block_bounds;  // kBlockBounds per block
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32
     ArrayView<double> code_bounds;   // kCodeBounds per block, with the codes
+    // Of an index that has lists, all of them; there is no list of no items.
+    ArrayView<float> list_centers;          // dim per list
+    ArrayView<std::uint32_t> list_sizes;    // items, in the order of the rows
+    ArrayView<std::int64_t> list_settings;  // kListSettings: how many were asked for (0: by the
+                                            // number of items), seed, items that they were made
+                                            // for, default probes
 };
 
 }  // namespace vecrecall

@@ -29,9 +29,8 @@ void assign_nearest(const MatrixView& points, const MatrixView& centroids, Metri
     std::vector<std::size_t> finite(cluster::tasks_for(points.rows));
     parallel_for(finite.size(), threads, [&](std::size_t task) {
         const std::size_t first = task * cluster::kPointsPerTask;
-        finite[task] =
-            cluster::Nearest(table, coded, m)
-                .find(cluster::rows_of_task(points, task), labels + first * m, scores + first * m);
+        finite[task] = cluster::Nearest(coded, m).find(cluster::rows_of_task(points, task),
+                                                       labels + first * m, scores + first * m);
     });
     for (std::size_t task = 0; task < finite.size(); ++task) {
         const std::size_t row = task * cluster::kPointsPerTask + finite[task];

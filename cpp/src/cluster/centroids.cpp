@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "cluster/bound.hpp"
+#include "kernels/registry.hpp"
 #include "vecrecall/parallel.hpp"
 
 namespace vecrecall::cluster {
@@ -45,21 +46,23 @@ kernels::ErrorTerms Errors::terms() const {
 
 Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
                      const search::Center& center, int threads)
-    : scored_{.rows = rows, .bias = nullptr, .metric = metric},
+    : table_(kernels::for_width(table, rows.dim)),
+      scored_{.rows = rows, .bias = nullptr, .metric = metric},
       center_(center),
       nothing_(center.narrow.size(), 0.0F),
       quads_((rows.dim + 3) / 4),
-      groups_i8_(groups_of(rows.rows, table.nearest_i8_group)),
-      groups_f32_(groups_of(rows.rows, table.nearest_f32_group)),
-      padded_(whole_groups(table, rows.rows)),
+      groups_i8_(groups_of(rows.rows, table_.nearest_i8_group)),
+      groups_f32_(groups_of(rows.rows, table_.nearest_f32_group)),
+      padded_(whole_groups(table_, rows.rows)),
       lengths_(padded_),
       radii_(padded_) {
     const std::size_t read = padded_ + kWidestVector;
     has_codes_ = rows.dim <= kMostCodeDims;
     if (has_codes_) {
-        blocks_i8_ = Buffer<std::int8_t>(checked_product(padded_, quads_ * 4));
+        blocks_i8_ =
+            Buffer<std::int8_t>(checked_product(padded_, table_.nearest_i8_layout.width(quads_)));
         columns_ = Buffer<std::int8_t>(
-            checked_product(padded_ / table.nearest_i8_group * kernels::kColumns, quads_ * 4));
+            checked_product(padded_ / table_.nearest_i8_group * kernels::kColumns, quads_ * 4));
         std::memset(blocks_i8_.data(), 0, blocks_i8_.size());
         std::memset(columns_.data(), 0, columns_.size());
     }
@@ -72,20 +75,20 @@ Centroids::Centroids(const kernels::KernelTable& table, const MatrixView& rows, 
     errors_f32_.assign(read);
     parallel_for(groups_of(padded_, kCentroidsPerTask), threads, [&](std::size_t task) {
         const std::size_t end = std::min(padded_, (task + 1) * kCentroidsPerTask);
-        for (std::size_t c = task * kCentroidsPerTask; c < end; ++c) derive(table, c);
+        for (std::size_t c = task * kCentroidsPerTask; c < end; ++c) derive(c);
     });
-    gather_groups(table);
+    gather_groups();
     const double radius = *std::max_element(radii_.begin(), radii_.end());
     reach_ = center.norm + radius;
     scannable_ = reach_ <= kLargestRadius && dim() <= kMostFloatDims;
 }
 
 // Places past the last centroid hold copies of it.
-void Centroids::derive(const kernels::KernelTable& table, std::size_t c) {
+void Centroids::derive(std::size_t c) {
     const float* row = scored_.rows.row(std::min(c, size() - 1));
     std::vector<double> s(exact_width(dim()));
     widen_query(row, dim(), s.data());
-    lengths_[c] = norm(table, s.data(), row, dim());
+    lengths_[c] = norm(table_, s.data(), row, dim());
     const double scale = scored_.metric == Metric::kCosine ? 1.0 / lengths_[c] : 1.0;
     double square = 0;
     for (std::size_t j = 0; j < dim(); ++j) {
@@ -97,7 +100,7 @@ void Centroids::derive(const kernels::KernelTable& table, std::size_t c) {
     radii_[c] = radius;
     if (!(radius <= kLargestRadius)) return;
 
-    const std::size_t block = table.f32_query_block;
+    const std::size_t block = table_.f32_query_block;
     float* to = blocks_f32_.data() + c / block * block * dim() + c % block;
     for (std::size_t j = 0; j < dim(); ++j) to[j * block] = static_cast<float>(s[j]);
     const double width = static_cast<double>(dim()) + 48;
@@ -107,19 +110,17 @@ void Centroids::derive(const kernels::KernelTable& table, std::size_t c) {
     const double unsure = scored_.metric == Metric::kCosine ? kLengthRounding * width : 0.0;
     errors_f32_.per_length[c] = round_up(sum_rounding * radius + unsure);
     errors_f32_.per_unit[c] = round_up(sum_rounding * offset + width * 0x1p-108);
-    if (has_codes_) code(table, c, s);
+    if (has_codes_) code(c, s);
 }
 
-void Centroids::code(const kernels::KernelTable& table, std::size_t c,
-                     const std::vector<double>& s) {
+void Centroids::code(std::size_t c, const std::vector<double>& s) {
     double largest = 0;
     for (const double x : s) largest = std::max(largest, std::fabs(x));
-    const double limit = table.i8_query_limit;
+    const double limit = table_.i8_query_limit;
     // Not smaller than what keeps all products normal; a larger step only codes more coarsely.
     const auto step = static_cast<float>(largest > 0 ? std::max(largest / limit, 0x1p-60) : 1.0);
-    const std::size_t block = table.i8_query_block;
-    std::int8_t* to = blocks_i8_.data() + c / block * block * quads_ * 4 + c % block * 4;
-    const std::size_t in_group = table.nearest_i8_group;
+    const kernels::RowPlace place = table_.nearest_i8_layout.place(c, padded_, quads_);
+    const std::size_t in_group = table_.nearest_i8_group;
     std::int8_t* columns =
         columns_.data() + (c / in_group * quads_ * kernels::kColumns + c % in_group) * 4;
     std::int32_t sum = 0;
@@ -132,10 +133,10 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
         missed += (s[j] - value) * (s[j] - value);
         const auto code = static_cast<std::int8_t>(g);
         sum += code;
-        to[j / 4 * block * 4 + j % 4] = code;
+        blocks_i8_[place.at(j)] = code;
         columns[j / 4 * kernels::kColumns * 4 + j % 4] = code;
     }
-    starts_[c] = -table.i8_code_offset * sum;
+    starts_[c] = -table_.i8_code_offset * sum;
     steps_[c] = step;
     const double code_length = std::sqrt(coded) * kUp;
     const double unsure = scored_.metric == Metric::kCosine
@@ -148,12 +149,12 @@ void Centroids::code(const kernels::KernelTable& table, std::size_t c,
     errors_i8_.per_unit[c] = round_up(kValueRounding * offset * kMargin + 0x1p-88);
 }
 
-void Centroids::gather_groups(const kernels::KernelTable& table) {
+void Centroids::gather_groups() {
     group_errors_i8_.assign(groups_i8_);
     group_errors_f32_.assign(groups_f32_);
     for (std::size_t c = 0; c < size(); ++c) {
-        group_errors_i8_.raise(c / table.nearest_i8_group, errors_i8_, c);
-        group_errors_f32_.raise(c / table.nearest_f32_group, errors_f32_, c);
+        group_errors_i8_.raise(c / table_.nearest_i8_group, errors_i8_, c);
+        group_errors_f32_.raise(c / table_.nearest_f32_group, errors_f32_, c);
     }
 }
 

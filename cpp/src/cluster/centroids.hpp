@@ -34,6 +34,8 @@ class Centroids {
     Centroids(const kernels::KernelTable& table, const MatrixView& rows, Metric metric,
               const search::Center& center, int threads);
 
+    // The kernels that this layout is for, which may differ from those in use by now.
+    const kernels::KernelTable& table() const { return table_; }
     const ScoredItems& scored() const { return scored_; }
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
@@ -58,10 +60,11 @@ class Centroids {
     void fill(kernels::NearestF32& scan) const;
 
   private:
-    void derive(const kernels::KernelTable& table, std::size_t c);
-    void code(const kernels::KernelTable& table, std::size_t c, const std::vector<double>& s);
-    void gather_groups(const kernels::KernelTable& table);
+    void derive(std::size_t c);
+    void code(std::size_t c, const std::vector<double>& s);
+    void gather_groups();
 
+    const kernels::KernelTable& table_;
     ScoredItems scored_;
     search::Center center_;
     std::vector<float> nothing_;  // zeros

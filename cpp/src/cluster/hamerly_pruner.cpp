@@ -43,7 +43,7 @@ HamerlyPruner::HamerlyPruner(const kernels::KernelTable& table, const Centroids&
     : table_(table),
       centroids_(centroids),
       safe_(safe),
-      nearest_(table, centroids),
+      nearest_(centroids),
       rows_(kTile * centroids.dim()) {}
 
 std::size_t HamerlyPruner::run(const MatrixView& points, std::int32_t* labels, float* scores) {

@@ -141,7 +141,7 @@ Lloyd::Impl::Part Lloyd::Impl::label_task(const cluster::Centroids& centroids,
     if (metric == Metric::kL2 && known) {
         part.scanned = cluster::HamerlyPruner(table, centroids, safe).run(rows, to, scored);
     } else {
-        cluster::Nearest(table, centroids).find(rows, to, scored);
+        cluster::Nearest(centroids).find(rows, to, scored);
     }
     if (holds) cluster::keep_ties_of(table, rows, centroids.scored(), before.data(), to, scored);
     const double best = metric == Metric::kCosine ? 1.0 : 0.0;

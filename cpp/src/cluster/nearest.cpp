@@ -27,8 +27,8 @@ std::uint64_t first_bits(std::size_t n) {
 
 }  // namespace
 
-Nearest::Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m)
-    : table_(table),
+Nearest::Nearest(const Centroids& centroids, std::size_t m)
+    : table_(centroids.table()),
       centroids_(centroids),
       metric_(centroids.scored().metric),
       m_(m),

@@ -36,7 +36,7 @@ inline kernels::PrefetchRange upcoming_tile(const MatrixView& points, std::size_
 
 class Nearest {
   public:
-    Nearest(const kernels::KernelTable& table, const Centroids& centroids, std::size_t m = 1);
+    explicit Nearest(const Centroids& centroids, std::size_t m = 1);
 
     // Rows to labels and scores, as `assign` gives them: m a row. Returns the number of the first
     // row that is not finite, or that of all rows.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "core/scoring.hpp"
 
@@ -10,6 +11,11 @@ namespace vecrecall::search {
 namespace {
 
 constexpr std::size_t kSampleRows = 4096;
+
+// The center has a direction where it is so much of the typical row's squared length, and where an
+// offset for every item costs little next to the products.
+constexpr double kMostOfARow = 0.5;
+constexpr std::size_t kFewestDimsForDirection = 128;
 
 double median(std::vector<double>& values) {
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -56,7 +62,8 @@ Center mean_of(const kernels::KernelTable& table, const Rows& rows, Metric metri
 Center no_center(std::size_t dim) {
     return {.narrow = std::vector<float>(padded_dim(dim), 0.0F),
             .wide = std::vector<double>(exact_width(dim), 0.0),
-            .norm = 0};
+            .norm = 0,
+            .direction = {}};
 }
 
 Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim) {
@@ -67,15 +74,30 @@ Center center_at(const kernels::KernelTable& table, const float* point, std::siz
     return center;
 }
 
+Center with_direction(Center center) {
+    double square = 0;
+    for (const double x : center.wide) square += x * x;
+    if (!(square > 0)) return center;
+    center.direction = center.wide;
+    for (double& x : center.direction) x /= std::sqrt(square);
+    return center;
+}
+
 Center choose_center(const kernels::KernelTable& table, const Rows& rows, Metric metric) {
     Center none = no_center(rows.dim());
     const std::vector<std::uint32_t> sample = sample_of(rows.size());
     if (sample.empty() || rows.dim() == 0) return none;
     std::vector<double> squares = distances(table, rows, sample, none);
     Center center = mean_of(table, rows, metric, sample, squares);
-    if (metric == Metric::kCosine) return center;  // unit rows never lose by it
-    std::vector<double> left = distances(table, rows, sample, center);
-    return median(left) < median(squares) ? center : none;
+    const bool cosine = metric == Metric::kCosine;
+    const double typical = cosine ? 1.0 : median(squares);
+    if (!cosine) {  // unit rows never lose by it
+        std::vector<double> left = distances(table, rows, sample, center);
+        if (!(median(left) < typical)) return none;
+    }
+    const bool directed = metric != Metric::kL2 && rows.dim() >= kFewestDimsForDirection &&
+                          center.norm * center.norm > kMostOfARow * typical;
+    return directed ? with_direction(std::move(center)) : center;
 }
 
 }  // namespace vecrecall::search

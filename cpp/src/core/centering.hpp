@@ -17,12 +17,18 @@ struct Center {
     std::vector<float> narrow;  // zero-padded to padded_dim
     std::vector<double> wide;   // the same numbers, zero-padded to exact_width
     double norm;                // an upper bound
+    // center / |center|, zero-padded likewise; empty unless most of a row lies along it. Scans then
+    // keep that part of rows and queries apart from their codes.
+    std::vector<double> direction;
 };
 
 Center no_center(std::size_t dim);
 
 // At a given point, one number per dimension.
 Center center_at(const kernels::KernelTable& table, const float* point, std::size_t dim);
+
+// The same with its direction; as it is where the center is zero.
+Center with_direction(Center center);
 
 // The mean of a sample (under cosine of rows of length one), where that brings the typical row
 // closer; else zero: one huge row can drag the mean away from all the others.

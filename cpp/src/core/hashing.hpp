@@ -32,17 +32,11 @@ class IdSet {
     IdSet() = default;
     IdSet(const std::int64_t* begin, const std::int64_t* end);
 
-    bool empty() const { return buckets_.empty(); }
     bool contains(std::int64_t id) const {
         if (buckets_.empty()) return false;
         std::size_t b = hash_id(id) >> shift_;
         while (buckets_[b].passed_on(id)) b = (b + 1) & (buckets_.size() - 1);
         return (static_cast<unsigned>(buckets_[b].holds(id)) & static_cast<unsigned>(id >= 0)) != 0;
-    }
-
-    // Before contains() for several ids: their buckets lie anywhere.
-    void prefetch(std::int64_t id) const {
-        if (!buckets_.empty()) __builtin_prefetch(buckets_.data() + (hash_id(id) >> shift_));
     }
 
   private:

@@ -98,4 +98,19 @@ std::int64_t IdMap::row(std::int64_t id) const {
     return -1;
 }
 
+// First all slots, then the ids of the rows that those name: no look-up waits for another.
+void IdMap::prefetch(const std::int64_t* ids, std::size_t n) const {
+    if (ids_ == nullptr) return;
+    const Table& known = table();
+    if (known.repeats) return;
+    const HashShape shape(n_);
+    const auto slot = [&](std::size_t i) {
+        return known.slots.data() + (hash_id(ids[i]) >> shape.shift);
+    };
+    for (std::size_t i = 0; i < n; ++i) __builtin_prefetch(slot(i));
+    for (std::size_t i = 0; i < n; ++i) {
+        if (*slot(i) != 0) __builtin_prefetch(ids_ + (*slot(i) - 1));
+    }
+}
+
 }  // namespace vecrecall

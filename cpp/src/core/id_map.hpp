@@ -30,6 +30,8 @@ class IdMap {
     }
     // The row of an id, or -1. Safe from many threads.
     std::int64_t row(std::int64_t id) const;
+    // Before row() for each of several ids: what it reads lies anywhere. A few dozen at a time.
+    void prefetch(const std::int64_t* ids, std::size_t n) const;
     // Row by row, or null for the identity.
     const std::int64_t* ids() const { return ids_; }
 

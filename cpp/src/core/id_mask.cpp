@@ -2,7 +2,6 @@
 #include <mutex>
 
 #include "platform/at_fork.hpp"
-#include "platform/canceling.hpp"
 #include "search/items.hpp"
 #include "vecrecall/flat_index.hpp"
 
@@ -12,11 +11,8 @@ namespace {
 search::Bitmap rows_of(const search::Items& items, const std::vector<std::int64_t>& ids,
                        bool complement) {
     search::Bitmap rows(items.live().size(), 0);
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-        canceling::check_each(i);
-        const std::int64_t row = items.find(ids[i]);
-        if (row >= 0) rows[static_cast<std::size_t>(row) / 64] |= std::uint64_t{1} << (row % 64);
-    }
+    items.for_rows_of(ids.data(), ids.size(),
+                      [&](std::size_t row) { rows[row / 64] |= std::uint64_t{1} << (row % 64); });
     if (!complement) return rows;
     for (std::size_t w = 0; w < rows.size(); ++w) rows[w] = ~rows[w] & items.live()[w];
     return rows;

@@ -10,23 +10,22 @@ namespace {
 
 constexpr std::size_t kChunk = 256;
 
-struct Sums {
-    double main[kChunk];
-    double squares[kChunk];  // cosine alone
-};
-
-void exact_sums(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
-                const std::uint32_t* index, std::size_t n, Sums& sums) {
+// Of at most kChunk rows.
+void score_chunk(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                 double query_norm, const std::uint32_t* index, std::size_t n, double* scores) {
     const std::size_t dim = items.rows.dim;
     const float* rows = items.rows.data;
+    double squares[kChunk];  // cosine alone
     switch (items.metric) {
-        case Metric::kIp: table.sum_products(query, rows, dim, index, n, sums.main); break;
-        case Metric::kL2:
-            table.sum_squared_differences(query, rows, dim, index, n, sums.main);
-            break;
+        case Metric::kIp: table.sum_products(query, rows, dim, index, n, scores); break;
+        case Metric::kL2: table.sum_squared_differences(query, rows, dim, index, n, scores); break;
         case Metric::kCosine:
-            table.sum_products_and_squares(query, rows, dim, index, n, sums.main, sums.squares);
+            table.sum_products_and_squares(query, rows, dim, index, n, scores, squares);
             break;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        const double length = items.metric == Metric::kCosine ? std::sqrt(squares[i]) : 0.0;
+        scores[i] = score_of(items.metric, scores[i], query_norm, length);
     }
 }
 
@@ -54,19 +53,25 @@ double norm(const kernels::KernelTable& table, const double* wide, const float* 
     return std::sqrt(square);
 }
 
+void exact_scores(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                  double query_norm, const std::uint32_t* index, std::size_t n, double* scores) {
+    for (std::size_t from = 0; from < n; from += kChunk) {
+        canceling::check_each(from);
+        score_chunk(table, items, query, query_norm, index + from, std::min(kChunk, n - from),
+                    scores + from);
+    }
+}
+
 void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
                 double query_norm, const std::uint32_t* index, std::size_t n, float* scores) {
-    Sums sums;
+    double exact[kChunk];
     for (std::size_t from = 0; from < n; from += kChunk) {
         canceling::check_each(from);
         const std::size_t count = std::min(kChunk, n - from);
-        exact_sums(table, items, query, index + from, count, sums);
+        score_chunk(table, items, query, query_norm, index + from, count, exact);
         for (std::size_t i = 0; i < count; ++i) {
-            const double length =
-                items.metric == Metric::kCosine ? std::sqrt(sums.squares[i]) : 0.0;
-            double score = score_of(items.metric, sums.main[i], query_norm, length);
-            if (items.bias) score += items.bias[index[from + i]];
-            scores[from + i] = round_score(score);
+            if (items.bias) exact[i] += items.bias[index[from + i]];
+            scores[from + i] = round_score(exact[i]);
         }
     }
 }

@@ -41,6 +41,11 @@ struct ScoredItems {
     Metric metric;
 };
 
+// Scores of the n rows that `index` names, before the bias and the rounding. `query_norm` is used
+// by cosine alone. A zero row under cosine scores -inf.
+void exact_scores(const kernels::KernelTable& table, const ScoredItems& items, const double* query,
+                  double query_norm, const std::uint32_t* index, std::size_t n, double* scores);
+
 // Final float32 scores of the n rows that `index` names. `query_norm` is used by cosine alone. A
 // zero row under cosine scores -inf.
 void score_rows(const kernels::KernelTable& table, const ScoredItems& items, const double* query,

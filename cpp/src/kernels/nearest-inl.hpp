@@ -124,14 +124,14 @@ void nearest_f32(const NearestF32& a) {
 }
 
 // kLanes centroids against R points, whose codes are at `codes`: which reach their thresholds.
-template <class S, int R>
+template <class S, std::size_t kInGroup, int R>
 VR_INLINE void indices_at_least(const SelectI8& a, const std::uint32_t* points,
                                 const std::uint8_t* const* codes, std::size_t group,
                                 std::size_t from, std::uint64_t* masks) {
     using V = typename S::I32;
     using F = typename S::F32;
     const NearestI8& scan = *a.scan;
-    const std::size_t c0 = group * kBlocksInGroup * S::kQueriesI8 + from;
+    const std::size_t c0 = group * kInGroup + from;
     const std::int8_t* columns = a.columns + (group * scan.n_quads * kColumns + from) * 4;
     V sums[R];
     for (int r = 0; r < R; ++r) sums[r] = S::set(0);
@@ -160,9 +160,8 @@ VR_INLINE void indices_at_least(const SelectI8& a, const std::uint32_t* points,
 }
 
 // R points that reach their threshold in a group, side by side to hide the latency of the sums.
-template <class S, int R>
+template <class S, std::size_t kInGroup, int R>
 VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::size_t group) {
-    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
     const std::size_t c0 = group * kInGroup;
     std::uint32_t point[R];
     const std::uint8_t* codes[R];
@@ -178,7 +177,7 @@ VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::siz
         const std::size_t real = a.n_centroids - c0 - from;
         const std::size_t here = in_group < real ? in_group : real;
         std::uint64_t masks[R];
-        indices_at_least<S, R>(a, point, codes, group, from, masks);
+        indices_at_least<S, kInGroup, R>(a, point, codes, group, from, masks);
         for (int r = 0; r < R; ++r) {
             std::uint64_t mask = masks[r] & ((std::uint64_t{1} << here) - 1);
             for (; mask != 0; mask &= mask - 1) {
@@ -191,9 +190,8 @@ VR_INLINE std::uint64_t select_group(SelectI8& a, std::uint64_t points, std::siz
     return points;
 }
 
-template <class S>
+template <class S, std::size_t kInGroup>
 void select_i8(SelectI8& a) {
-    constexpr std::size_t kInGroup = kBlocksInGroup * S::kQueriesI8;
     a.count = 0;
     for (std::size_t g = 0; g < a.scan->n_groups; ++g) {
         const float* highest = a.scan->reach.highest + g * kWordItems;
@@ -211,7 +209,8 @@ void select_i8(SelectI8& a) {
             }
             const std::uint64_t rest = mask & (mask - 1);
             const bool four = (rest & (rest - 1) & ((rest & (rest - 1)) - 1)) != 0;
-            mask = four ? select_group<S, 4>(a, mask, g) : select_group<S, 1>(a, mask, g);
+            mask = four ? select_group<S, kInGroup, 4>(a, mask, g)
+                        : select_group<S, kInGroup, 1>(a, mask, g);
         }
     }
 }

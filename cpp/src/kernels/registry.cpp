@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -16,40 +17,68 @@ namespace {
 // Best first: the first one that the machine can run is the default.
 constexpr const KernelTable* kTables[] = {
 #if defined(__x86_64__)
-    &kAvx512Vnni,
-    &kAvx512,
-    &kAvx2,
+#if defined(VECRECALL_HAS_AMX)
+    &kAmx,
+#endif
+    &kAvx512Vnni, &kAvx512, &kAvx2,
 #elif defined(__aarch64__)
     &kNeon,
 #endif
     &kBaseline,
 };
 
-bool runs_here(const KernelTable& table) {
-    return (table.features & cpu::detect()) == table.features;
+// Sets of this architecture that the compiler did not know.
+constexpr std::initializer_list<const char*> kNotBuilt = {
+#if defined(__x86_64__) && !defined(VECRECALL_HAS_AMX)
+    "amx",
+#endif
+};
+
+// A tile has 64 dimensions. From here on they save more than the store of its sums costs.
+constexpr std::size_t kFewestTiledDims = 48;
+
+cpu::Lack lack_of(const KernelTable& table) { return cpu::lack_of(table.features); }
+
+bool runs_here(const KernelTable& table) { return lack_of(table) == cpu::Lack::kNothing; }
+
+// By name, also what cannot run here; or null.
+const KernelTable* known(std::string_view name) {
+    for (const KernelTable* table : kTables) {
+        if (table->name == name) return table;
+    }
+    return nullptr;
 }
 
-std::string valid_names() {
-    std::string names;
-    for (const std::string& name : available_isas()) {
-        names += names.empty() ? "'" : ", '";
-        names += name + "'";
+// Of a set that cannot run here; nothing where the name is of none.
+std::string reason_of(std::string_view name) {
+    if (const KernelTable* table = known(name)) return cpu::describe(lack_of(*table));
+    for (const char* absent : kNotBuilt) {
+        if (name == absent) return "the compiler of this build did not know it";
     }
-    return names;
+    return "";
+}
+
+std::string expected_names(const std::string& name) {
+    std::string text = "expected one of ";
+    const char* separator = "";
+    for (const std::string& valid : available_isas()) {
+        text += separator + ("'" + valid) + "'";
+        separator = ", ";
+    }
+    text += " (what this machine can run), got '" + name + "'";
+    const std::string reason = reason_of(name);
+    return reason.empty() ? text : text + ", which cannot run here: " + reason;
 }
 
 const KernelTable* find(std::string_view name) {
-    for (const KernelTable* table : kTables) {
-        if (table->name == name && runs_here(*table)) return table;
-    }
-    return nullptr;
+    const KernelTable* table = known(name);
+    return table != nullptr && runs_here(*table) ? table : nullptr;
 }
 
 const KernelTable* chosen_by_environment() {
     if (const char* name = std::getenv("VECRECALL_ISA"); name != nullptr && *name != '\0') {
         if (const KernelTable* table = find(name)) return table;
-        throw std::invalid_argument(std::string("VECRECALL_ISA: expected one of ") + valid_names() +
-                                    " (what this machine can run), got '" + name + "'");
+        throw std::invalid_argument("VECRECALL_ISA: " + expected_names(name));
     }
     for (const KernelTable* table : kTables) {
         if (runs_here(*table)) return table;
@@ -73,8 +102,11 @@ const KernelTable& active() {
 
 const KernelTable& named(const std::string& name) {
     if (const KernelTable* table = find(name)) return *table;
-    throw std::invalid_argument(std::string("isa: expected one of ") + valid_names() +
-                                " (what this machine can run), got '" + name + "'");
+    throw std::invalid_argument("isa: " + expected_names(name));
+}
+
+const KernelTable& for_width(const KernelTable& table, std::size_t dim) {
+    return table.vectors != nullptr && dim < kFewestTiledDims ? *table.vectors : table;
 }
 
 }  // namespace kernels
@@ -87,6 +119,17 @@ std::vector<std::string> available_isas() {
         if (kernels::runs_here(*table)) names.emplace_back(table->name);
     }
     return names;
+}
+
+std::vector<UnavailableIsa> unavailable_isas() {
+    std::vector<UnavailableIsa> found;
+    for (const char* name : kernels::kNotBuilt) found.push_back({name, kernels::reason_of(name)});
+    for (const kernels::KernelTable* table : kernels::kTables) {
+        if (!kernels::runs_here(*table)) {
+            found.push_back({table->name, kernels::reason_of(table->name)});
+        }
+    }
+    return found;
 }
 
 void set_isa(const std::string& name) {

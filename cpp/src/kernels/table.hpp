@@ -17,6 +17,38 @@ struct Hit {
     std::uint32_t raw;
 };
 
+// Where a row's bytes lie: byte j at first + j / step * stride + j % step.
+struct RowPlace {
+    std::size_t first;
+    std::size_t stride;
+    unsigned log_step;
+
+    constexpr std::size_t at(std::size_t j) const {
+        return first + (j >> log_step) * stride + (j & ((std::size_t{1} << log_step) - 1));
+    }
+};
+
+// How int8 rows that meet codes lie: blocks of `rows` rows, each [steps][rows][bytes of a step],
+// filled up with zeros to whole steps. The last block may have fewer rows, and is shorter then.
+struct RowLayout {
+    std::size_t rows;
+    unsigned log_step;  // of the bytes of a step
+
+    // Bytes of a row of so many quads of dimensions.
+    constexpr std::size_t width(std::size_t n_quads) const {
+        const std::size_t step = std::size_t{1} << log_step;
+        return (4 * n_quads + step - 1) / step * step;
+    }
+    // Of row r of n.
+    constexpr RowPlace place(std::size_t r, std::size_t n, std::size_t n_quads) const {
+        const std::size_t block = r - r % rows;
+        const std::size_t in_block = n - block < rows ? n - block : rows;
+        return {.first = block * width(n_quads) + (r % rows << log_step),
+                .stride = in_block << log_step,
+                .log_step = log_step};
+    }
+};
+
 // Where a query's hits go. The caller leaves room for every item of a step.
 struct HitList {
     Hit* hits;
@@ -57,13 +89,13 @@ struct ScanRowsF32 {
 
 // One step of the int8 scan. Codes are c + 128; a sum over the dimensions is that of g * c.
 struct ScanI8 {
-    const std::uint8_t* codes;  // [n_panels][n_quads][16 items][4 dimensions]
-    std::size_t n_panels;       // a multiple of 4
-    std::size_t n_quads;        // groups of four dimensions
-    const std::int8_t*
-        queries;  // for scan_i8 blocks of i8_query_block queries, each block
-                  // [n_quads][queries in block][4]; for scan_i8_few [query][n_quads][4]
+    const std::uint8_t* codes;   // [n_panels][n_quads][16 items][4 dimensions]
+    std::size_t n_panels;        // a multiple of 4
+    std::size_t n_quads;         // groups of four dimensions
+    const std::int8_t* queries;  // for scan_i8 n_tiled by i8_tiles, then the rest by i8_blocks; for
+                                 // scan_i8_few [query][n_quads][4]
     std::size_t n_queries;
+    std::size_t n_tiled;         // whole blocks of i8_tiles; 0 where the table has none
     const std::int32_t* starts;  // per query what its sums begin with: what the codes' offset adds
     const float*
         scales;    // per query: value = scale * sum + offset; null: the sum itself, no offset
@@ -147,7 +179,7 @@ struct PrefetchRange {
 struct NearestI8 {
     const std::uint8_t* codes;  // [panels][n_quads][16 points][4 dimensions], c + 128
     std::size_t n_quads;
-    const std::int8_t* centroids;  // g: [register blocks][n_quads][centroids of a block][4]
+    const std::int8_t* centroids;  // g, by nearest_i8_layout
     const std::int32_t* starts;    // per centroid what its sums begin with
     const float* steps;            // per centroid
     const float* offsets;          // per centroid
@@ -212,7 +244,8 @@ struct CodeTile {
 
 struct KernelTable {
     const char* name;
-    std::uint32_t features;  // what the processor and the system must offer, see cpu.hpp
+    std::uint32_t features;      // what the processor and the system must offer, see cpu.hpp
+    const KernelTable* vectors;  // of a set with a matrix unit: the same without it; else null
 
     // Exact float64 sums in the fixed order of eight accumulators, one per row. `query` is padded
     // with zeros to a multiple of 8; `index` picks rows, or is null for rows 0..n-1.
@@ -232,13 +265,15 @@ struct KernelTable {
     std::int32_t i8_query_limit;  // query codes lie in -limit .. limit
     std::int32_t i8_code_offset;  // what codes are taken for: c + 128, or c; sums begin with
                                   // -i8_code_offset * sum of g
-    std::size_t i8_query_block;
+    RowLayout i8_blocks;
+    RowLayout i8_tiles;  // rows are 0 where there is no matrix unit
     void (*scan_i8)(const ScanI8&);
     void (*scan_i8_few)(const ScanI8&);
     double (*largest_residual)(const QuantizeI8&);  // max |r_j|
     void (*quantize_i8)(QuantizeI8&);
 
     std::size_t nearest_i8_group;  // centroids
+    RowLayout nearest_i8_layout;
     void (*code_tile)(const CodeTile&);
     void (*nearest_i8)(const NearestI8&);
     void (*select_i8)(SelectI8&);
@@ -274,6 +309,7 @@ extern const KernelTable kBaseline;
 extern const KernelTable kAvx2;
 extern const KernelTable kAvx512;
 extern const KernelTable kAvx512Vnni;
+extern const KernelTable kAmx;
 extern const KernelTable kNeon;
 
 }  // namespace vecrecall::kernels

@@ -26,22 +26,41 @@ double timed(int threads, Kernel kernel, std::size_t amount, const char* memory,
     return elapsed.count();
 }
 
+// The loops of a table read a vector first, or a tile.
+constexpr std::size_t kSeedBytes = 8192;
+
+double products(int threads, Kernel kernel, int chains, int lanes, const char* seed) {
+    return static_cast<double>(threads) * kRounds * chains * lanes / 1e9 /
+           timed(threads, kernel, kRounds, seed, 0);
+}
+
+int worth(int threads) { return threads == 0 ? num_threads() : threads; }
+
 }  // namespace
 
-MachineLimits machine_limits(int threads) {
-    const int t = threads == 0 ? num_threads() : threads;
+ProductLimits product_limits(int threads) {
+    const int t = worth(threads);
     const kernels::KernelTable& table = kernels::active();
-    Buffer<char> memory(checked_product(static_cast<std::size_t>(t), kBytesAThread) + 8192);
+    Buffer<char> seed(kSeedBytes);
+    std::memset(seed.data(), 0, seed.size());
+    const auto i8 = [&](const kernels::KernelTable& of) {
+        return products(t, of.peak_i8, of.peak_chains, of.peak_i8_lanes, seed.data());
+    };
+    timed(t, table.peak_f32, kRounds / 10, seed.data(), 0);  // wakes the threads
+    ProductLimits found{
+        .f32 = products(t, table.peak_f32, table.peak_chains, table.peak_f32_lanes, seed.data()),
+        .i8 = i8(table),
+        .i8_vectors = std::nullopt};
+    if (table.vectors != nullptr) found.i8_vectors = i8(*table.vectors);
+    return found;
+}
+
+double read_limit(int threads) {
+    const int t = worth(threads);
+    Buffer<char> memory(checked_product(static_cast<std::size_t>(t), kBytesAThread) + kSeedBytes);
     std::memset(memory.data(), 0, memory.size());
-    const double work = static_cast<double>(t) * kRounds * table.peak_chains / 1e9;
-    const double bytes = static_cast<double>(t) * kBytesAThread / 1e9;
-    timed(t, table.peak_f32, kRounds / 10, memory.data(), 0);  // wakes the threads
-    return {.f32_products =
-                work * table.peak_f32_lanes / timed(t, table.peak_f32, kRounds, memory.data(), 0),
-            .i8_products =
-                work * table.peak_i8_lanes / timed(t, table.peak_i8, kRounds, memory.data(), 0),
-            .bytes_read =
-                bytes / timed(t, table.peak_read, kBytesAThread, memory.data(), kBytesAThread)};
+    return static_cast<double>(t) * kBytesAThread / 1e9 /
+           timed(t, kernels::active().peak_read, kBytesAThread, memory.data(), kBytesAThread);
 }
 
 }  // namespace vecrecall

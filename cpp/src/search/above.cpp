@@ -51,6 +51,7 @@ class QueryBatchRun {
     std::size_t first_;
     std::size_t tile_queries_;
     std::vector<std::atomic<float>> thresholds_;
+    std::vector<ExcludedRows> excluded_;  // per tile
     std::vector<std::vector<Scored>> lists_;
     std::mutex mutex_;  // of all below
     std::size_t size_;  // queries; shrinks where the run ends earlier
@@ -67,6 +68,9 @@ QueryBatchRun::QueryBatchRun(const SearchContext& context, const float* threshol
     size_ = std::min({most, context.queries.size() - first, tiles * kTileQueries});
     tile_queries_ = (size_ + tiles - 1) / tiles;
     idle_.resize((size_ + tile_queries_ - 1) / tile_queries_);
+    for (std::size_t tile = 0; tile < idle_.size(); ++tile) {
+        excluded_.emplace_back(context, first_ + first_of(tile), queries_of(tile));
+    }
     thresholds_ = std::vector<std::atomic<float>>(size_);
     for (std::size_t q = 0; q < size_; ++q) {
         thresholds_[q].store(thresholds[context.queries[first + q].place]);
@@ -102,7 +106,8 @@ std::unique_ptr<Collector> QueryBatchRun::take(std::size_t tile) {
     if (n == 0) return nullptr;
     if (idle_[tile].empty()) {
         lock.unlock();
-        return std::make_unique<Collector>(context_, first_ + first, n, thresholds_.data() + first);
+        return std::make_unique<Collector>(context_, excluded_[tile], first_ + first, n,
+                                           thresholds_.data() + first);
     }
     std::unique_ptr<Collector> collector = std::move(idle_[tile].back());
     idle_[tile].pop_back();
@@ -182,7 +187,7 @@ RaggedLists search_above(const Items& items, const MatrixView& queries,
     lists.offsets.resize(queries.rows + 1);
     if (items.size() == 0 || queries.rows == 0) return lists;
     const int threads = threads_worth(items, queries.rows, options.threads);
-    const kernels::KernelTable& table = kernels::active();
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     const Allowed allowed(items, options.allow, queries.rows);
     std::vector<float> thresholds(queries.rows);

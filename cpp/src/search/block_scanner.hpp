@@ -22,27 +22,45 @@ class BlockScanner {
   public:
     virtual ~BlockScanner() = default;
 
-    // Before the steps of a block: its score bounds.
-    virtual void enter_block(const Block& block) { block_ = block; }
+    // The score bound of a query, by its number in the tile, over a block.
+    virtual ScoreBound certify(const Block& block, std::size_t query) const = 0;
+    // Before the steps of a block, for all queries.
+    void enter_block(const Block& block);
+    // For some of them: `queries` are their numbers in the tile, `bounds` what `certify` says of
+    // each. Places in a step, and in score_bound, are those in `queries`.
+    void enter_block(const Block& block, const std::vector<std::uint32_t>& queries,
+                     const std::vector<ScoreBound>& bounds);
     // Rows first .. first + n - 1 of all, in that block; first is a multiple of 64.
     virtual void scan(std::size_t first, std::size_t n, Step& step) = 0;
 
     const ScoreBound& score_bound(std::size_t q) const { return score_bounds_[q]; }
 
   protected:
-    BlockScanner(const SearchContext& context, std::size_t first_query, std::size_t n)
-        : context_(context), first_query_(first_query), score_bounds_(n) {}
+    BlockScanner(const SearchContext& context, std::size_t first_query, std::size_t n);
 
-    std::size_t n_queries() const { return score_bounds_.size(); }
-    std::size_t segment_row(std::size_t row) const { return block_.first() + row % kBlockItems; }
+    // Of the block at hand.
+    std::size_t n_queries() const { return selected_.size(); }
+    const std::vector<std::uint32_t>& selected() const { return selected_; }
+    const Query& query(std::size_t number) const { return context_.queries[first_query_ + number]; }
+    // The queries are others than those of the block before.
+    virtual void select() = 0;
+    // The block at hand is another one.
+    virtual void enter() {}
+    CenterTerms center_terms(const Block& block, std::size_t number) const {
+        return search::center_terms(context_.table, context_.items, block, query(number));
+    }
     void copy_offsets(std::size_t first, std::size_t n, float* to) const {
-        block_.segment->copy_offsets(segment_row(first), n, to);
+        block_.segment->copy_offsets(block_.local(first), n, to);
     }
 
     const SearchContext& context_;
     std::size_t first_query_;
     Block block_{};
     std::vector<ScoreBound> score_bounds_;
+
+  private:
+    std::vector<std::uint32_t> all_;
+    std::vector<std::uint32_t> selected_;
 };
 
 // Over the rows in float32. A step has at most max_step items.

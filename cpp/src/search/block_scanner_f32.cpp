@@ -14,21 +14,17 @@ class F32 : public BlockScanner {
   public:
     F32(const SearchContext& context, std::size_t first_query, std::size_t n, std::size_t max_step)
         : BlockScanner(context, first_query, n),
-          by_rows_(n <= kQueriesByRows),
           queries_(checked_product(n, padded_dim(context.items.dim()))),
-          panels_(by_rows_ ? 0 : checked_product(whole_words(max_step), context.items.dim())),
+          panels_(n <= kQueriesByRows
+                      ? 0
+                      : checked_product(whole_words(max_step), context.items.dim())),
           offsets_(whole_words(max_step), 0.0F),
           thresholds_(n) {
-        if (by_rows_) copy_queries();
-        else interleave_queries();
+        select();
     }
 
-    void enter_block(const Block& block) override {
-        BlockScanner::enter_block(block);
-        for (std::size_t q = 0; q < n_queries(); ++q) {
-            score_bounds_[q] =
-                certify_f32(context_.items, block.stats(), context_.queries[first_query_ + q]);
-        }
+    ScoreBound certify(const Block& block, std::size_t q) const override {
+        return certify_f32(context_.items, block.stats(), query(q), center_terms(block, q));
     }
 
     void scan(std::size_t first, std::size_t n, Step& step) override {
@@ -42,16 +38,24 @@ class F32 : public BlockScanner {
             .live = step.live.data(),
             .first_row = static_cast<std::uint32_t>(first),
             .hits = step.hits.data()};
-        if (by_rows_) scan_rows(first, n, threshold_filter);
+        if (by_rows()) scan_rows(first, n, threshold_filter);
         else scan_panels(first, n, threshold_filter);
     }
 
   private:
+    void select() final {
+        if (by_rows()) copy_queries();
+        else interleave_queries();
+    }
+
+    // Few queries: rows in place, instead of panels.
+    bool by_rows() const { return n_queries() <= kQueriesByRows; }
+
     void copy_queries() {
         const std::size_t dim = context_.items.dim();
         std::fill_n(queries_.data(), queries_.size(), 0.0F);
         for (std::size_t q = 0; q < n_queries(); ++q) {
-            std::copy_n(context_.queries[first_query_ + q].scan_vector, dim,
+            std::copy_n(query(selected()[q]).scan_vector, dim,
                         queries_.data() + q * padded_dim(dim));
         }
     }
@@ -65,7 +69,7 @@ class F32 : public BlockScanner {
             const std::size_t n = std::min(width, n_queries() - q0);
             float* block = queries_.data() + q0 * dim;
             for (std::size_t q = 0; q < n; ++q) {
-                const float* p = context_.queries[first_query_ + q0 + q].scan_vector;
+                const float* p = query(selected()[q0 + q]).scan_vector;
                 for (std::size_t j = 0; j < dim; ++j) block[j * n + q] = p[j];
             }
         }
@@ -73,10 +77,10 @@ class F32 : public BlockScanner {
 
     const float* scales(std::size_t first) const {
         const float* all = block_.segment->scales();
-        return all ? all + segment_row(first) : nullptr;
+        return all ? all + block_.local(first) : nullptr;
     }
     const float* rows(std::size_t first) const {
-        return block_.segment->scored().rows.row(segment_row(first));
+        return block_.segment->scored().rows.row(block_.local(first));
     }
 
     void scan_rows(std::size_t first, std::size_t n,
@@ -85,7 +89,7 @@ class F32 : public BlockScanner {
                                       .n_rows = n,
                                       .dim = context_.items.dim(),
                                       .scales = scales(first),
-                                      .center = context_.items.center().narrow.data(),
+                                      .center = block_.center().narrow.data(),
                                       .queries = queries_.data(),
                                       .n_queries = n_queries(),
                                       .threshold_filter = threshold_filter});
@@ -98,7 +102,7 @@ class F32 : public BlockScanner {
                                  .n_rows = n,
                                  .dim = context_.items.dim(),
                                  .scales = scales(first),
-                                 .center = context_.items.center().narrow.data(),
+                                 .center = block_.center().narrow.data(),
                                  .panels = panels_.data(),
                                  .n_panels = n_panels});
         context_.table.scan_panels_f32({.panels = panels_.data(),
@@ -109,7 +113,6 @@ class F32 : public BlockScanner {
                                         .threshold_filter = threshold_filter});
     }
 
-    bool by_rows_;  // few queries: rows in place, instead of panels
     Buffer<float> queries_;
     Buffer<float> panels_;
     std::vector<float> offsets_;

@@ -31,7 +31,15 @@ double query_rounding(const Items& items, const Query& query) {
 //  5. Everything done in float64 (constant, offset before its rounding, the exact score itself, the
 //     arithmetic of the bound): (d + 8) 2^-50 times a bound on the magnitudes involved, more
 //     than four times the sum of their textbook bounds.
-ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query) {
+//
+// A list has a center of its own: mu + c in place of mu. Under ip and cosine that is all. Under l2
+// p stays q - mu, the constant is K = -|p - c|^2, summed in float64 from q and the list's center,
+// and the offset has c.r as a part. The exact score is no larger than (|p - c| + R)^2 there, at
+// most 2 |K| + 2 R^2, and c.r, whose sum in float64 may cancel against the rest of the offset, is
+// no larger than |c| R: with 2 c.r as the score has it, |c| R twice for the product and twice for
+// the bias that may cancel it.
+ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query,
+                       const CenterTerms& center) {
     const auto d = static_cast<double>(items.dim());
     const double u = kFloatUnit;
     const double root_tiny = std::sqrt(d) * kFloatSmallest;
@@ -48,23 +56,25 @@ ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query&
     const double dot_error = gamma * reach + (d + 2) * kFloatSmallest;
     const double offset_error = u * offset + kFloatSmallest;
 
-    double exact = query.length * (items.center().norm + r);  // ip: |q| |x|
-    if (items.metric() == Metric::kL2) exact = (p + r) * (p + r);
-    if (cosine) exact = 1 + items.center().norm + r;
-    const double magnitude = std::fabs(query.constant) + query.multiplier * reach + exact;
+    double exact = query.length * (center.norm + r);  // ip: |q| |x|
+    if (items.metric() == Metric::kL2) {
+        exact = 2 * std::fabs(center.constant) + 2 * r * r + 4 * center.shift * r;
+    }
+    if (cosine) exact = 1 + center.norm + r;
+    const double magnitude = std::fabs(center.constant) + query.multiplier * reach + exact;
 
     double error =
         query.multiplier * (p * item_error + query_error * y + dot_error + offset_error) +
         (d + 8) * 0x1p-50 * magnitude;
     error *= 1 + 0x1p-20;
     const bool in_range = (d + 2) * u < 0.5 && p < 1e38 && y < 1e38 && reach < 1e38;
-    return {.constant = query.constant,
+    return {.constant = center.constant,
             .multiplier = query.multiplier,
             .inverse = 1.0 / query.multiplier,
             .error = in_range ? error : kInfinity,
             .integers = false,
             .largest = in_range
-                           ? query.constant + query.multiplier * (block.top_offset + p * y) + error
+                           ? center.constant + query.multiplier * (block.top_offset + p * y) + error
                            : kInfinity};
 }
 
@@ -79,66 +89,94 @@ ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query&
 //  2. With offsets the value is fl(fl(step_q step) * fl(g.c) + offset): three roundings of T.C and
 //     one of the sum, 4u ((P + F) S + O), and u O + 2^-149 for the offset itself.
 //  3. Everything done in float64, as there: (d + 8) 2^-50 times a bound on the magnitudes.
-QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query, double step,
-                                         double error)
-    : constant_(query.constant),
-      multiplier_(query.multiplier),
-      step_(step),
-      inverse_step_(1.0 / step),
-      reach_(query.scan_length + error),
-      offsets_(items.has_offsets()) {
+//  4. Lists, as there; R <= S + E.
+//
+// Along the center's direction w the query's part b and the items' parts a = w.r are kept apart:
+//
+//     p.r = (p - b w).r + b a,    for whatever b > 0,
+//
+// so that T, f and P above are those of p - b w, which is short where queries lie along the center
+// as rows do. w is what float64 made of the direction, the same numbers on both sides, with
+// |w| <= 1 + (d + 2) 2^-53, far less than the margin on the sum of all terms. The offset is a,
+// values are in units of b. Item 2 holds with O = A >= |a|, where A = S + E will do, and in float64
+// a is off by (d + 8) 2^-50 (2 |mu| + S + E).
+QuantizedScoreBound::QuantizedScoreBound(const Items& items, const Query& query,
+                                         const QueryCodes& codes)
+    : multiplier_(query.multiplier),
+      step_(codes.step),
+      inverse_step_(1.0 / codes.step),
+      unit_(codes.along > 0 ? codes.along : 1.0),
+      length_(query.scan_length),
+      reach_(codes.length + codes.error),
+      along_(codes.along > 0),
+      offsets_(items.has_offsets() || along_) {
     const auto d = static_cast<double>(items.dim());
     const double lane = (d + 8) * 0x1p-50;
     const double m = multiplier_;
-    const double p = query.scan_length;
     const double rounding = query_rounding(items, query);
     const double u = offsets_ ? kFloatUnit : 0.0;
 
-    fixed_ = lane * std::fabs(constant_) + (offsets_ ? m * 2 * kFloatSmallest : 0.0);
-    per_code_ = m * (error + rounding + 4 * u * reach_) + lane * m * reach_;
-    per_error_ = m * (p + rounding);
+    fixed_ = offsets_ ? m * unit_ * 2 * kFloatSmallest : 0.0;
+    per_constant_ = lane;
+    per_norm_ = 0;
+    per_shift_ = 0;
+    per_code_ = m * (codes.error + rounding + 4 * u * reach_) + lane * m * reach_;
+    per_error_ = m * (codes.length + rounding);
+    if (along_) {
+        const double part = m * unit_ * (5 * u + 2 * lane);
+        fixed_ += lane * m * unit_ * 2 * items.center().norm;
+        per_code_ += part;
+        per_error_ += part;
+    }
     per_offset_ = m * 5 * u + lane * m;
     per_square_ = 0;
     switch (items.metric()) {  // the exact score's own float64 rounding
         case Metric::kIp:
-            fixed_ += lane * query.length * items.center().norm;
+            per_norm_ = lane * query.length;
             per_code_ += lane * query.length;
             per_error_ += lane * query.length;
             break;
         case Metric::kCosine:
-            fixed_ += lane * (1 + items.center().norm);
+            fixed_ += lane;
+            per_norm_ = lane;
             per_code_ += lane;
             per_error_ += lane;
             break;
-        case Metric::kL2:  // (P + R)^2 <= 2 P^2 + 2 R^2
-            fixed_ += lane * 2 * p * p;
+        case Metric::kL2:  // 2 |K| + 2 R^2
+            per_constant_ += lane * 2;
             per_square_ = lane * 2;
+            per_shift_ = lane * 4;
             break;
     }
 }
 
-ScoreBound QuantizedScoreBound::certify(const CodeStats& codes, const BlockStats& block) const {
+ScoreBound QuantizedScoreBound::certify(const CodeStats& codes, const BlockStats& block,
+                                        const CenterTerms& center) const {
     const double max_offset = block.max_offset;
     const double r = codes.code_length + codes.error_length;
-    double error = fixed_ + per_code_ * codes.code_length + per_error_ * codes.error_length +
-                   per_offset_ * max_offset + per_square_ * r * r;
+    double error = fixed_ + per_constant_ * std::fabs(center.constant) + per_norm_ * center.norm +
+                   per_code_ * codes.code_length + per_error_ * codes.error_length +
+                   per_offset_ * max_offset + per_square_ * r * r + per_shift_ * center.shift * r;
     error *= 1 + 0x1p-20;
     if (!(error < kInfinity)) error = kInfinity;  // NaN too
-    ScoreBound bound{.constant = constant_,
+    ScoreBound bound{.constant = center.constant,
                      .multiplier = multiplier_ * step_ * codes.step,
                      .inverse = inverse_step_ * codes.inverse_step / multiplier_,
                      .error = error,
                      .integers = !offsets_,
                      .largest = kInfinity};
     if (offsets_) {
-        bound.multiplier = multiplier_;
-        bound.inverse = 1.0 / multiplier_;
-        const bool in_range = step_ * codes.step >= std::numeric_limits<float>::min() &&
-                              reach_ * codes.code_length + max_offset < 1e38;
+        bound.multiplier = multiplier_ * unit_;
+        bound.inverse = 1.0 / bound.multiplier;
+        const double scale = step_ * codes.step / unit_;
+        const double offset = along_ ? r : max_offset;
+        const bool in_range = scale >= std::numeric_limits<float>::min() && scale < 1e38 &&
+                              reach_ * codes.code_length / unit_ + offset < 1e38;
         if (!in_range) bound.error = kInfinity;
     }
-    const double reach = block.top_offset + reach_ * codes.code_length;  // |T.C| <= |T| |C|
-    bound.largest = constant_ + multiplier_ * reach + bound.error;
+    // |T.C| <= |T| |C|, and |p.r| <= |p| |r| where a part of it is kept apart
+    const double reach = along_ ? length_ * r : block.top_offset + reach_ * codes.code_length;
+    bound.largest = center.constant + multiplier_ * reach + bound.error;
     return bound;
 }
 

@@ -50,27 +50,44 @@ struct ScoreBound {
 };
 
 // For the float32 scan of rows.
-ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query);
+ScoreBound certify_f32(const Items& items, const BlockStats& block, const Query& query,
+                       const CenterTerms& center);
+
+// A query as the int8 scan sees it: p = step * g + f + along * u, with u the center's direction.
+struct QueryCodes {
+    double step;
+    double error;   // at least |f|
+    double length;  // at least |p - along * u|
+    double along;   // positive; 0 where the scan keeps nothing apart
+};
 
 // For the int8 scan of codes: the part that does not depend on the block, computed once per query.
 class QuantizedScoreBound {
   public:
-    // The query's codes are step * g, and miss at most `error` of its length.
-    QuantizedScoreBound(const Items& items, const Query& query, double step, double error);
+    QuantizedScoreBound(const Items& items, const Query& query, const QueryCodes& codes);
 
-    ScoreBound certify(const CodeStats& codes, const BlockStats& block) const;
+    ScoreBound certify(const CodeStats& codes, const BlockStats& block,
+                       const CenterTerms& center) const;
     // The factor of the integer sum where offsets are added to it.
-    float scale(const CodeStats& codes) const { return static_cast<float>(step_ * codes.step); }
+    float scale(const CodeStats& codes) const {
+        return static_cast<float>(step_ * codes.step / unit_);
+    }
 
   private:
-    double constant_;
     double multiplier_;
     double step_;
     double inverse_step_;
-    double reach_;  // at least |step * g|
+    double unit_;    // of the values with offsets: along, or 1
+    double length_;  // at least |p|
+    double reach_;   // at least |step * g|
+    bool along_;
     bool offsets_;
-    // error = fixed + per_code * S + per_error * E + per_offset * O + per_square * (S + E)^2
+    // error = fixed + per_constant * |constant| + per_norm * |center| + per_code * S
+    //       + per_error * E + per_offset * O + per_square * (S + E)^2 + per_shift * |c| (S + E)
     double fixed_;
+    double per_constant_;
+    double per_norm_;
+    double per_shift_;
     double per_code_;
     double per_error_;
     double per_offset_;

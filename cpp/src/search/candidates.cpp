@@ -7,6 +7,20 @@
 
 namespace vecrecall::search {
 
+// Which hits are kept is hard to predict: no branch depends on it.
+void Candidates::append(std::uint32_t count, const ScoreBound& bound) {
+    std::uint32_t kept = count_;
+    for (std::uint32_t i = count_; i < count; ++i) {
+        const kernels::Hit hit = hits_[i];
+        const double value = bound.value(hit.raw);
+        const float highest = bound.highest(value);
+        hits_[kept] = hit;
+        intervals_[kept] = {bound.lowest(value), highest};
+        kept += static_cast<std::uint32_t>(!(highest < threshold_));
+    }
+    count_ = kept;
+}
+
 // Without a branch on the data, which no predictor could follow.
 void Candidates::drop_below_threshold() {
     std::uint32_t kept = 0;
@@ -33,14 +47,14 @@ void Candidates::tighten(std::vector<float>& scratch) {
 void Candidates::guess(double share, std::vector<float>& scratch) {
     const double expected = static_cast<double>(k_) * share;
     double burst = 1;
+    scratch.resize(count_);
+    for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].middle();
     for (int pass = 0; pass < 2; ++pass) {
         const double rank = expected + 4 * std::sqrt(expected * burst) + 8 * burst;
         if (rank >= static_cast<double>(std::min<std::size_t>(k_, count_))) return;
-        scratch.resize(count_);
-        for (std::uint32_t i = 0; i < count_; ++i) scratch[i] = intervals_[i].middle();
         const float floor =
             table_.kth_largest_bound(scratch.data(), count_, static_cast<std::size_t>(rank));
-        if (pass == 0) burst = mean_burst(floor);
+        if (pass == 0) burst = mean_burst(scratch, floor);
         else raise_threshold(floor);
     }
     drop_below_threshold();
@@ -48,21 +62,21 @@ void Candidates::guess(double share, std::vector<float>& scratch) {
 
 // The size of the burst that the average good candidate is part of: those of one block, which lie
 // side by side.
-double Candidates::mean_burst(float floor) const {
-    double count = 0;
+double Candidates::mean_burst(const std::vector<float>& middles, float floor) const {
+    std::vector<std::uint32_t> good(middles.size() + kernels::kReachingRoom);
+    const std::size_t n_good =
+        table_.indices_at_least(middles.data(), middles.size(), floor, good.data());
     double squares = 0;
     double run = 0;
     std::uint32_t block = 0;
-    for (std::uint32_t i = 0; i < count_; ++i) {
-        if (intervals_[i].middle() < floor) continue;
-        const std::uint32_t its_block = hits_[i].row / kBlockItems;
+    for (std::size_t i = 0; i < n_good; ++i) {
+        const std::uint32_t its_block = hits_[good[i]].row / kBlockItems;
         if (its_block != block) run = 0;
         block = its_block;
         squares += 2 * run + 1;  // (run + 1)^2 - run^2
         ++run;
-        ++count;
     }
-    return count > 0 ? squares / count : 1;
+    return n_good > 0 ? squares / static_cast<double>(n_good) : 1;
 }
 
 // The share of the items holds this share of the k best, and of what lies as near to them; with a

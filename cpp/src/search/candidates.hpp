@@ -28,22 +28,8 @@ class Candidates {
 
     kernels::HitList list() const { return {hits_, count_}; }
 
-    // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold
-    // and are wanted. Which are is hard to predict: no branch depends on it.
-    template <class Wanted>
-    void append(std::uint32_t count, const ScoreBound& bound, Wanted wanted) {
-        std::uint32_t kept = count_;
-        for (std::uint32_t i = count_; i < count; ++i) {
-            const kernels::Hit hit = hits_[i];
-            const double value = bound.value(hit.raw);
-            const float highest = bound.highest(value);
-            hits_[kept] = hit;
-            intervals_[kept] = {bound.lowest(value), highest};
-            kept += static_cast<std::uint32_t>(!(highest < threshold_)) &
-                    static_cast<std::uint32_t>(wanted(hit.row));
-        }
-        count_ = kept;
-    }
+    // Takes in the hits that a step appended, up to `count` in all, that may reach the threshold.
+    void append(std::uint32_t count, const ScoreBound& bound);
 
     // Drops all candidates: their items will be scanned again.
     void restart(float threshold) {
@@ -74,7 +60,7 @@ class Candidates {
 
   private:
     void drop_below_threshold();
-    double mean_burst(float floor) const;
+    double mean_burst(const std::vector<float>& middles, float floor) const;
 
     const kernels::KernelTable& table_;
     kernels::Hit* hits_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/registry.hpp"
 #include "search/segment.hpp"
@@ -17,21 +18,26 @@ constexpr double kOutlier = 3.0;
 
 Codes::Codes(const Segment& items, int threads)
     : quads_((items.dim() + 3) / 4),
-      own_codes_(bytes(items.size(), items.dim())),
+      own_codes_(bytes(items.layout().slots(), items.dim())),
       codes_(own_codes_.data()),
       stats_(items.blocks()) {
     const kernels::KernelTable& table = kernels::active();
     parallel_for(items.blocks(), threads,
                  [&](std::size_t block) { quantize(table, items, block); });
-    measure();
+    measure(items);
 }
 
-Codes::Codes(std::size_t dim, const std::uint8_t* codes, std::vector<CodeStats> stats)
-    : quads_((dim + 3) / 4), codes_(codes), stats_(std::move(stats)) {
-    measure();
+Codes::Codes(const Segment& items, const std::uint8_t* codes, std::vector<CodeStats> stats)
+    : quads_((items.dim() + 3) / 4), codes_(codes), stats_(std::move(stats)) {
+    measure(items);
 }
 
-void Codes::measure() {
+// Lists differ by nature: there none is an outlier.
+void Codes::measure(const Segment& items) {
+    if (items.lists()) {
+        outlier_error_ = std::numeric_limits<double>::infinity();
+        return;
+    }
     std::vector<double> errors;
     errors.reserve(stats_.size());
     for (const CodeStats& stats : stats_) errors.push_back(stats.error_length);
@@ -42,17 +48,18 @@ void Codes::measure() {
 }
 
 void Codes::quantize(const kernels::KernelTable& table, const Segment& items, std::size_t block) {
-    const std::size_t first = block * items.block_items();
-    const std::size_t n = items.block_size(block);
+    const std::size_t first = items.layout().first(block);
+    const std::size_t n = items.layout().size(block);
     std::vector<double> scales;
     if (items.metric() == Metric::kCosine) scales = items.inverse_lengths(table, first, n);
-    kernels::QuantizeI8 context{.rows = items.scored().rows.row(first),
-                                .n_rows = n,
-                                .dim = items.dim(),
-                                .scales = scales.empty() ? nullptr : scales.data(),
-                                .center = items.center().wide.data(),
-                                .codes = own_codes_.data() + first * quads_ * 4,
-                                .n_panels = whole_words(n) / kernels::kPanelItems};
+    kernels::QuantizeI8 context{
+        .rows = items.scored().rows.row(first),
+        .n_rows = n,
+        .dim = items.dim(),
+        .scales = scales.empty() ? nullptr : scales.data(),
+        .center = items.center(block).wide.data(),
+        .codes = own_codes_.data() + items.layout().slot(block) * quads_ * 4,
+        .n_panels = whole_words(n) / kernels::kPanelItems};
     const double largest = table.largest_residual(context);
     context.step = largest > 0 ? largest / 127.0 : 1.0;
     table.quantize_i8(context);

@@ -32,11 +32,11 @@ class Codes {
 
     Codes() = default;
     Codes(const Segment& items, int threads);
-    // Made before, for rows of this width; the codes are borrowed.
-    Codes(std::size_t dim, const std::uint8_t* codes, std::vector<CodeStats> stats);
-    // Bytes for so many rows of this width.
-    static std::size_t bytes(std::size_t rows, std::size_t dim) {
-        return checked_product(whole_words(rows), (dim + 3) / 4 * 4);
+    // Made before, for these items; the codes are borrowed.
+    Codes(const Segment& items, const std::uint8_t* codes, std::vector<CodeStats> stats);
+    // Bytes for rows of this width with so many slots.
+    static std::size_t bytes(std::size_t slots, std::size_t dim) {
+        return checked_product(slots, (dim + 3) / 4 * 4);
     }
 
     bool empty() const { return stats_.empty(); }
@@ -45,11 +45,11 @@ class Codes {
     // Codes that miss more than this miss far more than those of most blocks, for the sake of a few
     // huge values.
     double outlier_error() const { return outlier_error_; }
-    // The panels from a row on; the row begins a panel.
-    const std::uint8_t* from_row(std::size_t row) const { return codes_ + row * quads_ * 4; }
+    // The panels from a slot on; the slot begins a panel.
+    const std::uint8_t* from_slot(std::size_t slot) const { return codes_ + slot * quads_ * 4; }
 
   private:
-    void measure();
+    void measure(const Segment& items);
     void quantize(const kernels::KernelTable& table, const Segment& items, std::size_t block);
 
     std::size_t quads_ = 0;

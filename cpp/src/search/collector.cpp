@@ -17,9 +17,10 @@ std::size_t most_entries(std::size_t limit) { return std::max<std::size_t>(2 * l
 
 }  // namespace
 
-Collector::Collector(const SearchContext& context, std::size_t first, std::size_t n,
-                     std::atomic<float>* thresholds)
+Collector::Collector(const SearchContext& context, const ExcludedRows& excluded, std::size_t first,
+                     std::size_t n, std::atomic<float>* thresholds)
     : context_(context),
+      excluded_(excluded),
       first_(first),
       thresholds_(thresholds),
       found_(n),
@@ -30,6 +31,7 @@ Collector::Collector(const SearchContext& context, std::size_t first, std::size_
 void Collector::keep_queries(std::size_t n) {
     if (n >= found_.size()) return;
     found_.resize(n);
+    live_.reset();
     step_.reset();
     codes_.reset();
     floats_.reset();
@@ -38,6 +40,7 @@ void Collector::keep_queries(std::size_t n) {
 // By the codes, unless they were given up or a few huge values have spoilt this block's.
 void Collector::choose_block_scanner(const Block& block) {
     const bool by_codes = by_codes_ && !context_.items.has_outliers(block);
+    if (!live_) live_ = std::make_unique<LiveBits>(context_, excluded_, first_, n_queries());
     if (!step_) step_ = std::make_unique<Step>(n_queries());
     if (by_codes && !codes_) codes_ = make_int8_scanner(context_, first_, n_queries());
     if (!by_codes && !floats_) {
@@ -66,23 +69,24 @@ void Collector::scan(std::size_t block) {
     const Block& items = context_.items.block(block);
     choose_block_scanner(items);
     if (out_of_reach()) return;
+    live_->enter_block(block);
     const bool coded = block_scanner_ == codes_.get();
     const std::size_t longest = coded ? kBlockItems : longest_step_f32(context_.items.dim());
-    const std::size_t end = block * kBlockItems + items.size();
-    for (std::size_t first = block * kBlockItems; first < end;) {
+    const std::size_t end = items.first_row + items.size;
+    for (std::size_t first = items.first_row; first < end;) {
         const std::size_t n = std::min({step_items_, longest, end - first});
         scan_step(first, n);
         first += n;
         step_items_ = std::min(2 * step_items_, kBlockItems);
     }
-    if (coded) coded_items_ += items.size() * n_queries();
+    if (coded) coded_items_ += items.size * n_queries();
     if (by_codes_ && int8_unprofitable()) by_codes_ = false;
 }
 
 void Collector::scan_step(std::size_t first, std::size_t n) {
     for (std::size_t q = 0; q < n_queries(); ++q) {
         step_->thresholds[q] = threshold(q);
-        step_->live[q] = context_.live(first_ + q) + first / kernels::kWordItems;
+        step_->live[q] = live_->word(q, first);
         step_->hits[q] = {hits_.data() + q * kBlockItems, 0};
     }
     block_scanner_->scan(first, n, *step_);
@@ -98,8 +102,7 @@ void Collector::append(std::size_t q) {
     rows_.clear();
     for (std::uint32_t i = 0; i < list.count; ++i) {
         const kernels::Hit hit = list.hits[i];
-        if (bound.highest(bound.value(hit.raw)) < reached) continue;
-        if (!context_.excluded(first_ + q, hit.row)) rows_.push_back(hit.row);
+        if (!(bound.highest(bound.value(hit.raw)) < reached)) rows_.push_back(hit.row);
     }
     scores_.resize(rows_.size());
     context_.score(first_ + q, rows_.data(), rows_.size(), scores_.data());

@@ -7,6 +7,7 @@
 
 #include "platform/scratch.hpp"
 #include "search/block_scanner.hpp"
+#include "search/excluded_rows.hpp"
 #include "search/rerank.hpp"
 #include "search/search_context.hpp"
 
@@ -18,8 +19,8 @@ namespace vecrecall::search {
 // the queries share, rises to the score of the last of the best.
 class Collector {
   public:
-    Collector(const SearchContext& context, std::size_t first, std::size_t n,
-              std::atomic<float>* thresholds);
+    Collector(const SearchContext& context, const ExcludedRows& excluded, std::size_t first,
+              std::size_t n, std::atomic<float>* thresholds);
 
     void scan(std::size_t block);
     // Forgets all queries but the first n.
@@ -38,10 +39,12 @@ class Collector {
     float threshold(std::size_t q) const { return thresholds_[q].load(std::memory_order_relaxed); }
 
     const SearchContext& context_;
+    const ExcludedRows& excluded_;
     std::size_t first_;
     std::atomic<float>* thresholds_;
     std::vector<std::vector<Scored>> found_;
     Scratch<kernels::Hit> hits_;
+    std::unique_ptr<LiveBits> live_;
     std::unique_ptr<Step> step_;
     bool by_codes_;                        // until they are given up
     std::unique_ptr<BlockScanner> codes_;  // both are made when first needed

@@ -32,13 +32,12 @@ class ExhaustiveScorer {
     ExhaustiveScorer(const SearchContext& context, std::size_t q) : context_(context), q_(q) {}
 
     std::size_t run(const ListsOut& out) {
-        const std::uint64_t* live = context_.live(q_);
+        const std::uint64_t* live = live_bits();
         for (std::size_t w = 0; w < context_.items.live().size(); ++w) {
             canceling::check_each(w);
             for (std::uint64_t bits = live[w]; bits != 0; bits &= bits - 1) {
                 const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
-                const auto row = static_cast<std::uint32_t>(w * kernels::kWordItems + bit);
-                if (!context_.excluded(q_, row)) rows_.push_back(row);
+                rows_.push_back(static_cast<std::uint32_t>(w * kernels::kWordItems + bit));
             }
             if (rows_.size() >= kChunk) score();
         }
@@ -48,6 +47,18 @@ class ExhaustiveScorer {
     }
 
   private:
+    const std::uint64_t* live_bits() {
+        const std::uint64_t* shared = context_.live(q_);
+        const std::vector<std::uint32_t>& excluded = context_.queries[q_].excluded;
+        if (excluded.empty()) return shared;
+        own_live_.assign(shared, shared + context_.items.live().size());
+        for (const std::uint32_t row : excluded) {
+            own_live_[row / kernels::kWordItems] &=
+                ~(std::uint64_t{1} << row % kernels::kWordItems);
+        }
+        return own_live_.data();
+    }
+
     void score() {
         check_cancelled();
         seen_ += rows_.size();
@@ -63,6 +74,7 @@ class ExhaustiveScorer {
 
     const SearchContext& context_;
     std::size_t q_;
+    Bitmap own_live_;
     std::vector<std::uint32_t> rows_;
     std::vector<Scored> scored_;
     std::size_t seen_ = 0;
@@ -83,6 +95,10 @@ bool exhaustive_is_cheaper(const SearchContext& context) {
         counted = live;
     }
     return true;
+}
+
+std::size_t exhaustive(const SearchContext& context, std::size_t q, const ListsOut& out) {
+    return ExhaustiveScorer(context, q).run(out);
 }
 
 SearchStats exhaustive(const SearchContext& context, int threads, const ListsOut& out) {

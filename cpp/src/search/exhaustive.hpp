@@ -9,6 +9,9 @@ namespace vecrecall::search {
 // read far more than the few items that a mask allows.
 bool exhaustive_is_cheaper(const SearchContext& context);
 
+// For one query; returns how many rows it scored.
+std::size_t exhaustive(const SearchContext& context, std::size_t q, const ListsOut& out);
+
 SearchStats exhaustive(const SearchContext& context, int threads, const ListsOut& out);
 
 }  // namespace vecrecall::search

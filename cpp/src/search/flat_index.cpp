@@ -13,6 +13,7 @@
 #include "platform/fp_env.hpp"
 #include "search/above.hpp"
 #include "search/index_arrays.hpp"
+#include "search/index_state.hpp"
 #include "search/search.hpp"
 #include "search/update.hpp"
 #include "vecrecall/parallel.hpp"
@@ -110,6 +111,19 @@ void Snapshot::ids(std::int64_t* out) const {
     }
 }
 
+MatrixView Snapshot::list_centers() const {
+    const search::Lists* lists = items_->lists();
+    return lists ? lists->centers() : MatrixView{nullptr, 0, dim()};
+}
+
+void Snapshot::lists(std::int64_t* out) const {
+    const std::vector<std::uint32_t> rows = items_->rows_by_insertion_rank();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        canceling::check_each(i);
+        out[i] = items_->list_of(rows[i]);
+    }
+}
+
 void Snapshot::find(const std::int64_t* ids, std::size_t n, std::int64_t* rows) const {
     for (std::size_t i = 0; i < n; ++i) {
         canceling::check_each(i);
@@ -126,49 +140,9 @@ Snapshot Snapshot::compacted(int threads) const {
 
 IndexArrays Snapshot::parts() const { return search::to_arrays(*items_); }
 
-struct FlatIndex::Impl {
-    // Held for the time of an update. One that a fork interrupts is not in the child.
-    at_fork::PerProcess<canceling::Turn> updating;
-    std::shared_ptr<const search::Items> items;
-    // No id of the items is above it; negative: not known. The writer's alone.
-    std::int64_t id_bound = -1;
-
-    // Held for the time of copying or swapping a pointer.
-    std::mutex& swapping() const { return at_fork::lock_of(this); }
-
-    std::shared_ptr<const search::Items> now() const {
-        const std::lock_guard lock(swapping());
-        return items;
-    }
-
-    template <class Change>
-    void update(Change change) {
-        const std::lock_guard one_at_a_time(updating.get());
-        const FpEnvScope env;
-        std::shared_ptr<const search::Items> next = change(now());
-        const std::lock_guard lock(swapping());
-        items.swap(next);  // which is let go of after the lock
-    }
-
-    // Within an update.
-    std::shared_ptr<const search::Items> with(const std::shared_ptr<const search::Items>& before,
-                                              const ItemsView& more, search::OnDuplicate known,
-                                              int threads) {
-        std::shared_ptr<const search::Items> next =
-            search::with_items(before, more, known, threads);
-        if (id_bound >= 0 && more.rows.rows > 0) {
-            id_bound = std::max(id_bound, *std::max_element(more.ids, more.ids + more.rows.rows));
-        }
-        return next;
-    }
-
-    // Within an update. All items are looked at only at first, and when the largest was removed.
-    std::int64_t largest_id(const search::Items& now) {
-        if (now.find(id_bound) < 0) id_bound = now.largest_id();
-        return id_bound;
-    }
-};
-
+FlatIndex::FlatIndex(std::shared_ptr<const search::Items> items) : impl_(new Impl) {
+    impl_->items = std::move(items);
+}
 FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& options)
     : impl_(new Impl) {
     const FpEnvScope env;
@@ -178,8 +152,13 @@ FlatIndex::FlatIndex(const ItemsView& items, Metric metric, const BuildOptions& 
 FlatIndex::FlatIndex(const IndexArrays& parts, std::shared_ptr<const void> owner)
     : impl_(new Impl) {
     const FpEnvScope env;
-    impl_->items =
+    auto items =
         std::make_shared<const search::Items>(search::from_arrays(parts, std::move(owner)));
+    if (items->lists()) {
+        throw std::invalid_argument(
+            "list_sizes: expected none in a FlatIndex, got those of an IVFIndex");
+    }
+    impl_->items = std::move(items);
 }
 FlatIndex::~FlatIndex() = default;
 FlatIndex::FlatIndex(FlatIndex&&) noexcept = default;

@@ -10,24 +10,26 @@
 namespace vecrecall::search {
 namespace {
 
-constexpr std::size_t kBlockWords = kBlockItems / kernels::kWordItems;
-
 std::uint64_t next_version() {
     static std::atomic<std::uint64_t> last{0};
     return ++last;
 }
 
 Bitmap all_live(const Segment& segment) {
-    const std::size_t n = segment.size();
-    Bitmap words(segment.blocks() * kBlockWords, 0);
-    std::fill_n(words.begin(), n / 64, ~std::uint64_t{0});
-    if (n % 64 != 0) words[n / 64] = (std::uint64_t{1} << (n % 64)) - 1;
+    const BlockLayout& layout = segment.layout();
+    Bitmap words(layout.slots() / kernels::kWordItems, 0);
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        std::uint64_t* to = words.data() + layout.slot(b) / kernels::kWordItems;
+        const std::size_t n = layout.size(b);
+        std::fill_n(to, n / 64, ~std::uint64_t{0});
+        if (n % 64 != 0) to[n / 64] = (std::uint64_t{1} << (n % 64)) - 1;
+    }
     return words;
 }
 
 }  // namespace
 
-Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
+Items::Items(std::shared_ptr<const Segment> base, bool with_codes, std::size_t probes)
     : segments_{std::move(base)},
       base_ids_(&segments_.front()->ids()),
       live_(all_live(*segments_.front())),
@@ -36,6 +38,10 @@ Items::Items(std::shared_ptr<const Segment> base, bool with_codes)
       n_ranks_(segments_.front()->size()),
       version_(next_version()) {
     list_blocks();
+    const ListOptions options = lists() ? lists()->options() : ListOptions{};
+    list_settings_ = {
+        static_cast<std::int64_t>(options.asked), static_cast<std::int64_t>(options.seed),
+        static_cast<std::int64_t>(options.trained_for), static_cast<std::int64_t>(probes)};
 }
 
 Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> segments, Bitmap live,
@@ -47,23 +53,44 @@ Items::Items(const Items& before, std::vector<std::shared_ptr<const Segment>> se
       with_codes_(before.with_codes_),
       outlier_error_(before.outlier_error_),
       n_ranks_(n_ranks),
+      list_settings_(before.list_settings_),
       version_(next_version()) {
     list_blocks();
 }
 
 void Items::list_blocks() {
+    std::size_t slots = 0;
     for (const auto& segment : segments_) {
         rows_ += segment->size();
         has_offsets_ |= segment->has_offsets();
-        for (std::size_t b = 0; b < segment->blocks(); ++b) blocks_.push_back({segment.get(), b});
+        const BlockLayout& layout = segment->layout();
+        for (std::size_t b = 0; b < layout.blocks(); ++b) {
+            block_of_word_.resize((slots + layout.slot(b)) / kernels::kWordItems +
+                                      whole_words(layout.size(b)) / kernels::kWordItems,
+                                  static_cast<std::uint32_t>(blocks_.size()));
+            blocks_.push_back({.segment = segment.get(),
+                               .index = static_cast<std::uint32_t>(b),
+                               .size = static_cast<std::uint32_t>(layout.size(b)),
+                               .first = static_cast<std::uint32_t>(layout.first(b)),
+                               .first_row = static_cast<std::uint32_t>(slots + layout.slot(b))});
+        }
+        slots += layout.slots();
     }
+    if (!lists()) plain_rows_ = base().size();
     for (const std::uint64_t word : live_) size_ += static_cast<std::size_t>(std::popcount(word));
 }
 
+std::shared_ptr<const Items> Items::with_probes(std::size_t probes) const {
+    auto items = std::make_shared<Items>(*this);
+    items->list_settings_[3] = static_cast<std::int64_t>(probes);
+    items->version_ = next_version();
+    return items;
+}
+
 double Items::bias(std::size_t row) const {
-    const Block& b = blocks_[row / kBlockItems];
+    const Block& b = block_of(row);
     const double* bias = b.segment->scored().bias;
-    return bias ? bias[b.first() + row % kBlockItems] : 0.0;
+    return bias ? bias[b.local(row)] : 0.0;
 }
 
 bool Items::has_bias() const {
@@ -87,8 +114,11 @@ std::vector<std::uint32_t> Items::rows_by_insertion_rank() const {
 }
 
 std::int64_t Items::find(std::int64_t id) const {
-    const std::int64_t row = base().ids().row(id);
-    if (row >= 0 && is_live(static_cast<std::size_t>(row))) return row;
+    const std::int64_t local = base().ids().row(id);
+    if (local >= 0) {
+        const std::size_t row = base().layout().slot_of_row(static_cast<std::size_t>(local));
+        if (is_live(row)) return static_cast<std::int64_t>(row);
+    }
     if (!added_) return -1;
     return added_->find(id, [&](std::size_t r) { return is_live(r) && this->id(r) == id; });
 }
@@ -105,19 +135,18 @@ std::int64_t Items::largest_id() const {
 // The rows lie in runs of one segment each: scans visit blocks one after the other.
 void Items::score(const kernels::KernelTable& table, const double* query, double query_norm,
                   const std::uint32_t* rows, std::size_t n, float* scores) const {
-    if (segments_.size() == 1) {
+    if (segments_.size() == 1 && plain_rows_ != 0) {
         score_rows(table, base().scored(), query, query_norm, rows, n, scores);
         return;
     }
     std::vector<std::uint32_t> local(n);
     for (std::size_t i = 0; i < n; ++i) {
-        const Block& b = blocks_[rows[i] / kBlockItems];
-        local[i] = static_cast<std::uint32_t>(b.first() + rows[i] % kBlockItems);
+        local[i] = static_cast<std::uint32_t>(block_of(rows[i]).local(rows[i]));
     }
     for (std::size_t i = 0; i < n;) {
-        const Segment* segment = blocks_[rows[i] / kBlockItems].segment;
+        const Segment* segment = block_of(rows[i]).segment;
         std::size_t end = i + 1;
-        while (end < n && blocks_[rows[end] / kBlockItems].segment == segment) ++end;
+        while (end < n && block_of(rows[end]).segment == segment) ++end;
         score_rows(table, segment->scored(), query, query_norm, local.data() + i, end - i,
                    scores + i);
         i = end;

@@ -14,6 +14,24 @@ bool all_zero(const float* row, std::size_t dim) {
 
 }  // namespace
 
+CenterTerms center_terms(const kernels::KernelTable& table, const Items& items, const Block& block,
+                         const Query& query) {
+    const Segment& segment = *block.segment;
+    const Center& center = block.center();
+    if (!segment.lists()) {
+        return {.constant = query.constant, .norm = center.norm, .shift = 0};
+    }
+    const float* point = center.narrow.data();
+    double sum = 0;
+    if (items.metric() == Metric::kL2) {
+        table.sum_squared_differences(query.wide, point, items.dim(), nullptr, 1, &sum);
+        return {.constant = 0.0 - sum, .norm = center.norm, .shift = segment.shift(block.index)};
+    }
+    table.sum_products(query.wide, point, items.dim(), nullptr, 1, &sum);
+    if (items.metric() == Metric::kCosine) sum /= query.length;
+    return {.constant = sum, .norm = center.norm, .shift = 0};
+}
+
 QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
                        const MatrixView& queries, const RaggedView<std::int64_t>& exclude,
                        int threads)
@@ -27,12 +45,21 @@ QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
     constexpr std::size_t kPerTask = 16;
     parallel_for((size() + kPerTask - 1) / kPerTask, threads, [&](std::size_t task) {
         for (std::size_t i = task * kPerTask; i < std::min(size(), (task + 1) * kPerTask); ++i) {
-            const std::size_t place = queries_[i].place;
-            prepare(table, items, queries.row(place), i);
-            if (exclude.values) {
-                queries_[i].excluded = IdSet(exclude.begin(place), exclude.end(place));
-            }
+            prepare(table, items, queries.row(queries_[i].place), i);
         }
+    });
+    if (exclude.values) find_excluded(items, exclude, threads);
+}
+
+void QueryBatch::find_excluded(const Items& items, const RaggedView<std::int64_t>& exclude,
+                               int threads) {
+    parallel_for(size(), threads, [&](std::size_t i) {
+        Query& query = queries_[i];
+        const std::int64_t* ids = exclude.begin(query.place);
+        const auto n = static_cast<std::size_t>(exclude.end(query.place) - ids);
+        items.for_rows_of(ids, n, [&](std::size_t row) {
+            query.excluded.push_back(static_cast<std::uint32_t>(row));
+        });
     });
 }
 
@@ -49,6 +76,26 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     Query& query = queries_[i];
     query.wide = wide;
     query.length = norm(table, wide, row, dim_);
+    look_from(table, items, i);
+}
+
+QueryBatch QueryBatch::seen_from(const kernels::KernelTable& table, const Items& items,
+                                 std::size_t first, std::size_t n) const {
+    QueryBatch seen(dim_);
+    seen.scan_vectors_ = Buffer<float>(checked_product(n, dim_));
+    for (std::size_t i = 0; i < n; ++i) {
+        const Query& query = queries_[first + i];
+        seen.queries_.push_back(
+            Query{.place = query.place, .wide = query.wide, .length = query.length});
+        seen.look_from(table, items, i);
+    }
+    return seen;
+}
+
+// From the center of the items, whose scan vectors and terms it sets.
+void QueryBatch::look_from(const kernels::KernelTable& table, const Items& items, std::size_t i) {
+    Query& query = queries_[i];
+    const double* wide = query.wide;
     query.multiplier = 1;
     float* p = scan_vectors_.data() + i * dim_;
     query.scan_vector = p;
@@ -57,7 +104,7 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     double square = 0;
     switch (items.metric()) {
         case Metric::kIp:
-            std::copy(row, row + dim_, p);
+            for (std::size_t j = 0; j < dim_; ++j) p[j] = static_cast<float>(wide[j]);
             query.constant = product;
             break;
         case Metric::kCosine:

@@ -10,21 +10,20 @@
 namespace vecrecall::search {
 namespace {
 
-// Of the candidates that are not exact yet, those that `wanted` picks.
-template <class Wanted>
-std::size_t score_where(const std::uint32_t* rows, Interval* intervals, std::size_t n,
-                        const ExactScores& rerank, Wanted wanted) {
-    std::vector<std::uint32_t> places;
-    std::vector<std::uint32_t> picked;
+// Those of the candidates at these places that are not exact yet.
+std::size_t score_at(std::uint32_t* places, std::size_t n, const std::uint32_t* rows,
+                     Interval* intervals, const ExactScores& rerank) {
+    std::size_t open = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        if (intervals[i].exact() || !wanted(intervals[i])) continue;
-        places.push_back(static_cast<std::uint32_t>(i));
-        picked.push_back(rows[i]);
+        places[open] = places[i];
+        open += intervals[places[i]].exact() ? 0 : 1;
     }
-    std::vector<float> scores(picked.size());
-    rerank(picked.data(), picked.size(), scores.data());
-    for (std::size_t i = 0; i < picked.size(); ++i) intervals[places[i]] = {scores[i], scores[i]};
-    return picked.size();
+    std::vector<std::uint32_t> picked(open);
+    std::vector<float> scores(open);
+    for (std::size_t i = 0; i < open; ++i) picked[i] = rows[places[i]];
+    rerank(picked.data(), open, scores.data());
+    for (std::size_t i = 0; i < open; ++i) intervals[places[i]] = {scores[i], scores[i]};
+    return open;
 }
 
 bool before(const Scored& a, const Scored& b) { return a.before(b); }
@@ -59,14 +58,17 @@ std::size_t score_best(const kernels::KernelTable& table, const std::uint32_t* r
                        Interval* intervals, std::size_t n, std::size_t k,
                        const ExactScores& rerank) {
     std::vector<float> values(n);
+    std::vector<std::uint32_t> places(n + kernels::kReachingRoom);
+    const auto score_reaching = [&](float floor) {
+        const std::size_t count = table.indices_at_least(values.data(), n, floor, places.data());
+        return score_at(places.data(), count, rows, intervals, rerank);
+    };
     for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].middle();
-    const float promising = table.kth_largest_bound(values.data(), n, k);
-    const std::size_t scored = score_where(
-        rows, intervals, n, rerank, [&](const Interval& x) { return !(x.middle() < promising); });
+    const std::size_t promising = score_reaching(table.kth_largest_bound(values.data(), n, k));
     for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].lowest;
     const float floor = table.kth_largest_bound(values.data(), n, k);
-    return scored + score_where(rows, intervals, n, rerank,
-                                [&](const Interval& x) { return !(x.highest < floor); });
+    for (std::size_t i = 0; i < n; ++i) values[i] = intervals[i].highest;
+    return promising + score_reaching(floor);
 }
 
 void keep_best(std::vector<Scored>& scored, std::size_t k) {

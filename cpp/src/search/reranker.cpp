@@ -40,10 +40,15 @@ void Reranker::write(const ListsOut& out) {
     for (std::size_t i = 0; i < rows_.size(); ++i) values[i] = intervals_[i].lowest;
     const float floor =
         context_.table.kth_largest_bound(values.data(), values.size(), context_.options.k);
+    std::vector<std::uint32_t> places(rows_.size() + kernels::kReachingRoom);
+    const std::size_t reaching =
+        context_.table.indices_at_least(values.data(), values.size(), floor, places.data());
     std::vector<Scored> scored;
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-        if (!intervals_[i].exact() || intervals_[i].lowest < floor) continue;
-        scored.push_back({intervals_[i].lowest, context_.items.id(rows_[i])});
+    scored.reserve(reaching);
+    for (std::size_t i = 0; i < reaching; ++i) {
+        const Interval& interval = intervals_[places[i]];
+        if (!interval.exact()) continue;
+        scored.push_back({interval.lowest, context_.items.id(rows_[places[i]])});
     }
     write_best(context_, q_, scored, out);
 }

@@ -61,6 +61,7 @@ QueryTile::QueryTile(const SearchContext& context, std::size_t first_query, std:
     : first_(first_query),
       alone_(scanners == 1),
       guessing_(guessing),
+      excluded_(context, first_query, count),
       blocks_(context.items.blocks()),
       stride_(guessing ? golden_stride(blocks_) : 1),
       thresholds_(count) {
@@ -86,6 +87,7 @@ Scanner::Scanner(const SearchContext& context, QueryTile& tile, const Limits& li
     : context_(context),
       tile_(tile),
       limits_(limits),
+      live_(context, tile.excluded(), tile.first(), tile.size()),
       hits_(checked_product(tile.size(), limits.room)),
       intervals_(checked_product(tile.size(), limits.room)),
       step_(tile.size()),
@@ -133,11 +135,13 @@ bool Scanner::out_of_reach() const {
 }
 
 void Scanner::scan_block(std::size_t block) {
-    choose_block_scanner(context_.items.block(block));
-    const std::size_t end = block * kBlockItems + context_.items.block(block).size();
-    items_seen_ += context_.items.block(block).size();
+    const Block& items = context_.items.block(block);
+    choose_block_scanner(items);
+    const std::size_t end = items.first_row + items.size;
+    items_seen_ += items.size;
     if (out_of_reach()) return;
-    for (std::size_t first = block * kBlockItems; first < end && !falling_back_;) {
+    live_.enter_block(block);
+    for (std::size_t first = items.first_row; first < end && !falling_back_;) {
         check_cancelled();
         const std::size_t n = std::min({step_items_, longest_step_, end - first});
         scan_step(first, n);
@@ -151,7 +155,7 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
         Candidates& candidates = candidates_[q];
         candidates.raise_threshold(tile_.threshold(q));
         step_.thresholds[q] = candidates.threshold();
-        step_.live[q] = context_.live(tile_.first() + q) + first / kernels::kWordItems;
+        step_.live[q] = live_.word(q, first);
         step_.hits[q] = candidates.list();
     }
     block_scanner_->scan(first, n, step_);
@@ -161,34 +165,14 @@ void Scanner::scan_step(std::size_t first, std::size_t n) {
 }
 
 void Scanner::append() {
-    constexpr std::size_t kAhead = 4;  // queries; each has a few hits a step
-    for (std::size_t q = 0; q < std::min(kAhead, tile_.size()); ++q) fetch_excluded(q);
     for (std::size_t q = 0; q < tile_.size(); ++q) {
-        if (q + kAhead < tile_.size()) fetch_excluded(q + kAhead);
         Candidates& candidates = candidates_[q];
         const std::uint32_t count = step_.hits[q].count;
         if (count == candidates.size()) continue;
         if (coded_items_ > kSettlingItems * tile_.size()) hits_seen_ += count - candidates.size();
-        append(q, count);
+        candidates.append(count, block_scanner_->score_bound(q));
         if (candidates.crowded()) tighten(q);
     }
-}
-
-// Fetches the set in which the hits of query q are looked up: with many queries it is in no near
-// cache.
-void Scanner::fetch_excluded(std::size_t q) const {
-    const IdSet& excluded = context_.queries[tile_.first() + q].excluded;
-    if (excluded.empty()) return;
-    const kernels::HitList& list = step_.hits[q];
-    for (std::uint32_t i = candidates_[q].size(); i < list.count; ++i) {
-        excluded.prefetch(context_.items.id(list.hits[i].row));
-    }
-}
-
-void Scanner::append(std::size_t q, std::uint32_t count) {
-    candidates_[q].append(count, block_scanner_->score_bound(q), [&](std::uint32_t row) {
-        return !context_.excluded(tile_.first() + q, row);
-    });
 }
 
 void Scanner::tighten(std::size_t q) {

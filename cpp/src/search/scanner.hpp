@@ -8,6 +8,7 @@
 #include "platform/scratch.hpp"
 #include "search/block_scanner.hpp"
 #include "search/candidates.hpp"
+#include "search/excluded_rows.hpp"
 #include "search/search_context.hpp"
 
 namespace vecrecall::search {
@@ -35,6 +36,7 @@ class QueryTile {
     std::size_t size() const { return thresholds_.size(); }
     bool alone() const { return alone_; }  // one scanner does it all
     bool guessing() const { return guessing_; }
+    const ExcludedRows& excluded() const { return excluded_; }
 
     bool finished() const { return claimed_.load() >= blocks_; }
     // The next block that no thread has taken yet, or the number of blocks.
@@ -50,6 +52,7 @@ class QueryTile {
     std::size_t first_;
     bool alone_;
     bool guessing_;
+    ExcludedRows excluded_;
     std::size_t blocks_;
     std::size_t stride_;
     std::atomic<std::size_t> claimed_{0};
@@ -80,8 +83,6 @@ class Scanner {
     void scan_block(std::size_t block);
     void scan_step(std::size_t first, std::size_t n);
     void append();
-    void fetch_excluded(std::size_t q) const;
-    void append(std::size_t q, std::uint32_t count);
     void tighten(std::size_t q);
     bool too_many_to_score(std::size_t q);
     double all_products() const;
@@ -97,6 +98,7 @@ class Scanner {
     const SearchContext& context_;
     QueryTile& tile_;
     const Limits& limits_;
+    LiveBits live_;
     Scratch<kernels::Hit> hits_;
     Scratch<Interval> intervals_;
     std::vector<Candidates> candidates_;

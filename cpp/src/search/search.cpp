@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <string_view>
 
 #include "kernels/registry.hpp"
 #include "platform/canceling.hpp"
 #include "search/arguments.hpp"
 #include "search/exhaustive.hpp"
+#include "search/probing.hpp"
 #include "search/reranker.hpp"
 #include "search/scanner.hpp"
 #include "vecrecall/parallel.hpp"
@@ -54,30 +56,32 @@ struct Outcome {
 class QueryBatchRun {
   public:
     QueryBatchRun(const SearchContext& context, const Limits& limits, const Plan& plan,
-                  std::size_t first, std::size_t end, bool guessing)
+                  std::size_t first, std::size_t end, bool guessing, int threads)
         : context_(context),
           limits_(limits),
           plan_(plan),
+          threads_(threads),
           first_(first),
           end_(end),
           unproved_(end - first) {
-        for (std::size_t q = first; q < end; q += plan.group_queries) {
-            groups_.push_back(std::make_unique<QueryTile>(context, q,
-                                                          std::min(plan.group_queries, end - q),
-                                                          plan.scanners_a_group, guessing));
-        }
+        groups_.resize((end - first + plan.group_queries - 1) / plan.group_queries);
+        parallel_for(groups_.size(), threads, [&](std::size_t g) {
+            const std::size_t q = first + g * plan.group_queries;
+            groups_[g] = std::make_unique<QueryTile>(
+                context, q, std::min(plan.group_queries, end - q), plan.scanners_a_group, guessing);
+        });
         scanners_.resize(groups_.size() * plan.scanners_a_group);
     }
 
-    void run(int threads, const ListsOut& out, Outcome& outcome) {
-        parallel_for(scanners_.size(), threads, [&](std::size_t s) {
+    void run(const ListsOut& out, Outcome& outcome) {
+        parallel_for(scanners_.size(), threads_, [&](std::size_t s) {
             QueryTile& tile = *groups_[s / plan_.scanners_a_group];
             if (tile.finished()) return;  // others were faster
             scanners_[s] = std::make_unique<Scanner>(context_, tile, limits_);
             scanners_[s]->run();
         });
         std::atomic<std::uint64_t> reranked{0};
-        parallel_for(end_ - first_, threads, [&](std::size_t i) { reranked += finish(i, out); });
+        parallel_for(end_ - first_, threads_, [&](std::size_t i) { reranked += finish(i, out); });
         outcome.stats.rows_reranked += reranked;
         for (const auto& scanner : scanners_) {
             if (!scanner) continue;
@@ -109,6 +113,7 @@ class QueryBatchRun {
     const SearchContext& context_;
     const Limits& limits_;
     const Plan& plan_;
+    int threads_;
     std::size_t first_;
     std::size_t end_;
     std::vector<char> unproved_;  // not bool: threads write neighbors
@@ -143,8 +148,18 @@ void run_batches(const SearchContext& context, int threads, bool guessing, const
     const std::size_t at_once = plan.group_queries * plan.groups_at_once;
     for (std::size_t q = 0; q < context.queries.size(); q += at_once) {
         const std::size_t end = std::min(context.queries.size(), q + at_once);
-        QueryBatchRun(context, limits, plan, q, end, guessing).run(threads, out, outcome);
+        QueryBatchRun(context, limits, plan, q, end, guessing, threads).run(out, outcome);
     }
+}
+
+SearchContext with_queries(const SearchContext& context, const QueryBatch& queries, bool codes) {
+    return {.table = context.table,
+            .items = context.items,
+            .queries = queries,
+            .options = context.options,
+            .allow = context.allow,
+            .codes = codes,
+            .first_threshold = context.first_threshold};
 }
 
 SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& out) {
@@ -152,17 +167,49 @@ SearchStats scan_all(const SearchContext& context, int threads, const ListsOut& 
     run_batches(context, threads, worth_guessing(context), out, outcome);
     if (!outcome.unproved.empty()) {
         const QueryBatch queries = context.queries.select(outcome.unproved);
-        const SearchContext again{.table = context.table,
-                                  .items = context.items,
-                                  .queries = queries,
-                                  .options = context.options,
-                                  .allow = context.allow,
-                                  .codes = context.codes && !outcome.gave_up_codes,
-                                  .first_threshold = context.first_threshold};
+        const SearchContext again =
+            with_queries(context, queries, context.codes && !outcome.gave_up_codes);
         run_batches(again, threads, false, out, outcome);  // which proves every threshold
     }
     outcome.stats.precision = name_of(outcome.precisions);
     return outcome.stats;
+}
+
+// Not all of the lists.
+bool probes_some(const SearchContext& context) {
+    const Lists* lists = context.items.lists();
+    if (!lists) return false;
+    const std::size_t probes = context.options.probes;
+    return (probes == kDefaultProbes ? context.items.probes() : probes) < lists->size();
+}
+
+bool proves_by_lists(const SearchContext& context) {
+    return context.items.lists() && context.items.lists()->size() > 0;
+}
+
+// All items of all lists.
+SearchStats score_all(const SearchContext& context, int threads, const ListsOut& out) {
+    SearchStats stats = exhaustive(context, threads, out);
+    const Lists* lists = context.items.lists();
+    if (lists) stats.lists_probed = context.queries.size() * lists->size();
+    return stats;
+}
+
+// List after list, or all items at once for the queries that gain nothing by lists.
+SearchStats prove(const SearchContext& context, int threads, const ListsOut& out) {
+    SearchStats stats;
+    const std::vector<std::size_t> open = search_until_proved(context, threads, out, stats);
+    if (open.empty()) return stats;
+    const QueryBatch queries = context.queries.select(open);
+    const SearchStats rest = scan_all(with_queries(context, queries, context.codes), threads, out);
+    if (open.size() == context.queries.size()) stats.precision = rest.precision;
+    else if (stats.precision != std::string_view(rest.precision)) {
+        stats.precision = name_of({.int8 = true, .float32 = true});
+    }
+    stats.items_scanned += rest.items_scanned;
+    stats.rows_reranked += rest.rows_reranked;
+    stats.lists_probed += open.size() * context.items.lists()->size();
+    return stats;
 }
 
 }  // namespace
@@ -172,7 +219,7 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
     write_padding(out);
     if (items.size() == 0 || queries.rows == 0) return {};
     const int threads = threads_worth(items, queries.rows, options.threads);
-    const kernels::KernelTable& table = kernels::active();
+    const kernels::KernelTable& table = kernels::for_width(kernels::active(), items.dim());
     const QueryBatch batch(table, items, queries, options.exclude, threads);
     if (batch.size() == 0) return {};
     const Allowed allowed(items, options.allow, queries.rows);
@@ -183,8 +230,10 @@ SearchStats search(const Items& items, const MatrixView& queries, const SearchOp
                                 .allow = allowed.rows(),
                                 .codes = items.has_codes(),
                                 .first_threshold = smallest_passing(options.min_score)};
-    return exhaustive_is_cheaper(context) ? exhaustive(context, threads, out)
-                                          : scan_all(context, threads, out);
+    if (probes_some(context)) return search_lists(context, threads, out);
+    if (exhaustive_is_cheaper(context)) return score_all(context, threads, out);
+    return proves_by_lists(context) ? prove(context, threads, out)
+                                    : scan_all(context, threads, out);
 }
 
 }  // namespace vecrecall::search

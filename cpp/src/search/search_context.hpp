@@ -16,13 +16,9 @@ struct SearchContext {
     bool codes;                         // scan by them
     float first_threshold;              // the smallest float32 score that min_score lets pass
 
-    // A bit per row: what query q may get.
+    // A bit per row: what query q may get, but for the rows that it excludes.
     const std::uint64_t* live(std::size_t q) const {
         return allow ? allow[queries[q].place] : items.live().data();
-    }
-    bool excluded(std::size_t q, std::uint32_t row) const {
-        const IdSet& ids = queries[q].excluded;
-        return !ids.empty() && ids.contains(items.id(row));
     }
     // Exact scores of rows for query q.
     void score(std::size_t q, const std::uint32_t* rows, std::size_t n, float* scores) const {

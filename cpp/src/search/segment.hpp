@@ -9,23 +9,20 @@
 #include "core/id_map.hpp"
 #include "core/scoring.hpp"
 #include "platform/memory.hpp"
+#include "search/block_layout.hpp"
 #include "search/codes.hpp"
+#include "search/lists.hpp"
 #include "search/rows.hpp"
 #include "vecrecall/index_arrays.hpp"
 
 namespace vecrecall::search {
 
-// Items share one bound within a block. Most blocks have so many; none has more.
-inline constexpr std::size_t kBlockItems = 2048;
 // So many blocks at least are ordered by length.
 inline constexpr std::size_t kFewestOrderedBlocks = 8;
 
-inline std::size_t blocks_for(std::size_t rows, std::size_t block_items = kBlockItems) {
-    return (rows + block_items - 1) / block_items;
-}
-
 // The scan sees an item x as r = x - mu (ip, l2) or r = x / |x| - mu (cosine), and an offset:
-// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2). All are upper bounds over a block.
+// the bias (ip, cosine) or (bias - |r|^2) / 2 (l2), in lists less c.r with c = the
+// list's center - mu, where r = x - mu - c. All are upper bounds over a block.
 struct BlockStats {
     double radius;      // max |r|; infinite where the float32 scan has no bound
     double max_offset;  // max |offset|
@@ -47,36 +44,42 @@ class Segment {
     // multiple of kWordItems.
     Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
             std::size_t block_items, const BuildOptions& options);
+    // In lists, one after the other; `order` says which item is the next. Rows are copied.
+    Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+            const std::shared_ptr<const Lists>& lists, std::vector<std::uint32_t> order,
+            const BuildOptions& options);
     // From parts that were checked; everything is borrowed.
     Segment(const IndexArrays& parts, std::shared_ptr<const Center> center,
-            std::shared_ptr<const void> owner);
+            std::shared_ptr<const Lists> lists, std::shared_ptr<const void> owner);
 
     std::size_t size() const { return scored_.rows.rows; }
     std::size_t dim() const { return scored_.rows.dim; }
     Metric metric() const { return scored_.metric; }
     std::size_t blocks() const { return stats_.size(); }
-    std::size_t block_items() const { return block_items_; }
-    std::size_t block_size(std::size_t block) const {
-        const std::size_t left = size() - block * block_items_;
-        return left < block_items_ ? left : block_items_;
-    }
-    // The number of a row where every block has numbers for kBlockItems.
-    std::size_t spread(std::size_t row) const {
-        return row / block_items_ * kBlockItems + row % block_items_;
-    }
+    const BlockLayout& layout() const { return layout_; }
+    // Of the rows, if they are in lists.
+    const std::shared_ptr<const Lists>& lists() const { return lists_; }
 
     // Of all arrays, borrowed ones too.
     std::size_t bytes() const;
     const ScoredItems& scored() const { return scored_; }
     const IdMap& ids() const { return *ids_; }
     bool borrows() const { return borrows_; }
-    bool ordered() const { return order_ != nullptr; }
+    bool by_length() const { return order_ != nullptr && !lists_; }
     // Row by row the item as given; null: as given.
     const std::uint32_t* order() const { return order_; }
     // Of a row: the rank of its item among all items of the index.
     std::size_t insertion_rank(std::size_t row) const;
     const Codes& codes() const { return codes_; }
     const BlockStats& stats(std::size_t block) const { return stats_[block]; }
+    // The point that the scan subtracts from the rows of a block.
+    const Center& center(std::size_t block) const {
+        return lists_ ? lists_->center(lists_->list_of_block(block)) : *center_;
+    }
+    // At least the distance from the center of the whole segment to that of a block.
+    double shift(std::size_t block) const {
+        return lists_ ? lists_->shift(lists_->list_of_block(block)) : 0.0;
+    }
     const Center& center() const { return *center_; }
     const std::shared_ptr<const Center>& shared_center() const { return center_; }
 
@@ -89,21 +92,34 @@ class Segment {
     const float* offsets() const { return offsets_; }
     // Not all offsets are zero.
     bool has_offsets() const { return metric() == Metric::kL2 || scored_.bias != nullptr; }
+    // At least the largest bias of a block of a list; but for the rounding of one to float32.
+    double top_bias(std::size_t block) const {
+        return top_biases_.empty() ? stats_[block].top_offset : top_biases_[block];
+    }
+    // Per row the length of r along the center's direction; null where that has none.
+    const float* along() const { return along_; }
     // Those of a run of rows.
     void copy_offsets(std::size_t first, std::size_t n, float* to) const;
 
   private:
-    void take_rows(const kernels::KernelTable& table, const Rows& rows, int threads);
+    Segment(const Source& source, Metric metric, std::shared_ptr<const Center> center,
+            std::shared_ptr<const Lists> lists, const BlockLayout& layout,
+            const BuildOptions& options);
+    void fill(const Source& source, const BuildOptions& options);
+    void find_top_biases();
+    void take_rows(const Rows& rows, int threads);
     void take_ids(const std::int64_t* ids);
     void derive_block(const kernels::KernelTable& table, std::size_t block);
-    void derive_cosine(const kernels::KernelTable& table, std::size_t first, std::size_t n,
-                       BlockStats& stats);
+    void derive_cosine(const kernels::KernelTable& table, std::size_t block, BlockStats& stats);
+    void derive_along(const kernels::KernelTable& table, std::size_t first, std::size_t n);
     void derive_offsets(std::size_t first, std::size_t n, BlockStats& stats) const;
-    void derive_differences(const kernels::KernelTable& table, std::size_t first, std::size_t n,
+    void derive_differences(const kernels::KernelTable& table, std::size_t block,
                             BlockStats& stats);
+    double offset_of(std::size_t row, double square, std::size_t block) const;
 
     std::shared_ptr<const Center> center_;
-    std::size_t block_items_;
+    std::shared_ptr<const Lists> lists_;
+    BlockLayout layout_;
     std::shared_ptr<const void> owner_;  // of borrowed rows
     bool borrows_;
     std::vector<std::uint32_t> own_order_;
@@ -115,9 +131,12 @@ class Segment {
     std::unique_ptr<IdMap> ids_;
     Buffer<float> own_scales_;
     Buffer<float> own_offsets_;
+    Buffer<float> own_along_;
     const float* scales_ = nullptr;
     const float* offsets_ = nullptr;  // l2; else the bias is all there is to them
+    const float* along_ = nullptr;
     std::vector<BlockStats> stats_;
+    std::vector<double> top_biases_;  // in lists under l2, where offsets hold more than the bias
     Codes codes_;
 };
 

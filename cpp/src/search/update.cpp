@@ -7,6 +7,7 @@
 #include <string>
 
 #include "platform/canceling.hpp"
+#include "search/list_tuning.hpp"
 #include "search/segment_builder.hpp"
 #include "vecrecall/values.hpp"
 
@@ -29,10 +30,16 @@ constexpr std::size_t kMerged = kFewestOrderedBlocks + 1;
 constexpr std::size_t kGrowth = 8;
 constexpr std::size_t kLevels = 3;
 
-// Rows are numbered in 32 bits.
-constexpr std::size_t kMostBlocks = (std::size_t{1} << 31) / kBlockItems;
-
 constexpr std::size_t kFewestAddedRows = 4096;
+
+// Rows that are in no list are scanned by every search: once more than this share of those in lists
+// are, all are put into lists.
+constexpr std::size_t kLooseShare = 32;
+constexpr std::size_t kFewestLoose = 4096;
+
+// Lists, where their number follows from that of the items, are made again when those are so
+// many times as many as they were made for.
+constexpr std::size_t kOutgrown = 4;
 
 // An update in progress.
 class Update {
@@ -51,11 +58,16 @@ class Update {
     // Gives every new item its insertion rank: that of the item that it replaces, or the next.
     void assign_ranks(const ItemsView& more, OnDuplicate known);
     std::shared_ptr<const Items> with(const ItemsView& more);
-    std::shared_ptr<const Items> rebuilt(const ItemsView& more) const;
+    std::shared_ptr<const Items> rebuilt(const ItemsView& more, bool retrain = false,
+                                         const BuildProgress& progress = {}) const;
 
   private:
     bool is_live(std::size_t row) const { return (live_[row / 64] >> (row % 64) & 1) != 0; }
     bool worth_rebuilding(std::size_t more) const;
+    std::shared_ptr<const Items> in_lists(const Source& source,
+                                          const std::vector<std::int32_t>& labels, bool retrain,
+                                          const BuildOptions& options,
+                                          const BuildProgress& progress) const;
     void append(const ItemsView& more);
     std::size_t first_merged() const;
     std::size_t few_items() const;
@@ -112,14 +124,19 @@ std::shared_ptr<const Items> Update::with(const ItemsView& more) {
 bool Update::worth_rebuilding(std::size_t more) const {
     const Segment& base = items_.base();
     const std::size_t dead = items_.rows() - n_live_;
-    const std::size_t share = base.borrows()   ? kDeadShareBorrowed
-                              : base.ordered() ? kDeadShareOrdered
-                                               : kDeadShare;
+    const std::size_t share = base.borrows()     ? kDeadShareBorrowed
+                              : base.by_length() ? kDeadShareOrdered
+                                                 : kDeadShare;
+    if (base.lists() &&
+        items_.rows() + more - base.size() > std::max(base.size() / kLooseShare, kFewestLoose)) {
+        return true;
+    }
     return n_ranks_ > 2 * base.size() || dead * share > items_.rows() + more ||
-           items_.blocks() + more / kFewItemsOrdered > kMostBlocks;
+           live_.size() * 64 + whole_words(more) > kMostSlots;
 }
 
-std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
+std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more, bool retrain,
+                                             const BuildProgress& progress) const {
     // Borrowed rows may come from a damaged file, or have changed.
     const std::int64_t bad =
         items_.base().borrows() ? first_nonfinite_row(items_.base().scored().rows, threads_) : -1;
@@ -138,16 +155,36 @@ std::shared_ptr<const Items> Update::rebuilt(const ItemsView& more) const {
         at[insertion_ranks_[i]] = static_cast<std::uint32_t>(n_rows + i);
     }
     SegmentBuilder builder(items_, n_live_ + insertion_ranks_.size());
+    std::vector<std::int32_t> labels;
     for (const std::uint32_t from : at) {
         if (from == kNone) continue;
         if (from < n_rows) builder.take(from, builder.size());
         else builder.take(more, from - n_rows, builder.size());
+        if (items_.lists())
+            labels.push_back(from < n_rows ? static_cast<std::int32_t>(items_.list_of(from)) : -1);
     }
     Source source = builder.source();
     source.insertion_ranks = nullptr;
     const BuildOptions options{.codes = items_.has_codes(), .threads = threads_};
+    if (items_.lists()) return in_lists(source, labels, retrain, options, progress);
     return std::make_shared<const Items>(make_base(source, items_.metric(), options),
                                          items_.has_codes());
+}
+
+std::shared_ptr<const Items> Update::in_lists(const Source& source,
+                                              const std::vector<std::int32_t>& labels, bool retrain,
+                                              const BuildOptions& options,
+                                              const BuildProgress& progress) const {
+    const Lists& lists = *items_.lists();
+    const bool outgrown =
+        lists.options().asked == 0 && source.rows.size() > kOutgrown * lists.options().trained_for;
+    if (retrain || outgrown || lists.size() == 0) {
+        return items_in_lists(source, items_.metric(), lists.options(), options, progress);
+    }
+    const KnownLists known{.centers = lists.centers(), .labels = labels.data()};
+    const Items items(make_lists(source, items_.metric(), lists.options(), &known, options, {}),
+                      items_.has_codes());
+    return items.with_probes(items_.probes());
 }
 
 void Update::append(const ItemsView& more) {
@@ -165,7 +202,7 @@ void Update::append(const ItemsView& more) {
                                                         block_items(builder.size()), options));
     live_.resize(row_behind(segments_.size()) / 64, 0);
     for (std::size_t i = first_new; i < builder.size(); ++i) {
-        const std::size_t row = first_row + segments_.back()->spread(i);
+        const std::size_t row = first_row + i;
         live_[row / 64] |= std::uint64_t{1} << (row % 64);
     }
     enter(first_new);
@@ -194,9 +231,9 @@ std::size_t Update::block_items(std::size_t items) const {
 }
 
 std::size_t Update::row_behind(std::size_t segments) const {
-    std::size_t blocks = 0;
-    for (std::size_t s = 0; s < segments; ++s) blocks += segments_[s]->blocks();
-    return blocks * kBlockItems;
+    std::size_t slots = 0;
+    for (std::size_t s = 0; s < segments; ++s) slots += segments_[s]->layout().slots();
+    return slots;
 }
 
 // The live rows of the segments from one on; their rows get other numbers.
@@ -238,13 +275,25 @@ void Update::enter(std::size_t first_new) {
         const std::size_t start = row_behind(s);
         for (std::size_t i = first_new; i < segment.size(); ++i) {
             canceling::check_each(i);
-            const std::size_t row = start + segment.spread(i);
+            const std::size_t row = start + i;
             if (is_live(row)) added_->put(segment.ids().id(i), static_cast<std::uint32_t>(row));
         }
     }
 }
 
 }  // namespace
+
+std::shared_ptr<const Items> items_in_lists(const Source& source, Metric metric,
+                                            const ListOptions& options, const BuildOptions& build,
+                                            const BuildProgress& progress) {
+    const Items items(make_lists(source, metric, options, nullptr, build, progress), build.codes);
+    return items.with_probes(first_probes(items, build.threads));
+}
+
+std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items, int threads,
+                                       const BuildProgress& progress) {
+    return Update(*items, threads).rebuilt({}, true, progress);
+}
 
 std::shared_ptr<const Items> with_items(const std::shared_ptr<const Items>& items,
                                         const ItemsView& more, OnDuplicate known, int threads) {

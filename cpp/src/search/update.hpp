@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "search/items.hpp"
+#include "search/list_training.hpp"
 
 namespace vecrecall::search {
 
@@ -22,5 +23,14 @@ std::shared_ptr<const Items> without_ids(const std::shared_ptr<const Items>& ite
 
 // Rebuilt from the items that are left.
 std::shared_ptr<const Items> compacted(const std::shared_ptr<const Items>& items, int threads);
+
+// The same in lists that are made again, also where nothing was updated. The items are in lists.
+std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items, int threads,
+                                       const BuildProgress& progress);
+
+// Indexed in lists, tuned as a first default.
+std::shared_ptr<const Items> items_in_lists(const Source& source, Metric metric,
+                                            const ListOptions& options, const BuildOptions& build,
+                                            const BuildProgress& progress);
 
 }  // namespace vecrecall::search

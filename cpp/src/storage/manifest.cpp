@@ -10,7 +10,8 @@ namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLongest = std::size_t{1} << 20;
-constexpr std::int64_t kFormat = 3;
+constexpr std::int64_t kFormat = 4;
+constexpr std::int64_t kOldestFormat = 3;  // which has no lists
 constexpr std::size_t kLongestQuote = 80;
 
 struct KnownArray {
@@ -20,7 +21,7 @@ struct KnownArray {
     bool needed = false;
 };
 
-// The arrays that an index may have. Python's list is in `index.py`.
+// The arrays that an index may have. Python's lists are in `_flat_index.py` and `_ivf_index.py`.
 constexpr std::array kArrays{
     KnownArray{"rows", "<f4", 2, true},
     KnownArray{"center", "<f4", 1, true},
@@ -30,8 +31,12 @@ constexpr std::array kArrays{
     KnownArray{"bias", "<f8"},
     KnownArray{"order", "<u4"},
     KnownArray{"row_terms", "<f4"},
+    KnownArray{"along", "<f4"},
     KnownArray{"codes", "|u1"},
     KnownArray{"code_bounds", "<f8"},
+    KnownArray{"list_centers", "<f4"},
+    KnownArray{"list_sizes", "<u4"},
+    KnownArray{"list_settings", "<i8"},
 };
 
 std::filesystem::path manifest_path(const std::filesystem::path& folder) {
@@ -43,13 +48,15 @@ class Reader {
   public:
     explicit Reader(const std::filesystem::path& folder) : file_(manifest_path(folder).string()) {}
 
-    Manifest manifest(std::string_view text) const {
+    Manifest manifest(std::string_view text, std::string_view expected) const {
         const Json whole = json(text);
         if (whole.kind != Json::Kind::kObject) refuse("a manifest with names", &whole);
         const Json* kind = whole.find("kind");
-        if (!is_string(kind) || kind->string != "FlatIndex") refuse("a saved FlatIndex", kind);
+        if (!is_string(kind) || kind->string != expected) {
+            refuse("a saved " + std::string(expected), kind);
+        }
         const Json* format = whole.find("format");
-        if (!is_integer(format) || format->integer != kFormat) {
+        if (!is_integer(format) || format->integer < kOldestFormat || format->integer > kFormat) {
             refuse("format " + std::to_string(kFormat), format);
         }
         const Json* checksum = whole.find("checksum");
@@ -177,8 +184,9 @@ std::string read_manifest(const std::filesystem::path& folder) {
     return text;
 }
 
-Manifest parse_manifest(std::string_view text, const std::filesystem::path& folder) {
-    return Reader(folder).manifest(text);
+Manifest parse_manifest(std::string_view text, std::string_view kind,
+                        const std::filesystem::path& folder) {
+    return Reader(folder).manifest(text, kind);
 }
 
 }  // namespace vecrecall::storage

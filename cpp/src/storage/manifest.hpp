@@ -19,8 +19,10 @@ struct Manifest {
 
 std::string read_manifest(const std::filesystem::path& folder);
 
-// All arrays are known ones, with the dtype and as many axes as they must have, and none that is
-// needed is missing. Throws std::invalid_argument otherwise; `folder` is for the message.
-Manifest parse_manifest(std::string_view text, const std::filesystem::path& folder);
+// It is of this kind of index; all arrays are known ones, with the dtype and as many axes as they
+// must have, and none that is needed is missing. Throws std::invalid_argument otherwise; `folder`
+// is for the message.
+Manifest parse_manifest(std::string_view text, std::string_view kind,
+                        const std::filesystem::path& folder);
 
 }  // namespace vecrecall::storage

@@ -238,7 +238,9 @@ class ListCompleter:
         assert self._exact is not None
         exclude, sets = filters.core()
         bits = [_core.IdMask(ids, complement) for ids, complement in sets] or None
-        return SearchResult(*self._exact._now().search(q, k, exclude, bits, -np.inf, threads)[:3])
+        now = self._exact._now()
+        found = now.search(q, k, exclude, bits, -np.inf, _core.EXACT_PROBES, threads)
+        return SearchResult(*found[:3])
 
 
 def _extreme_lengths(index: FlatIndex) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import vecrecall._core as _core
 from vecrecall.adapters._items import Items
 from vecrecall.adapters._labels import aligned
 from vecrecall.adapters._wrapped_index import WrappedIndex
@@ -17,6 +18,7 @@ from vecrecall.adapters.backends._usearch import UsearchBackend
 from vecrecall.arrays import _ids, _scalars, _validation
 from vecrecall.arrays._typing import F32, I64
 from vecrecall.search._flat_index import METRICS, FlatIndex
+from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.search._protocol import Metric, frozen
 from vecrecall.search._reloading import ReloadingIndex
 
@@ -128,6 +130,8 @@ def given_vectors(backend: Backend, metric: Metric, vectors: Vectors) -> F32 | F
             f"vectors: expected an index of metric {metric!r} and width {backend.dim}, "
             f"got {given.metric!r} and {given.dim}"
         )
+    if isinstance(given, IVFIndex):
+        given._usual = _core.EXACT_PROBES  # a view of our own
     return given
 
 

@@ -408,11 +408,17 @@ class SearchStats(NamedTuple):
     precision : str
         Of the scan: ``"int8"``; ``"float32"``; ``"int8 and float32"`` where int8 could not tell
         some items apart; or ``"none"`` where every item in question was scored exactly at once.
+    lists_probed : int
+        Lists of an `IVFIndex` that were looked at; 0 where there are none.
+    queries_widened : int
+        Queries that looked at more lists than the default, which held too few items for them.
     """
 
     items_scanned: int
     rows_reranked: int
     precision: str
+    lists_probed: int = 0
+    queries_widened: int = 0
 
 
 MissingReason = Literal["error", "late", "queued", "stuck", "open"]

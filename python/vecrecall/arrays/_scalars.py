@@ -6,8 +6,9 @@ A message names the argument, says what was expected and what came.
 import errno
 import operator
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,13 @@ def type_name(x: object) -> str:
     if isinstance(x, (list, tuple)) and x:
         return f"{type(x).__name__} of {', '.join(sorted({type(v).__name__ for v in x}))}"
     return f"class {x.__name__}" if isinstance(x, type) else type(x).__name__
+
+
+def check_callable(x: object, name: str) -> Callable[..., Any] | None:
+    """Pass a callable, or None for none."""
+    if x is not None and not callable(x):
+        raise TypeError(f"{name}: expected a callable, got {type(x).__name__}")
+    return x
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

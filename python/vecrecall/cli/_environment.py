@@ -1,4 +1,4 @@
-"""What the commands say of the machine and of the packages that they ran with."""
+"""The words of the commands about the machine and the packages that they ran with."""
 
 from __future__ import annotations
 

@@ -12,10 +12,12 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import NoReturn
 
-from vecrecall._runtime import available_isas, get_num_threads, isa
+import vecrecall._core as _core
+from vecrecall._runtime import available_isas, get_num_threads, isa, unavailable_isas
 from vecrecall.cli._arguments import new_file, new_folder, seconds, whole_number
 from vecrecall.cli._environment import version_of
 from vecrecall.cli.bench import command as bench
+from vecrecall.cli.bench.machine import describe_products
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.demo import DemoError
 from vecrecall.cli.demo.full import keys as full_keys
@@ -390,6 +392,8 @@ def _info(arguments: argparse.Namespace) -> int:
         "numpy": version("numpy"),
         "isa": active,
         "available isas": ", ".join(available),
+        "not available": "; ".join(f"{name}: {why}" for name, why in unavailable_isas().items()),
+        "limits": describe_products(*_core.product_limits(threads)),
         "threads": str(threads),
         "cpus": str(os.cpu_count()),
         **{name: version_of(name) for name in optional_packages()},

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -163,7 +162,7 @@ class Run:
         self.max_iter = _scalars.check_positive_int(model.max_iter, "max_iter")
         self._tol = _scalars.check_nonnegative(model.tol, "tol")
         self._ratio = _scalars.check_nonnegative(model.reassignment_ratio, "reassignment_ratio")
-        self.callback = _callback(model.callback)
+        self.callback = _scalars.check_callable(model.callback, "callback")
         self.given = self.points = check_points(x, dim, type(model).__name__)
         self._weights = _validation.check_sample_weight(
             sample_weight, "sample_weight", len(self.given)
@@ -413,9 +412,3 @@ def _check_n_init(x: object) -> int | None:
     if isinstance(x, str):
         return _scalars.check_choice(x, "n_init", {"auto": None})
     return _scalars.check_positive_int(x, "n_init")
-
-
-def _callback(x: object) -> Callable[[int, float], object] | None:
-    if x is not None and not callable(x):
-        raise TypeError(f"callback: expected a callable, got {type(x).__name__}")
-    return x

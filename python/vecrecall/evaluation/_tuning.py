@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from vecrecall.evaluation._metrics import recall_at_k
 from vecrecall.evaluation._tuning_walk import AS_FAST, reaching
 from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.search._protocol import Metric
 from vecrecall.storage._figures import save_figure
 
@@ -53,8 +55,8 @@ class Tuning:
     curve : list of TuningPoint
         Every setting that was measured, values ascending, those of the first parameter within those
         of the others.
-    index : WrappedIndex
-        The index at this setting.
+    index : WrappedIndex or IVFIndex
+        The index at this setting: a wrapped one as another object, an `IVFIndex` itself.
     """
 
     setting: dict[str, int]
@@ -64,7 +66,7 @@ class Tuning:
     target: float
     reached: bool
     curve: list[TuningPoint]
-    index: WrappedIndex
+    index: WrappedIndex | IVFIndex
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw recall over time, the points of the first parameter joined.
@@ -132,8 +134,9 @@ def tune(
 
     Parameters
     ----------
-    index : WrappedIndex, or an index that `wrap` takes
-        The latter is measured as it is, without reranking; wrap it with its vectors for that.
+    index : WrappedIndex, IVFIndex, or an index that `wrap` takes
+        The last is measured as it is, without reranking; wrap it with its vectors for that. An
+        `IVFIndex` probes from then on as many lists by default as were found.
     queries : array_like of real numbers, shape (nq, d), or (d,) for one
         At least one; a few hundred that are like those to come.
     k : int
@@ -143,7 +146,7 @@ def tune(
     vectors : array_like of float, shape (n, d), FlatIndex or ReloadingIndex, optional
         The items' own vectors, as `wrap` takes them, for the exact lists. Not needed where the
         index was wrapped with them, or the library gives them back; some are compared with what
-        it holds.
+        it holds. Not taken with an `IVFIndex`, which has them.
     metric : str, optional
         ``"ip"``, ``"cosine"`` or ``"l2"``, as `wrap` takes it; default that of the index.
     threads : int, optional
@@ -176,7 +179,8 @@ def tune(
     the search is no slower, and the fastest of these pairs is taken, by the median of five timings
     in turn. So the setting of a single parameter is the same in every run, and that of two may
     differ where two are as fast. Only where nothing reaches the target is ``exact`` of usearch set
-    to 1.
+    to 1. Of an `IVFIndex` the number of lists is computed, by `IVFIndex.tuned_for`; the powers of
+    two below it are measured for the curve.
 
     Examples
     --------
@@ -198,9 +202,14 @@ def tune(
     k = _scalars.check_list_length(k, len(q))
     share = _share(target)
     n_threads = _scalars.check_threads(threads)
-    wrapped._check_size()
+    if isinstance(wrapped, WrappedIndex):
+        wrapped._check_size()
     if not len(wrapped):
         raise ValueError("index: expected one with items, got an empty one")
+    if isinstance(wrapped, IVFIndex):
+        if vectors is not None:
+            raise ValueError("vectors: expected none with an IVFIndex, which has them")
+        return _tune_lists(wrapped, q, k, share, n_threads)
     exact = _exact(wrapped, vectors)
     truth, exact_ms = _timed(lambda: exact.search(q, k, threads=n_threads), len(q))
     meter = _Meter(wrapped, q, k, truth, n_threads)
@@ -217,6 +226,18 @@ def tune(
         )
     chosen = wrapped.with_params(**best.setting)
     return Tuning(*best, exact_ms, share, bool(candidates), curve, chosen)
+
+
+def _tune_lists(index: IVFIndex, q: F32, k: int, share: float, threads: int) -> Tuning:
+    """Set the number of lists that an index probes, and measure it and smaller ones."""
+    truth, exact_ms = _timed(lambda: index.search(q, k, probes="exact", threads=threads), len(q))
+    chosen = index.tuned_for(q, share, k=k, threads=threads)
+    curve = []
+    for probes in (*(1 << bit for bit in range((chosen - 1).bit_length())), chosen):
+        search = partial(index.search, q, k, probes=probes, threads=threads)
+        found, ms = _timed(search, len(q))
+        curve.append(TuningPoint({"probes": probes}, recall_at_k(found, truth), ms))
+    return Tuning(*curve[-1], exact_ms, share, True, curve, index)
 
 
 class _Meter:
@@ -279,8 +300,8 @@ def _clocked(search: Callable[[], SearchResult], n: int) -> tuple[SearchResult, 
     return found, (time.perf_counter() - start) * 1e3 / n
 
 
-def _wrapped(index: Any, metric: Metric | None) -> WrappedIndex:
-    if not isinstance(index, WrappedIndex):
+def _wrapped(index: Any, metric: Metric | None) -> WrappedIndex | IVFIndex:
+    if not isinstance(index, WrappedIndex | IVFIndex):
         return wrap(index, metric=metric)
     if metric is not None and metric != index.metric:
         raise ValueError(f"metric: expected {index.metric!r}, as the index has, got {metric!r}")

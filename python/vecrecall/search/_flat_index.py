@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, overload
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +32,28 @@ METRICS = {"ip": _core.Metric.ip, "cosine": _core.Metric.cosine, "l2": _core.Met
 INVALID = {"raise": False, "empty": True}
 _INVALID_ITEMS = {"raise": False, "skip": True}
 _MISSING = {"raise": False, "ignore": True}
-_KIND = "FlatIndex"
+DEFAULT_PROBES = 0  # of the core
 # Attributes that a pickle has in another form, or not at all.
 _NOT_PICKLED = frozenset(("_metric", "skipped", "_core", "_held", "_known", "_lent", "_owner"))
 # Arrays that a saved index may have; the C++ loader (`cpp/src/storage`) has the same list.
 _PARTS = frozenset(
-    ("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "codes", "code_bounds")
+    (
+        *("rows", "center", "block_bounds", "ids", "bias", "order", "row_terms", "along"),
+        *("codes", "code_bounds"),
+    )
 )
+
+
+_Index = TypeVar("_Index", bound="FlatIndex")
+
+
+class _Items(NamedTuple):
+    """Items that were checked, as the core takes them."""
+
+    rows: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int64] | None
+    metric: _core.Metric
+    bias: npt.NDArray[np.float64] | None
 
 
 class _Known(NamedTuple):
@@ -124,6 +139,9 @@ class FlatIndex:
     ([[30, 10]], [[3.0, 2.0]], [2])
     """
 
+    _kind: ClassVar[str] = "FlatIndex"
+    _parts: ClassVar[frozenset[str]] = _PARTS
+    _core_type: ClassVar[type[_core.FlatIndex]] = _core.FlatIndex
     _owner: object | None = None  # for whom masks are made, where that is not the index itself
     _vocabulary: Vocabulary | None = None
 
@@ -138,10 +156,22 @@ class FlatIndex:
         invalid: InvalidItems = "raise",
         threads: int | None = None,
     ) -> None:
-        code = _scalars.check_choice(metric, "metric", METRICS)
-        leave_out = _scalars.check_choice(invalid, "invalid", _INVALID_ITEMS)
         copy = _scalars.check_bool(copy, "copy")
         n_threads = _scalars.check_threads(threads)
+        items = self._checked_items(vectors, ids, metric, bias, invalid)
+        self._begin(_core.FlatIndex(*items, copy, True, n_threads), lent=not copy)
+
+    def _checked_items(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None,
+        metric: Metric,
+        bias: npt.ArrayLike | None,
+        invalid: InvalidItems,
+    ) -> _Items:
+        """Check what an index is built of, and set what is left out."""
+        code = _scalars.check_choice(metric, "metric", METRICS)
+        leave_out = _scalars.check_choice(invalid, "invalid", _INVALID_ITEMS)
         rows = _validation.check_matrix(vectors, "vectors")
         numbers = None if ids is None else _ids.check_ids(ids, "ids", len(rows))
         extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
@@ -154,10 +184,13 @@ class FlatIndex:
             self.skipped = numbers[~usable]
             rows, numbers = rows[usable], numbers[usable]
             extra = None if extra is None else extra[usable]
-        self._core = _core.FlatIndex(rows, numbers, code, extra, copy, True, n_threads)
+        return _Items(rows, numbers, code, extra)
+
+    def _begin(self, core: _core.FlatIndex, *, lent: bool) -> None:
+        self._core = core
         self._held: _core.Snapshot | None = None  # of a frozen copy
         self._known: _Known | None = None  # see `_arrays`
-        self._lent = not copy  # the caller has the arrays too, and might change them
+        self._lent = lent  # the caller has the arrays too, and might change them
 
     def search(
         self,
@@ -210,6 +243,22 @@ class FlatIndex:
         >>> index.search(np.array([[3, 2, 1]], np.float32), 2, exclude=[[0]]).ids.tolist()
         [[1, 2]]
         """
+        return self._search(
+            queries, k, exclude, allow, min_score, invalid, stats, threads, DEFAULT_PROBES
+        )
+
+    def _search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        exclude: RaggedLike | None,
+        allow: Allow | None,
+        min_score: float | None,
+        invalid: Invalid,
+        stats: bool,
+        threads: int | None,
+        probes: int,
+    ) -> SearchResult:
         q = _validation.check_query_matrix(queries, "queries", self.dim)
         k = _scalars.check_list_length(k, len(q))
         leave_empty = _scalars.check_choice(invalid, "invalid", INVALID)
@@ -223,7 +272,7 @@ class FlatIndex:
             q, seen, bits = _only(valid, q, seen, bits)
         pair = None if seen is None else (seen.values, seen.offsets)
         ids, scores, counts, numbers, biased = self._now().search(
-            q, k, pair, bits, floor, n_threads
+            q, k, pair, bits, floor, probes, n_threads
         )
         metric = None if biased else self._metric
         done = SearchStats(*numbers) if stats else None
@@ -705,11 +754,13 @@ class FlatIndex:
         arrays = {**whole.parts(), "skipped": self.skipped}
         keys = self._vocabulary if vocabulary is None else vocabulary
         parts = {} if keys is None else {PART: keys._part_for(whole.ids())}
-        _array_folder.save(folder, _KIND, {"metric": self._metric}, arrays, parts)
+        _array_folder.save(folder, self._kind, {"metric": self._metric}, arrays, parts)
         self._vocabulary = keys
 
     @classmethod
-    def load(cls, path: str | Path, *, mmap: bool = True, verify: bool = False) -> "FlatIndex":
+    def load(
+        cls: type[_Index], path: str | Path, *, mmap: bool = True, verify: bool = False
+    ) -> _Index:
         """Open an index that `save` wrote; its answers have the same bits.
 
         Parameters
@@ -744,7 +795,7 @@ class FlatIndex:
         mmap, verify = _scalars.check_bool(mmap, "mmap"), _scalars.check_bool(verify, "verify")
         folder = _scalars.check_path(path, "path")
         (about, arrays), parts = _array_folder.load_with_parts(
-            folder, _KIND, mmap=mmap, verify=verify
+            folder, cls._kind, mmap=mmap, verify=verify
         )
         index = cls.__new__(cls)
         index._vocabulary = _vocabulary_in(parts, folder, verify)
@@ -758,20 +809,20 @@ class FlatIndex:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a pickle as `load` takes files."""
-        own, arrays = _pickled.unpacked(state, _KIND)
+        own, arrays = _pickled.unpacked(state, self._kind)
         metric = own.pop("metric", None)
         self.__dict__.update(own)
         self._restore(metric, arrays, "pickle", "it")
         self._lent = True
 
-    def __copy__(self) -> "FlatIndex":
+    def __copy__(self: _Index) -> _Index:
         """Make an index of the same arrays that is updated by itself."""
         twin = type(self).__new__(type(self))
         twin.__setstate__(self.__getstate__())
         twin._lent = self._lent
         return twin
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "FlatIndex":
+    def __deepcopy__(self: _Index, memo: dict[int, Any]) -> _Index:
         """Make an index that shares no array with anybody who might change it."""
         state = self.__getstate__()
         arrays = state.pop("arrays")
@@ -818,20 +869,20 @@ class FlatIndex:
         if not isinstance(skipped, np.ndarray) or skipped.dtype != np.int64 or skipped.ndim != 1:
             raise ValueError(f"{name}: expected a vector of skipped ids in {place}")
         parts = {part: array for part, array in arrays.items() if part != "skipped"}
-        unknown = parts.keys() - _PARTS
+        unknown = parts.keys() - self._parts
         if unknown:
             raise ValueError(
                 f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
             )
         try:
-            self._core = _core.FlatIndex.from_parts(parts, METRICS[metric])
+            core = self._core_type.from_parts(parts, METRICS[metric])
             if verify:
-                _core.check_ids(self._core.snapshot().ids())
+                _core.check_ids(core.snapshot().ids())
         except ValueError as error:
             raise ValueError(f"{name}: expected a whole index in {place}, got {error}") from error
-        self._metric, self._held = cast(Metric, metric), None
+        self._metric = cast(Metric, metric)
         self.skipped = np.array(skipped)  # all else is freed when the index is rebuilt
-        self._lent = False  # no caller changes what is mapped from a file
+        self._begin(core, lent=False)  # no caller changes what is mapped from a file
         self._know(self._now().version, arrays)
 
     @property
@@ -879,7 +930,7 @@ class FlatIndex:
 
     def __repr__(self) -> str:
         items = _scalars.counted(len(self), "item")
-        return f"FlatIndex({items}, dim {self.dim}, metric {self.metric!r})"
+        return f"{self._kind}({items}, dim {self.dim}, metric {self.metric!r})"
 
     @property
     def _has_bias(self) -> bool:
@@ -889,19 +940,19 @@ class FlatIndex:
         """Return what the index holds at this moment, for reads that belong together."""
         return self._core.snapshot() if self._held is None else self._held
 
-    def _view(self) -> "FlatIndex":
+    def _view(self: _Index) -> _Index:
         """Return another object over the same items, updates included."""
         index = object.__new__(type(self))
         index.__dict__.update(self.__dict__)
         return index
 
-    def _frozen(self) -> "FlatIndex":
+    def _frozen(self: _Index) -> _Index:
         """Return this index as it is now, for many reads that belong together."""
         index = self._view()
         index._held = self._now()
         return index
 
-    def _view_for(self, owner: object) -> "FlatIndex":
+    def _view_for(self: _Index, owner: object) -> _Index:
         """Return a view whose masks are those that are made for `owner`."""
         index = self._view()
         index._owner = owner

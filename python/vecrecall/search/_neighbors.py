@@ -35,8 +35,7 @@ def self_join(
     items = index.ids
     k = _scalars.check_list_length(k, len(items))
     floor = None if min_score is None else _scalars.check_float(min_score, "min_score")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress: expected a callable, got {type(progress).__name__}")
+    _scalars.check_callable(progress, "progress")
     step = min(BLOCK_ROWS, max(1, BLOCK_ENTRIES // (k + 1)))
     steps = _steps(items, step, progress)
     if path is None:

@@ -35,12 +35,12 @@ class Neighbors(NamedTuple):
 
 @runtime_checkable
 class SearchableIndex(Protocol):
-    """Methods of `FlatIndex`, `WrappedIndex` and `ReloadingIndex`: each stands in for another.
+    """Methods of `FlatIndex`, `IVFIndex`, `WrappedIndex` and `ReloadingIndex`.
 
-    Each method takes the same arguments and returns the same on all of them; `FlatIndex` says
-    what. Scores are larger for better items, lists are ordered by score descending, then id
-    ascending. Methods that need the items' vectors (`score`, `vectors`, `neighbors`) raise an
-    error where an index does not have them.
+    Each stands in for another: a method takes the same arguments and returns the same on all of
+    them; `FlatIndex` says what. Scores are larger for better items, lists are ordered by score
+    descending, then id ascending. Methods that need the items' vectors (`score`, `vectors`,
+    `neighbors`) raise an error where an index does not have them.
 
     ``isinstance(index, vr.SearchableIndex)`` tells whether all methods are there.
 

@@ -20,6 +20,7 @@ from vecrecall.arrays import _scalars
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import AboveResult, SearchResult
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._ivf_index import load_index
 from vecrecall.search._masks import Mask, mask
 from vecrecall.search._protocol import (
     Allow,
@@ -66,7 +67,7 @@ class ReloadingIndex:
         As of `FlatIndex.load`.
     load : callable, optional
         Called as ``load(path, mmap=mmap, verify=verify)``, returns a `FlatIndex`; default
-        `FlatIndex.load`.
+        `FlatIndex.load`, or `IVFIndex.load` where one was saved.
     poll : float, timedelta64, timedelta or pandas.Timedelta, optional
         Refresh in a thread of its own, after every so many seconds; default only in `refresh`.
     check : callable, optional
@@ -142,12 +143,9 @@ class ReloadingIndex:
             "mmap": _scalars.check_bool(mmap, "mmap"),
             "verify": _scalars.check_bool(verify, "verify"),
         }
-        if load is not None and not callable(load):
-            raise TypeError(f"load: expected a callable, got {type(load).__name__}")
-        self._loader: Callable[..., FlatIndex] = FlatIndex.load if load is None else load
-        if check is not None and not callable(check):
-            raise TypeError(f"check: expected a callable, got {type(check).__name__}")
-        self._check = check
+        load = _scalars.check_callable(load, "load")
+        self._loader: Callable[..., FlatIndex] = load_index if load is None else load
+        self._check = _scalars.check_callable(check, "check")
         self._allow_change = _scalars.check_bool(allow_change, "allow_change")
         self._allow_empty = _scalars.check_bool(allow_empty, "allow_empty")
         self._pause = None if poll is None else _interval(poll)

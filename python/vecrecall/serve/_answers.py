@@ -13,7 +13,8 @@ from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._ragged_ops import offsets_of
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult
 from vecrecall.arrays._typing import F32, F64, I64
-from vecrecall.serve import _parts
+from vecrecall.channels._specs import item_tags
+from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.serve._batch import Columns, SystemBatch, joined, no_rows, ones_like
 from vecrecall.serve._errors import RequestError, bad_field
 from vecrecall.serve._jobs import Fields, Found, Piece
@@ -28,6 +29,14 @@ _ROWS = (
     *("users", "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters"),
     "seen",
 )
+
+
+class TogetherError(Exception):
+    """A channel has failed: requests are answered one by one, so that none spoils others."""
+
+
+LARGEST = 1e15
+"""Of a number in a request: sums of products of these and of items fit float64."""
 
 
 def users_in(request: RecallRequest) -> int:
@@ -112,6 +121,8 @@ def recall(
         deadline = max(_LEAST_SECONDS, min(piece.job.expires for piece in pieces) - now)
     merged = recaller.recall(batch, pieces[0].job.k, deadline=deadline, stats=True)
     assert merged.stats is not None  # as asked
+    if len(pieces) > 1 and "error" in merged.stats.missing.values():
+        raise TogetherError
     note(merged.stats)
     missing: dict[str, str] = dict(merged.stats.missing)
     return _encoders(system, merged, pieces, missing)
@@ -126,12 +137,14 @@ def search(system: System, pieces: Sequence[Piece]) -> list[Callable[[], Found]]
     excluded = Ragged.from_lists(
         [row for c, p in zip(columns, pieces, strict=True) for row in c[1][p.start : p.stop]]
     )
+    options: dict[str, Any] = {} if request.probes is None else {"probes": request.probes}
     found = system.parts.indexes[name].search(
         queries,
         max(piece.job.k for piece in pieces),
         exclude=excluded if excluded.values.size else None,
         allow=system.mask(name, tuple(sorted(set(request.filters)))),
         min_score=request.min_score,
+        **options,
     )
     return _encoders(system, found, pieces, {})
 
@@ -148,10 +161,18 @@ def index_name(system: System, request: SearchRequest) -> str:
     return request.index
 
 
+def check_probes(system: System, name: str, request: SearchRequest) -> None:
+    """Refuse a number of lists where an index has none."""
+    if request.probes is not None and not isinstance(system.parts.indexes[name], IVFIndex):
+        raise bad_field("probes", f"none, since {name} is not in lists", repr(request.probes))
+
+
 def resolved_search(system: System, request: SearchRequest) -> tuple[F32, list[I64]]:
     """Return the queries of a request, and what each must not get."""
     check_names(system, request)
-    dim = system.parts.indexes[index_name(system, request)].dim
+    name = index_name(system, request)
+    check_probes(system, name, request)
+    dim = system.parts.indexes[name].dim
     queries = check_matrix(request.vectors, "vectors", dim)
     rows = _items(system, request.exclude, "exclude")
     rows = None if rows is None else _known_only(rows)
@@ -248,9 +269,12 @@ def _known_only(rows: Ragged) -> Ragged:
 def _placed_in_row(error: RequestError, name: str, offsets: I64) -> RequestError:
     """Say the row and the place in it of a value of flattened rows."""
     place = int((error.field or "").removeprefix(f"{name}[").removesuffix("]"))
+    return _at(name, offsets, place, error.expected or "", error.got or "")
+
+
+def _at(name: str, offsets: I64, place: int, expected: str, got: object) -> RequestError:
     row = int(np.searchsorted(offsets, place, side="right")) - 1
-    field = f"{name}[{row}][{place - offsets[row]}]"
-    return bad_field(field, error.expected or "", error.got or "")
+    return bad_field(f"{name}[{row}][{place - offsets[row]}]", expected, got)
 
 
 def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bool) -> Ragged:
@@ -265,6 +289,10 @@ def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bo
         if len(values) != rows.lengths[row]:
             raise bad_field(f"{name}[{row}]", f"{rows.lengths[row]} numbers, as {of}", len(values))
     flat = np.fromiter(itertools.chain.from_iterable(lists), np.float64, rows.values.size)
+    large = np.abs(flat) > LARGEST
+    if large.any():
+        place = int(large.argmax())
+        raise _at(name, rows.offsets, place, f"a number of at most {LARGEST:g}", flat[place])
     return Ragged._of(flat, rows.offsets)
 
 
@@ -277,12 +305,16 @@ def _add_tags(
 ) -> None:
     """Add tags, or, where the items are the tags, those of the history."""
     if request.tags is None and needs.item_tags and system.parts.profiles is not None:
-        found = _parts.item_tags(ragged["history"], system.parts.profiles.first_tags)
+        found = item_tags(ragged["history"], system.parts.profiles.first_tags)
         ragged["tags"], weights["tags"], ragged["tag_groups"] = found
         return
     lists = request.tags if request.tags is not None else [[]] * len(ragged["history"])
     offsets = offsets_of(np.array([len(row) for row in lists], np.int64))
     flat = np.fromiter(itertools.chain.from_iterable(lists), np.int64, offsets[-1])
+    unknown = flat >= needs.n_tags
+    if unknown.any():
+        place = int(unknown.argmax())
+        raise _at("tags", offsets, place, f"-1 to {needs.n_tags - 1}", int(flat[place]))
     tags = Ragged._of(flat, offsets)
     given = request.tags is not None
     ragged["tags"] = tags

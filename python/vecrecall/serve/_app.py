@@ -122,6 +122,7 @@ class App:
             exception_handlers={HTTPException: _http_error},
             lifespan=lifespan,
         )
+        app.router.redirect_slashes = False  # another path is another path
         return _Outer(app, self._metrics, self._token, {*post, *get}, post, self._access)
 
     # Routes

@@ -37,12 +37,15 @@ class Put(Struct, frozen=True, tag="put"):
 
     Attributes
     ----------
+    bias : dict of str to list of float
+        By index; 0 in others.
     strict : bool
         None of the items is there yet.
     """
 
     items: list[Key]
     vectors: dict[str, Rows]
+    bias: dict[str, list[float]]
     strict: bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -24,6 +25,8 @@ from vecrecall.serve._server import Server, listen, settle
 from vecrecall.serve._service import Service
 from vecrecall.serve._store import Store
 from vecrecall.serve._writer import source_of
+
+log = logging.getLogger("vecrecall.serve")
 
 TOKEN = "VECRECALL_TOKEN"
 EXIT_BAD_INPUT = 2
@@ -79,6 +82,8 @@ def run(options: Options) -> int:
         raise ServeError(str(error)) from error
     _logs.start(options.log_level)
     warnings.simplefilter("ignore", ChannelWarning)  # they are in answers and figures
+    host, port = sock.getsockname()[:2]
+    log.info("listening", extra={"fields": {"host": host, "port": port}})
     store = Store(Path(config.state.path or ""))
     if config.server.workers > 1:
         from vecrecall.serve import _supervisor

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from vecrecall.channels._specs import named
 from vecrecall.serve._errors import of_schema
 
 if sys.version_info >= (3, 11):
@@ -121,6 +122,19 @@ class Artifact(_Table, frozen=True):
     """Something that the library has saved into a folder."""
 
     path: str
+
+
+class Index(Artifact, frozen=True):
+    """A `FlatIndex` or `IVFIndex`, as it was saved.
+
+    Attributes
+    ----------
+    probes : int or "exact", optional
+        How many lists of an `IVFIndex` a search probes that does not say it; default what was saved
+        with it.
+    """
+
+    probes: Positive | Literal["exact"] | None = None
 
 
 class Feed(_Table, frozen=True):
@@ -362,7 +376,7 @@ class Config(_Table, frozen=True):
     limits: Limits = Limits()
     items: Items = Items()
     users: Users = Users()
-    indexes: dict[Name, Artifact] = {}
+    indexes: dict[Name, Index] = {}
     tables: dict[Name, Artifact] = {}
     groupings: dict[Name, Grouping] = {}
     feeds: dict[Name, Feed] = {}
@@ -440,17 +454,17 @@ def _of_system(about: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Say of a saved system what a configuration would say."""
     specs = about["channels"]
 
-    def named(key: str) -> list[str]:
-        return sorted(_of_kind(specs, key))
+    def names(key: str) -> list[str]:
+        return sorted(named(specs, key))
 
     groupings = {}
-    for name in named("grouping"):
+    for name in names("grouping"):
         groupings[name] = {"labels": f"labels/{name}"}
         if name in about["vectors"] and (folder / "groups" / name).is_dir():
             groupings[name] |= {"groups": f"groups/{name}", "vector": name}
     feeds = {
         name: {"path": f"feeds/{name}", "clock": "events", "since": about["clock"]}
-        for name in named("grouping")
+        for name in names("grouping")
     }
     return {
         "items": {"keys": "items", "titles": SYSTEM},
@@ -459,8 +473,8 @@ def _of_system(about: dict[str, Any], folder: Path) -> dict[str, Any]:
             "profiles": "profiles",
             "vectors": {name: f"users/{name}" for name in about["vectors"]},
         },
-        "indexes": {name: {"path": f"indexes/{name}"} for name in named("index")},
-        "tables": {name: {"path": f"tables/{name}"} for name in named("table")},
+        "indexes": {name: {"path": f"indexes/{name}"} for name in names("index")},
+        "tables": {name: {"path": f"tables/{name}"} for name in names("table")},
         "groupings": groupings,
         "feeds": feeds,
         "towers": {name: {"path": f"towers/{name}"} for name in about["towers"]},
@@ -478,18 +492,13 @@ def _policy_of_system(name: str, values: dict[str, float]) -> dict[str, Any]:
     return {"name": name, key: values}
 
 
-def _of_kind(specs: dict[str, Any], key: str) -> set[str]:
-    """Return all parts that channels name by a key, those inside of other channels too."""
-    found = {spec[key] for spec in specs.values() if key in spec}
-    inner = {name: spec["channel"] for name, spec in specs.items() if "channel" in spec}
-    return found | (_of_kind(inner, key) if inner else set())
-
-
 def _converted(content: object, place: Path) -> Config:
     try:
         return msgspec.convert(content, Config)
     except msgspec.ValidationError as error:
-        told = of_schema(error, content, lambda value: msgspec.convert(value, Config), "file")
+        told = of_schema(
+            error, content, Config, lambda value: msgspec.convert(value, Config), "file"
+        )
         raise ConfigError(f"{place}: {told}") from None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from msgspec import inspect
 
 _EXPECTED_GOT = re.compile(r"(?s)(?P<field>[^\s:]+): expected (?P<expected>.*), got (?P<got>.*)")
 _MSGSPEC = re.compile(r"(?s)(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?")
@@ -74,7 +76,11 @@ def of_library(error: Exception, status: int = 400) -> RequestError:
 
 
 def of_schema(
-    error: Exception, value: Any, check: Callable[[Any], object], root: str = "body"
+    error: Exception,
+    value: Any,
+    schema: type,
+    check: Callable[[Any], object],
+    root: str = "body",
 ) -> RequestError:
     """Return what is told of JSON or TOML that the schema refuses.
 
@@ -84,6 +90,7 @@ def of_schema(
         Of msgspec, whose paths leave out the keys of mappings.
     value : object
         What was checked.
+    schema : type
     check : callable
         Checks it again: a mapping's keys are tried one after the other.
     root : str
@@ -114,10 +121,26 @@ def of_schema(
     pair = _MSGSPEC_GOT.fullmatch(what)
     expected = (pair["expected"] if pair else what.removeprefix("Expected ")).replace("`", "")
     if what.startswith("Invalid"):  # a word that is none of several
-        expected = "one of the words of the schema"
+        expected = f"one of {', '.join(map(repr, _words(inspect.type_info(schema), keys)))}"
     scalar = inner is None or isinstance(inner, (str, int, float, bool))
     got = json.dumps(inner) if scalar else (pair["got"] if pair else type(inner).__name__)
     return bad_field(_written(keys) or root, expected, got)
+
+
+def _words(of: inspect.Type, keys: Sequence[str | int]) -> list[str]:
+    """List the words that a schema has at a place."""
+    if isinstance(of, inspect.UnionType):
+        return [word for one in of.types for word in _words(one, keys)]
+    if not keys:
+        return [str(word) for word in of.values] if isinstance(of, inspect.LiteralType) else []
+    if isinstance(of, inspect.StructType):
+        if keys == [of.tag_field]:
+            return [str(of.tag)]
+        inside = [field.type for field in of.fields if field.encode_name == keys[0]]
+        return [word for one in inside for word in _words(one, keys[1:])]
+    if isinstance(of, inspect.DictType):
+        return _words(of.value_type, keys[1:])
+    return _words(of.item_type, keys[1:]) if isinstance(of, inspect.ListType) else []
 
 
 def _failing_key(

@@ -72,10 +72,6 @@ class FollowerState:
         body = msgspec.json.encode(request)
         return await asyncio.wrap_future(self._send(lambda number: _wire.Administer(number, body)))
 
-    def problem(self) -> str | None:
-        """Say why no traffic may come."""
-        return None
-
     def close(self) -> None:
         """End."""
         self._closed.set()

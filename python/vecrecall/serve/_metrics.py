@@ -104,6 +104,8 @@ class Metrics:
             registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
 
+        self._artifacts: set[str] = set()
+
     def batch(self, pieces: Sequence[Piece], seconds: float) -> None:
         """Count a scan."""
         route = pieces[0].job.kind
@@ -129,7 +131,12 @@ class Metrics:
         self._version.set(system.version)
         self._position.set(system.position)
         now = time.time()
-        for name in system.artifacts:
+        artifacts = set(system.artifacts)
+        for gone in self._artifacts - artifacts if SHARED not in os.environ else ():
+            self._changed.remove(gone)  # several processes keep it: their files cannot forget
+            self._age.remove(gone)
+        self._artifacts = artifacts
+        for name in artifacts:
             changed = system.changed_at.get(name, system.loaded_at)
             self._changed.labels(name).set(changed)
             self._age.labels(name).set(now - changed)

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from vecrecall.arrays._ragged import Ragged
-from vecrecall.arrays._ragged_ops import offsets_of, row_of_each
+from vecrecall.arrays._ragged_ops import row_of_each
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F32, I64
-from vecrecall.channels import (
-    ClusterCandidates,
-    ClusterFeedChannel,
-    CrossTag,
-    GroupProfile,
-    ItemToItem,
-    LiveNeighbors,
-    Precomputed,
-    UserToItem,
-)
+from vecrecall.channels import _specs
+from vecrecall.channels._precomputed import Precomputed
 from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.cluster._user_groups import UserGroups
 from vecrecall.feed._cluster_feed import ClusterFeed
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._ivf_index import IVFIndex, load_index
 from vecrecall.search._neighbor_table import NeighborTable
 from vecrecall.search._protocol import SearchableIndex
 from vecrecall.search._vocabulary import Vocabulary
@@ -42,8 +36,6 @@ log = logging.getLogger("vecrecall.serve")
 T = TypeVar("T")
 
 _SYSTEM_PART = "SavedSystem"
-_PROFILE_ITEMS = 50  # as the demo, whose saved systems take items for tags
-_ITEM_DECAY = 0.95
 
 
 @dataclass
@@ -111,11 +103,13 @@ class Parts:
     user_vectors: dict[str, F32]  # a row per known user
     indexes: dict[str, FlatIndex]
     tables: dict[str, NeighborTable]
+    tag_tables: dict[str, F32]  # by path
     groupings: dict[str, Grouped]
     feeds: dict[str, ClusterFeed]
     clocks: dict[str, Clock]
     towers: dict[str, Any]
-    filters: dict[str, list[int | str]] = field(default_factory=dict)
+    filters: dict[str, list[int | str]]
+    pooled: dict[tuple[str, str | None], RequestBatch] = field(default_factory=dict)
 
 
 def load(config: Config) -> Parts:
@@ -148,7 +142,7 @@ def load(config: Config) -> Parts:
 
     own = config.users
     users = one("users.keys", own.keys, _vocabulary)
-    indexes = all_of("indexes", config.indexes, lambda of: FlatIndex.load(of.path))
+    indexes = all_of("indexes", config.indexes, _index)
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),
@@ -157,6 +151,7 @@ def load(config: Config) -> Parts:
         user_vectors=all_of("users.vectors", own.vectors, lambda path: _user_rows(path, users)),
         indexes=indexes,
         tables=all_of("tables", config.tables, lambda of: NeighborTable.load(of.path)),
+        tag_tables={path: one(key, path, _matrix) for key, path in _tag_tables(config)},
         groupings=all_of("groupings", config.groupings, _grouping),
         feeds=all_of("feeds", config.feeds, _feed),
         clocks={n: Clock(of.clock == "wall", of.since) for n, of in config.feeds.items()},
@@ -165,12 +160,57 @@ def load(config: Config) -> Parts:
     )
 
 
-def make_channel(
-    spec: _config.Channel,
+def _tag_tables(config: Config) -> Iterator[tuple[str, str]]:
+    """List the tables of tags that channels name, each with its key."""
+    for name, spec in config.channels.items():
+        key = f"channels.{name}"
+        if isinstance(spec, _config.Profile):
+            key, spec = f"{key}.channel", spec.channel
+        if isinstance(spec, (_config.UserToItem, _config.CrossTag)) and spec.tag_table is not None:
+            yield f"{key}.tag_table", spec.tag_table
+
+
+def channel_parts(
+    config: Config,
     parts: Parts,
-    index_of: Callable[[str], SearchableIndex],
+    indexes: Mapping[str, SearchableIndex],
     now_of: Callable[[str], Callable[[], float]],
-) -> Channel:
+) -> _specs.Parts:
+    """Return what channels are made of.
+
+    Parameters
+    ----------
+    config : Config
+    parts : Parts
+    indexes : mapping of str to SearchableIndex
+        The indexes, or what stands for them.
+    now_of : callable
+        Gives the clock of the feed of a name.
+
+    Returns
+    -------
+    Parts
+    """
+    profiles, groupings = parts.profiles, parts.groupings.items()
+    centers = {n: g.groups if g.centers is None else g.centers for n, g in groupings}
+    return _specs.Parts(
+        indexes=indexes,
+        tables=parts.tables,
+        tag_tables=parts.tag_tables,
+        centers={name: own for name, own in centers.items() if own is not None},
+        labels={name: own.labels for name, own in groupings if own.labels is not None},
+        feeds=parts.feeds,
+        clocks={name: now_of(name) for name in parts.feeds},
+        vectors=parts.user_vectors,
+        tags=None if profiles is None else _tags_of(profiles),
+        pooled=parts.pooled,
+        counts=None if profiles is None else profiles.counts,
+        sizes={name: own.n for name, own in groupings},
+        grouped=ByGrouping,
+    )
+
+
+def make_channel(spec: _config.Channel, parts: _specs.Parts) -> Channel:
     """Make a channel.
 
     Parameters
@@ -178,130 +218,61 @@ def make_channel(
     spec : Channel
         Of a configuration.
     parts : Parts
-    index_of : callable
-        Gives the index of a name, or what stands for it.
-    now_of : callable
-        Gives the clock of the feed of a name.
 
     Returns
     -------
     Channel
+
+    Raises
+    ------
+    ConfigError
+        If a part is missing.
     """
-    if isinstance(spec, _config.ItemToItem):
-        return _item_to_item(spec, parts)
-    if isinstance(spec, _config.UserToItem):
-        if spec.tag_table is not None:
-            return UserToItem(index_of(spec.index), tag_table=_matrix(spec.tag_table))
-        return UserToItem(index_of(spec.index), vector=spec.vector)
-    if isinstance(spec, _config.CrossTag):
-        table = (
-            _rows_of(parts.indexes[spec.index], parts)
-            if spec.tag_table is None
-            else _matrix(spec.tag_table)
-        )
-        return CrossTag(index_of(spec.index), table, tags_per_group=spec.tags_per_group)
-    if isinstance(spec, _config.Popularity):
-        return _popularity(spec, parts)
-    grouping = parts.groupings[spec.grouping]
-    if isinstance(spec, _config.FeedChannel):
-        feed = parts.feeds[spec.grouping]
-        return ByGrouping(ClusterFeedChannel(feed, now=now_of(spec.grouping)), spec.grouping)
-    if isinstance(spec, _config.Cluster):
-        centers = grouping.groups if grouping.centers is None else grouping.centers
-        if centers is None:
-            raise ConfigError(f"groupings.{spec.grouping}: expected centers, got none")
-        lists = ClusterCandidates(index_of(spec.index), centers, n_candidates=spec.n_candidates)
-        return ByGrouping(lists, spec.grouping)
-    inner = make_channel(spec.channel, parts, index_of, now_of)
-    pooled = _pseudo_users(spec, parts, grouping)
-    profile = GroupProfile(inner, pooled, n_candidates=spec.n_candidates)
-    return ByGrouping(profile, spec.grouping)
+    if isinstance(spec, _config.Popularity) and spec.file is not None:
+        content = np.load(spec.file, allow_pickle=False)
+        return Precomputed.for_all(content["ids"], content.get("scores"))
+    grouping = getattr(spec, "grouping", None)
+    if isinstance(spec, _config.Cluster) and grouping not in parts.centers:
+        raise ConfigError(f"groupings.{grouping}: expected centers, got none")
+    if isinstance(spec, _config.Profile) and grouping not in parts.labels:
+        raise ConfigError(f"groupings.{grouping}: expected labels of users, got none")
+    return _specs.make(msgspec.to_builtins(spec), parts)
+
+
+def _tags_of(profiles: Profiles) -> RequestBatch:
+    tags, weights, groups = _specs.item_tags(profiles.history, profiles.first_tags)
+    return RequestBatch(tags=tags, tag_weights=weights, tag_groups=groups)
 
 
 class ByGrouping:
-    """A channel that reads a batch's clusters in one of its groupings."""
+    """A channel that reads a batch's clusters in one of its groupings.
 
-    def __init__(self, channel: Channel, grouping: str) -> None:
+    Those that the channel does not know are none: they spoil no list of others.
+    """
+
+    def __init__(self, channel: Channel, grouping: str, known: I64) -> None:
         self._channel = channel
         self._grouping = grouping
+        self._known = np.zeros(int(known.max(initial=-1)) + 2, bool)
+        self._known[known] = True  # the last is that of -1
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Recall with the users' clusters."""
         assert isinstance(batch, SystemBatch)  # of this service
-        own = RequestBatch(clusters=batch.groupings[self._grouping], seen=batch.seen)
+        clusters = batch.groupings[self._grouping]
+        inside = np.minimum(clusters.values, self._known.size - 1)
+        numbers = np.where(self._known[inside], clusters.values, -1)
+        own = RequestBatch(clusters=Ragged._of(numbers, clusters.offsets), seen=batch.seen)
         return self._channel.recall(own, k)
 
 
-def item_tags(history: Ragged, first_tags: I64) -> tuple[Ragged, Ragged, Ragged]:
-    """Take the latest items for tags, of the category that their first tag is.
-
-    Returns
-    -------
-    tuple of Ragged
-        Items, weights and categories.
-    """
-    lengths = np.minimum(history.lengths, _PROFILE_ITEMS)
-    offsets = offsets_of(lengths)
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    tags = history.values[np.repeat(history.offsets[:-1], lengths) + place]
-    tags = np.where(tags < first_tags.size, tags, -1)
-    weights = (_ITEM_DECAY**place).astype(np.float32).astype(np.float64)
-    groups = (
-        np.where(tags >= 0, first_tags[tags], -1) if first_tags.size else np.full_like(tags, -1)
-    )
-    return tuple(Ragged._of(values, offsets) for values in (tags, weights, groups))  # type: ignore[return-value]  # three
-
-
-def _item_to_item(spec: _config.ItemToItem, parts: Parts) -> ItemToItem:
-    if (spec.table is None) == (spec.index is None):
-        raise ConfigError("item_to_item: expected one of table and index")
-    source = (
-        LiveNeighbors(
-            parts.indexes[spec.index], n_neighbors=spec.n_neighbors, min_score=spec.min_score
-        )
-        if spec.index is not None
-        else parts.tables[spec.table or ""]
-    )
-    return ItemToItem(
-        source,
-        history_length=spec.history_length,
-        decay=spec.decay,
-        aggregate=spec.aggregate,
-        exclude_history=spec.exclude_history,
-    )
-
-
-def _popularity(spec: _config.Popularity, parts: Parts) -> Precomputed:
-    if spec.file is not None:
-        content = np.load(spec.file, allow_pickle=False)
-        return Precomputed.for_all(content["ids"], content.get("scores"))
-    if parts.profiles is None:
-        raise ConfigError("popularity: expected a file, or profiles of users, got neither")
-    return Precomputed.for_all(np.arange(parts.profiles.counts.size), parts.profiles.counts)
-
-
-def _pseudo_users(spec: _config.Profile, parts: Parts, grouping: Grouped) -> RequestBatch:
-    if grouping.labels is None:
-        raise ConfigError(f"groupings.{spec.grouping}: expected labels of users, got none")
-    if isinstance(spec.channel, _config.UserToItem) and spec.channel.vector is not None:
-        name = spec.channel.vector
-        users = RequestBatch(vectors={name: parts.user_vectors[name]})
-    else:
-        if parts.profiles is None:
-            raise ConfigError("users.profiles: expected profiles for a profile of tags, got none")
-        tags, weights, groups = item_tags(parts.profiles.history, parts.profiles.first_tags)
-        users = RequestBatch(tags=tags, tag_weights=weights, tag_groups=groups)
-    return GroupProfile.pseudo_users(users, grouping.labels, int(grouping.labels.max()) + 1)
-
-
-def _rows_of(index: FlatIndex, parts: Parts) -> F32:
-    """Return a row for each item, zero for those that the index has left out."""
-    ids = index.ids
-    n = parts.profiles.counts.size if parts.profiles else int(ids.max(initial=-1)) + 1
-    ids = ids[ids < n]
-    rows = np.zeros((n, index.dim), np.float32)
-    rows[ids] = index.vectors(ids)
-    return rows
+def _index(of: _config.Index) -> FlatIndex:
+    index = load_index(of.path)
+    if of.probes is not None:
+        if not isinstance(index, IVFIndex):
+            raise ValueError(f"expected an IVFIndex for probes, got a FlatIndex: {of.path}")
+        return index._probing(of.probes)
+    return index
 
 
 def _vocabulary(path: str) -> Vocabulary:

@@ -81,6 +81,8 @@ class SearchRequest(_Body, frozen=True):
     filters : list of str
     k : int
     min_score : float, optional
+    probes : int or "exact", optional
+        Of an index in lists: as of `vecrecall.IVFIndex.search`.
     deadline : float, optional
     """
 
@@ -90,6 +92,7 @@ class SearchRequest(_Body, frozen=True):
     filters: list[Name] = []
     k: K = 10
     min_score: float | None = None
+    probes: K | Literal["exact"] | None = None
     deadline: Seconds | None = None
 
 
@@ -103,6 +106,8 @@ class ItemsRequest(_Body, frozen=True):
         Keys or ids, each once.
     vectors : dict of str to lists, optional
         A row per item, by index; not for a removal.
+    bias : dict of str to list of float, optional
+        What is added to the score of each item, by index; default 0.
     missing : {"error", "ignore"}
         Of a removal: what to do with unknown items.
     """
@@ -110,6 +115,7 @@ class ItemsRequest(_Body, frozen=True):
     operation: Literal["add", "update", "remove"]
     items: Annotated[list[Key], Meta(min_length=1)]
     vectors: dict[str, list[list[float]]] | None = None
+    bias: dict[str, list[float]] | None = None
     missing: Literal["error", "ignore"] = "error"
 
 
@@ -124,7 +130,7 @@ class EventsRequest(_Body, frozen=True):
     clusters : list of int, optional
         Needed where users are not given, or not known.
     times : list of float, optional
-        Default now.
+        Default now; for a feed whose clock is that of its events the newest of them.
     weights : list of float, optional
     feed : str, optional
         Default all feeds, where users are given.
@@ -183,15 +189,16 @@ def read(body: bytes, schema: type[T]) -> T:
     except msgspec.ValidationError as error:
         refused = error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_no_numbers(body)
         raise bad_field("body", "JSON", _reason(error)) from None
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise bad_field("body", "JSON", _reason(error)) from None
-    beyond = _first_infinite(value, "")
-    if beyond is not None:
-        raise bad_field(beyond, "a number that fits float64", "one beyond it")
-    raise of_schema(refused, value, lambda value: _check(value, schema)) from None
+    found = _first_infinite(value, "")
+    if found is not None:
+        raise bad_field(found[0], "a number that fits float64", "one beyond it")
+    raise of_schema(refused, value, schema, lambda value: _check(value, schema)) from None
 
 
 def _check(value: Any, schema: type[Struct]) -> None:
@@ -199,10 +206,21 @@ def _check(value: Any, schema: type[Struct]) -> None:
     msgspec.json.decode(json.dumps(value).encode(), type=schema)
 
 
-def _first_infinite(value: Any, path: str) -> str | None:
-    """Find a number that was too large for a float, as JSON's numbers may be."""
+def _refuse_no_numbers(body: bytes) -> None:
+    """Say where there is a NaN or an infinity, which are no JSON but written by some."""
+    try:
+        found = _first_infinite(json.loads(body), "")
+    except (ValueError, RecursionError):
+        return
+    if found is not None:
+        raise bad_field(found[0] or "body", "a finite number", found[1])
+
+
+def _first_infinite(value: Any, path: str) -> tuple[str, str] | None:
+    """Find a number that is not finite: NaN, Infinity, or too large for a float."""
     if isinstance(value, float):
-        return path if math.isinf(value) else None
+        named = "NaN" if math.isnan(value) else "-Infinity" if value < 0 else "Infinity"
+        return None if math.isfinite(value) else (path, named)
     if isinstance(value, dict):
         inside = ((inner, f"{path}.{key}" if path else key) for key, inner in value.items())
     elif isinstance(value, list):

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from vecrecall.serve import _answers
 from vecrecall.serve._batch import SystemBatch
 from vecrecall.serve._changes import Change
-from vecrecall.serve._config import Config
+from vecrecall.serve._config import Config, ConfigError
+from vecrecall.serve._errors import RequestError, bad_field
 from vecrecall.serve._requests import RecallRequest, VersionsRequest
 from vecrecall.serve._store import Store
 from vecrecall.serve._system import System
@@ -34,9 +35,6 @@ class State(Protocol):
 
     async def administer(self, request: VersionsRequest) -> dict[str, Any]:
         """Publish, roll back or fold."""
-
-    def problem(self) -> str | None:
-        """Say why no traffic may come."""
 
     def close(self) -> None:
         """End."""
@@ -61,23 +59,41 @@ class LocalState:
         """Publish, roll back or fold."""
         return await asyncio.to_thread(administer, self._writer, request)
 
-    def problem(self) -> str | None:
-        """Say why no traffic may come."""
-        return "unable to write its log" if self._writer.failed else None
-
     def close(self) -> None:
         """End after the changes that were submitted."""
         self._writer.close()
 
 
 def administer(writer: Writer, request: VersionsRequest) -> dict[str, Any]:
-    """Publish, roll back or fold."""
-    if request.operation == "publish":
-        return writer.publish(source_of(Path(request.folder or "")), request.since)
-    if request.operation == "rollback":
-        return writer.rollback()
-    kept = writer.fold()
+    """Publish, roll back or fold.
+
+    Raises
+    ------
+    RequestError
+        If that cannot be done; what is served is as before.
+    """
+    try:
+        if request.operation == "publish":
+            return writer.publish(_source_of(request.folder or ""), request.since)
+        if request.operation == "rollback":
+            return writer.rollback()
+        kept = writer.fold()
+    except ConfigError as error:
+        raise RequestError(400, f"folder: {error}", field="folder") from None
+    except OSError as error:
+        message = f"the state cannot be written: {error}"
+        raise RequestError(503, message, headers={"Retry-After": "10"}) from None
     return {"version": kept.version, "position": kept.position}
+
+
+def _source_of(folder: str) -> Config:
+    try:
+        return source_of(Path(folder))
+    except OSError as error:
+        reason = error.strerror or error
+        raise bad_field(
+            "folder", "a saved system or a TOML file", f"{folder!r}: {reason}"
+        ) from None
 
 
 class Runtime:
@@ -110,9 +126,7 @@ class Runtime:
 
     def problem(self) -> str | None:
         """Say why no traffic may come, None if it may."""
-        if self._status is not None or self._state is None:
-            return self._status
-        return self._state.problem()
+        return self._status
 
     def current(self) -> System:
         """Return what is served now."""

@@ -8,14 +8,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from vecrecall.serve import _answers
 from vecrecall.serve._changes import Change, Clicks, Events, Put, Remove, Rows, SetFilter
-from vecrecall.serve._config import ConfigError, Limits
+from vecrecall.serve._config import Limits
 from vecrecall.serve._errors import RequestError, bad_field, of_library
 from vecrecall.serve._jobs import Job, Piece, Reply
 from vecrecall.serve._metrics import Metrics
@@ -95,10 +94,11 @@ class Service:
         system = self.current()
         name = _answers.index_name(system, request)
         _answers.check_names(system, request)
+        _answers.check_probes(system, name, request)
         # A shorter list is the head of a longer one, but no request pays for much longer ones.
         bucket = request.k.bit_length()
         filters = tuple(sorted(set(request.filters)))
-        key = ("search", name, filters, request.min_score, bucket)
+        key = ("search", name, filters, request.min_score, request.probes, bucket)
         return self._submit("search", request, len(request.vectors), 1, key)
 
     async def items(self, request: ItemsRequest) -> dict[str, Any]:
@@ -111,12 +111,13 @@ class Service:
         _check_unique(request.items, "items")
         change: Change
         if request.operation == "remove":
-            if request.vectors is not None:
-                raise bad_field("vectors", "none for a removal", "vectors")
+            for name in ("vectors", "bias"):
+                if getattr(request, name) is not None:
+                    raise bad_field(name, "none for a removal", name)
             change = Remove(request.items, request.missing == "error")
         else:
             vectors = await asyncio.to_thread(_rows, system, request)
-            change = Put(request.items, vectors, request.operation == "add")
+            change = Put(request.items, vectors, _bias(request), request.operation == "add")
         number = await self._change(change)
         return {"position": number, "items": len(request.items)}
 
@@ -146,12 +147,7 @@ class Service:
             raise bad_field("folder", "a folder for a publication, and none else", request.folder)
         if request.operation != "publish" and request.since is not None:
             raise bad_field("since", "none but for a publication", request.since)
-        if request.folder is not None and not Path(request.folder).exists():
-            raise bad_field("folder", "a folder or a file that exists", request.folder)
-        try:
-            return await self._changes.administer(request)
-        except ConfigError as error:
-            raise RequestError(400, str(error), field="folder") from None
+        return await self._changes.administer(request)
 
     def note(self) -> None:
         """Bring the figures up to date."""
@@ -256,8 +252,36 @@ def _rows(system: System, request: ItemsRequest) -> dict[str, Rows]:
             raise bad_field(f"vectors.{name}", f"the name of an index ({names})", repr(name))
         if len(values) != len(request.items):
             raise bad_field(f"vectors.{name}", f"{len(request.items)} rows, as items", len(values))
-        packed[name] = Rows.of(_answers.check_matrix(values, f"vectors.{name}", index.dim))
+        matrix = _answers.check_matrix(values, f"vectors.{name}", index.dim)
+        _check_size(matrix, f"vectors.{name}")
+        packed[name] = Rows.of(matrix)
     return packed
+
+
+def _check_size(values: Any, name: str) -> None:
+    """Refuse numbers that would make the scores of others' requests infinite, which JSON lacks."""
+    large = np.argwhere(np.abs(values) > _answers.LARGEST)
+    if large.size:
+        place = tuple(large[0].tolist())
+        at = "".join(f"[{number}]" for number in place)
+        expected = f"a number of at most {_answers.LARGEST:g}"
+        raise bad_field(f"{name}{at}", expected, float(values[place]))
+
+
+def _bias(request: ItemsRequest) -> dict[str, list[float]]:
+    """Read what is added to the scores of items."""
+    vectors = request.vectors or {}
+    bias = request.bias or {}
+    for name, values in bias.items():
+        if name not in vectors:
+            names = ", ".join(map(repr, vectors))
+            raise bad_field(
+                f"bias.{name}", f"the name of an index in vectors ({names})", repr(name)
+            )
+        if len(values) != len(request.items):
+            raise bad_field(f"bias.{name}", f"{len(request.items)} numbers, as items", len(values))
+        _check_size(np.array(values, np.float64), f"bias.{name}")
+    return bias
 
 
 def _check_unique(items: Sequence[int | str], name: str) -> None:
@@ -283,7 +307,6 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
         raise bad_field("feed", "the name of a feed, with clusters", "none")
     keys = request.users
     users = None if keys is None else _answers.known_users(system, keys, n)
-    times = [time.time()] * n if request.times is None else request.times
     clicks = []
     for feed in feeds:
         if feed not in system.parts.feeds:
@@ -296,6 +319,7 @@ def _clicks(system: System, request: EventsRequest) -> list[Clicks]:
             labels = _labels(system, feed, users)
             known = np.flatnonzero(labels >= 0)
             clusters = labels[known].tolist()
+        times = request.times or [system.now(feed)] * n
         if known.size:
             clicks.append(_some(request, feed, clusters, times, users, known))
     if not clicks:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -27,12 +28,14 @@ import numpy as np
 from msgspec import Struct
 
 from vecrecall.search._vocabulary import Vocabulary
-from vecrecall.serve._changes import Switch, unpacked
+from vecrecall.serve._changes import Change, Switch, unpacked
 from vecrecall.serve._config import Config, ConfigError, Feed, Filter
 from vecrecall.serve._system import System
 from vecrecall.storage import _log
 from vecrecall.storage._array_folder import flush_folder
 from vecrecall.storage._atomic import MANIFEST, write, write_report
+
+log = logging.getLogger("vecrecall.serve")
 
 _FORMAT = 1
 _VERSION = "version.json"
@@ -137,14 +140,18 @@ class Store:
         folder = self.folder(version)
         return msgspec.json.decode((folder / _KEPT).read_bytes(), type=Kept)
 
-    def add_source(self, config: Config, position: int) -> Kept:
-        """Take artifacts from elsewhere as a new version; files are linked where that can be."""
+    def add_source(self, config: Config, position: int, before: System | None = None) -> Kept:
+        """Take artifacts from elsewhere as a new version; files are linked where that can be.
+
+        It keeps the named filters of the system before it, but those that it has itself.
+        """
         version = self.next_version()
+        kept = Kept(version, position, position, *digests(config), time.time())
         folder = self.folder(version)
         folder.mkdir(parents=True)
         _placed(config, lambda file, name: _take(file, folder / name))
-        kept = Kept(version, position, position, *digests(config), time.time())
-        self._finish(config, kept)
+        filters = {} if before is None else _filters(before)
+        self._finish(msgspec.structs.replace(config, filters={**filters, **config.filters}), kept)
         return kept
 
     def fold(self, system: Snapshot, before: Kept, settings: str | None = None) -> Kept:
@@ -314,14 +321,18 @@ class Replica:
         """
         n = 0
         for record in self._reader.read(upto):
-            change = unpacked(record.content)
-            if isinstance(change, Switch):
-                self._switch(change.version, record.number)
-            else:
-                self.system.apply(change)
-            self.system.position = record.number
+            self.take(record)
             n += 1
         return n
+
+    def take(self, record: _log.Record) -> None:
+        """Apply the next record."""
+        change = unpacked(record.content)
+        if isinstance(change, Switch):
+            self._switch(change.version, record.number)
+        else:
+            _applied(self.system, change, record.number)
+        self.system.position = record.number
 
     def _switch(self, version: int, number: int) -> None:
         self.kept = self._store.kept(version)
@@ -338,10 +349,23 @@ def catch_up(store: Store, system: System, upto: int) -> int:
     for record in store.records(system.position, upto):
         change = unpacked(record.content)
         if not isinstance(change, Switch):
-            system.apply(change)
-            n += 1
+            n += _applied(system, change, record.number)
         system.position = record.number
     return n
+
+
+def _applied(system: System, change: Change, number: int) -> bool:
+    """Apply a change of the log, unless it was made for another version and does not fit this one.
+
+    So it is with keys of another kind.
+    """
+    try:
+        system.apply(change)
+    except (TypeError, ValueError) as error:
+        about = {"position": number, "version": system.version, "reason": str(error)}
+        log.warning("a change does not fit a version", extra={"fields": about})
+        return False
+    return True
 
 
 def digests(config: Config) -> tuple[str, str]:
@@ -372,7 +396,7 @@ def _fingerprints(path: Path, key: str) -> Iterator[str]:
     for file in files:
         try:
             yield hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-        except FileNotFoundError as error:
+        except OSError as error:
             raise ConfigError(f"{key}: {error.strerror}: {file}") from None
 
 

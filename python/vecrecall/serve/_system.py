@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,13 @@ from vecrecall.serve._changes import Change, Clicks, Events, Put, Remove, SetFil
 from vecrecall.serve._config import Config, ConfigError
 from vecrecall.serve._errors import bad_field
 from vecrecall.serve._filters import FilteredIndex, KeptItems
+from vecrecall.serve._lists import MadeOfIndex, Remaker
 
 _NOTHING: I64 = np.empty(0, np.int64)
 _SEARCHED = (_config.UserToItem, _config.CrossTag)
 _MOST_RECALLERS = 32  # combinations of filters that are kept
+_MOST_TAGS = 2**63 - 1
+_Key = tuple[tuple[str, ...], int]  # filters, and their generation
 
 
 class System:
@@ -77,11 +82,15 @@ class System:
         self._filters: dict[str, _NamedFilter] = {}
         for name, items in self.parts.filters.items():
             self._filters[name] = _NamedFilter(set(items))
-        self._resolve_filters()
+        try:
+            self._resolve_filters()
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"filters: {error}") from error
         self._caps = self._load_caps()
-        self._recallers: dict[tuple[Any, ...], Recaller] = {}
+        self._recallers: dict[_Key, _Made] = {}
         self._making = threading.Lock()
-        self._generation = 0  # of the filters and of what is removed
+        self._generation = 0  # of the filters
+        self._remaker = Remaker(self._lists, lambda name: self._touch(f"channels.{name}"))
         self.needs = Needs(self)
         self.recaller(())
 
@@ -107,7 +116,8 @@ class System:
         tables = ("indexes", "tables", "groupings", "feeds", "towers")
         named = [f"{table}.{name}" for table in tables for name in getattr(config, table)]
         keys = [] if config.items.keys is None else ["items"]
-        return [*keys, *named, *(f"filters.{name}" for name in self._filters)]
+        lists = [f"channels.{n}" for n, spec in config.channels.items() if _source_of(spec)]
+        return [*keys, *named, *lists, *(f"filters.{name}" for name in self._filters)]
 
     @property
     def filters(self) -> Mapping[str, _NamedFilter]:
@@ -131,10 +141,21 @@ class System:
         if found is None:
             with self._making:
                 found = self._recallers.get(key) or self._make_recaller(names)
-                if len(self._recallers) >= _MOST_RECALLERS:
-                    self._recallers = {k: v for k, v in self._recallers.items() if not k[0]}
-                self._recallers[key] = found
-        return found
+                self._recallers = {**self._current(_MOST_RECALLERS - 1), key: found}
+        return found.recaller
+
+    def _current(self, most: int) -> dict[_Key, _Made]:
+        """Return the recallers of the filters as they are, and without the oldest ones."""
+        known = (self._generation, 0)
+        own = {key: made for key, made in self._recallers.items() if key[1] in known}
+        gone = [key for key in own if key[0]][: max(0, len(own) - most)]
+        return {key: made for key, made in own.items() if key not in gone}
+
+    def _lists(self) -> list[MadeOfIndex]:
+        """Return the channels with lists of an index, of all recallers."""
+        with self._making:
+            self._recallers = self._current(_MOST_RECALLERS)
+            return [channel for made in self._recallers.values() for channel in made.lists]
 
     def now(self, feed: str) -> float:
         """Return the time as of which the clicks of a feed count."""
@@ -196,8 +217,8 @@ class System:
         for name, rows in change.vectors.items():
             index = self.parts.indexes.get(name)
             if index is not None and index.dim == rows.dim:
-                index.update(rows.matrix(), ids)
-                self._touch(f"indexes.{name}")
+                _update(index, rows.matrix(), ids, change.bias.get(name))
+                self._touch_index(name)
         if np.isin(ids, self.removed).any():
             self.removed = np.setdiff1d(self.removed, ids)
         if any(one.waits for one in self._filters.values()):
@@ -210,7 +231,7 @@ class System:
         for name, index in self.parts.indexes.items():
             if index.contains(ids).any():
                 index.remove(ids, missing="ignore")
-                self._touch(f"indexes.{name}")
+                self._touch_index(name)
         self.removed = np.union1d(self.removed, ids)
 
     def _observe(self, clicks: Clicks) -> None:
@@ -246,7 +267,10 @@ class System:
             filters[change.name].resolve(self.ids)
         self._filters = filters
         self._generation += 1
-        self._touch(f"filters.{change.name}")
+        if change.name in filters:
+            self._touch(f"filters.{change.name}")
+        else:
+            self.changed_at.pop(f"filters.{change.name}", None)
 
     def _resolve_filters(self) -> None:
         filters = {name: _NamedFilter(one.items) for name, one in self._filters.items()}
@@ -256,6 +280,11 @@ class System:
 
     def _touch(self, artifact: str) -> None:
         self.changed_at[artifact] = time.time()
+
+    def _touch_index(self, name: str) -> None:
+        self._touch(f"indexes.{name}")
+        if name in {_source_of(spec) for spec in self.config.channels.values()}:
+            self._remaker.changed(name)
 
     def _check_rows(self, name: str, matrix: F32) -> None:
         index = self.parts.indexes.get(name)
@@ -292,7 +321,7 @@ class System:
                 raise ConfigError(f"caps[{place}]: {error}") from error
         return caps
 
-    def _make_recaller(self, names: tuple[str, ...]) -> Recaller:
+    def _make_recaller(self, names: tuple[str, ...]) -> _Made:
         def index_of(name: str) -> SearchableIndex:
             index = self.parts.indexes[name]
             if not names:
@@ -302,12 +331,19 @@ class System:
         def now_of(feed: str) -> Callable[[], float]:
             return lambda: self.now(feed)
 
+        lists: list[MadeOfIndex] = []
+        indexes = {name: index_of(name) for name in self.parts.indexes}
+        parts = _parts.channel_parts(self.config, self.parts, indexes, now_of)
         channels: dict[str, Channel] = {}
         for name, spec in self.config.channels.items():
+            make = partial(_parts.make_channel, spec, parts)
+            index = _source_of(spec)
             try:
-                made = _parts.make_channel(spec, self.parts, index_of, now_of)
+                made = make() if index is None else MadeOfIndex(name, index, make)
             except (ConfigError, ValueError, TypeError, KeyError, OSError) as error:
                 raise ConfigError(f"channels.{name}: {error}") from error
+            if isinstance(made, MadeOfIndex):
+                lists.append(made)
             searched = isinstance(spec, _SEARCHED)
             channels[name] = made if searched else KeptItems(made, lambda: self._keep(names))
         depths = {n: c.depth or self.config.depth for n, c in self.config.channels.items()}
@@ -316,7 +352,7 @@ class System:
         deadlines = {name: value for name, value in given.items() if value is not None}
         try:
             policy = policy_of(self.config.policy)
-            return Recaller(
+            recaller = Recaller(
                 channels,
                 policy,
                 depth=depth or None,
@@ -328,6 +364,7 @@ class System:
             )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"policy: {error}") from error
+        return _Made(recaller, lists)
 
     def _mask_of(self, index: str, names: tuple[str, ...]) -> Mask:
         mask = self.mask(index, names)
@@ -350,12 +387,29 @@ class System:
         return keep
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A recaller, and those of its channels that have lists of an index."""
+
+    recaller: Recaller
+    lists: list[MadeOfIndex]
+
+
+def _source_of(spec: _config.Channel) -> str | None:
+    """Return the index of which a channel makes lists, None if it makes none."""
+    if isinstance(spec, _config.Profile):
+        return spec.channel.index
+    return spec.index if isinstance(spec, _config.Cluster) else None
+
+
 class Needs:
     """The fields that the channels of a configuration read.
 
     Attributes
     ----------
     history, tags : bool
+    n_tags : int
+        Tags are 0 to n_tags - 1.
     vectors : dict of str to int
         Widths by name.
     groupings : list of str
@@ -365,6 +419,7 @@ class Needs:
         self.history = False
         self.tags = False
         self.item_tags = False
+        self.n_tags = _MOST_TAGS
         self.vectors: dict[str, int] = {}
         self.groupings: list[str] = []
         for spec in system.config.channels.values():
@@ -375,6 +430,7 @@ class Needs:
             elif isinstance(spec, (_config.UserToItem, _config.CrossTag)):
                 self.tags = True
                 self.item_tags |= spec.tag_table is None
+                self.n_tags = min(self.n_tags, _tags_of(system, spec))
             elif isinstance(spec, (_config.Cluster, _config.FeedChannel, _config.Profile)):
                 self._add_grouping(system, spec.grouping)
 
@@ -384,6 +440,16 @@ class Needs:
             own = system.parts.groupings[name]
             if own.groups is not None and own.vector is not None:
                 self.vectors.setdefault(own.vector, own.groups.centers.shape[1])
+
+
+def _tags_of(system: System, spec: _config.UserToItem | _config.CrossTag) -> int:
+    """Count the tags that a channel knows."""
+    if spec.tag_table is not None:
+        return len(system.parts.tag_tables[spec.tag_table])
+    profiles = system.parts.profiles
+    if profiles is not None:
+        return profiles.counts.size
+    return int(system.parts.indexes[spec.index].ids.max(initial=-1)) + 1
 
 
 class Pending:
@@ -460,6 +526,15 @@ def policy_of(settings: _config.Policy) -> policies.Policy:
     kind: Any = getattr(policies, type(settings).__name__)
     policy: policies.Policy = kind(**{k: v for k, v in arguments.items() if v is not None})
     return policy
+
+
+def _update(index: FlatIndex, rows: F32, ids: I64, bias: list[float] | None) -> None:
+    """Put items into an index, without zeros in one of cosines, which others may have taken."""
+    extra = None if bias is None else np.asarray(bias, np.float64)
+    if index.metric == "cosine" and not rows.any(axis=1).all():
+        usable = rows.any(axis=1)
+        rows, ids, extra = rows[usable], ids[usable], None if extra is None else extra[usable]
+    index.update(rows, ids, bias=extra)
 
 
 def _among(ids: I64, some: I64) -> npt.NDArray[np.bool_]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ log = logging.getLogger("vecrecall.serve")
 _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
 _NICE = 10  # a tenth of a processor where all are busy
+_AGAIN = 1.0  # seconds between two tries to open a log that could not be written
 
 
 @dataclass
@@ -90,7 +93,7 @@ class Writer:
         self._folding = threading.Lock()
         self._admin = threading.Lock()
         self._written = 0  # bytes since the last version
-        self._failed = threading.Event()
+        self._failed: float | None = None  # when the log could not be written
         self._thread = threading.Thread(target=self._run, name="vecrecall-writer", daemon=True)
         self._thread.start()
 
@@ -103,11 +106,6 @@ class Writer:
     def position(self) -> int:
         """The number of the last change."""
         return self._replica.system.position
-
-    @property
-    def failed(self) -> bool:
-        """Whether the log cannot be written any more, until a new writer begins."""
-        return self._failed.is_set()
 
     def submit(self, change: Change) -> Future[int]:
         """Take a change.
@@ -143,7 +141,7 @@ class Writer:
         with self._admin:
             before = self._fold()
             since = before.published if since is None else since
-            kept = self._store.add_source(source, since)
+            kept = self._store.add_source(source, since, self.system)
             return self._switch(kept, before, published=True)
 
     def rollback(self) -> dict[str, Any]:
@@ -175,7 +173,8 @@ class Writer:
         """End after what was submitted."""
         self._changes.put(None)
         self._thread.join()
-        self._log.close()
+        with contextlib.suppress(OSError):  # nothing that was acknowledged waits to be written
+            self._log.close()
 
     # At the beginning
 
@@ -191,9 +190,8 @@ class Writer:
         self._replica = Replica(self._store, self._on_switch)
         replayed = self._replica.advance()
         log.info("replayed", extra={"fields": {"changes": replayed}})
+        self._note_switch()
         kept = self._replica.kept
-        if kept.version != manifest.current.version:  # the end came before the manifest
-            self._store.write_manifest(kept, manifest.current)
         if kept.source != source:
             self._admin_begin(config)
         elif kept.settings != settings:
@@ -203,10 +201,16 @@ class Writer:
             self._replica = Replica(self._store, self._on_switch)
             self._replica.advance()
 
+    def _note_switch(self) -> None:
+        """Write the manifest, where the end came after the record of a switch and before it."""
+        manifest, kept = self._store.manifest(), self._replica.kept
+        if manifest is not None and kept.version != manifest.current.version:
+            self._store.write_manifest(kept, manifest.current)
+
     def _admin_begin(self, config: Config) -> None:
         """Publish artifacts that have changed since the service ended, before the thread runs."""
         before = self._store.fold(Snapshot(self.system), self._replica.kept)
-        kept = self._store.add_source(config, before.published)
+        kept = self._store.add_source(config, before.published, self.system)
         self._store.load(kept)  # an error is one of the start
         number = self._log.append([packed(Switch(kept.version))])
         self._store.write_manifest(self._store.rewrite(kept, published=number), before)
@@ -220,11 +224,41 @@ class Writer:
             if group is None:
                 return
             changes = [one for one in group if not callable(one.work)]
-            if changes:
-                self._commit(changes)
+            try:
+                if changes:
+                    self._commit(changes)
+            except Exception as error:
+                self._fail(changes, error)
             for one in group:
                 if callable(one.work):
                     _run_for(one.done, one.work)
+
+    def _fail(self, changes: list[_Submitted], error: Exception) -> None:
+        """Take no more changes for now: these are in the log, but not in what is served."""
+        self._failed = time.monotonic()
+        log.error("changes cannot be applied", exc_info=error)
+        _refuse([one for one in changes if not one.done.done()], "the change may be made or not")
+
+    def _reopened(self) -> bool:
+        """Open the log again, once in a while; what a failed write has left there is applied."""
+        assert self._failed is not None
+        if time.monotonic() < self._failed + _AGAIN:
+            return False
+        try:
+            with contextlib.suppress(OSError):
+                self._log.close()
+            self._log = Log(self._store.log_path)
+            for record in self._store.records(self.position):
+                self._replica.take(record)
+            self._note_switch()
+        except Exception as error:
+            self._failed = time.monotonic()
+            log.error("the log cannot be opened", extra={"fields": {"reason": str(error)}})
+            return False
+        self._failed = None
+        self._on_commit(self.position)
+        log.info("the log can be written again", extra={"fields": {"position": self.position}})
+        return True
 
     def _next_group(self) -> list[_Submitted] | None:
         """Wait for a change, and take all that came with it; work ends a group."""
@@ -244,6 +278,9 @@ class Writer:
         return group
 
     def _commit(self, group: list[_Submitted]) -> None:
+        if self._failed is not None and not self._reopened():
+            _refuse(group, "the log cannot be written")
+            return
         system, pending = self.system, Pending()
         accepted: list[tuple[_Submitted, bytes, Change]] = []
         for one in group:
@@ -262,10 +299,9 @@ class Writer:
             last = self._log.append([record for _, record, _ in accepted])
             assert last == first + len(accepted) - 1
         except OSError as error:
-            self._failed.set()
+            self._failed = time.monotonic()
             log.error("the log cannot be written", extra={"fields": {"reason": str(error)}})
-            for one, _, _ in accepted:
-                one.done.set_exception(RequestError(503, f"the log cannot be written: {error}"))
+            _refuse([one for one, _, _ in accepted], f"the log cannot be written: {error}")
             return
         for number, (_, _, change) in enumerate(accepted, first):
             system.apply(change)
@@ -298,8 +334,6 @@ class Writer:
 
     def _put(self, work: Change | Callable[[], Any]) -> Future[Any]:
         done: Future[Any] = Future()
-        if self.failed:
-            raise RequestError(503, "the log cannot be written", headers={"Retry-After": "1"})
         try:
             self._changes.put_nowait(_Submitted(work, done))
         except queue.Full:
@@ -365,7 +399,13 @@ class Writer:
 
 
 def source_of(path: Path) -> Config:
-    """Read what is to be served: a TOML file, or the folder of a saved system."""
+    """Read what is to be served: a TOML file, or the folder of a saved system.
+
+    Raises
+    ------
+    ConfigError, OSError
+        If it is not as it should be, or cannot be read.
+    """
     return read_system(path) if path.is_dir() else read_config(path)
 
 
@@ -383,6 +423,11 @@ def _aside(work: Callable[[], Kept]) -> Kept:
 
     threading.Thread(target=run, name="vecrecall-fold", daemon=True).start()
     return done.result()
+
+
+def _refuse(changes: list[_Submitted], message: str) -> None:
+    for one in changes:
+        one.done.set_exception(RequestError(503, message, headers={"Retry-After": "1"}))
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:

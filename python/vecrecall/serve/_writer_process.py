@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vecrecall.serve import _wire
 from vecrecall.serve._changes import unpacked
-from vecrecall.serve._config import Config, ConfigError
+from vecrecall.serve._config import Config
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._requests import VersionsRequest, read
 from vecrecall.serve._runtime import administer
@@ -123,10 +123,9 @@ class WriterProcess:
                 result = await asyncio.to_thread(administer, self._writer, request)
             await self._visible(result["position"])
             reply = _wire.Reply(message.number, result)
-        except (RequestError, ConfigError) as error:
-            told = error if isinstance(error, RequestError) else RequestError(400, str(error))
-            body = json.dumps(told.body()).encode()
-            reply = _wire.Reply(message.number, {}, told.status, body)
+        except RequestError as error:
+            body = json.dumps(error.body()).encode()
+            reply = _wire.Reply(message.number, {}, error.status, body)
         except Exception as error:
             log.error("a change failed", exc_info=error)
             body = json.dumps({"error": {"message": "the writer failed"}}).encode()

@@ -25,7 +25,8 @@ from vecrecall.storage._npy import Pieces, Stored
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 3
+FORMAT = 4
+_READABLE = (3, FORMAT)  # 3 has no lists
 _ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
 _OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 
@@ -195,7 +196,7 @@ def _manifest(path: Path, kind: str | None) -> Manifest:
     found, form = manifest.get("kind"), manifest.get("format")
     if kind is not None and found != kind:
         raise ValueError(f"path: expected a saved {kind}, got {found!r} in {path}")
-    if type(form) is not int or form != FORMAT:
+    if type(form) is not int or form not in _READABLE:
         raise ValueError(f"path: expected format {FORMAT}, got {form!r} in {path}")
     checksum = manifest.pop("checksum", None)
     if checksum != _sum(manifest):

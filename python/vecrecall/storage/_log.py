@@ -166,9 +166,11 @@ class Log:
     def close(self) -> None:
         """Let another writer have the folder."""
         with self._commits:
-            self._file.close()
-            os.close(self._lock)
             self._failed = OSError(0, "closed")
+            try:
+                self._file.close()  # which tries to write once more what has failed
+            finally:
+                os.close(self._lock)
 
     def _commit(self) -> None:
         """Write what waits, of all threads."""

@@ -348,4 +348,6 @@ def _summed(stats: Sequence[SearchStats]) -> SearchStats:
         else precisions.pop()
         if len(precisions) == 1
         else "int8 and float32",
+        sum(one.lists_probed for one in stats),
+        sum(one.queries_widened for one in stats),
     )

@@ -103,8 +103,7 @@ def documents(
     names = list(range(len(given))) if keys is None else check_keys(keys, "keys", len(given))
     check_unique(names, "keys")
     size = _scalars.check_positive_int(batch_size, "batch_size")
-    if encoder is not None and not callable(encoder):
-        raise TypeError(f"encoder: expected a callable, got {type(encoder).__name__}")
+    _scalars.check_callable(encoder, "encoder")
     if not any(map(_says_something, given)):
         raise ValueError("texts: expected at least one that is not empty, got none")
     settings = {"encoder": _name_of(encoder), "batch_size": size}

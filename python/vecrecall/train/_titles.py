@@ -157,9 +157,7 @@ class TitleEncoder:
     ) -> None:
         self.dim = _scalars.check_positive_int(dim, "dim")
         self.word_dim = _scalars.check_positive_int(word_dim, "word_dim")
-        if tokenize is not None and not callable(tokenize):
-            raise TypeError(f"tokenize: expected a callable, got {type(tokenize).__name__}")
-        self.tokenize = tokenize
+        self.tokenize = _scalars.check_callable(tokenize, "tokenize")
         self.min_count = _scalars.check_positive_int(min_count, "min_count")
         self.max_words = _scalars.check_positive_int(max_words, "max_words")
         self.word_dropout = _scalars.check_nonnegative(word_dropout, "word_dropout")

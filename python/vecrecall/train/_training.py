@@ -127,8 +127,7 @@ class Training:
     _reported: float = -math.inf
 
     def __post_init__(self) -> None:
-        if self.progress is not None and not callable(self.progress):
-            raise TypeError(f"progress: expected a callable, got {type(self.progress).__name__}")
+        _scalars.check_callable(self.progress, "progress")
         if self.stop is not None and not (callable(self.stop) or hasattr(self.stop, "is_set")):
             raise TypeError(
                 f"stop: expected an Event or a callable, got {type(self.stop).__name__}"

@@ -76,6 +76,63 @@ void check_allow() {
     }
 }
 
+// Rows at the ends of words and blocks are excluded, and the best of what is left: by codes and in
+// float32, few queries and a batch.
+void check_exclude(std::size_t n, std::size_t d, std::size_t queries, Metric metric) {
+    constexpr std::size_t kLength = 7;
+    const auto x = test::gaussian(n * d, 1);
+    const auto q = test::gaussian(queries * d, 2);
+    std::vector<std::vector<test::Ranked>> wanted;
+    std::vector<std::int64_t> seen;
+    std::vector<std::int64_t> seen_offsets{0};
+    for (std::size_t i = 0; i < queries; ++i) {
+        wanted.push_back(expected_list(metric, q.get() + i * d, {{x.get(), n, d}}));
+        const std::vector<std::int64_t> rows{wanted[i][0].id,
+                                             wanted[i][4].id,
+                                             0,
+                                             63,
+                                             64,
+                                             2047,
+                                             2048,
+                                             2111,
+                                             4095,
+                                             4096,
+                                             static_cast<std::int64_t>(n) - 1,
+                                             static_cast<std::int64_t>(n),
+                                             0,
+                                             -1};
+        seen.insert(seen.end(), rows.begin(),
+                    rows.begin() + static_cast<std::ptrdiff_t>(14 - i % 4));
+        seen_offsets.push_back(static_cast<std::int64_t>(seen.size()));
+        std::erase_if(wanted[i], [&](const test::Ranked& r) {
+            return std::find(seen.begin() + seen_offsets[i], seen.end(), r.id) != seen.end();
+        });
+    }
+    for (const bool codes : {true, false}) {
+        const FlatIndex index({.rows = {x.get(), n, d}}, metric, {.codes = codes});
+        Answer answer(queries, kLength);
+        index.search(
+            {q.get(), queries, d},
+            {.k = kLength, .exclude = {seen.data(), seen_offsets.data(), queries}, .threads = 2},
+            answer.out);
+        for (std::size_t i = 0; i < queries; ++i) {
+            CHECK(answer.counts[i] == kLength);
+            CHECK(test::n_as_expected(answer.ids.data() + i * kLength,
+                                      answer.scores.data() + i * kLength, wanted[i],
+                                      kLength) == kLength);
+        }
+    }
+}
+
+void check_exclude_sizes() {
+    for (const std::size_t n : {127, 2047, 2048, 2049, 4100, 4160}) {
+        for (const Metric metric : {Metric::kIp, Metric::kCosine, Metric::kL2}) {
+            check_exclude(n, 5, 13, metric);
+            check_exclude(n, 20, 1, metric);
+        }
+    }
+}
+
 // All that reaches a score that an item has, with and without a limit, and items that may not.
 void check_above(std::size_t n, std::size_t d, std::size_t queries, Metric metric) {
     const auto x = test::gaussian(n * d, 1);
@@ -182,6 +239,8 @@ TEST_CASE("search: lists of all sizes by distance") {
 }
 
 TEST_CASE("search: allowed items") { test::on_every_isa(check_allow); }
+
+TEST_CASE("search: excluded items") { test::on_every_isa(check_exclude_sizes); }
 
 TEST_CASE("search: all items above a score by inner product") {
     test::on_every_isa([] { check_above_sizes(Metric::kIp); });

@@ -213,22 +213,23 @@ TEST_CASE("files: damaged manifests") {
     for (std::size_t n = 0; n + 2 < saved.manifest.size(); ++n) {
         saved.put(saved.manifest.substr(0, n));
         CHECK_REFUSED(saved.path, "path: expected a JSON manifest, got no ");
-        CHECK_THROWS_AS(exactly(saved.manifest.substr(0, n),
-                                [&](auto text) { return storage::parse_manifest(text, ""); }),
-                        std::invalid_argument);
+        CHECK_THROWS_AS(
+            exactly(saved.manifest.substr(0, n),
+                    [&](auto text) { return storage::parse_manifest(text, "FlatIndex", ""); }),
+            std::invalid_argument);
     }
     const struct {
         const char *from, *to, *words;
     } kChanges[] = {
         {"\"FlatIndex\"", "\"ClusterFeed\"", "expected a saved FlatIndex, got \"ClusterFeed\" in "},
         {"\"kind\"", "\"king\"", "expected a saved FlatIndex, got none in "},
-        {"\"format\": 3", "\"format\": 2", "expected format 3, got 2 in "},
-        {"\"format\": 3", "\"format\": 3.0", "expected format 3, got 3.0 in "},
-        {"\"format\": 3", "\"format\": \"3\"", "expected format 3, got \"3\" in "},
+        {"\"format\": 4", "\"format\": 2", "expected format 4, got 2 in "},
+        {"\"format\": 4", "\"format\": 4.0", "expected format 4, got 4.0 in "},
+        {"\"format\": 4", "\"format\": \"4\"", "expected format 4, got \"4\" in "},
         {"\"l2\"", "\"l3\"", "expected one of \"ip\", \"cosine\", \"l2\", got \"l3\" in "},
         {"\"l2\"", "[]", "expected one of \"ip\", \"cosine\", \"l2\", got [] in "},
         {"\"arrays\"", "\"array\"", "expected a manifest with arrays, got none in "},
-        {"\"kind\"", "\"format\": 3, \"kind\"", "got a repeated name at byte "},
+        {"\"kind\"", "\"format\": 4, \"kind\"", "got a repeated name at byte "},
         {"\"rows\"", "\"ids\"", "got a repeated name at byte "},
         {"\"rows\"", "\"cows\"", "expected an array of an index, got {    \"file\": \"rows-"},
         {"\"file\": ", "\"fill\": ", "expected file, dtype, shape and checksum for bias, got {"},

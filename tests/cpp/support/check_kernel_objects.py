@@ -58,6 +58,46 @@ def spills(objdump: str, file: str, function: str, step: str, blocks: int) -> li
     return [f"{Path(file).name}: {function} uses the stack in its hot loop: {b}" for b in bad]
 
 
+def tile_code(objdump: str, file: str, expected: bool) -> list[str]:
+    """Tiles are configured and released in every function that uses them, and nowhere else.
+
+    Their accumulators are registers that nothing spills: the loop over dimensions stores none.
+    """
+    out = subprocess.run(
+        [objdump, "-d", "--no-show-raw-insn", file], check=True, capture_output=True, text=True
+    )
+    name = Path(file).name
+    problems = []
+    n_hot = 0
+    for function in out.stdout.split("\n\n"):
+        code = re.findall(r"^\s*([0-9a-f]+):\s+(.*)", function, re.M)
+        counts = {
+            step: sum(text.startswith(step) for _, text in code)
+            for step in ("tdpb", "tile", "ldtilecfg", "tilerelease")
+        }
+        if not any(counts.values()):
+            continue
+        if not expected:
+            problems.append(f"{name}: has instructions of the matrix unit")
+            break
+        title = function.split(">:")[0].split("<")[-1]
+        if counts["ldtilecfg"] != 1 or counts["tilerelease"] < 1:
+            problems.append(f"{name}: {title} does not shape its tiles once and release them")
+        for loop in inner_loops([(int(address, 16), text) for address, text in code]):
+            products = sum("tdpb" in text for text in loop)
+            # With one step of dimensions the innermost loop is over queries, and stores.
+            if products and any("tileloadd" in text and "tmm6" in text for text in loop):
+                n_hot += 1
+                problems += [
+                    f"{name}: {title} stores tiles in its hot loop: {text}"
+                    for text in loop
+                    if "tilestored" in text
+                ]
+    if expected and n_hot == 0:
+        problems.append(f"{name}: found no loop that multiplies tiles")
+    return problems
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nm", required=True)
@@ -68,7 +108,8 @@ def main() -> int:
     for file in args.objects:
         problems += exports(args.nm, file)
         isa = Path(file).name.split(".")[0]
-        blocks = {"avx2": 12, "avx512": 24, "avx512vnni": 24}.get(isa)
+        problems += tile_code(args.objdump, file, expected=isa == "amx")
+        blocks = {"avx2": 12, "avx512": 24, "avx512vnni": 24, "amx": 24}.get(isa)
         if blocks:
             for function in ("scan_panels_f32", "nearest_f32"):
                 problems += spills(args.objdump, file, function, "vfmadd", blocks)

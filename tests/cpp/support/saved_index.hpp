@@ -75,8 +75,12 @@ inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
     put("bias", "<f8", parts.bias, false);
     put("order", "<u4", parts.order, false);
     put("row_terms", "<f4", parts.row_terms, false);
+    put("along", "<f4", parts.along, false);
     put("codes", "|u1", parts.codes, false);
     put("code_bounds", "<f8", parts.code_bounds, false);
+    put("list_sizes", "<u4", parts.list_sizes, false);
+    put("list_settings", "<i8", parts.list_settings, false);
+    put("list_centers", "<f4", parts.list_centers, false);
     put("skipped", "<i8", vecrecall::ArrayView<std::int64_t>{}, true);
     return all;
 }
@@ -98,7 +102,7 @@ inline std::string manifest_text(const SavedArrays& arrays, const std::string& m
                 ".npy\",\n   \"dtype\": \"" + array.dtype + "\",\n   \"shape\": [" + array.shape +
                 "],\n   \"checksum\": \"00000000000000000000000000000000\"\n  }";
     }
-    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 3,\n \"metric\": \"" + metric +
+    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 4,\n \"metric\": \"" + metric +
            "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" + list +
            "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
 }

@@ -41,14 +41,14 @@ void intervals(const kernels::KernelTable& table, const ItemsView& view, Metric 
     std::vector<kernels::Hit> hits(m * kBlockItems);
     Step step(m);
     for (std::size_t b = 0; b < items.blocks(); ++b) {
-        const std::size_t first = b * kBlockItems;
+        const std::size_t first = items.block(b).first_row;
         block_scanner->enter_block(items.block(b));
         for (std::size_t q = 0; q < m; ++q) {
             step.thresholds[q] = context.first_threshold;  // everything is a hit
             step.live[q] = items.live().data() + first / kernels::kWordItems;
             step.hits[q] = {hits.data() + q * kBlockItems, 0};
         }
-        block_scanner->scan(first, std::min(kBlockItems, items.size() - first), step);
+        block_scanner->scan(first, items.block(b).size, step);
         for (std::size_t q = 0; q < m; ++q) {
             const ScoreBound& bound = block_scanner->score_bound(q);
             const std::size_t to = queries[q].place * items.size();

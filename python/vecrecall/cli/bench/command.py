@@ -36,7 +36,8 @@ ROOM = 0.7  # share of the available memory that may be used
 KEYS = {
     "data": "the data searched: vectors, items, dim, queries, queries_from, metric, k",
     "checked": "number of queries, the first ones, whose lists were compared with the exact ones",
-    "machine": "model, cpus, isa, threads, limits (billions per second: float32, int8, read)",
+    "machine": "model, cpus, isa, threads, limits (billions per second: float32, int8, read, "
+    "int8_vectors: null without a matrix unit)",
     "versions": "versions of the packages that were measured",
     "limit_s": "seconds that a peer might take to build, and per answer",
     "repeats": "number of interleaved rounds",

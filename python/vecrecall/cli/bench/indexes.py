@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vecrecall._runtime import set_isa, set_num_threads
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._ivf_index import IVFIndex
 
 F32 = npt.NDArray[np.float32]
 Metric = Literal["ip", "cosine", "l2"]
@@ -44,6 +45,13 @@ def build_ours(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     """Build a `FlatIndex`."""
     set_num_threads(threads)
     index = FlatIndex(items, metric=metric)
+    return BuiltIndex(lambda q, k: index.search(q, k).ids)
+
+
+def build_ours_lists(items: F32, metric: Metric, threads: int) -> BuiltIndex:
+    """Build an `IVFIndex`, which probes as many lists as it has found to be enough."""
+    set_num_threads(threads)
+    index = IVFIndex(items, metric=metric)
     return BuiltIndex(lambda q, k: index.search(q, k).ids)
 
 

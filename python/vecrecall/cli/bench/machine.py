@@ -24,11 +24,15 @@ class Limits(NamedTuple):
         Multiply-adds, by loops that touch registers only.
     read : float
         Bytes, by a loop that only reads memory.
+    int8_vectors : float, optional
+        Of an instruction set with a matrix unit, whose products ``int8`` are: those of its
+        vectors.
     """
 
     float32: float
     int8: float
     read: float
+    int8_vectors: float | None = None
 
 
 class Machine(NamedTuple):
@@ -59,10 +63,11 @@ class Machine(NamedTuple):
         -------
         str
         """
+        limits = self.limits
+        products = describe_products(limits.float32, limits.int8, limits.int8_vectors)
         return (
             f"{self.model}, {self.cpus} CPUs, {self.isa}, {self.threads} threads. Limits, measured "
-            f"now: {self.limits.float32:.0f} float32 and {self.limits.int8:.0f} int8 billion "
-            f"multiply-adds per second, {self.limits.read:.0f} GB/s read."
+            f"now: {products}, {limits.read:.0f} GB/s read."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -117,8 +122,33 @@ def limits(threads: int, rounds: int = ROUNDS) -> Limits:
     -------
     Limits
     """
-    found = [_core.machine_limits(threads) for _ in range(rounds)]
-    return Limits(*(max(each) for each in zip(*found, strict=True)))
+    products = [_core.product_limits(threads) for _ in range(rounds)]
+    float32, int8, vectors = zip(*products, strict=True)
+    return Limits(
+        float32=max(float32),
+        int8=max(int8),
+        read=max(_core.read_limit(threads) for _ in range(rounds)),
+        int8_vectors=max((v for v in vectors if v is not None), default=None),
+    )
+
+
+def describe_products(float32: float, int8: float, int8_vectors: float | None) -> str:
+    """Describe limits of multiply-adds.
+
+    Parameters
+    ----------
+    float32, int8 : float
+    int8_vectors : float, optional
+        As in `Limits`.
+
+    Returns
+    -------
+    str
+    """
+    of_int8 = f"{int8:.0f} int8"
+    if int8_vectors is not None:
+        of_int8 += f" ({int8_vectors:.0f} without the matrix unit)"
+    return f"{float32:.0f} float32 and {of_int8} billion multiply-adds per second"
 
 
 def _model() -> str:

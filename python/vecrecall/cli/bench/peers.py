@@ -66,6 +66,7 @@ PEERS = {
     "scikit-learn": Peer(
         "scikit-learn", "sklearn.metrics.pairwise", True, indexes.build_scikit_learn,
     ),
+    "vecrecall-ivf": Peer("vecrecall", "vecrecall", False, indexes.build_ours_lists, width=0),
     "torch-bfloat16": Peer("torch", "torch", False, indexes.torch_builder("bfloat16"), width=2),
     "faiss-sq8": Peer("faiss-cpu", "faiss", False, indexes.faiss_builder(lambda n: "SQ8"), width=1),
     "faiss-ivf": Peer(

@@ -7,12 +7,12 @@ import numpy as np
 from vecrecall.channels import CrossTag, ItemToItem, Precomputed, UserToItem
 from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._specs import PROFILE_ITEMS
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.data import Dataset
 from vecrecall.cli.demo.embeddings import (
     FIRST_TAGS,
     ITEM2VEC,
-    PROFILE_ITEMS,
     SVD_HISTORY,
     SVD_SIZE,
     USER_DECAY,

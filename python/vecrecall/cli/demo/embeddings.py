@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays._pooling import pool
+from vecrecall.channels._specs import ITEM_DECAY, PROFILE_ITEMS
 from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.train import Embedding, TrainingProgress, factors, sequences
 
@@ -49,10 +50,7 @@ TAG2VEC = SequenceSettings(
 FIRST_TAGS = 3
 """Number of tags, the first ones, that make an item's vector; they describe it best."""
 
-PROFILE_ITEMS = 50
-"""Number of last items whose tags a user's tag profile counts."""
-
-USER_DECAY = 0.95
+USER_DECAY = ITEM_DECAY
 """Weight of an item in a user vector, relative to the next newer one."""
 
 SVD_SIZE = 64

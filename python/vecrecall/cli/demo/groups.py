@@ -18,8 +18,9 @@ from vecrecall.channels import (
 )
 from vecrecall.channels._protocol import Channel
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._specs import PROFILE_ITEMS, GroupedChannel
 from vecrecall.cli.demo.data import Dataset, IntArray
-from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Vectors
+from vecrecall.cli.demo.embeddings import USER_DECAY, FloatArray, Vectors
 from vecrecall.cluster._elbow import Elbow, elbow
 from vecrecall.cluster._rule_groups import RuleGroups, rule_groups
 from vecrecall.cluster._user_groups import UserGroups
@@ -69,19 +70,6 @@ class Groups:
     elbows: dict[str, Elbow]
     rules: RuleGroups
     spaces: dict[str, Vectors]
-
-
-class GroupedChannel:
-    """A channel that looks up groups by ``user_ids`` and calls another channel with them."""
-
-    def __init__(self, channel: Channel, labels: IntArray) -> None:
-        self._channel = channel
-        self._labels = labels
-
-    def recall(self, batch: RequestBatch, k: int) -> SearchResult:
-        """Recall with the users' groups."""
-        own = self._labels[batch.need("user_ids", self)]
-        return self._channel.recall(RequestBatch(clusters=own, seen=batch.seen), k)
 
 
 class ReplayedFeed:

@@ -1,4 +1,4 @@
-"""One channel over the indexes of other libraries, compared with the exact index."""
+"""One channel over `IVFIndex` and other libraries, compared with the exact index."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from vecrecall.cli.demo.report import Report
 from vecrecall.cli.demo.system import System
 from vecrecall.evaluation._metrics import recall_at_k
 from vecrecall.search._flat_index import FlatIndex
+from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.search._neighbor_table import NeighborTable
 
 K = max(CUTOFFS)
 
 
 class Library(NamedTuple):
-    """An index of another library over the same items.
+    """An index over the same items.
 
     Attributes
     ----------
@@ -33,13 +34,17 @@ class Library(NamedTuple):
         The required module, which is also the name of the extra.
     exact : bool
         Whether the search is exact, so that its lists must be those of the exact index.
-    wrapped : callable
-        Maps the exact index to the library's, wrapped and with its settings.
+    made : callable
+        Maps the exact index to the other, with its settings: wrapped, if of another library.
     """
 
     module: str
     exact: bool
-    wrapped: Callable[[FlatIndex], WrappedIndex]
+    made: Callable[[FlatIndex], WrappedIndex | IVFIndex]
+
+
+def _lists(index: FlatIndex) -> IVFIndex:
+    return IVFIndex(index.vectors(index.ids), index.ids, metric="cosine")
 
 
 def _faiss_flat(index: FlatIndex) -> WrappedIndex:
@@ -109,6 +114,7 @@ LIBRARIES: Mapping[str, Library] = {
     "faiss Flat": Library("faiss", True, _faiss_flat),
     "hnswlib BFIndex": Library("hnswlib", True, _hnswlib_brute),
     "scann brute force": Library("scann", True, _scann_brute),
+    "vecrecall IVFIndex": Library("vecrecall", False, _lists),
     "faiss IVF,Flat": Library("faiss", False, _faiss_ivf),
     "faiss HNSW": Library("faiss", False, _faiss_hnsw),
     "hnswlib Index": Library("hnswlib", False, _hnswlib_graph),
@@ -143,7 +149,7 @@ def compare(system: System, progress: Progress) -> Report:
             if find_spec(library.module) is None:
                 found[name] = {"missing": f"pip install 'vecrecall[{library.module}]'"}
             else:
-                own = _recall(system, library.wrapped(index))
+                own = _recall(system, library.made(index))
                 found[name] = _compared(system, own, truth, exact=library.exact)
             step.advance()
     return found
@@ -156,7 +162,7 @@ class _Recalled(NamedTuple):
     ids: IntArray
 
 
-def _recall(system: System, index: FlatIndex | WrappedIndex) -> _Recalled:
+def _recall(system: System, index: FlatIndex | IVFIndex | WrappedIndex) -> _Recalled:
     table = NeighborTable.build(index, channels.NEIGHBORS)
     channel = channels.i2i_item2vec(system.dataset, table)
     return _Recalled(table, recall_all(channel, system.batches, K, lambda _: None).ids)

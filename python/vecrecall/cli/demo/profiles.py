@@ -9,8 +9,9 @@ import numpy as np
 
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.channels._requests import RequestBatch
+from vecrecall.channels._specs import item_tags
 from vecrecall.cli.demo.data import Dataset, IntArray
-from vecrecall.cli.demo.embeddings import PROFILE_ITEMS, USER_DECAY, FloatArray, Trained
+from vecrecall.cli.demo.embeddings import FloatArray, Trained
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,5 @@ def of_histories(
     Profiles
     """
     history = [items[::-1] for items in histories]
-    latest = [items[:PROFILE_ITEMS] for items in history]
-    return Profiles(
-        history=history,
-        latest=latest,
-        genres=[genre[items] for items in latest],
-        weights=[(USER_DECAY ** np.arange(items.size)).astype(np.float32) for items in latest],
-        vectors=vectors,
-    )
+    latest, weights, genres = map(list, item_tags(Ragged.from_lists(history), genre))
+    return Profiles(history, latest, genres, weights, vectors)

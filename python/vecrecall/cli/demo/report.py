@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vecrecall.channels._specs import PROFILE_ITEMS
 from vecrecall.cli import _environment
 from vecrecall.cli.demo import channels, embeddings, groups, merging
 from vecrecall.cli.demo.channels import ABOUT
@@ -101,7 +102,7 @@ def settings(seed: int, tuned: bool) -> Report:
         "item2vec": asdict(embeddings.ITEM2VEC),
         "tag2vec": asdict(embeddings.TAG2VEC),
         "first_tags": embeddings.FIRST_TAGS,
-        "profile_items": embeddings.PROFILE_ITEMS,
+        "profile_items": PROFILE_ITEMS,
         "user_decay": embeddings.USER_DECAY,
         "i2i_neighbors_item2vec": channels.NEIGHBORS,
         "i2i_neighbors_tag2vec": channels.TAG_NEIGHBORS,

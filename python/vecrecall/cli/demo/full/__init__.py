@@ -2,7 +2,7 @@
 
 One subject per file: `plan` has the sizes of all trainings, `data` splits, `families` trains the
 vectors of each family, `training` all of them and `second` in a second process, `cache` keeps them,
-`grouping` groups users, `parts` makes channels of indexes, tables and lists, `channels` says which,
+`grouping` groups users, `channels` says which channels there are and of which parts they are made,
 `lists` recalls, `merges` tunes, `measures` measures with standard errors, `evidence` and `findings`
 test sentences of the article, `report` makes the data of ``--json`` and `keys` documents them,
 `display` and `plots` show them, `saved` writes what serving needs and reads it, `run` calls all in

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from vecrecall.channels import _specs
 from vecrecall.channels._protocol import Channel
+from vecrecall.channels._specs import Parts, Spec
 from vecrecall.cli.demo import channels as light
 from vecrecall.cli.demo import groups
 from vecrecall.cli.demo.channels import BASELINE
-from vecrecall.cli.demo.data import Dataset
+from vecrecall.cli.demo.data import Dataset, IntArray
 from vecrecall.cli.demo.embeddings import FloatArray
-from vecrecall.cli.demo.full import parts
 from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.grouping import Grouping, feed_of
-from vecrecall.cli.demo.full.parts import Parts, Spec
-from vecrecall.cli.demo.profiles import first_tags, of_histories
+from vecrecall.cli.demo.profiles import Profiles, first_tags, of_histories
+from vecrecall.feed._cluster_feed import ClusterFeed
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._neighbor_table import NeighborTable
 
@@ -103,14 +104,70 @@ class Made:
 
     Attributes
     ----------
-    parts : Parts
+    profiles : Profiles
+        The users' requests.
+    first_tags : ndarray, shape (n_items,)
+        The number of each item's first tag, -1 without tags.
+    counts : ndarray, shape (n_items,)
+        Number of users by item.
+    clock : float
+        The time of the last click.
+    indexes, tables : dict
+    centers, labels, feeds : dict
+        By grouping.
     specs : dict of str to Spec
+        By channel.
     about : dict of str to str
     """
 
-    parts: Parts
-    specs: dict[str, Spec]
-    about: dict[str, str]
+    profiles: Profiles
+    first_tags: IntArray
+    counts: IntArray
+    clock: float
+    indexes: dict[str, FlatIndex] = field(default_factory=dict)
+    tables: dict[str, NeighborTable] = field(default_factory=dict)
+    centers: dict[str, FloatArray] = field(default_factory=dict)
+    labels: dict[str, IntArray] = field(default_factory=dict)
+    feeds: dict[str, ClusterFeed] = field(default_factory=dict)
+    specs: dict[str, Spec] = field(default_factory=dict)
+    about: dict[str, str] = field(default_factory=dict)
+
+    def channels(self) -> dict[str, Channel]:
+        """Make all channels, in the order of `specs`."""
+        return self._make(self.specs)
+
+    def in_replay(self, dataset: Dataset) -> dict[str, Channel]:
+        """Make the channels as they were at each user's time: feeds know no later click.
+
+        Parameters
+        ----------
+        dataset : Dataset
+
+        Returns
+        -------
+        dict of str to Channel
+        """
+        live = self._make({n: spec for n, spec in self.specs.items() if spec["kind"] != "feed"})
+        return {
+            name: live[name]
+            if name in live
+            else groups.replayed(dataset, self.labels[spec["grouping"]])
+            for name, spec in self.specs.items()
+        }
+
+    def _make(self, specs: Mapping[str, Spec]) -> dict[str, Channel]:
+        parts = Parts(
+            indexes=self.indexes,
+            tables=self.tables,
+            centers=self.centers,
+            labels=self.labels,
+            feeds=self.feeds,
+            clocks=dict.fromkeys(self.feeds, self.clock),
+            vectors=self.profiles.vectors,
+            tags=self.profiles.tags,
+            counts=self.counts,
+        )
+        return {name: _specs.make(spec, parts) for name, spec in specs.items()}
 
 
 def build(dataset: Dataset, found: Mapping[str, Found], grouped: Mapping[str, Grouping]) -> Made:
@@ -132,14 +189,10 @@ def build(dataset: Dataset, found: Mapping[str, Found], grouped: Mapping[str, Gr
     }
     genre = first_tags(dataset)
     made = Made(
-        Parts(
-            of_histories(dataset.histories, genre, vectors),
-            genre,
-            dataset.item_counts,
-            float(max(times.max() for times in dataset.times if times.size)),
-        ),
-        {},
-        {},
+        of_histories(dataset.histories, genre, vectors),
+        genre,
+        dataset.item_counts,
+        float(max(times.max() for times in dataset.times if times.size)),
     )
     for name, own in found.items():
         _add_family(made, dataset, name, own)
@@ -154,13 +207,13 @@ def _add(made: Made, name: str, spec: Spec, about: str) -> None:
 
 
 def _add_family(made: Made, dataset: Dataset, name: str, own: Found) -> None:
-    index = made.parts.indexes[name] = index_of(dataset, name, own.items)
+    index = made.indexes[name] = index_of(dataset, name, own.items)
     if name in U2I and own.users is not None:
         channel, about = U2I[name]
         _add(made, channel, {"kind": "user_to_item", "index": name, "vector": name}, about)
     if name in I2I:
-        made.parts.tables[name] = table_of(dataset, name, index)
-        spec = {
+        made.tables[name] = table_of(dataset, name, index)
+        spec: Spec = {
             "kind": "item_to_item",
             "table": name,
             "history_length": light.I2I_HISTORY,
@@ -221,12 +274,12 @@ def table_of(dataset: Dataset, name: str, index: FlatIndex) -> NeighborTable:
 
 
 def _add_grouping(made: Made, dataset: Dataset, name: str, own: Grouping) -> None:
-    made.parts.labels[name], made.parts.centers[name] = own.labels, own.centers
-    made.parts.feeds[name] = feed_of(dataset, own.labels)
+    made.labels[name], made.centers[name] = own.labels, own.centers
+    made.feeds[name] = feed_of(dataset, own.labels)
     index = f"group-{name}"
     heats = {"tag2vec": light.HEAT_WEIGHT, "bnb": groups.BNB_HEAT, "rules": groups.BNB_HEAT}
     bias = heats.get(name, 0.0) * light.heat(dataset)
-    made.parts.indexes[index] = FlatIndex(own.items, metric="cosine", bias=bias, invalid="skip")
+    made.indexes[index] = FlatIndex(own.items, metric="cosine", bias=bias, invalid="skip")
     words = "users who share their most frequent genres" if name == "rules" else f"{name} groups"
     spec: Spec = {"kind": "cluster", "grouping": name, "index": index}
     _add(made, f"cluster-{name}", spec, f"offline: the items nearest to the center of {words}")
@@ -240,28 +293,6 @@ def _add_grouping(made: Made, dataset: Dataset, name: str, own: Grouping) -> Non
         return
     spec = {"kind": "profile", "grouping": name, "channel": inner}
     _add(made, f"profile-{name}", spec, f"the pooled profile of {words}")
-
-
-def in_replay(made: Made, dataset: Dataset) -> dict[str, Channel]:
-    """Make the channels as they were at each user's time: feeds know no later click.
-
-    Parameters
-    ----------
-    made : Made
-    dataset : Dataset
-
-    Returns
-    -------
-    dict of str to Channel
-    """
-    live = {name: spec for name, spec in made.specs.items() if spec["kind"] != "feed"}
-    found = parts.make(live, made.parts)
-    return {
-        name: found[name]
-        if name in found
-        else groups.replayed(dataset, made.parts.labels[spec["grouping"]])
-        for name, spec in made.specs.items()
-    }
 
 
 def cold(found: Mapping[str, Found], dataset: Dataset) -> dict[str, tuple[FlatIndex, FloatArray]]:

@@ -11,7 +11,6 @@ from vecrecall.channels._protocol import Channel
 from vecrecall.cli._progress import Progress
 from vecrecall.cli.demo import merging
 from vecrecall.cli.demo.evaluation import BATCH, Lists, recall_all
-from vecrecall.cli.demo.full import channels
 from vecrecall.cli.demo.full.cache import Entries
 from vecrecall.cli.demo.full.cache import Made as Entry
 from vecrecall.cli.demo.full.channels import Made
@@ -42,7 +41,7 @@ def recall(
 
     def make(_: object) -> Entry:
         with progress.step(f"recall {split.name}", len(made.specs)) as step:
-            replayed = channels.in_replay(made, dataset)
+            replayed = made.in_replay(dataset)
             found = {}
             for name, channel in replayed.items():
                 step.detail(name)
@@ -63,7 +62,7 @@ def recall(
 
 
 def _recall(channel: Channel, made: Made, split: Split) -> Lists:
-    batches = made.parts.profiles.batches(split.dataset.evaluated, BATCH)
+    batches = made.profiles.batches(split.dataset.evaluated, BATCH)
     return recall_all(channel, batches, merging.DEPTH, lambda n: None)
 
 

@@ -17,13 +17,12 @@ import numpy.typing as npt
 from vecrecall.arrays._ragged import Ragged
 from vecrecall.arrays._results import MergeResult
 from vecrecall.channels._recaller import Recaller
+from vecrecall.channels._specs import Spec, named
 from vecrecall.cli.demo import DemoError, merging
 from vecrecall.cli.demo.data import Label
-from vecrecall.cli.demo.full import parts
 from vecrecall.cli.demo.full.channels import Made
 from vecrecall.cli.demo.full.families import Found
 from vecrecall.cli.demo.full.grouping import Grouping
-from vecrecall.cli.demo.full.parts import Parts, Spec
 from vecrecall.cli.demo.merging import Tuned
 from vecrecall.cli.demo.profiles import of_histories
 from vecrecall.feed._cluster_feed import ClusterFeed
@@ -49,14 +48,14 @@ class SavedSystem:
         The labels of the source.
     titles : list of str
         Of the items.
-    parts : Parts
+    made : Made
     recaller : Recaller
     """
 
     items: Vocabulary
     users: Vocabulary
     titles: list[str]
-    parts: Parts
+    made: Made
     recaller: Recaller
 
     def recall(self, users: Sequence[Label], k: int) -> MergeResult:
@@ -78,7 +77,7 @@ class SavedSystem:
         KeyError
             If a user is unknown.
         """
-        return self.recaller.recall(self.parts.profiles.batch(self.users.ids(users)), k)
+        return self.recaller.recall(self.made.profiles.batch(self.users.ids(users)), k)
 
 
 def save(
@@ -115,8 +114,8 @@ def save(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).unlink(missing_ok=True)  # never one that names parts of others
-        _save_parts(folder, made.parts, _needed(specs), items, users)
-        for name in _of_kind(specs, "grouping"):
+        _save_parts(folder, made, _needed(specs), items, users)
+        for name in named(specs, "grouping"):
             fitted = grouped[name].fitted
             if fitted is not None:
                 fitted.save(folder / "groups" / name)
@@ -126,8 +125,8 @@ def save(
             "channels": specs,
             "policy": {"name": type(tuned.policy).__name__, "values": weights},
             "depth": merging.DEPTH,
-            "clock": made.parts.clock,
-            "vectors": sorted(_of_kind(specs, "vector")),
+            "clock": made.clock,
+            "vectors": sorted(named(specs, "vector")),
             "towers": towers,
             "titles": titles,
         }
@@ -164,17 +163,19 @@ def load(folder: Path) -> SavedSystem:
     histories = Ragged(content["items"], content["offsets"])
     vectors = {name: Embedding.load(folder / "users" / name).matrix for name in about["vectors"]}
     profiles = of_histories(list(histories), content["first_tags"], vectors)
-    own = Parts(profiles, content["first_tags"], content["counts"], about["clock"])
-    for name in sorted(_of_kind(specs, "index")):
+    own = Made(
+        profiles, content["first_tags"], content["counts"], about["clock"], specs=dict(specs)
+    )
+    for name in sorted(named(specs, "index")):
         own.indexes[name] = FlatIndex.load(folder / "indexes" / name)
-    for name in sorted(_of_kind(specs, "table")):
+    for name in sorted(named(specs, "table")):
         own.tables[name] = NeighborTable.load(folder / "tables" / name)
-    for name in sorted(_of_kind(specs, "grouping")):
+    for name in sorted(named(specs, "grouping")):
         grouping = _array_folder.load(folder / "labels" / name, KIND, verify=True).arrays
         own.labels[name], own.centers[name] = grouping["labels"], grouping["centers"]
         own.feeds[name] = ClusterFeed.load(folder / "feeds" / name)
     policy = merging.FAMILIES[about["policy"]["name"]].make(about["policy"]["values"])
-    recaller = Recaller(parts.make(specs, own), policy, depth=about["depth"])
+    recaller = Recaller(own.channels(), policy, depth=about["depth"])
     return SavedSystem(
         Vocabulary.load(folder / "items"),
         Vocabulary.load(folder / "user_keys"),
@@ -185,7 +186,7 @@ def load(folder: Path) -> SavedSystem:
 
 
 def _save_parts(
-    folder: Path, own: Parts, needed: Mapping[str, set[str]], items: list[Label], users: list[Label]
+    folder: Path, own: Made, needed: Mapping[str, set[str]], items: list[Label], users: list[Label]
 ) -> None:
     keys = Vocabulary(items)
     keys.save(folder / "items")
@@ -224,11 +225,4 @@ def _save_towers(folder: Path, found: Mapping[str, Found]) -> list[str]:
 
 
 def _needed(specs: Mapping[str, Spec]) -> dict[str, set[str]]:
-    return {key: _of_kind(specs, key) for key in ("index", "table", "vector", "grouping")}
-
-
-def _of_kind(specs: Mapping[str, Spec], key: str) -> set[str]:
-    """Return all parts that channels name by a key, those inside of other channels too."""
-    found = {spec[key] for spec in specs.values() if key in spec}
-    inner = {name: spec["channel"] for name, spec in specs.items() if "channel" in spec}
-    return found | (_of_kind(inner, key) if inner else set())
+    return {key: named(specs, key) for key in ("index", "table", "vector", "grouping")}

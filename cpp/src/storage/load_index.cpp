@@ -35,9 +35,13 @@ class Arrays {
                 .order = part<std::uint32_t>("order"),
                 .center = part<float>("center"),
                 .row_terms = part<float>("row_terms"),
+                .along = part<float>("along"),
                 .block_bounds = part<double>("block_bounds"),
                 .codes = part<std::uint8_t>("codes"),
-                .code_bounds = part<double>("code_bounds")};
+                .code_bounds = part<double>("code_bounds"),
+                .list_centers = part<float>("list_centers"),
+                .list_sizes = part<std::uint32_t>("list_sizes"),
+                .list_settings = part<std::int64_t>("list_settings")};
     }
 
   private:
@@ -65,10 +69,11 @@ class Arrays {
 
 // The arrays that the manifest names at one moment. A save puts a new manifest in place and then
 // removes the files of the last one: where one is missing, there may be a new manifest.
-std::shared_ptr<const Arrays> read_arrays(const std::filesystem::path& folder, Access access) {
+std::shared_ptr<const Arrays> read_arrays(const std::filesystem::path& folder,
+                                          std::string_view kind, Access access) {
     for (;;) {
         const std::string text = storage::read_manifest(folder);
-        const Manifest manifest = storage::parse_manifest(text, folder);
+        const Manifest manifest = storage::parse_manifest(text, kind, folder);
         try {
             return std::make_shared<const Arrays>(folder, manifest, access);
         } catch (const std::system_error& error) {
@@ -78,22 +83,31 @@ std::shared_ptr<const Arrays> read_arrays(const std::filesystem::path& folder, A
     }
 }
 
-}  // namespace
-
-FlatIndex load_flat_index(const std::filesystem::path& folder, Access access) {
+template <class Index>
+Index load(const std::filesystem::path& folder, std::string_view kind, Access access) {
     if constexpr (std::endian::native != std::endian::little) {
         throw std::system_error(std::make_error_code(std::errc::not_supported), folder.string());
     }
     // All files from one place, whichever folder the process changes to meanwhile.
     const std::filesystem::path absolute =
         folder.is_absolute() ? folder : std::filesystem::current_path() / folder;
-    const std::shared_ptr<const Arrays> arrays = read_arrays(absolute, access);
+    const std::shared_ptr<const Arrays> arrays = read_arrays(absolute, kind, access);
     try {
-        return FlatIndex(arrays->parts(), arrays);
+        return Index(arrays->parts(), arrays);
     } catch (const std::invalid_argument& error) {
         throw std::invalid_argument("path: expected a whole index in " + absolute.string() +
                                     ", got " + error.what());
     }
+}
+
+}  // namespace
+
+FlatIndex load_flat_index(const std::filesystem::path& folder, Access access) {
+    return load<FlatIndex>(folder, "FlatIndex", access);
+}
+
+IVFIndex load_ivf_index(const std::filesystem::path& folder, Access access) {
+    return load<IVFIndex>(folder, "IVFIndex", access);
 }
 
 }  // namespace vecrecall

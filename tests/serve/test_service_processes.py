@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 from served import CONFIG, DIM, KEYS, USER_KEYS, Running, running, write_plain
+
+from vecrecall.cli.main import main
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
@@ -145,19 +146,18 @@ def test_tokens(config: Path, tmp_path: Path) -> None:
             assert service.request("GET", "/readyz")[0] == 200
 
 
-def fails(*arguments: str, **environment: str) -> str:
-    command = [sys.executable, "-m", "vecrecall", "serve", *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("vecrecall serve: error: ")
-    return line
+def test_what_cannot_start(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    def fails(*arguments: str) -> str:
+        assert main(["serve", *arguments]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        assert line.startswith("vecrecall serve: error: ")
+        return line
 
-
-def test_what_cannot_start(config: Path, tmp_path: Path) -> None:
+    monkeypatch.delenv("VECRECALL_TOKEN", raising=False)
     source = ("--config", str(config))
     assert "expected one of FOLDER and --config FILE" in fails()
     assert "expected one of FOLDER and --config FILE" in fails(str(tmp_path), *source)
@@ -168,6 +168,7 @@ def test_what_cannot_start(config: Path, tmp_path: Path) -> None:
     assert "a loopback address without a token" in fails(*source, "--host", "::")
     (tmp_path / "empty").write_text(" \n")
     assert "got an empty file" in fails(*source, "--token-file", str(tmp_path / "empty"))
+    assert "No such file" in fails(*source, "--token-file", str(tmp_path / "none"))
     assert "expected seconds >= 0, got -1" in fails(*source, "--drain", "-1")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -176,6 +177,8 @@ def test_what_cannot_start(config: Path, tmp_path: Path) -> None:
         assert "in use" in fails(*source, "--port", taken)
     config.write_text("x = 1")
     assert "x: expected a known field, got 'x'" in fails(*source)
+    (tmp_path / "service.json").write_text("{}")
+    assert "expected format 1, got None" in fails(str(tmp_path))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -196,6 +199,7 @@ def test_logs(config: Path) -> None:
         assert service.stop() == 0
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     assert any(line["message"] == "ready" and line["version"] == 1 for line in lines)
+    assert [line["port"] for line in lines if line["message"] == "listening"] == [service.port]
     requests = [line for line in lines if line["message"] == "request"]
     recalls = [line for line in requests if line["path"] == "/v1/recall"]
     assert [line["status"] for line in recalls] == [200, 400]
@@ -264,7 +268,10 @@ class Model:
             assert found.get(key) in scores, (key, found.get(key), scores)
 
 
-@pytest.mark.parametrize(("workers", "kills"), [(1, 40), (2, 60)])
+SOAK = "VECRECALL_SOAK_SECONDS" in os.environ
+
+
+@pytest.mark.parametrize(("workers", "kills"), [(1, 20), (2, 100)] if SOAK else [(1, 3), (2, 12)])
 def test_kills_lose_nothing_that_was_acknowledged(config: Path, workers: int, kills: int) -> None:
     """Random kill -9 of the writer and of workers (of the only process with one) during updates."""
     config.write_text(f"{CONFIG}\n[state]\nfold_bytes = 20000\nkeep_bytes = 0\n")

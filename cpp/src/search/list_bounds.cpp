@@ -1,0 +1,81 @@
+#include "search/list_bounds.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "search/list_chooser.hpp"
+
+namespace vecrecall::search {
+
+ListBounds::ListBounds(const Items& items) : items_(items) {
+    const Lists& lists = *items.lists();
+    const Segment& base = items.base();
+    radii_.assign(lists.size(), 0.0);
+    biases_.assign(lists.size(), 0.0);
+    for (std::size_t list = 0; list < lists.size(); ++list) {
+        double bias = -std::numeric_limits<double>::infinity();
+        for (std::size_t b = lists.first_block(list); b < lists.end_block(list); ++b) {
+            radii_[list] = std::max(radii_[list], base.stats(b).radius);
+            bias = std::max(bias, base.top_bias(b));
+        }
+        biases_[list] = bias;
+    }
+}
+
+// With C the center's score before its rounding to float32, R >= |r| and the bias b of an item:
+//
+//     ip:     q.x + b        <= C + |q| R + b
+//     cosine: q.x/|q||x| + b <= C |c| + R + b, since C is the cosine of c
+//     l2:     b - |q - x|^2  <= b - max(0, sqrt(-C) - R)^2
+//
+// `center_score` is at least C rounded to float32, so that C lies at most half a step of float32
+// above it, where that is finite: 2^-24 |C| + 2^-149. |c| is at most `norm`, less by 2^-29 of it.
+// All that is computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50
+// of the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding
+// to float32 is monotonic.
+float ListBounds::bound(const Query& query, std::size_t list, float center_score) const {
+    constexpr double kSlack = 0x1p-20;
+    if (!std::isfinite(center_score)) return std::numeric_limits<float>::infinity();
+    const double c = center_score;
+    const double r = radii_[list];
+    const double norm = items_.lists()->center(list).norm;
+    double largest = 0;
+    double magnitude = 0;
+    switch (items_.metric()) {
+        case Metric::kIp:
+            largest = c + query.length * r;
+            magnitude = query.length * (norm + r);
+            break;
+        case Metric::kCosine:
+            largest = c * norm + r;
+            magnitude = 1 + norm + r;
+            break;
+        case Metric::kL2: {
+            const double length = std::sqrt(std::max(-c, 0.0));
+            const double far = std::max(0.0, length * (1 - kSlack) - r);
+            largest = 0.0 - far * far;
+            magnitude = far * far;
+            break;
+        }
+    }
+    const double bias = biases_[list];
+    const double bound = largest + bias + kSlack * (magnitude + std::fabs(bias)) + 0x1p-140;
+    return bound == bound ? static_cast<float>(bound) : std::numeric_limits<float>::infinity();
+}
+
+std::vector<float> ListBounds::of(const kernels::KernelTable& table, const QueryBatch& queries,
+                                  std::size_t first, std::size_t n) const {
+    const std::size_t lists = items_.lists()->size();
+    std::vector<float> bounds(n * lists);
+    bound_centers(table, *items_.lists(), queries, first, n, bounds.data());
+    for (std::size_t q = 0; q < n; ++q) {
+        for (std::size_t list = 0; list < lists; ++list) {
+            float& at = bounds[q * lists + list];
+            at = bound(queries[first + q], list, at);
+        }
+    }
+    return bounds;
+}
+
+}  // namespace vecrecall::search

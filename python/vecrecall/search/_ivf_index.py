@@ -1,0 +1,369 @@
+"""Nearest items among lists of them, of which a search looks at the most promising."""
+
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import vecrecall._core as _core
+from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays._ragged import RaggedLike
+from vecrecall.arrays._results import SearchResult
+from vecrecall.search._flat_index import DEFAULT_PROBES, FlatIndex, InvalidItems
+from vecrecall.search._neighbors import self_join
+from vecrecall.search._protocol import Allow, Invalid, Metric, Neighbors, Progress
+from vecrecall.storage._atomic import read_manifest
+
+Probes = int | Literal["exact"]
+
+_MOST = 2**63 - 1  # of a seed, and of lists that are asked for
+_LIST_PARTS = frozenset(("list_centers", "list_sizes", "list_settings"))
+
+
+class IVFStats(NamedTuple):
+    """How the items of an `IVFIndex` lie in its lists.
+
+    Attributes
+    ----------
+    list_sizes : ndarray of int64, shape (n_lists,)
+        Items of each list, as the lists were made: without those added since, with those removed.
+    not_in_lists : int
+        Items that were added since, which every search looks at.
+    drift : float
+        Their share of all items.
+    """
+
+    list_sizes: npt.NDArray[np.int64]
+    not_in_lists: int
+    drift: float
+
+
+class IVFIndex(FlatIndex):
+    """An index of items in lists, of which a search looks at the most promising: an inverted file.
+
+    Each list holds the items around a center. A query probes the lists whose centers score best
+    for it, and looks at all items that were added since the lists were made. Its answer is the
+    exact one among these: the same scores, order and bits as those of a `FlatIndex` of them, on
+    every instruction set, thread count and batch; with ``probes="exact"`` it is that of a
+    `FlatIndex` of all items.
+
+    Everything else is as of `FlatIndex`, and it stands in for one everywhere: filters, updates
+    while other threads search, forks, files, pickles.
+
+    Parameters
+    ----------
+    vectors, ids, metric, bias, invalid
+        As of `FlatIndex`.
+    n_lists : int, optional
+        Into how many lists the items go, at most one per item. By default about ``4 * sqrt(n)``
+        for n items, with at least 128 items per list on average. There can be more, since a list
+        that is more than four times as long as the average is split, or fewer, since a list of no
+        items is left out.
+    copy : bool
+        Accepted as by `FlatIndex`. The rows are copied in any case: those of a list lie together.
+    seed : int
+        Of the k-means that makes the lists, 0 to 2**63 - 1. One seed, one index.
+    progress : callable, optional
+        Called as ``progress(done, total)`` with steps of the build, which an exception ends.
+    threads : int, optional
+        Threads for the build; default `get_num_threads`.
+
+    Attributes
+    ----------
+    skipped : ndarray of int64
+        Ids of the items that were left out when the index was built.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; the message names it and the first offending row.
+
+    Notes
+    -----
+    Centers are those of k-means on a sample of 64 items per list (spherical k-means under cosine).
+    A query ranks them by its metric, in float64, equal ones by number: the inner product with the
+    center, minus its squared distance, or its cosine. A bias takes no part in that.
+
+    Updates leave the lists as they are. Items that are added are in no list, so that no search
+    misses them; they go into the lists at `compact` and `save`, and by themselves once they are
+    more than 4096 and more than a 32nd of those in lists, or more than these, or when removed
+    items are let go. Centers stay until
+    ``compact(retrain=True)``; only where `n_lists` is not given and the items have become four
+    times as many are they made again, with the default of `probes`.
+
+    Examples
+    --------
+    >>> import numpy as np, vecrecall as vr
+    >>> x = np.random.default_rng(0).standard_normal((5000, 8), dtype=np.float32)
+    >>> index = vr.IVFIndex(x, metric="l2")
+    >>> index.search(x[:2], 1, probes=4).ids.tolist()
+    [[0], [1]]
+    >>> exact = vr.FlatIndex(x, metric="l2").search(x[:9], 5)
+    >>> np.array_equal(index.search(x[:9], 5, probes="exact").ids, exact.ids)
+    True
+    """
+
+    _kind: ClassVar[str] = "IVFIndex"
+    _parts: ClassVar[frozenset[str]] = FlatIndex._parts | _LIST_PARTS
+    _core_type: ClassVar[type[_core.FlatIndex]] = _core.IVFIndex
+    _core: _core.IVFIndex
+    _usual: int = DEFAULT_PROBES  # of a view
+
+    def __init__(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        *,
+        metric: Metric = "ip",
+        bias: npt.ArrayLike | None = None,
+        n_lists: int | None = None,
+        copy: bool = True,
+        invalid: InvalidItems = "raise",
+        seed: int = 0,
+        progress: Progress | None = None,
+        threads: int | None = None,
+    ) -> None:
+        _scalars.check_bool(copy, "copy")
+        asked = 0 if n_lists is None else _scalars.check_int_between(n_lists, "n_lists", 1, _MOST)
+        seed = _scalars.check_int_between(seed, "seed", 0, _MOST)
+        _scalars.check_callable(progress, "progress")
+        n_threads = _scalars.check_threads(threads)
+        items = self._checked_items(vectors, ids, metric, bias, invalid)
+        self._begin(_core.IVFIndex(*items, asked, seed, progress, n_threads), lent=False)
+
+    @property
+    def probes(self) -> int:
+        """How many lists a search probes that does not say it.
+
+        At first as many as hold 95 % of the 10 nearest others of a sample of the items; then what
+        `tuned_for` has set. It is saved with the index.
+        """
+        return self._core.probes
+
+    @property
+    def n_lists(self) -> int:
+        """The number of lists."""
+        return len(self.stats.list_sizes)
+
+    @property
+    def stats(self) -> IVFStats:
+        """How the items lie in the lists; large `drift` makes searches slow until `compact`."""
+        sizes, loose, n = self._core.stats()
+        return IVFStats(sizes.astype(np.int64), loose, loose / n if n else 0.0)
+
+    def tuned_for(
+        self,
+        queries: npt.ArrayLike,
+        recall: float,
+        *,
+        k: int = 10,
+        threads: int | None = None,
+    ) -> int:
+        """Set how many lists a search probes by default, for a share of the exact lists.
+
+        Parameters
+        ----------
+        queries : array_like of real numbers, shape (nq, d), or (d,) for one
+            At least one; a few hundred that are like those to come.
+        recall : float
+            The share of the `k` best items of the queries to find, above 0 and at most 1.
+        k : int
+            List length, >= 1.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Returns
+        -------
+        int
+            The new `probes`: the fewest lists that hold this share, taken over all queries.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        The exact lists are searched once; no setting is tried. It counts as an update of the
+        index, and is lost where the lists are made again.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> x = np.random.default_rng(0).standard_normal((5000, 8), dtype=np.float32)
+        >>> index = vr.IVFIndex(x)
+        >>> index.tuned_for(x[:100], recall=1.0) == index.probes
+        True
+        >>> found, exact = index.search(x[:100], 10), index.search(x[:100], 10, probes="exact")
+        >>> vr.recall_at_k(found, exact)
+        1.0
+        """
+        q = _validation.check_queries(queries, "queries", self.dim)
+        if not len(q):
+            raise ValueError(f"queries: expected at least one row, got shape {q.shape}")
+        share = _scalars.check_float(recall, "recall")
+        if not 0 < share <= 1:
+            raise ValueError(f"recall: expected a number above 0 and at most 1, got {share}")
+        k = _scalars.check_list_length(k, 1)
+        probes = self._core.tune(q, share, k, _scalars.check_threads(threads))
+        self._known = None
+        return probes
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        probes: Probes | None = None,
+        exclude: RaggedLike | None = None,
+        allow: Allow | None = None,
+        min_score: float | None = None,
+        invalid: Invalid = "raise",
+        stats: bool = False,
+        threads: int | None = None,
+    ) -> SearchResult:
+        """Find the `k` best items of every query in the lists that it probes.
+
+        Parameters
+        ----------
+        queries, k, exclude, allow, min_score, invalid, threads
+            As of `FlatIndex.search`.
+        probes : int or "exact", optional
+            How many lists each query looks at, >= 1; all of them where there are not so many.
+            ``"exact"``: as many as prove the answer, that of a `FlatIndex`. By default `probes` of
+            the index; a query whose filters leave fewer than `k` items there looks at twice as
+            many, and so on, until there are `k` or no list is left; one that may get no more items
+            than it would look at has all of them scored.
+        stats : bool
+            Give the result `SearchStats` as its ``stats``: also how many lists were probed, and
+            how many queries looked at more than the default.
+
+        Returns
+        -------
+        SearchResult
+            Score descending, then id ascending; padded with id -1 and score -inf.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> x = np.random.default_rng(0).standard_normal((5000, 8), dtype=np.float32)
+        >>> index = vr.IVFIndex(x, metric="cosine", n_lists=20)
+        >>> r = index.search(x[:1], 3, probes=2, exclude=[[0]], stats=True)
+        >>> r.counts.tolist(), r.stats.lists_probed
+        ([3], 2)
+        """
+        chosen = self._usual if probes is None else _check_probes(probes)
+        return self._search(queries, k, exclude, allow, min_score, invalid, stats, threads, chosen)
+
+    def neighbors(
+        self,
+        k: int,
+        *,
+        probes: Probes | None = None,
+        min_score: float | None = None,
+        progress: Progress | None = None,
+        path: str | Path | None = None,
+    ) -> Neighbors:
+        """Find the `k` nearest others of every item, in the lists that it probes.
+
+        Parameters
+        ----------
+        k, min_score, progress, path
+            As of `FlatIndex.neighbors`.
+        probes : int or "exact", optional
+            As of `search`.
+
+        Returns
+        -------
+        Neighbors
+
+        Raises
+        ------
+        OSError, TypeError, ValueError
+            As of `FlatIndex.neighbors`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.IVFIndex(np.array([[0], [1], [3]], np.float32), metric="l2")
+        >>> index.neighbors(1).ids.values.tolist()
+        [1, 0, 1]
+        """
+        view = self if probes is None else self._probing(probes)
+        return self_join(view._frozen(), k, min_score, progress, path)
+
+    def compact(
+        self,
+        *,
+        retrain: bool = False,
+        progress: Progress | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Put all items into lists, and let go of removed ones.
+
+        Nothing is done where no update has been. Updates do it by themselves when it pays.
+
+        Parameters
+        ----------
+        retrain : bool
+            Make all lists again from the items of this moment, as when the index is built, and with
+            them the default of `probes`.
+        progress : callable, optional
+            As when the index is built; only with `retrain`.
+        threads : int, optional
+            Most threads to use; default `get_num_threads`.
+
+        Examples
+        --------
+        >>> import numpy as np, vecrecall as vr
+        >>> index = vr.IVFIndex(np.eye(3, dtype=np.float32))
+        >>> index.add(np.ones((1, 3), np.float32)).tolist(), index.stats.not_in_lists
+        ([3], 1)
+        >>> index.compact()
+        >>> index.stats.not_in_lists
+        0
+        """
+        _scalars.check_callable(progress, "progress")
+        if not _scalars.check_bool(retrain, "retrain"):
+            super().compact(threads=threads)
+            return
+        self._core.retrain(progress, _scalars.check_threads(threads))
+        self._known = None
+
+    def _probing(self, probes: Probes) -> "IVFIndex":
+        """Return a view whose searches probe so many lists where they do not say it."""
+        index = self._view()
+        index._usual = _check_probes(probes)
+        return index
+
+    def _searched_by(self) -> str:
+        """Tell tables of neighbors apart that are of other lists or probe others."""
+        if self._usual == _core.EXACT_PROBES:
+            return ""
+        probes = self._usual if self._usual != DEFAULT_PROBES else self.probes
+        return f"IVFIndex of {self.n_lists} lists, probes {probes}"
+
+    def _assignment(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return the centers, and of each item in `ids` the number of its list, or -1."""
+        return self._now().lists()
+
+
+def load_index(path: str | Path, *, mmap: bool = True, verify: bool = False) -> FlatIndex:
+    """Open an index of either kind."""
+    kind = read_manifest(_scalars.check_path(path, "path")).get("kind")
+    of: type[FlatIndex] = IVFIndex if kind == IVFIndex._kind else FlatIndex
+    return of.load(path, mmap=mmap, verify=verify)
+
+
+def _check_probes(probes: object) -> int:
+    if isinstance(probes, str):
+        if probes != "exact":
+            raise ValueError(f"probes: expected a whole number >= 1 or 'exact', got {probes!r}")
+        return _core.EXACT_PROBES
+    return min(_scalars.check_positive_int(probes, "probes"), _core.EXACT_PROBES)
