@@ -163,7 +163,7 @@ def test_large_requests_get_a_quarter_of_the_time(monkeypatch: pytest.MonkeyPatc
 
 
 def test_large_requests_get_on_where_small_ones_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More small ones wait than a turn takes, always: large ones give way, but not for ever."""
+    """More small ones wait than a turn takes, always: large ones give way, but not forever."""
 
     async def work() -> None:
         Clock(monkeypatch)
