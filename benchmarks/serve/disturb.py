@@ -29,7 +29,7 @@ class LoadError(Exception):
 
 @dataclass
 class Done:
-    """What they have done.
+    """Counts, times and replies of these clients.
 
     Attributes
     ----------

@@ -105,13 +105,16 @@ class Load:
     ----------
     port : int
     other : Path
-        What is published.
+        The configuration that is published.
     options : Namespace
     answers : Answers
     others : ProcessPoolExecutor
     quiet, disturbed : list of (float, float)
         The median and the 99th percentile of each round, in milliseconds.
     health : list of float
+        Seconds that `/healthz` took.
+    starved : int
+        Rounds in which no large request was answered.
     """
 
     port: int
@@ -239,7 +242,7 @@ def _check_the_end(port: int) -> None:
         if re.search(r"^vecrecall_queue_requests 0\.0$", text, re.MULTILINE):
             return
         if time.monotonic() > late:
-            raise disturb.LoadError("requests wait, and nobody waits for them")
+            raise disturb.LoadError("requests wait after their clients have gone")
         time.sleep(0.1)
 
 

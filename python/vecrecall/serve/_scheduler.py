@@ -20,7 +20,7 @@ from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece, Reply
 
 TOGETHER = 64
-"""Small requests of one turn: their replies keep the event loop from others for some 10 ms."""
+"""Small requests of one turn: their replies keep the event loop from others for about 10 ms."""
 
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
