@@ -150,9 +150,8 @@ std::shared_ptr<const Segment> make_base(const Source& source, Metric metric,
                                          const BuildOptions& options) {
     Center center = choose_center(kernels::active(), source.rows, metric);
     if (source.bias != nullptr) center.direction.clear();  // a bias has the place of that part
-    return std::make_shared<const Segment>(source, metric,
-                                           std::make_shared<const Center>(std::move(center)),
-                                           kBlockItems, options);
+    return std::make_shared<const Segment>(
+        source, metric, std::make_shared<const Center>(std::move(center)), kBlockItems, options);
 }
 
 }  // namespace vecrecall::search
