@@ -128,7 +128,7 @@ def test_any_sequence(
     isa: str, metric: Metric, kind: str, of: type[vr.FlatIndex], rng: Rng
 ) -> None:
     pair = Pair(rng, metric, kind, of, n=int(rng.choice([0, 50, 3000])))
-    for _ in range(10):
+    for _ in range(7):
         for _ in range(4):
             pair.any_step()
         pair.check()
@@ -140,7 +140,7 @@ def test_any_sequence(
 @pytest.mark.parametrize("metric", METRICS)
 def test_blocks_fill_up_and_are_merged(metric: Metric, copy: bool, rng: Rng) -> None:
     """So many small additions that segments of 8 blocks and more come about, by length."""
-    pair = Pair(rng, metric, "lognormal_norms", n=60_000, copy=copy)
+    pair = Pair(rng, metric, "lognormal_norms", n=20_000, copy=copy)
     for n in (700, 1500, 900, 2049, 1, 3000):
         for _ in range(7):
             pair.add(n)
