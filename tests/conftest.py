@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 
@@ -9,6 +10,10 @@ import numpy as np
 import pytest
 from comparison import ISAS, forced_isa
 from hypothesis import HealthCheck, settings
+
+# Threads of OpenMP, as FAISS and scikit-learn have them, wait by spinning and take the processor from
+# other tests: those of FAISS take seven times as long. To be set before they are imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # The isa fixture is set once for all examples of a test, which is what is wanted.
 settings.register_profile(

@@ -492,7 +492,7 @@ def test_any_times(clicks: list[Any], half_life: float, capacity: int, cuts: lis
 
 
 def test_many_clicks(rng: np.random.Generator) -> None:
-    n, items = 30_000, 400
+    n, items = 15_000, 400
     clusters, users = rng.integers(0, N, n), rng.integers(0, 300, n)
     clicked = (items * rng.random(n) ** 3).astype(np.int64)
     times = 1.7e9 + np.sort(rng.random(n)) * 8000 + rng.normal(0, 50, n)

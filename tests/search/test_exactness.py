@@ -56,7 +56,7 @@ def test_hard_data(name: str, metric: Metric, isa: str, threads: int) -> None:
 
 @pytest.mark.parametrize(("name", "metric"), LARGE)
 def test_hard_data_in_many_blocks(name: str, metric: Metric, rng: np.random.Generator) -> None:
-    queries, items = HARD[name](rng, 3, 300_000, 32)
+    queries, items = HARD[name](rng, 3, 150_000, 32)
     matrix = reference.scores(queries, items, metric)
     expected = reference.select(matrix, np.arange(len(items)), 100)
     for isa in ISAS:

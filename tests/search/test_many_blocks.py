@@ -20,7 +20,7 @@ from datasets import HARD
 import vecrecall as vr
 
 F32 = npt.NDArray[np.float32]
-N, D, K = 300_000, 16, 100
+N, D, K = 150_000, 16, 100  # 74 blocks: from 64 on a batch guesses thresholds
 
 # Few queries read the panels one by one; some are a batch whose items the threads share. 300 are
 # two groups: threads take queries of their own when there are two, and share items when five.
