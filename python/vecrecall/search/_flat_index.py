@@ -904,10 +904,11 @@ class FlatIndex:
                 f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
             )
         rows = parts.get("rows")
-        if not isinstance(rows, np.ndarray) or rows.dtype != STORED[row_type]:
+        found = rows.dtype if isinstance(rows, np.ndarray) else None  # the core refuses others
+        if found in map(np.dtype, STORED.values()) and found != STORED[row_type]:
             raise ValueError(
                 f"{name}: expected rows of type {np.dtype(STORED[row_type])} for {row_type}, "
-                f"got {getattr(rows, 'dtype', None)} in {place}"
+                f"got {found} in {place}"
             )
         try:
             core = self._core_type.from_parts(parts, METRICS[metric])
