@@ -904,11 +904,12 @@ class FlatIndex:
                 f"{name}: expected arrays of an index, got {min(map(repr, unknown))} in {place}"
             )
         rows = parts.get("rows")
-        found = rows.dtype if isinstance(rows, np.ndarray) else None  # the core refuses others
-        if found in map(np.dtype, STORED.values()) and found != STORED[row_type]:
+        wanted = np.dtype(STORED[row_type]).name
+        found = rows.dtype.name if isinstance(rows, np.ndarray) else wanted
+        known = any(found == np.dtype(stored).name for stored in STORED.values())
+        if known and found != wanted:  # the core refuses what is not known
             raise ValueError(
-                f"{name}: expected rows of type {np.dtype(STORED[row_type])} for {row_type}, "
-                f"got {found} in {place}"
+                f"{name}: expected rows of type {wanted} for {row_type}, got {found} in {place}"
             )
         try:
             core = self._core_type.from_parts(parts, METRICS[metric])
