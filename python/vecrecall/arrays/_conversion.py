@@ -167,11 +167,12 @@ def _is_bfloat16(x: object) -> bool:
 
 
 def _is_narrow_float(x: object) -> bool:
-    """Tell tensors of floats narrower than NumPy has them."""
+    """Tell tensors of narrow floats that NumPy does not have."""
     dtype: Any = getattr(x, "dtype", None)
     return (
         getattr(dtype, "is_floating_point", False) is True
         and getattr(dtype, "itemsize", 4) < 4
+        and not str(dtype).endswith(".float16")
         and callable(getattr(x, "float", None))
     )
 
