@@ -95,3 +95,39 @@ def test_pool(compare_engines: Any, table: F32, mode: str) -> None:
         rows=ROWS,
         dims=DIM,
     )
+
+
+# A table that no cache holds: half of the bytes is what half precision saves.
+@pytest.mark.parametrize("compare_engines", ["vecrecall", "float32", "numpy"], indirect=True)
+def test_half_precision(compare_engines: Any) -> None:
+    """`float32` is ours from the same table in float32."""
+    rng = np.random.default_rng(3)
+    rows, bags, length = 1_000_000, 20_000, 20
+    half = rng.standard_normal((rows, DIM), dtype=np.float32).astype(np.float16)
+    wide = half.astype(np.float32)
+    offsets = np.arange(bags + 1) * length
+    values = rng.integers(0, rows, offsets[-1])
+    chosen = vr.Ragged(values, offsets)
+
+    def with_numpy() -> Floats:
+        return np.add.reduceat(half.take(values, axis=0).astype(np.float32), offsets[:-1], axis=0)
+
+    def check() -> None:
+        sums = vr.pool(half, chosen)
+        assert sums.tobytes() == vr.pool(wide, chosen).tobytes()
+        # As above: float32 sums of so many terms.
+        sizes = np.add.reduceat(np.abs(wide[values]).astype(np.float64), offsets[:-1], axis=0)
+        assert (np.abs(with_numpy() - sums) <= (length + 1) * 2.0**-24 * sizes).all()
+
+    compare_engines(
+        {
+            "vecrecall": lambda: vr.pool(half, chosen),
+            "float32": lambda: vr.pool(wide, chosen),
+            "numpy": with_numpy,
+        },
+        check,
+        bags=bags,
+        entries=len(values),
+        rows=rows,
+        dims=DIM,
+    )

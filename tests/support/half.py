@@ -62,7 +62,7 @@ def of_type(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
 
 
 def of_bits(bits: npt.NDArray[np.uint16], name: str) -> F32:
-    """The numbers of the bits of a format, by definition: a sign, an exponent and a fraction."""
+    """The numbers that bits stand for, by the definition: a sign, an exponent and a fraction."""
     form = FORMATS[name]
     n_fraction = form.digits - 1
     fraction = (bits & ((1 << n_fraction) - 1)).astype(np.int64)

@@ -23,7 +23,7 @@ void zero_rows(const RowsView& rows, std::uint8_t* zero, int threads = 0);
 std::int64_t narrow(const double* wide, std::size_t rows, std::size_t dim, float* narrow,
                     int threads = 0);
 
-// The loss of rows that are rounded: of each value |rounded - x| / |x|, where x is finite and
+// The error of rows that are rounded: of each value |rounded - x| / |x|, where x is finite and
 // not zero. A value that becomes zero loses all of itself.
 struct RoundingLoss {
     double largest = 0;

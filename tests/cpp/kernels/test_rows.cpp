@@ -125,6 +125,7 @@ void on_all_rows(Values values, const Run& run) {
 TEST_CASE("rows: every value of half precision is widened exactly") {
     for (const std::string& name : test::tested_isas()) {
         CAPTURE(name);
+        const KernelTable& table = kernels::named(name);
         for (const RowType type : kHalves) {
             std::vector<std::uint16_t> all(65536);
             std::vector<float> wanted(all.size());
@@ -133,12 +134,10 @@ TEST_CASE("rows: every value of half precision is widened exactly") {
                 wanted[i] = expected_value(type, all[i]);
             }
             std::vector<float> found(all.size());
-            kernels::named(name).widen({all.data(), type}, all.size(), found.data());
+            table.widen({all.data(), type}, all.size(), found.data());
             CHECK(n_different(found, wanted) == 0);
             // One at a time, where the tail is that of no vector.
-            for (std::size_t i = 0; i < all.size(); ++i) {
-                kernels::named(name).widen({&all[i], type}, 1, &found[i]);
-            }
+            for (std::size_t i = 0; i < all.size(); ++i) table.widen({&all[i], type}, 1, &found[i]);
             CHECK(n_different(found, wanted) == 0);
         }
     }
