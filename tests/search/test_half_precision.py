@@ -66,7 +66,7 @@ def assert_same_answers(found: vr.FlatIndex, expected: vr.FlatIndex, queries: F3
 
 
 def assert_same_arrays(found: vr.FlatIndex, expected: vr.FlatIndex) -> None:
-    """What both would save is the same, but for the rows; so are searches of any lists."""
+    """Files of both would be the same but for the rows."""
     ours, theirs = found._arrays(), expected._arrays()
     assert ours.keys() == theirs.keys()
     for name in ours.keys() - {"rows"}:
@@ -203,7 +203,24 @@ def test_neighbors(name: str, rng: Rng, tmp_path: Path) -> None:
     assert theirs.neighbors(5, path=tmp_path).ids.values.tolist() == found.ids.values.tolist()
 
 
-# What is kept.
+@pytest.mark.parametrize("name", HALVES)
+def test_other_libraries_get_the_widened_rows(name: str, rng: Rng) -> None:
+    faiss = pytest.importorskip("faiss", reason="needs faiss")
+    from vecrecall.adapters.faiss import to_faiss
+
+    items, queries = normal(rng, 500, 8), normal(rng, 5, 8)
+    wide = widened(items, name)
+    index = vr.FlatIndex(items, dtype=name)
+    expected = arrays(index.search(queries, 9))
+    library = to_faiss(index)
+    assert_same_float32(np.sort(library.reconstruct_n(0, 500), 0), np.sort(wide, 0))
+    plain = faiss.IndexFlatIP(8)
+    plain.add(wide)
+    for given in (index, of_type(wide, name)):
+        assert_same_bits(vr.wrap(plain, vectors=given).search(queries, 9), *expected)
+
+
+# Types.
 
 
 @pytest.mark.parametrize("of", INDEXES)

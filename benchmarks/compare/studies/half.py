@@ -30,7 +30,7 @@ KINDS: dict[str, type[vr.FlatIndex]] = {"FlatIndex": vr.FlatIndex, "IVFIndex": v
 K = 100
 BATCHES = (1, 256)
 HEADER = (
-    "| index | type | file, MB | bytes a value | build | search, batch 1 | batch 256 "
+    "| index | type | file, MB | bytes per value | build | search, batch 1 | batch 256 "
     "| largest, mean error | same top-100 |\n|---|---|---|---|---|---|---|---|---|"
 )
 

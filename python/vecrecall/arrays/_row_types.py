@@ -24,7 +24,7 @@ STORED: dict[str, type[np.generic]] = {
 
 
 class Rounding(NamedTuple):
-    """What rows have lost that were rounded to half precision.
+    """The loss of rows that were rounded to half precision.
 
     Attributes
     ----------

@@ -872,7 +872,7 @@ class FlatIndex:
         return twin
 
     def _about(self) -> dict[str, Any]:
-        """Say what `save` writes beside the arrays."""
+        """Say what `save` writes in addition to the arrays."""
         return {"metric": self._metric, "dtype": self.dtype}
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
