@@ -27,6 +27,7 @@ _BLOCK = 1 << 18
 def start(cpus: int) -> Any:
     """Start a local Ray."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # on a busy machine actors would starve
     import ray
 
     ray.init(

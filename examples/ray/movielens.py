@@ -82,6 +82,7 @@ def write_lists(
 
 if __name__ == "__main__":
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # on a busy machine actors would starve
     import ray
 
     ray.init(
