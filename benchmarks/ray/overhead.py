@@ -1,4 +1,4 @@
-"""Time, memory and the overhead of a call: shards in actors of one machine beside one index.
+"""Time, memory and the overhead of a call: shards in actors of one machine, and one index.
 
 ``python -m benchmarks.ray.overhead build FOLDER`` makes the files once, ``search`` times them,
 ``grow`` times calls over 1 to 16 small shards. Calls of both sides alternate.

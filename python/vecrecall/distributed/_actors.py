@@ -1,7 +1,7 @@
-"""What runs in the actors: a replica answers reads of a shard, a writer makes its changes.
+"""The actors: a replica answers reads of a shard, a writer makes its changes.
 
 Neither is of one path: each call says which, so that actors serve another build when it replaces
-this one. What they hold is read from files when they need it, also after they were started again.
+this one. They read files when they need them, also after they were started again.
 """
 
 import os

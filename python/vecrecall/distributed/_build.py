@@ -118,7 +118,7 @@ def build_shards(
 
     Notes
     -----
-    Rows go through files beside the shards, so that memory for a piece of the source, or one shard,
+    Rows go through files next to the shards, so that memory for a piece of the source, or one shard,
     is all that a task needs. A shard is written whole or not at all, and the manifest last.
 
     Examples

@@ -21,7 +21,7 @@ SHARD = "shard.json"
 
 
 class Manifest(NamedTuple):
-    """What all shards have in common.
+    """Facts that all shards have in common.
 
     Attributes
     ----------

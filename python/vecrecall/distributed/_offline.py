@@ -172,7 +172,7 @@ def neighbors(
 
 
 class _Recall:
-    """What Ray Data makes once in each process."""
+    """The worker of Ray Data, made once in each process."""
 
     def __init__(
         self, asked: bytes, k: int, fields: dict[str, str], vectors: dict[str, str]

@@ -65,7 +65,7 @@ class ShardStats(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What a call works with from its beginning to its end."""
+    """A version and its actors, for a call from its beginning to its end."""
 
     path: Path
     manifest: Manifest
@@ -90,7 +90,7 @@ class ShardedIndex:
     Its answers have the bits of one index of all items, whatever the number of shards. It stands in
     for a `FlatIndex` in every channel. A call asks one replica of each shard and joins what they
     answer; where an actor dies or is late, another one is asked, or the same one again when Ray has
-    started it anew from its files. Every wait ends at `timeout`.
+    started it again from its files. Every wait ends at `timeout`.
 
     Updates are on the disk before they are acknowledged, and survive the death of every actor. A
     search of the client that made a change sees it; other clients see it within a second. Each
@@ -458,7 +458,7 @@ class ShardedIndex:
         path : str or Path
             Of `build_shards` or `reshard`. With as many shards the same actors serve it, and hold
             both until searches that began before have ended; otherwise new actors are placed
-            beside the old ones.
+            next to the old ones.
 
         Raises
         ------
@@ -766,7 +766,7 @@ def connect(
     verify : bool
         Read all files and compare checksums.
     fold_bytes : int
-        Write a shard's index anew once its log has so many bytes.
+        Rewrite a shard's index once its log has so many bytes.
 
     Returns
     -------
