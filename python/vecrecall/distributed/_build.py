@@ -118,8 +118,8 @@ def build_shards(
 
     Notes
     -----
-    Rows go through files next to the shards, so that memory for a piece of the source, or one shard,
-    is all that a task needs. A shard is written whole or not at all, and the manifest last.
+    Rows go through files next to the shards, so that memory for a piece of the source, or for a
+    shard, is all that a task needs. A shard is written whole or not at all, and the manifest last.
 
     Examples
     --------
