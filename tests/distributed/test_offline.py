@@ -82,7 +82,7 @@ def test_recall_users_by_a_recaller(ray: Any, tmp_path: Path, items: Items) -> N
     assert found == [[i for i in row if i >= 0] for row in expected.ids.tolist()]
     row = sorted(rows.take_all(), key=lambda row: row["user"])[0]
     assert len(row["channels"]) == len(row["items"])
-    assert np.array(row["ranks"].tolist()).shape == (len(row["items"]), 2)
+    assert np.stack(list(row["ranks"])).shape == (len(row["items"]), 2)
     with pytest.raises(TypeError, match="not loaded; save it"):
         recall_users(users_of(ray, items), recaller(made), 8)
     with pytest.raises(ValueError, match="columns"):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def start_ray(module: Any) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # on a busy machine actors would starve
     module.init(
         num_cpus=2,
         object_store_memory=OBJECT_STORE,

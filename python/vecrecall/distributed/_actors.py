@@ -1,7 +1,7 @@
-"""What runs in the actors: a replica answers reads of a shard, a writer makes its changes.
+"""The actors: a replica answers reads of a shard, a writer makes its changes.
 
 Neither is of one path: each call says which, so that actors serve another build when it replaces
-this one. What they hold is read from files when they need it, also after they were started again.
+this one. They read files when they need them, also after they were started again.
 """
 
 import os
@@ -20,7 +20,6 @@ from vecrecall.distributed._changes import Change
 from vecrecall.distributed._errors import ShardError
 from vecrecall.distributed._manifest import Manifest
 from vecrecall.distributed._shard import Shard, ShardWriter
-from vecrecall.search._ivf_index import IVFIndex
 
 _LOOK_SECONDS = 0.2  # between looks at the log for the changes of other clients
 _KEPT_SETS = 64
@@ -154,14 +153,6 @@ class Replica:
         """Return some of the ids, from a place on, and how many there are."""
         ids = self._shard(place, position).index.ids
         return ids[after : after + most], ids.size
-
-    def list_stats(self, place: Place, position: int) -> tuple[I64, int]:
-        """Return the sizes of the lists, and how many items are in none."""
-        index = self._shard(place, position).index
-        if not isinstance(index, IVFIndex):
-            raise TypeError("stats: expected an index of lists, got one without")
-        stats = index.stats
-        return stats.list_sizes, stats.not_in_lists
 
     def _shard(self, place: Place, position: int | None) -> Shard:
         """Return a shard with all changes up to one, and with others after a while."""

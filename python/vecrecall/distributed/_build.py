@@ -118,8 +118,8 @@ def build_shards(
 
     Notes
     -----
-    Rows go through files beside the shards, so that memory for a piece of the source, or one shard,
-    is all that a task needs. A shard is written whole or not at all, and the manifest last.
+    Rows go through files next to the shards, so that memory for a piece of the source, or for a
+    shard, is all that a task needs. A shard is written whole or not at all, and the manifest last.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def build(
         manifest = _planned(pieces, sample, plan, word, build_word, lists)
         known = _known_lists(staging, sample, sum(counts), plan, lists)
         if known is not None:
-            manifest = manifest._replace(probes=known.probes)
+            manifest = manifest._replace(n_lists=len(known.centers), probes=known.probes)
         _route_all(pieces, staging, manifest, tasks)
         _build_all(len(pieces), folder, manifest, plan, known, tasks)
         _manifest.write(folder, manifest)
@@ -307,7 +307,7 @@ def _planned(
     if not dim:
         raise ValueError("source: expected at least one row of at least one number, got none")
     return Manifest(
-        build, plan.form, plan.metric, dim, 0, Routing(plan.by, plan.n_shards, bounds), word
+        build, plan.form, plan.metric, dim, 0, 0, Routing(plan.by, plan.n_shards, bounds), word
     )
 
 

@@ -14,7 +14,7 @@ _LENGTH = struct.Struct("<I")
 
 
 class Change(NamedTuple):
-    """What is to be done with items of one shard, all of it or nothing.
+    """A change of items of one shard, made as a whole or not at all.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What can go wrong with shards, by name."""
+"""Errors of shards, by name."""
 
 from collections.abc import Mapping
 

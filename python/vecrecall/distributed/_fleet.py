@@ -19,7 +19,7 @@ _CALLS_AT_ONCE = 4
 
 
 class Resources(NamedTuple):
-    """What each replica asks for."""
+    """The resources that each replica asks for."""
 
     replicas: int
     threads: int

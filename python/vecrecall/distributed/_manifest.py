@@ -21,7 +21,7 @@ SHARD = "shard.json"
 
 
 class Manifest(NamedTuple):
-    """What all shards have in common.
+    """Facts that all shards have in common.
 
     Attributes
     ----------
@@ -30,6 +30,8 @@ class Manifest(NamedTuple):
     form : {"flat", "ivf"}
     metric : str
     dim : int
+    n_lists : int
+        0 where there are none.
     probes : int
         Of a search that does not say it; 0 where there are no lists.
     routing : Routing
@@ -41,6 +43,7 @@ class Manifest(NamedTuple):
     form: Kind
     metric: Metric
     dim: int
+    n_lists: int
     probes: int
     routing: Routing
     plan: str
@@ -100,7 +103,7 @@ def read(path: Path) -> Manifest:
 
 def _manifest(about: dict[str, Any]) -> Manifest:
     by, n, bounds = (about["routing"][name] for name in ("by", "n_shards", "bounds"))
-    numbers = [n, about["dim"], about["probes"], *bounds]
+    numbers = [n, about["dim"], about["n_lists"], about["probes"], *bounds]
     if not all(type(x) is int and 0 <= x < 2**63 for x in numbers) or not 1 <= n <= MOST_SHARDS:
         raise ValueError("numbers that are none")
     if about["metric"] not in METRICS or not about["dim"]:
@@ -112,6 +115,7 @@ def _manifest(about: dict[str, Any]) -> Manifest:
         KINDS[about["form"]],
         about["metric"],
         about["dim"],
+        about["n_lists"],
         about["probes"],
         Routing(WAYS[by], n, tuple(bounds)),
         str(about["plan"]),

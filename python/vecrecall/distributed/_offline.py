@@ -18,7 +18,7 @@ from vecrecall.distributed._manifest import Manifest
 from vecrecall.distributed._shard import Shard
 from vecrecall.distributed._sharded_index import cut
 from vecrecall.fusion._shards import merge_shards
-from vecrecall.search._ivf_index import IVFIndex, load_index
+from vecrecall.search._ivf_index import load_index
 from vecrecall.search._protocol import Progress, SearchableIndex
 from vecrecall.storage import _atomic
 
@@ -172,7 +172,7 @@ def neighbors(
 
 
 class _Recall:
-    """What Ray Data makes once in each process."""
+    """The worker of Ray Data, made once in each process."""
 
     def __init__(
         self, asked: bytes, k: int, fields: dict[str, str], vectors: dict[str, str]
@@ -205,7 +205,7 @@ class _Shards:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.shards = [_shard(path, manifest, n) for n in range(manifest.n_shards)]
-        self._probes = manifest.probes
+        self._probes, self._n_lists = manifest.probes, manifest.n_lists
 
     def search(
         self, queries: Any, k: int, *, exclude: Any = None, min_score: float | None = None
@@ -215,9 +215,7 @@ class _Shards:
             return self._merged(queries, k, exclude=exclude, min_score=min_score)
         probes = self._probes
         found = self._merged(queries, k, exclude=exclude, probes=probes)
-        first = self.shards[0].index
-        assert isinstance(first, IVFIndex)
-        while probes < first.n_lists and (short := np.flatnonzero(found.counts < k)).size:
+        while probes < self._n_lists and (short := np.flatnonzero(found.counts < k)).size:
             probes *= 2
             own = None if exclude is None else [exclude[i] for i in short]
             more = self._merged(queries[short], k, exclude=own, probes=probes)

@@ -34,7 +34,7 @@ def app(
     path : str or Path
         Of `build_shards`: then there is one index, ``"items"``, whose updates are durable in its
         shards. Or what ``vecrecall serve`` takes, a TOML file or the folder of a saved system,
-        with its state beside it; then `num_replicas` is 1, since one process writes the state.
+        with its state next to it; then `num_replicas` is 1, since one process writes the state.
     num_replicas : int
         Processes that answer. Each connects to actors of its own.
     num_cpus : float
@@ -91,7 +91,7 @@ def is_sharded(folder: Path) -> bool:
 
 
 class Ingress:
-    """What Ray Serve makes in each process."""
+    """The application in one process of Ray Serve."""
 
     def __init__(self, path: str, token: str | None, options: dict[str, Any]) -> None:
         from vecrecall.serve._app import App

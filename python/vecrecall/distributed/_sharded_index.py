@@ -65,7 +65,7 @@ class ShardStats(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What a call works with from its beginning to its end."""
+    """A version and its actors, for a call from its beginning to its end."""
 
     path: Path
     manifest: Manifest
@@ -90,7 +90,7 @@ class ShardedIndex:
     Its answers have the bits of one index of all items, whatever the number of shards. It stands in
     for a `FlatIndex` in every channel. A call asks one replica of each shard and joins what they
     answer; where an actor dies or is late, another one is asked, or the same one again when Ray has
-    started it anew from its files. Every wait ends at `timeout`.
+    started it again from its files. Every wait ends at `timeout`.
 
     Updates are on the disk before they are acknowledged, and survive the death of every actor. A
     search of the client that made a change sees it; other clients see it within a second. Each
@@ -458,7 +458,7 @@ class ShardedIndex:
         path : str or Path
             Of `build_shards` or `reshard`. With as many shards the same actors serve it, and hold
             both until searches that began before have ended; otherwise new actors are placed
-            beside the old ones.
+            next to the old ones.
 
         Raises
         ------
@@ -571,14 +571,20 @@ class ShardedIndex:
         view: _View,
         method: str,
         calls: dict[int, tuple[Any, ...]],
-        deadline: Deadline | None = None,
     ) -> dict[int, Any]:
         """Ask shards, each with arguments of its own."""
         whole = {
             shard: (view.place(shard), self._positions.get(shard, 0), *arguments)
             for shard, arguments in calls.items()
         }
-        return view.fleet.ask(method, whole, deadline or Deadline(self.timeout))[0]
+        return view.fleet.ask(method, whole, Deadline(self.timeout))[0]
+
+    def _calls(self, view: _View, arguments: tuple[Any, ...]) -> dict[int, tuple[Any, ...]]:
+        """Say the same to all shards, each of the changes that this client knows of it."""
+        return {
+            shard: (view.place(shard), self._positions.get(shard, 0), *arguments)
+            for shard in range(view.manifest.n_shards)
+        }
 
     def _all(self, view: _View, method: str, arguments: tuple[Any, ...]) -> dict[int, Any]:
         """Ask all shards the same."""
@@ -587,11 +593,7 @@ class ShardedIndex:
     def _search_once(self, view: _View, asked: _Asked) -> SearchResult:
         """Ask every shard, and join what they answer."""
         k, nq = asked.query.k, len(asked.query.queries)
-        sent = _sent(asked.query)
-        calls = {
-            shard: (view.place(shard), self._positions.get(shard, 0), sent)
-            for shard in range(view.manifest.n_shards)
-        }
+        calls = self._calls(view, (_sent(asked.query),))
         answers, missing = view.fleet.ask("search", calls, asked.deadline, partial=self._partial)
         if len(missing) == view.manifest.n_shards:
             raise missing_error("search", missing, asked.deadline)
@@ -618,15 +620,13 @@ class ShardedIndex:
         counts = np.zeros(n, np.int32)
         left, few = np.arange(n), np.empty(0, np.int64)
         if query.allow is not None and n:
-            reached = self._asked(
-                view, "reach", dict.fromkeys(range(view.manifest.n_shards), (_sent(query),)),
-                asked.deadline,
-            ).values()  # fmt: skip
-            scarce = sum(a for _, a in reached) <= sum(r for r, _ in reached)
+            calls = self._calls(view, (_sent(query),))
+            found, _ = view.fleet.ask("reach", calls, asked.deadline, partial=self._partial)
+            looked, allows = (sum(of[i] for of in found.values()) for i in (0, 1))
+            scarce = np.broadcast_to(np.asarray(allows) <= np.asarray(looked), (n,))
             left, few = np.flatnonzero(~scarce), np.flatnonzero(scarce)
         rounds: list[Any] = []
         metric: Any = view.manifest.metric
-        n_lists = self._n_lists(view) if n else 0
 
         def searched(rows: I64, probes: int) -> None:
             nonlocal metric
@@ -642,7 +642,7 @@ class ShardedIndex:
         probes = view.manifest.probes
         while left.size or not rounds:
             searched(left, probes)
-            left = left[counts[left] < query.k] if probes < n_lists else left[:0]
+            left = left[counts[left] < query.k] if probes < view.manifest.n_lists else left[:0]
             probes *= 2
         result = SearchResult(ids, scores, counts, metric)
         cut(result, asked.query.min_score)
@@ -654,10 +654,6 @@ class ShardedIndex:
                 stats = ShardStats(*_summed(rounds), missing)
         result.stats = stats
         return result
-
-    def _n_lists(self, view: _View) -> int:
-        """Count the lists, which are the same in all shards."""
-        return len(self._asked(view, "list_stats", {0: ()})[0][0])
 
     def _chosen_probes(self, view: _View, probes: Probes | None) -> int:
         if probes is None:
@@ -770,7 +766,7 @@ def connect(
     verify : bool
         Read all files and compare checksums.
     fold_bytes : int
-        Write a shard's index anew once its log has so many bytes.
+        Rewrite a shard's index once its log has so many bytes.
 
     Returns
     -------

@@ -67,7 +67,7 @@ class _Items(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What an index was loaded from."""
+    """The source of an index that was loaded."""
 
     path: Path
     saved: str  # a word for what was saved there
