@@ -11,7 +11,7 @@ import pytest
 from comparison import ISAS, forced_isa
 from hypothesis import HealthCheck, settings
 
-# Threads of OpenMP, as FAISS and scikit-learn have them, wait by spinning and take the processor from
+# Threads of OpenMP, those of FAISS and scikit-learn, wait by spinning and take the processor of
 # other tests: those of FAISS take seven times as long. To be set before they are imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
