@@ -151,7 +151,7 @@ def test_the_thread_ends_when_nothing_is_to_do(
 
 def test_clusters_that_a_channel_does_not_know(client: Client, tmp_path: Path) -> None:
     """A grouping has more of them than its lists: they are none, and spoil nothing of others."""
-    labels = {"labels": np.array(LABELS) % 2, "centers": CENTERS}  # no item is in the last
+    labels = {"labels": np.array(LABELS) % 2, "centers": CENTERS}  # no user is in the last
     folder = tmp_path / "other"
     folder.mkdir()
     path = write_system(folder, CONFIG.replace("n_candidates = 40\nchannel", "channel"))
