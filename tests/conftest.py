@@ -11,8 +11,8 @@ import pytest
 from comparison import ISAS, forced_isa
 from hypothesis import HealthCheck, settings
 
-# Threads of OpenMP, as FAISS and scikit-learn have them, wait by spinning and take the processor from
-# other tests: those of FAISS take seven times as long. To be set before they are imported.
+# Threads of OpenMP, as FAISS and scikit-learn have them, wait by spinning and take the processor
+# from other tests: those of FAISS take seven times as long. To be set before they are imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # The isa fixture is set once for all examples of a test, which is what is wanted.
