@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from benchmarks.compare.alternating import time_alternately
-from benchmarks.compare.data import DATA, QUICK, make
+from benchmarks.compare.data import DATA, requested_data
 from benchmarks.options import add_common
+from vecrecall.cli._arguments import whole_number
 from vecrecall.cli.bench import machine
 from vecrecall.storage._atomic import write_report
 
@@ -126,6 +127,7 @@ def parse() -> argparse.Namespace:
     add("--data", nargs="+", default=["glove-50", "gaussian-64"], choices=list(DATA))
     add("--index", nargs="+", default=list(KINDS), choices=list(KINDS))
     add("--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)")
+    add("--items", type=whole_number(), help="so many items at most")
     add_common(parser, repeats=1)
     add("--quick", action="store_true", help="small sizes")
     return parser.parse_args()
@@ -136,8 +138,7 @@ def main() -> int:
     args = parse()
     print(machine.measure(args.threads).describe())
     found = {}
-    for data in args.data:
-        items, queries = make(data, QUICK if args.quick else None, args.seed)
+    for data, items, queries in requested_data(args):
         print(f"\n{len(items):,} x {items.shape[1]} ({data}), top-{K}, ip\n\n{HEADER}", flush=True)
         for kind in args.index:
             measured = study(kind, items, queries, args.seconds, args.threads)
