@@ -92,7 +92,8 @@ def test_a_shard_that_is_gone_for_good(
     """Its folder is missing when the actor comes back: a named error, or what others have."""
     x, ids = items
     build_shards(npy[0], tmp_path / "s", n_shards=2, ids=npy[1], by="range")
-    with connect(tmp_path / "s", num_cpus=0.1, timeout=4, on_missing="partial") as index:
+    with connect(tmp_path / "s", num_cpus=0.1, on_missing="partial") as index:
+        index.timeout = 4
         whole = index.search(x[:4], 9)
         assert whole.stats.missing == {}
         first = index._view.fleet._replicas[0, 0]

@@ -12,6 +12,7 @@ from vecrecall.distributed._errors import ClosedError, MissingShardsError, Place
 from vecrecall.distributed._ray import Deadline
 
 _SLICE = 0.02  # seconds between looks at calls that were lost
+_DOWN = 1.0  # seconds in which a replica that died is not asked first
 _PAUSE = 0.05  # before a shard is asked again whose actor is being started
 _SHARE = 2  # of the free CPUs what actors take by default, so that tasks find some
 _GRAIN = 1e-4  # of CPUs, as Ray counts them
@@ -70,6 +71,7 @@ class Fleet:
         self._replicas: dict[tuple[int, int], Any] = {}
         self._writers: dict[int, Any] = {}
         self._turn = 0
+        self._down: dict[tuple[int, int], float] = {}  # until when a replica is not asked first
 
     @classmethod
     def placed(
@@ -137,13 +139,21 @@ class Fleet:
         Exception
             What a call raises.
         """
+        replicas = self.resources.replicas
+        used: dict[int, int] = {}
 
         def start(shard: int, attempt: int) -> Any:
-            i = (self._turn + attempt) % self.resources.replicas
-            return getattr(self._replica(shard, i), method).remote(*calls[shard])
+            turns = [(self._turn + attempt + i) % replicas for i in range(replicas)]
+            now = time.monotonic()
+            up = (i for i in turns if self._down.get((shard, i), 0.0) <= now)
+            used[shard] = next(up, turns[0])
+            return getattr(self._replica(shard, used[shard]), method).remote(*calls[shard])
+
+        def lost(shard: int) -> None:
+            self._down[shard, used[shard]] = time.monotonic() + _DOWN
 
         self._turn += 1
-        return self._gather(start, set(calls), deadline, method, partial, self.resources.replicas)
+        return self._gather(start, set(calls), deadline, method, partial, replicas, lost)
 
     def ask_all(self, method: str, calls: Mapping[int, tuple[Any, ...]], deadline: Deadline) -> Any:
         """Call every replica of each shard, and wait for all of them."""
@@ -216,6 +226,7 @@ class Fleet:
         what: str,
         partial: bool,
         replicas: int,
+        lost: Callable[[int], None] = lambda shard: None,
     ) -> tuple[dict[int, Any], dict[int, str]]:
         """Call until every shard has answered, or the time is up."""
         ray = _ray.ray()
@@ -237,7 +248,11 @@ class Fleet:
                 except (ray.exceptions.RayError, ValueError) as error:
                     missing[shard] = _short(error)
                 attempts[shard] += 1
-            if not late or self._collect(ray, late, answers, missing, deadline):
+            died = self._collect(ray, late, answers, missing, deadline) if late else []
+            for shard in died:
+                lost(shard)
+            again = [shard for shard in shards - answers.keys() if shard not in late.values()]
+            if again and min(attempts[shard] for shard in again) >= replicas:
                 time.sleep(min(_PAUSE, deadline.left))
         reasons = {
             shard: missing.get(shard, f"no answer within {deadline.seconds:g} s")
@@ -254,10 +269,10 @@ class Fleet:
         answers: dict[int, Any],
         missing: dict[int, str],
         deadline: Deadline,
-    ) -> bool:
-        """Take what is answered within a moment; tell whether a call was lost."""
+    ) -> list[int]:
+        """Take what is answered within a moment; return the shards whose calls were lost."""
         ready, _ = ray.wait(list(late), num_returns=len(late), timeout=min(_SLICE, deadline.left))
-        lost = False
+        lost: list[int] = []
         for ref in ready:
             shard = late.pop(ref)
             try:
@@ -266,9 +281,11 @@ class Fleet:
                 inner = _ray.cause(error)
                 if not isinstance(inner, (BlockingIOError, ray.exceptions.RayError)):
                     raise inner from None
-                missing[shard], lost = _short(inner), True
+                missing[shard] = _short(inner)
+                lost.append(shard)
             except ray.exceptions.RayError as error:
-                missing[shard], lost = _short(error), True
+                missing[shard] = _short(error)
+                lost.append(shard)
         for ref in [ref for ref, shard in late.items() if shard in answers]:
             del late[ref]
         return lost
