@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,8 @@ from vecrecall.cli.bench import machine
 from vecrecall.storage._atomic import write_report
 
 F32 = npt.NDArray[np.float32]
-TYPES: tuple[Literal["float32", "float16", "bfloat16"], ...] = ("float32", "float16", "bfloat16")
+RowType = Literal["float32", "float16", "bfloat16"]
+TYPES: tuple[RowType, ...] = ("float32", "float16", "bfloat16")
 KINDS: dict[str, type[vr.FlatIndex]] = {"FlatIndex": vr.FlatIndex, "IVFIndex": vr.IVFIndex}
 K = 100
 BATCHES = (1, 256)
@@ -42,7 +43,7 @@ def saved_bytes(index: vr.FlatIndex) -> int:
         return sum(file.stat().st_size for file in Path(folder).iterdir())
 
 
-def medians(calls: dict[str, Callable[[int], object]], seconds: float) -> dict[str, float]:
+def medians(calls: Mapping[Any, Callable[[int], object]], seconds: float) -> dict[str, float]:
     times = time_alternately(calls, seconds)
     return {name: float(np.median(taken)) for name, taken in times.items()}
 
@@ -55,20 +56,18 @@ def study(
     indexes = {name: of(items, dtype=name, threads=threads) for name in TYPES}
     given = {name: typed(index, items) for name, index in indexes.items()}
 
-    def build(_: int, name: Literal["float32", "float16", "bfloat16"]) -> object:
+    def build(name: RowType, _: int) -> object:
         return of(given[name], dtype=name, threads=threads)
 
-    builds = medians({name: partial(build, name=name) for name in TYPES}, seconds)
+    def search(index: vr.FlatIndex, batch: int, i: int) -> object:
+        first = i * batch % (len(queries) - batch + 1)
+        return index.search(queries[first : first + batch], K, threads=threads)
+
+    builds = medians({name: partial(build, name) for name in TYPES}, seconds)
     times = {}
     for batch in BATCHES:
-
-        def search(i: int, index: vr.FlatIndex, batch: int = batch) -> object:
-            first = i * batch % (len(queries) - batch + 1)
-            return index.search(queries[first : first + batch], K, threads=threads)
-
-        times[batch] = medians(
-            {name: partial(search, index=index) for name, index in indexes.items()}, seconds
-        )
+        calls = {name: partial(search, index, batch) for name, index in indexes.items()}
+        times[batch] = medians(calls, seconds)
     exact = vr.topk(queries, items, K).ids
     measured = []
     for name, index in indexes.items():
