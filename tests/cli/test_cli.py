@@ -38,7 +38,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info"]) == 0
-    lines = {line[:15].strip(): line[15:].strip() for line in capsys.readouterr().out.splitlines()}
+    lines = {line[:18].strip(): line[18:].strip() for line in capsys.readouterr().out.splitlines()}
     assert lines["vecrecall"] == vr.__version__
     assert lines["isa"] == vr.isa()
     assert lines["available isas"] == ", ".join(vr.available_isas())

@@ -62,7 +62,7 @@ def use_index(folder: str) -> None:
     half = vr.FlatIndex(items + np.float32(0.1), dtype="bfloat16")
     half.add(items[:1])
     _ = (half.dtype, half.rounding, repr(half), half.search(items, 3), half.vectors([5]))
-    _ = (len(index), index.ids)
+    _ = (len(index), index.ids, index.nbytes)
     index.contains([5, 4])
     index.search_above(items, 3.0, limit=2, exclude=[[7]] * 100, allow=[5, 6]).to_list()
     index.score(items[:1], [[5, 1]])
@@ -86,7 +86,7 @@ def use_index(folder: str) -> None:
         served.search_above(items, 3.0)
         _ = (served.version, served.age, served.since_check, served.loaded_at, served.stale)
         _ = (served.index, repr(served), served.ids, served.dim, served.metric, served.skipped)
-        _ = served.dtype
+        _ = (served.dtype, served.nbytes)
         _ = (len(served), 5 in served, served.contains([5]), served.vectors([5]), served.vocabulary)
         served.search(items, 3, allow=served.mask([5, 6]))
         served.score(items[:1], [[5, 1]])

@@ -399,7 +399,7 @@ def _info(arguments: argparse.Namespace) -> int:
         **{name: version_of(name) for name in optional_packages()},
     }
     for name, value in lines.items():
-        print(f"{name:<15} {value}")
+        print(f"{name:<18} {value}")
     return 0
 
 
