@@ -14,18 +14,34 @@ from vecrecall.distributed._ray import Deadline
 _SLICE = 0.02  # seconds between looks at calls that were lost
 _DOWN = 1.0  # seconds in which a replica that died is not asked first
 _PAUSE = 0.05  # before a shard is asked again whose actor is being started
-_SHARE = 2  # of the free CPUs what actors take by default, so that tasks find some
+# Of the CPUs of a cluster what actors take by default: a swap needs as much again, tasks some too.
+_SHARE = 4
 _GRAIN = 1e-4  # of CPUs, as Ray counts them
 _CALLS_AT_ONCE = 4
 
 
 class Resources(NamedTuple):
-    """The resources that each replica asks for."""
+    """The resources that each replica asks for.
+
+    Attributes
+    ----------
+    replicas, threads : int
+    num_cpus : float
+    memory : int or None
+    chosen : bool
+        Whether `num_cpus` was not given.
+    """
 
     replicas: int
     threads: int
     num_cpus: float
     memory: int | None
+    chosen: bool = False
+
+    def of(self, n_shards: int) -> "Resources":
+        """Return those for another number of shards."""
+        cpus = None if self.chosen else self.num_cpus
+        return resources_for(n_shards, self.replicas, self.threads, cpus, self.memory)
 
     def bundle(self) -> dict[str, float]:
         """Say it as Ray does."""
@@ -36,12 +52,13 @@ class Resources(NamedTuple):
 def resources_for(
     n_shards: int, replicas: int, threads: int | None, num_cpus: float | None, memory: int | None
 ) -> Resources:
-    """Choose what is not given: a CPU each, or like shares of half of the free ones."""
+    """Choose what is not given: a CPU each, or like shares of a part of the cluster's."""
+    chosen = num_cpus is None
     if num_cpus is None:
-        free = float(_ray.started().available_resources().get("CPU", 0.0))
-        share = math.floor(free / (_SHARE * n_shards * replicas) / _GRAIN) * _GRAIN
+        total = float(_ray.started().cluster_resources().get("CPU", 0.0))
+        share = math.floor(total / (_SHARE * n_shards * replicas) / _GRAIN) * _GRAIN
         num_cpus = min(1.0, round(share, 4))
-    return Resources(replicas, threads or max(1, int(num_cpus)), num_cpus, memory)
+    return Resources(replicas, threads or max(1, int(num_cpus)), num_cpus, memory, chosen)
 
 
 class Fleet:

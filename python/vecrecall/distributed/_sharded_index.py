@@ -480,7 +480,7 @@ class ShardedIndex:
                         "swap: expected the index that connect has made, got a copy that cannot "
                         "place actors"
                     )
-                of = fleet.resources
+                of = fleet.resources.of(manifest.n_shards)
                 fleet = Fleet.placed(manifest.n_shards, of, fleet.fold_bytes, deadline)
             after = _View(folder, manifest, fleet, before.verify)
             try:
@@ -754,8 +754,8 @@ def connect(
     threads : int, optional
         Of a call in an actor; default its whole CPUs, at least one.
     num_cpus : float, optional
-        CPUs that are reserved for each actor. By default one, or less where more than half of those
-        that are free would be taken.
+        CPUs that are reserved for each actor. By default one, or less where all of them would take
+        more than a quarter of the cluster's.
     memory : int, optional
         Bytes that are reserved for each actor. Mapped files are not counted by Ray.
     on_missing : {"raise", "partial"}
