@@ -39,21 +39,6 @@ def cause(error: BaseException) -> BaseException:
     return inner if isinstance(inner, BaseException) else error
 
 
-def is_lost(error: BaseException) -> bool:
-    """Tell the end of a process or node from an error that the work itself has raised."""
-    exceptions = ray().exceptions
-    lost = (
-        exceptions.RayActorError,
-        exceptions.WorkerCrashedError,
-        exceptions.ObjectLostError,
-        exceptions.NodeDiedError,
-        exceptions.OutOfMemoryError,
-        exceptions.TaskUnschedulableError,
-        exceptions.LocalRayletDiedError,
-    )
-    return isinstance(error, lost)
-
-
 class Deadline:
     """A point in time that no wait goes beyond."""
 

@@ -573,18 +573,16 @@ class ShardedIndex:
         calls: dict[int, tuple[Any, ...]],
     ) -> dict[int, Any]:
         """Ask shards, each with arguments of its own."""
-        whole = {
-            shard: (view.place(shard), self._positions.get(shard, 0), *arguments)
-            for shard, arguments in calls.items()
-        }
+        whole = {shard: self._call(view, shard, own) for shard, own in calls.items()}
         return view.fleet.ask(method, whole, Deadline(self.timeout))[0]
 
+    def _call(self, view: _View, shard: int, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Say which changes of a shard this client knows, before what is asked."""
+        return view.place(shard), self._positions.get(shard, 0), *arguments
+
     def _calls(self, view: _View, arguments: tuple[Any, ...]) -> dict[int, tuple[Any, ...]]:
-        """Say the same to all shards, each of the changes that this client knows of it."""
-        return {
-            shard: (view.place(shard), self._positions.get(shard, 0), *arguments)
-            for shard in range(view.manifest.n_shards)
-        }
+        """Say the same to all shards."""
+        return {n: self._call(view, n, arguments) for n in range(view.manifest.n_shards)}
 
     def _all(self, view: _View, method: str, arguments: tuple[Any, ...]) -> dict[int, Any]:
         """Ask all shards the same."""
@@ -603,8 +601,7 @@ class ShardedIndex:
         metric = None if any(biased for *_, biased in found) else view.manifest.metric
         stats: Any = None
         if asked.stats:
-            summed = _summed([SearchStats(*numbers) for _, _, _, numbers, _ in found])
-            stats = ShardStats(*summed, missing) if self._partial else summed
+            stats = self._stats([SearchStats(*numbers) for _, _, _, numbers, _ in found], missing)
         return SearchResult(whole.ids, whole.scores, whole.counts, metric, stats)
 
     def _search_by_default(self, view: _View, asked: _Asked) -> SearchResult:
@@ -646,14 +643,17 @@ class ShardedIndex:
             probes *= 2
         result = SearchResult(ids, scores, counts, metric)
         cut(result, asked.query.min_score)
-        stats: Any = None
         if asked.stats:
-            stats = _summed(rounds)
+            missing: dict[int, str] = {}
             if self._partial:
                 missing = {s: why for of in rounds for s, why in of.missing.items()}
-                stats = ShardStats(*_summed(rounds), missing)
-        result.stats = stats
+            result.stats = self._stats(rounds, missing)
         return result
+
+    def _stats(self, rounds: list[Any], missing: dict[int, str]) -> Any:
+        """Sum what searches have counted, with the shards that did not answer if it is wanted."""
+        summed = _summed(rounds)
+        return ShardStats(*summed, missing) if self._partial else summed
 
     def _chosen_probes(self, view: _View, probes: Probes | None) -> int:
         if probes is None:
