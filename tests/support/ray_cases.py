@@ -12,6 +12,8 @@ import vecrecall as vr
 
 OBJECT_STORE = 200 << 20
 ROOT = Path(__file__).parents[2]
+# A worker that knew another folder first would import a tree without the extension there.
+IMPORTED_FROM = str(Path(vr.__file__).parents[1])
 
 
 def start_ray(module: Any) -> None:
@@ -23,9 +25,7 @@ def start_ray(module: Any) -> None:
         include_dashboard=False,
         configure_logging=False,
         log_to_driver=False,
-        runtime_env={
-            "env_vars": {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])}
-        },
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([IMPORTED_FROM, str(ROOT)])}},
     )
 
 
