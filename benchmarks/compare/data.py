@@ -16,7 +16,7 @@ from vecrecall.cli.bench.search import QUERIES as QUERY_FILE
 
 F32 = npt.NDArray[np.float32]
 QUERIES = 512
-QUICK = 20_000  # items
+QUICK = 5_000  # items
 
 
 def gaussian(n: int, d: int, rng: np.random.Generator) -> tuple[F32, F32]:
