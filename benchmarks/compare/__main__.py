@@ -33,8 +33,7 @@ programs with options of their own (--help): python -m benchmarks.compare.NAME
   studies.ivf      training and filling an IVF index of FAISS
   studies.indexes  indexes of all libraries, each tuned to a recall
   studies.tune     the time of tuning, and its curves
-  studies.half     rows in half precision
-  report.readme    the tables of docs/explanation/benchmarks.md, from a file of --json
+  report.pages     the tables and plots of the docs, from files of --json
 """
 
 
@@ -59,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["gaussian-64"],
         choices=list(DATA),
-        help="for search, filters, churn and ivf",
+        help="for search, filters, churn, ivf and half",
     )
     add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
     add("--exact", action="store_true", help="only exact peers")

@@ -1,6 +1,7 @@
 """A workload: something that is measured for vecrecall and its peers."""
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -29,6 +30,14 @@ class Workload(NamedTuple):
     about: str
     run: Run
     peers: Sequence[str]
+
+
+def is_missing(workload: str, modules: Iterable[str]) -> bool:
+    """Return whether a module that a workload needs is missing; say which."""
+    absent = [name for name in modules if importlib.util.find_spec(name) is None]
+    if absent:
+        print(f"\n{workload}: not installed ({', '.join(absent)})")
+    return bool(absent)
 
 
 def median_seconds(measurement: Measurement, name: str) -> float | None:

@@ -10,9 +10,9 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,26 +87,34 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
-def search(folder: Path, seconds: float) -> None:
+class Found(NamedTuple):
+    """Seconds of a call at one batch, of both sides."""
+
+    batch: int
+    times: dict[str, list[float]]
+
+
+def search(folder: Path, seconds: float, batches: Sequence[int] = BATCHES) -> Iterator[Found]:
     """Time searches of both sides."""
     ray = start(2)
     one = vr.FlatIndex.load(folder / "one")
-    q = np.random.default_rng(1).standard_normal((max(BATCHES), one.dim), dtype=np.float32)
-    with connect(folder / "shards", timeout=120) as index:
-        for batch in BATCHES:
-            part = q[:batch]
-            assert index.search(part, K) == one.search(part, K)
-            begun = time.perf_counter()
-            index.search(part, K)
-            rounds = max(3, int(seconds / (2 * (time.perf_counter() - begun)) / len(BATCHES)))
-            calls: dict[str, Callable[[], object]] = {
-                "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
-                "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
-            }
-            found = {name: summary(t) for name, t in timed(calls, rounds).items()}
-            print(json.dumps({"batch": batch, "rounds": rounds, **found}))
-        print(json.dumps({"bytes": index.nbytes, "one": one.nbytes}))
-    ray.shutdown()
+    q = np.random.default_rng(1).standard_normal((max(batches), one.dim), dtype=np.float32)
+    try:
+        with connect(folder / "shards", timeout=120) as index:
+            for batch in batches:
+                part = q[:batch]
+                if index.search(part, K) != one.search(part, K):
+                    raise SystemExit(f"batch {batch}: expected the answer of one index")
+                begun = time.perf_counter()
+                index.search(part, K)
+                rounds = max(3, int(seconds / (2 * (time.perf_counter() - begun)) / len(batches)))
+                calls: dict[str, Callable[[], object]] = {
+                    "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
+                    "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
+                }
+                yield Found(batch, timed(calls, rounds))
+    finally:
+        ray.shutdown()
 
 
 def grow(folder: Path) -> None:
@@ -136,7 +144,9 @@ def main() -> None:
     if given.what == "build":
         build(given.folder, given.items, given.dim, given.shards)
     elif given.what == "search":
-        search(given.folder, given.seconds)
+        for batch, times in search(given.folder, given.seconds):
+            found = {name: summary(taken) for name, taken in times.items()}
+            print(json.dumps({"batch": batch, "rounds": len(times["one"]), **found}))
     else:
         grow(given.folder)
 

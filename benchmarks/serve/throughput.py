@@ -13,6 +13,7 @@ import contextlib
 import json
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +30,16 @@ EXACT = ("serve", "flat")
 TOLERANCE = 1e-4  # of scores in float32, summed in another order
 
 
-def main() -> None:
-    """Measure in turns, and print ratios to ours."""
+class Found(NamedTuple):
+    """The figures of one service: a rate per round, and seconds of all requests."""
+
+    rates: list[float]
+    seconds: list[float]
+    recall: float
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.serve.throughput",
         description=(__doc__ or "").partition("\n")[0],
@@ -44,12 +53,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", nargs="+", choices=KINDS[1:], default=KINDS[1:])
     parser.add_argument("--folder", type=Path, help="keeps vectors and indexes for the next time")
-    options = parser.parse_args()
+    return parser
+
+
+def measure(options: argparse.Namespace) -> dict[str, Found]:
+    """Measure in turns; print a table with ratios to ours."""
     kinds = ["serve", *options.against]
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as services:
         commands = _commands(options.folder or Path(name), options)
         ports = {kind: services.enter_context(running(commands[kind], "/readyz")) for kind in kinds}
-        _measure(ports, options)
+        found = _in_turns(ports, options)
+    _print(found, options)
+    return found
 
 
 def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
@@ -66,7 +81,7 @@ def _commands(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]
     }
 
 
-def _measure(ports: dict[str, int], options: argparse.Namespace) -> None:
+def _in_turns(ports: dict[str, int], options: argparse.Namespace) -> dict[str, Found]:
     seconds: dict[str, list[float]] = {kind: [] for kind in ports}
     rates: dict[str, list[float]] = {kind: [] for kind in ports}
     bodies = small_requests(options.requests, options.dim, options.k, "search")
@@ -78,17 +93,21 @@ def _measure(ports: dict[str, int], options: argparse.Namespace) -> None:
             seconds[kind] += times
             rates[kind].append(len(times) / total)
         recall = _compare(replies)
+    return {kind: Found(rates[kind], seconds[kind], recall[kind]) for kind in ports}
+
+
+def _print(found: dict[str, Found], options: argparse.Namespace) -> None:
     print(
         f"top-{options.k} of {options.items:,} x {options.dim}, one user a request, "
         f"{options.clients} clients"
     )
     print("service    requests/s   p50 ms   p99 ms   ours / theirs   recall")
-    ours = np.array(rates["serve"])
-    for kind, own in rates.items():
-        p50, p99 = percentiles(seconds[kind])
-        ratio = float(np.median(ours / np.array(own)))
-        figures = f"{np.median(own):11.0f} {p50:8.1f} {p99:8.1f} {ratio:15.2f} {recall[kind]:8.3f}"
-        print(f"{kind:9} {figures}")
+    ours = np.array(found["serve"].rates)
+    for kind, own in found.items():
+        p50, p99 = percentiles(own.seconds)
+        ratio = float(np.median(ours / np.array(own.rates)))
+        rate = np.median(own.rates)
+        print(f"{kind:9} {rate:11.0f} {p50:8.1f} {p99:8.1f} {ratio:15.2f} {own.recall:8.3f}")
 
 
 def _compare(replies: dict[str, list[bytes]]) -> dict[str, float]:
@@ -109,4 +128,4 @@ def _compare(replies: dict[str, list[bytes]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    measure(parser().parse_args())

@@ -154,7 +154,7 @@ def test_a_small_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         assert text in printed
     pytest.importorskip("matplotlib")
     recall_curves.draw(found, MACHINE, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["small-ivf.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["recall-time-small.png"]
 
 
 @pytest.mark.usefixtures("small")

@@ -10,12 +10,16 @@ from benchmarks.compare.workloads import (
     cluster,
     cluster_peers,
     filters,
+    half,
     ivf,
     ivf_peers,
     merge,
     pool,
     recall,
     search,
+    service,
+    shards,
+    towers,
 )
 from vecrecall.cli.bench.peers import PEERS
 
@@ -30,4 +34,8 @@ WORKLOADS = {
     "filters": Workload("cost that a filter adds to a search", filters.run, []),
     "churn": Workload("speed and memory of an index after updates", churn.run, []),
     "recall": Workload("cost that a recall adds to its searches", recall.run, []),
+    "half": Workload("rows in half precision next to float32", half.run, []),
+    "towers": Workload("users' vectors by ONNX and by torch", towers.run, []),
+    "service": Workload("vecrecall serve next to services of FAISS", service.run, []),
+    "shards": Workload("shards on Ray next to one index", shards.run, []),
 }

@@ -1,4 +1,4 @@
-"""The tables that ``benchmarks.compare.report.readme`` makes from the results of a run."""
+"""The tables that ``benchmarks.compare.report.pages`` makes from the results of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.compare.report import readme
+from benchmarks.compare.report import chart, pages, recall_curves
 from benchmarks.compare.workloads import cluster, merge
 from vecrecall.cli.bench.machine import Limits, Machine
 
@@ -98,7 +98,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_searches(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert readme.main([str(file)]) == 0
+    assert pages.main([str(file)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "Top-100 of 1,000,000 x 64 (gaussian-64) by inner product" in shown
     assert "| scann-brute (9.8) | 0.977 (4.00x) |" in shown
@@ -108,7 +108,7 @@ def test_searches(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_other_works_show_the_fastest_first(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme.main([str(file)])
+    pages.main([str(file)])
     shown = " ".join(capsys.readouterr().out.split())
     times = "superkmeans 1.00 (2.00x) | faiss 2.00 (4.00x) | torch 4.00 (8.00x)"
     assert f"assign 500,000 x 64 to 500 centroids, seconds | **0.500** | {times} |" in shown
@@ -126,10 +126,56 @@ def test_without_provenance(file: Path, capsys: pytest.CaptureFixture[str]) -> N
     found = json.loads(file.read_text())
     del found["measurements"][2]["peers"][merge.WITH_PROVENANCE]
     file.write_text(json.dumps(found))
-    assert readme.main([str(file)]) == 0
+    assert pages.main([str(file)]) == 0
     shown = capsys.readouterr().out
     assert "microseconds per user" in shown
     assert "the same with provenance" not in shown
+
+
+def test_targets_are_listed_the_missed_ones_first(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages.main([str(file)])
+    shown = " ".join(capsys.readouterr().out.split())
+    missed = "| search: x | times FAISS | 4.00 | at least 7 | **missed** |"
+    met = "| search: x | times NumPy | 4.00 | at least 7 | met |"
+    assert 0 < shown.find(missed) < shown.find(met)
+
+
+LISTS: dict[str, Any] = {
+    **{"workload": "ivf", "data": "glove-50", "items": 1000, "dim": 50, "absent": {}},
+}
+AT_RECALL: dict[str, Any] = {**LISTS, "k": 10, "filter": "none", "recall": 0.95}
+
+
+@pytest.fixture
+def ivf_file(file: Path) -> Path:
+    found = json.loads(file.read_text())
+    build = {**LISTS, "part": "build", "peers": others(vecrecall=2.0, scann=8.0)}
+    build["absent"] = {"usearch": "took longer than 600 s"}
+    peers = {
+        name: {**entry, "recall": 0.96} for name, entry in others(vecrecall=0.5, scann=1.0).items()
+    }
+    found["measurements"] = [
+        build,
+        {**AT_RECALL, "batch": 256, "peers": {"vecrecall": peers["vecrecall"]}},
+        {**AT_RECALL, "batch": 1, "peers": peers},
+    ]
+    found["targets"] = [{**MISSED, "measurement": "ivf: x", "met": False}]
+    found["versions"] = dict.fromkeys(["faiss-cpu", "hnswlib", "scann", "usearch"], "9.8")
+    path = file.with_name("ivf.json")
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_lists(ivf_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pages.main([str(ivf_file)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1,000 x 50 (glove-50); builds in seconds: ours 2.00, ScaNN 8.00:" in shown
+    assert "| top | filter | recall | ours, ms | ScaNN |" in shown.replace("-", "")
+    assert "| 10 | none | 0.95 | 500 / 1.95 | 2.00 / - |" in shown
+    assert "Missing: usearch took longer than 600 s." in shown
+    assert "| ivf: x | times FAISS | 4.00 | at least 7 | **missed** |" in shown
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", '{"records": []}'])
@@ -139,43 +185,63 @@ def test_figures_of_something_else(
     path = tmp_path / "other.json"
     path.write_text(content)
     with pytest.raises(SystemExit):
-        readme.main([str(path)])
+        pages.main([str(path)])
     assert "other.json: expected a file of --json of compare, got" in capsys.readouterr().err
 
 
-def test_missed_targets_are_listed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme.main([str(file)])
-    shown = capsys.readouterr().out
-    assert "- search: x, times FAISS: 4.00, target at least 7\n" in shown
-    assert "times NumPy" not in shown
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    for name in pages.PAGES:
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(f"# Name\n\n{pages.BEGIN}\nold\n{pages.END}\n\nmore\n")
+    return folder
 
 
-def test_into_a_document(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = tmp_path / "README.md"
-    document.write_text(f"# Name\n\n{readme.BEGIN}\nold\n{readme.END}\n\nmore\n")
-    readme.main([str(file)])
-    shown = capsys.readouterr().out
+def test_into_the_docs(
+    file: Path, ivf_file: Path, docs: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    drawn: list[str] = []
+    monkeypatch.setattr(chart, "draw", lambda found, machine, path: drawn.append(path.name))
+    monkeypatch.setattr(recall_curves, "draw", lambda found, *rest: drawn.append(found[0]["data"]))
+    shown = []
+    for path in (file, ivf_file):
+        pages.main([str(path)])
+        shown.append(capsys.readouterr().out)
     for _ in range(2):  # a previous insertion is replaced as well
-        assert readme.main([str(file), "--into", str(document)]) == 0
-        expected = f"# Name\n\n{readme.BEGIN}\n{shown}{readme.END}\n\nmore\n"
-        assert document.read_text() == expected
+        assert pages.main([str(file), str(ivf_file), "--docs", str(docs)]) == 0
+        for name, text in zip(pages.PAGES, shown, strict=True):
+            expected = f"# Name\n\n{pages.BEGIN}\n{text}{pages.END}\n\nmore\n"
+            assert (docs / name).read_text() == expected
     assert capsys.readouterr().out == ""
+    assert drawn == ["search-and-peers.png", "search-and-peers.png", "glove-50"] * 2
 
 
-def test_what_cannot_be_read(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    document = tmp_path / "README.md"
-    document.write_text("no marks")
-    for arguments in (
-        [str(tmp_path / "none.json")],
-        [str(document)],
-        [str(file), "--into", "none"],
-    ):
+def test_a_page_of_other_workloads_stays(ivf_file: Path, docs: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert pages.main([str(ivf_file), "--docs", str(docs)]) == 0
+    assert "old" in (docs / "explanation/benchmarks.md").read_text()
+    assert [path.name for path in (docs / "images").iterdir()] == ["recall-time-glove-50.png"]
+
+
+def test_the_chart(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert chart.draw([SEARCH], MACHINE, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 1000
+    assert not chart.draw([{**SEARCH, "batch": 1}], MACHINE, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_what_cannot_be_read(file: Path, docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = docs / "explanation/benchmarks.md"
+    for arguments in ([str(docs / "none.json")], [str(page)]):
         with pytest.raises(SystemExit):
-            readme.main(arguments)
-        assert "expected files that can be read" in capsys.readouterr().err
+            pages.main(arguments)
+        assert "expected a file that can be read" in capsys.readouterr().err
+    page.write_text("no marks")
     with pytest.raises(SystemExit):
-        readme.main([str(file), "--into", str(document)])
-    assert "--into: expected <!-- measured: begin --> and" in capsys.readouterr().err
-    assert document.read_text() == "no marks"
+        pages.main([str(file), "--docs", str(docs)])
+    assert "expected <!-- measured: begin --> and" in capsys.readouterr().err
+    assert page.read_text() == "no marks"
+    assert "old" in (docs / "how-to/choose-an-index.md").read_text()

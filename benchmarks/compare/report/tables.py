@@ -1,65 +1,30 @@
-"""python -m benchmarks.compare.report.readme: the tables of docs/explanation/benchmarks.md."""
+"""The tables of docs/explanation/benchmarks.md, from the results of a run."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import operator
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.workload import Measurement, median_seconds
-from benchmarks.compare.workloads import cluster_peers, merge, pool
+from benchmarks.compare.workloads import cluster_peers, half, merge, pool, shards, towers
 from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.machine import Machine
 from vecrecall.cli.bench.peers import OURS, PEERS
-from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEST = 3  # peers per row
-KEYS = {"machine", "versions", "repeats", "measurements", "targets"}
 PACKAGES = {
     **{name: peer.package for name, peer in cluster_peers.PEERS.items()},
     **{name: peer.package for name, peer in merge.PEERS.items()},
     **{name: peer.package for name, peer in pool.PEERS.items()},
+    **{towers.TORCH: "torch", half.TORCH: "torch"},
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print the tables, or insert them into a page."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare.report.readme", description=__doc__
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of --json of compare")
-    parser.add_argument(
-        "--into", type=Path, metavar="PAGE", help=f"replace the text between {BEGIN} and {END}"
-    )
-    args = parser.parse_args(argv)
-    try:
-        found: Found = json.loads(args.file.read_text())
-        document = args.into and args.into.read_text()
-    except (OSError, ValueError) as error:
-        parser.error(f"expected files that can be read: {error}")
-    if not isinstance(found, dict) or not found.keys() >= KEYS:
-        parser.error(f"{args.file}: expected a file of --json of compare, got something else")
-    text = "\n\n".join(sections(found))
-    if not args.into:
-        print(text)
-        return 0
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        parser.error(f"--into: expected {BEGIN} and {END} in {args.into}")
-    write_report(args.into, f"{before}{BEGIN}\n{text}\n{END}{after}".encode())
-    return 0
-
-
 def sections(found: Found) -> Iterator[str]:
-    """Yield the tables of searches and of other workloads, the method, and the missed targets."""
+    """Yield the tables of searches and of other workloads, the method, and the targets."""
     searches = [
         measurement for measurement in found["measurements"] if measurement["workload"] == "search"
     ]
@@ -74,10 +39,9 @@ def sections(found: Found) -> Iterator[str]:
         yield from missing(
             measurement for measurement in found["measurements"] if list(others(measurement))
         )
-    yield f"{Machine.from_json(found['machine']).describe()} {method_note(found)}"
-    missed = [row for row in found["targets"] if row["met"] is False]
-    if missed:
-        yield "\n".join(["Missed targets:\n", *map(target, missed)])
+    if searches or rows:
+        yield f"{Machine.from_json(found['machine']).describe()} {method_note(found)}"
+    yield from targets(row for row in found["targets"] if not row["measurement"].startswith("ivf:"))
 
 
 def search(measurements: list[Measurement], versions: dict[str, str]) -> Iterator[str]:
@@ -147,6 +111,19 @@ def others(measurement: Measurement) -> Iterator[list[str]]:
         yield line(f"{title}, seconds", measurement, 1)
     if measurement["workload"] == "pool":
         yield line(f"{pool.title(measurement)}, ms", measurement, 1e3)
+    if measurement["workload"] == "half" and measurement["part"] == "pool":
+        title = f"the same kind of sums from a table in {half.SHOWN}, ms"
+        yield line(title, measurement, 1e3, half.SHOWN)
+    if measurement["workload"] == "towers":
+        title = f"a user's vector ({measurement['encoder']}), batch {measurement['batch']}"
+        yield line(f"{title}, microseconds", measurement, 1e6 / measurement["batch"])
+    if measurement["workload"] == "service":
+        size = f"top-{measurement['k']} of {measurement['items']:,} x {measurement['dim']}"
+        clients = f"{measurement['clients']} clients"
+        yield line(f"{size} by HTTP, {clients}, ms between answers", measurement, 1e3)
+    if measurement["workload"] == "shards":
+        size = f"{measurement['items']:,} x {measurement['dim']}, batch {measurement['batch']}"
+        yield line(f"{measurement['shards']} shards of {size}, ms", measurement, 1e3, shards.MANY)
     if measurement["workload"] == "merge":
         title = f"RRF of {measurement['channels']} x {measurement['width']} to {measurement['k']}"
         unit = 1e6 / measurement["users"]
@@ -161,7 +138,7 @@ def line(title: str, measurement: Measurement, unit: float, ours: str = OURS) ->
     peers = {
         name: median_seconds(measurement, name)
         for name in measurement["peers"]
-        if not name.startswith(OURS)
+        if name != ours and not name.startswith(OURS)
     }
     best = sorted((seconds, name) for name, seconds in peers.items() if seconds)[:BEST]
     shown = [
@@ -188,7 +165,7 @@ def method_note(found: Found) -> str:
         if list(others(measurement))
         for name in measurement["peers"]
     }
-    packages = {PACKAGES[name] for name in shown} - {"", "vecrecall"}
+    packages = {PACKAGES.get(name, "") for name in shown} - {"", "vecrecall"}
     versions = [f"{name} {found['versions'][name]}" for name in sorted(packages)]
     suffix = f" With {', '.join(versions)}." if versions else ""
     return (
@@ -197,11 +174,20 @@ def method_note(found: Found) -> str:
     )
 
 
-def target(row: Found) -> str:
-    """Make the line of a missed target."""
-    measured = format_number(row["measured"])
-    return f"- {row['measurement']}, {row['quantity']}: {measured}, target {row['target']}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def targets(results: Iterable[Found]) -> Iterator[str]:
+    """Yield a table of targets, the missed ones first; none where nothing was measured."""
+    measured = sorted(
+        (row for row in results if row["met"] is not None), key=lambda row: row["met"]
+    )
+    if measured:
+        rows = [
+            [
+                row["measurement"],
+                row["quantity"],
+                format_number(row["measured"]),
+                row["target"],
+                "met" if row["met"] else "**missed**",
+            ]
+            for row in measured
+        ]
+        yield markdown_table(["measurement", "target", "measured", "bound", ""], rows)
