@@ -180,6 +180,24 @@ def test_the_hook_puts_help_into_a_page() -> None:
         hooks.help_of("vecrecall nothing")
 
 
+def test_the_architecture_names_what_there_is() -> None:
+    """A name between backticks is a name, or part of one, in the sources or the tests."""
+    page = (DOCS / "development/architecture.md").read_text(encoding="utf-8")
+    folders = ("cpp", "python", "tests/cpp")
+    files = [
+        path
+        for name in folders
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in (".cpp", ".hpp", ".py", ".pyi")
+    ]
+    sources = " ".join(path.name + " " + path.read_text(encoding="utf-8") for path in files)
+    known = set(re.findall(r"\w+", sources))
+    named = re.findall(r"`([A-Za-z_]\w*)(?:::(\w+))?(?:\.hpp)?`", page)
+    unknown = {name for pair in named for name in pair if name and name not in known}
+    assert unknown == set()
+    assert {"Scanner", "choose_lists", "ChannelPool"} <= {first for first, _ in named}
+
+
 def test_every_environment_variable_is_documented() -> None:
     sources = [*ROOT.glob("python/**/*.py"), *ROOT.glob("cpp/*/**/*.cpp")]
     reads = re.compile(r"(?:getenv\(|environ(?:\.get\(|\[))\"(VECRECALL_\w+)\"")
