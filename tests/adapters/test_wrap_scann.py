@@ -223,7 +223,7 @@ def test_arguments_that_do_not_suit() -> None:
     with pytest.raises(ValueError, match="metric: expected 'ip'"):
         vr.wrap(library, metric="l2")
     check_ids_and_vectors(library, x)
-    with pytest.raises(TypeError, match=r"index: expected one of .* got scann_pybind.ScannNumpy"):
+    with pytest.raises(TypeError, match=r"index: expected an index.*got scann_pybind.Scann"):
         vr.wrap(library.searcher)
     with pytest.raises(ValueError, match="leaves_to_search"):
         vr.wrap(library).with_params(leaves_to_search=21)

@@ -85,7 +85,7 @@ def test_a_column_is_a_copy() -> None:
     [
         (["x", "y", "x"], {}, ValueError, "keys: duplicate key 'x' in rows 0 and 2"),
         (["x", None], {}, ValueError, "keys: expected a key in each row, got None in row 1"),
-        (["x"], {"year": [1, 2]}, ValueError, "year: expected 1 rows, got 2"),
+        (["x"], {"year": [1, 2]}, ValueError, "year: expected 1 row, got 2"),
         (["x"], {"title": "x"}, TypeError, "title: expected a column, got str"),
         (["x"], [[1]], TypeError, "columns: expected a mapping of names to columns, got list"),
     ],
@@ -119,7 +119,7 @@ def test_relations_are_followed_both_ways() -> None:
     for names in (("?", None), ("by", "?")):
         with pytest.raises(KeyError, match=r"no triple has the relation '\?'"):
             graph.tails_of(*names)
-    with pytest.raises(ValueError, match="tails: expected 1 rows, got 2"):
+    with pytest.raises(ValueError, match="tails: expected 1 row, got 2"):
         Triples(["a"], ["r"], ["b", "c"])
 
 

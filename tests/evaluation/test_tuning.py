@@ -218,7 +218,7 @@ def test_fewer_items_than_places(data: tuple[F32, F32]) -> None:
         ),
         ({"queries": np.full((1, 16), np.inf)}, ValueError, "queries: expected finite values"),
         ({"metric": "ip"}, ValueError, "metric: expected 'l2', as the index has, got 'ip'"),
-        ({"index": 3}, TypeError, "index: expected one of faiss"),
+        ({"index": 3}, TypeError, "index: expected an index of faiss"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("wrapped", [False, True])

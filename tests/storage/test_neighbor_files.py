@@ -206,7 +206,11 @@ def test_every_changed_bit_is_found(
         ("items", np.array([1, 2, 3]), "offsets: expected 4 values, got 3"),
         ("items", np.array([1.0, 2.0]), "a row of int64 for items, got float64"),
         ("items", np.zeros((2, 1), np.int64), r"a row of int64 for items, got int64 .* \(2, 1\)"),
-        ("offsets", np.array([0, 3, 2]), "offsets: must be non-decreasing"),
+        (
+            "offsets",
+            np.array([0, 3, 2]),
+            "offsets: expected .* that do not decrease, got 2 after 3",
+        ),
         ("offsets", np.array([0, 1, 9]), "offsets: expected 0 first and 2, the number of values"),
         ("offsets", np.array([-1, 1, 2]), "offsets: expected 0 first"),
         ("ids", np.array([5]), "offsets: expected 0 first and 1, the number of values"),

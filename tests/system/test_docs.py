@@ -76,6 +76,44 @@ def test_a_page_does_what_it_says(
         pytest.skip(f"blocks that need {', '.join(sorted(missing))} were left out")
 
 
+# The package on the index, where it is named otherwise than the module.
+PACKAGES = {"faiss": "faiss-cpu", "sklearn": "scikit-learn"}
+
+
+def says_how_to_install(text: str, module: str) -> bool:
+    """Whether a page has a command that installs a module, by itself or by an extra."""
+    package = PACKAGES.get(module, module)
+    extras = extras_with(package)
+    for command in re.findall(r"pip install ([^`\n]+)", text):
+        named = re.search(r"\[([\w,]+)\]", command)
+        if package in command.split() or (named and extras & set(named[1].split(","))):
+            return True
+    return False
+
+
+def extras_with(package: str) -> set[str]:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = project.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    extras = re.findall(r"^(\w+) = \[(.*?)\]$", section, re.MULTILINE | re.DOTALL)
+    return {name for name, packages in extras if re.search(rf"\"{package}\b", packages)}
+
+
+@pytest.mark.parametrize("folder", ["getting-started", "how-to", "train"])
+def test_a_page_says_how_to_install_what_its_code_needs(folder: str) -> None:
+    """A reader comes to a page directly, with NumPy alone."""
+    for page in sorted((DOCS / folder).glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        needs = {name for block in blocks_of(text) for name in block.needs}
+        silent = [name for name in sorted(needs) if not says_how_to_install(text, name)]
+        assert not silent, f"{page.name}: no command installs {', '.join(silent)}"
+
+
+def test_a_page_that_says_nothing_is_found() -> None:
+    assert says_how_to_install('`pip install "vecrecall[faiss]"`', "faiss")
+    assert says_how_to_install("pip install scikit-learn", "sklearn")
+    assert not says_how_to_install("pip install 'vecrecall[train]'", "faiss")
+
+
 def test_a_wrong_page_fails() -> None:
     text = "```python\nx = 1\n```\n\n<!-- needs: no_such_module -->\n```pycon\n>>> x\n2\n```\n"
     first, second = blocks_of(text)
@@ -140,6 +178,24 @@ def test_the_hook_puts_help_into_a_page() -> None:
     assert text.endswith("\n```\n\nafter")
     with pytest.raises(RuntimeError, match="vecrecall nothing --help: expected exit code 0"):
         hooks.help_of("vecrecall nothing")
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    """A name between backticks is a name, or part of one, in the sources or the tests."""
+    page = (DOCS / "development/architecture.md").read_text(encoding="utf-8")
+    folders = ("cpp", "python", "tests/cpp")
+    files = [
+        path
+        for name in folders
+        for path in (ROOT / name).rglob("*")
+        if path.suffix in (".cpp", ".hpp", ".py", ".pyi")
+    ]
+    sources = " ".join(path.name + " " + path.read_text(encoding="utf-8") for path in files)
+    known = set(re.findall(r"\w+", sources))
+    named = re.findall(r"`([A-Za-z_]\w*)(?:::(\w+))?(?:\.hpp)?`", page)
+    unknown = {name for pair in named for name in pair if name and name not in known}
+    assert unknown == set()
+    assert {"Scanner", "choose_lists", "ChannelPool"} <= {first for first, _ in named}
 
 
 def test_every_environment_variable_is_documented() -> None:

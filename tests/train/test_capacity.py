@@ -379,7 +379,7 @@ def test_rows_that_the_cut_leaves_zero_are_skipped_under_cosine() -> None:
         ([1, 2, 3, 4], {"shares": (0.5,)}, ValueError, r"shares: expected 2 rows, got 1"),
         ([1, 2, 3, 4], {"shares": (0.5, 0.6)}, ValueError, r"shares: .* sum 1"),
         ([1, 2, 3, 4], {"shares": (1.5, -0.5)}, ValueError, r"shares: expected a number >= 0"),
-        ([1, 2, 3, 4], {"thresholds": (3, 2)}, ValueError, r"thresholds: expected 1 rows, got 2"),
+        ([1, 2, 3, 4], {"thresholds": (3, 2)}, ValueError, r"thresholds: expected 1 row, got 2"),
         (
             [1, 2, 3, 4],
             {"widths": (3, 2, 1), "thresholds": (2, 2)},

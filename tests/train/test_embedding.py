@@ -217,7 +217,7 @@ def test_columns_as_ids() -> None:
         (["a", None], np.eye(2), ValueError, "^ids: expected a key in each row, got None in row 1"),
         (["a", []], np.eye(2), TypeError, "^ids: expected hashable keys, got list in row 1"),
         ("ab", np.eye(2), TypeError, "^ids: expected a column, got str"),
-        (["a"], np.eye(2), ValueError, "^matrix: expected 1 rows, got 2"),
+        (["a"], np.eye(2), ValueError, "^matrix: expected 1 row, got 2"),
         (["a", "b"], np.ones(2), ValueError, "^matrix: expected real numbers of shape"),
         (["a"], [["x"]], TypeError, "^matrix: expected real numbers"),
         (["a", "b"], [[1], [np.nan]], ValueError, "^matrix: expected finite .* in row 1"),

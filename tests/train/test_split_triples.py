@@ -131,8 +131,8 @@ def test_columns_of_numpy_and_tuples_as_keys() -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "error", "message"),
     [
-        ((["a"], ["r", "r"], ["b"]), {}, ValueError, "relations: expected 1 rows, got 2"),
-        ((["a"], ["r"], []), {}, ValueError, "tails: expected 1 rows, got 0"),
+        ((["a"], ["r", "r"], ["b"]), {}, ValueError, "relations: expected 1 row, got 2"),
+        ((["a"], ["r"], []), {}, ValueError, "tails: expected 1 row, got 0"),
         (([], [], []), {}, ValueError, "heads: expected at least one triple, got none"),
         ((["a", None], ["r", "r"], ["b", "b"]), {}, ValueError, r"heads: .* row 1"),
         ((["a"], ["r"], [["b"]]), {}, TypeError, r"tails: .* row 0"),

@@ -211,7 +211,7 @@ def test_a_stop_keeps_the_last_finished_epoch() -> None:
         ((["a", None], [["x"], ["y"]]), None, TypeError, "titles: .* row 1"),
         ((["a", 7], [["x"], ["y"]]), None, TypeError, "titles: .* row 1"),
         (("a", [["x"]]), None, TypeError, "titles: expected a column, got str"),
-        ((["a"], [["x"], ["y"]]), None, ValueError, "categories: expected 1 rows, got 2"),
+        ((["a"], [["x"], ["y"]]), None, ValueError, "categories: expected 1 row, got 2"),
         ((["a"], ["x"]), None, TypeError, "categories: expected lists, got str in row 0"),
         ((["a"], [[None]]), None, ValueError, "categories: .* row 0"),
         ((["a", "b"], [["x"], ["y"]]), [1, 1], ValueError, "keys: .*1"),

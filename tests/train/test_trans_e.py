@@ -241,8 +241,8 @@ def test_unknown_keys() -> None:
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        ((["a"], ["r", "r"], ["b"]), ValueError, "relations: expected 1 rows, got 2"),
-        ((["a"], ["r"], ["b", "c"]), ValueError, "tails: expected 1 rows, got 2"),
+        ((["a"], ["r", "r"], ["b"]), ValueError, "relations: expected 1 row, got 2"),
+        ((["a"], ["r"], ["b", "c"]), ValueError, "tails: expected 1 row, got 2"),
         (([], [], []), ValueError, "heads: expected at least one triple, got none"),
         ((["a", float("nan")], ["r"] * 2, ["b"] * 2), ValueError, r"heads: .* row 1"),
         ((["a", "b"], ["r", None], ["b"] * 2), ValueError, r"relations: .* row 1"),

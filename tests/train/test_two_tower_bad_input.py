@@ -71,7 +71,7 @@ def test_features_are_features() -> None:
     )
     with pytest.raises(ValueError, match="got none named age"):
         towers.encode_users([[]], Features(["a"], {}))
-    with pytest.raises(ValueError, match="histories: expected 1 rows, got 2"):
+    with pytest.raises(ValueError, match="histories: expected 1 row, got 2"):
         towers.encode_users([[], []], Features(["a"], {"age": [1]}))
     with pytest.raises(ValueError, match="histories: expected histories, user_features or users"):
         towers.encode_users(None)

@@ -148,9 +148,11 @@ def _backend(index: Any) -> Backend:
         library = kind.__module__.partition(".")[0]
         if library in _BACKENDS:
             return _BACKENDS[library](index)
+    *others, last = _BACKENDS
+    module = type(index).__module__.removeprefix("builtins")
     raise TypeError(
-        f"index: expected one of {', '.join(_BACKENDS)}, got {type(index).__module__}."
-        f"{type(index).__qualname__}"
+        f"index: expected an index of {', '.join(others)} or {last}, "
+        f"got {module}{'.' if module else ''}{type(index).__qualname__}"
     )
 
 

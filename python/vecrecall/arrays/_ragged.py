@@ -63,7 +63,10 @@ class Ragged:
         bad = np.flatnonzero(o[1:] < o[:-1])
         if bad.size:
             at = int(bad[0])
-            raise ValueError(f"offsets: must be non-decreasing; offsets[{at + 1}] < offsets[{at}]")
+            raise ValueError(
+                f"offsets: expected values that do not decrease, got {o[at + 1]} after {o[at]} "
+                f"at place {at + 1}"
+            )
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False

@@ -157,8 +157,8 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog="\n\n".join(
             (
                 _keys_of_json(KEYS),
-                _keys_of_json(full_keys.KEYS, "that of --full"),
-                _keys_of_json(news_keys.KEYS, "that of --news"),
+                _keys_of_json(full_keys.KEYS, "the JSON file of --full"),
+                _keys_of_json(news_keys.KEYS, "the JSON file of --news"),
             )
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -404,7 +404,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def optional_packages() -> list[str]:
-    """List the packages that the extras for users bring.
+    """List the packages that the extras for users bring to this version of Python.
 
     Returns
     -------
@@ -414,9 +414,15 @@ def optional_packages() -> list[str]:
     found = set()
     for line in requires("vecrecall") or ():
         extra = re.search(r"extra == ['\"]([\w-]+)", line)
-        if extra and extra[1] not in _NOT_OF_USERS:
+        if extra and extra[1] not in _NOT_OF_USERS and _of_this_python(line):
             found.update(re.findall(r"^[\w.-]+", line))
     return sorted(found - {"vecrecall"})  # extras that are made of others
+
+
+def _of_this_python(requirement: str) -> bool:
+    """Whether a requirement such as ``tomli; python_version < '3.11'`` is for this version."""
+    below = re.search(r"python_version < ['\"](\d+)\.(\d+)", requirement)
+    return below is None or sys.version_info < (int(below[1]), int(below[2]))
 
 
 def _bad_input(command: str, error: Exception) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecrecall._extras import needed
+from vecrecall.arrays import _scalars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,12 @@ TEXT = {".csv": ",", ".tsv": "\t"}
 PACKED = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 PARQUET = (".parquet", ".pq")
 ENDINGS = ".csv or .tsv, possibly followed by .gz, .bz2 or .xz, or .parquet or .pq"
+
+
+def named_path(path: object, name: str) -> Path:
+    """Check what names a file or folder; messages name it as it was given."""
+    _scalars.check_path(path, name)
+    return Path(path)  # type: ignore[arg-type]
 
 
 def read_table(path: Path, what: str, reader: str) -> pd.DataFrame:

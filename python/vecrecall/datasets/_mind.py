@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.datasets._files import named_path
 from vecrecall.datasets._tables import Attributes, Interactions, RecommenderData
 
 Dates: TypeAlias = npt.NDArray[np.datetime64]
@@ -116,7 +117,7 @@ def load_mind(folder: str | Path) -> MindData:
     >>> data.interactions.items, data.impressions.shown, data.items.column("title", ["N1"])
     (['N1', 'N2'], [['N2', 'N3']], ['A title'])
     """
-    folder = Path(folder)
+    folder = named_path(folder, "folder")
     impressions = _impressions(folder / "behaviors.tsv")
     return MindData(
         _clicks(impressions, str(folder)),

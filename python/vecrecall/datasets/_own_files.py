@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from vecrecall.datasets import _fields as fields
-from vecrecall.datasets._files import read_table
+from vecrecall.datasets._files import named_path, read_table
 from vecrecall.datasets._tables import Attributes, Interactions
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_interactions(
     >>> log.users, log.items, log.times.tolist()
     (['ann', 'bob'], ['x', 'y'], [3, 4])
     """
-    path = Path(path)
+    path = named_path(path, "path")
     named = _names(columns, (*REQUIRED, WEIGHT))
     frame = read_table(path, "interactions", "read_interactions")
     if WEIGHT in frame or WEIGHT in named:
@@ -141,7 +141,7 @@ def read_attributes(
     >>> found.keys, found.columns
     (['x', 'y'], {'tags': [['new', 'red'], []], 'price': [2.5, None]})
     """
-    path = Path(path)
+    path = named_path(path, "path")
     frame = read_table(path, "attributes", "read_attributes")
     chosen = _chosen(frame, key, columns)
     required = [*dict.fromkeys([key, *chosen.values()])]

@@ -25,6 +25,7 @@ from vecrecall.evaluation._tuning_walk import TuningPoint as TuningPoint
 from vecrecall.search._flat_index import FlatIndex
 from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.search._protocol import Metric
+from vecrecall.search._reloading import ReloadingIndex
 from vecrecall.storage._figures import save_figure
 
 QUICK = 0.1  # seconds: what takes less is timed three times
@@ -301,6 +302,11 @@ def _clocked(search: Callable[[], SearchResult], n: int) -> tuple[SearchResult, 
 
 
 def _wrapped(index: Any, metric: Metric | None) -> WrappedIndex | IVFIndex:
+    if isinstance(index, FlatIndex | ReloadingIndex) and not isinstance(index, IVFIndex):
+        raise TypeError(
+            "index: expected an IVFIndex or an index that wrap takes, "
+            f"got a {type(index).__name__}, which has no setting"
+        )
     if not isinstance(index, WrappedIndex | IVFIndex):
         return wrap(index, metric=metric)
     if metric is not None and metric != index.metric:

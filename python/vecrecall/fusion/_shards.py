@@ -125,6 +125,7 @@ def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:
     if bad.size:
         at = int(bad[0])
         raise ValueError(
-            f"groups: offsets must be non-decreasing; offsets[{at + 1}] < offsets[{at}]"
+            f"groups: expected offsets that do not decrease, got {offsets[at + 1]} after "
+            f"{offsets[at]} at place {at + 1}"
         )
     return offsets

@@ -96,8 +96,19 @@ class NeighborTable:
         Returns
         -------
         NeighborTable
+
+        Raises
+        ------
+        TypeError
+            If it is no index, or `probes` is given for one without lists.
+        ValueError
+            As of `FlatIndex.neighbors`.
         """
         whole: SearchableIndex = frozen(index)
+        if not callable(getattr(whole, "neighbors", None)):
+            raise TypeError(
+                f"index: expected an index with a neighbors method, got {_scalars.type_name(index)}"
+            )
         wanted = probing(whole, probes)
         found = whole.neighbors(k, min_score=min_score, progress=progress, path=path, **wanted)
         return cls(whole.ids, *found)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,7 +162,7 @@ class CapacityEmbedding:
             "report": asdict(self.report),
             "columns": [part.dim for part in self.parts],
         }
-        _array_folder.save(Path(path), KIND, about, arrays)
+        _array_folder.save(_scalars.check_path(path, "path"), KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CapacityEmbedding:
@@ -184,7 +183,7 @@ class CapacityEmbedding:
         FileNotFoundError
             If it does not exist.
         """
-        content, arrays = _array_folder.load(Path(path), KIND, verify=True)
+        content, arrays = _array_folder.load(_scalars.check_path(path, "path"), KIND, verify=True)
         with reading("a CapacityEmbedding", path):
             return cls._read(content, arrays, path)
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _times
+from vecrecall.arrays import _scalars, _times
 from vecrecall.arrays._ragged import Ragged
 
 Column: TypeAlias = Any
@@ -122,7 +122,7 @@ def check_lists(column: Column, name: str, length: int | None = None) -> list[li
 def check_length(values: Sequence[Any] | npt.NDArray[Any], name: str, length: int | None) -> None:
     """Compare the number of rows with what another column has."""
     if length is not None and len(values) != length:
-        raise ValueError(f"{name}: expected {length} rows, got {len(values)}")
+        raise ValueError(f"{name}: expected {_scalars.counted(length, 'row')}, got {len(values)}")
 
 
 def check_unique(keys: Sequence[Hashable], name: str) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -74,7 +73,8 @@ class Embedding:
         check_unique(self.ids, "ids")
         rows = _validation.check_vectors(matrix, "matrix")
         if len(rows) != len(self.ids):
-            raise ValueError(f"matrix: expected {len(self.ids)} rows, got {len(rows)}")
+            wanted = _scalars.counted(len(self.ids), "row")
+            raise ValueError(f"matrix: expected {wanted}, got {len(rows)}")
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
         self.metric: Metric = metric
         self.about = _in_json({} if about is None else about)
@@ -242,7 +242,7 @@ class Embedding:
         """
         about = {"metric": self.metric, "about": self.about}
         arrays = {"matrix": self.matrix, **keys_to_arrays(self.ids)}
-        _array_folder.save(Path(path), KIND, about, arrays)
+        _array_folder.save(_scalars.check_path(path, "path"), KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Embedding:
@@ -265,7 +265,9 @@ class Embedding:
         FileNotFoundError
             If it does not exist.
         """
-        content = _array_folder.load(Path(path), KIND, mmap=mmap, verify=not mmap)
+        content = _array_folder.load(
+            _scalars.check_path(path, "path"), KIND, mmap=mmap, verify=not mmap
+        )
         with reading("an Embedding", path):
             arrays, about = content.arrays, content.about
             ids = keys_from_arrays(arrays, path)

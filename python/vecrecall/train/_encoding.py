@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vecrecall.arrays import _scalars
 from vecrecall.storage import _array_folder
 from vecrecall.storage._atomic import MANIFEST
 from vecrecall.train._training import (
@@ -94,7 +95,7 @@ class _Kept:
     """
 
     def __init__(self, path: PathLike | None, fingerprint: str, n: int) -> None:
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else _scalars.check_path(path, "checkpoint")
         self._about: dict[str, Any] = {"fingerprint": fingerprint, "n": n}
         self._digest = hashlib.blake2b(digest_size=16)
 

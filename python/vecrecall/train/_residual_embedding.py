@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,7 +177,7 @@ class ResidualEmbedding:
             "about": self.embedding.about,
             "report": asdict(self.report),
         }
-        _array_folder.save(Path(path), KIND, about, arrays)
+        _array_folder.save(_scalars.check_path(path, "path"), KIND, about, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ResidualEmbedding:
@@ -199,7 +198,7 @@ class ResidualEmbedding:
         FileNotFoundError
             If it does not exist.
         """
-        content, arrays = _array_folder.load(Path(path), KIND, verify=True)
+        content, arrays = _array_folder.load(_scalars.check_path(path, "path"), KIND, verify=True)
         with reading("a ResidualEmbedding", path):
             names = {
                 name.replace("category", "key"): array

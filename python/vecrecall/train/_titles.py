@@ -6,7 +6,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -308,7 +307,7 @@ class TitleEncoder:
             "lists": np.frombuffer(json.dumps(lists).encode(), np.uint8),
         }
         settings = {**self._settings(), "tokenize": self.tokenize is not None}
-        _array_folder.save(Path(path), KIND, {"settings": settings}, arrays)
+        _array_folder.save(_scalars.check_path(path, "path"), KIND, {"settings": settings}, arrays)
 
     @classmethod
     def load(cls, path: PathLike, *, tokenize: Tokenize | None = None) -> TitleEncoder:
@@ -333,7 +332,7 @@ class TitleEncoder:
         FileNotFoundError
             If it does not exist.
         """
-        content = _array_folder.load(Path(path), KIND, verify=True)
+        content = _array_folder.load(_scalars.check_path(path, "path"), KIND, verify=True)
         settings = dict(content.about["settings"])
         if settings.pop("tokenize") != (tokenize is not None):
             raise ValueError("tokenize: expected the one that the encoder was made with")
