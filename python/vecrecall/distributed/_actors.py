@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ import numpy as np
 import vecrecall._core as _core
 from vecrecall._runtime import set_num_threads
 from vecrecall.arrays._typing import F32, F64, I64
+from vecrecall.distributed import _manifest, _wire
 from vecrecall.distributed._changes import Change
 from vecrecall.distributed._errors import ShardError
-from vecrecall.distributed._manifest import Manifest
 from vecrecall.distributed._shard import Shard, ShardWriter
 
 _LOOK_SECONDS = 0.2  # between looks at the log for the changes of other clients
@@ -26,10 +27,10 @@ _KEPT_SETS = 64
 
 
 class Place(NamedTuple):
-    """Where a shard is."""
+    """Where a shard is, in few bytes: every call has one."""
 
     path: str
-    manifest: Manifest
+    build: str
     number: int
     verify: bool
 
@@ -62,6 +63,24 @@ class About(NamedTuple):
     nbytes: int
     position: int
     pid: int
+
+
+def _read(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method that is called with bytes, and answers with bytes.
+
+    Parameters
+    ----------
+    answer : callable
+        Called with a place, the number of the last change that the client knows, and more.
+    """
+
+    def method(self: "Replica", head: bytes, body: Any) -> Any:
+        place, position = _wire.unpacked(head)
+        return _wire.packed(answer(self, place, position, *_wire.unpacked(body)))
+
+    method.__name__, method.__doc__ = answer.__name__, answer.__doc__
+    method.__qualname__ = answer.__qualname__
+    return method
 
 
 class Replica:
@@ -99,6 +118,7 @@ class Replica:
         """Make the changes up to one."""
         return self._shard(place, position).position
 
+    @_read
     def search(self, place: Place, position: int, query: Query) -> tuple[Any, ...]:
         """Search as the core does."""
         index = self._shard(place, position).index
@@ -109,6 +129,7 @@ class Replica:
         )
         return found
 
+    @_read
     def search_above(
         self, place: Place, position: int, query: Query, floors: F64
     ) -> tuple[I64, F32, I64]:
@@ -120,6 +141,7 @@ class Replica:
             query.queries, floors, query.k, query.exclude, allow, threads
         )
 
+    @_read
     def reach(self, place: Place, position: int, query: Query) -> tuple[I64, I64]:
         """Tell of each query how many rows it looks at, and how many items its set allows."""
         index = self._shard(place, position).index
@@ -132,6 +154,7 @@ class Replica:
         allowed = np.array(sizes, np.int64)[np.resize(which, len(looked))]
         return looked, allowed
 
+    @_read
     def score(
         self, place: Place, position: int, queries: F32, values: I64, offsets: I64,
         threads: int | None,
@@ -141,14 +164,17 @@ class Replica:
         threads = self._threads if threads is None else threads
         return index._now().score(queries, values, offsets, threads)
 
+    @_read
     def known_vectors(self, place: Place, position: int, ids: I64) -> tuple[I64, F32]:
         """Return which of the ids are known, and their rows."""
         return self._shard(place, position).index._now().known_vectors(ids)
 
+    @_read
     def contains(self, place: Place, position: int, ids: I64) -> Any:
         """Tell which of the ids are known."""
         return self._shard(place, position).index.contains(ids)
 
+    @_read
     def ids(self, place: Place, position: int, after: int, most: int) -> tuple[I64, int]:
         """Return some of the ids, from a place on, and how many there are."""
         ids = self._shard(place, position).index.ids
@@ -232,4 +258,14 @@ class Writer:
 
 
 def _shard_of(place: Place) -> Shard:
-    return Shard(Path(place.path), place.manifest, place.number, verify=place.verify)
+    """Load a shard of a build that was there when the client looked."""
+    path = Path(place.path)
+    try:
+        manifest = _manifest.read(path)
+    except (OSError, ValueError) as error:
+        raise ShardError(f"shard {place.number}: {error}") from None
+    if manifest.build != place.build:
+        raise ShardError(
+            f"shard {place.number}: expected build {place.build}, got {manifest.build} in {path}"
+        )
+    return Shard(path, manifest, place.number, verify=place.verify)

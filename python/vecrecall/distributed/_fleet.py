@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vecrecall.distributed import _ray
+from vecrecall.distributed import _ray, _wire
 from vecrecall.distributed._actors import Replica, Writer
 from vecrecall.distributed._errors import ClosedError, MissingShardsError, PlacementError
 from vecrecall.distributed._ray import Deadline
@@ -115,6 +115,7 @@ class Fleet:
                     "max_restarts": -1,
                     "max_concurrency": _CALLS_AT_ONCE,
                     "scheduling_strategy": "SPREAD",
+                    "enable_task_events": False,  # a record of each call for Ray's dashboard
                 }
                 if groups:
                     strategies = ray.util.scheduling_strategies
@@ -293,7 +294,7 @@ class Fleet:
         for ref in ready:
             shard = late.pop(ref)
             try:
-                answers[shard] = ray.get(ref, timeout=max(1.0, deadline.left))
+                answers[shard] = _wire.unpacked(ray.get(ref, timeout=max(1.0, deadline.left)))
             except ray.exceptions.RayTaskError as error:
                 inner = _ray.cause(error)
                 if not isinstance(inner, (BlockingIOError, ray.exceptions.RayError)):

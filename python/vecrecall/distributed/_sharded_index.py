@@ -17,7 +17,7 @@ from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each, take_rows
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
 from vecrecall.arrays._typing import F32, F64, I64
-from vecrecall.distributed import _manifest, _ray
+from vecrecall.distributed import _manifest, _ray, _wire
 from vecrecall.distributed._actors import IdSet, Place, Query
 from vecrecall.distributed._changes import Change, Kind
 from vecrecall.distributed._errors import ChangeError, ClosedError
@@ -40,7 +40,6 @@ from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import Allow, Ids, Invalid, Metric, Neighbors, Progress
 
 _PAGE = 1 << 20  # ids
-_INLINE_BYTES = 64 << 10  # Ray sends so few with the call itself
 _NEW_ID_TRIES = 8
 _ON_MISSING = {"raise": False, "partial": True}
 
@@ -73,7 +72,7 @@ class _View(NamedTuple):
     verify: bool
 
     def place(self, shard: int) -> Place:
-        return Place(str(self.path), self.manifest, shard, self.verify)
+        return Place(str(self.path), self.manifest.build, shard, self.verify)
 
 
 class _Asked(NamedTuple):
@@ -573,25 +572,32 @@ class ShardedIndex:
         calls: dict[int, tuple[Any, ...]],
     ) -> dict[int, Any]:
         """Ask shards, each with arguments of its own."""
-        whole = {shard: self._call(view, shard, own) for shard, own in calls.items()}
+        whole = {
+            shard: (self._head(view, shard), _wire.packed(own)) for shard, own in calls.items()
+        }
         return view.fleet.ask(method, whole, Deadline(self.timeout))[0]
 
-    def _call(self, view: _View, shard: int, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Say which changes of a shard this client knows, before what is asked."""
-        return view.place(shard), self._positions.get(shard, 0), *arguments
+    def _head(self, view: _View, shard: int) -> bytes:
+        """Say which changes of a shard this client knows."""
+        head: bytes = _wire.packed((view.place(shard), self._positions.get(shard, 0)))
+        return head
 
     def _calls(self, view: _View, arguments: tuple[Any, ...]) -> dict[int, tuple[Any, ...]]:
-        """Say the same to all shards."""
-        return {n: self._call(view, n, arguments) for n in range(view.manifest.n_shards)}
+        """Say the same to all shards: what is large is in the object store once."""
+        body = _wire.packed(arguments)
+        if body is arguments:
+            body = _ray.ray().put(arguments)
+        return {n: (self._head(view, n), body) for n in range(view.manifest.n_shards)}
 
     def _all(self, view: _View, method: str, arguments: tuple[Any, ...]) -> dict[int, Any]:
         """Ask all shards the same."""
-        return self._asked(view, method, dict.fromkeys(range(view.manifest.n_shards), arguments))
+        calls = self._calls(view, arguments)
+        return view.fleet.ask(method, calls, Deadline(self.timeout))[0]
 
     def _search_once(self, view: _View, asked: _Asked) -> SearchResult:
         """Ask every shard, and join what they answer."""
         k, nq = asked.query.k, len(asked.query.queries)
-        calls = self._calls(view, (_sent(asked.query),))
+        calls = self._calls(view, (asked.query,))
         answers, missing = view.fleet.ask("search", calls, asked.deadline, partial=self._partial)
         if len(missing) == view.manifest.n_shards:
             raise missing_error("search", missing, asked.deadline)
@@ -617,7 +623,7 @@ class ShardedIndex:
         counts = np.zeros(n, np.int32)
         left, few = np.arange(n), np.empty(0, np.int64)
         if query.allow is not None and n:
-            calls = self._calls(view, (_sent(query),))
+            calls = self._calls(view, (query,))
             found, _ = view.fleet.ask("reach", calls, asked.deadline, partial=self._partial)
             looked, allows = (sum(of[i] for of in found.values()) for i in (0, 1))
             scarce = np.broadcast_to(np.asarray(allows) <= np.asarray(looked), (n,))
@@ -857,13 +863,6 @@ def _rows_of(query: Query, rows: I64) -> Query:
     if allow is not None and len(allow) > 1:
         allow = [allow[i] for i in rows]
     return query._replace(queries=query.queries[rows], exclude=exclude, allow=allow)
-
-
-def _sent(query: Query) -> Any:
-    """Have a large batch in the object store once, for all shards."""
-    arrays = [query.queries, *(query.exclude or ()), *(one.ids for one in query.sets)]
-    small = sum(array.nbytes for array in arrays) <= _INLINE_BYTES
-    return query if small else _ray.ray().put(query)
 
 
 def _summed(all_of: list[Any]) -> SearchStats:
