@@ -1,7 +1,8 @@
 """Time, memory and the overhead of a call: shards in actors of one machine, and one index.
 
 ``python -m benchmarks.ray.overhead build FOLDER`` makes the files once, ``search`` times them,
-``grow`` times calls over 1 to 16 small shards. Calls of both sides alternate.
+``grow`` times calls over 1 to 16 small shards. Calls of all sides alternate; ``empty`` are calls
+of as many actors that do nothing, which is what Ray takes.
 """
 
 from __future__ import annotations
@@ -87,12 +88,28 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
+class Empty:
+    """An actor that does nothing."""
+
+    def call(self, asked: bytes) -> bytes:
+        """Answer at once."""
+        return asked
+
+
+def empty_calls(ray: Any, n: int) -> Callable[[], object]:
+    """Start actors that do nothing; return a call of all of them."""
+    kind = ray.remote(Empty).options(num_cpus=0.01, enable_task_events=False)
+    actors = [kind.remote() for _ in range(n)]
+    return lambda: ray.get([actor.call.remote(b"") for actor in actors])
+
+
 def search(folder: Path, seconds: float) -> None:
     """Time searches of both sides."""
     ray = start(2)
     one = vr.FlatIndex.load(folder / "one")
     q = np.random.default_rng(1).standard_normal((max(BATCHES), one.dim), dtype=np.float32)
     with connect(folder / "shards", timeout=120) as index:
+        empty = empty_calls(ray, index.n_shards)
         for batch in BATCHES:
             part = q[:batch]
             assert index.search(part, K) == one.search(part, K)
@@ -102,6 +119,7 @@ def search(folder: Path, seconds: float) -> None:
             calls: dict[str, Callable[[], object]] = {
                 "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
                 "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
+                "empty": empty,
             }
             found = {name: summary(t) for name, t in timed(calls, rounds).items()}
             print(json.dumps({"batch": batch, "rounds": rounds, **found}))
@@ -118,8 +136,12 @@ def grow(folder: Path) -> None:
     for n in (1, 2, 4, 8, 16):
         build_shards(folder / "small.npy", folder / f"small{n}", n_shards=n)
         with connect(folder / f"small{n}", timeout=120, num_cpus=0.05) as index:
-            times = timed({"shards": lambda index=index: index.search(q, K)}, 200)  # type: ignore[misc]
-            print(json.dumps({"shards": n, **summary(times["shards"])}))
+            calls = {
+                "search": lambda index=index: index.search(q, K),  # type: ignore[misc]
+                "empty": empty_calls(ray, n),
+            }
+            found = {name: summary(t) for name, t in timed(calls, 200).items()}
+            print(json.dumps({"shards": n, **found}))
     ray.shutdown()
 
 
