@@ -20,40 +20,11 @@ from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.distributed import _manifest, _wire
 from vecrecall.distributed._changes import Change
 from vecrecall.distributed._errors import ShardError
+from vecrecall.distributed._queries import IdSet, Place, Query
 from vecrecall.distributed._shard import Shard, ShardWriter
 
 _LOOK_SECONDS = 0.2  # between looks at the log for the changes of other clients
 _KEPT_SETS = 64
-
-
-class Place(NamedTuple):
-    """Where a shard is, in few bytes: every call has one."""
-
-    path: str
-    build: str
-    number: int
-    verify: bool
-
-
-class IdSet(NamedTuple):
-    """Ids that may be returned, or all others; the same word for the same set."""
-
-    word: str
-    ids: I64
-    complement: bool
-
-
-class Query(NamedTuple):
-    """A search of a batch, of which the client has checked everything."""
-
-    queries: F32
-    k: int
-    exclude: tuple[I64, I64] | None
-    allow: list[int] | None  # one for all queries or one each: places in `sets`
-    sets: list[IdSet]
-    min_score: float
-    probes: int
-    threads: int | None
 
 
 class About(NamedTuple):
