@@ -14,6 +14,7 @@ from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each
 from vecrecall.arrays._results import AboveResult, SearchResult, SearchStats, scatter
+from vecrecall.arrays._row_types import RowType
 from vecrecall.arrays._typing import F32, I64
 from vecrecall.distributed import _ray, _wire
 from vecrecall.distributed._errors import ClosedError
@@ -301,6 +302,11 @@ class Reads:
         return self._view.manifest.dim
 
     @property
+    def dtype(self) -> RowType:
+        """The type that rows are kept in: "float32", "float16" or "bfloat16"."""
+        return self._view.manifest.dtype
+
+    @property
     def metric(self) -> Metric:
         """The metric's name."""
         return self._view.manifest.metric
@@ -346,7 +352,8 @@ class Reads:
         of = self._view.manifest
         shards = _scalars.counted(of.n_shards, "shard")
         name = type(self).__name__
-        return f"{name}({str(self.path)!r}, {shards}, dim {of.dim}, metric {of.metric!r})"
+        half = "" if of.dtype == "float32" else f", dtype {of.dtype!r}"
+        return f"{name}({str(self.path)!r}, {shards}, dim {of.dim}, metric {of.metric!r}{half})"
 
     # Parts
     def _current(self) -> View:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars, _validation
+from vecrecall.arrays._row_types import check_rows, widened
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.distributed import _manifest, _ray
 from vecrecall.distributed._changes import Change, Kind
@@ -83,14 +84,14 @@ class ShardedIndex(Reads):
         if ids is not None:
             self._change("add", *self._new_items(vectors, ids, bias))
             return None
-        rows = _validation.check_matrix(vectors, "vectors", self.dim)
+        rows = check_rows(vectors, "vectors", self.dim, self.dtype).values
         for attempt in range(_NEW_ID_TRIES):
             first = self._largest_id() + 1
             if first > _ids.LARGEST_ID - len(rows):
                 raise ValueError("ids: expected ids that follow the largest one, got none left")
             numbers = first + np.arange(len(rows))
             try:
-                self._change("add", *self._new_items(rows, numbers, bias))
+                self._change("add", *self._new_items(widened(rows), numbers, bias))
             except ValueError as error:  # another client has taken them
                 if attempt + 1 == _NEW_ID_TRIES or not str(error).startswith("ids:"):
                     raise
@@ -219,12 +220,12 @@ class ShardedIndex(Reads):
     def _new_items(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, bias: npt.ArrayLike | None
     ) -> tuple[F32, I64, F64 | None]:
-        rows = _validation.check_matrix(vectors, "vectors", self.dim)
+        rows = check_rows(vectors, "vectors", self.dim, self.dtype).values
         numbers = _ids.check_ids(ids, "ids", len(rows))
         _core.check_ids(numbers)
         extra = None if bias is None else _validation.check_float_vector(bias, "bias", len(rows))
         usable_rows(rows, extra, self.metric, False)
-        return rows, numbers, extra
+        return widened(rows), numbers, extra  # which shards round again, without loss
 
     def _change(
         self, kind: Kind, rows: F32 | None, ids: I64, bias: F64 | None, *, ignore: bool = False
