@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.distributed import build_shards, connect
+from vecrecall.distributed import ShardedIndex, build_shards, connect
+from vecrecall.distributed._ray import Deadline
 
 BATCHES = (1, 16, 256)
 K = 10
@@ -88,28 +89,49 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
+def memory(process: int) -> dict[str, int]:
+    """Read how much memory is a process's own, and how much is of files that it has mapped."""
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    lines = dict(line.split(":", 1) for line in status)
+    return {name: int(lines[name].split()[0]) >> 10 for name in ("RssAnon", "RssFile")}
+
+
 class Empty:
     """An actor that does nothing."""
+
+    def process(self) -> int:
+        """Tell the number of its process."""
+        return os.getpid()
 
     def call(self, asked: bytes) -> bytes:
         """Answer at once."""
         return asked
 
 
-def empty_calls(ray: Any, n: int) -> Callable[[], object]:
-    """Start actors that do nothing; return a call of all of them."""
+def empty_actors(ray: Any, n: int) -> list[Any]:
+    """Start actors that do nothing."""
     kind = ray.remote(Empty).options(num_cpus=0.01, enable_task_events=False)
-    actors = [kind.remote() for _ in range(n)]
+    return [kind.remote() for _ in range(n)]
+
+
+def call_of(ray: Any, actors: list[Any]) -> Callable[[], object]:
+    """Return a call of all of them at once."""
     return lambda: ray.get([actor.call.remote(b"") for actor in actors])
 
 
-def search(folder: Path, seconds: float) -> None:
+def processes_of(index: ShardedIndex) -> list[int]:
+    """List the processes of the actors of an index."""
+    opened = index._opened(index._view, Deadline(index.timeout))
+    return [opened[shard].pid for shard in sorted(opened)]
+
+
+def search(folder: Path, seconds: float, threads: int | None) -> None:
     """Time searches of both sides."""
     ray = start(2)
     one = vr.FlatIndex.load(folder / "one")
     q = np.random.default_rng(1).standard_normal((max(BATCHES), one.dim), dtype=np.float32)
-    with connect(folder / "shards", timeout=120) as index:
-        empty = empty_calls(ray, index.n_shards)
+    with connect(folder / "shards", timeout=120, threads=threads) as index:
+        empty = empty_actors(ray, index.n_shards)
         for batch in BATCHES:
             part = q[:batch]
             assert index.search(part, K) == one.search(part, K)
@@ -119,11 +141,13 @@ def search(folder: Path, seconds: float) -> None:
             calls: dict[str, Callable[[], object]] = {
                 "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
                 "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
-                "empty": empty,
+                "empty": call_of(ray, empty),
             }
             found = {name: summary(t) for name, t in timed(calls, rounds).items()}
             print(json.dumps({"batch": batch, "rounds": rounds, **found}))
         print(json.dumps({"bytes": index.nbytes, "one": one.nbytes}))
+        print(json.dumps({"MB of actors": [memory(pid) for pid in processes_of(index)]}))
+        print(json.dumps({"MB of an empty actor": memory(ray.get(empty[0].process.remote()))}))
     ray.shutdown()
 
 
@@ -136,9 +160,9 @@ def grow(folder: Path) -> None:
     for n in (1, 2, 4, 8, 16):
         build_shards(folder / "small.npy", folder / f"small{n}", n_shards=n)
         with connect(folder / f"small{n}", timeout=120, num_cpus=0.05) as index:
-            calls = {
+            calls: dict[str, Callable[[], object]] = {
                 "search": lambda index=index: index.search(q, K),  # type: ignore[misc]
-                "empty": empty_calls(ray, n),
+                "empty": call_of(ray, empty_actors(ray, n)),
             }
             found = {name: summary(t) for name, t in timed(calls, 200).items()}
             print(json.dumps({"shards": n, **found}))
@@ -154,11 +178,12 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--threads", type=int, help="of an actor")
     given = parser.parse_args()
     if given.what == "build":
         build(given.folder, given.items, given.dim, given.shards)
     elif given.what == "search":
-        search(given.folder, given.seconds)
+        search(given.folder, given.seconds, given.threads)
     else:
         grow(given.folder)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_cases import same
+from ray_cases import processes, same
 
 import vecrecall as vr
 from vecrecall.distributed import (
@@ -113,6 +113,16 @@ def test_bits(built: Any, served: Any, items: Items, kind: str, n: int) -> None:
     assert int(ids[3]) in index
     with pytest.raises(KeyError, match="99999"):
         index.vectors([ids[0], 99_999])
+
+
+def test_shards_are_mapped(built: Any, served: Any) -> None:
+    served[2].swap(built["flat", 2])
+    files = {str(file) for file in built["flat", 2].rglob("rows-*.npy")}
+    assert len(files) == 2
+    for pid in processes("Replica"):
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        files -= {file for file in files if file in maps}
+    assert not files
 
 
 def test_channels(built: Any, served: Any, items: Items) -> None:
@@ -223,12 +233,10 @@ def test_half_precision(ray: Any, tmp_path: Path, npy: Any, items: Items) -> Non
             same(index.search(x[:9], 40, **options), one.search(x[:9], 40))
             with pytest.raises(ValueError, match="overflow"):
                 index.add(x[:1] * 1e300, [30_000])
-    reshard(tmp_path / "bfloat16", tmp_path / "three", 3)
-    manifest = manifests.read(tmp_path / "three")
-    shards = [Shard(tmp_path / "three", manifest, n).index for n in range(3)]
-    assert {shard.dtype for shard in shards} == {"bfloat16"}
-    for shard in shards:
-        np.testing.assert_array_equal(shard.vectors(shard.ids), one.vectors(shard.ids))
+    reshard(tmp_path / "bfloat16", tmp_path / "joined", 1)
+    joined = Shard(tmp_path / "joined", manifests.read(tmp_path / "joined"), 0).index
+    assert joined.dtype == "bfloat16"
+    np.testing.assert_array_equal(joined.vectors(one.ids), one.vectors(one.ids))
 
 
 def test_the_log_becomes_a_base(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:

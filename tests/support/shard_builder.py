@@ -11,8 +11,8 @@ from typing import Any
 
 from vecrecall.distributed import _sources, build_shards
 
-PIECE_BYTES = 16 << 10
-OPTIONS: dict[str, Any] = {"n_shards": 4, "index": "ivf", "n_lists": 20, "num_cpus": 0.5}
+PIECE_BYTES = 32 << 10
+OPTIONS: dict[str, Any] = {"n_shards": 3, "index": "ivf", "n_lists": 20, "num_cpus": 0.5}
 
 
 def build(vectors: str, ids: str, folder: str) -> None:
