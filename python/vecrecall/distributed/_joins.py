@@ -1,4 +1,4 @@
-"""What shards answer, put together as one index would have answered."""
+"""Answers of shards, joined into that of one index."""
 
 from collections.abc import Callable
 from typing import Any

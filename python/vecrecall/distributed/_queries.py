@@ -1,4 +1,4 @@
-"""What clients ask of the actors of shards."""
+"""Questions of clients to the actors of shards."""
 
 from typing import Any, NamedTuple
 

@@ -73,7 +73,7 @@ class _Asked(NamedTuple):
 
 
 class Reads:
-    """What `ShardedIndex` answers.
+    """The reads of a `ShardedIndex`.
 
     Parameters
     ----------
