@@ -1,7 +1,8 @@
 """Time, memory and the overhead of a call: shards in actors of one machine, and one index.
 
 ``python -m benchmarks.ray.overhead build FOLDER`` makes the files once, ``search`` times them,
-``grow`` times calls over 1 to 16 small shards. Calls of both sides alternate.
+``grow`` times calls over 1 to 16 small shards. Calls of all sides alternate; ``empty`` are calls
+of as many actors that do nothing, which is what Ray takes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import vecrecall as vr
-from vecrecall.distributed import build_shards, connect
+from vecrecall.distributed import ShardedIndex, build_shards, connect
+from vecrecall.distributed._ray import Deadline
 
 BATCHES = (1, 16, 256)
 K = 10
@@ -87,20 +89,59 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
+def memory(process: int) -> dict[str, int]:
+    """Read how much memory is a process's own, and how much is of files that it has mapped."""
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    lines = dict(line.split(":", 1) for line in status)
+    return {name: int(lines[name].split()[0]) >> 10 for name in ("RssAnon", "RssFile")}
+
+
+class Empty:
+    """An actor that does nothing."""
+
+    def process(self) -> int:
+        """Tell the number of its process."""
+        return os.getpid()
+
+    def call(self, asked: bytes) -> bytes:
+        """Answer at once."""
+        return asked
+
+
+def empty_actors(ray: Any, n: int) -> list[Any]:
+    """Start actors that do nothing."""
+    kind = ray.remote(Empty).options(num_cpus=0.01, enable_task_events=False)
+    return [kind.remote() for _ in range(n)]
+
+
+def call_of(ray: Any, actors: list[Any]) -> Callable[[], object]:
+    """Return a call of all of them at once."""
+    return lambda: ray.get([actor.call.remote(b"") for actor in actors])
+
+
+def processes_of(index: ShardedIndex) -> list[int]:
+    """List the processes of the actors of an index."""
+    opened = index._opened(index._view, Deadline(index.timeout))
+    return [opened[shard].pid for shard in sorted(opened)]
+
+
 class Found(NamedTuple):
-    """Seconds of a call at one batch, of both sides."""
+    """Seconds of calls at one batch: of shards, of one index, and of actors that do nothing."""
 
     batch: int
     times: dict[str, list[float]]
 
 
-def search(folder: Path, seconds: float, batches: Sequence[int] = BATCHES) -> Iterator[Found]:
-    """Time searches of both sides."""
+def search(
+    folder: Path, seconds: float, batches: Sequence[int] = BATCHES, threads: int | None = None
+) -> Iterator[Found]:
+    """Time searches of both sides; at the end print what the actors need."""
     ray = start(2)
     one = vr.FlatIndex.load(folder / "one")
     q = np.random.default_rng(1).standard_normal((max(batches), one.dim), dtype=np.float32)
     try:
-        with connect(folder / "shards", timeout=120) as index:
+        with connect(folder / "shards", timeout=120, threads=threads) as index:
+            empty = empty_actors(ray, index.n_shards)
             for batch in batches:
                 part = q[:batch]
                 if index.search(part, K) != one.search(part, K):
@@ -111,8 +152,12 @@ def search(folder: Path, seconds: float, batches: Sequence[int] = BATCHES) -> It
                 calls: dict[str, Callable[[], object]] = {
                     "shards": lambda part=part: index.search(part, K),  # type: ignore[misc]
                     "one": lambda part=part: one.search(part, K),  # type: ignore[misc]
+                    "empty": call_of(ray, empty),
                 }
                 yield Found(batch, timed(calls, rounds))
+            print(json.dumps({"bytes": index.nbytes, "one": one.nbytes}))
+            print(json.dumps({"MB of actors": [memory(pid) for pid in processes_of(index)]}))
+            print(json.dumps({"MB of an empty actor": memory(ray.get(empty[0].process.remote()))}))
     finally:
         ray.shutdown()
 
@@ -126,8 +171,12 @@ def grow(folder: Path) -> None:
     for n in (1, 2, 4, 8, 16):
         build_shards(folder / "small.npy", folder / f"small{n}", n_shards=n)
         with connect(folder / f"small{n}", timeout=120, num_cpus=0.05) as index:
-            times = timed({"shards": lambda index=index: index.search(q, K)}, 200)  # type: ignore[misc]
-            print(json.dumps({"shards": n, **summary(times["shards"])}))
+            calls: dict[str, Callable[[], object]] = {
+                "search": lambda index=index: index.search(q, K),  # type: ignore[misc]
+                "empty": call_of(ray, empty_actors(ray, n)),
+            }
+            found = {name: summary(t) for name, t in timed(calls, 200).items()}
+            print(json.dumps({"shards": n, **found}))
     ray.shutdown()
 
 
@@ -140,11 +189,12 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--threads", type=int, help="of an actor")
     given = parser.parse_args()
     if given.what == "build":
         build(given.folder, given.items, given.dim, given.shards)
     elif given.what == "search":
-        for batch, times in search(given.folder, given.seconds):
+        for batch, times in search(given.folder, given.seconds, threads=given.threads):
             found = {name: summary(taken) for name, taken in times.items()}
             print(json.dumps({"batch": batch, "rounds": len(times["one"]), **found}))
     else:

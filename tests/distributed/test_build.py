@@ -128,6 +128,32 @@ def test_an_interrupted_build_goes_on(
         build_shards(npy[0], path, n_shards=2, ids=npy[1])
 
 
+def test_rows_are_of_the_type_of_the_source(ray: Any, tmp_path: Path, items: Items) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    half = items[0].astype(np.float16)
+    np.save(tmp_path / "half.npy", half)
+    np.save(tmp_path / "wide.npy", items[0])
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(half.ravel()), 12)
+    pq.write_table(pa.table({"id": items[1], "vector": flat}), tmp_path / "half.parquet")
+    both = np.empty(len(half), [("id", "<i8"), ("vector", "<f2", 12)])
+    both["id"], both["vector"] = items[1], half
+    np.save(tmp_path / "both.npy", both)
+    for name, source in enumerate(["half.npy", "half.parquet", "both.npy"]):
+        build_shards(tmp_path / source, tmp_path / str(name), n_shards=1, num_cpus=0.5)
+        (shard,) = shards_of(tmp_path / str(name))
+        assert shard.index.dtype == "float16"
+        np.testing.assert_array_equal(shard.index.vectors(shard.index.ids), half)
+    files = [tmp_path / "half.npy", tmp_path / "wide.npy"]
+    build_shards(files, tmp_path / "mixed", n_shards=1)
+    (shard,) = shards_of(tmp_path / "mixed")
+    assert shard.index.dtype == "float32"
+    with pytest.raises(ValueError, match="dtype"):
+        build_shards(files, tmp_path / "x", n_shards=1, dtype="float64")
+    np.save(tmp_path / "large.npy", items[0] * 1e6)
+    with pytest.raises(ValueError, match="fit float16, got an overflow"):
+        build_shards(tmp_path / "large.npy", tmp_path / "x", n_shards=1, dtype="float16")
+
+
 def test_bad_sources(ray: Any, tmp_path: Path, npy: tuple[Path, Path], items: Items) -> None:
     x, _ = items
     with pytest.raises(FileNotFoundError):

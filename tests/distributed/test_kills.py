@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_cases import processes, same
+from ray_cases import IMPORTED_FROM, ROOT, processes, same
+from shard_builder import build
 
 import vecrecall as vr
 from vecrecall.distributed import (
@@ -23,6 +28,8 @@ from vecrecall.distributed import (
 )
 
 KILLS = int(os.environ.get("VECRECALL_SOAK_KILLS", "6"))
+BUILDS = max(1, KILLS // 5)  # that are killed
+STEPS = 12  # of about 13 that such a build has
 Items = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
@@ -108,3 +115,50 @@ def test_a_shard_that_is_gone_for_good(
         with pytest.raises(MissingShardsError, match=r"score.*shard 0") as caught:
             index.score(x[:1], [ids])
         assert list(caught.value.missing) == [0]
+
+
+def contents(path: Path) -> dict[str, object]:
+    """Read all files of shards, but for the words by which one build differs from another."""
+    found: dict[str, object] = {}
+    for file in path.rglob("*"):
+        name = re.sub(r"-[0-9a-f]{12}\.npy$", ".npy", str(file.relative_to(path)))
+        if file.suffix == ".json":
+            text = re.sub(r"-[0-9a-f]{12}\.npy", ".npy", file.read_text("ascii"))
+            about = json.loads(text)
+            found[name] = {k: v for k, v in about.items() if k not in ("build", "base", "checksum")}
+        elif file.is_file():
+            found[name] = file.read_bytes()
+    return found
+
+
+def test_a_build_that_was_killed_goes_on(ray: Any, tmp_path: Path, npy: tuple[Path, Path]) -> None:
+    """By SIGKILL, a random while after a random step."""
+    rng = np.random.default_rng(int(os.environ.get("VECRECALL_SOAK_SEED", "1")))
+    source = [str(file) for file in npy]
+    build(*source, str(tmp_path / "whole"))
+    expected = contents(tmp_path / "whole")
+    command = [
+        sys.executable, str(ROOT / "tests" / "support" / "shard_builder.py"),
+        ray.get_runtime_context().gcs_address, *source,
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([IMPORTED_FROM, str(ROOT)])}
+    interrupted = 0
+    for n in range(BUILDS):
+        path = tmp_path / str(n)
+        with subprocess.Popen(
+            [*command, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+        ) as builder:
+            assert builder.stdout is not None
+            assert builder.stdout.readline() == "begun\n"
+            for _ in range(rng.integers(STEPS)):
+                builder.stdout.readline()
+            time.sleep(rng.random() * 0.1)
+            builder.kill()
+        interrupted += not (path / "manifest.json").exists()
+        parts = [*path.glob("shard-*/shard.json"), *path.glob("building/rows-??????")]
+        kept = {file: file.stat().st_ino for file in parts}
+        shards = [file for file in kept if file.name == "shard.json"]
+        build(*source, str(path))
+        assert contents(path) == expected
+        assert all(file.stat().st_ino == kept[file] for file in shards), "whole shards stay"
+    assert interrupted

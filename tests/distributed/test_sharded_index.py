@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_cases import same
+from ray_cases import processes, same
 
 import vecrecall as vr
 from vecrecall.distributed import (
@@ -20,6 +20,7 @@ from vecrecall.distributed import (
     ShardError,
     build_shards,
     connect,
+    reshard,
 )
 from vecrecall.distributed import _manifest as manifests
 from vecrecall.distributed._shard import Shard
@@ -114,6 +115,16 @@ def test_bits(built: Any, served: Any, items: Items, kind: str, n: int) -> None:
         index.vectors([ids[0], 99_999])
 
 
+def test_shards_are_mapped(built: Any, served: Any) -> None:
+    served[2].swap(built["flat", 2])
+    files = {str(file) for file in built["flat", 2].rglob("rows-*.npy")}
+    assert len(files) == 2
+    for pid in processes("Replica"):
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        files -= {file for file in files if file in maps}
+    assert not files
+
+
 def test_channels(built: Any, served: Any, items: Items) -> None:
     x, ids = items
     one = vr.FlatIndex(x, ids, metric="l2")
@@ -193,6 +204,39 @@ def test_acknowledged_changes_are_on_the_disk(changing: ShardedIndex, items: Ite
         same(copy.search(x[:5], 20), one.search(x[:5], 20))
         copy.close()
         assert len(again) == len(one)
+
+
+def test_half_precision(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
+    """The bits of one index of the type, also where float32 on the way would round twice."""
+    x, ids = items[0].astype(np.float64), items[1]
+    x[1::5] = 1 + 2.0**-11 + 2.0**-40  # just above the middle of two numbers of float16
+    x[2::5] = 1 + 2.0**-8 + 2.0**-40  # and of bfloat16
+    np.save(tmp_path / "x.npy", x)
+    for dtype, kind in (("float16", "flat"), ("bfloat16", "ivf")):
+        build_shards(
+            tmp_path / "x.npy", tmp_path / dtype, n_shards=2, ids=npy[1], dtype=dtype,
+            index=kind,
+        )  # type: ignore[call-overload]  # fmt: skip
+    options: dict[str, Any] = {}
+    with connect(tmp_path / "float16", num_cpus=CPUS) as index:
+        for dtype in ("float16", "bfloat16"):
+            if dtype == "bfloat16":
+                index.swap(tmp_path / dtype)
+                options = {"probes": "exact"}
+            one = vr.FlatIndex(x, ids, dtype=dtype)
+            assert (index.dtype, one.dtype) == (dtype, dtype)
+            same(index.search(x[:9], 40, **options), one.search(x[:9], 40))
+            np.testing.assert_array_equal(index.vectors(ids[:50]), one.vectors(ids[:50]))
+            for of in (index, one):
+                of.add(x[:5] * 3, np.arange(20_000, 20_005))
+                of.update(x[5:9] * -2, ids[:4])
+            same(index.search(x[:9], 40, **options), one.search(x[:9], 40))
+            with pytest.raises(ValueError, match="overflow"):
+                index.add(x[:1] * 1e300, [30_000])
+    reshard(tmp_path / "bfloat16", tmp_path / "joined", 1)
+    joined = Shard(tmp_path / "joined", manifests.read(tmp_path / "joined"), 0).index
+    assert joined.dtype == "bfloat16"
+    np.testing.assert_array_equal(joined.vectors(one.ids), one.vectors(one.ids))
 
 
 def test_the_log_becomes_a_base(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:

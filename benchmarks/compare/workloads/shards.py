@@ -17,7 +17,7 @@ from vecrecall.cli.bench.machine import Machine
 DIM, SHARDS = 64, 4
 ITEMS, QUICK_ITEMS = 10_000_000, 20_000
 SECONDS, QUICK_SECONDS = 60.0, 1.0  # of timing, all batches
-ONE, MANY = "one index", "shards"
+ONE, MANY, EMPTY = "one index", "shards", "calls of actors that do nothing"
 
 
 def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
@@ -31,12 +31,13 @@ def run(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
         folder = Path(name)
         overhead.build(folder, items, DIM, SHARDS)
         for batch, times in overhead.search(folder, seconds, args.batch):
-            peers = {ONE: {"seconds": times["one"]}, MANY: {"seconds": times["shards"]}}
+            found = {ONE: times["one"], MANY: times["shards"], EMPTY: times["empty"]}
+            peers = {name: {"seconds": taken} for name, taken in found.items()}
             measurement: Measurement = {"workload": "shards", "items": items, "dim": DIM}
             measurement |= {"shards": SHARDS, "batch": batch, "absent": {}, "peers": peers}
-            one, many = (float(np.median(entry["seconds"])) for entry in peers.values())
-            measurement["added"] = (many - one) * 1e3  # ms
-            rows.append([str(batch), *map(format_number, (one * 1e3, many * 1e3, many / one))])
+            one, many, empty = (float(np.median(taken)) * 1e3 for taken in found.values())
+            measurement["added"] = many - one  # ms
+            rows.append([str(batch), *map(format_number, (one, many, many / one, empty))])
             yield measurement
-    head = ["batch", f"{ONE}, ms", f"{SHARDS} {MANY}, ms", "times"]
+    head = ["batch", f"{ONE}, ms", f"{SHARDS} {MANY}, ms", "times", f"{EMPTY}, ms"]
     print(f"\n{items:,} x {DIM}, top-{overhead.K}\n\n{markdown_table(head, rows)}", flush=True)

@@ -15,9 +15,10 @@ from vecrecall.distributed._errors import (
 )
 from vecrecall.distributed._offline import neighbors, recall_users
 from vecrecall.distributed._pickling import dumps, loads
+from vecrecall.distributed._reads import ShardStats
 from vecrecall.distributed._reshard import reshard
 from vecrecall.distributed._serve import app
-from vecrecall.distributed._sharded_index import ShardedIndex, ShardStats, connect
+from vecrecall.distributed._sharded_index import ShardedIndex, connect
 
 __all__ = [
     "ChangeError",

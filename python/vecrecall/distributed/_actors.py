@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,43 +17,14 @@ import numpy as np
 import vecrecall._core as _core
 from vecrecall._runtime import set_num_threads
 from vecrecall.arrays._typing import F32, F64, I64
+from vecrecall.distributed import _manifest, _wire
 from vecrecall.distributed._changes import Change
 from vecrecall.distributed._errors import ShardError
-from vecrecall.distributed._manifest import Manifest
+from vecrecall.distributed._queries import IdSet, Place, Query
 from vecrecall.distributed._shard import Shard, ShardWriter
 
 _LOOK_SECONDS = 0.2  # between looks at the log for the changes of other clients
 _KEPT_SETS = 64
-
-
-class Place(NamedTuple):
-    """Where a shard is."""
-
-    path: str
-    manifest: Manifest
-    number: int
-    verify: bool
-
-
-class IdSet(NamedTuple):
-    """Ids that may be returned, or all others; the same word for the same set."""
-
-    word: str
-    ids: I64
-    complement: bool
-
-
-class Query(NamedTuple):
-    """A search of a batch, of which the client has checked everything."""
-
-    queries: F32
-    k: int
-    exclude: tuple[I64, I64] | None
-    allow: list[int] | None  # one for all queries or one each: places in `sets`
-    sets: list[IdSet]
-    min_score: float
-    probes: int
-    threads: int | None
 
 
 class About(NamedTuple):
@@ -62,6 +34,24 @@ class About(NamedTuple):
     nbytes: int
     position: int
     pid: int
+
+
+def _read(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method that is called with bytes, and answers with bytes.
+
+    Parameters
+    ----------
+    answer : callable
+        Called with a place, the number of the last change that the client knows, and more.
+    """
+
+    def method(self: "Replica", head: bytes, body: Any) -> Any:
+        place, position = _wire.unpacked(head)
+        return _wire.packed(answer(self, place, position, *_wire.unpacked(body)))
+
+    method.__name__, method.__doc__ = answer.__name__, answer.__doc__
+    method.__qualname__ = answer.__qualname__
+    return method
 
 
 class Replica:
@@ -99,6 +89,7 @@ class Replica:
         """Make the changes up to one."""
         return self._shard(place, position).position
 
+    @_read
     def search(self, place: Place, position: int, query: Query) -> tuple[Any, ...]:
         """Search as the core does."""
         index = self._shard(place, position).index
@@ -109,6 +100,7 @@ class Replica:
         )
         return found
 
+    @_read
     def search_above(
         self, place: Place, position: int, query: Query, floors: F64
     ) -> tuple[I64, F32, I64]:
@@ -120,6 +112,7 @@ class Replica:
             query.queries, floors, query.k, query.exclude, allow, threads
         )
 
+    @_read
     def reach(self, place: Place, position: int, query: Query) -> tuple[I64, I64]:
         """Tell of each query how many rows it looks at, and how many items its set allows."""
         index = self._shard(place, position).index
@@ -132,6 +125,7 @@ class Replica:
         allowed = np.array(sizes, np.int64)[np.resize(which, len(looked))]
         return looked, allowed
 
+    @_read
     def score(
         self, place: Place, position: int, queries: F32, values: I64, offsets: I64,
         threads: int | None,
@@ -141,14 +135,17 @@ class Replica:
         threads = self._threads if threads is None else threads
         return index._now().score(queries, values, offsets, threads)
 
+    @_read
     def known_vectors(self, place: Place, position: int, ids: I64) -> tuple[I64, F32]:
         """Return which of the ids are known, and their rows."""
         return self._shard(place, position).index._now().known_vectors(ids)
 
+    @_read
     def contains(self, place: Place, position: int, ids: I64) -> Any:
         """Tell which of the ids are known."""
         return self._shard(place, position).index.contains(ids)
 
+    @_read
     def ids(self, place: Place, position: int, after: int, most: int) -> tuple[I64, int]:
         """Return some of the ids, from a place on, and how many there are."""
         ids = self._shard(place, position).index.ids
@@ -232,4 +229,14 @@ class Writer:
 
 
 def _shard_of(place: Place) -> Shard:
-    return Shard(Path(place.path), place.manifest, place.number, verify=place.verify)
+    """Load a shard of a build that was there when the client looked."""
+    path = Path(place.path)
+    try:
+        manifest = _manifest.read(path)
+    except (OSError, ValueError) as error:
+        raise ShardError(f"shard {place.number}: {error}") from None
+    if manifest.build != place.build:
+        raise ShardError(
+            f"shard {place.number}: expected build {place.build}, got {manifest.build} in {path}"
+        )
+    return Shard(path, manifest, place.number, verify=place.verify)

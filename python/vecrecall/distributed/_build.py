@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
-from vecrecall.arrays._typing import F32, I64
+from vecrecall.arrays._row_types import STORED, RowType, check_row_type, widened
+from vecrecall.arrays._typing import F32, I64, Array
 from vecrecall.distributed import _manifest, _ray
 from vecrecall.distributed._errors import DistributedError, PlacementError
 from vecrecall.distributed._manifest import KINDS, Kind, Manifest
@@ -41,7 +43,8 @@ class Plan(NamedTuple):
     probes: int | None
     seed: int
     invalid: Literal["raise", "skip"]
-    source: str
+    dtype: RowType | None = None
+    source: str = ""
 
 
 class Lists(NamedTuple):
@@ -66,6 +69,7 @@ def build_shards(
     probes: int | None = None,
     seed: int = 0,
     invalid: Literal["raise", "skip"] = "raise",
+    dtype: RowType | npt.DTypeLike | None = None,
     num_cpus: float = 1,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -98,6 +102,9 @@ def build_shards(
         How many lists a search probes by default; by default found by the sample.
     invalid : {"raise", "skip"}
         As of `FlatIndex`.
+    dtype : {"float32", "float16", "bfloat16"}, optional
+        What the shards keep rows in, as of `FlatIndex`; rows are rounded when they are read. By
+        default float16 where all of the source is, and float32 otherwise.
     num_cpus : float
         CPUs of a task.
     memory : int, optional
@@ -136,7 +143,7 @@ def build_shards(
         None if probes is None else _scalars.check_positive_int(probes, "probes"),
         _scalars.check_int_between(seed, "seed", 0, 2**63 - 1),
         _scalars.check_choice(invalid, "invalid", _INVALID),  # type: ignore[arg-type]
-        "",
+        check_row_type(dtype, "dtype"),
     )
     if plan.form == "flat" and (n_lists is not None or probes is not None):
         raise ValueError("n_lists, probes: expected none for an index without lists (index='ivf')")
@@ -217,7 +224,10 @@ def build(
     pieces: Sequence[Piece], folder: Path, plan: Plan, tasks: Tasks, lists: Lists | None = None
 ) -> None:
     """Build shards of pieces of rows; lists that are given are not trained."""
-    plan = plan._replace(source=_manifest.sum_of([piece.key() for piece in pieces]))
+    types = {piece.row_type() for piece in pieces}
+    dtype = plan.dtype or (types.pop() if len(types) == 1 else "float32")
+    source = _manifest.sum_of([piece.key() for piece in pieces])
+    plan = plan._replace(dtype=dtype, source=source)
     word = _manifest.sum_of(plan._asdict())
     with _array_folder.exclusive(folder):
         if (folder / _atomic.MANIFEST).exists():
@@ -231,8 +241,8 @@ def build(
         build_word = _begin(folder, staging, word)
         tasks.total = len(pieces) + plan.n_shards
         counts = [piece.rows() for piece in pieces]
-        sample = _sampled(pieces, counts, plan, tasks, lists is None)
-        manifest = _planned(pieces, sample, plan, word, build_word, lists)
+        sample = _sampled(pieces, counts, plan, dtype, tasks, lists is None)
+        manifest = _planned(pieces, sample, plan, dtype, word, build_word)
         known = _known_lists(staging, sample, sum(counts), plan, lists)
         if known is not None:
             manifest = manifest._replace(n_lists=len(known.centers), probes=known.probes)
@@ -264,7 +274,12 @@ def _begin(folder: Path, staging: Path, word: str) -> str:
 
 
 def _sampled(
-    pieces: Sequence[Piece], counts: list[int], plan: Plan, tasks: Tasks, train: bool
+    pieces: Sequence[Piece],
+    counts: list[int],
+    plan: Plan,
+    dtype: RowType,
+    tasks: Tasks,
+    train: bool,
 ) -> Rows | None:
     """Read rows that are spread over the source, where something is to be learned from them."""
     n = sum(counts)
@@ -281,7 +296,7 @@ def _sampled(
     for number, piece in enumerate(pieces):
         own = places[(places >= starts[number]) & (places < starts[number + 1])]
         if own.size:
-            calls.append((number, piece, own - starts[number]))
+            calls.append((number, piece, own - starts[number], dtype))
     tasks.total += len(calls)
     parts = dict(tasks.run(_sample_piece, calls))
     rows = [parts[number] for number in sorted(parts)]
@@ -293,22 +308,21 @@ def _planned(
     pieces: Sequence[Piece],
     sample: Rows | None,
     plan: Plan,
+    dtype: RowType,
     word: str,
     build: str,
-    lists: Lists | None,
 ) -> Manifest:
     bounds: tuple[int, ...] = ()
     if plan.by == "range":
         ids: I64 = np.empty(0, np.int64) if sample is None else sample.ids
         bounds = bounds_for(ids, plan.n_shards)
-    dim = pieces[0].read().vectors.shape[1] if pieces and sample is None else 0
+    dim = pieces[0].read(dtype).vectors.shape[1] if pieces and sample is None else 0
     if sample is not None:
         dim = sample.vectors.shape[1]
     if not dim:
         raise ValueError("source: expected at least one row of at least one number, got none")
-    return Manifest(
-        build, plan.form, plan.metric, dim, 0, 0, Routing(plan.by, plan.n_shards, bounds), word
-    )
+    routing = Routing(plan.by, plan.n_shards, bounds)
+    return Manifest(build, plan.form, plan.metric, dim, dtype, 0, 0, routing, word)
 
 
 def _known_lists(
@@ -322,7 +336,8 @@ def _known_lists(
         assert sample is not None
         usable = usable_rows(sample.vectors, None, plan.metric, plan.invalid == "skip")
         rows = sample.vectors if usable is None else sample.vectors[usable]
-        IVFIndex(rows, metric=plan.metric, n_lists=_n_lists(plan, n), seed=plan.seed).save(folder)
+        n_lists = _n_lists(plan, n)
+        IVFIndex(widened(rows), metric=plan.metric, n_lists=n_lists, seed=plan.seed).save(folder)
     trained = IVFIndex.load(folder, mmap=False)
     return Lists(trained.centers, plan.probes or trained.probes)
 
@@ -359,14 +374,16 @@ def _build_all(
 # In tasks
 
 
-def _sample_piece(number: int, piece: Piece, places: I64) -> tuple[int, tuple[I64, F32]]:
-    rows = piece.read()
+def _sample_piece(
+    number: int, piece: Piece, places: I64, dtype: RowType
+) -> tuple[int, tuple[I64, Array]]:
+    rows = piece.read(dtype)
     return number, (rows.ids[places], rows.vectors[places])
 
 
 def _route_piece(piece: Piece, number: int, staging: str, manifest: Manifest) -> None:
     """Write the rows of a piece, in a folder of its own for each shard, all at once."""
-    rows = piece.read()
+    rows = piece.read(manifest.dtype)
     if rows.vectors.shape[1] != manifest.dim:
         raise ValueError(
             f"source: expected vectors of {manifest.dim} numbers, got {rows.vectors.shape[1]}"
@@ -395,33 +412,49 @@ def _build_shard(
     invalid: Literal["raise", "skip"],
     known: Lists | None,
 ) -> None:
-    """Build one shard of its rows in all pieces, and save it."""
+    """Build one shard of its rows in all pieces, and save it, if no other task has just done so.
+
+    A task whose client was killed can still run when the next client asks for the same.
+    """
     folder = _manifest.folder_of(Path(path), shard)
-    staging = Path(path) / STAGING
-    ids, rows, bias = _gathered([_routed(staging, n) / str(shard) for n in range(n_pieces)])
-    rows = rows if rows.size else np.empty((0, manifest.dim), np.float32)
+    with _array_folder.exclusive(folder):
+        if not _manifest.is_built(folder, manifest.build, shard):
+            _save_shard(shard, n_pieces, folder, manifest, invalid, known)
+
+
+def _save_shard(
+    shard: int,
+    n_pieces: int,
+    folder: Path,
+    manifest: Manifest,
+    invalid: Literal["raise", "skip"],
+    known: Lists | None,
+) -> None:
+    staging = folder.parent / STAGING
+    folders = [_routed(staging, n) / str(shard) for n in range(n_pieces)]
+    ids, rows, bias = _gathered(folders, manifest)
     options: dict[str, Any] = {
         "ids": ids, "metric": manifest.metric, "bias": bias, "invalid": invalid,
+        "dtype": manifest.dtype,
     }  # fmt: skip
     index: FlatIndex
     if known is None:
-        index = FlatIndex(rows, **options)
+        index = FlatIndex(widened(rows), **options)
     else:
-        index = IVFIndex(rows, centers=known.centers, probes=known.probes, **options)
+        index = IVFIndex(widened(rows), centers=known.centers, probes=known.probes, **options)
     base = base_of(folder, 0)
     index.save(base)
     _manifest.write_shard(folder, manifest.build, shard, word_of(base))
 
 
-def _gathered(folders: list[Path]) -> tuple[I64, F32, Any]:
+def _gathered(folders: list[Path], manifest: Manifest) -> tuple[I64, Array, Any]:
     """Read rows piece after piece into arrays that are made once."""
     parts = [
         _array_folder.load(folder, _ROWS, mmap=True).arrays for folder in folders if folder.exists()
     ]
     n = sum(len(part["ids"]) for part in parts)
-    dim = parts[0]["vectors"].shape[1] if parts else 0
     ids = np.empty(n, np.int64)
-    rows = np.empty((n, dim), np.float32)
+    rows: Array = np.empty((n, manifest.dim), STORED[manifest.dtype])
     bias = np.zeros(n) if any("bias" in part for part in parts) else None
     at = 0
     for part in parts:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from vecrecall.distributed import _ray
+from vecrecall.distributed import _ray, _wire
 from vecrecall.distributed._actors import Replica, Writer
 from vecrecall.distributed._errors import ClosedError, MissingShardsError, PlacementError
 from vecrecall.distributed._ray import Deadline
@@ -115,6 +115,7 @@ class Fleet:
                     "max_restarts": -1,
                     "max_concurrency": _CALLS_AT_ONCE,
                     "scheduling_strategy": "SPREAD",
+                    "enable_task_events": False,  # a record of each call for Ray's dashboard
                 }
                 if groups:
                     strategies = ray.util.scheduling_strategies
@@ -265,6 +266,8 @@ class Fleet:
                 except (ray.exceptions.RayError, ValueError) as error:
                     missing[shard] = _short(error)
                 attempts[shard] += 1
+            if len(late) == len(shards) and max(attempts.values()) == 1:
+                _collect_at_once(ray, late, answers, min(patience, deadline.left))
             died = self._collect(ray, late, answers, missing, deadline) if late else []
             for shard in died:
                 lost(shard)
@@ -293,7 +296,7 @@ class Fleet:
         for ref in ready:
             shard = late.pop(ref)
             try:
-                answers[shard] = ray.get(ref, timeout=max(1.0, deadline.left))
+                answers[shard] = _wire.unpacked(ray.get(ref, timeout=max(1.0, deadline.left)))
             except ray.exceptions.RayTaskError as error:
                 inner = _ray.cause(error)
                 if not isinstance(inner, (BlockingIOError, ray.exceptions.RayError)):
@@ -348,6 +351,19 @@ class Fleet:
 
     def _writer_name(self, shard: int) -> str:
         return f"{self.name}-{shard}-writer"
+
+
+def _collect_at_once(
+    ray: Any, late: dict[Any, int], answers: dict[int, Any], seconds: float
+) -> None:
+    """Take all answers as they come, which is quicker; none where a call fails or is late."""
+    refs = list(late)
+    try:
+        found = ray.get(refs, timeout=seconds)
+    except Exception:  # as soon as a call fails; which one, and why, is looked at one by one
+        return
+    for ref, answer in zip(refs, found, strict=True):
+        answers[late.pop(ref)] = _wire.unpacked(answer)
 
 
 def missing_error(what: str, reasons: Mapping[int, str], deadline: Deadline) -> MissingShardsError:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from vecrecall.arrays._row_types import STORED, RowType
 from vecrecall.distributed._errors import ShardError
 from vecrecall.distributed._routing import WAYS, Routing
 from vecrecall.search._flat_index import METRICS
@@ -30,6 +31,8 @@ class Manifest(NamedTuple):
     form : {"flat", "ivf"}
     metric : str
     dim : int
+    dtype : {"float32", "float16", "bfloat16"}
+        Of rows.
     n_lists : int
         0 where there are none.
     probes : int
@@ -43,6 +46,7 @@ class Manifest(NamedTuple):
     form: Kind
     metric: Metric
     dim: int
+    dtype: RowType
     n_lists: int
     probes: int
     routing: Routing
@@ -108,6 +112,8 @@ def _manifest(about: dict[str, Any]) -> Manifest:
         raise ValueError("numbers that are none")
     if about["metric"] not in METRICS or not about["dim"]:
         raise ValueError("no metric or no width")
+    if about["dtype"] not in STORED:
+        raise ValueError("rows of no known type")
     if len(bounds) != (n - 1 if by == "range" else 0) or sorted(bounds) != bounds:
         raise ValueError("bounds of other shards")
     return Manifest(
@@ -115,6 +121,7 @@ def _manifest(about: dict[str, Any]) -> Manifest:
         KINDS[about["form"]],
         about["metric"],
         about["dim"],
+        about["dtype"],
         about["n_lists"],
         about["probes"],
         Routing(WAYS[by], n, tuple(bounds)),

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from vecrecall._extras import needed
-from vecrecall.arrays import _scalars
-from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays import _ragged_checks, _scalars, _validation
+from vecrecall.arrays._ragged_ops import offsets_of, take_rows
 from vecrecall.arrays._results import MergeResult, SearchResult
+from vecrecall.arrays._typing import I64
 from vecrecall.channels._recaller import Recaller
 from vecrecall.channels._requests import RequestBatch
 from vecrecall.distributed import _manifest, _pickling, _ray
 from vecrecall.distributed._build import Tasks
+from vecrecall.distributed._joins import cut, search_widening
 from vecrecall.distributed._manifest import Manifest
 from vecrecall.distributed._shard import Shard
-from vecrecall.distributed._sharded_index import cut
 from vecrecall.fusion._shards import merge_shards
 from vecrecall.search._ivf_index import load_index
 from vecrecall.search._protocol import Progress, SearchableIndex
@@ -189,7 +190,10 @@ class _Recall:
         fields: dict[str, Any] = {
             name: table[column].combine_chunks() for name, column in self._fields.items()
         }
-        vectors = {name: _matrix(table[column]) for name, column in self._vectors.items()}
+        vectors = {
+            name: _validation.check_matrix(table[column], f"column {column!r}")
+            for name, column in self._vectors.items()
+        }
         batch = RequestBatch(**fields, vectors=vectors)
         if isinstance(self._asked, Recaller):
             found: Any = self._asked.recall(batch, self._k)
@@ -213,14 +217,15 @@ class _Shards:
         """Search all shards, one after the other; lists as an index of all items does."""
         if not self._probes:
             return self._merged(queries, k, exclude=exclude, min_score=min_score)
-        probes = self._probes
-        found = self._merged(queries, k, exclude=exclude, probes=probes)
-        while probes < self._n_lists and (short := np.flatnonzero(found.counts < k)).size:
-            probes *= 2
-            own = None if exclude is None else [exclude[i] for i in short]
-            more = self._merged(queries[short], k, exclude=own, probes=probes)
-            found.ids[short], found.scores[short] = more.ids, more.scores
-            found.counts[short] = more.counts
+        n = len(queries)
+        seen = None if exclude is None else _ragged_checks.check_ragged(exclude, "exclude", n)
+
+        def searched(rows: I64, probes: int) -> SearchResult:
+            own = None if seen is None else take_rows(seen, rows)
+            return self._merged(queries[rows], k, exclude=own, probes=probes)
+
+        none = np.empty(0, np.int64)
+        found, _ = search_widening(searched, n, k, self._probes, self._n_lists, none)
         cut(found, -np.inf if min_score is None else min_score)
         return found
 
@@ -271,17 +276,6 @@ def _with_lists(table: Any, found: Any) -> Any:
             whole = pyarrow.LargeListArray.from_arrays(pyarrow.array(offsets), inner)
             table = table.append_column("ranks", whole)
     return table
-
-
-def _matrix(column: Any) -> Any:
-    """Read a column of vectors."""
-    rows = column.combine_chunks()
-    if hasattr(rows, "to_numpy_ndarray"):  # a tensor of Arrow's or Ray's
-        return np.asarray(rows.to_numpy_ndarray())
-    values = np.asarray(rows.flatten().to_numpy(zero_copy_only=False))
-    if values.dtype == object or (len(rows) and values.size % len(rows)):
-        return np.stack([np.asarray(row) for row in rows.to_pylist()])
-    return values.reshape(len(rows), -1 if len(rows) else 0)
 
 
 def _fields(columns: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str]:

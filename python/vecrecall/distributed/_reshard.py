@@ -46,7 +46,8 @@ def reshard(
 
     Notes
     -----
-    Lists keep their centers. ``index.swap(new_path)`` then serves the new shards.
+    Lists keep their centers, and rows their type. ``index.swap(new_path)`` then serves the new
+    shards.
     """
     folder = _scalars.check_path(path, "path").absolute()
     target = _scalars.check_path(new_path, "new_path").absolute()
@@ -59,7 +60,7 @@ def reshard(
         first = Shard(folder, manifest, 0).index
         assert isinstance(first, IVFIndex)
         lists = Lists(first.centers, manifest.probes)
-    plan = Plan(manifest.form, manifest.metric, way, n_shards, None, None, 0, "raise", "")
+    plan = Plan(manifest.form, manifest.metric, way, n_shards, None, None, 0, "raise")
     pieces = [ShardPiece(str(folder), manifest, n) for n in range(manifest.n_shards)]
     timeout = _scalars.check_duration(timeout, "timeout")
     build(pieces, target, plan, Tasks(num_cpus, memory, timeout, progress), lists)

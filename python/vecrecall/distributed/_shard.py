@@ -225,11 +225,11 @@ def word_of(folder: Path) -> str:
 def check_fits(index: FlatIndex, manifest: Manifest, number: int) -> None:
     """Refuse an index that is no shard of its build."""
     kind: type[FlatIndex] = IVFIndex if manifest.form == "ivf" else FlatIndex
-    got = (type(index), index.metric, index.dim)
-    if got != (kind, manifest.metric, manifest.dim):
+    got = (type(index), index.metric, index.dim, index.dtype)
+    if got != (kind, manifest.metric, manifest.dim, manifest.dtype):
         raise ShardError(
-            f"shard {number}: expected {manifest.form} items of dim {manifest.dim} and metric "
-            f"{manifest.metric!r}, got {index!r}"
+            f"shard {number}: expected {manifest.form} items of dim {manifest.dim}, dtype "
+            f"{manifest.dtype!r} and metric {manifest.metric!r}, got {index!r}"
         )
     ids = index.ids
     shards = manifest.routing.shards(ids)

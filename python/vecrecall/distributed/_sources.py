@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall._extras import needed
-from vecrecall.arrays import _ids, _scalars, _validation
-from vecrecall.arrays._typing import F32, F64, I64
+from vecrecall.arrays import _ids, _scalars
+from vecrecall.arrays._row_types import RowType, check_rows
+from vecrecall.arrays._typing import F64, I64, Array
 from vecrecall.distributed._manifest import Manifest
 from vecrecall.distributed._shard import Shard
 from vecrecall.search._flat_index import FlatIndex
@@ -18,10 +19,10 @@ PIECE_BYTES = 64 << 20  # of vectors; a task holds a few times as much
 
 
 class Rows(NamedTuple):
-    """Some rows of a source."""
+    """Some rows of a source, as the core takes them."""
 
     ids: I64
-    vectors: F32
+    vectors: Array
     bias: F64 | None = None
 
 
@@ -34,8 +35,11 @@ class Piece(Protocol):
     def rows(self) -> int:
         """Count them."""
 
-    def read(self) -> Rows:
-        """Read them."""
+    def row_type(self) -> RowType:
+        """Tell in what type they are read without loss of what an index keeps."""
+
+    def read(self, dtype: RowType) -> Rows:
+        """Read them, rounded to a type."""
 
 
 class Columns(NamedTuple):
@@ -67,7 +71,13 @@ class NpyPiece(NamedTuple):
         """Count them."""
         return self.end - self.first
 
-    def read(self) -> Rows:
+    def row_type(self) -> RowType:
+        """Tell half precision."""
+        of = _mapped(Path(self.file)).dtype
+        values = of[self.columns.vector].base if of.names is not None else of
+        return "float16" if values == np.float16 else "float32"
+
+    def read(self, dtype: RowType) -> Rows:
         """Read them."""
         mapped = _mapped(Path(self.file))
         part = mapped[self.first : self.end]
@@ -77,7 +87,7 @@ class NpyPiece(NamedTuple):
             vectors = part
             places = np.arange(self.first, self.end) + self.offset
             ids = places if self.ids_file is None else _mapped(Path(self.ids_file))[places]
-        rows = _validation.check_matrix(np.array(vectors), "vectors")
+        rows = check_rows(np.array(vectors), "vectors", dtype=dtype).values
         return Rows(_ids.check_ids(np.array(ids), "ids", len(rows)), rows)
 
 
@@ -98,11 +108,16 @@ class ArrowPiece(NamedTuple):
         """Count them."""
         return int(self.fragment.count_rows())
 
-    def read(self) -> Rows:
+    def row_type(self) -> RowType:
+        """Tell half precision."""
+        of = self.fragment.physical_schema.field(self.columns.vector).type
+        return "float16" if str(getattr(of, "value_type", of)) == "halffloat" else "float32"
+
+    def read(self, dtype: RowType) -> Rows:
         """Read them."""
         table = self.fragment.to_table(columns=list(self.columns))
         ids = np.asarray(table[self.columns.id].to_numpy())
-        rows = _vectors_of(table[self.columns.vector].combine_chunks(), len(table))
+        rows = _vectors_of(table[self.columns.vector].combine_chunks(), len(table), dtype)
         return Rows(_ids.check_ids(ids, "ids", len(rows)), rows)
 
 
@@ -121,11 +136,16 @@ class ShardPiece(NamedTuple):
         """Count them."""
         return len(self._now())
 
-    def read(self) -> Rows:
+    def row_type(self) -> RowType:
+        """Tell the type of the shards."""
+        return self.manifest.dtype
+
+    def read(self, dtype: RowType) -> Rows:
         """Read them."""
         index = self._now()
         ids = index.ids
-        return Rows(ids, index.vectors(ids), _biases(index))
+        rows = check_rows(index.vectors(ids), "vectors", dtype=dtype).values
+        return Rows(ids, rows, _biases(index))
 
     def _now(self) -> FlatIndex:
         shard = Shard(Path(self.path), self.manifest, self.number)
@@ -230,7 +250,7 @@ def _mapped(file: Path) -> "npt.NDArray[Any]":
     return mapped
 
 
-def _vectors_of(column: Any, n: int) -> F32:
+def _vectors_of(column: Any, n: int, dtype: RowType) -> Array:
     """Read a column of lists of one length."""
     values = np.asarray(column.flatten().to_numpy(zero_copy_only=False))
     lengths = getattr(column, "value_lengths", None)
@@ -240,7 +260,7 @@ def _vectors_of(column: Any, n: int) -> F32:
             raise ValueError(f"vectors: expected rows of one length, got {widths.tolist()[:3]}")
     if column.null_count or (n and values.size % n):
         raise ValueError("vectors: expected a vector in every row, got null or other lengths")
-    return _validation.check_matrix(values.reshape(n, -1 if n else 0), "vectors")
+    return check_rows(values.reshape(n, -1 if n else 0), "vectors", dtype=dtype).values
 
 
 def _biases(index: FlatIndex) -> F64 | None:
