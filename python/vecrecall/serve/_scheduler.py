@@ -4,7 +4,8 @@ Work is counted in users x k x channels. A turn takes the small requests that wa
 a number, and a piece of one large request, where large ones have not had more than their share of
 the time; the next piece is one of the next large one. So a small request waits for one turn,
 however much large work waits with it, and large ones get on: where no other waits by all of the
-time, otherwise by a quarter, and while more small ones wait than a turn takes by a sixteenth.
+time, otherwise by a quarter, the less the more small ones wait, down to a sixteenth where they fill
+turns.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ TOGETHER = 64
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
-_SMALL_SHARE_LATE = 15.0  # while a turn leaves small requests behind
-_LEARNED = 0.3  # weight of the newest measurement
+_FEW = 16  # small requests of a turn, above which that grows
+_SMALL_SHARE_LATE = 15.0  # with turns that are full
+_LEARNED = 0.3  # weight of a measurement that is less than those before
+_LEARNED_MORE = 0.1  # of one that is more: mostly others on the processors, not its own cost
 _SURPRISE = 2.0  # a cost grows at most by this at a time: a pause of the machine is none
 _STEP = 16  # answers that are passed on in one step of the event loop
 _COSTS = 256  # kinds of requests whose cost is kept
@@ -75,7 +78,8 @@ class Scheduler:
         self._loop: asyncio.AbstractEventLoop | None = None  # once it has begun
         self._groups: deque[list[Piece]] = deque()  # of the turn that is being answered
         self._scanning = False  # while the thread has a group
-        self._small_waits = self._small_left = False
+        self._small_waits = False
+        self._small_share = _SMALL_SHARE
         self._owed = 0.0  # seconds of small requests, before the next piece of a large one
 
     @property
@@ -177,8 +181,7 @@ class Scheduler:
         """Count what large and small requests have had of the time."""
         large = sum(len(piece) for piece in group if len(piece) < piece.job.users)
         part = seconds * large / sum(map(len, group))
-        share = _SMALL_SHARE_LATE if self._small_left else _SMALL_SHARE
-        self._owed = max(0.0, self._owed + part * share - (seconds - part))
+        self._owed = max(0.0, self._owed + part * self._small_share - (seconds - part))
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
         job = piece.job
@@ -196,12 +199,13 @@ class Scheduler:
         """Take the pieces of a turn; what is not worth answering any more is dropped."""
         pieces: list[Piece] = []
         budget = _TURN_PIECES * self._piece_seconds
+        many = min(1.0, max(0, len(self._small) - _FEW) / (TOGETHER - _FEW))
+        self._small_share = _SMALL_SHARE + many * (_SMALL_SHARE_LATE - _SMALL_SHARE)
         while self._small and len(pieces) < TOGETHER and budget > 0:
             job = self._small.popleft()
             if self._usable(job, now):
                 pieces.append(self._piece(job, job.users))
                 budget -= self._cost(job) * job.users
-        self._small_left = bool(self._small)
         self._small_waits = bool(pieces or self._small)
         while self._large and self._large_is_due():
             job = self._large.popleft()
@@ -257,7 +261,8 @@ class Scheduler:
         before = self._costs.pop(key, None)
         now = seconds / users
         if before is not None:
-            now = before + _LEARNED * (min(now, _SURPRISE * before) - before)
+            weight = _LEARNED if now < before else _LEARNED_MORE
+            now = before + weight * (min(now, _SURPRISE * before) - before)
         self._costs[key] = now
         if len(self._costs) > _COSTS:
             self._costs.popitem(last=False)
