@@ -187,9 +187,7 @@ class App:
             headers = {"Connection": "close"}
             raise RequestError(408, message, field="body", headers=headers) from None
 
-    async def _parsed(
-        self, body: bytes, schema: type[Any], gone: _Departure | None = None
-    ) -> Any:
+    async def _parsed(self, body: bytes, schema: type[Any], gone: _Departure | None = None) -> Any:
         """Read a body, a large one in a thread, unless the client has gone by then."""
         if len(body) <= _SMALL_BODY:
             return read(body, schema)
