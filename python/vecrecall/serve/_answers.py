@@ -24,7 +24,7 @@ from vecrecall.serve._system import Needs, System, grouped_clusters
 
 _LEAST_SECONDS = 1e-3
 INLINE = 4096
-"""Entries of an answer that is encoded where it is found."""
+"""Entries of an answer that is encoded where it is found, or at once."""
 
 _ROWS = (
     *("users", "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters"),
@@ -449,11 +449,19 @@ def _cut(values: npt.NDArray[Any], counts: Sequence[int]) -> list[npt.NDArray[An
 
 
 def _json_rows(values: npt.NDArray[Any], counts: Sequence[int]) -> bytes:
-    """Return the JSON of the heads of rows, which needs no objects of Python for their values."""
-    most = max(counts)
-    full = min(counts) == most > 0
-    heads = np.ascontiguousarray(values[:, :most]) if full else _cut(values, counts)
-    return orjson.dumps(heads, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    """Return the JSON of the heads of rows, which needs no objects of Python for their values.
+
+    The encoder keeps the interpreter, so that it gets a few rows at a time.
+    """
+    step = max(1, INLINE // max(1, *counts))
+    parts = []
+    for start in range(0, len(counts), step):
+        own = counts[start : start + step]
+        rows, most = values[start : start + step], max(own)
+        full = min(own) == most > 0
+        heads = np.ascontiguousarray(rows[:, :most]) if full else _cut(rows, own)
+        parts.append(orjson.dumps(heads, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+    return b",".join(parts)
 
 
 def _check_finite(rows: Sequence[Any]) -> None:
