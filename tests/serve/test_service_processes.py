@@ -112,6 +112,42 @@ def test_slow_clients_are_cut_off(config: Path) -> None:
         assert service.request("GET", "/healthz")[0] == 200
 
 
+def resident(service: Running) -> int:
+    """Return the bytes of memory of a service of one process."""
+    pages = int(Path(f"/proc/{service.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_headers_have_a_size(config: Path) -> None:
+    """However they are large; memory stays flat."""
+    get = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
+    large = b"x" * (1 << 20)
+    with running(config) as service:
+        for content in (
+            get + b"X: " + large,
+            get + b"X: " + large + b"\r\n\r\n",
+            get + b"X: " + large[: 70 << 10] + b"\r\n\r\n",  # one packet
+            get + b"X: 1\r\n" * 100_000,
+            b"GET /" + large,
+            get + large,  # a name
+        ):
+            with contextlib.suppress(ConnectionError), connected(service) as sock:
+                sock.sendall(content)
+                answer = sock.recv(1 << 16)
+                assert answer == b"" or answer.split()[1] in (b"431", b"400")
+                assert closed_by_server(sock, 5)
+        with connected(service, get + b"X: " + large[: 70 << 10]) as sock:
+            assert sock.recv(1 << 16).startswith(b"HTTP/1.1 431 ")
+        before = resident(service)
+        for _ in range(40):
+            with contextlib.suppress(ConnectionError), connected(service) as sock:
+                sock.sendall(get + b"X: " + large)
+                sock.recv(1 << 16)
+        assert resident(service) - before < 10 << 20  # of 40 MiB that came
+        with connected(service, get + b"X: " + large[: 60 << 10] + b"\r\n\r\n" + get) as sock:
+            assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_reply_that_is_not_read(tmp_path: Path) -> None:
     """The connection is cut off: what the system has buffered comes, and no more."""
     items = np.random.default_rng(0).standard_normal((5000, DIM), dtype=np.float32)

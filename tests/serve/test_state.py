@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,61 @@ def test_a_log_that_cannot_be_written(config: Path, monkeypatch: pytest.MonkeyPa
     assert "kept" in after[0]
     client = reopened(client, config)
     assert everything(client) == after
+    client.close()
+
+
+def test_a_disk_that_hangs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it is refused after a while, and done again once it works."""
+    from vecrecall.serve import _writer
+    from vecrecall.storage import _log
+
+    client = Client(config)
+    change(client)
+    works, hangs = threading.Event(), threading.Event()
+
+    def fsync(file: int) -> None:
+        hangs.set()
+        works.wait(60)
+
+    with ThreadPoolExecutor() as others, monkeypatch.context() as patch:
+        patch.setattr(_log.os, "fsync", fsync)
+        row = {"tower": [ROW]}
+        update = others.submit(client.post, "/v1/items", operation="add", items=["x"], vectors=row)
+        assert hangs.wait(60)
+        patch.setattr(_writer, "_WAIT_SECONDS", 0.1)
+        patch.setattr(_writer, "_ADMIN_SECONDS", 0.1)
+        fold = {"operation": "fold"}
+        response = client.http.post("/v1/versions", json=fold)
+        assert response.status_code == 503
+        assert "nothing was changed" in response.json()["error"]["message"]
+        with client.service._changes._state._writer._alone():
+            response = client.http.post("/v1/versions", json=fold)
+            assert response.status_code == 503
+            assert response.headers["retry-after"]
+            assert "under way" in response.json()["error"]["message"]
+        works.set()
+        assert update.result()["position"] == 5
+    assert client.post("/v1/versions", operation="fold") == {"version": 2, "position": 5}
+    after = everything(client)
+    client = reopened(client, config)
+    assert everything(client) == after
+    client.close()
+
+
+def test_the_age_of_artifacts_is_that_of_their_version(config: Path) -> None:
+    """Not that of the process."""
+    client = Client(config)
+    made_at = client.system.made_at
+    client = reopened(client, config)
+    assert client.system.made_at == made_at
+    change(client)
+    client.post("/v1/versions", operation="fold")
+    client = reopened(client, config)
+    assert client.system.made_at > made_at
+    text = client.http.get("/metrics").text
+    changed = 'vecrecall_artifact_changed_timestamp_seconds{artifact="indexes.tower"}'
+    (line,) = [line for line in text.splitlines() if line.startswith(changed)]
+    assert float(line.split()[-1]) == client.system.made_at
     client.close()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from vecrecall.arrays._ragged import Ragged
@@ -23,7 +24,7 @@ from vecrecall.serve._system import Needs, System, grouped_clusters
 
 _LEAST_SECONDS = 1e-3
 INLINE = 4096
-"""Entries of an answer that is encoded where it is found."""
+"""Entries of an answer that is encoded where it is found, or at once."""
 
 _ROWS = (
     *("users", "history", "history_weights", "tags", "tag_weights", "tag_groups", "clusters"),
@@ -417,7 +418,7 @@ def _row_ranges(pieces: Sequence[Piece]) -> list[tuple[Piece, tuple[int, int]]]:
 
 
 class _Lists:
-    """Lists of a result as Python's, made once for all of its rows that are encoded together."""
+    """Lists of a result, made ready once for all of its rows that are encoded together."""
 
     def __init__(self, found: SearchResult | MergeResult, start: int, stop: int) -> None:
         self._start = start
@@ -426,23 +427,41 @@ class _Lists:
         held = np.arange(ids.shape[1]) < found.counts[start:stop, None]
         finite = np.isfinite(scores) | ~held
         self.finite = None if finite.all() else finite
-        self.ids, self.scores = ids, scores.tolist()
+        self.ids, self.scores = ids, scores.astype(np.float64)
 
     def fields(self, system: System, start: int, stop: int, k: int) -> Fields:
         """Return the JSON of some rows."""
-        rows = range(start - self._start, stop - self._start)
-        counts = [min(k, self.counts[row]) for row in rows]
+        rows = slice(start - self._start, stop - self._start)
+        counts = [min(k, n) for n in self.counts[rows]]
         if self.finite is not None:
-            _check_finite([self.finite[row, :n] for row, n in zip(rows, counts, strict=True)])
+            _check_finite(_cut(self.finite[rows], counts))
+        scores = _json_rows(self.scores[rows], counts)
         if system.parts.items is None:
-            items = [self.ids[row, :n].tolist() for row, n in zip(rows, counts, strict=True)]
-        else:
-            flat = np.concatenate([self.ids[r, :n] for r, n in zip(rows, counts, strict=True)])
-            keys = system.keys(flat)
-            ends = list(itertools.accumulate(counts, initial=0))
-            items = [keys[a:b] for a, b in itertools.pairwise(ends)]
-        scores = [self.scores[row][:n] for row, n in zip(rows, counts, strict=True)]
-        return {"items": orjson.dumps(items)[1:-1], "scores": orjson.dumps(scores)[1:-1]}
+            return {"items": _json_rows(self.ids[rows], counts), "scores": scores}
+        keys = system.keys(np.concatenate(_cut(self.ids[rows], counts)))
+        ends = list(itertools.accumulate(counts, initial=0))
+        items = [keys[a:b] for a, b in itertools.pairwise(ends)]
+        return {"items": orjson.dumps(items)[1:-1], "scores": scores}
+
+
+def _cut(values: npt.NDArray[Any], counts: Sequence[int]) -> list[npt.NDArray[Any]]:
+    return [row[:n] for row, n in zip(values, counts, strict=True)]
+
+
+def _json_rows(values: npt.NDArray[Any], counts: Sequence[int]) -> bytes:
+    """Return the JSON of the heads of rows, which needs no objects of Python for their values.
+
+    The encoder keeps the interpreter, so that it gets a few rows at a time.
+    """
+    step = max(1, INLINE // max(1, *counts))
+    parts = []
+    for start in range(0, len(counts), step):
+        own = counts[start : start + step]
+        rows, most = values[start : start + step], max(own)
+        full = min(own) == most > 0
+        heads = np.ascontiguousarray(rows[:, :most]) if full else _cut(rows, own)
+        parts.append(orjson.dumps(heads, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+    return b",".join(parts)
 
 
 def _check_finite(rows: Sequence[Any]) -> None:

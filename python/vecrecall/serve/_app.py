@@ -42,6 +42,7 @@ _JSON = "application/json"
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _OPEN = frozenset(("/healthz", "/readyz"))
 _NOTE_SECONDS = 1.0
+_WATCH_SECONDS = 0.03  # after which it is looked for whether a client has gone
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -131,12 +132,12 @@ class App:
         async def handle(request: Request) -> Response:
             self._check_ready()
             body = await self._body(request)
-            gone = asyncio.ensure_future(_disconnect(request.receive))
+            gone = _Departure(request.receive)
             try:
                 job = submit(await self._parsed(body, schema, gone))
                 reply = await self._while_there(job, gone)
             finally:
-                gone.cancel()
+                gone.forget()
             return _Pieces(reply, self._service.current().version, job)
 
         return handle
@@ -186,28 +187,28 @@ class App:
             headers = {"Connection": "close"}
             raise RequestError(408, message, field="body", headers=headers) from None
 
-    async def _parsed(
-        self, body: bytes, schema: type[Any], gone: asyncio.Future[None] | None = None
-    ) -> Any:
+    async def _parsed(self, body: bytes, schema: type[Any], gone: _Departure | None = None) -> Any:
         """Read a body, a large one in a thread, unless the client has gone by then."""
         if len(body) <= _SMALL_BODY:
             return read(body, schema)
+        if gone is not None:
+            gone.watch()
 
         def parse() -> Any:
-            if gone is not None and gone.done():
+            if gone is not None and gone.happened:
                 raise ClientGoneError
             return read(body, schema)
 
         # One at a time: a parser holds the interpreter, and the loop would wait for all of them.
         return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
 
-    async def _while_there(self, job: Job, gone: asyncio.Future[None]) -> Reply:
+    async def _while_there(self, job: Job, gone: _Departure) -> Reply:
         """Wait for an answer as long as the client does."""
-        gone.add_done_callback(lambda _: job.answer.cancel())
+        gone.cancel_then(job.answer)
         try:
             return await job.answer
         except asyncio.CancelledError:
-            if not gone.done() or gone.cancelled():  # this task is canceled
+            if not gone.happened:  # this task is canceled
                 raise
             self._metrics.dropped.labels("client_gone").inc()
             raise ClientGoneError from None
@@ -221,6 +222,53 @@ class App:
             if self._ready() is None:
                 self._service.note()
             await asyncio.sleep(_NOTE_SECONDS)
+
+
+class _Departure:
+    """Whether a client has gone while it is to wait for an answer.
+
+    That is looked for after a moment only: most requests are answered by then, and a task for each
+    would cost a good part of what a small request does.
+
+    Parameters
+    ----------
+    receive : callable
+        Of the request, whose body was read.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        self._answer: asyncio.Future[Any] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self.watch)
+
+    @property
+    def happened(self) -> bool:
+        """Whether the client has gone, as far as is known."""
+        return self._task is not None and self._task.done() and not self._task.cancelled()
+
+    def watch(self) -> None:
+        """Begin to look."""
+        if self._task is None:
+            self._task = asyncio.create_task(_disconnect(self._receive))
+            self._task.add_done_callback(lambda _: self._cancel())
+
+    def cancel_then(self, answer: asyncio.Future[Any]) -> None:
+        """Cancel an answer once the client has gone."""
+        self._answer = answer
+        if self.happened:
+            self._cancel()
+
+    def forget(self) -> None:
+        """Look no more; an answer that is still waited for is canceled."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._answer is not None:
+            self._answer.cancel()
 
 
 class _Pieces(Response):
@@ -239,9 +287,10 @@ class _Pieces(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        for chunk in _chunks(self._parts):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        chunks = _chunks(self._parts)
+        for place, chunk in enumerate(chunks, 1):
+            more = place < len(chunks)
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 def _parts(reply: Reply, version: int, job: Job) -> list[bytes]:

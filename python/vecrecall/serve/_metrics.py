@@ -88,11 +88,12 @@ class Metrics:
         )  # fmt: skip
         self._changed = Gauge(
             "vecrecall_artifact_changed_timestamp_seconds",
-            "When an artifact was loaded or changed.", ["artifact"], registry=registry,
+            "When an artifact was published, folded or changed.", ["artifact"], registry=registry,
             multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._age = Gauge(
-            "vecrecall_artifact_age_seconds", "Since an artifact was loaded or changed.",
+            "vecrecall_artifact_age_seconds",
+            "Since an artifact was published, folded or changed.",
             ["artifact"], registry=registry, multiprocess_mode="livemostrecent",
         )  # fmt: skip
         self._items = Gauge(
@@ -137,7 +138,7 @@ class Metrics:
             self._age.remove(gone)
         self._artifacts = artifacts
         for name in artifacts:
-            changed = system.changed_at.get(name, system.loaded_at)
+            changed = system.changed_at.get(name, system.made_at)
             self._changed.labels(name).set(changed)
             self._age.labels(name).set(now - changed)
         for name, index in system.parts.indexes.items():

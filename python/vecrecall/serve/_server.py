@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -18,16 +19,26 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vecrecall.serve import _config
+from vecrecall.serve._errors import RequestError
 
 _GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
 _SMALL_WRITE = 4096
 _SWITCH = 5e-4  # seconds after which a busy thread of the interpreter gives way
+_MOST_HEAD = 64 << 10  # bytes of headers
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n"
+)
 _YOUNG = 20_000  # new objects, until those are looked at
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Guard:
-    """Additions to a protocol of uvicorn: timeouts on headers and on unread replies."""
+    """Additions to a protocol of uvicorn: bounds of headers, and timeouts on unread replies.
+
+    Headers have a time and a size. The parser of httptools keeps them, and one of any length, until
+    they end; h11 has a bound of its own, which is the same.
+    """
 
     header_timeout: float
     write_timeout: float
@@ -36,6 +47,9 @@ class _Guard:
     loop: asyncio.AbstractEventLoop
     _waits: asyncio.TimerHandle | None = None
     _stalls: asyncio.TimerHandle | None = None
+    _in_head = False  # since the first byte of a request, until its headers end
+    _head = 0  # bytes of packets that had nothing else
+    _fields = 0  # bytes of those that are complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(_Joined(transport, self.loop))  # type: ignore[misc]  # of uvicorn
@@ -49,7 +63,33 @@ class _Guard:
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)  # type: ignore[misc]
+        if self._in_head:  # all of it, but perhaps the end of a request before
+            self._head += len(data)
+            if self._head > _MOST_HEAD and not self.transport.is_closing():
+                self._refuse_head()
         self._watch_headers()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()  # type: ignore[misc]
+        self._in_head, self._head, self._fields = True, 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)  # type: ignore[misc]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)  # type: ignore[misc]
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()  # type: ignore[misc]
+
+    def send_400_response(self, msg: str) -> None:
+        if self._fields > _MOST_HEAD:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)  # type: ignore[misc]
 
     def pause_writing(self) -> None:
         super().pause_writing()  # type: ignore[misc]
@@ -69,6 +109,21 @@ class _Guard:
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()  # type: ignore[misc]
         self._abort_later()
+
+    def _count(self, n: int) -> None:
+        """Count what came whole, in one packet; an exception is an error of the parser."""
+        self._fields += n
+        if self._fields > _MOST_HEAD:
+            raise ValueError("too large")
+
+    def _refuse_head(self) -> None:
+        expected = f"at most {_MOST_HEAD} bytes"
+        told = RequestError(
+            431, f"headers: expected {expected}", field="headers", expected=expected, got="more"
+        )
+        body = json.dumps(told.body()).encode()
+        self.transport.write(_TOO_LARGE % len(body) + body)
+        self.transport.close()
 
     def _abort_later(self) -> None:
         if self._stalls is None:
@@ -154,6 +209,7 @@ class Server(uvicorn.Server):
             app,
             http=_protocol(settings),
             ws="none",
+            h11_max_incomplete_event_size=_MOST_HEAD,
             loop="asyncio",
             lifespan="on",
             log_config=None,

@@ -141,10 +141,10 @@ class Store:
         folder = self.folder(kept.version)
         content = json.loads((folder / _VERSION).read_text(encoding="utf-8"))
         config = _placed(msgspec.convert(content, Config), lambda _, name: folder / name)
-        removed = np.load(folder / _REMOVED) if (folder / _REMOVED).exists() else None
-        if removed is None:
-            return System(config, kept.version, kept.position)
-        return System(config, kept.version, kept.position, removed)
+        about: dict[str, Any] = {"made_at": kept.made_at}
+        if (folder / _REMOVED).exists():
+            about["removed"] = np.load(folder / _REMOVED)
+        return System(config, kept.version, kept.position, **about)
 
     def is_superseded(self, version: int) -> bool:
         """Tell whether another version has been served since, so that this one may be removed.

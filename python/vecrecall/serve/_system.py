@@ -50,6 +50,8 @@ class System:
     removed : ndarray of int64
     open_index : callable
         As of `_parts.load`.
+    made_at : float, optional
+        Default now.
 
     Attributes
     ----------
@@ -58,8 +60,8 @@ class System:
     position : int
         The number of the last record of the log that was applied.
     parts : Parts
-    loaded_at : float
-        Seconds since 1970.
+    made_at : float
+        When the version was published or folded, in seconds since 1970.
     changed_at : dict of str to float
         The same for the last change of an artifact, by its name.
     removed : ndarray of int64
@@ -78,12 +80,13 @@ class System:
         position: int = 0,
         removed: I64 = _NOTHING,
         open_index: Callable[[_config.Index], FlatIndex] | None = None,
+        made_at: float | None = None,
     ) -> None:
         self.config = config
         self.version = version
         self.position = position
         self.parts = _parts.load(config, open_index)
-        self.loaded_at = time.time()
+        self.made_at = time.time() if made_at is None else made_at
         self.changed_at: dict[str, float] = {}
         self.removed = removed
         self._filters: dict[str, _NamedFilter] = {}

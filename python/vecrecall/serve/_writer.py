@@ -9,11 +9,12 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vecrecall.serve._changes import Change, Switch, packed
 from vecrecall.serve._config import Config, read_config, read_system
@@ -30,10 +31,13 @@ from vecrecall.serve._system import Pending, System
 from vecrecall.storage._log import Log
 
 log = logging.getLogger("vecrecall.serve")
+Result = TypeVar("Result")
 
 _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
 _AGAIN = 1.0  # seconds between two tries to open a log that could not be written
+_WAIT_SECONDS = 60.0  # for the thread of the writer, which a disk may keep
+_ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is under way
 _NICE = 10  # a tenth of a processor where all are busy
 
 
@@ -137,8 +141,13 @@ class Writer:
         dict
             ``version``, ``position``, and the numbers of changes that were ``replayed`` and that
             the log has ``forgotten``.
+
+        Raises
+        ------
+        RequestError
+            Of status 503, if another publication, rollback or fold, or the disk, takes too long.
         """
-        with self._admin:
+        with self._alone():
             before = self._fold()
             since = before.published if since is None else since
             kept = self._store.add_source(source, since, self.system)
@@ -155,9 +164,9 @@ class Writer:
         Raises
         ------
         RequestError
-            If there is nothing to go back to.
+            If there is nothing to go back to, or as of `publish`.
         """
-        with self._admin:
+        with self._alone():
             manifest = self._store.manifest()
             target = manifest.previous if manifest else None
             if target is None:
@@ -166,7 +175,7 @@ class Writer:
 
     def fold(self) -> Kept:
         """Write what is served as a version, so that a start has less to replay."""
-        with self._admin:
+        with self._alone():
             return self._fold()
 
     def close(self) -> None:
@@ -344,6 +353,28 @@ class Writer:
 
     # In the thread of the caller
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other publications, rollbacks and folds out; wait for one, but not for long."""
+        if not self._admin.acquire(timeout=_ADMIN_SECONDS):
+            message = "another publication, rollback or fold is under way"
+            raise RequestError(503, message, headers={"Retry-After": "10"})
+        try:
+            yield
+        finally:
+            self._admin.release()
+
+    def _wait_for(self, work: Callable[[], Result]) -> Result:
+        """Let the thread of the writer do something, and wait for it."""
+        done = self._put(work)
+        try:
+            result: Result = done.result(_WAIT_SECONDS)
+        except FutureTimeoutError:
+            what = "nothing was changed" if done.cancel() else "the change may be made or not"
+            message = f"the log takes longer than {_WAIT_SECONDS:g} seconds; {what}"
+            raise RequestError(503, message, headers={"Retry-After": "10"}) from None
+        return result
+
     def _put(self, work: Change | Callable[[], Any]) -> Future[Any]:
         done: Future[Any] = Future()
         try:
@@ -361,9 +392,9 @@ class Writer:
         forgotten = 0 if first is None else first.number - after - 1
         replayed = catch_up(self._store, prepared, self.position)
         self._on_prepare(kept.version)
-        number, more = self._put(
+        number, more = self._wait_for(
             lambda: self._switch_here(kept, before, prepared, published=published)
-        ).result()
+        )
         self._clean()
         return {
             "version": kept.version,
@@ -375,10 +406,10 @@ class Writer:
     def _fold(self) -> Kept:
         """Write what is served as a version, while changes go on."""
         before = self._replica.kept
-        snapshot: Snapshot = self._put(lambda: Snapshot(self.system)).result()
+        snapshot: Snapshot = self._wait_for(lambda: Snapshot(self.system))
         if snapshot.position == before.position:
             return before
-        self._log.rotate()
+        self._wait_for(lambda: self._log.rotate())
         kept = _aside(lambda: self._store.fold(snapshot, before))
 
         def count() -> None:
@@ -386,7 +417,7 @@ class Writer:
             self._replica.kept = kept
             self._store.write_manifest(kept, manifest.previous if manifest else None)
 
-        self._put(count).result()
+        self._wait_for(count)
         self._clean()
         log.info("folded", extra={"fields": {"version": kept.version, "position": kept.position}})
         return kept
@@ -407,7 +438,8 @@ class Writer:
         self._store.remove_all_but({kept.version for kept in named})
         wanted = min(min(kept.position, kept.published) for kept in named) + 1
         keep = self._config.state.keep_bytes
-        self._log.trim(wanted, needed=manifest.current.position + 1, most_bytes=keep)
+        needed = manifest.current.position + 1
+        self._wait_for(lambda: self._log.trim(wanted, needed=needed, most_bytes=keep))
 
 
 def source_of(path: Path) -> Config:
@@ -443,6 +475,8 @@ def _aside(work: Callable[[], Kept]) -> Kept:
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
+    if not done.set_running_or_notify_cancel():  # nobody waits any more
+        return
     try:
         done.set_result(work())
     except BaseException as error:
