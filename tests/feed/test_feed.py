@@ -233,7 +233,7 @@ def test_times_of_arrow() -> None:
     [
         (np.timedelta64(1, "M"), ["months"]),
         (np.timedelta64(1, "Y"), ["years"]),
-        (np.timedelta64(1), ["unit"]),
+        (np.int64(1).view("m8"), ["unit"]),  # NumPy 2.5 warns where the unit is left out
         (np.timedelta64("NaT", "s"), ["NaT"]),
         (datetime.timedelta(0), ["0.0"]),
         (datetime.timedelta(hours=-1), ["-3600.0"]),
@@ -749,7 +749,7 @@ def raises(call: Callable[[], Any], *words: str) -> None:
           for value in (0, -1, 1.5, "2", None, True, NAN, 2**31 + 1, 2**70)),
         *(("half_life", value) for value in (0, -1.0, NAN, INF, "1", None, 10**400)),
         ("half_life", np.timedelta64(0, "s")),
-        ("half_life", np.timedelta64("NaT")),
+        ("half_life", np.timedelta64("NaT", "s")),
     ],
 )  # fmt: skip
 def test_bad_options(name: str, value: Any) -> None:
@@ -813,7 +813,7 @@ def test_a_bad_batch_leaves_nothing(name: str, value: Any, words: list[str]) -> 
         ("now", NAN),
         ("now", INF),
         ("now", "now"),
-        ("now", np.datetime64("NaT")),
+        ("now", np.datetime64("NaT", "s")),
         ("threads", 0),
     ],
 )

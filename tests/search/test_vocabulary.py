@@ -323,7 +323,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "float array": (np.ones(3), TypeError, "got dtype float64"),
     "bool array": (np.ones(3, bool), TypeError, "got dtype bool"),
     "times": (np.zeros(3, "M8[s]"), TypeError, r"got dtype datetime64\[s\]"),
-    "durations": ([np.timedelta64(1)], TypeError, "got timedelta64 at place 0"),
+    "durations": ([np.timedelta64(1, "s")], TypeError, "got timedelta64 at place 0"),
     "masked": (np.ma.masked_array(["a"]), TypeError, "got a masked array"),
 }
 

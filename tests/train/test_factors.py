@@ -81,11 +81,20 @@ def test_repeated_pairs_count_once() -> None:
     assert once.items.about["data"]["pairs"] == len(USERS) == twice.items.about["data"]["pairs"]
 
 
-def test_a_seed_gives_the_same_bits() -> None:
-    one, again, other = (factors(USERS, ITEMS, dim=4, seed=seed) for seed in (2, 2, 3))
+def test_a_seed_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another seed begins with another vector, and may end with the same bits once rounded."""
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    begun = []
+
+    def svds(operator: Any, *, v0: Any, real: Any = linalg.svds, **options: Any) -> Any:
+        begun.append(v0.tobytes())
+        return real(operator, v0=v0, **options)
+
+    monkeypatch.setattr(linalg, "svds", svds)
+    one, again, _ = (factors(USERS, ITEMS, dim=4, seed=seed) for seed in (2, 2, 3))
     assert one.items.matrix.tobytes() == again.items.matrix.tobytes()
     assert one.users.matrix.tobytes() == again.users.matrix.tobytes()
-    assert one.items.matrix.tobytes() != other.items.matrix.tobytes()
+    assert begun[0] == begun[1] != begun[2]
 
 
 def test_columns_of_other_kinds() -> None:
