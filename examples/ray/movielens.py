@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
         same = found == vr.channels.UserToItem(one, vector="user").recall(batch, 10)
         print(f"{index!r}: {found!r}, the bits of one index: {same}")
 
-        new = index.add(users[:1] * 3)  # a film that the first user will like
+        new = index.add(users[:1] * 9)  # a film that the first user will like best
         assert new is not None
         first = index.search(users[:1], 1).ids[0, 0]
         print(f"film {new[0]} was added, and is the first user's best: {first == new[0]}")
