@@ -15,8 +15,9 @@ import vecrecall as vr
 
 FOLDER = Path(vr.__file__).parent
 PARSER = doctest.DocTestParser()
-# Libraries that an example uses without an import of its own.
+# Libraries that the examples of a file, or one of them, use without an import of their own.
 NEEDS = {
+    "arrays/_ragged.py:to_arrow": {"pyarrow"},
     "cluster/_elbow.py": {"kneed"},
     "cluster/_user_groups.py": {"scipy"},
     "datasets/_ml100k.py": {"recbole"},
@@ -60,7 +61,8 @@ def libraries_of(example: doctest.DocTest) -> set[str]:
 def test_example(
     module: str, example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    libraries = libraries_of(example) | NEEDS.get(module, set())
+    named = NEEDS.get(module, set()) | NEEDS.get(example.name, set())
+    libraries = libraries_of(example) | named
     if missing := [name for name in sorted(libraries) if importlib.util.find_spec(name) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     monkeypatch.chdir(tmp_path)
