@@ -258,7 +258,7 @@ def test_a_log_that_cannot_be_written(config: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_disk_that_hangs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits for it is refused after a while, and done again once it works."""
+    """Folds are refused after a while, and made once it works."""
     from vecrecall.serve import _writer
     from vecrecall.storage import _log
 
@@ -285,7 +285,7 @@ def test_a_disk_that_hangs(config: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             response = client.http.post("/v1/versions", json=fold)
             assert response.status_code == 503
             assert response.headers["retry-after"]
-            assert "under way" in response.json()["error"]["message"]
+            assert "in progress" in response.json()["error"]["message"]
         works.set()
         assert update.result()["position"] == 5
     assert client.post("/v1/versions", operation="fold") == {"version": 2, "position": 5}

@@ -4,8 +4,7 @@ Work is counted in users x k x channels. A turn takes the small requests that wa
 a number, and a piece of one large request, where large ones have not had more than their share of
 the time; the next piece is one of the next large one. So a small request waits for one turn,
 however much large work waits with it, and large ones get on: where no other waits by all of the
-time, otherwise by a quarter, the less the more small ones wait, down to a sixteenth where they fill
-turns.
+time, otherwise by a quarter, and the less the more small ones wait, down to a sixteenth.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from typing import Any
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece, Reply
 
-TOGETHER = 64
-"""Small requests of one turn: their replies keep the event loop from others for about 10 ms."""
+TOGETHER = 256
+"""Small requests of one turn: what has piled up goes down by what a scan of many saves."""
 
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
 _FEW = 16  # small requests of a turn, above which that grows
-_SMALL_SHARE_LATE = 15.0  # with turns that are full
+_MANY = 64  # from which on it is the greatest
+_SMALL_SHARE_LATE = 15.0
 _LEARNED = 0.3  # weight of a measurement that is less than those before
 _LEARNED_MORE = 0.1  # of one that is more: mostly others on the processors, not its own cost
 _SURPRISE = 2.0  # a cost grows at most by this at a time: a pause of the machine is none
@@ -199,7 +199,7 @@ class Scheduler:
         """Take the pieces of a turn; what is not worth answering any more is dropped."""
         pieces: list[Piece] = []
         budget = _TURN_PIECES * self._piece_seconds
-        many = min(1.0, max(0, len(self._small) - _FEW) / (TOGETHER - _FEW))
+        many = min(1.0, max(0, len(self._small) - _FEW) / (_MANY - _FEW))
         self._small_share = _SMALL_SHARE + many * (_SMALL_SHARE_LATE - _SMALL_SHARE)
         while self._small and len(pieces) < TOGETHER and budget > 0:
             job = self._small.popleft()

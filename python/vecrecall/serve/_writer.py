@@ -37,7 +37,7 @@ _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
 _AGAIN = 1.0  # seconds between two tries to open a log that could not be written
 _WAIT_SECONDS = 60.0  # for the thread of the writer, which a disk may keep
-_ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is under way
+_ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is in progress
 _NICE = 10  # a tenth of a processor where all are busy
 
 
@@ -357,7 +357,7 @@ class Writer:
     def _alone(self) -> Iterator[None]:
         """Keep other publications, rollbacks and folds out; wait for one, but not for long."""
         if not self._admin.acquire(timeout=_ADMIN_SECONDS):
-            message = "another publication, rollback or fold is under way"
+            message = "another publication, rollback or fold is in progress"
             raise RequestError(503, message, headers={"Retry-After": "10"})
         try:
             yield
@@ -475,7 +475,7 @@ def _aside(work: Callable[[], Kept]) -> Kept:
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:
-    if not done.set_running_or_notify_cancel():  # nobody waits any more
+    if not done.set_running_or_notify_cancel():  # no caller waits any more
         return
     try:
         done.set_result(work())
