@@ -300,7 +300,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     if (folder is None) == (config is None):
         return _bad_input("serve", ValueError("expected one of FOLDER and --config FILE"))
     if folder is not None and not folder.is_dir():
-        return _bad_input("serve", ValueError(f"FOLDER: expected a folder, got {folder}"))
+        found = f"{'a file' if folder.exists() else 'nothing'} at {folder}"
+        return _bad_input("serve", ValueError(f"FOLDER: expected a folder, got {found}"))
     try:
         # By its name: the room stands next to this one, and needs an extra.
         serve = importlib.import_module("vecrecall.serve")
