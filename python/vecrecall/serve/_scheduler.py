@@ -4,13 +4,12 @@ Work is counted in users x k x channels. A turn takes the small requests that wa
 a number, and a piece of one large request, where large ones have not had more than their share of
 the time; the next piece is one of the next large one. So a small request waits for one turn,
 however much large work waits with it, and large ones get on: where no other waits by all of the
-time, otherwise by a quarter, and the less the more small ones wait, down to a sixteenth.
+time, otherwise by a quarter, and while more small ones wait than a turn takes by a sixteenth.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
@@ -20,19 +19,15 @@ from typing import Any
 from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece, Reply
 
-TOGETHER = 256
-"""Small requests of one turn: what has piled up goes down by what a scan of many saves."""
+TOGETHER = 64
+"""Small requests of one turn: their replies keep the event loop from others for about 10 ms."""
 
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
-_FEW = 16  # small requests of a turn, above which that grows
-_MANY = 64  # from which on it is the greatest
-_SMALL_SHARE_LATE = 15.0
-_LEARNED = 0.3  # weight of a measurement that is less than those before
-_LEARNED_MORE = 0.1  # of one that is more: mostly others on the processors, not its own cost
+_SMALL_SHARE_LATE = 15.0  # while a turn leaves small requests behind
+_LEARNED = 0.3  # weight of the newest measurement
 _SURPRISE = 2.0  # a cost grows at most by this at a time: a pause of the machine is none
-_STEP = 16  # answers that are passed on in one step of the event loop
 _COSTS = 256  # kinds of requests whose cost is kept
 
 Execute = Callable[[list[Piece]], list[Any]]
@@ -73,13 +68,11 @@ class Scheduler:
         self._large: deque[Job] = deque()
         self._queued_work = 0
         self._costs: OrderedDict[Hashable, float] = OrderedDict()
+        self._wake = asyncio.Event()
         self._scan = ThreadPoolExecutor(1, "vecrecall-scan")
         self._encode = ThreadPoolExecutor(1, "vecrecall-encode")
-        self._loop: asyncio.AbstractEventLoop | None = None  # once it has begun
-        self._groups: deque[list[Piece]] = deque()  # of the turn that is being answered
-        self._scanning = False  # while the thread has a group
-        self._small_waits = False
-        self._small_share = _SMALL_SHARE
+        self._task: asyncio.Task[None] | None = None
+        self._small_waits = self._small_left = False
         self._owed = 0.0  # seconds of small requests, before the next piece of a large one
 
     @property
@@ -94,12 +87,12 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._loop = asyncio.get_running_loop()
-        self._go_on()
+        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """End at once; what waits is not answered."""
-        self._loop = None
+        if self._task is not None:
+            self._task.cancel()
         for job in (*self._small, *self._large):
             if not job.answer.done():
                 job.answer.set_exception(_busy("the service ends"))
@@ -122,66 +115,49 @@ class Scheduler:
             raise _busy("too many requests wait")
         self._queued_work += job.work
         (self._small if self._is_small(job) else self._large).append(job)
-        if self._loop is not None and not self._scanning:
-            self._loop.call_soon(self._go_on)  # with those that come in the same step
+        self._wake.set()
 
-    def _go_on(self) -> None:
-        """Give the thread its next group, if it has none."""
-        loop = self._loop
-        if loop is None or self._scanning:
-            return
-        if not self._groups:
-            self._groups.extend(_groups(self._take(loop.time())))
-        if self._groups:
-            self._scanning = True
-            self._scan.submit(self._answer, loop, self._groups.popleft())
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            pieces = self._take(loop.time())
+            if not pieces:
+                self._wake.clear()
+                continue
+            for group in _groups(pieces):
+                await self._answer(loop, group)
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, group: list[Piece]) -> None:
-        """Answer a group, in the thread."""
+    async def _answer(self, loop: asyncio.AbstractEventLoop, group: list[Piece]) -> None:
         start = time.perf_counter()
         try:
-            encoders = self._execute(group)
+            encoders = await loop.run_in_executor(self._scan, self._execute, group)
         except Exception as error:  # of the executor itself
             encoders = [error] * len(group)
         seconds = time.perf_counter() - start
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(self._answered, group, encoders, seconds)
-
-    def _answered(self, group: list[Piece], encoders: list[Any], seconds: float) -> None:
-        """Let the thread go on at once, then pass on what it has found."""
-        self._scanning = False
         self._learn(group, seconds)
         self._share(group, seconds)
-        self._go_on()
         self._observe(group, seconds)
-        self._pass_on(deque(zip(group, encoders, strict=True)))
-
-    def _pass_on(self, found: deque[tuple[Piece, Any]]) -> None:
-        """Pass on answers, a few in one step of the event loop, so that no other waits for all."""
-        for _ in range(min(_STEP, len(found))):
-            piece, encoder = found.popleft()
+        for piece, encoder in zip(group, encoders, strict=True):
+            job = piece.job
             if isinstance(encoder, (Exception, Found)):
                 self._deliver(piece, encoder)
-            elif not piece.job.answer.done():
-                self._encode_aside(piece, encoder)
-        if found and self._loop is not None:
-            self._loop.call_soon(self._pass_on, found)
-
-    def _encode_aside(self, piece: Piece, encoder: Callable[[], Found]) -> None:
-        assert self._loop is not None  # it has begun
-        task = self._loop.run_in_executor(self._encode, run_encoder, encoder)
-
-        def deliver(task: asyncio.Future[Found | Exception]) -> None:
-            if not task.cancelled():
-                self._deliver(piece, task.result())
-
-        task.add_done_callback(deliver)
+            elif not job.answer.done():
+                task = loop.run_in_executor(self._encode, run_encoder, encoder)
+                task.add_done_callback(
+                    lambda task, piece=piece: (
+                        self._deliver(piece, task.result())  # type: ignore[misc]
+                        if not task.cancelled()
+                        else None
+                    )
+                )
 
     def _share(self, group: Sequence[Piece], seconds: float) -> None:
         """Count what large and small requests have had of the time."""
         large = sum(len(piece) for piece in group if len(piece) < piece.job.users)
         part = seconds * large / sum(map(len, group))
-        self._owed = max(0.0, self._owed + part * self._small_share - (seconds - part))
+        share = _SMALL_SHARE_LATE if self._small_left else _SMALL_SHARE
+        self._owed = max(0.0, self._owed + part * share - (seconds - part))
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
         job = piece.job
@@ -199,13 +175,12 @@ class Scheduler:
         """Take the pieces of a turn; what is not worth answering any more is dropped."""
         pieces: list[Piece] = []
         budget = _TURN_PIECES * self._piece_seconds
-        many = min(1.0, max(0, len(self._small) - _FEW) / (_MANY - _FEW))
-        self._small_share = _SMALL_SHARE + many * (_SMALL_SHARE_LATE - _SMALL_SHARE)
         while self._small and len(pieces) < TOGETHER and budget > 0:
             job = self._small.popleft()
             if self._usable(job, now):
                 pieces.append(self._piece(job, job.users))
                 budget -= self._cost(job) * job.users
+        self._small_left = bool(self._small)
         self._small_waits = bool(pieces or self._small)
         while self._large and self._large_is_due():
             job = self._large.popleft()
@@ -261,8 +236,7 @@ class Scheduler:
         before = self._costs.pop(key, None)
         now = seconds / users
         if before is not None:
-            weight = _LEARNED if now < before else _LEARNED_MORE
-            now = before + weight * (min(now, _SURPRISE * before) - before)
+            now = before + _LEARNED * (min(now, _SURPRISE * before) - before)
         self._costs[key] = now
         if len(self._costs) > _COSTS:
             self._costs.popitem(last=False)
