@@ -16,17 +16,19 @@ Places places_of(const Channel& channel, std::size_t row) {
     return {channel.ids + begin, channel.scores + begin, channel.length(row)};
 }
 
-// Lists are short and lie apart: without this, a core waits for the first lines of each.
-void prefetch(const Channel& channel, std::size_t row) {
-    if (row >= channel.rows) return;
-    constexpr std::size_t kLine = 64;  // bytes
-    const Places places = places_of(channel, row);
-    for (std::size_t i = 0; i < places.n; i += kLine / sizeof *places.ids) {
-        __builtin_prefetch(places.ids + i);
-    }
-    for (std::size_t i = 0; i < places.n; i += kLine / sizeof *places.scores) {
-        __builtin_prefetch(places.scores + i);
-    }
+// The list that is loaded after channel c's.
+Places next_places(const std::vector<Channel>& channels, std::size_t c, std::size_t row) {
+    if (c + 1 < channels.size()) return places_of(channels[c + 1], row);
+    return row + 1 < channels[0].rows ? places_of(channels[0], row + 1) : Places{};
+}
+
+// Places that are fetched together: a cache line of ids, and half a line of scores.
+constexpr std::size_t kFetched = 64 / sizeof(std::int64_t);
+
+void prefetch(const Places& places, std::size_t from) {
+    if (from >= places.n) return;
+    __builtin_prefetch(places.ids + from);
+    __builtin_prefetch(places.scores + from);
 }
 
 bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U; }
@@ -83,18 +85,23 @@ Places Row::in_use(const Places& places, const Channel& channel, std::size_t row
 }
 
 // Puts a channel's items behind those of the channels before. Returns whether any is repeated; it
-// stands there twice then.
-bool Row::add(const Places& places) {
+// stands there twice then. Fetches the next list meanwhile, for lists are short and lie apart; line
+// by line, for a core that asks for many at once waits until the first ones arrive.
+bool Row::add(const Places& places, const Places& next) {
     const std::uint64_t bit = std::uint64_t{1} << scores_of_.size();
     std::uint64_t* const holders = holders_.data();
     std::uint32_t* const entries = entries_.data() + begins_.back();
     const std::size_t n = places.n;
     const std::int64_t* const ids = places.ids;
     Entries items = items_;
-    for (std::size_t i = 0; i < n; ++i) {
-        canceling::check_each(i);
-        entries[i] = items.insert(ids[i]).entry;
+    std::size_t from = 0;
+    for (; from < n; from += kFetched) {
+        canceling::check_each(from);
+        prefetch(next, from);
+        const std::size_t end = std::min(n, from + kFetched);
+        for (std::size_t i = from; i < end; ++i) entries[i] = items.insert(ids[i]).entry;
     }
+    for (; from < next.n; from += kFetched) prefetch(next, from);
     items_ = items;
     std::uint64_t held_before = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -127,11 +134,9 @@ void Row::load(const std::vector<Channel>& channels, std::size_t row) {
     for (std::size_t c = 0; c < channels.size(); ++c) {
         const Channel& channel = channels[c];
         Places places = places_of(channel, row);
-        const bool last = c + 1 == channels.size();
-        prefetch(channels[last ? 0 : c + 1], last ? row + 1 : row);
         canceling::check_after(places.n);
         if (!all_in_use(places)) places = in_use(places, channel, row);
-        if (add(places)) places = without_repeats(places);
+        if (add(places, next_places(channels, c, row))) places = without_repeats(places);
         scores_of_.push_back(places.scores);
         begins_.push_back(begins_.back() + places.n);
     }

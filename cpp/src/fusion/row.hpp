@@ -14,9 +14,9 @@ namespace vecrecall::fusion {
 
 // A row of one channel.
 struct Places {
-    const std::int64_t* ids;
-    const float* scores;
-    std::size_t n;
+    const std::int64_t* ids = nullptr;
+    const float* scores = nullptr;
+    std::size_t n = 0;
 };
 
 class Row {
@@ -44,7 +44,7 @@ class Row {
   private:
     std::size_t length(std::size_t c) const { return begins_[c + 1] - begins_[c]; }
     Places in_use(const Places& places, const Channel& channel, std::size_t row);
-    bool add(const Places& places);
+    bool add(const Places& places, const Places& next);
     Places without_repeats(const Places& places);
     void reserve(const std::vector<Channel>& channels, std::size_t row);
 

@@ -176,9 +176,10 @@ void combine(const Of& terms, Workspace& work) {
     }
     canceling::check_after(n);
     float* const scores = at_least(work.scores, n);
-    for (std::size_t e = 0; e < n; ++e) {
-        canceling::check_each(e);
-        scores[e] = rounded(sums[e]);
+    for (std::size_t from = 0; from < n; from += canceling::kSteps) {
+        canceling::check_each(from);
+        const std::size_t end = std::min(n, from + canceling::kSteps);
+        for (std::size_t e = from; e < end; ++e) scores[e] = rounded(sums[e]);  // vector code
     }
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/hashing.hpp"
 #include "fusion/entry_table.hpp"
 #include "fusion/ranking.hpp"
 #include "fusion/split.hpp"
@@ -77,6 +78,27 @@ TEST_CASE("merge: the table of entries") {
         CHECK(entries.size() == n);
         CHECK((n == 0 || entries.find(0) == 0));
         CHECK(entries.find(12345) == fusion::kNoEntry);
+    }
+}
+
+// Ids of the same slot, the last one of the table: they go on at its beginning.
+TEST_CASE("merge: ids that meet in the table") {
+    constexpr std::size_t kMost = 64;
+    constexpr std::size_t kSlots = 16 * kMost;  // at most
+    std::vector<std::int64_t> same;
+    for (std::int64_t id = 0; same.size() < kMost; ++id) {
+        if (hash_id(id) >> 32 >= (std::uint64_t{1} << 32) - (std::uint64_t{1} << 32) / kSlots)
+            same.push_back(id);
+    }
+    fusion::EntryTable table;
+    for (int list = 0; list < 3; ++list) {  // a new table, a larger one, the same again
+        fusion::Entries entries = table.start(kMost);
+        for (std::uint32_t i = 0; i < kMost; ++i) CHECK(entries.insert(same[i]).entry == i);
+        for (std::uint32_t i = 0; i < kMost; ++i) {
+            CHECK(!entries.insert(same[i]).fresh);
+            CHECK(entries.find(same[i]) == i);
+        }
+        CHECK(entries.size() == kMost);
     }
 }
 
@@ -226,6 +248,50 @@ TEST_CASE("merge: provenance and filters") {
     c.filters.caps = {&again};
     CHECK((c.run(Rrf{{1, 1}}, 6) == std::vector<std::int64_t>{1, 2, 4, 6}));
     CHECK_THROWS_AS(Caps(groups.data(), groups.data(), 3, 1), std::invalid_argument);
+}
+
+// Lists of all lengths around those of a cache line, shorter and longer than the next one; arrays
+// of exact size. Every id is there twice, so that its sum says whether it was found.
+TEST_CASE("merge: lists of every length") {
+    constexpr std::size_t kRows = 40;
+    constexpr std::size_t kWidth = 2 * kRows;
+    std::vector<std::int64_t> offsets{0};
+    std::vector<std::int64_t> ids;
+    for (std::size_t r = 0; r < kRows; ++r) {
+        const std::size_t n = r * 17 % kRows;
+        for (std::size_t i = 0; i < n; ++i) {
+            ids.push_back(static_cast<std::int64_t>((i * 7919 + r) << 20));
+        }
+        offsets.push_back(static_cast<std::int64_t>(ids.size()));
+    }
+    const std::vector<float> ones(ids.size(), 1);
+    const Channel channel{.name = "a",
+                          .ids = ids.data(),
+                          .scores = ones.data(),
+                          .rows = kRows,
+                          .offsets = offsets.data()};
+    std::vector<std::int64_t> out_ids(kRows * kWidth);
+    std::vector<float> scores(kRows * kWidth);
+    std::vector<std::int32_t> counts(kRows);
+    std::vector<std::int32_t> unfilled(2 * kRows);
+    std::vector<std::uint64_t> holders(kRows * kWidth);
+    merge({channel, channel}, WeightedSum{{1, 2}}, {},
+          {{out_ids.data(), scores.data(), counts.data(), kRows, kWidth},
+           holders.data(),
+           unfilled.data(),
+           nullptr,
+           nullptr},
+          1);
+    for (std::size_t r = 0; r < kRows; ++r) {
+        const std::size_t begin = static_cast<std::size_t>(offsets[r]);
+        const std::size_t n = channel.length(r);
+        std::vector<std::int64_t> expected(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                                           ids.begin() + static_cast<std::ptrdiff_t>(begin + n));
+        std::sort(expected.begin(), expected.end());
+        CHECK(counts[r] == static_cast<std::int32_t>(n));
+        CHECK(std::equal(expected.begin(), expected.end(), out_ids.data() + r * kWidth));
+        for (std::size_t i = 0; i < n; ++i) CHECK(scores[r * kWidth + i] == 3);
+    }
 }
 
 TEST_CASE("merge: ranking") { test::on_every_isa(check_ranking); }
