@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tool_modules import tool
 
 import vecrecall as vr
 import vecrecall.datasets
@@ -168,11 +169,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_the_hook_puts_help_into_a_page() -> None:
-    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "tools/docs_hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    hooks = tool("docs_hooks")
     text = hooks.on_page_markdown("before\n\n<!-- help: vecrecall info -->\n\nafter", page=None)
     assert text.startswith("before\n\n```text\nusage: vecrecall info [-h]\n")
     assert text.endswith("\n```\n\nafter")

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from tool_modules import tool
 
 ROOT = Path(__file__).parents[2]
 
 
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pythons", ROOT / "tools/pythons.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+PYTHONS = tool("pythons")
 
 
 def fake(path: Path, says: str) -> None:
@@ -29,7 +22,7 @@ def fake(path: Path, says: str) -> None:
 
 
 def test_all_files_name_the_same_versions() -> None:
-    versions = tool().supported()
+    versions = PYTHONS.supported()
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={versions[0]}"' in project
     tags = [f"cp{version.replace('.', '')}" for version in versions]
@@ -42,7 +35,7 @@ def test_all_files_name_the_same_versions() -> None:
 
 def test_the_running_interpreter_is_found() -> None:
     running = "{}.{}".format(*sys.version_info)
-    assert tool().interpreter(running) == sys.executable
+    assert PYTHONS.interpreter(running) == sys.executable
 
 
 def test_an_interpreter_is_taken_at_its_word(
@@ -54,7 +47,7 @@ def test_an_interpreter_is_taken_at_its_word(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "uv"))
-    assert tool().interpreter("3.99") is None
+    assert PYTHONS.interpreter("3.99") is None
     there = tmp_path / "uv/cpython-3.99.2-linux/bin/python3"
     fake(there, "echo 3.99")
-    assert tool().interpreter("3.99") == str(there)
+    assert PYTHONS.interpreter("3.99") == str(there)

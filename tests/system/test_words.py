@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tool_modules import tool
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools/check_words.py"
-spec = importlib.util.spec_from_file_location("check_words", TOOL)
-assert spec is not None
-assert spec.loader is not None
-check_words = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(check_words)
+check_words = tool("check_words")
 WORDS = check_words.read_list(check_words.LIST.read_text(encoding="utf-8"))
 
 

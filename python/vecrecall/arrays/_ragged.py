@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vecrecall._extras import needed
 from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
-from vecrecall.arrays._row_input import csr_rows, flattened
+from vecrecall.arrays._row_input import check_no_decrease, csr_rows, flattened
 from vecrecall.arrays._scalars import counted
 
 
@@ -60,13 +60,7 @@ class Ragged:
                 f"offsets: expected 0 first and {v.size}, the number of values, last, "
                 f"got {o[0]} and {o[-1]}"
             )
-        bad = np.flatnonzero(o[1:] < o[:-1])
-        if bad.size:
-            at = int(bad[0])
-            raise ValueError(
-                f"offsets: expected values that do not decrease, got {o[at + 1]} after {o[at]} "
-                f"at place {at + 1}"
-            )
+        check_no_decrease(o, "offsets: expected values")
         # A copy of its own: the core trusts the offsets.
         self.offsets = o.astype(np.int64, copy=True)
         self.offsets.flags.writeable = False

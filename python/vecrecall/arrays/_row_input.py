@@ -72,6 +72,17 @@ def ascending(x: object, name: str, expected: str) -> Array | None:
     return np.sort(_comparable(as_array(list(x), name, expected)))
 
 
+def check_no_decrease(offsets: Array, expected: str) -> None:
+    """Compare each offset with the one before; unsigned ones too, so that none is subtracted."""
+    bad = np.flatnonzero(offsets[1:] < offsets[:-1])
+    if bad.size:
+        at = int(bad[0])
+        raise ValueError(
+            f"{expected} that do not decrease, got {offsets[at + 1]} after {offsets[at]} "
+            f"at place {at + 1}"
+        )
+
+
 def _comparable(a: Array) -> Array:
     """Leave out of the sorting what the caller then refuses."""
     return a if a.dtype.kind in "biuf" else a.ravel()[:1]

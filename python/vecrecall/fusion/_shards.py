@@ -10,6 +10,7 @@ import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._candidate_lists import AGGREGATES
 from vecrecall.arrays._results import GroupResult, SearchResult
+from vecrecall.arrays._row_input import check_no_decrease
 from vecrecall.fusion import _channel_input
 
 
@@ -121,11 +122,5 @@ def _offsets(groups: npt.ArrayLike, rows: int) -> npt.NDArray[np.int64]:
             else f"groups: expected offsets from 0 to {rows}, the number of rows, "
             f"got {offsets[0]} to {offsets[-1]}"
         )
-    bad = np.flatnonzero(np.diff(offsets) < 0)
-    if bad.size:
-        at = int(bad[0])
-        raise ValueError(
-            f"groups: expected offsets that do not decrease, got {offsets[at + 1]} after "
-            f"{offsets[at]} at place {at + 1}"
-        )
+    check_no_decrease(offsets, "groups: expected offsets")
     return offsets

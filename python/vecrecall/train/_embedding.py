@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars, _validation
 from vecrecall.search._flat_index import METRICS, FlatIndex
 from vecrecall.storage import _array_folder
-from vecrecall.train._columns import Column, check_keys, check_unique, number
+from vecrecall.train._columns import Column, check_keys, check_length, check_unique, number
 from vecrecall.train._key_json import from_json, to_json
 
 KIND = "Embedding"
@@ -72,9 +72,7 @@ class Embedding:
         self.ids = check_keys(ids, "ids")
         check_unique(self.ids, "ids")
         rows = _validation.check_vectors(matrix, "matrix")
-        if len(rows) != len(self.ids):
-            wanted = _scalars.counted(len(self.ids), "row")
-            raise ValueError(f"matrix: expected {wanted}, got {len(rows)}")
+        check_length(rows, "matrix", len(self.ids))
         self.matrix: npt.NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
         self.metric: Metric = metric
         self.about = _in_json({} if about is None else about)
