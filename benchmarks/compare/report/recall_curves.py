@@ -59,7 +59,11 @@ def panels(measurements: list[Measurement]) -> Any:
             panel.set(xlabel="recall", yscale="log", title=f"top-{k}{filtered}, batch {batch}")
             panel.grid(alpha=0.3)
         line[0].set_ylabel("milliseconds per query")
-    axes[0][-1].legend(bbox_to_anchor=(1, 1), loc="upper left")
+    named = [panel.get_legend_handles_labels() for panel in axes.flat]
+    shown = {label: line for lines in named for line, label in zip(*lines, strict=True)}
+    axes[0][-1].legend(
+        shown.values(), shown.keys(), bbox_to_anchor=(1, 1), loc="upper left"
+    )  # also of a peer that is in some panels only
     return figure
 
 
