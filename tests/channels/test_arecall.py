@@ -21,7 +21,8 @@ from channel_cases import (
     world,
 )
 from datasets import normal
-from test_recall_deadlines import SOON, at_rest, stats_of, until
+from test_recall_deadlines import SOON, at_rest, stats_of
+from waiting import until
 
 import vecrecall as vr
 from vecrecall.channels import UserToItem

@@ -15,7 +15,7 @@ import pickle
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,6 +32,7 @@ from channel_cases import (
     assert_equal_merges,
     world,
 )
+from waiting import until
 
 import vecrecall as vr
 from vecrecall.channels import _channel_pool, time_left
@@ -51,16 +52,6 @@ def held() -> Iterator[Held]:
 def stats_of(result: vr.MergeResult) -> vr.RecallStats:
     assert result.stats is not None
     return result.stats
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what other threads are about to do."""
-    pause = threading.Event()
-    for _ in range(int(SECONDS / 0.002)):
-        if condition():
-            return
-        pause.wait(0.002)
-    raise AssertionError("it did not happen")
 
 
 def late_calls(recaller: vr.Recaller) -> dict[str, int]:

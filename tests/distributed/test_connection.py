@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ray_cases import processes, same, start_ray
+from waiting import until
 
 import vecrecall as vr
 from vecrecall.distributed import ClosedError, build_shards, connect
@@ -47,13 +48,8 @@ def test_nothing_is_left_behind(ray: Any, tmp_path: Path, npy: Any, items: Items
         index.update(items[0][:1], [5])
         assert processes("Replica")
         assert ray.available_resources().get("CPU", 0) < 2
-    end = time.monotonic() + 20
-    while processes("Replica") or processes("Writer"):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    while ray.available_resources().get("CPU", 0) < 2:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: not processes("Replica") and not processes("Writer"))
+    until(lambda: ray.available_resources().get("CPU", 0) == 2)
     assert not list((tmp_path / "s").rglob("*.part"))
 
 

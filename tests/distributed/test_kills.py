@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from ray_cases import IMPORTED_FROM, ROOT, processes, same
 from shard_builder import build
+from waiting import until
 
 import vecrecall as vr
 from vecrecall.distributed import (
@@ -103,8 +104,9 @@ def test_a_shard_that_is_gone_for_good(
         index.timeout = 4
         whole = index.search(x[:4], 9)
         assert whole.stats.missing == {}
-        first = index._view.fleet._replicas[0, 0]
-        ray.kill(first)  # for good
+        running = len(processes("Replica"))
+        ray.kill(index._view.fleet._replicas[0, 0])  # for good; the process ends a while later
+        until(lambda: len(processes("Replica")) < running)
         start = time.monotonic()
         part = index.search(x[:4], 9)
         assert time.monotonic() - start < 8

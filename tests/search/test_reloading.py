@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comparison import arrays, assert_same_bits
+from waiting import until
 
 import vecrecall as vr
 
@@ -63,16 +64,6 @@ def version_of(result: vr.SearchResult) -> int:
     expected = vr.FlatIndex(rows(version), ids_of(version)).search(QUERY, K)
     assert_same_bits(result, *arrays(expected))
     return version
-
-
-def wait_for(condition: Any) -> None:
-    """Give another thread a minute: the machine may be busy."""
-    pause = threading.Event()
-    for _ in range(6000):
-        if condition():
-            return
-        pause.wait(0.01)
-    pytest.fail("nothing happened within a minute")
 
 
 @pytest.fixture
@@ -195,13 +186,13 @@ def test_a_save_in_the_middle_of_a_load(path: Path) -> None:
 def test_polling(path: Path) -> None:
     with vr.ReloadingIndex(path, load=load, poll=0.01) as served:
         save(path, 1)
-        wait_for(lambda: version_of(served.search(QUERY, K)) == 1)
+        until(lambda: version_of(served.search(QUERY, K)) == 1)
         save(path, 2, broken=True)
-        wait_for(lambda: isinstance(served.error, ValueError))
+        until(lambda: isinstance(served.error, ValueError))
         assert version_of(served.search(QUERY, K)) == 1
         save(path, 3)
-        wait_for(lambda: version_of(served.search(QUERY, K)) == 3)
-        wait_for(lambda: served.error is None)
+        until(lambda: version_of(served.search(QUERY, K)) == 3)
+        until(lambda: served.error is None)
 
 
 def test_close_ends_the_polling(path: Path) -> None:
@@ -492,7 +483,7 @@ def test_a_version_that_is_refused_leaves_the_memory(path: Path) -> None:
 
     with vr.ReloadingIndex(path, load=load, poll=0.01, check=check) as served:
         save(path, 1)
-        wait_for(lambda: served.failures >= 2)
+        until(lambda: served.failures >= 2)
     gc.collect()
     assert refs[0]() is served.index
     assert all(ref() is None for ref in refs[1:])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from served import CLUSTERS, DIM, ITEMS, KEYS, LABELS, USER_KEYS, USER_VECTORS, N, write_system
 from service_client import Client
+from waiting import until
 
 import vecrecall as vr
 from vecrecall.serve import _lists
@@ -143,10 +144,7 @@ def test_the_thread_ends_when_nothing_is_to_do(
     row = {"tower": [[1.0] * DIM]}
     client.post("/v1/items", operation="add", items=["new"], vectors=row)
     assert runs()
-    late = time.monotonic() + 20
-    while runs():
-        assert time.monotonic() < late
-        time.sleep(0.02)
+    until(lambda: not runs())
 
 
 def test_clusters_that_a_channel_does_not_know(client: Client, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from served import CONFIG, DIM, KEYS, USER_KEYS, Running, other_system, running, write_plain
+from waiting import until
 
 from vecrecall.cli.main import main
 
@@ -35,13 +36,6 @@ def connected(service: Running, content: bytes = b"") -> Iterator[socket.socket]
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as sock:
         sock.sendall(content)
         yield sock
-
-
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    late = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < late
-        time.sleep(0.02)
 
 
 def closed_by_server(sock: socket.socket, seconds: float) -> bool:
