@@ -17,7 +17,6 @@ from benchmarks.compare.report import recall_curves
 from benchmarks.compare.workload import WorkloadError
 from benchmarks.compare.workloads import ivf, ivf_peers, ivf_sweep
 from benchmarks.compare.workloads.ivf_peers import EXCLUDED, FLAT, PEERS, Filter
-from vecrecall.cli.bench import interleaved
 from vecrecall.cli.bench.machine import Limits, Machine
 from vecrecall.cli.bench.peers import OURS
 
@@ -130,8 +129,6 @@ def options(**changed: Any) -> argparse.Namespace:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "DATA", {"small": (data.clustered, 3000, 8)})
-    monkeypatch.setattr(ivf_sweep, "ENOUGH", 0.0)
-    monkeypatch.setattr(interleaved, "PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("small")

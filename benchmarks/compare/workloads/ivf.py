@@ -37,14 +37,16 @@ from benchmarks.compare.workloads.ivf_peers import (
 )
 from benchmarks.compare.workloads.ivf_sweep import (
     ALLOWED,
+    ENOUGH,
     EXCLUDED_IDS,
+    QUICK_ENOUGH,
     Sweep,
     Task,
     recall_of,
     worker,
 )
 from vecrecall.cli._tables import format_number, markdown_table
-from vecrecall.cli.bench.interleaved import LONG, InterleavedRunner
+from vecrecall.cli.bench.interleaved import LONG, PAUSE, InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
 from vecrecall.cli.bench.peers import OURS
 from vecrecall.cli.bench.truth import Truth, inexact_peers
@@ -109,9 +111,10 @@ def over(problem: Problem, args: argparse.Namespace) -> Iterator[Measurement]:
     """Measure over one data set, with the same processes for all sizes and filters."""
     names = dict.fromkeys([*select_peers(list(PEERS), args.only), FLAT])
     packages = {name: PEERS[name].package for name in names}
-    given = (problem.folder, args.threads)
+    enough, pause = (QUICK_ENOUGH, 0.0) if args.quick else (ENOUGH, PAUSE)
+    given = (problem.folder, args.threads, enough)
     with InterleavedRunner(
-        worker, packages, given, threads=args.threads, limit=args.limit
+        worker, packages, given, threads=args.threads, limit=args.limit, pause=pause
     ) as runner:
         yield builds(problem, runner)
         sweep = Sweep(runner, problem.about["items"], problem.truth)

@@ -29,7 +29,8 @@ from vecrecall.evaluation._tuning_walk import TuningPoint, reaching
 ALLOWED, EXCLUDED_IDS = "allowed.npy", "excluded.npy"
 WARM = 3000  # items of a first index: the memory of modules and thread pools is not the index's
 SWEEP = 256  # queries per call while settings are looked for
-ENOUGH, MOST = 0.1, 64  # seconds per timing, or calls
+ENOUGH, QUICK_ENOUGH = 0.1, 0.005  # seconds per timing
+MOST = 64  # calls per timing
 
 
 class Task(NamedTuple):
@@ -42,7 +43,7 @@ class Task(NamedTuple):
     all: bool = False
 
 
-def worker(name: str, folder: Path, threads: int, pipe: Connection) -> None:
+def worker(name: str, folder: Path, threads: int, enough: float, pipe: Connection) -> None:
     """Build an index, then time one task after the other."""
     queries = np.load(folder / QUERY_FILE)
     filters = {
@@ -59,11 +60,13 @@ def worker(name: str, folder: Path, threads: int, pipe: Connection) -> None:
     after = resident()
     pipe.send(BuildCost(seconds, None if before is None or after is None else after - before))
     while task := pipe.recv():
-        pipe.send(time_task(search, queries, filters[task.filter], task))
+        pipe.send(time_task(search, queries, filters[task.filter], task, enough))
 
 
-def time_task(search: Search, queries: F32, some: Filter, task: Task) -> tuple[float, I64]:
-    """Time calls on successive batches.
+def time_task(
+    search: Search, queries: F32, some: Filter, task: Task, enough: float
+) -> tuple[float, I64]:
+    """Time calls on successive batches, for enough seconds.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def time_task(search: Search, queries: F32, some: Filter, task: Task) -> tuple[f
     found: list[npt.NDArray[Any]] = []
     times: list[float] = []
     search(calls[0][0], task.k, task.setting, calls[0][1])  # caches are cold
-    while (sum(times) < ENOUGH and len(times) < MOST) or (task.all and len(times) < len(calls)):
+    while (sum(times) < enough and len(times) < MOST) or (task.all and len(times) < len(calls)):
         q, wanted = calls[len(times) % len(calls)]
         start = time.perf_counter()
         ids = search(q, task.k, task.setting, wanted)

@@ -29,7 +29,7 @@ THREADS = (
 )
 LONG = 30.0  # seconds: a task that takes longer is timed only once
 LIMIT = 600.0  # seconds that a peer may take for one answer
-PAUSE = 0.1  # seconds before a timing: threads of OpenBLAS spin for 0.07 s after a call
+PAUSE = 0.1  # seconds: threads of OpenBLAS spin for 0.07 s after a call
 NOT_INSTALLED = "not installed"
 
 
@@ -58,6 +58,8 @@ class InterleavedRunner:
         Environment variables of the process of each name.
     limit : float, default: 600
         Seconds that a peer may take to get ready, and for an answer, before its process is ended.
+    pause : float, default: 0.1
+        Seconds before each timing, in which the threads of the peer before come to rest.
     progress : Progress, optional
 
     Attributes
@@ -84,6 +86,7 @@ class InterleavedRunner:
         threads: int | None = None,
         environment: Mapping[str, Mapping[str, str]] | None = None,
         limit: float = LIMIT,
+        pause: float = PAUSE,
         progress: Progress | None = None,
     ) -> None:
         self.ready: dict[str, Any] = {}
@@ -93,6 +96,7 @@ class InterleavedRunner:
         self.pipes: dict[str, Connection] = {}
         self._processes: dict[str, SpawnProcess] = {}
         self.limit = limit
+        self._pause = pause
         self._progress = progress or Progress()
         self._folder = tempfile.TemporaryDirectory(prefix="vecrecall-bench-")
         for place, (name, package) in enumerate(packages.items(), 1):
@@ -178,7 +182,7 @@ class InterleavedRunner:
             Key of the time and the answer. Default the name.
         """
         label = label or name
-        time.sleep(PAUSE)
+        time.sleep(self._pause)
         with contextlib.suppress(OSError):  # the process has ended: _receive finds out why
             self.pipes[name].send(task)
         timed = self._receive(name, label)
