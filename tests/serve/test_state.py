@@ -295,6 +295,33 @@ def test_a_disk_that_hangs(config: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     client.close()
 
 
+def test_a_fold_that_fails(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process cannot read the version, or is too slow: that is told, and nothing changes."""
+    from vecrecall.serve import _writer
+
+    client = Client(config)
+    change(client)
+    before = everything(client)
+    store = client.service._changes._state._writer._store
+    aside = store.folder(1).rename(store.path / "aside")
+    fold = {"operation": "fold"}
+    response = client.http.post("/v1/versions", json=fold)
+    assert response.status_code == 503
+    assert "FileNotFoundError" in response.json()["error"]["message"]
+    aside.rename(store.folder(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(_writer, "_FOLD_SECONDS", 0.001)
+        response = client.http.post("/v1/versions", json=fold)
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert "longer than 0.001 seconds" in response.json()["error"]["message"]
+    assert client.system.position == 4
+    assert client.post("/v1/versions", operation="fold") == {"version": 2, "position": 4}
+    client = reopened(client, config)
+    assert everything(client) == before
+    client.close()
+
+
 def test_the_age_of_artifacts_is_that_of_their_version(config: Path) -> None:
     """Not that of the process."""
     client = Client(config)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import socket
 import sys
-import threading
 import warnings
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from vecrecall.serve import _logs
 from vecrecall.serve._command import serve, token_of
 from vecrecall.serve._config import Config
 from vecrecall.serve._follower import FollowerState
+from vecrecall.serve._lifeline import end_with
 from vecrecall.serve._runtime import Runtime
 from vecrecall.serve._store import Store
 from vecrecall.serve._supervisor import CONFIG, READY, SOCKET
@@ -31,7 +29,7 @@ def main(argument: str) -> int:
     folder = Path(own["folder"])
     _logs.start(own["log_level"])
     warnings.simplefilter("ignore", ChannelWarning)
-    _end_with(own["alive"])
+    end_with(own["alive"])
     config = msgspec.json.decode((folder / CONFIG).read_bytes(), type=Config)
     store = Store(Path(config.state.path or ""))
     if own["role"] == "writer":
@@ -48,16 +46,6 @@ def main(argument: str) -> int:
         lambda done: None if done.exception() else (folder / READY).touch()
     )
     return serve(runtime, config, token_of(config.server), sock, eager=own["eager"])
-
-
-def _end_with(alive: int) -> None:
-    """End this process once the supervisor has ended, however it did."""
-
-    def wait() -> None:
-        os.read(alive, 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":

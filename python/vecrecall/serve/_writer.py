@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from vecrecall.serve._changes import Change, Switch, packed
 from vecrecall.serve._config import Config, read_config, read_system
 from vecrecall.serve._errors import RequestError, bad_field
+from vecrecall.serve._lifeline import output_of
 from vecrecall.serve._store import (
     Kept,
     Replica,
@@ -37,8 +38,10 @@ _GROUP = 1024  # changes of one commit
 _WAITING = 4096  # changes that may wait
 _AGAIN = 1.0  # seconds between two tries to open a log that could not be written
 _WAIT_SECONDS = 60.0  # for the thread of the writer, which a disk may keep
+_FOLD = "vecrecall.serve._fold_process"
+_FOLD_SECONDS = 900.0  # until it is given up
+_FOLD_NICE = 19  # it has what others leave; where all are busy, a sixtieth of a processor
 _ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is in progress
-_NICE = 10  # a tenth of a processor where all are busy
 
 
 @dataclass
@@ -406,11 +409,16 @@ class Writer:
     def _fold(self) -> Kept:
         """Write what is served as a version, while changes go on."""
         before = self._replica.kept
-        snapshot: Snapshot = self._wait_for(lambda: Snapshot(self.system))
-        if snapshot.position == before.position:
+
+        def begin() -> int:
+            if self.position != before.position:
+                self._log.rotate()
+            return self.position
+
+        position = self._wait_for(begin)
+        if position == before.position:
             return before
-        self._wait_for(lambda: self._log.rotate())
-        kept = _aside(lambda: self._store.fold(snapshot, before))
+        kept = self._folded(before, position)
 
         def count() -> None:
             manifest = self._store.manifest()
@@ -421,6 +429,28 @@ class Writer:
         self._clean()
         log.info("folded", extra={"fields": {"version": kept.version, "position": kept.position}})
         return kept
+
+    def _folded(self, before: Kept, position: int) -> Kept:
+        """Write a version with its changes up to a position as a new version, by another process.
+
+        Raises
+        ------
+        OSError
+            If that process fails.
+        RequestError
+            Of status 503, if it takes too long.
+        """
+        own = {
+            "state": str(self._store.path),
+            "before": msgspec.to_builtins(before),
+            "position": position,
+        }
+        try:
+            version = output_of(_FOLD, own, nice=_FOLD_NICE, seconds=_FOLD_SECONDS)
+        except TimeoutError as error:
+            message = f"{error}; nothing was changed"
+            raise RequestError(503, message, headers={"Retry-After": "10"}) from None
+        return self._store.kept(int(version))
 
     def _fold_when_due(self) -> None:
         try:
@@ -456,22 +486,6 @@ def source_of(path: Path) -> Config:
 def _refuse(changes: list[_Submitted], message: str) -> None:
     for one in changes:
         one.done.set_exception(RequestError(503, message, headers={"Retry-After": "1"}))
-
-
-def _aside(work: Callable[[], Kept]) -> Kept:
-    """Work in a thread of its own that leaves the processors to others, where they want them.
-
-    It ends with the work: without privileges a thread cannot take its priority back.
-    """
-    done: Future[Kept] = Future()
-
-    def run() -> None:
-        if sys.platform == "linux":  # elsewhere it is that of the process
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        _run_for(done, work)
-
-    threading.Thread(target=run, name="vecrecall-fold", daemon=True).start()
-    return done.result()
 
 
 def _run_for(done: Future[Any], work: Callable[[], Any]) -> None:

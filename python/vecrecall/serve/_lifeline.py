@@ -1,0 +1,59 @@
+"""A process that ends when the one that started it has ended, however that did."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+
+def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) -> str:
+    """Run ``python -m module JSON`` at a low priority, and return what it prints.
+
+    Raises
+    ------
+    OSError
+        If it fails, with the last line that it says.
+    TimeoutError
+        If it takes longer; it is ended.
+    """
+    alive, held = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps({**own, "alive": alive})],
+        env={**os.environ, "VECRECALL_NUM_THREADS": "1"},
+        pass_fds=[alive],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(alive)
+    with contextlib.suppress(ProcessLookupError):  # here, so that its imports wait for others too
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+    with process:
+        try:
+            printed, said = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise TimeoutError(f"{module} takes longer than {seconds:g} seconds") from None
+        finally:
+            os.close(held)
+    if process.returncode:
+        last = said.strip().rpartition("\n")[2]
+        raise OSError(f"{module} ended with {process.returncode}: {last}")
+    return printed
+
+
+def end_with(alive: int) -> None:
+    """End this process by SIGTERM, once nobody holds the other end of a pipe."""
+
+    def wait() -> None:
+        os.read(alive, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
