@@ -68,7 +68,7 @@ def test_shutdown_and_reconnect(ray: Any, tmp_path: Path, npy: Any, items: Items
     ):
         with pytest.raises(ClosedError, match="connect again"):
             call()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10  # not the time that a lost shard has
     assert not ray.is_initialized(), "no call has started another one"
     index.close()
     start_ray(ray)
