@@ -141,7 +141,7 @@ def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPa
     class Slow:
         def recall(self, batch: Any, k: int) -> Any:
             answered.wait(60)
-            raise ValueError("nobody waits any more")
+            raise ValueError("no caller waits any more")
 
     original = _parts.make_channel
 

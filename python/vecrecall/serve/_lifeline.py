@@ -50,7 +50,7 @@ def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) ->
 
 
 def end_with(alive: int) -> None:
-    """End this process by SIGTERM, once nobody holds the other end of a pipe."""
+    """End this process by SIGTERM, once no process holds the other end of a pipe."""
 
     def wait() -> None:
         os.read(alive, 1)
