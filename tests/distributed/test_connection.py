@@ -48,8 +48,8 @@ def test_nothing_is_left_behind(ray: Any, tmp_path: Path, npy: Any, items: Items
         index.update(items[0][:1], [5])
         assert processes("Replica")
         assert ray.available_resources().get("CPU", 0) < 2
-    until(lambda: not processes("Replica") and not processes("Writer"))
-    until(lambda: ray.available_resources().get("CPU", 0) == 2)
+    until(lambda: not processes("Replica") and not processes("Writer"), 20)
+    until(lambda: ray.available_resources().get("CPU", 0) == 2, 20)
     assert not list((tmp_path / "s").rglob("*.part"))
 
 
@@ -68,7 +68,7 @@ def test_shutdown_and_reconnect(ray: Any, tmp_path: Path, npy: Any, items: Items
     ):
         with pytest.raises(ClosedError, match="connect again"):
             call()
-    assert time.monotonic() - start < 10  # not the time that a lost shard has
+    assert time.monotonic() - start < 1
     assert not ray.is_initialized(), "no call has started another one"
     index.close()
     start_ray(ray)

@@ -144,7 +144,7 @@ def test_the_thread_ends_when_nothing_is_to_do(
     row = {"tower": [[1.0] * DIM]}
     client.post("/v1/items", operation="add", items=["new"], vectors=row)
     assert runs()
-    until(lambda: not runs())
+    until(lambda: not runs(), 20)
 
 
 def test_clusters_that_a_channel_does_not_know(client: Client, tmp_path: Path) -> None:

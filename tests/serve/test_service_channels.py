@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,12 +135,10 @@ def test_bad_tags(client: Client) -> None:
 def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named, and the rest is merged; a request may have a deadline of its own."""
 
-    answered = threading.Event()
-
     class Slow:
         def recall(self, batch: Any, k: int) -> Any:
-            answered.wait(60)
-            raise ValueError("no caller waits any more")
+            time.sleep(1.0)
+            raise AssertionError
 
     original = _parts.make_channel
 
@@ -152,7 +149,7 @@ def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPa
     client.system._recallers = {}
     start = time.monotonic()
     reply = client.post("/v1/recall", **REQUEST, k=10)
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 0.9
     assert reply["missing"] == {"hot": "late"}
     none = vr.channels.Precomputed.for_all(np.empty(0, np.int64))
     index = vr.FlatIndex(ITEMS, metric="cosine")
@@ -170,5 +167,4 @@ def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPa
     assert 'vecrecall_channel_errors_total{channel="hot",reason="late"} 1.0' in text
     start = time.monotonic()
     client.post("/v1/recall", **REQUEST, k=10, deadline=0.1)
-    assert time.monotonic() - start < 30
-    answered.set()
+    assert time.monotonic() - start < 0.9

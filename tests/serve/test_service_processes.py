@@ -406,8 +406,8 @@ def test_workers_see_a_change_when_it_is_acknowledged(config: Path) -> None:
 
 def test_the_end_of_the_supervisor_ends_all(config: Path) -> None:
     with running(config, "--workers", "2") as service:
-        until(lambda: len(service.children()) == 3)
+        until(lambda: len(service.children()) == 3, 30)
         children = service.children()
         service.process.kill()
         service.process.wait()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 30)
