@@ -13,7 +13,7 @@ from typing import Any
 
 
 def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) -> str:
-    """Run ``python -m module JSON`` at a low priority, and return what it prints.
+    """Run ``python -m module JSON`` in one thread at a low priority, and return what it prints.
 
     Raises
     ------

@@ -236,9 +236,7 @@ class Store:
 
 
 class Snapshot:
-    """A system at one position, to be written while changes go on.
-
-    Make it in the thread that applies changes.
+    """A system at one position, to be written.
 
     Attributes
     ----------
@@ -263,7 +261,7 @@ class Snapshot:
             if kind == "indexes":
                 frozen = parts.indexes[name]._frozen()
                 frozen._vocabulary = keys
-                # One thread: searches go on meanwhile.
+                # One thread: what answers needs the others.
                 self.saved[f"indexes/{name}"] = partial(frozen.save, threads=1)
             elif kind == "feeds":
                 self.saved[f"feeds/{name}"] = copy.copy(parts.feeds[name]).save
