@@ -78,11 +78,38 @@ def test_small_requests_meet_and_large_ones_take_turns() -> None:
         assert await answers(*jobs) == [whole(job.users) for job in jobs]
         first = desk.calls[0]
         assert [name for name, _, _ in first[:-1]] == [f"small {n}" for n in range(20)]
-        assert first[-1][0] == "large"
+        assert first[-1][0] == "other large", "the one that ends first"
         assert first[-1][2] <= 10
-        large = [name for call in desk.calls for name, _, _ in call if "large" in name]
-        both = large[: 2 * large.count("other large")]
-        assert both == ["large", "other large"] * (len(both) // 2)
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_no_large_request_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter one passes a longer one, unless that has come much earlier."""
+
+    async def work() -> None:
+        desk = Desk()
+        monkeypatch.setattr(Desk, "_pass", lambda self, seconds: None)
+        desk.scheduler.start()
+        now = asyncio.get_running_loop().time()
+        jobs = []
+        # By the first guess a user takes 1 ms: alone, at a sixteenth, these take 16 s and 1.6 s.
+        for name, users, before in (
+            ("long", 1000, 0.0),
+            ("short", 100, 0.0),
+            ("short again", 100, 0.0),
+            ("long, of before", 1000, 15.0),
+        ):
+            job = desk.job(name, users)
+            job.arrived = now - before
+            jobs.append(job)
+        for job in jobs:
+            desk.scheduler.submit(job)
+        assert await answers(*jobs) == [whole(job.users) for job in jobs]
+        users = {str(job.request): job.users for job in jobs}
+        ended = [name for call in desk.calls for name, _, stop in call if stop == users[name]]
+        assert ended == ["long, of before", "short", "short again", "long"]
         await desk.scheduler.stop()
 
     run(work)

@@ -2,18 +2,22 @@
 
 Work is counted in users x k x channels. A turn takes the small requests that wait, in order, up to
 a number, and a piece of one large request, where large ones have not had more than their share of
-the time; the next piece is one of the next large one. So a small request waits for one turn,
-however much large work waits with it, and large ones get on: where no other waits by all of the
-time, otherwise by a quarter, and while more small ones wait than a turn takes by a sixteenth.
+the time: all of it where no other waits, otherwise a quarter, and a sixteenth while more small ones
+wait than a turn takes. So a small request waits for one turn, however much large work waits with
+it. Large ones end in the order in which they would, if each had a sixteenth of the time for itself:
+a shorter one passes longer ones that came a little earlier, and none waits for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from vecrecall.serve._errors import RequestError
@@ -22,6 +26,7 @@ from vecrecall.serve._jobs import Found, Job, Piece, Reply
 TOGETHER = 64
 """Small requests of one turn: their replies keep the event loop from others for about 10 ms."""
 
+_STEP = 8  # answers that are handed out in one step of the event loop
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces
 _FIRST_COST = 1e-3  # seconds per user, before anything was measured
 _SMALL_SHARE = 3.0  # where both wait, small requests have so much more time than large ones
@@ -65,7 +70,8 @@ class Scheduler:
         self._piece_seconds = piece_seconds
         self._observe = observe
         self._small: deque[Job] = deque()
-        self._large: deque[Job] = deque()
+        self._large: list[tuple[float, int, Job]] = []  # a heap: the first is the next
+        self._numbers = itertools.count()
         self._queued_work = 0
         self._costs: OrderedDict[Hashable, float] = OrderedDict()
         self._wake = asyncio.Event()
@@ -73,7 +79,8 @@ class Scheduler:
         self._encode = ThreadPoolExecutor(1, "vecrecall-encode")
         self._task: asyncio.Task[None] | None = None
         self._small_waits = self._small_left = False
-        self._owed = 0.0  # seconds of small requests, before the next piece of a large one
+        self._owed = 0.0  # seconds for small requests, before the next piece of a large one
+        self._counted = 0.0  # until when they were counted
 
     @property
     def waiting(self) -> int:
@@ -93,7 +100,7 @@ class Scheduler:
         """End at once; what waits is not answered."""
         if self._task is not None:
             self._task.cancel()
-        for job in (*self._small, *self._large):
+        for job in (*self._small, *(job for _, _, job in self._large)):
             if not job.answer.done():
                 job.answer.set_exception(_busy("the service ends"))
         self._scan.shutdown(wait=False, cancel_futures=True)
@@ -114,7 +121,12 @@ class Scheduler:
         if full and self.waiting:
             raise _busy("too many requests wait")
         self._queued_work += job.work
-        (self._small if self._is_small(job) else self._large).append(job)
+        if self._is_small(job):
+            self._small.append(job)
+        else:
+            share = 1.0 + _SMALL_SHARE_LATE
+            due = job.arrived + share * self._cost(job) * job.users
+            heapq.heappush(self._large, (due, next(self._numbers), job))
         self._wake.set()
 
     async def _run(self) -> None:
@@ -138,26 +150,39 @@ class Scheduler:
         self._learn(group, seconds)
         self._share(group, seconds)
         self._observe(group, seconds)
-        for piece, encoder in zip(group, encoders, strict=True):
-            job = piece.job
+        self._hand_out(loop, deque(zip(group, encoders, strict=True)))
+
+    def _hand_out(
+        self, loop: asyncio.AbstractEventLoop, answered: deque[tuple[Piece, Any]]
+    ) -> None:
+        """Deliver a few answers, and the others after what has come meanwhile.
+
+        A step of the loop ends with all that is due: with 64 replies it would keep others, whose
+        requests take several steps each, for tens of milliseconds.
+        """
+        for _ in range(min(_STEP, len(answered))):
+            piece, encoder = answered.popleft()
             if isinstance(encoder, (Exception, Found)):
                 self._deliver(piece, encoder)
-            elif not job.answer.done():
+            elif not piece.job.answer.done():
                 task = loop.run_in_executor(self._encode, run_encoder, encoder)
-                task.add_done_callback(
-                    lambda task, piece=piece: (
-                        self._deliver(piece, task.result())  # type: ignore[misc]
-                        if not task.cancelled()
-                        else None
-                    )
-                )
+                task.add_done_callback(partial(self._deliver_encoded, piece))
+        if answered:
+            loop.call_soon(self._hand_out, loop, answered)
+
+    def _deliver_encoded(self, piece: Piece, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled():
+            self._deliver(piece, task.result())
 
     def _share(self, group: Sequence[Piece], seconds: float) -> None:
-        """Count what large and small requests have had of the time."""
+        """Count the time that large requests have had, and what passed without them."""
         large = sum(len(piece) for piece in group if len(piece) < piece.job.users)
         part = seconds * large / sum(map(len, group))
         share = _SMALL_SHARE_LATE if self._small_left else _SMALL_SHARE
-        self._owed = max(0.0, self._owed + part * share - (seconds - part))
+        now = time.perf_counter()
+        between, self._counted = now - self._counted - seconds, now
+        owed = max(0.0, self._owed - between)
+        self._owed = max(0.0, owed + part * share - (seconds - part))
 
     def _deliver(self, piece: Piece, found: Found | Exception) -> None:
         job = piece.job
@@ -183,11 +208,13 @@ class Scheduler:
         self._small_left = bool(self._small)
         self._small_waits = bool(pieces or self._small)
         while self._large and self._large_is_due():
-            job = self._large.popleft()
-            if self._usable(job, now):
+            job = self._large[0][-1]
+            usable = self._usable(job, now)
+            if usable:
                 pieces.append(self._piece(job, self._users_of_piece(job)))
-                if job.next < job.users:
-                    self._large.append(job)
+            if not usable or job.next == job.users:
+                heapq.heappop(self._large)
+            if usable:
                 break
         return pieces
 
@@ -218,7 +245,8 @@ class Scheduler:
     def _drop_gone(self) -> None:
         now = asyncio.get_running_loop().time()
         self._small = deque(job for job in self._small if self._usable(job, now))
-        self._large = deque(job for job in self._large if self._usable(job, now))
+        self._large = [entry for entry in self._large if self._usable(entry[-1], now)]
+        heapq.heapify(self._large)
 
     def _is_small(self, job: Job) -> bool:
         return job.users <= self._users_of_piece(job)
