@@ -135,10 +135,12 @@ def test_what_we_say_of_our_centers() -> None:
     assert problem == "vecrecall: expected a label for each point, got others"
 
 
-@pytest.mark.parametrize("name", list(PEERS))
+@pytest.mark.parametrize("name", [name for name, peer in PEERS.items() if peer.fit])
 def test_every_fit_is_a_k_means(name: str) -> None:
     module = {"torch": "torch", "superkmeans": "superkmeans", "faiss-cpu": "faiss"}
     pytest.importorskip(module.get(PEERS[name].package, "sklearn"))
     problem = PROBLEM._replace(rounds=20)
     # Of few points optima differ by some hundredths; centers that never moved are 31 % worse.
-    assert inertia(PEERS[name].fit(POINTS, problem, 1).centers) < 1.1 * inertia(GOOD.centers)
+    fit = PEERS[name].fit
+    assert fit is not None  # of those that are chosen above
+    assert inertia(fit(POINTS, problem, 1).centers) < 1.1 * inertia(GOOD.centers)

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.compare.report import targets
 from benchmarks.compare.report.measures import MEASURES
 from vecrecall.cli.bench.machine import Limits, Machine
+from vecrecall.cli.bench.peers import same_as_ours
 
 MACHINE = Machine("a model", 2, "avx512vnni", 2, Limits(float32=100.0, int8=400.0, read=20.0))
 
@@ -62,7 +63,37 @@ def test_search() -> None:
         "of the float32 limit": (pytest.approx(rate / 100), True),
         "of the int8 limit": (pytest.approx(rate / 400), True),
         "AVX2: times FAISS flat with AVX2": (0.5, False),
+        "AMX: times VNNI": (None, None),
     }
+
+
+def test_restricted_peers_are_no_competitors() -> None:
+    """They are the library itself, where a processor has more than they are restricted to."""
+    names = {"vecrecall": 0.01, "vecrecall-avx512vnni": 0.02, "faiss": 0.04}
+    size = {"points": 500_000, "dim": 64, "clusters": 500}
+    peers = {name: {"seconds": [seconds]} for name, seconds in names.items()}
+    assert found({"workload": "assign", **size, "absent": {}, "peers": peers}) == {
+        "times the best peer": (pytest.approx(4.0), True)
+    }
+    peers = {name: entry(name, seconds) for name, seconds in names.items() if name != "faiss"}
+    by_amx = found(searched(256, peers))
+    assert by_amx["AMX: times VNNI"] == (pytest.approx(2.0), True)
+    assert by_amx["times the best exact peer"] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("isas", "same"),
+    [
+        (["amx", "avx512vnni", "avx2"], set()),
+        (["avx512vnni", "avx512", "avx2"], {"vecrecall-avx512vnni"}),
+        (["avx2", "baseline"], {"vecrecall-avx512vnni", "vecrecall-avx2"}),
+    ],
+)
+def test_what_is_restricted_differs(
+    monkeypatch: pytest.MonkeyPatch, isas: list[str], same: set[str]
+) -> None:
+    monkeypatch.setattr("vecrecall.cli.bench.peers.available_isas", lambda: isas)
+    assert same_as_ours() == same
 
 
 def test_read_rate() -> None:
@@ -120,7 +151,7 @@ def test_inertia_and_values() -> None:
 
 
 def test_the_file_of_targets() -> None:
-    assert len(targets.TARGETS) == 119
+    assert len(targets.TARGETS) == 120
     assert {target.measure for target in targets.TARGETS} == set(MEASURES)
 
 

@@ -85,7 +85,7 @@ def test_small_requests_meet_and_large_ones_take_turns() -> None:
     run(work)
 
 
-def test_no_large_request_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_large_request_waits_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shorter one passes a longer one, unless that has come much earlier."""
 
     async def work() -> None:

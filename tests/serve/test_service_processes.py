@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -62,6 +63,33 @@ def test_the_end_is_on_time_whatever_clients_do(config: Path, workers: int) -> N
         start = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - start < 1 + 4  # the drain, and the end of processes
+
+
+def test_threads_that_compute_give_way() -> None:
+    """Those of Python do not: they hold the interpreter, which the others would wait for."""
+    program = (
+        "import os, threading, numpy as np, vecrecall as vr\n"
+        "from vecrecall.serve._server import settle\n"
+        "rows = np.random.default_rng(0).standard_normal((50_000, 64), dtype=np.float32)\n"
+        "vr.FlatIndex(rows).search(rows[:64], 10)\n"
+        "done = threading.Event()\n"
+        "threading.Thread(target=done.wait).start()\n"
+        "settle()\n"
+        "python = {thread.native_id for thread in threading.enumerate()}\n"
+        "for task in map(int, os.listdir('/proc/self/task')):\n"
+        "    print(task in python, os.getpriority(os.PRIO_PROCESS, task))\n"
+        "done.set()\n"
+    )
+    own = {**os.environ, "VECRECALL_NUM_THREADS": "3"}
+    lines = subprocess.run(
+        [sys.executable, "-c", program], env=own, capture_output=True, check=True, timeout=60
+    ).stdout.decode()
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    of_python = [int(line.split()[1]) for line in lines.splitlines() if line.startswith("True")]
+    others = [int(line.split()[1]) for line in lines.splitlines() if line.startswith("False")]
+    assert of_python == [here] * 2
+    assert len(others) >= 2  # helpers
+    assert all(nice > here for nice in others)
 
 
 def test_the_end_waits_for_requests_in_progress(config: Path) -> None:

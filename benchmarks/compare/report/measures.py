@@ -53,7 +53,8 @@ def speedup_over_approximate(measurement: Measurement, machine: Machine) -> floa
 
 def speedup_over_all(measurement: Measurement, machine: Machine) -> float | None:
     """Return the time of the fastest peer divided by ours."""
-    return _over_fastest(measurement, [name for name in measurement["peers"] if name != OURS])
+    others = [name for name in measurement["peers"] if name != OURS and name not in FORCED]
+    return _over_fastest(measurement, others)
 
 
 def speedup_at_recall(

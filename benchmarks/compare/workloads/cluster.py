@@ -22,7 +22,7 @@ from benchmarks.compare.workloads.cluster_peers import F32, PEERS, ClusteringPro
 from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import InterleavedRunner
 from vecrecall.cli.bench.machine import Machine, version
-from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.peers import OURS, same_as_ours
 
 ASSIGNMENTS = [
     ClusteringProblem(500_000, 64, 500),
@@ -41,6 +41,7 @@ def worker(
 
     def call(some: F32) -> Fitted | Labels:
         if problem.rounds:
+            assert peer.fit is not None
             return peer.fit(some, problem, threads)
         assert peer.assign is not None
         return peer.assign(some, centroids, threads)
@@ -56,7 +57,8 @@ def worker(
 
 def assignments(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for each assignment."""
-    names = [name for name, peer in PEERS.items() if peer.assign is not None]
+    same = same_as_ours()
+    names = [name for name, peer in PEERS.items() if peer.assign and name not in same]
     for problem in sized(ASSIGNMENTS, args):
         yield measured("assign", problem, names, args, machine)
 
@@ -64,7 +66,11 @@ def assignments(args: argparse.Namespace, machine: Machine) -> Iterator[Measurem
 def fits(args: argparse.Namespace, machine: Machine) -> Iterator[Measurement]:
     """Print a table for k-means."""
     wanted = args.only or ()
-    names = [name for name, peer in PEERS.items() if args.quick or not peer.slow or name in wanted]
+    names = [
+        name
+        for name, peer in PEERS.items()
+        if peer.fit and (args.quick or not peer.slow or name in wanted)
+    ]
     for problem in sized(FITS, args):
         yield measured("kmeans", problem, names, args, machine)
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 import vecrecall as vr
+from vecrecall._runtime import set_isa
 from vecrecall.cli.bench.peers import OURS
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[Any]  # of any integer type
+VNNI = "vecrecall-avx512vnni"
 BLOCK = 16_384  # points per product in torch, which would otherwise keep all distances
 
 
@@ -55,6 +57,11 @@ class Fitted(NamedTuple):
 
 def assign(points: F32, centroids: F32, threads: int) -> Labels:
     return vr.assign(points, centroids, threads=threads).labels[:, 0]
+
+
+def assign_by_vnni(points: F32, centroids: F32, threads: int) -> Labels:
+    set_isa("avx512vnni")
+    return assign(points, centroids, threads)
 
 
 def superkmeans_assign(points: F32, centroids: F32, threads: int) -> Labels:
@@ -166,13 +173,14 @@ class Peer(NamedTuple):
 
     package: str
     assign: Callable[[F32, F32, int], Labels] | None
-    fit: Callable[[F32, ClusteringProblem, int], Fitted]
+    fit: Callable[[F32, ClusteringProblem, int], Fitted] | None
     slow: bool = False  # a fit takes minutes: only if selected by name, or with --quick
     exact: bool = True  # every iteration of a fit uses all points
 
 
 PEERS = {
     OURS: Peer("vecrecall", assign, fit),
+    VNNI: Peer("vecrecall", assign_by_vnni, None),
     "superkmeans": Peer("superkmeans", superkmeans_assign, superkmeans_fit),
     "faiss": Peer("faiss-cpu", faiss_assign, faiss_fit),
     "torch": Peer("torch", torch_assign, torch_fit),

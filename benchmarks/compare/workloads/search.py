@@ -20,7 +20,7 @@ from benchmarks.compare.workload import (
 from vecrecall.cli._tables import format_number, markdown_table
 from vecrecall.cli.bench.interleaved import LONG
 from vecrecall.cli.bench.machine import Machine, version
-from vecrecall.cli.bench.peers import OURS, PEERS
+from vecrecall.cli.bench.peers import OURS, PEERS, same_as_ours
 from vecrecall.cli.bench.search import CallSize, SearchRunner, truth_of, wrong_lists
 
 HEAD = (
@@ -45,7 +45,9 @@ def over(
     about: dict[str, Any], folder: Path, args: argparse.Namespace, machine: Machine
 ) -> Iterator[Measurement]:
     """Measure over one data set, with the same processes for all sizes."""
-    names = select_peers([n for n in PEERS if PEERS[n].exact or not args.exact], args.only)
+    same = same_as_ours()
+    asked = [n for n in PEERS if n not in same and (PEERS[n].exact or not args.exact)]
+    names = select_peers(asked, args.only)
     truth = truth_of(folder, max(args.k), "ip")
     searches = SearchRunner(names, folder, truth, args.threads, limit=args.limit)
     with searches.runner:

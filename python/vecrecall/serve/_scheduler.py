@@ -5,7 +5,7 @@ a number, and a piece of one large request, where large ones have not had more t
 the time: all of it where no other waits, otherwise a quarter, and a sixteenth while more small ones
 wait than a turn takes. So a small request waits for one turn, however much large work waits with
 it. Large ones end in the order in which they would, if each had a sixteenth of the time for itself:
-a shorter one passes longer ones that came a little earlier, and none waits for ever.
+a shorter one passes longer ones that came a little earlier, and none waits forever.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp
 from vecrecall.serve import _config
 from vecrecall.serve._errors import RequestError
 
+_NICE = 8  # added to that of threads that compute: a sixth of the weight
 _GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
 _SMALL_WRITE = 4096
 _SWITCH = 5e-4  # seconds after which a busy thread of the interpreter gives way
@@ -276,6 +278,23 @@ def settle() -> None:
     gc.freeze()
     gc.set_threshold(_YOUNG)
     sys.setswitchinterval(_SWITCH)
+    _put_behind()
+
+
+def _put_behind() -> None:
+    """Let the threads that only compute give way to those that answer, where processors are few.
+
+    These help with a scan and never hold the interpreter; the thread that scans goes on by itself.
+    A thread that held it would keep the event loop waiting, so those of Python stay as they are.
+    """
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():  # a priority is one of a thread on Linux only
+        return
+    of_python = {thread.native_id for thread in threading.enumerate()}
+    for number in {int(task.name) for task in tasks.iterdir()} - of_python:
+        with contextlib.suppress(OSError):  # it has ended, or the system forbids it
+            nice = os.getpriority(os.PRIO_PROCESS, number) + _NICE
+            os.setpriority(os.PRIO_PROCESS, number, min(nice, 19))
 
 
 def end_process_after(seconds: float) -> None:

@@ -55,10 +55,14 @@ def build_ours_lists(items: F32, metric: Metric, threads: int) -> BuiltIndex:
     return BuiltIndex(lambda q, k: index.search(q, k).ids)
 
 
-def build_ours_avx2(items: F32, metric: Metric, threads: int) -> BuiltIndex:
-    """Build a `FlatIndex` restricted to AVX2."""
-    set_isa("avx2")
-    return build_ours(items, metric, threads)
+def restricted_builder(isa: str) -> Callable[[F32, Metric, int], BuiltIndex]:
+    """Return what builds a `FlatIndex` in a process restricted to an instruction set."""
+
+    def build(items: F32, metric: Metric, threads: int) -> BuiltIndex:
+        set_isa(isa)
+        return build_ours(items, metric, threads)
+
+    return build
 
 
 def _scored(

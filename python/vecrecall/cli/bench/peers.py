@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vecrecall._runtime import available_isas
 from vecrecall.cli.bench import indexes
 from vecrecall.cli.bench.indexes import F32, BuiltIndex, Metric
 
@@ -50,9 +51,17 @@ class Peer(NamedTuple):
 # The code of FAISS, and of the BLAS in its package, as on a machine without AVX-512.
 _AVX2 = {"FAISS_SIMD_LEVEL": "AVX2", "FAISS_OPT_LEVEL": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 
+RESTRICTED = ("avx512vnni", "avx2")
+"""Instruction sets to which the library is restricted, on a machine that has more."""
+
 PEERS = {
     OURS: Peer("vecrecall", "vecrecall", True, indexes.build_ours, width=1),
-    "vecrecall-avx2": Peer("vecrecall", "vecrecall", True, indexes.build_ours_avx2, width=1),
+    **{
+        f"vecrecall-{isa}": Peer(
+            "vecrecall", "vecrecall", True, indexes.restricted_builder(isa), width=1,
+        )
+        for isa in RESTRICTED
+    },
     "numpy": Peer("numpy", "numpy", True, indexes.build_numpy),
     "faiss-flat": Peer("faiss-cpu", "faiss", True, indexes.build_faiss_flat),
     "faiss-flat-avx2": Peer(
@@ -84,5 +93,11 @@ PEERS = {
 }  # fmt: skip
 """By name. The first is the one that the others are compared with."""
 
-FORCED = ("vecrecall-avx2", "faiss-flat-avx2")
-"""Peers restricted to AVX2, for the record. They are no alternatives on a machine that has more."""
+FORCED = (*(f"vecrecall-{isa}" for isa in RESTRICTED), "faiss-flat-avx2")
+"""Peers restricted to an instruction set, for the record: no alternatives where there are more."""
+
+
+def same_as_ours() -> set[str]:
+    """Return the restricted peers that are the library as it is here, or cannot run here."""
+    lower = available_isas()[1:]
+    return {f"vecrecall-{isa}" for isa in RESTRICTED if isa not in lower}
