@@ -284,6 +284,26 @@ def test_gone_and_late_requests_are_dropped() -> None:
     run(work)
 
 
+def test_a_large_request_is_told_in_time_that_its_deadline_has_passed() -> None:
+    """Not when its turn comes, after another large one."""
+
+    async def work() -> None:
+        desk = Desk()
+        first = desk.job_submitted("first", 2000)
+        late = desk.job("late", 3000, seconds=0.1)
+        desk.scheduler.submit(late)
+        desk.scheduler.start()
+        with pytest.raises(RequestError) as error:
+            await late.answer
+        assert error.value.status == 504
+        assert not first.answer.done()
+        assert all(name == "first" for call in desk.calls for name, _, _ in call)
+        first.answer.cancel()
+        await desk.scheduler.stop()
+
+    run(work)
+
+
 def test_an_error_of_a_call_is_that_of_its_requests() -> None:
     async def work() -> None:
         desk = Desk()

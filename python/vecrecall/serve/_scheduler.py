@@ -207,16 +207,19 @@ class Scheduler:
                 budget -= self._cost(job) * job.users
         self._small_left = bool(self._small)
         self._small_waits = bool(pieces or self._small)
-        while self._large and self._large_is_due():
+        self._drop_large(now)  # those at the end too: they may wait for many turns
+        if self._large and self._large_is_due():
             job = self._large[0][-1]
-            usable = self._usable(job, now)
-            if usable:
-                pieces.append(self._piece(job, self._users_of_piece(job)))
-            if not usable or job.next == job.users:
+            pieces.append(self._piece(job, self._users_of_piece(job)))
+            if job.next == job.users:
                 heapq.heappop(self._large)
-            if usable:
-                break
         return pieces
+
+    def _drop_large(self, now: float) -> None:
+        usable = [entry for entry in self._large if self._usable(entry[-1], now)]
+        if len(usable) < len(self._large):
+            heapq.heapify(usable)
+            self._large = usable
 
     def _large_is_due(self) -> bool:
         """Tell whether large requests have had less than their share, or no other waits."""
@@ -245,8 +248,7 @@ class Scheduler:
     def _drop_gone(self) -> None:
         now = asyncio.get_running_loop().time()
         self._small = deque(job for job in self._small if self._usable(job, now))
-        self._large = [entry for entry in self._large if self._usable(entry[-1], now)]
-        heapq.heapify(self._large)
+        self._drop_large(now)
 
     def _is_small(self, job: Job) -> bool:
         return job.users <= self._users_of_piece(job)
