@@ -71,7 +71,7 @@ class Axis(NamedTuple):
 
     def quick(self) -> Axis:
         base = self.base._replace(n=self.base.n // 50)
-        values = (self.values[0], self.values[-1])
+        values: tuple[int, ...] = (self.values[0], self.values[-1])
         if self.sizes:
             values = tuple(max(1, value // 100) for value in values)
         return self._replace(base=base, values=values)
