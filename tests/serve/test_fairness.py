@@ -284,12 +284,57 @@ def test_gone_and_late_requests_are_dropped() -> None:
     run(work)
 
 
+def test_a_long_request_is_not_passed_until_its_deadline() -> None:
+    """By ever new shorter ones, of which each is known to take less."""
+
+    async def work() -> None:
+        desk = Desk(seconds_per_user=0.0001)
+        desk.scheduler.start()
+        await answers(desk.job_submitted("known", 100))
+        job = desk.job("long", 2500, seconds=6.0)
+        desk.scheduler.submit(job)
+        passed = 0
+
+        async def others() -> None:
+            nonlocal passed
+            while not job.answer.done():
+                await desk.job_submitted("short", 300).answer
+                passed += 1
+
+        await asyncio.gather(job.answer, others(), others())
+        assert passed > 2
+        await desk.scheduler.stop()
+
+    run(work)
+
+
+def test_what_is_found_at_the_end_is_not_lost() -> None:
+    """Of answers that are handed out in steps, too: each is one, or that the service ends."""
+
+    async def work() -> None:
+        desk = Desk()
+        loop = asyncio.get_running_loop()
+        given = [desk.job_submitted(f"{n}", 1) for n in range(30)]
+        first = given[0].answer
+        first.add_done_callback(lambda _: loop.create_task(desk.scheduler.stop()))
+        desk.scheduler.start()
+        done, waiting = await asyncio.wait([job.answer for job in given], timeout=10)
+        assert not waiting
+        told = [answer.exception() for answer in done if answer.exception() is not None]
+        assert all(isinstance(error, RequestError) and error.status == 503 for error in told)
+        assert 0 < len(told) < 30
+
+    run(work)
+
+
 def test_a_large_request_is_told_in_time_that_its_deadline_has_passed() -> None:
     """Not when its turn comes, after another large one."""
 
     async def work() -> None:
         desk = Desk()
-        first = desk.job_submitted("first", 2000)
+        first = desk.job("first", 2000)
+        first.arrived -= 60.0
+        desk.scheduler.submit(first)
         late = desk.job("late", 3000, seconds=0.1)
         desk.scheduler.submit(late)
         desk.scheduler.start()

@@ -5,7 +5,8 @@ a number, and a piece of one large request, where large ones have not had more t
 the time: all of it where no other waits, otherwise a quarter, and a sixteenth while more small ones
 wait than a turn takes. So a small request waits for one turn, however much large work waits with
 it. Large ones end in the order in which they would, if each had a sixteenth of the time for itself:
-a shorter one passes longer ones that came a little earlier, and none waits forever.
+a shorter one passes longer ones that came a little earlier, until half of the time to their
+deadline has passed.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Scheduler:
         self._scan = ThreadPoolExecutor(1, "vecrecall-scan")
         self._encode = ThreadPoolExecutor(1, "vecrecall-encode")
         self._task: asyncio.Task[None] | None = None
+        self._ended = False
         self._small_waits = self._small_left = False
         self._owed = 0.0  # seconds for small requests, before the next piece of a large one
         self._counted = 0.0  # until when they were counted
@@ -98,6 +100,7 @@ class Scheduler:
 
     async def stop(self) -> None:
         """End at once; what waits is not answered."""
+        self._ended = True
         if self._task is not None:
             self._task.cancel()
         for job in (*self._small, *(job for _, _, job in self._large)):
@@ -126,6 +129,7 @@ class Scheduler:
         else:
             share = 1.0 + _SMALL_SHARE_LATE
             due = job.arrived + share * self._cost(job) * job.users
+            due = min(due, (job.arrived + job.expires) / 2)
             heapq.heappush(self._large, (due, next(self._numbers), job))
         self._wake.set()
 
@@ -155,13 +159,15 @@ class Scheduler:
     def _hand_out(
         self, loop: asyncio.AbstractEventLoop, answered: deque[tuple[Piece, Any]]
     ) -> None:
-        """Deliver a few answers, and the others after what has come meanwhile.
+        """Deliver answers, a few in each step of the loop.
 
-        A step of the loop ends with all that is due: with 64 replies it would keep others, whose
-        requests take several steps each, for tens of milliseconds.
+        A step ends with all that is due: with 64 replies it would keep others, whose requests take
+        several steps each, for tens of milliseconds.
         """
         for _ in range(min(_STEP, len(answered))):
             piece, encoder = answered.popleft()
+            if self._ended:
+                encoder = _busy("the service ends")
             if isinstance(encoder, (Exception, Found)):
                 self._deliver(piece, encoder)
             elif not piece.job.answer.done():

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp
 from vecrecall.serve import _config
 from vecrecall.serve._errors import RequestError
 
+_STARTING = 1.0  # seconds that threads may take to begin
 _NICE = 8  # added to that of threads that compute: a sixth of the weight
 _GRACE = 2.0  # seconds after the drain, until the process is ended whatever it does
 _SMALL_WRITE = 4096
@@ -284,14 +286,20 @@ def settle() -> None:
 def _put_behind() -> None:
     """Let the threads that only compute give way to those that answer, where processors are few.
 
-    These help with a scan and never hold the interpreter; the thread that scans goes on by itself.
-    A thread that held it would keep the event loop waiting, so those of Python stay as they are.
+    These help with a scan and never hold the interpreter; the thread that scans waits only for
+    what they have begun. A thread that held it would keep the event loop waiting, so those of
+    Python stay as they are.
     """
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():  # a priority is one of a thread on Linux only
         return
-    of_python = {thread.native_id for thread in threading.enumerate()}
-    for number in {int(task.name) for task in tasks.iterdir()} - of_python:
+    there = {int(task.name) for task in tasks.iterdir()}
+    late = time.monotonic() + _STARTING
+    while any(thread.native_id is None for thread in threading.enumerate()):  # it has just begun
+        if time.monotonic() > late:
+            return
+        time.sleep(0.001)
+    for number in there - {thread.native_id for thread in threading.enumerate()}:
         with contextlib.suppress(OSError):  # it has ended, or the system forbids it
             nice = os.getpriority(os.PRIO_PROCESS, number) + _NICE
             os.setpriority(os.PRIO_PROCESS, number, min(nice, 19))
