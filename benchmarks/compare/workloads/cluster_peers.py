@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import vecrecall as vr
 from vecrecall._runtime import set_isa
-from vecrecall.cli.bench.peers import OURS
+from vecrecall.cli.bench.peers import OURS, RESTRICTED
 
 F32 = npt.NDArray[np.float32]
 Labels = npt.NDArray[Any]  # of any integer type
@@ -60,7 +60,7 @@ def assign(points: F32, centroids: F32, threads: int) -> Labels:
 
 
 def assign_by_vnni(points: F32, centroids: F32, threads: int) -> Labels:
-    set_isa("avx512vnni")
+    set_isa(RESTRICTED[VNNI])
     return assign(points, centroids, threads)
 
 

@@ -25,7 +25,7 @@ from vecrecall.serve._errors import RequestError
 from vecrecall.serve._jobs import Found, Job, Piece, Reply
 
 TOGETHER = 64
-"""Small requests of one turn: their replies keep the event loop from others for about 10 ms."""
+"""Small requests of one turn: their replies take about 10 ms of the event loop."""
 
 _STEP = 8  # answers that are handed out in one step of the event loop
 _TURN_PIECES = 16  # the small requests of a turn take about as long as so many pieces

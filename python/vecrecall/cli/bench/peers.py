@@ -51,16 +51,14 @@ class Peer(NamedTuple):
 # The code of FAISS, and of the BLAS in its package, as on a machine without AVX-512.
 _AVX2 = {"FAISS_SIMD_LEVEL": "AVX2", "FAISS_OPT_LEVEL": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 
-RESTRICTED = ("avx512vnni", "avx2")
-"""Instruction sets to which the library is restricted, on a machine that has more."""
+RESTRICTED = {f"vecrecall-{isa}": isa for isa in ("avx512vnni", "avx2")}
+"""By name, the instruction sets to which the library is restricted on a machine that has more."""
 
 PEERS = {
     OURS: Peer("vecrecall", "vecrecall", True, indexes.build_ours, width=1),
     **{
-        f"vecrecall-{isa}": Peer(
-            "vecrecall", "vecrecall", True, indexes.restricted_builder(isa), width=1,
-        )
-        for isa in RESTRICTED
+        name: Peer("vecrecall", "vecrecall", True, indexes.restricted_builder(isa), width=1)
+        for name, isa in RESTRICTED.items()
     },
     "numpy": Peer("numpy", "numpy", True, indexes.build_numpy),
     "faiss-flat": Peer("faiss-cpu", "faiss", True, indexes.build_faiss_flat),
@@ -93,11 +91,11 @@ PEERS = {
 }  # fmt: skip
 """By name. The first is the one that the others are compared with."""
 
-FORCED = (*(f"vecrecall-{isa}" for isa in RESTRICTED), "faiss-flat-avx2")
+FORCED = (*RESTRICTED, "faiss-flat-avx2")
 """Peers restricted to an instruction set, for the record: no alternatives where there are more."""
 
 
 def same_as_ours() -> set[str]:
     """Return the restricted peers that are the library as it is here, or cannot run here."""
     lower = available_isas()[1:]
-    return {f"vecrecall-{isa}" for isa in RESTRICTED if isa not in lower}
+    return {name for name, isa in RESTRICTED.items() if isa not in lower}
