@@ -23,6 +23,7 @@ from served import CONFIG, DIM, KEYS, USER_KEYS, Running, other_system, running,
 from waiting import until
 
 from vecrecall.cli.main import main
+from vecrecall.serve._lifeline import output_of
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
@@ -90,6 +91,19 @@ def test_threads_that_compute_give_way() -> None:
     assert of_python == [here] * 2
     assert len(others) >= 2  # helpers
     assert all(nice == min(here + 8, 19) for nice in others)
+
+
+def test_a_fold_has_only_what_others_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import os, time\n"
+        "late = time.monotonic() + 20\n"
+        "while os.sched_getscheduler(0) != os.SCHED_IDLE and time.monotonic() < late:\n"
+        "    time.sleep(0.01)\n"
+        "print(os.sched_getscheduler(0) == os.SCHED_IDLE)\n"
+    )
+    (tmp_path / "tells_its_policy.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert output_of("tells_its_policy", {}, seconds=60).strip() == "True"
 
 
 def test_the_end_waits_for_requests_in_progress(config: Path) -> None:

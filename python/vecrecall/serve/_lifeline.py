@@ -11,9 +11,11 @@ import sys
 import threading
 from typing import Any
 
+_NICE = 19  # the lowest priority
 
-def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) -> str:
-    """Run ``python -m module JSON`` in one thread at a low priority, and return what it prints.
+
+def output_of(module: str, own: dict[str, Any], *, seconds: float) -> str:
+    """Run ``python -m module JSON`` in one thread, behind all others, and return what it prints.
 
     Raises
     ------
@@ -33,8 +35,7 @@ def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) ->
         text=True,
     )
     os.close(alive)
-    with contextlib.suppress(ProcessLookupError):  # here, so that its imports wait for others too
-        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+    _put_last(process.pid)  # here, so that its imports wait for others too
     with process:
         try:
             printed, said = process.communicate(timeout=seconds)
@@ -47,6 +48,18 @@ def output_of(module: str, own: dict[str, Any], *, nice: int, seconds: float) ->
         last = said.strip().rpartition("\n")[2]
         raise OSError(f"{module} ended with {process.returncode}: {last}")
     return printed
+
+
+def _put_last(number: int) -> None:
+    """Let a process have only what others leave of the processors.
+
+    By its policy on Linux any other takes its place as soon as there is work; one that has only a
+    low priority would first end its slice of a few milliseconds, each time.
+    """
+    with contextlib.suppress(OSError):  # it has ended, or the system forbids it
+        os.setpriority(os.PRIO_PROCESS, number, _NICE)
+        if sys.platform == "linux":
+            os.sched_setscheduler(number, os.SCHED_IDLE, os.sched_param(0))
 
 
 def end_with(alive: int) -> None:

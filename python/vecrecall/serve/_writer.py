@@ -40,7 +40,6 @@ _AGAIN = 1.0  # seconds between two tries to open a log that could not be writte
 _WAIT_SECONDS = 60.0  # for the thread of the writer, which a disk may keep
 _FOLD = "vecrecall.serve._fold_process"
 _FOLD_SECONDS = 900.0  # until it is given up
-_FOLD_NICE = 19  # it has what others leave; where all are busy, a sixtieth of a processor
 _ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is in progress
 
 
@@ -446,7 +445,7 @@ class Writer:
             "position": position,
         }
         try:
-            version = output_of(_FOLD, own, nice=_FOLD_NICE, seconds=_FOLD_SECONDS)
+            version = output_of(_FOLD, own, seconds=_FOLD_SECONDS)
         except TimeoutError as error:
             message = f"{error}; nothing was changed"
             raise RequestError(503, message, headers={"Retry-After": "10"}) from None
