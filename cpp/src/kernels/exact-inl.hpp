@@ -1,6 +1,7 @@
 // Exact float64 sums over rows: the score bits of every metric.
 #pragma once
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
@@ -32,7 +33,7 @@ VR_INLINE void sum_rows(const double* query, const T* const* row, std::size_t di
     f64x8 sq[R] = {};
     std::size_t j = 0;
     for (; j + 8 <= dim; j += 8) {
-        const f64x8 q = load<f64x8>(query + j);
+        const f64x8 q = doubles_at(query + j);
         for (int r = 0; r < R; ++r) {
             const f64x8 x = S::widen8(row[r] + j);
             acc[r] = Op::accumulate(acc[r], q, x);
@@ -40,7 +41,7 @@ VR_INLINE void sum_rows(const double* query, const T* const* row, std::size_t di
         }
     }
     if (j < dim) {  // the padding's terms are +0 and change nothing
-        const f64x8 q = load<f64x8>(query + j);
+        const f64x8 q = doubles_at(query + j);
         for (int r = 0; r < R; ++r) {
             const f64x8 x = widen_tail<S>(row[r] + j, dim - j);
             acc[r] = Op::accumulate(acc[r], q, x);

@@ -1,6 +1,7 @@
 // Bags of table rows combined with the accumulators kept in registers, eight dimensions a vector.
 #pragma once
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
@@ -48,10 +49,10 @@ VR_INLINE f32x8 load8(const T* p, std::size_t count) {
 // Eight doubles of what went before, or as many as there are with zeros behind.
 template <bool kShort>
 VR_INLINE f64x8 load_before(const PoolBag& a, std::size_t from) {
-    if constexpr (!kShort) return load<f64x8>(a.before + from);
+    if constexpr (!kShort) return doubles_at(a.before + from);
     double padded[8] = {};
     for (std::size_t j = 0; j < a.dim; ++j) padded[j] = a.before[j];
-    return load<f64x8>(padded);
+    return doubles_at(padded);
 }
 
 // In float64. A sum of finite numbers that is not finite is told by its value times 0.
@@ -67,7 +68,7 @@ struct Add {
     template <bool kShort, class T>
     VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const T* p) {
         const f64x8 x = kShort ? widen_tail<S>(p, a.dim) : S::widen8(p);
-        if constexpr (kWeighted) sum += a.weights[i] * x;
+        if constexpr (kWeighted) sum += x * a.weights[i];
         else sum += x;
     }
     VR_INLINE Vector check(Vector sum, Vector) { return sum * 0.0; }
@@ -81,14 +82,14 @@ struct Largest {
 
     template <bool kShort, class T>
     VR_INLINE Vector first(const PoolBag& a, const T* table, std::size_t from) {
-        if (a.before) return __builtin_convertvector(load_before<kShort>(a, from), f32x8);
+        if (a.before) return to_floats(load_before<kShort>(a, from));
         if (a.n_rows == 0) return Vector{};
         return load8<S, kShort>(table + static_cast<std::size_t>(a.rows[0]) * a.dim + from, a.dim);
     }
     template <bool kShort, class T>
     VR_INLINE void step(Vector& most, Vector& zero, const PoolBag& a, std::size_t, const T* p) {
         const f32x8 x = load8<S, kShort>(p, a.dim);
-        most = x > most ? x : most;
+        most = larger(x, most);
         zero += x * 0.0F;
     }
     VR_INLINE Vector check(Vector, Vector zero) { return zero; }
@@ -97,16 +98,20 @@ struct Largest {
 // Rounded, and as they are, where that is wanted.
 template <bool kShort, class V>
 VR_INLINE void store_pooled(const PoolBag& a, std::size_t from, V value) {
-    const f32x8 narrow = __builtin_convertvector(value, f32x8);
-    const f64x8 wide = __builtin_convertvector(value, f64x8);
+    const f32x8 narrow = to_floats(value);
+    const f64x8 wide = to_doubles(value);
     if constexpr (!kShort) {
         if (a.out) store(a.out + from, narrow);
         if (a.sums) store(a.sums + from, wide);
         return;
     }
+    float out[8];
+    double sums[8];
+    store(out, narrow);
+    store(sums, wide);
     for (std::size_t j = 0; j < a.dim; ++j) {
-        if (a.out) a.out[j] = narrow[j];
-        if (a.sums) a.sums[j] = wide[j];
+        if (a.out) a.out[j] = out[j];
+        if (a.sums) a.sums[j] = sums[j];
     }
 }
 
@@ -136,7 +141,7 @@ VR_INLINE bool pool_strip(const PoolBag& a, const T* table, std::size_t from) {
         seen += Op::check(acc[v], zero[v]);
         store_pooled<kShort>(a, from + 8 * v, acc[v]);
     }
-    return reduce8(__builtin_convertvector(seen, f64x8)) == 0;
+    return reduce8(to_doubles(seen)) == 0;
 }
 
 template <class Op, class T, int kVectors = Op::kVectors>

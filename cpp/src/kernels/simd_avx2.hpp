@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
@@ -12,8 +13,8 @@ struct Avx2 {
     using F32 = f32x8;
     static constexpr int kLanes = 8;
     static constexpr std::size_t kGroup = 16;
-    static constexpr int kQueries = 6;  // 12 accumulators, 2 panels, 1 broadcast of 16
-    static constexpr int kPoolVectors = 8;
+    static constexpr int kQueries = 6;      // 12 accumulators, 2 panels, 1 broadcast of 16
+    static constexpr int kPoolVectors = 4;  // 8 accumulators
     static constexpr bool kCompresses = false;
     using I32 = i32x8;
     static constexpr int kQueriesI8 = 4;  // 8 accumulators, 2 panels, 1 broadcast, ones, 2 spare
@@ -31,16 +32,11 @@ struct Avx2 {
         return floats8(p);
     }
     VR_INLINE f64x8 widen8(const float* p) {
-        const __m256d half[2] = {_mm256_cvtps_pd(_mm_loadu_ps(p)),
-                                 _mm256_cvtps_pd(_mm_loadu_ps(p + 4))};
-        return load<f64x8>(half);
+        return to_doubles(load<f32x4>(p), load<f32x4>(p + 4));
     }
     template <class T>
     VR_INLINE f64x8 widen8(const T* p) {
-        const __m256 narrow = (__m256)floats8(p);
-        const __m256d half[2] = {_mm256_cvtps_pd(_mm256_castps256_ps128(narrow)),
-                                 _mm256_cvtps_pd(_mm256_extractf128_ps(narrow, 1))};
-        return load<f64x8>(half);
+        return to_doubles(floats8(p));
     }
     // The first n < 8 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {

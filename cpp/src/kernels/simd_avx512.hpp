@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {

@@ -1,6 +1,7 @@
 // Traits for the ABI's floor: four-lane vectors, no intrinsics, so any processor runs them.
 #pragma once
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
@@ -26,15 +27,13 @@ struct Generic {
     VR_INLINE F32 floats(const BFloat16* p) {
         return widen_bfloat16<F32>(__builtin_convertvector(load<u16x4>(p), I32));
     }
-    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
     template <class T>
     VR_INLINE f32x8 floats8(const T* p) {
-        const F32 half[2] = {floats(p), floats(p + 4)};
-        return load<f32x8>(half);
+        return joined(floats(p), floats(p + 4));
     }
     template <class T>
     VR_INLINE f64x8 widen8(const T* p) {
-        return __builtin_convertvector(floats8(p), f64x8);
+        return to_doubles(floats8(p));
     }
     // The first n < 4 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {

@@ -3,6 +3,7 @@
 
 #include <arm_neon.h>
 
+#include "kernels/eight_lanes.hpp"
 #include "kernels/half.hpp"
 
 namespace vecrecall::kernels {
@@ -26,15 +27,13 @@ struct Neon {
     VR_INLINE F32 floats(const BFloat16* p) {
         return widen_bfloat16<F32>((I32)vmovl_u16(load<uint16x4_t>(p)));
     }
-    VR_INLINE f32x8 floats8(const float* p) { return load<f32x8>(p); }
     template <class T>
     VR_INLINE f32x8 floats8(const T* p) {
-        const F32 half[2] = {floats(p), floats(p + 4)};
-        return load<f32x8>(half);
+        return joined(floats(p), floats(p + 4));
     }
     template <class T>
     VR_INLINE f64x8 widen8(const T* p) {
-        return __builtin_convertvector(floats8(p), f64x8);
+        return to_doubles(floats8(p));
     }
     // The first n < 4 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {

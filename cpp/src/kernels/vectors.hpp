@@ -17,16 +17,16 @@
 namespace vecrecall::kernels {
 namespace {
 
+typedef float f32x2 __attribute__((vector_size(8)));
 typedef float f32x4 __attribute__((vector_size(16)));
-typedef float f32x8 __attribute__((vector_size(32)));
 typedef float f32x16 __attribute__((vector_size(64)));
 typedef double f64x2 __attribute__((vector_size(16)));
 typedef double f64x4 __attribute__((vector_size(32)));
-typedef double f64x8 __attribute__((vector_size(64)));
 typedef std::int32_t i32x4 __attribute__((vector_size(16)));
 typedef std::int32_t i32x8 __attribute__((vector_size(32)));
 typedef std::int32_t i32x16 __attribute__((vector_size(64)));
 typedef std::uint16_t u16x4 __attribute__((vector_size(8)));
+typedef std::uint8_t u8x4 __attribute__((vector_size(4)));
 typedef std::uint8_t u8x8 __attribute__((vector_size(8)));
 typedef std::int16_t i16x8 __attribute__((vector_size(16)));
 typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
@@ -41,25 +41,6 @@ VR_INLINE V load(const T* p) {
 template <class V, class T>
 VR_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof(V));
-}
-
-// Fewer than eight values as doubles, zeros behind.
-template <class S, class T>
-VR_INLINE f64x8 widen_tail(const T* p, std::size_t count) {
-    T padded[8] = {};
-    for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
-    return S::widen8(padded);
-}
-
-// ((a0+a4)+(a2+a6)) + ((a1+a5)+(a3+a7)): the order that fixes the score bits.
-VR_INLINE double reduce8(f64x8 a) {
-    f64x4 quarter[2];
-    __builtin_memcpy(quarter, &a, sizeof(a));
-    const f64x4 b = quarter[0] + quarter[1];
-    f64x2 half[2];
-    __builtin_memcpy(half, &b, sizeof(b));
-    const f64x2 c = half[0] + half[1];
-    return c[0] + c[1];
 }
 
 template <class T>
