@@ -66,18 +66,20 @@ class Asker:
 
     def in_turn(self, request: Request, *, fail_fast: bool) -> None:
         """Ask one channel after the other in this thread."""
+        batch, depth, k = request.batch, self._depth, request.k
+        start = time.perf_counter()
         for name, channel in self._channels.items():
-            if not self._admits(name, request):
+            if self._breakers and not self._admits(name, request):
                 continue
-            start = time.perf_counter()
             try:
-                depth = self._depth.get(name, request.k)
-                request.found[name] = channel.recall(request.batch, depth)
+                request.found[name] = channel.recall(batch, depth.get(name, k))
             except Exception as error:
                 request.leave_out(name, error)
                 if fail_fast:
                     return
-            request.seconds[name] = time.perf_counter() - start
+            # One look at the clock: between channels there is next to nothing.
+            end = time.perf_counter()
+            request.seconds[name], start = end - start, end
 
     def side_by_side(self, request: Request, *, fail_fast: bool) -> Gathering[SearchResult]:
         """Prepare calls of all channels in threads of their own, to be waited for."""

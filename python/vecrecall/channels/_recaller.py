@@ -292,10 +292,12 @@ class Recaller(CheckedOnArrival):
     def _merged(self, request: Request) -> MergeResult:
         """Merge what channels gave."""
         rows, seen = request.batch._rows, request.batch.seen
-        found = {
-            name: request.found[name] if name in request.found else empty_lists(rows, 1)
-            for name in self._channels
-        }
+        found = request.found
+        if len(found) < len(self._channels):
+            found = {
+                name: found[name] if name in found else empty_lists(rows, 1)
+                for name in self._channels
+            }
         # One call for all that follows: after a search code is cold, and takes five times as long.
         start = time.perf_counter()
         ready = _core.merge_found(
