@@ -103,7 +103,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Round:
-    """What was measured in a round.
+    """The figures of a round.
 
     Attributes
     ----------

@@ -194,8 +194,13 @@ def docs(tmp_path: Path) -> Path:
     folder = tmp_path / "docs"
     for name in pages.PAGES:
         (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text(f"# Name\n\n{pages.BEGIN}\nold\n{pages.END}\n\nmore\n")
+        (folder / name).write_text(page_of("old\n"))
     return folder
+
+
+def page_of(text: str, section: str = "measured") -> str:
+    begin, end = pages.marks(section)
+    return f"# Name\n\n{begin}\n{text}{end}\n\nmore\n"
 
 
 def test_into_the_docs(
@@ -212,10 +217,21 @@ def test_into_the_docs(
     for _ in range(2):  # a previous insertion is replaced as well
         assert pages.main([str(file), str(ivf_file), "--docs", str(docs)]) == 0
         for name, text in zip(pages.PAGES, shown, strict=True):
-            expected = f"# Name\n\n{pages.BEGIN}\n{text}{pages.END}\n\nmore\n"
-            assert (docs / name).read_text() == expected
+            assert (docs / name).read_text() == page_of(text)
     assert capsys.readouterr().out == ""
     assert drawn == ["search-and-peers.png", "search-and-peers.png", "glove-50"] * 2
+
+
+def test_into_a_section_of_another_machine(
+    ivf_file: Path, docs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = docs / "how-to/choose-an-index.md"
+    page.write_text(page_of("old\n") + page_of("old\n", "avx2"))
+    pages.main([str(ivf_file)])
+    text = capsys.readouterr().out
+    assert pages.main([str(ivf_file), "--docs", str(docs), "--section", "avx2"]) == 0
+    assert page.read_text() == page_of("old\n") + page_of(text, "avx2")
+    assert not (docs / "images").exists()
 
 
 def test_a_page_of_other_workloads_stays(ivf_file: Path, docs: Path) -> None:

@@ -1,6 +1,7 @@
 """python -m benchmarks.compare.report.pages: the tables and plots of the docs, from results.
 
-Without --docs the tables are printed. Pages whose workloads are in none of the files stay.
+Without --docs the tables are printed. Pages whose workloads are in none of the files stay, and so
+do sections of a page but the one that is named: each is of another machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vecrecall.cli.bench.machine import Machine
 from vecrecall.storage._atomic import write_report
 
 Found = dict[str, Any]
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+SECTION = "measured"
 KEYS = {"machine", "versions", "repeats", "measurements", "targets"}
 PAGES: dict[str, Callable[[Found], Iterable[str]]] = {
     "explanation/benchmarks.md": tables.sections,
@@ -35,6 +36,13 @@ def main(argv: list[str] | None = None) -> int:
         "files", type=Path, nargs="+", metavar="FILE", help="files of --json of compare"
     )
     parser.add_argument("--docs", type=Path, metavar="FOLDER", help="the folder of the pages")
+    parser.add_argument(
+        "--section",
+        default=SECTION,
+        metavar="NAME",
+        help="where in the pages, between <!-- NAME: begin --> and <!-- NAME: end --> "
+        "(default: %(default)s, the only one with plots)",
+    )
     args = parser.parse_args(argv)
     try:
         runs = [read(path) for path in args.files]
@@ -45,14 +53,15 @@ def main(argv: list[str] | None = None) -> int:
         if args.docs is None:
             print("\n\n".join(filter(None, pages.values())))
             return 0
-        changed = {args.docs / name: insert(args.docs / name, text)
+        changed = {args.docs / name: insert(args.docs / name, text, args.section)
                    for name, text in pages.items() if text}  # fmt: skip
     except (OSError, ValueError) as error:
         parser.error(str(error))
     for path, document in changed.items():
         write_report(path, document.encode())
-    for run in runs:
-        draw(run, args.docs / IMAGES)
+    if args.section == SECTION:
+        for run in runs:
+            draw(run, args.docs / IMAGES)
     return 0
 
 
@@ -67,13 +76,19 @@ def read(path: Path) -> Found:
     return found
 
 
-def insert(path: Path, text: str) -> str:
-    """Return a page with the text between the marks replaced."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+def marks(section: str) -> tuple[str, str]:
+    """Return what a section of a page begins and ends with."""
+    return f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+
+
+def insert(path: Path, text: str, section: str) -> str:
+    """Return a page with the text of a section replaced."""
+    first, last = marks(section)
+    before, begin, rest = path.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{path}: expected {BEGIN} and {END} in the page")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+        raise ValueError(f"{path}: expected {first} and {last} in the page")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def draw(run: Found, folder: Path) -> None:
