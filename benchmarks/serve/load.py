@@ -3,11 +3,12 @@
 Small requests come at random times, at 70 % of what the service can do: by themselves, and while
 others send large requests and updates, publish other artifacts, leave before they are answered, or
 stall. A shared machine changes its speed, so what the service can do is measured before each round
-and after it. A round after which it can do less than 85 % of what it could before was at more than
-the wanted load: it does not count, and another is measured, at most as many again. The exit code is
-1 if, by the median of the rounds that count, the 99th percentile is more than three times as long,
-if no large request is answered in one of them or none counts, if `/healthz` takes 100 ms or more in
-any round, or if an answer is not right; with ``--quick``, for that alone.
+and after it. Where these differ by more than 15 %, the load was not the wanted one: the round does
+not count, nor does one whose publication did not end in it, and another is measured, at most as
+many again. The exit code is 1 if, by the median of the rounds that count, the 99th percentile is
+more than three times as long, if no large request is answered in one of them, if less than half of
+all rounds count, if `/healthz` takes 100 ms or more in any round, or if an answer is not right;
+with ``--quick``, for that alone.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from benchmarks.serve.clients import (
 
 SHARE = 0.7
 QUICK_SHARE = 0.2  # on a machine that others use
-SAME = 0.85  # of what the service could do before a round, where its load was the wanted one
+SAME = 0.85  # of what the service can do at the other end of a round that counts, at least
 MOST_RATIO = 3.0
 MOST_HEALTH = 0.1
 QUICK = {"items": 2000, "seconds": 2.0, "rounds": 1}
@@ -93,7 +94,7 @@ def main() -> int:
             load = Load(port, other / "service.toml", options, answers, others)
             planned = 2 * options.rounds * (2 * options.seconds + BURSTS * BURST_SECONDS + PAUSE)
             try:
-                asyncio.run(asyncio.wait_for(load.measure(), 60 + 2 * planned))
+                asyncio.run(asyncio.wait_for(load.measure(), 120 + 3 * planned))
                 _check_the_end(port)
             except disturb.LoadError as error:
                 print(f"error: {error}", file=sys.stderr)
@@ -110,7 +111,7 @@ class Round:
     before, after : float
         Requests per second that there can be.
     counts : bool
-        Whether that is the same.
+        Whether the load was the wanted one.
     quiet, disturbed : (float, float)
         The median and the 99th percentile of the waits, in milliseconds.
     done : dict of str to int
@@ -181,7 +182,8 @@ class Load:
             self.health += done.health
             await asyncio.sleep(PAUSE)
             capacity = await self._capacity(before)
-            counts = options.quick or capacity >= SAME * before
+            same = SAME <= capacity / before <= 1 / SAME
+            counts = options.quick or (same and bool(done.counts["published"]))
             self.rounds.append(Round(before, capacity, counts, quiet, disturbed, done.counts))
             print(f"round {n + 1}: {self.rounds[-1]}", flush=True)
             if not done.counts["updates"]:
@@ -214,13 +216,11 @@ class Load:
         slowest = max(self.health)
         print(f"top-{options.k} of {options.items:,} x {options.dim}, medians of the rounds")
         if len(counted) < len(self.rounds):
-            everywhere = median([one.ratio for one in self.rounds])
-            print(
-                f"{len(counted)} of {len(self.rounds)} rounds count (p99 of all {everywhere:.2f})"
-            )
+            of_all = median([one.ratio for one in self.rounds])
+            print(f"{len(counted)} of {len(self.rounds)} rounds count; of all, {of_all:.2f} times")
         print(f"/healthz        max {1e3 * slowest:7.1f} ms of {len(self.health)}")
-        if not counted:
-            print("error: the machine became slower in every round", file=sys.stderr)
+        if 2 * len(counted) < len(self.rounds):
+            print("error: the speed of the machine, or of the service, changes", file=sys.stderr)
             return 1
         ratio = median([one.ratio for one in counted])
         for name, of in (

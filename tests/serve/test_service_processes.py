@@ -95,15 +95,17 @@ def test_threads_that_compute_give_way() -> None:
 
 def test_a_fold_has_only_what_others_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
-        "import os, time\n"
-        "late = time.monotonic() + 20\n"
-        "while os.sched_getscheduler(0) != os.SCHED_IDLE and time.monotonic() < late:\n"
+        "import json, os, sys, time\n"
+        "late, wanted = time.monotonic() + 20, json.loads(sys.argv[1])['wanted']\n"
+        "while os.sched_getscheduler(0) != wanted and time.monotonic() < late:\n"
         "    time.sleep(0.01)\n"
-        "print(os.sched_getscheduler(0) == os.SCHED_IDLE)\n"
+        "print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))\n"
     )
     (tmp_path / "tells_its_policy.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert output_of("tells_its_policy", {}, seconds=60).strip() == "True"
+    for idle, policy in ((True, os.SCHED_IDLE), (False, os.sched_getscheduler(0))):
+        said = output_of("tells_its_policy", {"wanted": policy}, idle=idle, seconds=60)
+        assert list(map(int, said.split())) == [policy, 19]
 
 
 def test_the_end_waits_for_requests_in_progress(config: Path) -> None:

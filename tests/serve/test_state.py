@@ -310,6 +310,7 @@ def test_a_fold_that_fails(config: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "FileNotFoundError" in response.json()["error"]["message"]
     aside.rename(store.folder(1))
     with monkeypatch.context() as patch:
+        patch.setattr(_writer, "_FOLD_IDLE_SECONDS", 0.001)
         patch.setattr(_writer, "_FOLD_SECONDS", 0.001)
         response = client.http.post("/v1/versions", json=fold)
     assert response.status_code == 503
@@ -317,6 +318,28 @@ def test_a_fold_that_fails(config: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "longer than 0.001 seconds" in response.json()["error"]["message"]
     assert client.system.position == 4
     assert client.post("/v1/versions", operation="fold") == {"version": 2, "position": 4}
+    client = reopened(client, config)
+    assert everything(client) == before
+    client.close()
+
+
+def test_a_fold_that_others_leave_nothing(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins again with a share of its own."""
+    from vecrecall.serve import _lifeline, _writer
+
+    client = Client(config)
+    change(client)
+    before = everything(client)
+    tries: list[bool] = []
+
+    def output_of(*arguments: Any, idle: bool, **rest: Any) -> str:
+        tries.append(idle)
+        return _lifeline.output_of(*arguments, idle=idle, **rest)
+
+    monkeypatch.setattr(_writer, "output_of", output_of)
+    monkeypatch.setattr(_writer, "_FOLD_IDLE_SECONDS", 0.001)
+    assert client.post("/v1/versions", operation="fold")["position"] == 4
+    assert tries == [True, False]
     client = reopened(client, config)
     assert everything(client) == before
     client.close()

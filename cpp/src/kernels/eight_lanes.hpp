@@ -103,6 +103,7 @@ VR_INLINE f64x4 folded(f64x8 a) {
 }
 VR_INLINE f64x8 doubles_at(const double* p) { return load<f64x8>(p); }
 VR_INLINE f64x8 to_doubles(f32x8 x) { return __builtin_convertvector(x, f64x8); }
+VR_INLINE f64x8 to_doubles(f32x4 low, f32x4 high) { return to_doubles(joined(low, high)); }
 VR_INLINE f32x8 to_floats(f64x8 x) { return __builtin_convertvector(x, f32x8); }
 // Integers from 0 to 255.
 VR_INLINE void to_bytes(f64x8 x, std::uint32_t* quads) {

@@ -11,11 +11,21 @@ import sys
 import threading
 from typing import Any
 
-_NICE = 19  # the lowest priority
+_NICE = 19  # the lowest priority: where all processors are busy, a sixtieth of one
 
 
-def output_of(module: str, own: dict[str, Any], *, seconds: float) -> str:
-    """Run ``python -m module JSON`` in one thread, behind all others, and return what it prints.
+def output_of(module: str, own: dict[str, Any], *, idle: bool, seconds: float) -> str:
+    """Run ``python -m module JSON`` in one thread behind others, and return what it prints.
+
+    Parameters
+    ----------
+    module : str
+    own : dict
+        What it is given.
+    idle : bool
+        Give it next to nothing where all processors are busy (on Linux).
+    seconds : float
+        As long as it may take.
 
     Raises
     ------
@@ -35,7 +45,7 @@ def output_of(module: str, own: dict[str, Any], *, seconds: float) -> str:
         text=True,
     )
     os.close(alive)
-    _put_last(process.pid)  # here, so that its imports wait for others too
+    _put_behind(process.pid, idle)  # here, so that its imports wait for others too
     with process:
         try:
             printed, said = process.communicate(timeout=seconds)
@@ -50,15 +60,16 @@ def output_of(module: str, own: dict[str, Any], *, seconds: float) -> str:
     return printed
 
 
-def _put_last(number: int) -> None:
-    """Let a process have only what others leave of the processors.
+def _put_behind(number: int, idle: bool) -> None:
+    """Let others go before a process.
 
-    By its policy on Linux any other takes its place as soon as there is work; one that has only a
-    low priority would first end its slice of a few milliseconds, each time.
+    An idle one is interrupted as soon as another wakes. One that has only a low priority may end
+    its slice of a few milliseconds first, each time, as Linux schedules today.
     """
     with contextlib.suppress(OSError):  # it has ended, or the system forbids it
         os.setpriority(os.PRIO_PROCESS, number, _NICE)
-        if sys.platform == "linux":
+    if idle and sys.platform == "linux":
+        with contextlib.suppress(OSError):
             os.sched_setscheduler(number, os.SCHED_IDLE, os.sched_param(0))
 
 

@@ -39,6 +39,7 @@ _WAITING = 4096  # changes that may wait
 _AGAIN = 1.0  # seconds between two tries to open a log that could not be written
 _WAIT_SECONDS = 60.0  # for the thread of the writer, which a disk may keep
 _FOLD = "vecrecall.serve._fold_process"
+_FOLD_IDLE_SECONDS = 60.0  # with what others leave; then it begins again with a share of its own
 _FOLD_SECONDS = 900.0  # until it is given up
 _ADMIN_SECONDS = 10.0  # for a publication, rollback or fold that is in progress
 
@@ -445,7 +446,10 @@ class Writer:
             "position": position,
         }
         try:
-            version = output_of(_FOLD, own, seconds=_FOLD_SECONDS)
+            try:
+                version = output_of(_FOLD, own, idle=True, seconds=_FOLD_IDLE_SECONDS)
+            except TimeoutError:
+                version = output_of(_FOLD, own, idle=False, seconds=_FOLD_SECONDS)
         except TimeoutError as error:
             message = f"{error}; nothing was changed"
             raise RequestError(503, message, headers={"Retry-After": "10"}) from None
