@@ -1,9 +1,10 @@
-"""Clients that are large, late, gone or stalled, in a process of their own."""
+"""Clients that are large, late, gone or stalled, and one that probes, in processes of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -21,6 +22,7 @@ NEW = 10**9
 """The first id of items that are added."""
 _KEPT = 2  # replies
 _PUBLISHED_SECONDS = 60.0
+_PROBE_SECONDS, _PROBE_PAUSE = 20.0, 0.02
 
 
 class LoadError(Exception):
@@ -34,8 +36,6 @@ class Done:
     Attributes
     ----------
     counts : dict of str to int
-    health : list of float
-        Seconds that `/healthz` took.
     large : list of bytes
         Some replies to large requests.
     """
@@ -45,7 +45,6 @@ class Done:
             ("large", "updates", "published", "gone", "stalled"), 0
         )
     )
-    health: list[float] = field(default_factory=list)
     large: list[bytes] = field(default_factory=list)
 
 
@@ -60,6 +59,21 @@ def large_vectors(dim: int) -> list[list[float]]:
 def run(port: int, other: Path, dim: int, seconds: float) -> Done:
     """Disturb a service for a few seconds."""
     return asyncio.run(_Disturbers(port, other, dim).run(seconds))
+
+
+def probe(port: int, seconds: float) -> list[float]:
+    """Ask `/healthz` again and again; returns the seconds that each answer took."""
+    found = []
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        with socket.create_connection((HOST, port), timeout=_PROBE_SECONDS) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            reply = b"".join(iter(lambda: connection.recv(4096), b""))  # called now
+        if reply.split()[1] != b"200":
+            raise LoadError(f"/healthz: expected 200, got {reply.decode()}")
+        found.append(time.perf_counter() - start)
+        time.sleep(_PROBE_PAUSE)
+    return found
 
 
 class _Disturbers:
@@ -77,7 +91,6 @@ class _Disturbers:
             (self._send_large, 0.1),
             (self._update, 0.1),
             (self._leave, 0.5),
-            (self._probe, 0.02),
         ]
         tasks = [asyncio.create_task(_repeatedly(work, pause)) for work, pause in kinds]
         tasks += [asyncio.create_task(self._stall())]
@@ -140,16 +153,6 @@ class _Disturbers:
             await asyncio.sleep(3600)
         for writer in writers:
             writer.close()
-
-    async def _probe(self) -> None:
-        start = time.perf_counter()
-        reader, writer = await asyncio.open_connection(HOST, self._port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        reply = await reader.read()
-        writer.close()
-        if reply.split()[1] != b"200":
-            raise LoadError(f"/healthz: expected 200, got {reply.decode()}")
-        self._done.health.append(time.perf_counter() - start)
 
 
 async def _repeatedly(work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:

@@ -21,14 +21,16 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,7 @@ from benchmarks.serve.clients import (
     write_service,
 )
 
+T = TypeVar("T")
 SHARE = 0.7
 QUICK_SHARE = 0.2  # on a machine that others use
 SAME = 0.85  # of what the service can do at the other end of a round that counts, at least
@@ -86,7 +89,7 @@ def main() -> int:
         command = ["-m", "vecrecall", "serve", "--config", str(config)]
         with (
             running(command, "/readyz") as port,
-            ProcessPoolExecutor(1, get_context("spawn")) as others,
+            ProcessPoolExecutor(2, get_context("spawn")) as others,
         ):
             gc.collect()
             gc.freeze()
@@ -173,13 +176,12 @@ class Load:
             n = len(self.rounds)
             rate = (QUICK_SHARE if options.quick else SHARE) * before
             quiet = await self._small(rate, n)
-            disturbing = asyncio.get_running_loop().run_in_executor(
-                self.others, disturb.run, self.port, self.other, options.dim, options.seconds
-            )
+            disturbing = self._elsewhere(disturb.run, self.other, options.dim, options.seconds)
+            probing = self._elsewhere(disturb.probe, options.seconds)
             disturbed = await self._small(rate, n)
             done = await disturbing
             self.answers.check_large(done.large)
-            self.health += done.health
+            self.health += await probing
             await asyncio.sleep(PAUSE)
             capacity = await self._capacity(before)
             same = SAME <= capacity / before <= 1 / SAME
@@ -188,6 +190,10 @@ class Load:
             print(f"round {n + 1}: {self.rounds[-1]}", flush=True)
             if not done.counts["updates"]:
                 raise disturb.LoadError("no update was acknowledged")
+
+    def _elsewhere(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self.others, partial(work, self.port, *arguments))
 
     @property
     def _counted(self) -> list[Round]:
