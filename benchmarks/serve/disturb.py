@@ -23,6 +23,7 @@ NEW = 10**9
 _KEPT = 2  # replies
 _PUBLISHED_SECONDS = 60.0
 _PROBE_SECONDS, _PROBE_PAUSE = 20.0, 0.02
+_BEGIN_SECONDS = 1.0
 
 
 class LoadError(Exception):
@@ -54,6 +55,11 @@ def large_vectors(dim: int) -> list[list[float]]:
         np.random.default_rng(3).standard_normal((LARGE_USERS, dim)).round(3).tolist()
     )
     return rows
+
+
+def begin(port: int) -> None:
+    """Keep a process for long enough that another one begins, too."""
+    time.sleep(_BEGIN_SECONDS)
 
 
 def run(port: int, other: Path, dim: int, seconds: float) -> Done:

@@ -57,6 +57,7 @@ MOST_HEALTH = 0.1
 QUICK = {"items": 2000, "seconds": 2.0, "rounds": 1}
 PAUSE = 2.5  # seconds until stalled clients are cut off
 MOST_SECONDS = 5.0  # until nothing waits
+OTHERS = 2  # processes of clients that disturb, and that probe
 BURSTS, BURST_SECONDS = 3, 0.7  # that measure what the service can do
 
 
@@ -89,7 +90,7 @@ def main() -> int:
         command = ["-m", "vecrecall", "serve", "--config", str(config)]
         with (
             running(command, "/readyz") as port,
-            ProcessPoolExecutor(2, get_context("spawn")) as others,
+            ProcessPoolExecutor(OTHERS, get_context("spawn")) as others,
         ):
             gc.collect()
             gc.freeze()
@@ -170,6 +171,8 @@ class Load:
     async def measure(self) -> None:
         """Measure in turns."""
         options = self.options
+        # Processes begin now, and not while anything is measured.
+        await asyncio.gather(*(self._elsewhere(disturb.begin) for _ in range(OTHERS)))
         capacity = await self._capacity(await self._burst(1))  # the first one of a new service
         while len(self._counted) < options.rounds and len(self.rounds) < 2 * options.rounds:
             before = capacity
