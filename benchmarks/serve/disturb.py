@@ -100,7 +100,7 @@ class _Disturbers:
         ]
         tasks = [asyncio.create_task(_repeatedly(work, pause)) for work, pause in kinds]
         tasks += [asyncio.create_task(self._stall())]
-        publication = asyncio.create_task(self._publish(seconds / 4))
+        publication = asyncio.create_task(self._publish(seconds / 10))
         ended, _ = await asyncio.wait(
             [*tasks, publication], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION
         )
