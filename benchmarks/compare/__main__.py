@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         choices=list(DATA),
         help="for search, filters, churn, ivf and half",
     )
-    add("--only", nargs="+", metavar="PEER", help="only these peers, and ours")
+    add("--only", nargs="+", metavar="PEER", help="only these peers, and ours; no targets")
     add("--exact", action="store_true", help="only exact peers")
     add("--batch", nargs="+", type=whole_number(), default=[1, 16, 256], help=f"at most {QUERIES}")
     add("-k", nargs="+", type=whole_number(), default=[100])
@@ -114,7 +114,9 @@ def main() -> int:
         try:
             for measurement in WORKLOADS[name].run(args, measured):
                 measurements.append(measurement)
-                results = [] if args.quick else targets.evaluate(measurements, measured)
+                # Of some peers only, the best is perhaps not the best.
+                whole = not args.quick and not args.only
+                results = targets.evaluate(measurements, measured) if whole else []
                 # Now, since a later workload may be interrupted.
                 write(args.json, args.repeats, measured, measurements, results)
         except WorkloadError as error:
