@@ -48,6 +48,18 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.parametrize("only", [[], ["--only", "numpy"]])
+def test_some_peers_tell_no_target(
+    only: list[str], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"rows": 1_000_000, "dim": 64, "bags": 100_000, "length": 20}
+    workload = Workload("", lambda *_: [a_measurement("pool") | sizes], ["numpy"])
+    monkeypatch.setattr(compare, "WORKLOADS", {"pool": workload})
+    monkeypatch.setattr("sys.argv", ["compare", "pool", "--json", str(target), *only])
+    assert compare.main() == 0
+    assert bool(json.loads(target.read_text())["targets"]) is not bool(only)
+
+
 def test_what_was_measured_before_a_failure_is_kept(
     target: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
