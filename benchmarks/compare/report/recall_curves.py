@@ -25,7 +25,7 @@ def draw(measurements: list[Measurement], machine: Machine, folder: Path) -> Non
         figure = panels(some)
         size = f"{some[0]['items']:,} x {some[0]['dim']} ({data})"
         figure.suptitle(f"{size}\n{machine.model}, {machine.isa}, {machine.threads} threads")
-        figure.savefig(folder / f"recall-time-{data}.png", dpi=70, bbox_inches="tight")
+        figure.savefig(folder / f"recall-time-{data}.png", dpi=60, bbox_inches="tight")
 
 
 def curves(measurements: list[Measurement]) -> list[Measurement]:
