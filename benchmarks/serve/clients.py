@@ -168,12 +168,20 @@ def running(command: Sequence[str], health: str) -> Iterator[int]:
 
 def _wait(process: subprocess.Popen[bytes], port: int, health: str) -> None:
     while process.poll() is None:
-        with suppress(ConnectionError), closing(HTTPConnection(HOST, port, timeout=60)) as probe:
-            probe.request("GET", health)
-            if probe.getresponse().status == 200:
+        with suppress(ConnectionError):
+            status, _ = get(port, health, 60.0)
+            if status == 200:
                 return
         time.sleep(0.05)
     raise SystemExit(f"the service ended with exit code {process.returncode}")
+
+
+def get(port: int, path: str, timeout: float) -> tuple[int, str]:
+    """Ask for a path by a connection of its own; returns the status and the text."""
+    with closing(HTTPConnection(HOST, port, timeout=timeout)) as connection:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float]:

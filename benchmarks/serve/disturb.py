@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serve.clients import HOST, Connection, message
+from benchmarks.serve.clients import HOST, Connection, get, message
 
 PATH = "/v1/recall"
 LARGE_USERS, LARGE_K = 256, 500  # 1280 times the work of a small request
@@ -23,7 +22,6 @@ NEW = 10**9
 _KEPT = 2  # replies
 _PUBLISHED_SECONDS = 60.0
 _PROBE_SECONDS, _PROBE_PAUSE = 20.0, 0.02
-_BEGIN_SECONDS = 1.0
 
 
 class LoadError(Exception):
@@ -57,11 +55,6 @@ def large_vectors(dim: int) -> list[list[float]]:
     return rows
 
 
-def begin(port: int) -> None:
-    """Keep a process for long enough that another one begins, too."""
-    time.sleep(_BEGIN_SECONDS)
-
-
 def run(port: int, other: Path, dim: int, seconds: float) -> Done:
     """Disturb a service for a few seconds."""
     return asyncio.run(_Disturbers(port, other, dim).run(seconds))
@@ -72,11 +65,9 @@ def probe(port: int, seconds: float) -> list[float]:
     found = []
     end = time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
-        with socket.create_connection((HOST, port), timeout=_PROBE_SECONDS) as connection:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            reply = b"".join(iter(lambda: connection.recv(4096), b""))  # called now
-        if reply.split()[1] != b"200":
-            raise LoadError(f"/healthz: expected 200, got {reply.decode()}")
+        status, reply = get(port, "/healthz", _PROBE_SECONDS)
+        if status != 200:
+            raise LoadError(f"/healthz: expected 200, got {status}: {reply}")
         found.append(time.perf_counter() - start)
         time.sleep(_PROBE_PAUSE)
     return found
@@ -109,7 +100,7 @@ class _Disturbers:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in ended:
             task.result()
-        self._done.counts["published"] = int(publication.done())  # after it, nothing else waits
+        self._done.counts["published"] = int(publication.done())  # later it meets no small request
         await asyncio.wait_for(publication, _PUBLISHED_SECONDS)
         return self._done
 

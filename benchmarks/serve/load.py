@@ -23,10 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPConnection
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -38,9 +36,9 @@ import numpy.typing as npt
 import vecrecall as vr
 from benchmarks.serve import disturb
 from benchmarks.serve.clients import (
-    HOST,
     Answered,
     closed_loop,
+    get,
     open_loop,
     percentiles,
     running,
@@ -58,6 +56,7 @@ QUICK = {"items": 2000, "seconds": 2.0, "rounds": 1}
 PAUSE = 2.5  # seconds until stalled clients are cut off
 MOST_SECONDS = 5.0  # until nothing waits
 OTHERS = 2  # processes of clients that disturb, and that probe
+BEGIN_SECONDS = 1.0  # so long that both begin
 BURSTS, BURST_SECONDS = 3, 0.7  # that measure what the service can do
 
 
@@ -92,6 +91,8 @@ def main() -> int:
             running(command, "/readyz") as port,
             ProcessPoolExecutor(OTHERS, get_context("spawn")) as others,
         ):
+            # They begin now, and not while anything is measured.
+            list(others.map(time.sleep, [BEGIN_SECONDS] * OTHERS))
             gc.collect()
             gc.freeze()
             gc.disable()  # a pause would count as one of the service
@@ -171,8 +172,6 @@ class Load:
     async def measure(self) -> None:
         """Measure in turns."""
         options = self.options
-        # Processes begin now, and not while anything is measured.
-        await asyncio.gather(*(self._elsewhere(disturb.begin) for _ in range(OTHERS)))
         capacity = await self._capacity(await self._burst(1))  # the first one of a new service
         while len(self._counted) < options.rounds and len(self.rounds) < 2 * options.rounds:
             before = capacity
@@ -289,9 +288,7 @@ def _check_the_end(port: int) -> None:
     """Check that nothing waits any more, and that no request has failed."""
     late = time.monotonic() + MOST_SECONDS
     while True:
-        with closing(HTTPConnection(HOST, port, timeout=MOST_SECONDS)) as connection:
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+        _, text = get(port, "/metrics", MOST_SECONDS)
         counted = re.findall(r'^vecrecall_requests_total\{.*status="5..".*', text, re.MULTILINE)
         failed = [line for line in counted if "/readyz" not in line]  # before the service was
         if failed:

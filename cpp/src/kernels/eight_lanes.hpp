@@ -103,7 +103,6 @@ VR_INLINE f64x4 folded(f64x8 a) {
 }
 VR_INLINE f64x8 doubles_at(const double* p) { return load<f64x8>(p); }
 VR_INLINE f64x8 to_doubles(f32x8 x) { return __builtin_convertvector(x, f64x8); }
-VR_INLINE f64x8 to_doubles(f32x4 low, f32x4 high) { return to_doubles(joined(low, high)); }
 VR_INLINE f32x8 to_floats(f64x8 x) { return __builtin_convertvector(x, f32x8); }
 // Integers from 0 to 255.
 VR_INLINE void to_bytes(f64x8 x, std::uint32_t* quads) {
@@ -120,11 +119,7 @@ typedef Halves<f64x4> f64x8;
 VR_INLINE f64x4 four_at(const double* p) { return load<f64x4>(p); }
 // GCC 12 makes several instructions of the built-in conversions.
 VR_INLINE f64x4 four_doubles(f32x4 x) { return (f64x4)_mm256_cvtps_pd((__m128)x); }
-VR_INLINE f32x8 to_floats(f64x8 x) {
-    const __m128 low = _mm256_cvtpd_ps((__m256d)x.low);
-    return (f32x8)_mm256_insertf128_ps(_mm256_castps128_ps256(low),
-                                       _mm256_cvtpd_ps((__m256d)x.high), 1);
-}
+VR_INLINE f32x4 four_floats(f64x4 x) { return (f32x4)_mm256_cvtpd_ps((__m256d)x); }
 VR_INLINE std::uint32_t four_bytes(f64x4 x) {
     const __m128i first =
         _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
@@ -147,7 +142,6 @@ VR_INLINE f32x4 four_floats(Halves<f64x2> x) {
                            __builtin_convertvector(x.high, f32x2)};
     return load<f32x4>(half);
 }
-VR_INLINE f32x8 to_floats(f64x8 x) { return {four_floats(x.low), four_floats(x.high)}; }
 VR_INLINE std::uint32_t four_bytes(Halves<f64x2> x) {
     const i32x4 whole = {static_cast<std::int32_t>(x.low[0]), static_cast<std::int32_t>(x.low[1]),
                          static_cast<std::int32_t>(x.high[0]),
@@ -159,14 +153,12 @@ VR_INLINE std::uint32_t four_bytes(Halves<f64x2> x) {
 #endif
 
 VR_INLINE f64x8 doubles_at(const double* p) { return {four_at(p), four_at(p + 4)}; }
-VR_INLINE f64x8 to_doubles(f32x4 low, f32x4 high) {
-    return {four_doubles(low), four_doubles(high)};
-}
 VR_INLINE f64x8 to_doubles(f32x8 x) {
     f32x4 half[2];
     __builtin_memcpy(half, &x, sizeof(x));
-    return to_doubles(half[0], half[1]);
+    return {four_doubles(half[0]), four_doubles(half[1])};
 }
+VR_INLINE f32x8 to_floats(f64x8 x) { return joined(four_floats(x.low), four_floats(x.high)); }
 // Integers from 0 to 255.
 VR_INLINE void to_bytes(f64x8 x, std::uint32_t* quads) {
     quads[0] = four_bytes(x.low);

@@ -31,9 +31,6 @@ struct Avx2 {
     VR_INLINE F32 floats(const T* p) {
         return floats8(p);
     }
-    VR_INLINE f64x8 widen8(const float* p) {
-        return to_doubles(load<f32x4>(p), load<f32x4>(p + 4));
-    }
     template <class T>
     VR_INLINE f64x8 widen8(const T* p) {
         return to_doubles(floats8(p));

@@ -69,7 +69,7 @@ class Asker:
         batch, depth, k = request.batch, self._depth, request.k
         start = time.perf_counter()
         for name, channel in self._channels.items():
-            if self._breakers and not self._admits(name, request):
+            if not self._admits(name, request):
                 continue
             try:
                 request.found[name] = channel.recall(batch, depth.get(name, k))

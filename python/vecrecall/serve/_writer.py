@@ -446,10 +446,7 @@ class Writer:
             "position": position,
         }
         try:
-            try:
-                version = output_of(_FOLD, own, idle=True, seconds=_FOLD_IDLE_SECONDS)
-            except TimeoutError:
-                version = output_of(_FOLD, own, idle=False, seconds=_FOLD_SECONDS)
+            version = _written(own)
         except TimeoutError as error:
             message = f"{error}; nothing was changed"
             raise RequestError(503, message, headers={"Retry-After": "10"}) from None
@@ -473,6 +470,14 @@ class Writer:
         keep = self._config.state.keep_bytes
         needed = manifest.current.position + 1
         self._wait_for(lambda: self._log.trim(wanted, needed=needed, most_bytes=keep))
+
+
+def _written(own: dict[str, Any]) -> str:
+    """Let a process write a version, and return its number: with what others leave, at first."""
+    try:
+        return output_of(_FOLD, own, idle=True, seconds=_FOLD_IDLE_SECONDS)
+    except TimeoutError:
+        return output_of(_FOLD, own, idle=False, seconds=_FOLD_SECONDS)
 
 
 def source_of(path: Path) -> Config:
