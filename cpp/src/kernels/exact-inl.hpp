@@ -35,7 +35,7 @@ VR_INLINE void sum_rows(const double* query, const T* const* row, std::size_t di
     for (; j + 8 <= dim; j += 8) {
         const f64x8 q = doubles_at(query + j);
         for (int r = 0; r < R; ++r) {
-            const f64x8 x = S::widen8(row[r] + j);
+            const f64x8 x = widen8<S>(row[r] + j);
             acc[r] = Op::accumulate(acc[r], q, x);
             if constexpr (kSquares) sq[r] = Products::accumulate(sq[r], x, x);
         }

@@ -18,7 +18,7 @@ VR_INLINE void sum_some_pairs(const SumPairs& a, const T* points, std::size_t i)
     std::size_t j = 0;
     for (; j + 8 <= a.dim; j += 8) {
         for (int r = 0; r < R; ++r) {
-            acc[r] = Op::accumulate(acc[r], S::widen8(x[r] + j), S::widen8(y[r] + j));
+            acc[r] = Op::accumulate(acc[r], widen8<S>(x[r] + j), widen8<S>(y[r] + j));
         }
     }
     if (j < a.dim) {

@@ -40,10 +40,8 @@ VR_INLINE void fetch(const PoolBag& a, const T* table, std::size_t entry, std::s
 // Eight values at p, or as many as there are with zeros behind.
 template <class S, bool kShort, class T>
 VR_INLINE f32x8 load8(const T* p, std::size_t count) {
-    if constexpr (!kShort) return S::floats8(p);
-    T padded[8] = {};
-    for (std::size_t j = 0; j < count; ++j) padded[j] = p[j];
-    return S::floats8(padded);
+    if constexpr (kShort) return floats8_tail<S>(p, count);
+    else return S::floats8(p);
 }
 
 // Eight doubles of what went before, or as many as there are with zeros behind.
@@ -67,7 +65,7 @@ struct Add {
     }
     template <bool kShort, class T>
     VR_INLINE void step(Vector& sum, Vector&, const PoolBag& a, std::size_t i, const T* p) {
-        const f64x8 x = kShort ? widen_tail<S>(p, a.dim) : S::widen8(p);
+        const f64x8 x = kShort ? widen_tail<S>(p, a.dim) : widen8<S>(p);
         if constexpr (kWeighted) sum += x * a.weights[i];
         else sum += x;
     }

@@ -15,7 +15,7 @@ template <class S, class T>
 VR_INLINE f64x8 residual8(const QuantizeI8& a, const T* rows, std::size_t row, std::size_t j,
                           std::size_t count) {
     const T* at = rows + row * a.dim + j;
-    f64x8 x = count < 8 ? widen_tail<S>(at, count) : S::widen8(at);
+    f64x8 x = count < 8 ? widen_tail<S>(at, count) : widen8<S>(at);
     if (a.scales) x = x * static_cast<double>(a.scales[row]);
     return x - doubles_at(a.center + j);  // the center's padding is zero
 }

@@ -31,15 +31,8 @@ struct Avx2 {
     VR_INLINE F32 floats(const T* p) {
         return floats8(p);
     }
-    template <class T>
-    VR_INLINE f64x8 widen8(const T* p) {
-        return to_doubles(floats8(p));
-    }
     // The first n < 8 values, zeros behind.
-    VR_INLINE F32 load_some(const float* p, int n) {
-        const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        return (F32)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
-    }
+    VR_INLINE F32 load_some(const float* p, int n) { return first_floats(p, n); }
     template <class T>
     VR_INLINE F32 load_some(const T* p, int n) {
         return floats_tail<Avx2>(p, n);

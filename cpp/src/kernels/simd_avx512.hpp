@@ -32,11 +32,6 @@ struct Avx512 {
     VR_INLINE F32 floats(const BFloat16* p) {
         return widen_bfloat16<F32>((I32)_mm512_cvtepu16_epi32(load<__m256i>(p)));
     }
-    // GCC 12 makes four instructions of the built-in conversion.
-    template <class T>
-    VR_INLINE f64x8 widen8(const T* p) {
-        return (f64x8)_mm512_cvtps_pd((__m256)floats8(p));
-    }
     // The first n < 16 values, zeros behind.
     VR_INLINE F32 load_some(const float* p, int n) {
         return (F32)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), p);

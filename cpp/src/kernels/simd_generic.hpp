@@ -31,14 +31,8 @@ struct Generic {
     VR_INLINE f32x8 floats8(const T* p) {
         return joined(floats(p), floats(p + 4));
     }
-    template <class T>
-    VR_INLINE f64x8 widen8(const T* p) {
-        return to_doubles(floats8(p));
-    }
     // The first n < 4 values, zeros behind.
-    VR_INLINE F32 load_some(const float* p, int n) {
-        return F32{p[0], n > 1 ? p[1] : 0.0F, n > 2 ? p[2] : 0.0F, 0.0F};
-    }
+    VR_INLINE F32 load_some(const float* p, int n) { return first_of_four(p, n); }
     template <class T>
     VR_INLINE F32 load_some(const T* p, int n) {
         return floats_tail<Generic>(p, n);
