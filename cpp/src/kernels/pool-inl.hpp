@@ -7,10 +7,9 @@
 namespace vecrecall::kernels {
 namespace {
 
-// Entries ahead: into the second level, early enough to hide a memory access and the walk to its
-// page, and from there into the first.
-constexpr std::size_t kFar = 48;
-constexpr std::size_t kNear = 8;
+// Early enough to hide a memory access and the walk to its page. Into the second level alone: to
+// fetch into the first as well takes more instructions than it saves.
+constexpr std::size_t kEntriesAhead = 48;
 
 // How many lines a row touches at most, as far as they are fetched: no more than a page. Rows begin
 // at multiples of `step` from the first.
@@ -26,15 +25,13 @@ VR_INLINE std::size_t lines_of_row(const T* table, std::size_t dim) {
 }
 
 // A row touches as many lines as are given, or one less.
-template <int kLevel, class T>
+template <class T>
 VR_INLINE void fetch(const PoolBag& a, const T* table, std::size_t entry, std::size_t lines) {
     constexpr std::size_t kInLine = 64 / sizeof(T);
     if (entry >= a.n_entries || a.entries[entry] < 0) return;
     const T* row = table + static_cast<std::size_t>(a.entries[entry]) * a.dim;
-    for (std::size_t l = 0; l + 1 < lines; ++l)
-        __builtin_prefetch(row + kInLine * l, 0, 4 - kLevel);
-    __builtin_prefetch(row + (kInLine * lines < a.dim ? kInLine * lines : a.dim) - 1, 0,
-                       4 - kLevel);
+    for (std::size_t l = 0; l + 1 < lines; ++l) __builtin_prefetch(row + kInLine * l, 0, 2);
+    __builtin_prefetch(row + (kInLine * lines < a.dim ? kInLine * lines : a.dim) - 1, 0, 2);
 }
 
 // Eight values at p, or as many as there are with zeros behind.
@@ -123,10 +120,7 @@ VR_INLINE bool pool_strip(const PoolBag& a, const T* table, std::size_t from) {
     VR_UNROLL
     for (int v = 0; v < kVectors; ++v) acc[v] = Op::template first<kShort>(a, table, from + 8 * v);
     for (std::size_t i = 0; i < a.n_rows; ++i) {
-        if (from == 0) {
-            fetch<2>(a, table, i + kFar, lines);
-            fetch<1>(a, table, i + kNear, lines);
-        }
+        if (from == 0) fetch(a, table, i + kEntriesAhead, lines);
         const T* row = table + static_cast<std::size_t>(a.rows[i]) * a.dim + from;
         VR_UNROLL
         for (int v = 0; v < kVectors; ++v) {
