@@ -7,7 +7,9 @@
 #include <random>
 #include <vector>
 
+#include "emulated_amx.hpp"
 #include "guarded.hpp"
+#include "kernels/tiles.hpp"
 #include "tiled_tables.hpp"
 
 using namespace vecrecall::kernels;

@@ -1,0 +1,31 @@
+// All kernels over plain tiles: what takes long to compile is compiled once.
+#include "tiled_tables.hpp"
+
+#include <string>
+
+#include "emulated_amx.hpp"
+#include "kernels/simd_generic.hpp"
+#include "kernels/tiled_table-inl.hpp"
+#include "plain_tiles.hpp"
+#include "vecrecall/isa.hpp"
+
+namespace test {
+
+using namespace vecrecall::kernels;
+
+static constexpr KernelTable kPlainTiles =
+    make_tiled_table<Generic, PlainTiles>("plain tiles", 0, kBaseline);
+
+std::vector<const KernelTable*> int8_tables() {
+    std::vector<const KernelTable*> tables = {&kPlainTiles};
+    for (const std::string& name : vecrecall::available_isas()) {
+        const KernelTable& table = named(name);
+        if (table.i8_query_limit == 127 && name != "amx") tables.push_back(&table);
+    }
+#if defined(VECRECALL_HAS_AMX)
+    if (execute_amx()) tables.push_back(&kAmx);
+#endif
+    return tables;
+}
+
+}  // namespace test
