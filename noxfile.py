@@ -245,7 +245,8 @@ def bench(session: nox.Session) -> None:
     install_package(session, "demo", "test")
     install_tools(session, "pytest-benchmark", "ranx")
     session.run("python", "-m", "pytest", "benchmarks/micro", "-q", "--benchmark-disable")
-    run_quietly(session, "python", "-m", "benchmarks.scaling", "--quick")
+    axes = ("n", "threads", "assign", "merge", "pool", "build")  # each workload once, and threads
+    run_quietly(session, "python", "-m", "benchmarks.scaling", "--quick", "--axes", *axes)
     run_quietly(session, "python", "-m", "benchmarks.compare", "--quick")
 
 
