@@ -241,7 +241,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run all benchmarks on little data, for their assertions."""
+    """Run the benchmarks on little data, for their assertions."""
     install_package(session, "demo", "test")
     install_tools(session, "pytest-benchmark", "ranx")
     session.run("python", "-m", "pytest", "benchmarks/micro", "-q", "--benchmark-disable")

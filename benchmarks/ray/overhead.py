@@ -33,6 +33,7 @@ def start(cpus: int) -> Any:
     import ray
 
     ray.init(
+        address="local",  # another cluster may run here
         num_cpus=cpus, include_dashboard=False, object_store_memory=500 << 20, log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}},
     )  # fmt: skip

@@ -88,7 +88,11 @@ if __name__ == "__main__":
     import ray
 
     ray.init(
-        num_cpus=2, include_dashboard=False, object_store_memory=200 << 20, log_to_driver=False
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=200 << 20,
+        log_to_driver=False,
     )
     with tempfile.TemporaryDirectory() as temporary:
         main(Path(temporary))

@@ -1,6 +1,6 @@
 """Exact vector recall for recommender serving.
 
-The package answers four questions faster than float32 arithmetic allows and with the same bits
+The package answers four questions fast and with the same bits
 everywhere: which items are nearest (`FlatIndex`, `IVFIndex`,
 `topk`), what vector stands for a bag of rows
 (`pool`), what several ranked lists say together (`merge` by the policies of

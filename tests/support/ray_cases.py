@@ -20,6 +20,7 @@ def start_ray(module: Any) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # on a busy machine actors would starve
     module.init(
+        address="local",  # another cluster may run here
         num_cpus=2,
         object_store_memory=OBJECT_STORE,
         include_dashboard=False,

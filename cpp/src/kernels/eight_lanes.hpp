@@ -91,11 +91,11 @@ VR_INLINE f32x8 joined(f32x4 low, f32x4 high) {
     const f32x4 half[2] = {low, high};
     return load<f32x8>(half);
 }
-// The first n < 8 values, zeros behind. A copy in memory that is padded word by word would be
-// waited for by the load that spans the words.
+constexpr std::int32_t kFirstLanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+// The first n < 8 values, zeros behind. Not from a copy that is padded: a load over what several
+// stores have just written has to wait for all of them.
 VR_INLINE f32x8 first_floats(const float* p, int n) {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return (f32x8)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+    return (f32x8)_mm256_maskload_ps(p, load<__m256i>(kFirstLanes + 8 - n));
 }
 #else
 typedef Halves<f32x4> f32x8;

@@ -61,7 +61,7 @@ VR_INLINE float widened(Float16 x) {
 
 // Fewer values than a vector of the set has, zeros behind.
 template <class S, class T>
-VR_INLINE S::F32 floats_tail(const T* p, int count) {
+VR_INLINE typename S::F32 floats_tail(const T* p, int count) {
     T padded[S::kLanes] = {};
     for (int j = 0; j < count; ++j) padded[j] = p[j];
     return S::floats(padded);

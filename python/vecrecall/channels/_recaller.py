@@ -298,7 +298,7 @@ class Recaller(CheckedOnArrival):
                 name: found[name] if name in found else empty_lists(rows, 1)
                 for name in self._channels
             }
-        # One call for all that follows: after a search code is cold, and takes five times as long.
+        # One call for all that follows: after a search code and data are cold, and take several times as long.
         start = time.perf_counter()
         ready = _core.merge_found(
             found,
