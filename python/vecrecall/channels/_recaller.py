@@ -298,8 +298,8 @@ class Recaller(CheckedOnArrival):
                 name: found[name] if name in found else empty_lists(rows, 1)
                 for name in self._channels
             }
-        # One call for all that follows: after a search it takes several times as long, code and data
-        # being cold.
+        # One call for all that follows: after a search it takes several times as long, as code and
+        # data are cold.
         start = time.perf_counter()
         ready = _core.merge_found(
             found,
