@@ -1,11 +1,10 @@
 """Exact vector recall for recommender serving.
 
-The package answers four questions fast and with the same bits
-everywhere: which items are nearest (`FlatIndex`, `IVFIndex`,
-`topk`), what vector stands for a bag of rows
-(`pool`), what several ranked lists say together (`merge` by the policies of
-`vecrecall.policies`, `merge_shards`, `merge_groups`), and which users belong together (`assign`,
-`KMeans`, `UserGroups`, `rule_groups`).
+The package answers four questions fast and with the same bits everywhere: which items are
+nearest (`FlatIndex`, `IVFIndex`, `topk`), what vector stands for a bag of rows (`pool`), what
+several ranked lists say together (`merge` by the policies of `vecrecall.policies`,
+`merge_shards`, `merge_groups`), and which users belong together (`assign`, `KMeans`,
+`UserGroups`, `rule_groups`).
 """
 
 from importlib.metadata import version as _version
