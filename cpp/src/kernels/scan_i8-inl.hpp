@@ -143,10 +143,15 @@ class FetchAhead {
     std::size_t at_;
 };
 
+template <class S>
+VR_INLINE std::size_t groups_of(std::size_t n_panels) {
+    return (n_panels * kPanelItems + S::kGroup - 1) / S::kGroup;
+}
+
 template <class S, Test kTest>
 __attribute__((noinline)) void scan_all_i8(const ScanI8& a) {
     constexpr int Q = S::kQueriesI8;
-    const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
+    const std::size_t n_groups = groups_of<S>(a.n_panels);
     const std::size_t whole = a.n_queries - a.n_queries % Q;
     const std::size_t group_bytes = a.n_quads * S::kGroup * 4;
     auto ahead = FetchAhead<3>::in_shares(group_bytes, whole / Q + 1);
@@ -176,7 +181,8 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
     constexpr std::size_t kAhead = 2048;  // bytes
     constexpr int kPerPanel = static_cast<int>(kPanelItems) / S::kLanes;
     const std::size_t panel_bytes = a.n_quads * kQuadBytes;
-    const std::size_t n_groups = a.n_panels * kPanelItems / S::kGroup;
+    const std::uint8_t* end = a.codes + a.n_panels * panel_bytes;
+    const std::size_t n_groups = groups_of<S>(a.n_panels);
     for (std::size_t g = 0; g < n_groups; ++g) {
         const std::size_t first = g * S::kGroup;
         for (std::size_t q = 0; q < a.n_queries; ++q) {
@@ -186,6 +192,13 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
             for (int v = 0; v < kVecs<S>; v += kPerPanel) {
                 const std::uint8_t* panel =
                     a.codes + (first / kPanelItems + v / kPerPanel) * panel_bytes;
+                if (panel == end) {  // no live items from here on
+                    VR_UNROLL
+                    for (int l = v; l < kVecs<S>; ++l) sums[l] = S::set(a.starts[q]);
+                    break;
+                }
+                const std::uint8_t* ahead = panel + kAhead;
+                if (ahead >= end) ahead = a.after + (ahead - end);
                 V acc[2][kPerPanel];  // two chains hide the latency of a dot product
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) {
@@ -194,7 +207,7 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 }
                 for (std::size_t j = 0; j < a.n_quads; ++j) {
                     const std::uint8_t* at = panel + j * kQuadBytes;
-                    if (q == 0) __builtin_prefetch(at + kAhead);
+                    if (q == 0) __builtin_prefetch(ahead + j * kQuadBytes);
                     const V quad = S::set(load<std::int32_t>(query + j * 4));
                     VR_UNROLL
                     for (int l = 0; l < kPerPanel; ++l) {

@@ -91,9 +91,11 @@ struct ScanRowsF32 {
 
 // One step of the int8 scan. Codes are c + 128; a sum over the dimensions is that of g * c.
 struct ScanI8 {
-    const std::uint8_t* codes;   // [n_panels][n_quads][16 items][4 dimensions]
-    std::size_t n_panels;        // a multiple of 4
-    std::size_t n_quads;         // groups of four dimensions
+    const std::uint8_t* codes;  // [n_panels][n_quads][16 items][4 dimensions]
+    std::size_t n_panels;       // a multiple of 4 where n_tiled > 0; else whole groups of items are
+                                // read, of which those behind have no live items
+    const std::uint8_t* after;  // what is likely to be scanned next, for scan_i8_few
+    std::size_t n_quads;        // groups of four dimensions
     const std::int8_t* queries;  // for scan_i8 n_tiled by i8_tiles, then the rest by i8_blocks; for
                                  // scan_i8_few [query][n_quads][4]
     std::size_t n_queries;

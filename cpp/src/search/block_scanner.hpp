@@ -14,6 +14,8 @@ struct Step {
     std::vector<float> thresholds;  // float32 scores that an item must be able to reach
     std::vector<const std::uint64_t*> live;
     std::vector<kernels::HitList> hits;
+    // The block that is scanned next, where this step is the last of a block; null: what follows.
+    const Block* next = nullptr;
 
     explicit Step(std::size_t queries) : thresholds(queries), live(queries), hits(queries) {}
 };

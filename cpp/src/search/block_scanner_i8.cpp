@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "platform/memory.hpp"
 #include "search/block_scanner.hpp"
 
 namespace vecrecall::search {
@@ -20,6 +21,9 @@ std::size_t tiled(const kernels::KernelTable& table, std::size_t queries) {
     const std::size_t rows = table.i8_tiles.rows;
     return rows == 0 ? 0 : queries - queries % rows;
 }
+
+// Of the next block, where the kernel fetches ahead in this one only.
+constexpr std::size_t kFetched = 4096;  // bytes
 
 // Sums less thresholds must fit 32 bits: no sum of so many products of 127 and 128 exceeds 2^30, to
 // which thresholds are clamped.
@@ -64,9 +68,18 @@ class I8 : public BlockScanner {
         if (shifted()) shift();
         if (along_) std::copy_n(block_.segment->along() + block_.local(first), n, offsets_.data());
         else if (offsets_wanted_) copy_offsets(first, n, offsets_.data());
+        if (step.next != nullptr && !few()) {
+            const std::size_t bytes = whole_words(step.next->size) * quads_ * 4;
+            prefetch(first_codes(*step.next), std::min(bytes, kFetched));
+        }
+        const std::size_t items = n_tiled_ > 0 ? whole_words(n) : n;
+        const std::size_t n_panels = (items + kernels::kPanelItems - 1) / kernels::kPanelItems;
+        const std::uint8_t* codes = panels(first);
         const kernels::ScanI8 scan{
-            .codes = panels(first),
-            .n_panels = whole_words(n) / kernels::kPanelItems,
+            .codes = codes,
+            .n_panels = n_panels,
+            .after = step.next ? first_codes(*step.next)
+                               : codes + n_panels * kernels::kPanelItems * quads_ * 4,
             .n_quads = quads_,
             .queries = queries_.data(),
             .n_queries = n_queries(),
@@ -116,6 +129,10 @@ class I8 : public BlockScanner {
                 std::memset(queries_.data() + to.at(4 * j), 0, 4);
             }
         }
+    }
+
+    static const std::uint8_t* first_codes(const Block& block) {
+        return block.segment->codes().from_slot(block.segment->layout().slot(block.index));
     }
 
     const std::uint8_t* panels(std::size_t first) const {

@@ -7,17 +7,8 @@
 namespace vecrecall::search {
 namespace {
 
-// The kernel fetches ahead while it scans, but not across lists: the start of the next is fetched
-// before the scan of one.
-constexpr std::size_t kFetched = 4096;  // bytes
-
 // While a query has no candidates, more of a step are hits than will be of use.
 constexpr std::size_t kFirstStep = 4 * kernels::kWordItems;
-
-void fetch(const void* from, std::size_t bytes) {
-    const auto* at = static_cast<const char*>(from);
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i);
-}
 
 }  // namespace
 
@@ -57,15 +48,6 @@ void ProbeScanner::select(const Block& block, const std::vector<std::uint32_t>& 
 
 void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& queries,
                         const Block* next) {
-    if (next != nullptr) {
-        const Segment& segment = *next->segment;
-        fetch(next->center().narrow.data(), context_.items.dim() * sizeof(float));
-        if (context_.codes) {
-            const Codes& codes = segment.codes();
-            const std::size_t bytes = whole_words(next->size) * codes.quads() * 4;
-            fetch(codes.from_slot(segment.layout().slot(next->index)), std::min(bytes, kFetched));
-        }
-    }
     select(block, queries);
     if (selected_.empty()) return;
     scanner_->enter_block(block, selected_, bounds_);
@@ -77,6 +59,7 @@ void ProbeScanner::scan(const Block& block, const std::vector<std::uint32_t>& qu
     for (std::size_t first = block.first_row; first < end;) {
         check_cancelled();
         const std::size_t n = std::min(step_items, end - first);
+        step_.next = first + n == end ? next : nullptr;
         scan_step(first, n);
         first += n;
         step_items = std::min(2 * step_items, longest_step_);

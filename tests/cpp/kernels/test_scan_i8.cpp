@@ -24,6 +24,7 @@ struct Shape {
     std::size_t dim;
     std::size_t n_queries;
     std::size_t n_panels;
+    std::size_t n_absent = 0;  // panels of the last word that have no items
 };
 
 // Codes that end where the readable memory does, queries, thresholds that some items reach.
@@ -116,6 +117,7 @@ struct Problem {
                 if (q % 3 == 0) bits &= (std::uint64_t{random()} << 32) | random();
                 live.push_back(q == 0 ? 0 : q == 1 ? ~std::uint64_t{0} : bits);
             }
+            live.back() &= ~std::uint64_t{0} >> (shape.n_absent * kPanelItems);
         }
         for (std::size_t q = 0; q < shape.n_queries; ++q)
             live_of.push_back(live.data() + q * words);
@@ -160,14 +162,16 @@ bool same(const Hit* found, std::size_t n, const std::vector<Hit>& expected) {
                       [](Hit a, Hit b) { return a.row == b.row && a.raw == b.raw; });
 }
 
-void check_scan(const Problem& p, const KernelTable& table) {
+void check_scan(const Problem& p, const KernelTable& table, bool few) {
     CAPTURE(std::string(table.name));
     CAPTURE(p.shape.dim);
     CAPTURE(p.shape.n_queries);
     CAPTURE(p.shape.n_panels);
+    CAPTURE(p.shape.n_absent);
+    CAPTURE(few);
     const std::size_t n = p.shape.n_queries;
-    const std::size_t n_tiled = table.i8_tiles.rows == 0 ? 0 : n - n % table.i8_tiles.rows;
-    const std::vector<std::int8_t> queries = laid_out(p, table, n_tiled);
+    const std::size_t n_tiled = few || table.i8_tiles.rows == 0 ? 0 : n - n % table.i8_tiles.rows;
+    const std::vector<std::int8_t> queries = few ? p.queries : laid_out(p, table, n_tiled);
     std::vector<std::int32_t> starts(n);
     for (std::size_t q = 0; q < n; ++q) {
         std::int32_t sum = 0;
@@ -181,7 +185,8 @@ void check_scan(const Problem& p, const KernelTable& table) {
     for (std::size_t q = 0; q < n; ++q)
         lists.push_back({hits.data() + q * room, q % 3 == 2 ? 3U : 0U});
     const ScanI8 scan{.codes = p.codes.data(),
-                      .n_panels = p.shape.n_panels,
+                      .n_panels = p.shape.n_panels - (n_tiled > 0 ? 0 : p.shape.n_absent),
+                      .after = p.codes.data(),
                       .n_quads = p.n_quads,
                       .queries = queries.data(),
                       .n_queries = n,
@@ -195,7 +200,8 @@ void check_scan(const Problem& p, const KernelTable& table) {
                                            .live = p.live_of.data(),
                                            .first_row = 4096,
                                            .hits = lists.data()}};
-    table.scan_i8(scan);
+    if (few) table.scan_i8_few(scan);
+    else table.scan_i8(scan);
     std::size_t right = 0;
     for (std::size_t q = 0; q < n; ++q) {
         const std::size_t before = q % 3 == 2 ? 3 : 0;
@@ -207,7 +213,10 @@ void check_scan(const Problem& p, const KernelTable& table) {
 
 void check_scan_of_all(const Shape& shape, Kind kind, std::mt19937& random, bool extreme = false) {
     const Problem problem(shape, kind, random, extreme);
-    for (const KernelTable* table : test::int8_tables()) check_scan(problem, *table);
+    for (const KernelTable* table : test::int8_tables()) {
+        check_scan(problem, *table, false);
+        if (kind != Kind::kShifted) check_scan(problem, *table, true);
+    }
 }
 
 std::size_t n_panels_of(std::mt19937& random) { return 4 * (1 + random() % 10); }
@@ -217,7 +226,7 @@ std::size_t n_panels_of(std::mt19937& random) { return 4 * (1 + random() % 10); 
 TEST_CASE("scan_i8: every width") {
     std::mt19937 random(1);
     for (std::size_t dim = 1; dim <= 200; ++dim) {
-        const Shape shape{dim, 1 + random() % 70, n_panels_of(random)};
+        const Shape shape{dim, 1 + random() % 70, n_panels_of(random), random() % 4};
         for (const Kind kind : kKinds) check_scan_of_all(shape, kind, random);
     }
 }
@@ -225,7 +234,7 @@ TEST_CASE("scan_i8: every width") {
 TEST_CASE("scan_i8: every number of queries") {
     std::mt19937 random(2);
     for (std::size_t n = 1; n <= 70; ++n) {
-        const Shape shape{1 + random() % 140, n, n_panels_of(random)};
+        const Shape shape{1 + random() % 140, n, n_panels_of(random), random() % 4};
         for (const Kind kind : kKinds) check_scan_of_all(shape, kind, random);
     }
     // More than have their starts at hand at a time, with others behind them.
@@ -253,7 +262,7 @@ TEST_CASE("amx: runs here") {
     const std::uint64_t before = test::emulated_amx_instructions();
     std::mt19937 random(4);
     const Problem problem({64, 32, 4}, Kind::kSums, random, false);
-    check_scan(problem, kAmx);
+    check_scan(problem, kAmx, false);
     if (!test::amx_is_emulated()) return;
     // Shapes and the release; 6 and 7 with two panels, twice; and for each of these two tiles of
     // queries: four starts, two loads, four products, four stores.
@@ -276,7 +285,7 @@ TEST_CASE("amx: tiles shaped by others") {
     std::mt19937 random(5);
     for (const Kind kind : kKinds) {
         const Problem problem({100, 50, 8}, kind, random, false);
-        check_scan(problem, kAmx);
+        check_scan(problem, kAmx, false);
         TileShapes left;
         std::memset(&left, 0xFF, sizeof(left));
         __asm__ volatile("sttilecfg %0" : "=m"(left));

@@ -8,7 +8,7 @@
 namespace test {
 
 // The plainest, that of AVX-512 VNNI, the matrix unit's as it was compiled, and the same bodies
-// over plain tiles: those that take query codes up to 127, and can run here.
+// over plain tiles or in larger groups: those that take query codes up to 127, and can run here.
 std::vector<const vecrecall::kernels::KernelTable*> int8_tables();
 
 }  // namespace test
