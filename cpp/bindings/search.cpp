@@ -99,6 +99,7 @@ py::dict to_arrays(const py::object& self) {
     if (parts.list_settings.size != 0) {
         named["list_centers"] = view(parts.list_centers, self);
         named["list_sizes"] = view(parts.list_sizes, self);
+        if (parts.list_spreads.size != 0) named["list_spreads"] = view(parts.list_spreads, self);
         named["list_settings"] = view(parts.list_settings, self);
     }
     return named;
@@ -153,6 +154,7 @@ Index index_from(const py::dict& named, Metric metric) {
                             .code_bounds = values<double>(named, "code_bounds"),
                             .list_centers = values<float>(named, "list_centers"),
                             .list_sizes = values<std::uint32_t>(named, "list_sizes"),
+                            .list_spreads = values<float>(named, "list_spreads"),
                             .list_settings = values<std::int64_t>(named, "list_settings")};
     std::shared_ptr<const void> owner = owner_of(named);
     const NoGil nogil;
@@ -342,16 +344,21 @@ std::function<void(std::size_t, std::size_t)> progress_of(const std::optional<py
 
 IVFIndex make_ivf_index(const py::array& vectors, const OptionalIds& ids, Metric metric,
                         const OptionalBias& bias, std::size_t n_lists,
-                        const std::optional<Array<float>>& centers, std::size_t probes,
+                        const std::optional<Array<float>>& centers,
+                        const std::optional<Array<float>>& spreads, std::size_t probes,
                         std::uint64_t seed, const std::optional<py::function>& progress,
                         int threads) {
     const ItemsView items = items_view(vectors, ids, bias);
-    const IVFOptions options{.n_lists = n_lists,
-                             .seed = seed,
-                             .centers = centers ? matrix(*centers) : MatrixView{nullptr, 0, 0},
-                             .probes = probes,
-                             .threads = threads,
-                             .progress = progress_of(progress)};
+    const IVFOptions options{
+        .n_lists = n_lists,
+        .seed = seed,
+        .centers = centers ? matrix(*centers) : MatrixView{nullptr, 0, 0},
+        .spreads =
+            spreads ? ArrayView<float>{spreads->data(), static_cast<std::size_t>(spreads->size())}
+                    : ArrayView<float>{},
+        .probes = probes,
+        .threads = threads,
+        .progress = progress_of(progress)};
     const NoGil nogil;
     return IVFIndex(items, metric, options);
 }
@@ -393,6 +400,15 @@ py::tuple lists_of(const Snapshot& snapshot) {
         snapshot.lists(to);
     }
     return py::make_tuple(rows, lists);
+}
+
+// Of the lists, zeros where there are none.
+Array<float> spreads_of(const Snapshot& snapshot) {
+    const ArrayView<float> spreads = snapshot.list_spreads();
+    Array<float> out(static_cast<py::ssize_t>(snapshot.list_centers().rows));
+    std::fill_n(out.mutable_data(), out.size(), 0.0F);
+    std::copy_n(spreads.data, spreads.size, out.mutable_data());
+    return out;
 }
 
 Array<std::int64_t> rows_looked_at(const Snapshot& snapshot, const Array<float>& queries,
@@ -451,6 +467,7 @@ void register_flat_index(py::module_& m) {
         .def("parts", &to_arrays)
         .def("contains", &contains, py::arg("ids").noconvert())
         .def("lists", &lists_of)
+        .def("list_spreads", &spreads_of)
         .def("rows_looked_at", &rows_looked_at, py::arg("queries").noconvert(), py::arg("probes"),
              py::arg("threads"))
         .def("known_vectors", &known_vectors, py::arg("ids").noconvert());
@@ -474,8 +491,8 @@ void register_flat_index(py::module_& m) {
     py::class_<IVFIndex, FlatIndex>(m, "IVFIndex")
         .def(py::init(&make_ivf_index), py::arg("vectors").noconvert(), py::arg("ids").noconvert(),
              py::arg("metric"), py::arg("bias").noconvert(), py::arg("n_lists"),
-             py::arg("centers").noconvert(), py::arg("probes"), py::arg("seed"),
-             py::arg("progress"), py::arg("threads"))
+             py::arg("centers").noconvert(), py::arg("spreads").noconvert(), py::arg("probes"),
+             py::arg("seed"), py::arg("progress"), py::arg("threads"))
         .def_static("from_parts", &index_from<IVFIndex>, py::arg("parts"), py::arg("metric"))
         .def_property_readonly("probes", &IVFIndex::probes)
         .def("stats", &stats_of)

@@ -19,18 +19,24 @@ CENTERS = np.concatenate([X[1:40], 100 * np.ones((3, 10), np.float32)])  # the l
 Q = RNG.standard_normal((21, 10)).astype(np.float32)
 
 
+SPREADS = (np.arange(len(CENTERS)) % 4).astype(np.float32)
+
+
 def given(rows: slice, metric: Any = "l2", **options: Any) -> vr.IVFIndex:
     ids = np.arange(len(X))[rows]
     return vr.IVFIndex(X[rows], ids, metric=metric, centers=CENTERS, **options)
 
 
+@pytest.mark.parametrize("spread", [False, True])
 @pytest.mark.parametrize("metric", METRICS)
-def test_parts_have_the_lists_of_all(metric: Any) -> None:
-    whole = given(slice(None), metric, probes=4)
-    parts = [given(slice(n, None, 3), metric, probes=4) for n in range(3)]
+def test_parts_have_the_lists_of_all(metric: Any, spread: bool) -> None:
+    spreads = SPREADS if spread and metric != "l2" else np.zeros_like(SPREADS)
+    whole = given(slice(None), metric, probes=4, spreads=spreads)
+    parts = [given(slice(n, None, 3), metric, probes=4, spreads=spreads) for n in range(3)]
     assert whole.probes == 4
     for index in (whole, *parts):
         np.testing.assert_array_equal(index.centers, CENTERS)
+        np.testing.assert_array_equal(index.spreads, spreads)
     sizes = sum(part.stats.list_sizes for part in parts)
     np.testing.assert_array_equal(sizes, whole.stats.list_sizes)
     for probes in (1, 2, 7, 41, 500):
@@ -59,8 +65,19 @@ def test_items_are_in_the_nearest_list() -> None:
     np.testing.assert_array_equal(looked, index.stats.list_sizes[best].sum(axis=1))
 
 
+def test_wide_lists_come_first() -> None:
+    """A spread counts as much as the score of the center for a query of length one."""
+    spreads = np.zeros(len(CENTERS), np.float32)
+    spreads[17] = 1e6
+    index = given(slice(None), "ip", spreads=spreads)
+    _, lists = index._assignment()
+    for scale in (1e-20, 1.0, 1e20):
+        found = index.search(scale * Q, 5, probes=1)
+        assert (lists[found.ids[found.ids >= 0]] == 17).all()
+
+
 def test_lists_stay(tmp_path: Path) -> None:
-    index = given(slice(None), probes=3)
+    index = given(slice(None), "cosine", probes=3, spreads=SPREADS)
     for step in range(4):
         index.add(X[:3000] + step, np.arange(3000) + 10_000 * (step + 1))
         index.compact()
@@ -72,13 +89,17 @@ def test_lists_stay(tmp_path: Path) -> None:
     index.save(tmp_path / "i")
     for again in (vr.IVFIndex.load(tmp_path / "i", verify=True), pickle.loads(pickle.dumps(index))):
         np.testing.assert_array_equal(again.centers, CENTERS)
+        np.testing.assert_array_equal(again.spreads, SPREADS)
         assert again.search(Q, 9) == index.search(Q, 9)
         assert again.search(Q, 9, probes="exact") == index.search(Q, 9, probes="exact")
         again.add(X[:1], [99_999])
         again.compact()
         np.testing.assert_array_equal(again.centers, CENTERS)
+        np.testing.assert_array_equal(again.spreads, SPREADS)
     index.compact(retrain=True)
     assert (index.stats.list_sizes > 0).all()
+    assert len(index.spreads) == index.n_lists
+    assert (index.spreads > 0).any()
 
 
 def test_no_items() -> None:
@@ -97,6 +118,11 @@ def test_wrong_centers() -> None:
         ({"centers": CENTERS[:, :4]}, "centers"),
         ({"centers": CENTERS[:0]}, "centers"),
         ({"centers": CENTERS * np.nan}, "centers"),
+        ({"spreads": SPREADS}, "spreads: expected none without centers"),
+        ({"centers": CENTERS, "spreads": SPREADS[1:]}, "spreads"),
+        ({"centers": CENTERS, "spreads": SPREADS - 1}, "spreads"),
+        ({"centers": CENTERS, "spreads": SPREADS * np.nan}, "spreads"),
+        ({"centers": CENTERS, "spreads": SPREADS, "metric": "l2"}, "spreads: .* zeros under l2"),
         ({"probes": 0}, "probes"),
         ({"probes": 1.5}, "probes"),
     ):

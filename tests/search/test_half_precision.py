@@ -423,7 +423,7 @@ def test_files(name: str, mmap: bool, of: type[vr.FlatIndex], rng: Rng, tmp_path
     index = of(items, dtype=name)
     index.save(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert (manifest["dtype"], manifest["format"]) == (name, 5)
+    assert (manifest["dtype"], manifest["format"]) == (name, 6)
     rows = manifest["arrays"]["rows"]
     assert rows["dtype"] == {"float16": "<f2", "bfloat16": "<u2"}[name]
     kept = of_type(widened(items, name), name)

@@ -214,6 +214,66 @@ def test_items_are_with_their_nearest_center(rng: Rng) -> None:
         assert nearest.labels[:, 0].tolist() == lists.tolist()
 
 
+def spreads_of(index: vr.IVFIndex, rows: F32) -> npt.NDArray[np.float64]:
+    """By the definition in the notes of `IVFIndex`, in float64."""
+    centers, lists = index._assignment()
+    x, c = rows.astype(np.float64), centers.astype(np.float64)
+    if index.metric == "cosine":
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        c /= np.linalg.norm(c, axis=1, keepdims=True)
+    lengths = np.linalg.norm(x - c[lists], axis=1)
+    n, sampled = len(x), np.arange(min(len(x), 4096)) * len(x) // min(len(x), 4096)
+    residuals = (x - c[lists])[sampled]
+    queries = x[np.arange(min(n, 128)) * n // min(n, 128)]
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    share = np.sqrt(np.mean((queries @ residuals.T) ** 2) / np.mean(np.sum(residuals**2, axis=1)))
+    powers = [np.mean(lengths[lists == i] ** 16) ** (1 / 16) for i in range(len(c))]
+    spreads: npt.NDArray[np.float64] = 2.5 * share * np.asarray(powers)
+    return spreads
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+@pytest.mark.parametrize("n", [100, 3000, 9000])
+def test_spreads_are_as_defined(metric: Metric, n: int, rng: Rng) -> None:
+    rows = clustered(rng, n) * rng.lognormal(0, 1, (n, 1)).astype(np.float32)
+    index = vr.IVFIndex(rows, n_lists=20, metric=metric)
+    # Values of residuals are rounded to float32, and the spreads: 2^-24 each, of rows that are at
+    # most a thousand times as long as their residuals.
+    np.testing.assert_allclose(index.spreads, spreads_of(index, rows), rtol=1e-4)
+    index.add(rows[:50] * 3, np.arange(n, n + 50))
+    before = index.spreads
+    index.compact()
+    np.testing.assert_allclose(
+        index.spreads, spreads_of(index, np.concatenate([rows, rows[:50] * 3])), rtol=1e-4
+    )
+    assert before.tobytes() != index.spreads.tobytes()
+    assert not vr.IVFIndex(rows, n_lists=20, metric="l2").spreads.any()
+
+
+def test_spreads_of_what_has_none(rng: Rng) -> None:
+    alike = np.ones((500, 4), np.float32)
+    assert not vr.IVFIndex(alike, n_lists=3).spreads.any()
+    assert not vr.IVFIndex(np.zeros((500, 4), np.float32), n_lists=3).spreads.any()
+    assert len(vr.IVFIndex(alike[:0]).spreads) == 0
+    huge = np.where(rng.random((500, 4)) < 0.5, -3e38, 3e38).astype(np.float32)
+    index = vr.IVFIndex(huge, n_lists=3)
+    assert np.isfinite(index.spreads).all()
+    queries = clustered(rng, 9)[:, :4]
+    found = index.search(queries, 5, probes="exact")
+    assert_same_bits(found, *arrays(vr.FlatIndex(huge).search(queries, 5)))
+
+
+def test_lengths_that_differ_need_few_lists(rng: Rng) -> None:
+    """Long items near the middle: by their centers alone, their lists would come last."""
+    rows = rng.standard_normal((20_000, 16), dtype=np.float32)
+    rows *= rng.lognormal(0, 1, (len(rows), 1)).astype(np.float32)
+    queries = rng.standard_normal((200, 16), dtype=np.float32)
+    index = vr.IVFIndex(rows, n_lists=200)
+    index.tuned_for(queries, 0.95)
+    looked_at = index._now().rows_looked_at(queries, index.probes, 2).mean()
+    assert looked_at < 0.1 * len(rows)
+
+
 def test_skipped_rows(rng: Rng) -> None:
     rows = clustered(rng, 300)
     rows[7], rows[9, 0] = 0, np.nan
@@ -449,11 +509,26 @@ def test_the_format_before_still_loads(rng: Rng, tmp_path: Path) -> None:
     index = vr.FlatIndex(rows)
     index.save(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["format"] == 5
-    for before in (3, 4):
+    assert manifest["format"] == 6
+    for before in (3, 4, 5):
         write_manifest(tmp_path, {**manifest, "format": before})
         loaded = vr.FlatIndex.load(tmp_path, verify=True)
         assert_same_bits(loaded.search(rows[:9], 5), *arrays(index.search(rows[:9], 5)))
+
+
+def test_lists_of_the_format_before_rank_by_their_centers(rng: Rng, tmp_path: Path) -> None:
+    rows, queries = clustered(rng, 3000), clustered(rng, 20)
+    index = vr.IVFIndex(rows, n_lists=40)
+    assert index.spreads.any()
+    index.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["arrays"]["list_spreads"]
+    write_manifest(tmp_path, {**manifest, "format": 5})
+    loaded = vr.IVFIndex.load(tmp_path)
+    assert not loaded.spreads.any()
+    given = vr.IVFIndex(rows, centers=index.centers)
+    for probes in (1, 5, 1000):
+        assert loaded.search(queries, 9, probes=probes) == given.search(queries, 9, probes=probes)
 
 
 def test_lists_of_one_kind_under_the_name_of_the_other(rng: Rng, tmp_path: Path) -> None:

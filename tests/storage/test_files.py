@@ -509,9 +509,9 @@ def test_manifests_that_are_nested(small: Path, place: str) -> None:
 
 
 def test_newer_and_older_formats(small: Path) -> None:
-    for form in (1, 2, 6, 5.0, "5", None):
+    for form in (1, 2, 7, 6.0, "6", None):
         write_manifest(small, {**SMALL, "format": form})
-        with pytest.raises(ValueError, match=f"path: expected format 5, got {form!r}"):
+        with pytest.raises(ValueError, match=f"path: expected format 6, got {form!r}"):
             vr.FlatIndex.load(small)
     write_manifest(small, {**SMALL, "kind": "ClusterFeed"})
     with pytest.raises(ValueError, match="path: expected a saved FlatIndex, got 'ClusterFeed'"):

@@ -56,7 +56,7 @@ def index(rng: Rng, of: type[vr.FlatIndex] = vr.FlatIndex) -> Saved:
         bias=rng.standard_normal(n) if chance(rng, 0.5) else None,
     )
     arrays = {**made._now().parts(), "skipped": np.arange(2)}
-    return {"arrays": arrays, "about": {"kind": of.__name__, "format": 5, "metric": metric}}
+    return {"arrays": arrays, "about": {"kind": of.__name__, "format": 6, "metric": metric}}
 
 
 def index_of_lists(rng: Rng) -> Saved:
@@ -79,7 +79,7 @@ def table(rng: Rng) -> Saved:
         "ids": rng.integers(0, 3 * n + 1, offsets[-1]),
         "scores": rng.standard_normal(offsets[-1], dtype=np.float32),
     }
-    about = {"kind": "NeighborTable", "format": 5, "n": n, "complete": True}
+    about = {"kind": "NeighborTable", "format": 6, "n": n, "complete": True}
     return {"arrays": arrays, "about": about}
 
 
@@ -88,7 +88,7 @@ def vocabulary(rng: Rng) -> Saved:
     n = int(pick(rng, (0, 1, 5, 300)))
     make: Any = pick(rng, [int, str, lambda i: b"x" * (i % 70) + b"%d" % i, lambda i: UUID(int=i)])
     about, arrays = vr.Vocabulary([make(i) for i in range(n)])._content()
-    return {"arrays": dict(arrays), "about": {"kind": "Vocabulary", "format": 5, **about}}
+    return {"arrays": dict(arrays), "about": {"kind": "Vocabulary", "format": 6, **about}}
 
 
 def write(folder: Path, saved: Saved) -> dict[str, Any]:

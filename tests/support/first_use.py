@@ -114,7 +114,8 @@ def use_index_of_lists(items: Any, folder: str) -> None:
     index = vr.IVFIndex(items, n_lists=5, progress=lambda done, total: None)
     _ = (index.probes, index.n_lists, index.stats, repr(index))
     index.tuned_for(items, 0.9)
-    vr.IVFIndex(items, centers=index.centers, probes=2).search(items, 3)
+    known = {"centers": index.centers, "spreads": index.spreads}
+    vr.IVFIndex(items, **known, probes=2).search(items, 3)
     index.search(items, 3, probes=2, stats=True)
     index.search(items, 3, probes="exact")
     index.neighbors(2, probes=1, path=folder + "/near")

@@ -15,9 +15,11 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 
-def ranked(query: F32, centers: F32, metric: str) -> I64:
-    """The lists, best first: by the float64 score of their centers, then by number."""
+def ranked(query: F32, centers: F32, spreads: F32, metric: str) -> I64:
+    """The lists, best first: by the float64 score of their centers and spreads, then by number."""
     wide, columns = query.astype(np.float64), centers.T.astype(np.float64, order="C")
+    if metric == "ip" and wide.any():
+        wide = wide / np.sqrt(reference.squares(wide[:, None]))
     with np.errstate(all="ignore"):
         if metric == "l2":
             score = 0.0 - reference.squared_differences(wide, columns)
@@ -26,6 +28,7 @@ def ranked(query: F32, centers: F32, metric: str) -> I64:
         if metric == "cosine":
             length = np.sqrt(reference.squares(wide[:, None]))
             score = score / (length * np.sqrt(reference.squares(columns)))
+    score = score + spreads.astype(np.float64)
     order: I64 = np.lexsort((np.arange(len(score)), -score)).astype(np.int64)
     return order
 
@@ -36,7 +39,7 @@ def within(index: vr.IVFIndex, queries: F32, probes: int) -> list[list[int]]:
     ids = index.ids
     found = []
     for query in queries:
-        best = ranked(query, centers, index.metric)[:probes]
+        best = ranked(query, centers, index.spreads, index.metric)[:probes]
         found.append(ids[np.isin(lists, [-1, *best.tolist()])].tolist())
     return found
 

@@ -132,6 +132,9 @@ class Snapshot {
 
     // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
     MatrixView list_centers() const;
+    // By how much a list ranks before its center, per list, for a query of length one; of none
+    // where lists rank as their centers do.
+    ArrayView<float> list_spreads() const;
     // Of each query the rows that a search with so many probes looks at; 0 for a zero query under
     // cosine.
     void rows_looked_at(const MatrixView& queries, std::size_t probes, std::int64_t* out,

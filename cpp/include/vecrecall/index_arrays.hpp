@@ -8,12 +8,6 @@
 
 namespace vecrecall {
 
-template <class T>
-struct ArrayView {
-    const T* data = nullptr;
-    std::size_t size = 0;
-};
-
 // Numbers per block of 2048 rows; blocks of a list begin with it.
 inline constexpr std::size_t kBlockBounds = 3;
 inline constexpr std::size_t kCodeBounds = 4;
@@ -34,8 +28,10 @@ struct IndexArrays {
     ArrayView<std::uint8_t> codes;   // rows as int8, in panels; missing: the scan is in float32
     ArrayView<double> code_bounds;   // kCodeBounds per block, with the codes
     // Of an index that has lists, all of them; none of no items, unless centers were given.
-    ArrayView<float> list_centers;          // dim per list
-    ArrayView<std::uint32_t> list_sizes;    // items, in the order of the rows
+    ArrayView<float> list_centers;        // dim per list
+    ArrayView<std::uint32_t> list_sizes;  // items, in the order of the rows
+    ArrayView<float> list_spreads;        // how far above its center a list's best items score for
+                                          // a query of length one; missing: zeros
     ArrayView<std::int64_t> list_settings;  // kListSettings: how many were asked for (0: by the
                                             // number of items), seed, items that they were made
                                             // for (0: of given centers), default probes

@@ -19,6 +19,8 @@ struct IVFOptions {
     // One row per list, finite: no k-means then. Lists stay as they are given, empty ones too, so
     // that parts of the items in indexes of their own have the same ones. No rows: trained.
     MatrixView centers = {nullptr, 0, 0};
+    // Of the given centers, one per list, finite and >= 0, 0 under l2; none: zeros.
+    ArrayView<float> spreads = {};
     std::size_t probes = 0;  // of a search that does not say it; 0: by a sample of the items
     bool codes = true;       // as of BuildOptions
     int threads = 0;         // 0: the library's default
@@ -32,9 +34,12 @@ struct IVFStats {
     std::size_t n_items = 0;
 };
 
-// A FlatIndex whose items are in lists, each around a center. A search looks at the lists whose
-// centers score best for the query (SearchOptions::probes of them) and at all items that were added
-// since the lists were made; its answer is the exact one among these. All else is as of FlatIndex.
+// A FlatIndex whose items are in lists, each around a center. A search looks at the most promising
+// lists (SearchOptions::probes of them) and at all items that were added since the lists were made;
+// its answer is the exact one among these. All else is as of FlatIndex.
+//
+// The most promising are those whose centers score best: under l2 by their distance, else for the
+// query at length one, plus the list's spread.
 //
 // Updates put added items into lists once they are many; then lists that have become more than four
 // times as long as the average are split. Where n_lists is 0 and the items have become four times

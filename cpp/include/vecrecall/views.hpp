@@ -62,4 +62,10 @@ struct BasicLists {
 using ListsOut = BasicLists<std::int64_t, float, std::int32_t>;
 using ListsView = BasicLists<const std::int64_t, const float, const std::int32_t>;
 
+template <class T>
+struct ArrayView {
+    const T* data = nullptr;
+    std::size_t size = 0;
+};
+
 }  // namespace vecrecall

@@ -131,6 +131,12 @@ MatrixView Snapshot::list_centers() const {
     return lists ? lists->centers() : MatrixView{nullptr, 0, dim()};
 }
 
+ArrayView<float> Snapshot::list_spreads() const {
+    const search::Lists* lists = items_->lists();
+    if (!lists) return {};
+    return {lists->spreads().data(), lists->spreads().size()};
+}
+
 void Snapshot::rows_looked_at(const MatrixView& queries, std::size_t probes, std::int64_t* out,
                               int threads) const {
     const FpEnvScope env;

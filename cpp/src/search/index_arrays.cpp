@@ -47,6 +47,7 @@ void check_lists(const IndexArrays& parts) {
     if (!has_lists(parts)) {
         check_size("list_sizes", lists, 0);
         check_size("list_centers", parts.list_centers.size, 0);
+        check_size("list_spreads", parts.list_spreads.size, 0);
         return;
     }
     const std::int64_t* settings = parts.list_settings.data;
@@ -73,6 +74,8 @@ void check_lists(const IndexArrays& parts) {
                std::to_string(rows));
     }
     check_size("list_centers", parts.list_centers.size, lists * parts.rows.dim);
+    check_size_if_there("list_spreads", parts.list_spreads,
+                        parts.metric == Metric::kL2 ? 0 : lists);
 }
 
 void check_sizes(const IndexArrays& parts) {
@@ -137,6 +140,10 @@ void check_bounds(const IndexArrays& parts) {
                [&](std::size_t i) { return std::isfinite(parts.center.data[i]); });
     check_each("list_centers", parts.list_centers, "finite values",
                [&](std::size_t i) { return std::isfinite(parts.list_centers.data[i]); });
+    check_each("list_spreads", parts.list_spreads, "finite values >= 0", [&](std::size_t i) {
+        const float spread = parts.list_spreads.data[i];
+        return spread >= 0 && std::isfinite(spread);
+    });
     check_each("block_bounds", parts.block_bounds, "numbers",
                [&](std::size_t i) { return !std::isnan(parts.block_bounds.data[i]); });
     check_each("code_bounds", parts.code_bounds, "lengths, and steps > 0", [&](std::size_t i) {
@@ -151,7 +158,10 @@ std::shared_ptr<const Lists> lists_from(const IndexArrays& parts, const Center& 
                               .seed = static_cast<std::uint64_t>(settings[1]),
                               .trained_for = static_cast<std::uint64_t>(settings[2])};
     const MatrixView centers{parts.list_centers.data, parts.list_sizes.size, parts.rows.dim};
-    return std::make_shared<const Lists>(centers, list_sizes(parts), parts.metric, middle, options);
+    std::vector<float> spreads(parts.list_spreads.data,
+                               parts.list_spreads.data + parts.list_spreads.size);
+    return std::make_shared<const Lists>(centers, list_sizes(parts), std::move(spreads),
+                                         parts.metric, middle, options);
 }
 
 Center center_of(const IndexArrays& parts) {
@@ -187,6 +197,7 @@ IndexArrays to_arrays(const Items& items) {
         const Lists& lists = *segment.lists();
         parts.list_centers = {lists.centers().data, lists.size() * segment.dim()};
         parts.list_sizes = {lists.sizes().data(), lists.size()};
+        parts.list_spreads = {lists.spreads().data(), lists.spreads().size()};
         parts.list_settings = {items.list_settings().data(), kListSettings};
     }
     if (segment.blocks() == 0) return parts;

@@ -1,6 +1,7 @@
 #include "vecrecall/ivf_index.hpp"
 
 #include <bit>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -23,6 +24,23 @@ std::shared_ptr<const search::Items> items_of(const IndexArrays& parts,
     return items;
 }
 
+void check_spreads(const IVFOptions& options, Metric metric) {
+    const ArrayView<float>& spreads = options.spreads;
+    if (spreads.size != 0 && spreads.size != options.centers.rows) {
+        throw std::invalid_argument("spreads: expected " + std::to_string(options.centers.rows) +
+                                    " values, one per list, got " + std::to_string(spreads.size));
+    }
+    for (std::size_t i = 0; i < spreads.size; ++i) {
+        const float spread = spreads.data[i];
+        if (std::isfinite(spread) && spread >= 0 && (spread == 0 || metric != Metric::kL2))
+            continue;
+        throw std::invalid_argument(
+            std::string("spreads: expected ") +
+            (metric == Metric::kL2 ? "zeros under l2" : "finite values >= 0") + ", got " +
+            std::to_string(spread) + " at place " + std::to_string(i));
+    }
+}
+
 std::shared_ptr<const search::Items> items_of(const ItemsView& items, Metric metric,
                                               const IVFOptions& options) {
     const FpEnvScope env;
@@ -33,9 +51,10 @@ std::shared_ptr<const search::Items> items_of(const ItemsView& items, Metric met
             throw std::invalid_argument("centers: expected " + std::to_string(items.rows.dim) +
                                         " columns, got " + std::to_string(options.centers.dim));
         }
-        return search::items_in_given_lists(source, metric, options.centers, options.probes,
-                                            {.codes = options.codes, .threads = options.threads},
-                                            options.progress);
+        check_spreads(options, metric);
+        return search::items_in_given_lists(
+            source, metric, options.centers, options.spreads, options.probes,
+            {.codes = options.codes, .threads = options.threads}, options.progress);
     }
     auto trained = search::items_in_lists(
         source, metric, {.asked = options.n_lists, .seed = options.seed},

@@ -29,27 +29,30 @@ ListBounds::ListBounds(const Items& items) : items_(items) {
 //     cosine: q.x/|q||x| + b <= C |c| + R + b, since C is the cosine of c
 //     l2:     b - |q - x|^2  <= b - max(0, sqrt(-C) - R)^2
 //
-// `center_score` is at least C rounded to float32, so that C lies at most half a step of float32
-// above it, where that is finite: 2^-24 |C| + 2^-149. |c| is at most `norm`, less by 2^-29 of it.
-// All that is computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50
-// of the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding
-// to float32 is monotonic.
-float ListBounds::bound(const Query& query, std::size_t list, float center_score) const {
+// `ranked_by` is at least a sum of two, rounded to float32: the list's spread and C, under ip C /
+// |q|. So C lies at most half a step of float32 of that sum above what is left of it without the
+// spread, where it is finite: 2^-24 of the sum + 2^-149. |c| is at most `norm`, less by 2^-29 of
+// it. All that is computed here in float64, and the item's exact score itself, are off by (d + 8)
+// 2^-50 of the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them.
+// Rounding to float32 is monotonic.
+float ListBounds::bound(const Query& query, std::size_t list, float ranked_by) const {
     constexpr double kSlack = 0x1p-20;
-    if (!std::isfinite(center_score)) return std::numeric_limits<float>::infinity();
-    const double c = center_score;
+    constexpr double kSmallest = 0x1p-140;
+    if (!std::isfinite(ranked_by)) return std::numeric_limits<float>::infinity();
+    const double spread = items_.lists()->spread(list);
+    const double c = ranked_by - spread;
     const double r = radii_[list];
-    const double norm = items_.lists()->center(list).norm;
+    const double norm = items_.lists()->norm(list);
     double largest = 0;
     double magnitude = 0;
     switch (items_.metric()) {
         case Metric::kIp:
-            largest = c + query.length * r;
-            magnitude = query.length * (norm + r);
+            largest = query.length * (c + r + kSmallest);
+            magnitude = query.length * (norm + spread + r);
             break;
         case Metric::kCosine:
             largest = c * norm + r;
-            magnitude = 1 + norm + r;
+            magnitude = (1 + spread) * (1 + norm) + r;
             break;
         case Metric::kL2: {
             const double length = std::sqrt(std::max(-c, 0.0));
@@ -60,7 +63,7 @@ float ListBounds::bound(const Query& query, std::size_t list, float center_score
         }
     }
     const double bias = biases_[list];
-    const double bound = largest + bias + kSlack * (magnitude + std::fabs(bias)) + 0x1p-140;
+    const double bound = largest + bias + kSlack * (magnitude + std::fabs(bias)) + kSmallest;
     return bound == bound ? static_cast<float>(bound) : std::numeric_limits<float>::infinity();
 }
 

@@ -18,7 +18,7 @@ class ListBounds {
                           std::size_t first, std::size_t n) const;
 
   private:
-    float bound(const Query& query, std::size_t list, float center_score) const;
+    float bound(const Query& query, std::size_t list, float ranked_by) const;
 
     const Items& items_;
     std::vector<double> radii_;   // per list, at least max |r|

@@ -38,11 +38,14 @@ std::vector<std::uint32_t> rank(const kernels::KernelTable& table, const Lists& 
     exact_scores(table, lists.as_items().base().scored(), query.wide, query.length, named.data(),
                  named.size(), scores.data());
     std::vector<Ranked> ranked(named.size());
-    for (std::size_t i = 0; i < named.size(); ++i) ranked[i] = {scores[i], named[i]};
+    for (std::size_t i = 0; i < named.size(); ++i) {
+        ranked[i] = {scores[i] + lists.spread(named[i]), named[i]};
+    }
     const auto before = [](const Ranked& a, const Ranked& b) { return a.before(b); };
     const std::size_t kept = std::min(p, ranked.size());
-    std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(kept),
-                      ranked.end(), before);
+    const auto end = ranked.begin() + static_cast<std::ptrdiff_t>(kept);
+    if (end != ranked.end()) std::nth_element(ranked.begin(), end, ranked.end(), before);
+    std::sort(ranked.begin(), end, before);
     std::vector<std::uint32_t> best(kept);
     for (std::size_t i = 0; i < kept; ++i) best[i] = ranked[i].list;
     return best;
@@ -123,16 +126,25 @@ class CenterScan {
     std::vector<float> scratch_;
 };
 
-// Calls visit(query, scan, query in the scan) for every query, once the centers are scanned for it.
+// Calls visit(first of a tile, its queries as the centers see them), tile by tile.
+template <class Visit>
+void for_tiles(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
+               std::size_t first, std::size_t n, Visit visit) {
+    for (std::size_t q0 = 0; q0 < n; q0 += kTileQueries) {
+        check_cancelled();
+        const std::size_t tile = std::min(kTileQueries, n - q0);
+        visit(q0, queries.seen_from(table, lists.as_items(), first + q0, tile));
+    }
+}
+
+// Calls visit(query, as the centers see it, scan, query in the scan) for every query, once the
+// centers are scanned for it.
 template <class Visit>
 void scan_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
                   std::size_t first, std::size_t n, std::size_t p, Visit visit) {
     const Items& centers = lists.as_items();
     const SearchOptions options{.k = p};
-    for (std::size_t q0 = 0; q0 < n; q0 += kTileQueries) {
-        check_cancelled();
-        const std::size_t tile = std::min(kTileQueries, n - q0);
-        const QueryBatch seen = queries.seen_from(table, centers, first + q0, tile);
+    for_tiles(table, lists, queries, first, n, [&](std::size_t q0, const QueryBatch& seen) {
         const SearchContext context{.table = table,
                                     .items = centers,
                                     .queries = seen,
@@ -140,10 +152,10 @@ void scan_centers(const kernels::KernelTable& table, const Lists& lists, const Q
                                     .allow = nullptr,
                                     .codes = centers.has_codes(),
                                     .first_threshold = -std::numeric_limits<float>::infinity()};
-        CenterScan scan(context, 0, tile);
+        CenterScan scan(context, 0, seen.size());
         scan.run();
-        for (std::size_t q = 0; q < tile; ++q) visit(q0 + q, scan, q);
-    }
+        for (std::size_t q = 0; q < seen.size(); ++q) visit(q0 + q, seen[q], scan, q);
+    });
 }
 
 }  // namespace
@@ -156,15 +168,17 @@ std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable&
     if (p >= lists.size() / kMostShare) {
         std::vector<std::uint32_t> all(lists.size());
         std::iota(all.begin(), all.end(), 0U);
-        for (std::size_t q = 0; q < n; ++q) {
-            check_cancelled();
-            chosen[q] = rank(table, lists, queries[first + q], all, p);
-        }
+        for_tiles(table, lists, queries, first, n, [&](std::size_t q0, const QueryBatch& seen) {
+            for (std::size_t q = 0; q < seen.size(); ++q) {
+                check_cancelled();
+                chosen[q0 + q] = rank(table, lists, seen[q], all, p);
+            }
+        });
         return chosen;
     }
     scan_centers(table, lists, queries, first, n, p,
-                 [&](std::size_t q, CenterScan& scan, std::size_t in_tile) {
-                     chosen[q] = rank(table, lists, queries[first + q], scan.left(in_tile), p);
+                 [&](std::size_t q, const Query& seen, CenterScan& scan, std::size_t in_tile) {
+                     chosen[q] = rank(table, lists, seen, scan.left(in_tile), p);
                  });
     return chosen;
 }
@@ -172,7 +186,7 @@ std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable&
 void bound_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
                    std::size_t first, std::size_t n, float* highest) {
     scan_centers(table, lists, queries, first, n, lists.size(),
-                 [&](std::size_t q, CenterScan& scan, std::size_t in_tile) {
+                 [&](std::size_t q, const Query&, CenterScan& scan, std::size_t in_tile) {
                      const Candidates& all = scan.candidates(in_tile);
                      float* to = highest + q * lists.size();
                      for (std::size_t i = 0; i < all.size(); ++i) {

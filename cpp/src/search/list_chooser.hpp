@@ -9,9 +9,9 @@
 
 namespace vecrecall::search {
 
-// The p best lists of each query of a run of a batch, best first: by the score of the center in
-// float64, before any rounding to float32, then by number. The same on every instruction set. Of
-// fewer lists, all.
+// The p best lists of each query of a run of a batch, best first: by the score of the center for
+// the query at length one plus the list's spread, in float64, before any rounding to float32, then
+// by number. The same on every instruction set. Of fewer lists, all.
 //
 // Centers are scanned in int8 as items are; only those that may be among the p best are scored.
 std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable& table,
@@ -19,8 +19,8 @@ std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable&
                                                      std::size_t first, std::size_t n,
                                                      std::size_t p);
 
-// For each query of a run of a batch and each list, a float32 number that the score of the list's
-// center does not exceed: n x lists.size() of them.
+// For each query of a run of a batch and each list, a float32 number that this sum, rounded to
+// float32, does not exceed: n x lists.size() of them.
 void bound_centers(const kernels::KernelTable& table, const Lists& lists, const QueryBatch& queries,
                    std::size_t first, std::size_t n, float* highest);
 

@@ -6,6 +6,7 @@
 
 #include "kernels/registry.hpp"
 #include "platform/canceling.hpp"
+#include "search/list_spreads.hpp"
 #include "vecrecall/assign.hpp"
 #include "vecrecall/kmeans.hpp"
 #include "vecrecall/parallel.hpp"
@@ -113,14 +114,20 @@ class ListBuilder {
             options_.trained_for = size();
         }
         assign_rows();
+        std::vector<float> spreads;
         if (known != nullptr && options_.trained_for == 0) {  // given, not trained
             count();
+            const float* end = known->spreads.data + known->spreads.size;
+            const bool some = std::any_of(known->spreads.data, end, [](float s) { return s > 0; });
+            if (some) spreads.assign(known->spreads.data, end);
         } else {
             split_long();
             drop_empty();
+            spreads = list_spreads(source_.rows, metric_, centers_.view(), labels_.data(),
+                                   build_.threads);
         }
-        auto lists =
-            std::make_shared<const Lists>(centers_.view(), sizes_, metric_, *middle, options_);
+        auto lists = std::make_shared<const Lists>(centers_.view(), sizes_, std::move(spreads),
+                                                   metric_, *middle, options_);
         BuildOptions copied = build_;
         copied.copy = true;
         auto segment = std::make_shared<const Segment>(source_, metric_, std::move(middle),

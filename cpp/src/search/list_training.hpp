@@ -21,6 +21,7 @@ std::size_t lists_for(std::size_t items);
 struct KnownLists {
     MatrixView centers;
     const std::int32_t* labels;  // per row, -1 where it is in none yet
+    ArrayView<float> spreads;    // of lists that are given; none: zeros
 };
 
 // A segment of the rows in lists: trained, or with known centers. A list that is more than

@@ -20,13 +20,19 @@ double distance(const Center& a, const Center& b) {
 
 }  // namespace
 
-Lists::Lists(const MatrixView& centers, std::vector<std::uint32_t> sizes, Metric metric,
-             const Center& middle, const ListOptions& options)
-    : options_(options), dim_(centers.dim), sizes_(std::move(sizes)), first_blocks_{0} {
+Lists::Lists(const MatrixView& centers, std::vector<std::uint32_t> sizes,
+             std::vector<float> spreads, Metric metric, const Center& middle,
+             const ListOptions& options)
+    : options_(options),
+      dim_(centers.dim),
+      sizes_(std::move(sizes)),
+      spreads_(std::move(spreads)),
+      first_blocks_{0} {
     const kernels::KernelTable& table = kernels::active();
     centers_.reserve(size());
     for (std::size_t list = 0; list < size(); ++list) {
         centers_.push_back(center_at(table, centers.row(list), centers.dim));
+        norms_.push_back(centers_.back().norm);
         shifts_.push_back(distance(centers_.back(), middle));
         const std::size_t blocks = blocks_for(sizes_[list]);
         list_of_block_.insert(list_of_block_.end(), blocks, static_cast<std::uint32_t>(list));
@@ -34,7 +40,9 @@ Lists::Lists(const MatrixView& centers, std::vector<std::uint32_t> sizes, Metric
     }
     // In their order, which borrowed rows keep.
     rows_.assign(centers.data, centers.data + centers.rows * centers.dim);
-    const Source source{.rows = {{rows_.data(), centers.rows, centers.dim}}};
+    const std::vector<double> bias(spreads_.begin(), spreads_.end());
+    const Source source{.rows = {{rows_.data(), centers.rows, centers.dim}},
+                        .bias = bias.empty() ? nullptr : bias.data()};
     as_items_ = std::make_shared<const Items>(
         make_base(source, metric, BuildOptions{.copy = false, .threads = 1}), true);
 }

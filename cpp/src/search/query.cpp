@@ -17,19 +17,20 @@ bool all_zero(const float* row, std::size_t dim) {
 CenterTerms center_terms(const kernels::KernelTable& table, const Items& items, const Block& block,
                          const Query& query) {
     const Segment& segment = *block.segment;
-    const Center& center = block.center();
     if (!segment.lists()) {
-        return {.constant = query.constant, .norm = center.norm, .shift = 0};
+        return {.constant = query.constant, .norm = segment.center().norm, .shift = 0};
     }
-    const float* point = center.narrow.data();
+    const Lists& lists = *segment.lists();
+    const std::size_t list = lists.list_of_block(block.index);
+    const float* point = lists.centers().row(list);  // the choice of lists has just read it
     double sum = 0;
     if (items.metric() == Metric::kL2) {
         table.sum_squared_differences(query.wide, point, items.dim(), nullptr, 1, &sum);
-        return {.constant = 0.0 - sum, .norm = center.norm, .shift = segment.shift(block.index)};
+        return {.constant = 0.0 - sum, .norm = lists.norm(list), .shift = lists.shift(list)};
     }
     table.sum_products(query.wide, point, items.dim(), nullptr, 1, &sum);
     if (items.metric() == Metric::kCosine) sum /= query.length;
-    return {.constant = sum, .norm = center.norm, .shift = 0};
+    return {.constant = sum, .norm = lists.norm(list), .shift = 0};
 }
 
 QueryBatch::QueryBatch(const kernels::KernelTable& table, const Items& items,
@@ -79,15 +80,25 @@ void QueryBatch::prepare(const kernels::KernelTable& table, const Items& items, 
     look_from(table, items, i);
 }
 
-QueryBatch QueryBatch::seen_from(const kernels::KernelTable& table, const Items& items,
+QueryBatch QueryBatch::seen_from(const kernels::KernelTable& table, const Items& centers,
                                  std::size_t first, std::size_t n) const {
     QueryBatch seen(dim_);
+    const std::size_t width = exact_width(dim_);
+    const bool ip = centers.metric() == Metric::kIp;
+    if (ip) seen.wide_ = Buffer<double>(checked_product(n, width));
     seen.scan_vectors_ = Buffer<float>(checked_product(n, dim_));
     for (std::size_t i = 0; i < n; ++i) {
         const Query& query = queries_[first + i];
-        seen.queries_.push_back(
-            Query{.place = query.place, .wide = query.wide, .length = query.length});
-        seen.look_from(table, items, i);
+        const double* wide = query.wide;
+        if (ip && query.length > 0) {
+            double* unit = seen.wide_.data() + i * width;
+            std::transform(wide, wide + width, unit,
+                           [length = query.length](double x) { return x / length; });
+            wide = unit;
+        }
+        const double length = ip && query.length > 0 ? 1.0 : query.length;
+        seen.queries_.push_back(Query{.place = query.place, .wide = wide, .length = length});
+        seen.look_from(table, centers, i);
     }
     return seen;
 }

@@ -39,8 +39,9 @@ class QueryBatch {
 
     std::size_t size() const { return queries_.size(); }
     const Query& operator[](std::size_t i) const { return queries_[i]; }
-    // A run of the queries for other items, while this batch lives; with no excluded ids.
-    QueryBatch seen_from(const kernels::KernelTable& table, const Items& items, std::size_t first,
+    // A run of the queries for centers of lists, while this batch lives: of length one under ip,
+    // and with no excluded ids.
+    QueryBatch seen_from(const kernels::KernelTable& table, const Items& centers, std::size_t first,
                          std::size_t n) const;
     // Some of the queries, while this batch lives.
     QueryBatch select(const std::vector<std::size_t>& which) const;

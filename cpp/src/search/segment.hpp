@@ -78,10 +78,6 @@ class Segment {
     const Center& center(std::size_t block) const {
         return lists_ ? lists_->center(lists_->list_of_block(block)) : *center_;
     }
-    // At least the distance from the center of the whole segment to that of a block.
-    double shift(std::size_t block) const {
-        return lists_ ? lists_->shift(lists_->list_of_block(block)) : 0.0;
-    }
     const Center& center() const { return *center_; }
     const std::shared_ptr<const Center>& shared_center() const { return center_; }
 

@@ -181,7 +181,9 @@ std::shared_ptr<const Items> Update::in_lists(const Source& source,
     if (retrain || outgrown || lists.size() == 0) {
         return items_in_lists(source, items_.metric(), lists.options(), options, progress);
     }
-    const KnownLists known{.centers = lists.centers(), .labels = labels.data()};
+    const KnownLists known{.centers = lists.centers(),
+                           .labels = labels.data(),
+                           .spreads = {lists.spreads().data(), lists.spreads().size()}};
     const Items items(make_lists(source, items_.metric(), lists.options(), &known, options, {}),
                       items_.has_codes());
     return items.with_probes(items_.probes());
@@ -291,11 +293,12 @@ std::shared_ptr<const Items> items_in_lists(const Source& source, Metric metric,
 }
 
 std::shared_ptr<const Items> items_in_given_lists(const Source& source, Metric metric,
-                                                  const MatrixView& centers, std::size_t probes,
-                                                  const BuildOptions& build,
+                                                  const MatrixView& centers,
+                                                  const ArrayView<float>& spreads,
+                                                  std::size_t probes, const BuildOptions& build,
                                                   const BuildProgress& progress) {
     const std::vector<std::int32_t> labels(source.rows.size(), -1);
-    const KnownLists known{.centers = centers, .labels = labels.data()};
+    const KnownLists known{.centers = centers, .labels = labels.data(), .spreads = spreads};
     const ListOptions options{.asked = centers.rows, .seed = 0, .trained_for = 0};
     const Items items(make_lists(source, metric, options, &known, build, progress), build.codes);
     return items.with_probes(probes != 0 ? probes : first_probes(items, build.threads));

@@ -30,8 +30,9 @@ std::shared_ptr<const Items> retrained(const std::shared_ptr<const Items>& items
 
 // Indexed in lists of given centers, searched with so many probes; 0: tuned as a first default.
 std::shared_ptr<const Items> items_in_given_lists(const Source& source, Metric metric,
-                                                  const MatrixView& centers, std::size_t probes,
-                                                  const BuildOptions& build,
+                                                  const MatrixView& centers,
+                                                  const ArrayView<float>& spreads,
+                                                  std::size_t probes, const BuildOptions& build,
                                                   const BuildProgress& progress);
 
 // Indexed in lists, tuned as a first default.

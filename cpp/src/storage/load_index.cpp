@@ -41,6 +41,7 @@ class Arrays {
                 .code_bounds = part<double>("code_bounds"),
                 .list_centers = part<float>("list_centers"),
                 .list_sizes = part<std::uint32_t>("list_sizes"),
+                .list_spreads = part<float>("list_spreads"),
                 .list_settings = part<std::int64_t>("list_settings")};
     }
 

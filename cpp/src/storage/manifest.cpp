@@ -10,8 +10,9 @@ namespace vecrecall::storage {
 namespace {
 
 constexpr std::size_t kLongest = std::size_t{1} << 20;
-constexpr std::int64_t kFormat = 5;
-constexpr std::int64_t kOldestFormat = 3;  // which has no lists; 4 has float32 rows alone
+constexpr std::int64_t kFormat = 6;
+constexpr std::int64_t kOldestFormat = 3;  // which has no lists; 4 has float32 rows alone, 5 no
+                                           // spreads of lists
 constexpr std::size_t kLongestQuote = 80;
 
 constexpr std::string_view kRows = "rows";
@@ -50,6 +51,7 @@ constexpr std::array kArrays{
     KnownArray{"code_bounds", "<f8"},
     KnownArray{"list_centers", "<f4"},
     KnownArray{"list_sizes", "<u4"},
+    KnownArray{"list_spreads", "<f4"},
     KnownArray{"list_settings", "<i8"},
 };
 

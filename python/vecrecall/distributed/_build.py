@@ -51,6 +51,7 @@ class Lists(NamedTuple):
     """The lists that all shards have."""
 
     centers: F32
+    spreads: F32
     probes: int
 
 
@@ -339,7 +340,7 @@ def _known_lists(
         n_lists = _n_lists(plan, n)
         IVFIndex(widened(rows), metric=plan.metric, n_lists=n_lists, seed=plan.seed).save(folder)
     trained = IVFIndex.load(folder, mmap=False)
-    return Lists(trained.centers, plan.probes or trained.probes)
+    return Lists(trained.centers, trained.spreads, plan.probes or trained.probes)
 
 
 def _n_lists(plan: Plan, n: int) -> int:
@@ -441,7 +442,7 @@ def _save_shard(
     if known is None:
         index = FlatIndex(widened(rows), **options)
     else:
-        index = IVFIndex(widened(rows), centers=known.centers, probes=known.probes, **options)
+        index = IVFIndex(widened(rows), **known._asdict(), **options)
     base = base_of(folder, 0)
     index.save(base)
     _manifest.write_shard(folder, manifest.build, shard, word_of(base))

@@ -59,7 +59,7 @@ def reshard(
     if manifest.form == "ivf":
         first = Shard(folder, manifest, 0).index
         assert isinstance(first, IVFIndex)
-        lists = Lists(first.centers, manifest.probes)
+        lists = Lists(first.centers, first.spreads, manifest.probes)
     plan = Plan(manifest.form, manifest.metric, way, n_shards, None, None, 0, "raise")
     pieces = [ShardPiece(str(folder), manifest, n) for n in range(manifest.n_shards)]
     timeout = _scalars.check_duration(timeout, "timeout")

@@ -20,7 +20,7 @@ Probes = int | Literal["exact"]
 
 _MOST = 2**63 - 1  # of a seed, of lists that are asked for, and of probes
 _MOST_LISTS = 2**24
-_LIST_PARTS = frozenset(("list_centers", "list_sizes", "list_settings"))
+_LIST_PARTS = frozenset(("list_centers", "list_sizes", "list_spreads", "list_settings"))
 
 
 class IVFStats(NamedTuple):
@@ -67,7 +67,10 @@ class IVFIndex(FlatIndex):
         The lists' centers, for example `centers` of another index: nothing is trained. Each item
         goes into the list of the nearest. These lists stay as they are given, long and empty ones
         too, until ``compact(retrain=True)``, so that indexes of parts of the items with the same
-        centers probe the same lists.
+        centers and spreads probe the same lists.
+    spreads : array_like of float, shape (n_lists,), optional
+        With `centers`: the lists' spreads, for example `spreads` of the other index, finite and
+        >= 0; under l2 all of them 0. By default zeros: lists rank by their centers alone.
     probes : int, optional
         `probes` of the new index, >= 1; by default found by a sample of the items.
     copy : bool
@@ -92,8 +95,14 @@ class IVFIndex(FlatIndex):
     Notes
     -----
     Centers are those of k-means on a sample of 64 items per list (spherical k-means under cosine).
-    A query ranks them by its metric, in float64, equal ones by number: the inner product with the
-    center, minus its squared distance, or its cosine. A bias takes no part in that.
+    A query ranks the lists in float64, equal ones by number. Under l2 that is by minus the squared
+    distance of the center; else by the inner product of the query at length one with the center, or
+    its cosine, plus the list's spread: about how far its best items score above its center, so that
+    a wide list comes before a narrow one. A bias takes no part in that.
+
+    The spread is the 16th root of the mean 16th power of the lengths of the list's residuals, items
+    less center, times 2.5 root mean squares of the share of a residual that lies along a row, over
+    a sample of residuals and rows.
 
     Updates leave the lists as they are. Items that are added are in no list, so that no search
     misses them; they go into the lists at `compact` and `save`, and by themselves once they are
@@ -129,6 +138,7 @@ class IVFIndex(FlatIndex):
         bias: npt.ArrayLike | None = None,
         n_lists: int | None = None,
         centers: npt.ArrayLike | None = None,
+        spreads: npt.ArrayLike | None = None,
         probes: int | None = None,
         copy: bool = True,
         invalid: InvalidItems = "raise",
@@ -145,7 +155,8 @@ class IVFIndex(FlatIndex):
         usual = DEFAULT_PROBES if probes is None else _check_number(probes)
         items = self._checked_items(vectors, ids, metric, bias, invalid, dtype)
         given = None if centers is None else _check_centers(centers, n_lists, items.rows.shape[1])
-        core = _core.IVFIndex(*items, asked, given, usual, seed, progress, n_threads)
+        wide = None if spreads is None else _check_spreads(spreads, given, metric)
+        core = _core.IVFIndex(*items, asked, given, wide, usual, seed, progress, n_threads)
         self._begin(core, lent=False)
 
     @property
@@ -166,6 +177,11 @@ class IVFIndex(FlatIndex):
     def centers(self) -> npt.NDArray[np.float32]:
         """A copy of the lists' centers, shape (n_lists, d)."""
         return self._assignment()[0]
+
+    @property
+    def spreads(self) -> npt.NDArray[np.float32]:
+        """By how much each list ranks before its center, shape (n_lists,); see the notes."""
+        return self._now().list_spreads()
 
     @property
     def stats(self) -> IVFStats:
@@ -413,3 +429,15 @@ def _check_centers(centers: object, n_lists: object, dim: int) -> npt.NDArray[np
     if not 1 <= len(rows) <= _MOST_LISTS:
         raise ValueError(f"centers: expected 1 to {_MOST_LISTS} rows, got {len(rows)}")
     return rows
+
+
+def _check_spreads(
+    spreads: object, centers: npt.NDArray[np.float32] | None, metric: str
+) -> npt.NDArray[np.float32]:
+    if centers is None:
+        raise ValueError("spreads: expected none without centers")
+    values = _validation.check_sample_weight(spreads, "spreads", len(centers))
+    assert values is not None
+    if metric == "l2" and values.any():
+        raise ValueError(f"spreads: expected zeros under l2, got {values.max()}")
+    return values.astype(np.float32)

@@ -25,8 +25,9 @@ from vecrecall.storage._npy import Pieces, Stored
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = 5
-_READABLE = (3, 4, FORMAT)  # 3 has no lists, 4 no rows but of float32
+FORMAT = 6
+# 3 has no lists, 4 no rows but of float32, 5 no spreads of lists
+_READABLE = (3, 4, 5, FORMAT)
 _ARRAY = re.compile(r"[a-z_]+-[0-9a-f]{12}\.npy")
 _OURS = re.compile(rf"{_ARRAY.pattern}|{re.escape(MANIFEST)}-[0-9a-f]{{12}}\.part")
 

@@ -54,12 +54,20 @@ std::vector<float> clustered(std::size_t n, unsigned seed) {
 MatrixView view(const std::vector<float>& rows) { return {rows.data(), rows.size() / kDim, kDim}; }
 
 // Written out, as scores are: of the centers in float64, ties by number.
-std::vector<std::size_t> best_lists(Metric metric, const float* q, const MatrixView& centers) {
+std::vector<std::size_t> best_lists(const Snapshot& snapshot, const float* q) {
+    const Metric metric = snapshot.metric();
+    const MatrixView centers = snapshot.list_centers();
+    const ArrayView<float> spreads = snapshot.list_spreads();
+    const double length = std::sqrt(test::products(q, q, kDim));
     std::vector<double> scores;
     for (std::size_t i = 0; i < centers.rows; ++i) {
         const float* c = centers.row(i);
         double score = test::products(q, c, kDim);
-        if (metric == Metric::kCosine) {
+        if (metric == Metric::kIp) {
+            std::vector<double> terms(kDim);
+            for (std::size_t j = 0; j < kDim; ++j) terms[j] = q[j] / length * c[j];
+            score = test::lanes(terms);
+        } else if (metric == Metric::kCosine) {
             score /= std::sqrt(test::products(q, q, kDim)) * std::sqrt(test::products(c, c, kDim));
         } else if (metric == Metric::kL2) {
             std::vector<double> terms(kDim);
@@ -69,7 +77,7 @@ std::vector<std::size_t> best_lists(Metric metric, const float* q, const MatrixV
             }
             score = 0 - test::lanes(terms);
         }
-        scores.push_back(score);
+        scores.push_back(score + (spreads.size == 0 ? 0.0 : spreads.data[i]));
     }
     std::vector<std::size_t> order(centers.rows);
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -88,7 +96,7 @@ bool as_expected(const Snapshot& snapshot, const std::vector<float>& queries,
     bool right = true;
     for (std::size_t q = 0; q < kQueries; ++q) {
         const float* query = queries.data() + q * kDim;
-        const auto order = best_lists(snapshot.metric(), query, snapshot.list_centers());
+        const auto order = best_lists(snapshot, query);
         const auto end =
             order.begin() + static_cast<std::ptrdiff_t>(std::min(probes, order.size()));
         const std::set<std::int64_t> probed(order.begin(), end);
@@ -152,15 +160,23 @@ TEST_CASE("ivf: given centers stay, with lists of no items") {
     const std::vector<float> queries = clustered(kQueries, 9);
     std::vector<float> centers = clustered(25, 10);
     centers.insert(centers.end(), 2 * kDim, 1e4F);  // nearest to no row
+    std::vector<float> spreads(27);
+    for (std::size_t i = 0; i < spreads.size(); ++i) spreads[i] = static_cast<float>(i % 5);
     test::on_every_isa([&] {
         for (const auto& [metric, codes] : kKinds) {
             std::vector<float> all = rows;
+            const std::size_t n_spreads = metric == Metric::kL2 ? 0 : spreads.size();
             IVFIndex index({.rows = view(rows)}, metric,
-                           {.centers = view(centers), .probes = 3, .codes = codes, .threads = 2});
+                           {.centers = view(centers),
+                            .spreads = {spreads.data(), n_spreads},
+                            .probes = 3,
+                            .codes = codes,
+                            .threads = 2});
             const std::vector<float> more = clustered(5000, 11);
             for (int step = 0; step < 2; ++step) {
                 CHECK(index.probes() == 3);
                 CHECK(index.stats().list_sizes.size() == 27);
+                CHECK(index.snapshot().list_spreads().size == n_spreads);
                 for (const std::size_t probes : {std::size_t{1}, std::size_t{26}, kExactProbes}) {
                     for (const int threads : {2, 7}) {  // the second: a query each
                         CHECK(as_expected(index.snapshot(), queries, all, probes, threads));
@@ -176,6 +192,16 @@ TEST_CASE("ivf: given centers stay, with lists of no items") {
     const std::vector<float> narrow(4);
     CHECK_THROWS_AS(IVFIndex({.rows = view(rows)}, Metric::kIp, {.centers = {narrow.data(), 1, 4}}),
                     std::invalid_argument);
+    const auto refused = [&](Metric metric, std::vector<float> wrong) {
+        CHECK_THROWS_AS(
+            IVFIndex({.rows = view(rows)}, metric,
+                     {.centers = view(centers), .spreads = {wrong.data(), wrong.size()}}),
+            std::invalid_argument);
+    };
+    refused(Metric::kL2, spreads);
+    refused(Metric::kIp, std::vector<float>(26));
+    refused(Metric::kIp, std::vector<float>(27, -1.0F));
+    refused(Metric::kCosine, std::vector<float>(27, std::nanf("")));
 }
 
 TEST_CASE("ivf: the default is tuned, and kept by parts and files") {
@@ -207,19 +233,24 @@ TEST_CASE("ivf: damaged lists are refused") {
                                        good.list_settings.data + good.list_settings.size);
     std::vector<float> centers(good.list_centers.data,
                                good.list_centers.data + good.list_centers.size);
+    std::vector<float> spreads(good.list_spreads.data,
+                               good.list_spreads.data + good.list_spreads.size);
     const auto refused = [&](const auto& damage) {
         IndexArrays parts = good;
         const auto s = sizes;
         const auto t = settings;
         const auto c = centers;
+        const auto w = spreads;
         damage();
         parts.list_sizes = {sizes.data(), sizes.size()};
         parts.list_settings = {settings.data(), settings.size()};
         parts.list_centers = {centers.data(), centers.size()};
+        parts.list_spreads = {spreads.data(), spreads.size()};
         CHECK_THROWS_AS(IVFIndex{parts}, std::invalid_argument);
         sizes = s;
         settings = t;
         centers = c;
+        spreads = w;
     };
     refused([&] { ++sizes[3]; });
     refused([&] { sizes[3] = 0; });
@@ -231,6 +262,9 @@ TEST_CASE("ivf: damaged lists are refused") {
     refused([&] { settings.pop_back(); });
     refused([&] { centers.pop_back(); });
     refused([&] { centers[4] = std::nanf(""); });
+    refused([&] { spreads.pop_back(); });
+    refused([&] { spreads[4] = std::nanf(""); });
+    refused([&] { spreads[4] = -1; });
 }
 
 TEST_CASE("ivf: saved files") {

@@ -97,6 +97,7 @@ inline SavedArrays saved_arrays(const vecrecall::IndexArrays& parts) {
     put("list_sizes", "<u4", parts.list_sizes, false);
     put("list_settings", "<i8", parts.list_settings, false);
     put("list_centers", "<f4", parts.list_centers, false);
+    put("list_spreads", "<f4", parts.list_spreads, false);
     put("skipped", "<i8", vecrecall::ArrayView<std::int64_t>{}, true);
     return all;
 }
@@ -118,7 +119,7 @@ inline std::string manifest_text(const SavedArrays& arrays, const std::string& m
                 ".npy\",\n   \"dtype\": \"" + array.dtype + "\",\n   \"shape\": [" + array.shape +
                 "],\n   \"checksum\": \"00000000000000000000000000000000\"\n  }";
     }
-    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 5,\n \"metric\": \"" + metric +
+    return "{\n \"kind\": \"FlatIndex\",\n \"format\": 6,\n \"metric\": \"" + metric +
            "\",\n \"dtype\": \"" + row_type + "\",\n \"library\": \"0.1.0\",\n \"arrays\": {\n" +
            list + "\n },\n \"checksum\": \"00000000000000000000000000000000\"\n}\n";
 }
