@@ -1,4 +1,4 @@
-// The lists to probe for a query: those whose centers score best.
+// The lists to probe for a query: the most promising.
 #pragma once
 
 #include <cstdint>

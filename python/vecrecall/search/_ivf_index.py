@@ -45,11 +45,11 @@ class IVFStats(NamedTuple):
 class IVFIndex(FlatIndex):
     """An index of items in lists, of which a search looks at the most promising: an inverted file.
 
-    Each list holds the items around a center. A query probes the lists whose centers score best
-    for it, and looks at all items that were added since the lists were made. Its answer is the
-    exact one among these: the same scores, order and bits as those of a `FlatIndex` of them, on
-    every instruction set, thread count and batch; with ``probes="exact"`` it is that of a
-    `FlatIndex` of all items.
+    Each list holds the items around a center. A query probes the lists that are most promising by
+    their centers and spreads, and looks at all items that were added since the lists were made. Its
+    answer is the exact one among these: the same scores, order and bits as those of a `FlatIndex`
+    of them, on every instruction set, thread count and batch; with ``probes="exact"`` it is that of
+    a `FlatIndex` of all items.
 
     Everything else is as of `FlatIndex`, and it stands in for one everywhere: filters, updates
     while other threads search, forks, files, pickles.
