@@ -88,10 +88,12 @@ def test_lists_are_the_same_in_all_shards(ray: Any, tmp_path: Path, npy: Any, it
         build_shards(npy[0], tmp_path / str(n), n_shards=n, ids=npy[1], index="ivf", n_lists=20)
     one, *_ = shards_of(tmp_path / "1")
     assert isinstance(one.index, vr.IVFIndex)
+    assert (one.index.spreads > 0).any()
     total = np.zeros(one.index.n_lists, np.int64)
     for shard in shards_of(tmp_path / "3"):
         assert isinstance(shard.index, vr.IVFIndex)
         np.testing.assert_array_equal(shard.index.centers, one.index.centers)
+        np.testing.assert_array_equal(shard.index.spreads, one.index.spreads)
         assert shard.index.probes == one.index.probes
         total += shard.index.stats.list_sizes
     np.testing.assert_array_equal(total, one.index.stats.list_sizes)

@@ -23,6 +23,7 @@ def test_reshard(ray: Any, tmp_path: Path, npy: Any, items: Items, kind: Any) ->
     build_shards(npy[0], tmp_path / "a", n_shards=2, ids=npy[1], index=kind, **lists)
     new = np.full((4, 12), 5, np.float32)
     bias = np.arange(4.0)
+    few: dict[int, Any] = {}
     with connect(tmp_path / "a", num_cpus=0.1) as index:
         index.add(new, [90_000, 90_001, 90_002, 90_003], bias=bias)
         index.remove(ids[:50])
@@ -36,6 +37,12 @@ def test_reshard(ray: Any, tmp_path: Path, npy: Any, items: Items, kind: Any) ->
             assert len(index) == len(one)
             probes: Any = {"probes": "exact"} if lists else {}
             same(index.search(x[:9], 20, **probes), one.search(x[:9], 20))
+            if lists:
+                few[n] = index.search(x[:9], 20, probes=3)
+    if lists:  # lists keep their centers and spreads
+        same(few[1], few[3])
+        with connect(tmp_path / "a", num_cpus=0.1) as index:
+            same(index.search(x[:9], 20, probes=3), few[1])
     reshard(tmp_path / "a", tmp_path / "1", 1)  # nothing is left to do
     with pytest.raises(ValueError, match="another build"):
         reshard(tmp_path / "a", tmp_path / "1", 2)

@@ -237,17 +237,47 @@ def spreads_of(index: vr.IVFIndex, rows: F32) -> npt.NDArray[np.float64]:
 def test_spreads_are_as_defined(metric: Metric, n: int, rng: Rng) -> None:
     rows = clustered(rng, n) * rng.lognormal(0, 1, (n, 1)).astype(np.float32)
     index = vr.IVFIndex(rows, n_lists=20, metric=metric)
-    # Values of residuals are rounded to float32, and the spreads: 2^-24 each, of rows that are at
-    # most a thousand times as long as their residuals.
-    np.testing.assert_allclose(index.spreads, spreads_of(index, rows), rtol=1e-4)
+    # Values of residuals and the spreads are rounded to float32, each off by 2^-24 of itself.
+    np.testing.assert_allclose(index.spreads, spreads_of(index, rows), rtol=2.0**-22)
     index.add(rows[:50] * 3, np.arange(n, n + 50))
     before = index.spreads
     index.compact()
     np.testing.assert_allclose(
-        index.spreads, spreads_of(index, np.concatenate([rows, rows[:50] * 3])), rtol=1e-4
+        index.spreads, spreads_of(index, np.concatenate([rows, rows[:50] * 3])), rtol=2.0**-22
     )
     assert before.tobytes() != index.spreads.tobytes()
     assert not vr.IVFIndex(rows, n_lists=20, metric="l2").spreads.any()
+
+
+def test_proofs_hold_where_queries_are_far_shorter_than_centers() -> None:
+    """The query at length one is rounded; a bound that forgets that proves a wrong answer."""
+    centers = np.array([[0, 0, 0], [0, 0, 254], [254, 254, 0], [254, 254, 254]], np.float32)
+    near = 2e-6 + 1e-7 * np.random.default_rng(0).random(300)
+    rows = [[-1e-9, 0, 0]] * 3 + [[v, 0, 254] for v in near] + [[254, 254, 0]] * 5
+    rows = np.array(rows + [[254, 254, 254]] * 5, np.float32)
+    query = np.array([[-1, -1, 0]], np.float32)
+    exact = vr.FlatIndex(rows).search(query, 1)
+    for spreads in (None, [1e-30, 0, 0, 0], [1e-6, 0, 1e-3, 0]):
+        index = vr.IVFIndex(rows, centers=centers, spreads=spreads, probes=1)
+        assert index.search(query, 1, probes="exact") == exact
+
+
+def test_a_center_without_a_direction(rng: Rng) -> None:
+    """It scores 0, whether few centers are scored exactly or all."""
+    rows = clustered(rng, 3000)
+    centers = np.concatenate([rows[:40], np.zeros((1, D), np.float32)])
+    for spread in (0.0, 0.5, 1.5):
+        spreads = np.zeros(41, np.float32)
+        spreads[40] = spread
+        index = vr.IVFIndex(rows, metric="cosine", centers=centers, spreads=spreads, probes=1)
+        queries = queries_for(rng, rows, 30)
+        queries = queries[queries.any(axis=1)]
+        for probes in (1, 5, 41):
+            looked_at = probing.within(index, queries, probes)
+            found = index.search(queries, 5, probes=probes)
+            for mine, ids in zip(found.ids, looked_at, strict=True):
+                assert set(mine[mine >= 0].tolist()) <= set(ids)
+                assert (mine >= 0).sum() == min(5, len(ids))
 
 
 def test_spreads_of_what_has_none(rng: Rng) -> None:

@@ -19,7 +19,7 @@ def ranked(query: F32, centers: F32, spreads: F32, metric: str) -> I64:
     """The lists, best first: by the float64 score of their centers and spreads, then by number."""
     wide, columns = query.astype(np.float64), centers.T.astype(np.float64, order="C")
     if metric == "ip" and wide.any():
-        wide = wide / np.sqrt(reference.squares(wide[:, None]))
+        wide = (wide / np.sqrt(reference.squares(wide[:, None]))).astype(np.float32).astype(float)
     with np.errstate(all="ignore"):
         if metric == "l2":
             score = 0.0 - reference.squared_differences(wide, columns)
@@ -28,7 +28,7 @@ def ranked(query: F32, centers: F32, spreads: F32, metric: str) -> I64:
         if metric == "cosine":
             length = np.sqrt(reference.squares(wide[:, None]))
             score = score / (length * np.sqrt(reference.squares(columns)))
-    score = score + spreads.astype(np.float64)
+    score = np.where(np.isfinite(score), score, 0.0) + spreads.astype(np.float64)
     order: I64 = np.lexsort((np.arange(len(score)), -score)).astype(np.int64)
     return order
 

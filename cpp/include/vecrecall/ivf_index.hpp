@@ -38,8 +38,8 @@ struct IVFStats {
 // lists (SearchOptions::probes of them) and at all items that were added since the lists were made;
 // its answer is the exact one among these. All else is as of FlatIndex.
 //
-// The most promising are those whose centers score best: under l2 by their distance, else for the
-// query at length one, plus the list's spread.
+// The most promising are those with the best sum of two: the score of the center, under ip for the
+// query at length one, and the list's spread, which is 0 under l2.
 //
 // Updates put added items into lists once they are many; then lists that have become more than four
 // times as long as the average are split. Where n_lists is 0 and the items have become four times

@@ -197,8 +197,7 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                     for (int l = v; l < kVecs<S>; ++l) sums[l] = S::set(a.starts[q]);
                     break;
                 }
-                const std::uint8_t* ahead = panel + kAhead;
-                if (ahead >= end) ahead = a.after + (ahead - end);
+                const auto left = static_cast<std::size_t>(end - panel);
                 V acc[2][kPerPanel];  // two chains hide the latency of a dot product
                 VR_UNROLL
                 for (int l = 0; l < kPerPanel; ++l) {
@@ -207,7 +206,10 @@ VR_INLINE void scan_few_i8(const ScanI8& a) {
                 }
                 for (std::size_t j = 0; j < a.n_quads; ++j) {
                     const std::uint8_t* at = panel + j * kQuadBytes;
-                    if (q == 0) __builtin_prefetch(ahead + j * kQuadBytes);
+                    const std::size_t ahead = j * kQuadBytes + kAhead;
+                    if (q == 0) {
+                        __builtin_prefetch(ahead < left ? panel + ahead : a.after + (ahead - left));
+                    }
                     const V quad = S::set(load<std::int32_t>(query + j * 4));
                     VR_UNROLL
                     for (int l = 0; l < kPerPanel; ++l) {

@@ -46,12 +46,12 @@ std::shared_ptr<const search::Items> items_of(const ItemsView& items, Metric met
     const FpEnvScope env;
     if (items.ids) check_ids(items.ids, items.rows.rows);
     const search::Source source{.rows = {items.rows}, .ids = items.ids, .bias = items.bias};
+    check_spreads(options, metric);
     if (options.centers.rows > 0) {
         if (options.centers.dim != items.rows.dim) {
             throw std::invalid_argument("centers: expected " + std::to_string(items.rows.dim) +
                                         " columns, got " + std::to_string(options.centers.dim));
         }
-        check_spreads(options, metric);
         return search::items_in_given_lists(
             source, metric, options.centers, options.spreads, options.probes,
             {.codes = options.codes, .threads = options.threads}, options.progress);

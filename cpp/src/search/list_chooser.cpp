@@ -1,6 +1,7 @@
 #include "search/list_chooser.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -39,7 +40,9 @@ std::vector<std::uint32_t> rank(const kernels::KernelTable& table, const Lists& 
                  named.size(), scores.data());
     std::vector<Ranked> ranked(named.size());
     for (std::size_t i = 0; i < named.size(); ++i) {
-        ranked[i] = {scores[i] + lists.spread(named[i]), named[i]};
+        // A center without a direction is as the scan sees it: neither near nor far.
+        const double score = std::isfinite(scores[i]) ? scores[i] : 0.0;
+        ranked[i] = {score + lists.spread(named[i]), named[i]};
     }
     const auto before = [](const Ranked& a, const Ranked& b) { return a.before(b); };
     const std::size_t kept = std::min(p, ranked.size());

@@ -9,9 +9,9 @@
 
 namespace vecrecall::search {
 
-// The p best lists of each query of a run of a batch, best first: by the score of the center for
-// the query at length one plus the list's spread, in float64, before any rounding to float32, then
-// by number. The same on every instruction set. Of fewer lists, all.
+// The p best lists of each query of a run of a batch, best first: by the score of the center, under
+// ip for the query at length one in float32, plus the list's spread, in float64, before any
+// rounding to float32, then by number. The same on every instruction set. Of fewer lists, all.
 //
 // Centers are scanned in int8 as items are; only those that may be among the p best are scored.
 std::vector<std::vector<std::uint32_t>> choose_lists(const kernels::KernelTable& table,

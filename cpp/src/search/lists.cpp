@@ -49,6 +49,7 @@ Lists::Lists(const MatrixView& centers, std::vector<std::uint32_t> sizes,
 
 std::size_t Lists::bytes() const {
     std::size_t bytes = as_items_->bytes();  // their rows are those of this class
+    bytes += norms_.size() * sizeof(double) + spreads_.size() * sizeof(float);
     for (const Center& center : centers_) {
         bytes += center.narrow.size() * sizeof(float) + center.wide.size() * sizeof(double);
     }

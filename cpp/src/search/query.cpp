@@ -92,8 +92,11 @@ QueryBatch QueryBatch::seen_from(const kernels::KernelTable& table, const Items&
         const double* wide = query.wide;
         if (ip && query.length > 0) {
             double* unit = seen.wide_.data() + i * width;
-            std::transform(wide, wide + width, unit,
-                           [length = query.length](double x) { return x / length; });
+            // In float32 as all queries are: the bounds of the scan, and equal bits on all sets,
+            // rest on that.
+            std::transform(wide, wide + width, unit, [length = query.length](double x) {
+                return static_cast<double>(static_cast<float>(x / length));
+            });
             wide = unit;
         }
         const double length = ip && query.length > 0 ? 1.0 : query.length;

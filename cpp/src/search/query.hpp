@@ -39,8 +39,8 @@ class QueryBatch {
 
     std::size_t size() const { return queries_.size(); }
     const Query& operator[](std::size_t i) const { return queries_[i]; }
-    // A run of the queries for centers of lists, while this batch lives: of length one under ip,
-    // and with no excluded ids.
+    // A run of the queries for centers of lists, while this batch lives: under ip divided by
+    // their lengths and rounded to float32, and with no excluded ids.
     QueryBatch seen_from(const kernels::KernelTable& table, const Items& centers, std::size_t first,
                          std::size_t n) const;
     // Some of the queries, while this batch lives.

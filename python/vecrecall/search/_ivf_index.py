@@ -100,16 +100,18 @@ class IVFIndex(FlatIndex):
     its cosine, plus the list's spread: about how far its best items score above its center, so that
     a wide list comes before a narrow one. A bias takes no part in that.
 
-    The spread is the 16th root of the mean 16th power of the lengths of the list's residuals, items
-    less center, times 2.5 root mean squares of the share of a residual that lies along a row, over
-    a sample of residuals and rows.
+    The spread is the 16th root of the mean 16th power of the lengths of the list's residuals, which
+    are items less center, under cosine both at length one; times 2.5, times the root of the mean
+    square of a residual's part along a row over that of its length, of a sample of residuals and
+    rows. Under ip the query at length one is rounded to float32. A center without a direction has
+    the cosine 0.
 
     Updates leave the lists as they are. Items that are added are in no list, so that no search
     misses them; they go into the lists at `compact` and `save`, and by themselves once they are
     more than 4096 and more than a 32nd of those in lists, or more than these, or when removed
-    items are let go. Centers stay until
-    ``compact(retrain=True)``; only where `n_lists` is not given and the items have become four
-    times as many are they made again, with the default of `probes`.
+    items are let go. Centers stay until ``compact(retrain=True)``, while spreads of lists that were
+    trained are computed again whenever items go into them; only where `n_lists` is not given and
+    the items have become four times as many are centers made again, with the default of `probes`.
 
     Examples
     --------

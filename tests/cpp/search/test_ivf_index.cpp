@@ -65,7 +65,8 @@ std::vector<std::size_t> best_lists(const Snapshot& snapshot, const float* q) {
         double score = test::products(q, c, kDim);
         if (metric == Metric::kIp) {
             std::vector<double> terms(kDim);
-            for (std::size_t j = 0; j < kDim; ++j) terms[j] = q[j] / length * c[j];
+            for (std::size_t j = 0; j < kDim; ++j)
+                terms[j] = static_cast<double>(static_cast<float>(q[j] / length)) * c[j];
             score = test::lanes(terms);
         } else if (metric == Metric::kCosine) {
             score /= std::sqrt(test::products(q, q, kDim)) * std::sqrt(test::products(c, c, kDim));

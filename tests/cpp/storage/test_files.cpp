@@ -224,7 +224,7 @@ TEST_CASE("files: damaged manifests") {
         {"\"FlatIndex\"", "\"ClusterFeed\"", "expected a saved FlatIndex, got \"ClusterFeed\" in "},
         {"\"kind\"", "\"king\"", "expected a saved FlatIndex, got none in "},
         {"\"format\": 6", "\"format\": 2", "expected format 6, got 2 in "},
-        {"\"format\": 6", "\"format\": 6.0", "expected format 6, got 5.0 in "},
+        {"\"format\": 6", "\"format\": 6.0", "expected format 6, got 6.0 in "},
         {"\"format\": 6", "\"format\": \"4\"", "expected format 6, got \"4\" in "},
         {"\"l2\"", "\"l3\"", "expected one of \"ip\", \"cosine\", \"l2\", got \"l3\" in "},
         {"\"l2\"", "[]", "expected one of \"ip\", \"cosine\", \"l2\", got [] in "},
