@@ -51,3 +51,4 @@ def test_a_recall_at_exit() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_signal_ends_the_wait_and_the_channel() -> None:
     end("by_ctrl_c")
+    end("by_a_signal_that_does_not_wake")

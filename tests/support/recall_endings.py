@@ -136,7 +136,7 @@ def recalling_at_exit() -> None:
     AT_EXIT.append(recall)
 
 
-def by_ctrl_c() -> None:
+def by_ctrl_c(*, unheard: bool = False) -> None:
     """The caller waits without a deadline; the signal ends the wait, and with it the channel."""
     polite = Polite()
     recaller = vr.Recaller({"polite": polite}, workers=1)
@@ -146,12 +146,19 @@ def by_ctrl_c() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
+    if unheard:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         recaller.recall(BATCH, 3)
     except KeyboardInterrupt:
         assert polite.stopped.wait(SECONDS)
         return
     raise AssertionError("it was not interrupted")
+
+
+def by_a_signal_that_does_not_wake() -> None:
+    """It reaches another thread, so that nothing ends the wait of this one early."""
+    by_ctrl_c(unheard=True)
 
 
 if __name__ == "__main__":

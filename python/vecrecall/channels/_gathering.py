@@ -11,6 +11,9 @@ from vecrecall.channels._channel_pool import Call, ChannelPool, State
 
 T = TypeVar("T")
 
+# A signal that comes after Python's last look and before the wait does not end that one.
+_SLICE = 0.25  # seconds
+
 
 class Gathering(Generic[T]):
     """Calls of channels side by side, each with its deadline (of the monotonic clock).
@@ -49,7 +52,7 @@ class Gathering(Generic[T]):
         try:
             self._start(event.set)
             while (left := self._expire()) is not None:
-                event.wait(min(left, threading.TIMEOUT_MAX))
+                event.wait(min(left, _SLICE))
         finally:
             calls = self._finish()
         return calls
