@@ -270,14 +270,7 @@ def test_a_center_without_a_direction(rng: Rng) -> None:
         spreads = np.zeros(41, np.float32)
         spreads[40] = spread
         index = vr.IVFIndex(rows, metric="cosine", centers=centers, spreads=spreads, probes=1)
-        queries = queries_for(rng, rows, 30)
-        queries = queries[queries.any(axis=1)]
-        for probes in (1, 5, 41):
-            looked_at = probing.within(index, queries, probes)
-            found = index.search(queries, 5, probes=probes)
-            for mine, ids in zip(found.ids, looked_at, strict=True):
-                assert set(mine[mine >= 0].tolist()) <= set(ids)
-                assert (mine >= 0).sum() == min(5, len(ids))
+        assert_probes(index, model_of(rows, "cosine"), queries_for(rng, rows, 30), 5)
 
 
 def test_spreads_of_what_has_none(rng: Rng) -> None:

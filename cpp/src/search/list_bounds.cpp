@@ -29,12 +29,12 @@ ListBounds::ListBounds(const Items& items) : items_(items) {
 //     cosine: q.x/|q||x| + b <= C |c| + R + b, since C is the cosine of c
 //     l2:     b - |q - x|^2  <= b - max(0, sqrt(-C) - R)^2
 //
-// `ranked_by` is at least a sum of two, rounded to float32: the list's spread and C, under ip C of
-// the query divided by its length and rounded to float32, which is off by 2^-24 |c|. So C lies at
-// most half a step of float32 of that sum above what is left of it without the spread, where it is
-// finite: 2^-24 of the sum + 2^-149. |c| is at most `norm`, less by 2^-29 of it. All that is
-// computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50 of the
-// magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding to
+// `ranked_by` is at least a sum of two, rounded to float32: the list's spread and C, under ip C /
+// |q| of q / |q| rounded to float32, which is off by (2^-24 + sqrt(d) 2^-150) |c| at most. So C
+// lies at most half a step of float32 of that sum above what is left of it without the spread,
+// where it is finite: 2^-24 of the sum + 2^-149. |c| is at most `norm`, less by 2^-29 of it. All
+// that is computed here in float64, and the item's exact score itself, are off by (d + 8) 2^-50 of
+// the magnitudes at most, as in bound.cpp; all of this is far less than 2^-20 of them. Rounding to
 // float32 is monotonic.
 float ListBounds::bound(const Query& query, std::size_t list, float ranked_by) const {
     constexpr double kSlack = 0x1p-20;

@@ -11,7 +11,7 @@ from vecrecall.channels._channel_pool import Call, ChannelPool, State
 
 T = TypeVar("T")
 
-# A signal that comes after Python's last look and before the wait does not end that one.
+# A signal just before a wait, or in another thread, does not end it.
 _SLICE = 0.25  # seconds
 
 

@@ -98,13 +98,13 @@ class IVFIndex(FlatIndex):
     A query ranks the lists in float64, equal ones by number. Under l2 that is by minus the squared
     distance of the center; else by the inner product of the query at length one with the center, or
     its cosine, plus the list's spread: about how far its best items score above its center, so that
-    a wide list comes before a narrow one. A bias takes no part in that.
+    a wide list comes before a narrow one. A bias takes no part in that. Under ip the query at
+    length one is rounded to float32; a center without a direction has the cosine 0.
 
     The spread is the 16th root of the mean 16th power of the lengths of the list's residuals, which
     are items less center, under cosine both at length one; times 2.5, times the root of the mean
     square of a residual's part along a row over that of its length, of a sample of residuals and
-    rows. Under ip the query at length one is rounded to float32. A center without a direction has
-    the cosine 0.
+    rows.
 
     Updates leave the lists as they are. Items that are added are in no list, so that no search
     misses them; they go into the lists at `compact` and `save`, and by themselves once they are
@@ -182,7 +182,7 @@ class IVFIndex(FlatIndex):
 
     @property
     def spreads(self) -> npt.NDArray[np.float32]:
-        """By how much each list ranks before its center, shape (n_lists,); see the notes."""
+        """Numbers that are added to the centers' scores where lists are ranked, shape (n_lists,)."""
         return self._now().list_spreads()
 
     @property
