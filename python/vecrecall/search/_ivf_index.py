@@ -182,7 +182,7 @@ class IVFIndex(FlatIndex):
 
     @property
     def spreads(self) -> npt.NDArray[np.float32]:
-        """Numbers that are added to the centers' scores where lists are ranked, shape (n_lists,)."""
+        """Numbers added to the centers' scores where lists are ranked, shape (n_lists,)."""
         return self._now().list_spreads()
 
     @property
