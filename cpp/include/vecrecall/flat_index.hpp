@@ -132,8 +132,8 @@ class Snapshot {
 
     // Of an index that has lists: their centers, one row per list, as long as the snapshot lives.
     MatrixView list_centers() const;
-    // By how much a list ranks before its center, per list, for a query of length one; of none
-    // where lists rank as their centers do.
+    // Per list what is added to the score of its center, for a query of length one, where lists are
+    // ranked; of none where that is nothing.
     ArrayView<float> list_spreads() const;
     // Of each query the rows that a search with so many probes looks at; 0 for a zero query under
     // cosine.

@@ -136,8 +136,7 @@ class I8 : public BlockScanner {
     }
 
     const std::uint8_t* panels(std::size_t first) const {
-        const std::size_t slot = block_.segment->layout().slot(block_.index);
-        return block_.segment->codes().from_slot(slot + first - block_.first_row);
+        return first_codes(block_) + (first - block_.first_row) * quads_ * 4;
     }
 
     void shift() {

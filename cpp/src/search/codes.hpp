@@ -40,7 +40,6 @@ class Codes {
     }
 
     bool empty() const { return stats_.empty(); }
-    std::size_t quads() const { return quads_; }
     const CodeStats& stats(std::size_t block) const { return stats_[block]; }
     // Codes that miss more than this miss far more than those of most blocks, for the sake of a few
     // huge values.
