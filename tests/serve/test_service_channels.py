@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from served import DIM, ITEMS, N
 from service_client import Client
 
 import vecrecall as vr
-from vecrecall.serve import _parts
+from vecrecall.serve import _answers, _parts
 
 TAGS = np.random.default_rng(4).standard_normal((40, DIM), dtype=np.float32)
 GROUPS = np.arange(N) % 7
@@ -130,6 +131,94 @@ def test_bad_tags(client: Client) -> None:
     ):
         error = client.refused(400, "/v1/recall", {**REQUEST, **fields})
         assert error["field"] == field, (fields, error)
+
+
+def test_messages_have_numbers_as_json_has_them(client: Client) -> None:
+    large = {**REQUEST, "history_weights": [[1.0, 1e16, 2.0], [], [0.25]]}
+    message = client.refused(400, "/v1/recall", large)["message"]
+    assert message == "history_weights[0][1]: expected a number of at most 1e+15, got 1e+16"
+    error = client.refused(400, "/v1/items", {"operation": "add", "items": []})
+    assert error["message"] == "items: expected a list of length >= 1, got one of length 0"
+
+
+def test_a_tower_makes_vectors_of_what_is_known_alone() -> None:
+    """A history of unknown items is one of which nothing is known."""
+
+    class Tower:
+        def encode_users(self, histories: list[list[str]]) -> Any:
+            return np.array([[len(history), 1.0] for history in histories], np.float32)
+
+    system: Any = SimpleNamespace(
+        config=SimpleNamespace(towers={"tower": SimpleNamespace(vector=None)}),
+        parts=SimpleNamespace(towers={"tower": Tower()}),
+        keys=lambda ids: [f"item-{n}" for n in ids],
+    )
+    history = vr.Ragged.from_lists([[3, -1, 4], [-1, -1], [], [5]])
+    rows = np.zeros((4, 2), np.float32)
+    rows[3] = 7.0  # known
+    _answers._fill_by_tower(system, "tower", history, rows)
+    assert rows.tolist() == [[2.0, 1.0], [0.0, 0.0], [0.0, 0.0], [7.0, 7.0]]
+
+
+def test_filters_of_channels_that_search(client: Client) -> None:
+    """The neighbors of a history are found among the items of a filter alone."""
+    few = list(range(0, N, 5))
+    client.post("/v1/filters", name="few", items=few)
+    reply = client.post("/v1/recall", **REQUEST, k=20, filters=["few"], explain=True)
+    assert reply["missing"] == {}
+    assert {item for row in reply["items"] for item in row} <= set(few)
+    index = vr.FlatIndex(ITEMS, metric="cosine")
+    own = index.search(ITEMS[[9]], 25, exclude=[[9]], allow=few, min_score=0.5)
+    assert set(own[0].ids.tolist()) <= set(reply["items"][2])
+
+
+def test_policies_take_all_of_their_arguments(tmp_path: Path) -> None:
+    index = vr.FlatIndex(ITEMS, metric="l2")
+    index.save(tmp_path / "index")
+    channel = '[channels.{0}]\nkind = "user_to_item"\nindex = "main"\nvector = "{0}"\n'
+    text = '[indexes.main]\npath = "index"\n' + "".join(map(channel.format, "ab"))
+    policy = (
+        '[policy]\nname = "Maximum"\nabsent = "min"\nnormalize = "max"\nweights = { a = 2, b = 1 }'
+    )
+    (tmp_path / "service.toml").write_text(text + policy)
+    vectors = {"a": ITEMS[[0]], "b": 3 * ITEMS[[1]]}
+    recaller = vr.Recaller(
+        {name: vr.channels.UserToItem(index, vector=name) for name in vectors},
+        vr.policies.Maximum({"a": 2, "b": 1}, normalize="max", absent="min"),
+    )
+    own = recaller.recall(vr.RequestBatch(vectors=vectors), 10)
+    client = Client(tmp_path / "service.toml")
+    given = {name: rows.tolist() for name, rows in vectors.items()}
+    reply = client.post("/v1/recall", vectors=given, k=10)
+    assert reply["items"] == own.ids.tolist()
+    client.close()
+
+
+def test_profiles_of_users_grouped_by_their_vectors(tmp_path: Path) -> None:
+    """Without labels of users their groups are those of their known vectors."""
+    from vecrecall.train import Embedding
+
+    users = np.random.default_rng(5).standard_normal((50, DIM), dtype=np.float32)
+    users[7] = 0  # nothing is known of it
+    groups = vr.UserGroups.fit(np.delete(users, 7, axis=0), 4, random_state=0)
+    groups.save(tmp_path / "groups")
+    vr.FlatIndex(ITEMS).save(tmp_path / "index")
+    Embedding(list(range(50)), users).save(tmp_path / "users")
+    (tmp_path / "service.toml").write_text(
+        '[users]\nvectors = { tower = "users" }\n[indexes.main]\npath = "index"\n'
+        '[groupings.type]\ngroups = "groups"\nvector = "tower"\n'
+        '[channels.profile]\nkind = "profile"\ngrouping = "type"\n'
+        'channel = { kind = "user_to_item", index = "main", vector = "tower" }\n'
+    )
+    client = Client(tmp_path / "service.toml")
+    reply = client.post("/v1/recall", users=[3, 7, 20], k=5)
+    index = vr.FlatIndex(ITEMS)
+    labels = groups.assign(users).labels[:, 0]
+    for user, found in zip((3, 20), (reply["items"][0], reply["items"][2]), strict=True):
+        mean = users[(labels == labels[user]) & users.any(axis=1)].mean(axis=0, dtype=np.float64)
+        assert found == index.search(mean.astype(np.float32), 5).ids[0].tolist()
+    assert reply["items"][1] == []
+    client.close()
 
 
 def test_a_slow_channel_is_left_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

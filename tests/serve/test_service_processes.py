@@ -126,6 +126,22 @@ def test_the_end_waits_for_requests_in_progress(config: Path) -> None:
         assert service.process.wait(30) == 0
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_large_is_told_so(config: Path, chunked: bool) -> None:
+    """A connection that ends while the client is still sending would be reset."""
+    with running(config) as service:
+        for size in (1_000_001, 3_000_000, 15_000_000):
+            body = b" " * size
+            for _ in range(5):
+                content = iter([body[:500_000], body[500_000:]]) if chunked else body
+                status, reply = service.request("POST", "/v1/recall", content)
+                assert (status, reply["error"]["expected"]) == (413, "at most 1000000 bytes")
+        with connected(service) as sock:  # one that asks first
+            sock.sendall(b"POST /v1/recall HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n")
+            sock.sendall(b"Content-Length: 3000000\r\n\r\n")
+            assert sock.recv(1 << 16).split()[1] == b"413"
+
+
 def test_slow_clients_are_cut_off(config: Path) -> None:
     times = "header_timeout = 0.5\nbody_timeout = 0.5\nwrite_timeout = 0.5\nkeep_alive = 0.5\n"
     config.write_text(f"{CONFIG}\n[server]\n{times}")
@@ -261,7 +277,7 @@ def test_artifacts_that_cannot_be_loaded(config: Path, workers: str) -> None:
     (config.parent / "even.json").write_text("{}")
     service = Running(config, "--workers", workers)
     try:
-        assert service.process.wait(60) == 1
+        assert service.process.wait(60) == 2  # bad input
         assert "filters.even" in service.log.read_text().splitlines()[-1]
     finally:
         service.kill()

@@ -116,6 +116,58 @@ def test_a_publication_since_a_change(config: Path, tmp_path: Path) -> None:
     client.close()
 
 
+def test_a_publication_since_long_before(config: Path, tmp_path: Path) -> None:
+    """The log has what came before the last publication too."""
+    client = Client(config)
+    source = str(other_system(tmp_path / "other"))
+    for key in ("old", "new"):
+        client.post("/v1/items", operation="add", items=[key], vectors={"tower": [ROW]})
+        client.post("/v1/versions", operation="publish", folder=source)
+    assert {"old", "new"} & set(search(client, 400)) == {"new"}
+    done = client.post("/v1/versions", operation="publish", folder=source, since=0)
+    assert (done["replayed"], done["forgotten"]) == (2, 0)
+    assert {"old", "new"} <= set(search(client, 400))
+    client.close()
+
+
+def test_a_publication_since_what_is_not_there_yet(config: Path, tmp_path: Path) -> None:
+    """It would leave out changes that are still to come."""
+    client = Client(config)
+    client.post("/v1/items", operation="add", items=["old"], vectors={"tower": [ROW]})
+    source = str(other_system(tmp_path / "other"))
+    request = {"operation": "publish", "folder": source, "since": 2}
+    error = client.refused(400, "/v1/versions", request)
+    assert error["message"] == "since: expected at most 1, the last position, got 2"
+    client.post("/v1/versions", operation="publish", folder=source, since=1)
+    client.post("/v1/items", operation="add", items=["new"], vectors={"tower": [ROW]})
+    client = reopened(client, config)
+    assert {"old", "new"} & set(search(client, 400)) == {"new"}
+    client.close()
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["new", "kept"])
+@pytest.mark.parametrize(
+    "mistake", [("u2i = 3, ", ""), ("u2i = 3", "u2i = -3"), ('path = "table"', 'path = "index"')]
+)
+def test_a_mistake_spoils_no_state(config: Path, started: bool, mistake: tuple[str, str]) -> None:
+    """What cannot be loaded is not what is served from then on, nor kept."""
+    state = config.parent / "state"
+    if started:
+        client = Client(config)
+        client.post("/v1/items", operation="add", items=["new"], vectors={"tower": [ROW]})
+        client.close()
+    assert mistake[0] in CONFIG
+    config.write_text(CONFIG.replace(*mistake))
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            Client(config)
+        assert len(list(state.glob("versions/*"))) == started
+    config.write_text(CONFIG)
+    client = Client(config)
+    assert ("new" in search(client, 400)) == started
+    client.close()
+
+
 def test_a_bad_publication_changes_nothing(config: Path, tmp_path: Path) -> None:
     client = Client(config)
     change(client)
@@ -124,6 +176,7 @@ def test_a_bad_publication_changes_nothing(config: Path, tmp_path: Path) -> None
     (tmp_path / "other" / "even.json").write_text("{}")
     error = client.refused(400, "/v1/versions", {"operation": "publish", "folder": str(source)})
     assert "filters.even" in error["message"]
+    assert len(list((config.parent / "state" / "versions").iterdir())) == 1  # what is served
     (tmp_path / "other" / "service.toml").write_text("x = 1")
     error = client.refused(400, "/v1/versions", {"operation": "publish", "folder": str(source)})
     assert "x: expected a known field" in error["message"]

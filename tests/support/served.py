@@ -157,7 +157,8 @@ class Running:
         self, method: str, path: str, body: Any = None, *, timeout: float = 60.0
     ) -> tuple[int, Any]:
         """Send one request over a connection of its own."""
-        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = body is None or isinstance(body, (bytes, Iterator))
+        content = body if given else json.dumps(body).encode()
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         with contextlib.closing(connection):
             connection.request(method, path, content, self._headers)

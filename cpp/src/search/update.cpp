@@ -177,7 +177,7 @@ std::shared_ptr<const Items> Update::in_lists(const Source& source,
                                               const BuildProgress& progress) const {
     const Lists& lists = *items_.lists();
     const bool outgrown =
-        lists.options().asked == 0 && source.rows.size() > kOutgrown * lists.options().trained_for;
+        lists.options().asked == 0 && source.rows.size() >= kOutgrown * lists.options().trained_for;
     if (retrain || outgrown || lists.size() == 0) {
         return items_in_lists(source, items_.metric(), lists.options(), options, progress);
     }

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import orjson
 
 from vecrecall.arrays._ragged import Ragged
-from vecrecall.arrays._ragged_ops import offsets_of
+from vecrecall.arrays._ragged_ops import offsets_of, row_of_each
 from vecrecall.arrays._results import MergeResult, RecallStats, SearchResult
+from vecrecall.arrays._scalars import counted
 from vecrecall.arrays._typing import F32, F64, I64
 from vecrecall.channels._specs import item_tags
-from vecrecall.search._ivf_index import IVFIndex
 from vecrecall.serve._batch import Columns, SystemBatch, joined, no_rows, ones_like
 from vecrecall.serve._errors import RequestError, bad_field
 from vecrecall.serve._jobs import Fields, Found, Piece
@@ -59,7 +59,7 @@ def users_in(request: RecallRequest) -> int:
     first, n = next(iter(sizes.items()))
     for name, size in sizes.items():
         if size != n:
-            raise bad_field(name, f"{n} rows, as {first}", size)
+            raise bad_field(name, f"{counted(n, 'row')}, as {first}", size)
     return n
 
 
@@ -164,7 +164,8 @@ def index_name(system: System, request: SearchRequest) -> str:
 
 def check_probes(system: System, name: str, request: SearchRequest) -> None:
     """Refuse a number of lists where an index has none."""
-    if request.probes is not None and not isinstance(system.parts.indexes[name], IVFIndex):
+    in_lists = getattr(system.parts.indexes[name], "probes", 0)  # 0 for shards without lists
+    if request.probes is not None and not in_lists:
         raise bad_field("probes", f"none, since {name} is not in lists", repr(request.probes))
 
 
@@ -180,7 +181,7 @@ def resolved_search(system: System, request: SearchRequest) -> tuple[F32, list[I
     if rows is None:
         return queries, [np.empty(0, np.int64)] * len(queries)
     if len(rows) != len(queries):
-        raise bad_field("exclude", f"{len(queries)} rows, as vectors", len(rows))
+        raise bad_field("exclude", f"{counted(len(queries), 'row')}, as vectors", len(rows))
     return queries, list(rows)
 
 
@@ -293,7 +294,7 @@ def _weights(lists: list[list[float]] | None, name: str, rows: Ragged, given: bo
     large = np.abs(flat) > LARGEST
     if large.any():
         place = int(large.argmax())
-        raise _at(name, rows.offsets, place, f"a number of at most {LARGEST:g}", flat[place])
+        raise _at(name, rows.offsets, place, f"a number of at most {LARGEST:g}", float(flat[place]))
     return Ragged._of(flat, rows.offsets)
 
 
@@ -359,7 +360,8 @@ def _fill_by_tower(system: System, name: str, history: Ragged, rows: F32) -> Non
         tower = system.parts.towers[tower_name]
         if (of.vector or tower_name) != name or tower is None:
             continue
-        new = np.flatnonzero(~rows.any(axis=1) & (history.lengths > 0))
+        n_known = np.bincount(row_of_each(history)[history.values >= 0], minlength=len(history))
+        new = np.flatnonzero(~rows.any(axis=1) & (n_known > 0))
         if new.size:
             oldest_first = [
                 system.keys(ids[ids >= 0])[::-1] for ids in (history[row] for row in new)

@@ -18,7 +18,7 @@ from vecrecall._runtime import get_num_threads, set_num_threads
 from vecrecall.channels._recaller import ChannelWarning
 from vecrecall.serve import _logs
 from vecrecall.serve._app import App
-from vecrecall.serve._config import SYSTEM, Config, ConfigError
+from vecrecall.serve._config import SYSTEM, Config, ConfigError, exit_code
 from vecrecall.serve._metrics import Metrics
 from vecrecall.serve._runtime import LocalState, Runtime
 from vecrecall.serve._server import Server, listen, settle
@@ -118,10 +118,11 @@ def serve(
         wait([runtime.loaded])
     server.run(sockets=[sock])
     runtime.close()
-    if runtime.loaded.done() and runtime.loaded.exception() is not None:
-        print(f"vecrecall serve: error: {runtime.loaded.exception()}", file=sys.stderr)
-        return 1
-    return 0
+    error = runtime.loaded.exception() if runtime.loaded.done() else None
+    if error is None:
+        return 0
+    print(f"vecrecall serve: error: {error}", file=sys.stderr)
+    return exit_code(error)
 
 
 def configured(options: Options) -> Config:

@@ -34,6 +34,11 @@ class ConfigError(ValueError):
     """A configuration is not as it should be; the message has the path of the key."""
 
 
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a service that cannot begin: 2 for bad input, 1 for all else."""
+    return 2 if isinstance(error, ConfigError) else 1
+
+
 class _Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of TOML without unknown keys."""
 
@@ -78,14 +83,14 @@ class State(_Table, frozen=True):
     fold_bytes : int
         Fold once the log since the last version has so many bytes.
     keep_bytes : int
-        Keep so many bytes of the log for rollbacks and publications.
+        Keep so many bytes of the log, the newest, for rollbacks and publications.
     visible : float
         Seconds within which an acknowledged update is visible to all workers.
     """
 
     path: str | None = None
     fold_bytes: Positive = 256 << 20
-    keep_bytes: Annotated[int, Meta(ge=0)] = 1 << 30
+    keep_bytes: Annotated[int, Meta(ge=0)] = 256 << 20
     visible: Seconds = 1.0
 
 
@@ -236,7 +241,7 @@ class Cap(_Table, frozen=True):
     """
 
     file: str
-    limit: Positive
+    limit: Annotated[int, Meta(ge=0)]
 
 
 class _Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="name"):
@@ -244,6 +249,7 @@ class _Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 
 
 Normalize = Literal["none", "minmax", "zscore", "max", "l2"]
+Absent = Literal["zero", "min"]
 Weights = dict[str, float]
 Counts = dict[str, int]
 
@@ -260,6 +266,7 @@ class WeightedSum(_Policy, frozen=True, tag="WeightedSum"):
 
     weights: Weights | None = None
     normalize: Normalize = "none"
+    absent: Absent | None = None
 
 
 class Maximum(_Policy, frozen=True, tag="Maximum"):
@@ -267,6 +274,7 @@ class Maximum(_Policy, frozen=True, tag="Maximum"):
 
     weights: Weights | None = None
     normalize: Normalize = "none"
+    absent: Absent | None = None
 
 
 class Interleave(_Policy, frozen=True, tag="Interleave"):

@@ -124,6 +124,8 @@ def of_schema(
         expected = f"one of {', '.join(map(repr, _words(inspect.type_info(schema), keys)))}"
     scalar = inner is None or isinstance(inner, (str, int, float, bool))
     got = json.dumps(inner) if scalar else (pair["got"] if pair else type(inner).__name__)
+    if isinstance(inner, list) and "of length" in expected:
+        expected, got = expected.replace("array", "a list"), f"one of length {len(inner)}"
     return bad_field(_written(keys) or root, expected, got)
 
 

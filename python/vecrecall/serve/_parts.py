@@ -105,6 +105,7 @@ class Parts:
     tables: dict[str, NeighborTable]
     tag_tables: dict[str, F32]  # by path
     groupings: dict[str, Grouped]
+    labels: dict[str, I64]  # of known users by grouping, also those that their vectors tell
     feeds: dict[str, ClusterFeed]
     clocks: dict[str, Clock]
     towers: dict[str, Any]
@@ -145,16 +146,20 @@ def load(config: Config, open_index: Callable[[_config.Index], FlatIndex] | None
     own = config.users
     users = one("users.keys", own.keys, _vocabulary)
     indexes = all_of("indexes", config.indexes, open_index or _index)
+    user_vectors = all_of("users.vectors", own.vectors, lambda path: _user_rows(path, users))
+    groupings = all_of("groupings", config.groupings, _grouping)
+    labels = all_of("groupings", groupings, lambda of: _known_labels(of, user_vectors))
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),
         users=users,
         profiles=one("users.profiles", own.profiles, _profiles),
-        user_vectors=all_of("users.vectors", own.vectors, lambda path: _user_rows(path, users)),
+        user_vectors=user_vectors,
         indexes=indexes,
         tables=all_of("tables", config.tables, lambda of: NeighborTable.load(of.path)),
         tag_tables={path: one(key, path, _matrix) for key, path in _tag_tables(config)},
-        groupings=all_of("groupings", config.groupings, _grouping),
+        groupings=groupings,
+        labels={name: found for name, found in labels.items() if found is not None},
         feeds=all_of("feeds", config.feeds, _feed),
         clocks={n: Clock(of.clock == "wall", of.since) for n, of in config.feeds.items()},
         towers=all_of("towers", config.towers, lambda of: _tower(of.path)),
@@ -200,7 +205,7 @@ def channel_parts(
         tables=parts.tables,
         tag_tables=parts.tag_tables,
         centers={name: own for name, own in centers.items() if own is not None},
-        labels={name: own.labels for name, own in groupings if own.labels is not None},
+        labels=parts.labels,
         feeds=parts.feeds,
         clocks={name: now_of(name) for name in parts.feeds},
         vectors=parts.user_vectors,
@@ -210,6 +215,23 @@ def channel_parts(
         sizes={name: own.n for name, own in groupings},
         grouped=ByGrouping,
     )
+
+
+def assign_rest(own: Grouped, vectors: F32, labels: I64) -> None:
+    """Put each user without a cluster into the nearest one; a vector of zeros says nothing."""
+    usable = (labels < 0) & vectors.any(axis=1)
+    if own.groups is not None and usable.any():
+        labels[usable] = own.groups.assign(vectors[usable]).labels[:, 0]
+
+
+def _known_labels(own: Grouped, user_vectors: Mapping[str, F32]) -> I64 | None:
+    """Return the cluster of each known user: as it is given, or by its vector."""
+    vectors = user_vectors.get(own.vector or "")
+    if own.labels is not None or own.groups is None or vectors is None:
+        return own.labels
+    labels = np.full(len(vectors), -1, np.int64)
+    assign_rest(own, vectors, labels)
+    return labels
 
 
 def make_channel(spec: _config.Channel, parts: _specs.Parts) -> Channel:
@@ -237,7 +259,8 @@ def make_channel(spec: _config.Channel, parts: _specs.Parts) -> Channel:
     if isinstance(spec, _config.Cluster) and grouping not in parts.centers:
         raise ConfigError(f"groupings.{grouping}: expected centers, got none")
     if isinstance(spec, _config.Profile) and grouping not in parts.labels:
-        raise ConfigError(f"groupings.{grouping}: expected labels of users, got none")
+        expected = "labels of users, or groups and known vectors of users"
+        raise ConfigError(f"groupings.{grouping}: expected {expected}, got none")
     return _specs.make(msgspec.to_builtins(spec), parts)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from vecrecall.channels._recaller import ChannelWarning
 from vecrecall.serve import _logs
 from vecrecall.serve._command import serve, token_of
-from vecrecall.serve._config import Config
+from vecrecall.serve._config import Config, exit_code
 from vecrecall.serve._follower import FollowerState
 from vecrecall.serve._lifeline import end_with
 from vecrecall.serve._runtime import Runtime
@@ -38,7 +38,7 @@ def main(argument: str) -> int:
             asyncio.run(WriterProcess(config, store, folder / SOCKET).run())
         except (OSError, ValueError) as error:
             print(f"vecrecall serve: error: {error}", file=sys.stderr)
-            return 1
+            return exit_code(error)
         return 0
     sock = socket.socket(fileno=own["socket"])
     runtime = Runtime(lambda: FollowerState(store, folder / SOCKET))

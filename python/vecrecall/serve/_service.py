@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vecrecall.arrays._scalars import counted
 from vecrecall.serve import _answers
 from vecrecall.serve._changes import Change, Clicks, Events, Put, Remove, Rows, SetFilter
 from vecrecall.serve._config import Limits
@@ -251,7 +252,9 @@ def _rows(system: System, request: ItemsRequest) -> dict[str, Rows]:
             names = ", ".join(map(repr, system.parts.indexes)) or "none"
             raise bad_field(f"vectors.{name}", f"the name of an index ({names})", repr(name))
         if len(values) != len(request.items):
-            raise bad_field(f"vectors.{name}", f"{len(request.items)} rows, as items", len(values))
+            raise bad_field(
+                f"vectors.{name}", f"{counted(len(request.items), 'row')}, as items", len(values)
+            )
         matrix = _answers.check_matrix(values, f"vectors.{name}", index.dim)
         _check_size(matrix, f"vectors.{name}")
         packed[name] = Rows.of(matrix)

@@ -146,6 +146,14 @@ class Store:
             about["removed"] = np.load(folder / _REMOVED)
         return System(config, kept.version, kept.position, **about)
 
+    def load_new(self, kept: Kept) -> System:
+        """Load a version that was just written; one that cannot be loaded is removed again."""
+        try:
+            return self.load(kept)
+        except BaseException:
+            shutil.rmtree(self.folder(kept.version), ignore_errors=True)
+            raise
+
     def is_superseded(self, version: int) -> bool:
         """Tell whether another version has been served since, so that this one may be removed.
 
@@ -315,16 +323,20 @@ class Replica:
     store : Store
     on_switch : callable
         Called with the new system when another version is served.
+    system : System, optional
+        The version of the manifest, where it is loaded already.
     """
 
-    def __init__(self, store: Store, on_switch: Callable[[System], object]) -> None:
+    def __init__(
+        self, store: Store, on_switch: Callable[[System], object], system: System | None = None
+    ) -> None:
         self._store = store
         self._on_switch = on_switch
         manifest = store.manifest()
         if manifest is None:
             raise ConfigError(f"{store.path}: expected the state of a service, got none")
         self.kept = manifest.current
-        self.system = store.load(self.kept)
+        self.system = system or store.load(self.kept)
         self._reader = _log.LogReader(store.log_path, self.system.position)
         self._prepared: dict[int, System] = {}
 

@@ -564,9 +564,6 @@ def grouped_clusters(system: System, name: str, users: I64, vectors: Mapping[str
     if own.labels is not None:
         inside = known & (users < own.labels.size)
         labels[inside] = own.labels[users[inside]]
-    if own.groups is not None and own.vector is not None and own.vector in vectors:
-        matrix = vectors[own.vector]
-        usable = (labels < 0) & matrix.any(axis=1)
-        if usable.any():
-            labels[usable] = own.groups.assign(matrix[usable]).labels[:, 0]
+    if own.vector is not None and own.vector in vectors:
+        _parts.assign_rest(own, vectors[own.vector], labels)
     return Ragged._of(labels, np.arange(labels.size + 1))

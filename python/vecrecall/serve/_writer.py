@@ -148,9 +148,12 @@ class Writer:
         Raises
         ------
         RequestError
-            Of status 503, if another publication, rollback or fold, or the disk, takes too long.
+            If there is no change of the number `since` yet; or of status 503, if another
+            publication, rollback or fold, or the disk, takes too long.
         """
         with self._alone():
+            if since is not None and since > self.position:
+                raise bad_field("since", f"at most {self.position}, the last position", since)
             before = self._fold()
             since = before.published if since is None else since
             kept = self._store.add_source(source, since, self.system)
@@ -194,10 +197,7 @@ class Writer:
         source, settings = started = digests(config)
         manifest = self._store.manifest()
         if manifest is None:
-            kept = self._store.add_source(config, self._log.last)
-            self._store.write_manifest(kept, None, started)
-            self._replica = Replica(self._store, self._on_switch)
-            self._replica.advance()
+            self._begin_with(self._store.add_source(config, self._log.last), None, started)
             return
         self._replica = Replica(self._store, self._on_switch)
         replayed = self._replica.advance()
@@ -208,12 +208,16 @@ class Writer:
             self._admin_begin(config, started)
         elif settings not in (manifest.settings, kept.settings):
             snapshot = Snapshot(self.system).configured(self.system, config)
-            again = self._store.fold(snapshot, kept, settings)
-            self._store.write_manifest(again, previous, started)
-            self._replica = Replica(self._store, self._on_switch)
-            self._replica.advance()
+            self._begin_with(self._store.fold(snapshot, kept, settings), previous, started)
         elif started != (manifest.source, manifest.settings):
             self._store.write_manifest(kept, previous, started)
+
+    def _begin_with(self, kept: Kept, previous: Kept | None, started: tuple[str, str]) -> None:
+        """Serve a new version: it is in the manifest only if it can be loaded."""
+        system = self._store.load_new(kept)
+        self._store.write_manifest(kept, previous, started)
+        self._replica = Replica(self._store, self._on_switch, system)
+        self._replica.advance()
 
     def _note_switch(self) -> Kept | None:
         """Write the manifest, where the end came after the record of a switch and before it.
@@ -232,9 +236,9 @@ class Writer:
 
     def _admin_begin(self, config: Config, started: tuple[str, str]) -> None:
         """Publish artifacts that have changed since the service ended, before the thread runs."""
+        kept = self._store.add_source(config, self._replica.kept.published, self.system)
+        self._store.load_new(kept)  # an error is one of the start
         before = self._store.fold(Snapshot(self.system), self._replica.kept)
-        kept = self._store.add_source(config, before.published, self.system)
-        self._store.load(kept)  # an error is one of the start
         number = self._log.append([packed(Switch(kept.version))])
         kept = self._store.rewrite(kept, published=number)
         self._store.write_manifest(kept, before, started)
@@ -389,7 +393,7 @@ class Writer:
 
     def _switch(self, kept: Kept, before: Kept, *, published: bool) -> dict[str, Any]:
         """Load a version, apply what it does not have, and serve it."""
-        prepared = self._store.load(kept)
+        prepared = self._store.load_new(kept) if published else self._store.load(kept)
         after = prepared.position
         first = next(self._store.records(after), None)
         forgotten = 0 if first is None else first.number - after - 1
@@ -461,15 +465,14 @@ class Writer:
             self._folding.release()
 
     def _clean(self) -> None:
-        """Remove versions and records to which no rollback goes back."""
+        """Remove versions to which no rollback goes back, and records beyond those to keep."""
         manifest = self._store.manifest()
         assert manifest is not None  # of this writer
         named = [kept for kept in (manifest.current, manifest.previous) if kept is not None]
         self._store.remove_all_but({kept.version for kept in named})
-        wanted = min(min(kept.position, kept.published) for kept in named) + 1
         keep = self._config.state.keep_bytes
         needed = manifest.current.position + 1
-        self._wait_for(lambda: self._log.trim(wanted, needed=needed, most_bytes=keep))
+        self._wait_for(lambda: self._log.trim(needed, most_bytes=keep))
 
 
 def _written(own: dict[str, Any]) -> str:

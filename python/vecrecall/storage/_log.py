@@ -140,24 +140,21 @@ class Log:
                 self._file = _open_last(self.path)
             return first
 
-    def trim(self, wanted: int, *, needed: int, most_bytes: int) -> None:
-        """Remove segments of old records.
+    def trim(self, needed: int, *, most_bytes: int) -> None:
+        """Remove segments of old records, the oldest first, while there are too many bytes.
 
         Parameters
         ----------
-        wanted : int
-            Remove what is before this number.
         needed : int
             Remove nothing from this number on.
         most_bytes : int
-            Remove what is before `needed` too, the oldest first, while there are more bytes.
         """
         with self._commits:
             segments = _segments(self.path)
             sizes = [(self.path / _NAME.format(first)).stat().st_size for first in segments]
             total = sum(sizes)
             for first, after, size in zip(segments, segments[1:], sizes, strict=False):
-                if after > wanted and (after > needed or total <= most_bytes):
+                if after > needed or total <= most_bytes:
                     break
                 (self.path / _NAME.format(first)).unlink(missing_ok=True)
                 total -= size
