@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Literal
 
 import numpy as np
@@ -295,3 +296,6 @@ def test_concat_blocks_takes_other_floats(rng: np.random.Generator) -> None:
     found = vr.concat_blocks(blocks)
     assert_same_float32(found, expected)
     assert found.flags.c_contiguous
+    assert_same_float32(vr.concat_blocks(deque(blocks)), expected)
+    same = np.stack([found, found])
+    assert_same_float32(vr.concat_blocks(same), np.concatenate([found, found], axis=1))

@@ -30,8 +30,14 @@ def test_rows() -> None:
 @pytest.mark.parametrize("place", [3, -4, 2**40])
 def test_index_out_of_range(place: int) -> None:
     ragged = vr.Ragged(np.array([5, 6, 7]), np.array([0, 2, 2, 3]))
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=f"^row: expected -3 to 2, got {place}$"):
         ragged[place]
+
+
+@pytest.mark.parametrize(("place", "name"), [("a", "str"), (1.5, "float"), (slice(2), "slice")])
+def test_what_is_no_index(place: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=f"^row: expected a whole number, got {name}$"):
+        vr.Ragged([1], [0, 1])[place]
 
 
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), max_size=8))

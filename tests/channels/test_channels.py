@@ -410,3 +410,17 @@ def test_bad_k(k: Any) -> None:
     for channel in channels:
         with pytest.raises((ValueError, TypeError), match=r"^k: expected a whole number >= 1"):
             channel.recall(batch, k)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda i, x: UserToItem(i, tag_table=x), "tag_table"),
+        (lambda i, x: CrossTag(i, x), "tag_table"),
+        (lambda i, x: vr.channels.ClusterCandidates(i, x), "centers"),
+    ],
+)
+def test_vectors_of_another_width_than_the_index(make: Any, name: str) -> None:
+    index = vr.FlatIndex(np.eye(3, dtype=np.float32))
+    with pytest.raises(ValueError, match=f"^{name}: expected 3 columns, as the index, got 2$"):
+        make(index, np.eye(2, dtype=np.float32))

@@ -212,6 +212,11 @@ def test_no_users(on_error: Any) -> None:
         ({"channels": {1: Fixed([1])}}, TypeError, "channels: expected names of type str, got 1"),
         ({"channels": {"a": 5}}, TypeError, r"channels\['a'\]: expected an object with a method"),
         (
+            {"channels": {"a": Fixed}},
+            TypeError,
+            r"channels\['a'\]: expected an object with a method recall.*, got class Fixed",
+        ),
+        (
             {"channels": {str(i): Fixed([1]) for i in range(65)}},
             ValueError,
             "channels: expected 1 to 64, got 65",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -217,7 +218,8 @@ def test_good_caps_are_good() -> None:
     assert caps().counts.tolist() == [5, 5, 5]
     assert caps(ids=[], groups=[]).counts.tolist() == [5, 5, 5]
     merge(caps=[])
-    merge(caps=(vr.Caps([1], [1], 1), vr.Caps(np.array([1], np.int32), [1], np.int64(1))))
+    both = (vr.Caps([1], [1], 1), vr.Caps(np.array([1], np.int32), [1], np.int64(1)))
+    assert merge(caps=deque(both)).ids.tolist() == merge(caps=both).ids.tolist()
 
 
 @pytest.mark.parametrize(

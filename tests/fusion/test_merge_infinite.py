@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from typing import Any
 
 import merge_cases
@@ -139,7 +140,8 @@ def test_groups_and_shards_order_infinities() -> None:
     assert total.ids.tolist() == [[1, 3, 2]]  # infinities of both signs: last
     assert total.scores.tolist() == [[INF, 1.0, -INF]]
     other = replaced(r, ids=r.ids + 10)
-    assert vr.merge_shards([r, other], 3).ids.tolist() == [[1, 11, 2], [2, 12, 3]]
+    for shards in ([r, other], deque([r, other])):
+        assert vr.merge_shards(shards, 3).ids.tolist() == [[1, 11, 2], [2, 12, 3]]
 
 
 # --- absent

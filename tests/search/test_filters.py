@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,9 @@ def test_allow_one_mask_a_query(case: Case, threads: int, rng: np.random.Generat
     sets = [rng.permutation(case.ids)[: size * size] for size in range(0, 10 * NQ, 10)]
     expected = case.expected(30, allow=[s.tolist() for s in sets])
     masks = [case.index.mask(s) for s in sets]
-    for form in (masks, tuple(masks)):
+    objects = np.empty(len(masks), object)
+    objects[:] = masks
+    for form in (masks, tuple(masks), deque(masks), objects):
         found = case.index.search(case.queries, 30, allow=form, threads=threads)
         assert_same_bits(found, *expected)
 
@@ -201,6 +204,8 @@ def test_a_mask_outlives_its_index() -> None:
     other = vr.FlatIndex(np.eye(4, dtype=np.float32))
     with pytest.raises(ValueError, match="allow"):
         other.search(np.eye(4, dtype=np.float32), 2, allow=~mask)
+    with pytest.raises(ValueError, match=r"^mask: expected masks of an index that is there, got"):
+        _ = mask & mask
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -187,6 +187,7 @@ def test_the_manifest_is_plain_json(tmp_path: Path) -> None:
         ({"k": 2.5}, TypeError, "k: expected a whole number >= 1, got float"),
         ({"k": 1, "min_score": "a"}, TypeError, "min_score: expected a number, got str"),
         ({"k": 1, "progress": 3}, TypeError, "progress: expected a callable, got int"),
+        ({"k": 1, "threads": 0}, ValueError, "threads: expected a whole number >= 1, got 0"),
     ],
 )
 def test_bad_arguments(options: dict[str, Any], error: type[Exception], message: str) -> None:

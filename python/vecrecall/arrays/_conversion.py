@@ -4,6 +4,7 @@ Other libraries are told by what their objects can do; none is imported.
 """
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,13 @@ def _any_array(x: object, name: str, expected: str) -> Array:
     except Exception as error:  # whatever the object's own `__array__` or `__len__` raises
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{name}: expected {expected}, got {_reason(x, error)}") from error
+
+
+def members(x: object) -> list[Any] | None:
+    """List the members of a sequence or an array; None for anything else, text too."""
+    if isinstance(x, np.ndarray):
+        return list(x) if x.ndim else None
+    return list(x) if isinstance(x, Sequence) and not isinstance(x, TEXT) else None
 
 
 def described(x: object, a: Array) -> str:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _ragged_checks, _scalars, _validation
+from vecrecall.arrays._conversion import members
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import row_of_each
 from vecrecall.arrays._row_types import check_rows
@@ -50,8 +51,9 @@ def pool(
     Returns
     -------
     ndarray of float32, shape (len(rows), d)
-        Accumulated in float64 in entry order, rounded once. An empty bag gives zeros. A table of
-        half precision gives the bits of the same table in float32.
+        Accumulated in float64 in entry order, rounded once: what float32 cannot hold becomes
+        infinite. An empty bag gives zeros. A table of half precision gives the bits of the same
+        table in float32.
 
     Raises
     ------
@@ -129,11 +131,12 @@ def concat_blocks(
     >>> vr.concat_blocks([np.ones((1, 2)), np.ones((1, 1))], weights=[4, 1]).tolist()
     [[2.0, 2.0, 1.0]]
     """
-    if not isinstance(blocks, (list, tuple)):
+    matrices = members(blocks)
+    if matrices is None:
         raise TypeError(f"blocks: expected a sequence of matrices, got {type(blocks).__name__}")
-    if not blocks:
+    if not matrices:
         raise ValueError("blocks: expected at least one matrix, got none")
-    parts = [_validation.check_vectors(b, f"blocks[{i}]") for i, b in enumerate(blocks)]
+    parts = [_validation.check_vectors(b, f"blocks[{i}]") for i, b in enumerate(matrices)]
     for i, part in enumerate(parts):
         if len(part) != len(parts[0]):
             raise ValueError(

@@ -1,6 +1,5 @@
 """Rows of different lengths in two flat arrays."""
 
-import operator
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, SupportsIndex
@@ -12,7 +11,7 @@ from vecrecall._extras import needed
 from vecrecall.arrays._conversion import as_array, contiguous, described
 from vecrecall.arrays._list_columns import ListColumnError, is_csr, is_sparse, list_column
 from vecrecall.arrays._row_input import check_no_decrease, csr_rows, flattened
-from vecrecall.arrays._scalars import counted
+from vecrecall.arrays._scalars import check_place, counted
 
 
 class Ragged:
@@ -203,11 +202,7 @@ class Ragged:
         return self.offsets.size - 1
 
     def __getitem__(self, row: SupportsIndex) -> npt.NDArray[Any]:
-        i = operator.index(row)
-        n = len(self)
-        if not -n <= i < n:
-            raise IndexError(f"row: expected {-n} to {n - 1}, got {i}")
-        i %= n
+        i = check_place(row, len(self), "row")
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:

@@ -1,11 +1,12 @@
 """One query's ranked list, as the results of many queries give it."""
 
-import operator
 from collections.abc import Iterator
 from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
+
+from vecrecall.arrays._scalars import check_place
 
 L = TypeVar("L", bound="RankedList")
 
@@ -67,7 +68,7 @@ class RankedList:
 
     def __getitem__(self: L, place: SupportsIndex | slice) -> tuple[int, float] | L:
         if not isinstance(place, slice):
-            i = checked_place(place, len(self), "place")
+            i = check_place(place, len(self), "place", " or a slice")
             return int(self.ids[i]), float(self.scores[i])
         entries = (taken(getattr(self, name), place) for name in self._ENTRY_FIELDS)
         return type(self)(*entries, *(getattr(self, name) for name in self._QUERY_FIELDS))
@@ -160,19 +161,6 @@ class MergedList(RankedList):
         self.ranks = ranks
         self.channel_scores = channel_scores
         self.unfilled = unfilled
-
-
-def checked_place(place: SupportsIndex, n: int, name: str) -> int:
-    """Check a place among `n`, and count it from the front."""
-    try:
-        i = operator.index(place)
-    except TypeError:
-        raise TypeError(
-            f"{name}: expected a whole number or a slice, got {type(place).__name__}"
-        ) from None
-    if not -n <= i < n:
-        raise IndexError(f"{name}: expected {-n} to {n - 1}, got {i}")
-    return i % n
 
 
 def taken(field: Any, which: Any) -> Any:

@@ -14,7 +14,6 @@ from vecrecall.arrays._ranked_list import (
     GroupList,
     MergedList,
     RankedList,
-    checked_place,
     same,
     taken,
 )
@@ -142,7 +141,7 @@ class RankedResult(Generic[L]):
             kind: Any = type(self)
             fields = (taken(getattr(self, name), query) for name in self._FIELDS)
             return kind(*fields, self.metric)
-        i = checked_place(query, len(self), "query")
+        i = _scalars.check_place(query, len(self), "query", " or a slice")
         row = slice(i, i + 1)  # checked alone: the others may be many
         checked = check_padded(self.ids[row], self.scores[row], self.counts[row], "result")
         return self._list(i, *(part[0] for part in checked))

@@ -91,6 +91,19 @@ def check_int_between(x: object, name: str, low: int, high: int) -> int:
     return n
 
 
+def check_place(x: object, n: int, name: str, alternative: str = "") -> int:
+    """Check a place among `n`, and count it from the front."""
+    try:
+        i = operator.index(x)  # type: ignore[arg-type]  # the except clause is for what is not
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected a whole number{alternative}, got {type(x).__name__}"
+        ) from None
+    if not -n <= i < n:
+        raise IndexError(f"{name}: expected {-n} to {n - 1}, got {i}")
+    return i % n
+
+
 def check_list_length(x: object, rows: int, width: int = 1) -> int:
     """Coerce `k`, for lists of `rows` rows and `width` values per place that memory can address."""
     most = int(INT64.max) // 16 // (max(rows, 1) * width)

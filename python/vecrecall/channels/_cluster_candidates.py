@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays import _scalars
 from vecrecall.arrays._arrival import CheckedOnArrival, expect
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._cluster_lists import ClusterLists
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.channels._search import checked, search
+from vecrecall.channels._search import checked_queries, search
 from vecrecall.cluster._user_groups import UserGroups
 from vecrecall.search._protocol import SearchableIndex
 
@@ -57,15 +57,14 @@ class ClusterCandidates(CheckedOnArrival):
         *,
         n_candidates: int = 1000,
     ) -> None:
-        searched = checked(index)
         most = _scalars.check_positive_int(n_candidates, "n_candidates")
         if isinstance(centers, UserGroups):
             labels = centers.labels_in_use.astype(np.int64)
-            queries = centers.centers[labels]
+            queries = checked_queries(index, centers.centers[labels], "centers")
         else:
-            queries = _validation.check_vectors(centers, "centers")
+            queries = checked_queries(index, centers, "centers")
             labels = np.arange(len(queries))
-        self._lists = ClusterLists(labels, search(searched, queries, most, None))
+        self._lists = ClusterLists(labels, search(index, queries, most, None))
 
     def _check_attributes(self) -> None:
         expect(self._lists, ClusterLists, "lists")

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vecrecall.arrays import _scalars, _validation
+from vecrecall.arrays import _scalars
 from vecrecall.arrays._arrival import CheckedOnArrival
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._ragged import Ragged
@@ -11,7 +11,7 @@ from vecrecall.arrays._ragged_ops import offsets_of, repeat_rows, row_of_each
 from vecrecall.arrays._results import SearchResult
 from vecrecall.arrays._typing import F64, I64
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.channels._search import checked, search
+from vecrecall.channels._search import checked, checked_queries, search
 from vecrecall.fusion._shards import merge_groups
 from vecrecall.search._protocol import SearchableIndex
 
@@ -59,12 +59,12 @@ class CrossTag(CheckedOnArrival):
         self, index: SearchableIndex, tag_table: npt.ArrayLike, *, tags_per_group: int = 3
     ) -> None:
         self._index = index
-        self._table = _validation.check_vectors(tag_table, "tag_table")
+        self._table = checked_queries(index, tag_table, "tag_table")
         self._most = tags_per_group
         self._check_numbers()
 
     def _check_attributes(self) -> None:
-        self._table = _validation.check_vectors(self._table, "tag_table")
+        self._table = checked_queries(self._index, self._table, "tag_table")
         self._check_numbers()
 
     def _check_numbers(self) -> None:

@@ -1,6 +1,6 @@
 """Item to item: items similar to those that a user has clicked."""
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -223,15 +223,16 @@ class LiveNeighbors(CheckedOnArrival):
 
 def _holder(index: SearchableIndex) -> "_Holder":
     """Find who holds the vectors of a frozen index."""
-    exact = index.exact if isinstance(index, WrappedIndex) else index
-    if not isinstance(exact, _Holder):
+    exact: Any = index.exact if isinstance(index, WrappedIndex) else index
+    # Not `isinstance`, which sees no attributes of stand-ins from Python 3.12 on.
+    if not callable(getattr(exact, "_known_vectors", None)):
         raise TypeError(
             "vectors: expected the items' vectors with an index that does not hold them, got none"
         )
-    return exact
+    holder: _Holder = exact
+    return holder
 
 
-@runtime_checkable
 class _Holder(Protocol):
     """An index that has its items' vectors: a `FlatIndex`, or one in shards."""
 

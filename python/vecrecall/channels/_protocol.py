@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from vecrecall.arrays._results import SearchResult
+from vecrecall.arrays._scalars import type_name
 from vecrecall.channels._requests import RequestBatch
 
 
@@ -17,10 +18,9 @@ class Channel(Protocol):
 
 def check_channel(channel: object, name: str) -> None:
     """Refuse what has no `recall`."""
-    if not callable(getattr(channel, "recall", None)):
+    if isinstance(channel, type) or not callable(getattr(channel, "recall", None)):
         raise TypeError(
-            f"{name}: expected an object with a method recall(batch, k), "
-            f"got {type(channel).__name__}"
+            f"{name}: expected an object with a method recall(batch, k), got {type_name(channel)}"
         )
 
 

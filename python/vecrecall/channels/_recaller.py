@@ -47,7 +47,8 @@ class Recaller(CheckedOnArrival):
         How to merge.
     depth : int or mapping of str to int, optional
         How many items to ask of each channel; default, also for a channel that a mapping leaves
-        out, the length of the merged list.
+        out, the length of the merged list. Ask for more with `caps`, which take items away: the
+        merge finds others in longer lists alone.
     caps : Caps or sequence of Caps, optional
         At most so many items of one group in a list.
     on_error : {"raise", "skip"}
@@ -136,7 +137,7 @@ class Recaller(CheckedOnArrival):
         self._policy = core_policy(policy, list(self._channels))
         self._depth = _by_name(depth, "depth", self._channels, _scalars.check_positive_int)
         self._caps = core_caps(caps)
-        self._made_of = policy, tuple(caps) if isinstance(caps, list) else caps
+        self._made_of = policy, caps if caps is None or isinstance(caps, Caps) else tuple(caps)
         self._skip = _scalars.check_choice(on_error, "on_error", _ON_ERROR)
         self._workers = _check_workers(workers)
         self._deadlines = _by_name(deadlines, "deadlines", self._channels, _scalars.check_duration)

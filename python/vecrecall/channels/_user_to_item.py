@@ -2,12 +2,11 @@
 
 import numpy.typing as npt
 
-from vecrecall.arrays import _validation
 from vecrecall.arrays._arrival import CheckedOnArrival
 from vecrecall.arrays._pooling import pool
 from vecrecall.arrays._results import SearchResult
 from vecrecall.channels._requests import RequestBatch
-from vecrecall.channels._search import checked, search
+from vecrecall.channels._search import checked, checked_queries, search
 from vecrecall.search._protocol import SearchableIndex
 
 
@@ -61,13 +60,13 @@ class UserToItem(CheckedOnArrival):
             raise TypeError(f"vector: expected a name, got {type(vector).__name__}")
         self._index = checked(index)
         self._source = (
-            vector if vector is not None else _validation.check_vectors(tag_table, "tag_table")
+            vector if vector is not None else checked_queries(index, tag_table, "tag_table")
         )
 
     def _check_attributes(self) -> None:
         checked(self._index)
         if not isinstance(self._source, str):
-            self._source = _validation.check_vectors(self._source, "tag_table")
+            self._source = checked_queries(self._index, self._source, "tag_table")
 
     def recall(self, batch: RequestBatch, k: int) -> SearchResult:
         """Search with the vector of each user.

@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+import vecrecall._core as _core
 from vecrecall.arrays import _ids, _ragged_checks, _scalars, _validation
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._ragged_ops import offsets_of, row_of_each
@@ -31,6 +32,7 @@ from vecrecall.search._neighbors import self_join
 from vecrecall.search._protocol import Allow, Ids, Invalid, Metric, Neighbors, Progress
 
 _PAGE = 1 << 20  # ids
+_SHARE = 0.5  # of the time that is left, for a round of a search that may need others
 
 
 class ShardStats(NamedTuple):
@@ -88,6 +90,7 @@ class Reads:
         self.timeout = timeout
         self._view = view
         self._partial = partial
+        self._usual = DEFAULT_PROBES
         self._positions: dict[int, int] = {}  # the last change of each shard that is known here
         self._turning = threading.Condition()
         self._running: dict[int, int] = {}  # calls of each view, by its identity
@@ -253,16 +256,37 @@ class Reads:
         self,
         k: int,
         *,
+        probes: Probes | None = None,
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item, as `FlatIndex.neighbors`.
 
         Rows of the result are in the order of `ids`. The index should not change meanwhile. This
         process asks for block after block; `vecrecall.distributed.neighbors` does it by tasks.
+
+        Parameters
+        ----------
+        k, min_score, progress, path, threads
+            As of `FlatIndex.neighbors`.
+        probes : int or "exact", optional
+            As of `search`; only where there are lists.
+
+        Returns
+        -------
+        Neighbors
+
+        Raises
+        ------
+        MissingShardsError
+            If a shard does not answer in time.
+        OSError, TypeError, ValueError
+            As of `FlatIndex.neighbors`.
         """
-        return self_join(self, k, min_score, progress, path)
+        index = self if probes is None else self._probing(probes)
+        return self_join(index, k, min_score, progress, path, threads)
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask`; shards keep it."""
@@ -401,25 +425,39 @@ class Reads:
         head: bytes = _wire.packed((view.place(shard), self._positions.get(shard, 0)))
         return head
 
-    def _calls(self, view: View, arguments: tuple[Any, ...]) -> dict[int, tuple[Any, ...]]:
-        """Say the same to all shards: what is large is in the object store once."""
+    def _calls(
+        self, view: View, arguments: tuple[Any, ...], but: Container[int] = ()
+    ) -> dict[int, tuple[Any, ...]]:
+        """Say the same to all shards but some: what is large is in the object store once."""
         body = _wire.packed(arguments)
         if body is arguments:
             body = _ray.ray().put(arguments)
-        return {n: (self._head(view, n), body) for n in range(view.manifest.n_shards)}
+        shards = (n for n in range(view.manifest.n_shards) if n not in but)
+        return {n: (self._head(view, n), body) for n in shards}
 
     def _all(self, view: View, method: str, arguments: tuple[Any, ...]) -> dict[int, Any]:
         """Ask all shards the same."""
         calls = self._calls(view, arguments)
         return view.fleet.ask(method, calls, Deadline(self.timeout))[0]
 
-    def _search_once(self, view: View, asked: _Asked) -> SearchResult:
-        """Ask every shard, and join what they answer."""
-        k, nq = asked.query.k, len(asked.query.queries)
-        calls = self._calls(view, (asked.query,))
-        answers, missing = view.fleet.ask("search", calls, asked.deadline, partial=self._partial)
-        if len(missing) == view.manifest.n_shards:
+    def _answers(
+        self, view: View, method: str, asked: _Asked, missing: dict[int, str]
+    ) -> dict[int, Any]:
+        """Ask the shards that are not missing, and note those that are from now on."""
+        calls = self._calls(view, (asked.query,), but=missing)
+        answers, late = view.fleet.ask(method, calls, asked.deadline, partial=self._partial)
+        missing.update(late)
+        if not answers:
             raise missing_error("search", missing, asked.deadline)
+        return answers
+
+    def _search_once(
+        self, view: View, asked: _Asked, missing: dict[int, str] | None = None
+    ) -> SearchResult:
+        """Ask every shard that is not missing, and join what they answer."""
+        k, nq = asked.query.k, len(asked.query.queries)
+        missing = {} if missing is None else missing
+        answers = self._answers(view, "search", asked, missing)
         found = [answers[shard] for shard in sorted(answers)]
         parts = [SearchResult(ids, scores, counts) for ids, scores, counts, _, _ in found]
         whole = merge_shards(parts, k) if nq else parts[0]
@@ -433,30 +471,37 @@ class Reads:
         """Search as an index of lists does where no number of lists is given.
 
         A query whose set allows no more items than it would look at has all of them scored; that
-        and how many lists are enough are matters of all shards together.
+        and how many lists are enough are matters of all shards together. A shard that is missing in
+        one round is not asked in others.
         """
         query = asked.query._replace(min_score=-np.inf)
         n, probes, n_lists = len(query.queries), view.manifest.probes, view.manifest.n_lists
         few = np.empty(0, np.int64)
+        missing: dict[int, str] = {}
         if query.allow is not None and n:
-            calls = self._calls(view, (query._replace(probes=probes),))
-            found, _ = view.fleet.ask("reach", calls, asked.deadline, partial=self._partial)
+            part = asked._replace(
+                query=query._replace(probes=probes), deadline=self._round(asked.deadline)
+            )
+            found = self._answers(view, "reach", part, missing)
             looked, allows = (sum(of[i] for of in found.values()) for i in (0, 1))
             few = np.flatnonzero(np.broadcast_to(np.asarray(allows) <= np.asarray(looked), (n,)))
 
         def searched(rows: I64, probes: int) -> SearchResult:
-            part = rows_of(query, rows)._replace(probes=probes)
-            return self._search_once(view, asked._replace(query=part))
+            scores_all = probes == _core.EXACT_PROBES
+            last = few.size == n if scores_all else probes >= n_lists
+            deadline = asked.deadline if last else self._round(asked.deadline)
+            part = _Asked(rows_of(query, rows)._replace(probes=probes), deadline, asked.stats)
+            return self._search_once(view, part, missing)
 
         result, rounds = search_widening(searched, n, query.k, probes, n_lists, few)
         cut(result, asked.query.min_score)
         if asked.stats:
-            stats: list[Any] = [part.stats for part in rounds]
-            missing: dict[int, str] = {}
-            if self._partial:
-                missing = {shard: why for of in stats for shard, why in of.missing.items()}
-            result.stats = self._stats(stats, missing)
+            result.stats = self._stats([part.stats for part in rounds], missing)
         return result
+
+    def _round(self, deadline: Deadline) -> Deadline:
+        """Return the deadline of a round after which others have time to be partial."""
+        return deadline.share(_SHARE) if self._partial else deadline
 
     def _stats(self, rounds: list[Any], missing: dict[int, str]) -> Any:
         """Sum what searches have counted, with the shards that did not answer if it is wanted."""
@@ -465,7 +510,7 @@ class Reads:
 
     def _chosen_probes(self, view: View, probes: Probes | None) -> int:
         if probes is None:
-            return DEFAULT_PROBES
+            return self._usual
         if not view.manifest.probes:
             raise TypeError("probes: expected none of an index without lists, got some")
         return _check_probes(probes)
@@ -484,8 +529,18 @@ class Reads:
         return places[order], np.concatenate(rows)[order]
 
     def _searched_by(self) -> str:
-        probes = self._view.manifest.probes
-        return f"ShardedIndex, probes {probes}" if probes else ""
+        if not self._view.manifest.probes or self._usual == _core.EXACT_PROBES:
+            return ""
+        probes = self._view.manifest.probes if self._usual == DEFAULT_PROBES else self._usual
+        return f"ShardedIndex, probes {probes}"
+
+    def _probing(self, probes: Probes) -> "Reads":
+        """Return one whose searches probe so many lists where they do not say it."""
+        usual = self._chosen_probes(self._view, probes)
+        index = Reads.__new__(Reads)
+        index.__dict__.update(self.__dict__)
+        index._usual = usual
+        return index
 
     def _mask_owner(self) -> object:
         return self

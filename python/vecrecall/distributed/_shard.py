@@ -67,9 +67,31 @@ class Shard:
                     self._follow()
             return self.position
 
-    def _follow(self) -> None:
+    def rewind(self, position: int) -> None:
+        """Make the changes up to one and no others, anew where later ones were made already.
+
+        Raises
+        ------
+        ShardError
+            If the newest base has later changes, or the log does not have this one.
+        """
+        with self._advancing:
+            if self.position > position:
+                self._load()
+            try:
+                self._follow(position)
+            except LogError:  # as in `advance`
+                self._load()
+                self._follow(position)
+            if self.position != position:
+                raise ShardError(
+                    f"shard {self.number}: expected change {position} as the last, got "
+                    f"{self.position} in {self.folder}: the index has changed meanwhile"
+                )
+
+    def _follow(self, upto: int | None = None) -> None:
         try:
-            for record in self._reader.read():
+            for record in self._reader.read(upto):
                 self.apply(_changes.unpacked(record.content), record.number)
         except LogError:
             raise
@@ -198,7 +220,7 @@ class ShardWriter:
             if old < before:  # that before is kept for those that are loading it
                 shutil.rmtree(base_of(folder, old), ignore_errors=True)
                 (folder / _TOKENS.format(old)).unlink(missing_ok=True)
-        self._log.trim(before + 1, needed=before + 1, most_bytes=2**63)
+        self._log.trim(before + 1, most_bytes=0)
 
 
 def bases(folder: Path) -> list[int]:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 import vecrecall._core as _core
 from vecrecall.arrays import _ragged_checks, _scalars
+from vecrecall.arrays._conversion import members
 from vecrecall.arrays._ragged import Ragged, RaggedLike
 from vecrecall.arrays._results import MergeResult, RankedResult
 from vecrecall.fusion import _channel_input
@@ -121,9 +122,9 @@ def core_policy(policy: Policy, channels: Sequence[str]) -> CorePolicy:
 
 def core_caps(caps: Caps | Sequence[Caps] | None) -> list[_core.Caps]:
     """List the caps, none for None."""
-    given = [] if caps is None else [caps] if isinstance(caps, Caps) else caps
-    if not isinstance(given, (list, tuple)) or not all(isinstance(c, Caps) for c in given):
+    given = [] if caps is None else [caps] if isinstance(caps, Caps) else members(caps)
+    if given is None or not all(isinstance(c, Caps) for c in given):
         raise TypeError(
-            f"caps: expected Caps or a sequence of them, got {_scalars.type_name(given)}"
+            f"caps: expected Caps or a sequence of them, got {_scalars.type_name(caps)}"
         )
     return [c._core for c in given]

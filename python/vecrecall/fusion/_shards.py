@@ -9,6 +9,7 @@ import numpy.typing as npt
 import vecrecall._core as _core
 from vecrecall.arrays import _ids, _scalars
 from vecrecall.arrays._candidate_lists import AGGREGATES
+from vecrecall.arrays._conversion import members
 from vecrecall.arrays._results import GroupResult, SearchResult
 from vecrecall.arrays._row_input import check_no_decrease
 from vecrecall.fusion import _channel_input
@@ -45,13 +46,14 @@ def merge_shards(
     >>> vr.merge_shards(parts, 2).ids.tolist()
     [[1, 0]]
     """
-    if isinstance(results, SearchResult) or not isinstance(results, (list, tuple)):
+    shards = members(results)
+    if shards is None:
         raise TypeError(
             f"results: expected a sequence of SearchResult, got {type(results).__name__}"
         )
-    if not results:
+    if not shards:
         raise ValueError("results: expected at least one SearchResult, got none")
-    lists = [_channel_input.check_lists(r, f"results[{i}]") for i, r in enumerate(results)]
+    lists = [_channel_input.check_lists(r, f"results[{i}]") for i, r in enumerate(shards)]
     rows = len(lists[0][2])
     for i, (_, _, counts) in enumerate(lists):
         if len(counts) != rows:
@@ -61,7 +63,7 @@ def merge_shards(
             )
     k = _scalars.check_list_length(k, rows)
     found = _core.merge_shards(lists, k, _scalars.check_threads(threads))
-    metrics = {getattr(r, "metric", None) for r in results}
+    metrics = {getattr(r, "metric", None) for r in shards}
     return SearchResult(*found, metrics.pop() if len(metrics) == 1 else None)
 
 

@@ -431,6 +431,7 @@ class FlatIndex:
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item.
 
@@ -448,6 +449,7 @@ class FlatIndex:
             interrupted or killed goes on with the blocks that are there; a complete table is only
             opened; a second run waits for the first. The arrays are then mapped into memory, so
             they may exceed it. `NeighborTable.load` reads it.
+        threads : int, optional
 
         Returns
         -------
@@ -476,7 +478,7 @@ class FlatIndex:
         >>> ids.values.tolist(), scores.values.tolist()
         ([1, 0, 1], [-1.0, -1.0, -4.0])
         """
-        return self_join(self._frozen(), k, min_score, progress, path)
+        return self_join(self._frozen(), k, min_score, progress, path, threads)
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``; worth it when used more than once.

@@ -308,12 +308,13 @@ class IVFIndex(FlatIndex):
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item, in the lists that it probes.
 
         Parameters
         ----------
-        k, min_score, progress, path
+        k, min_score, progress, path, threads
             As of `FlatIndex.neighbors`.
         probes : int or "exact", optional
             As of `search`.
@@ -335,7 +336,7 @@ class IVFIndex(FlatIndex):
         [1, 0, 1]
         """
         view = self if probes is None else self._probing(probes)
-        return self_join(view._frozen(), k, min_score, progress, path)
+        return self_join(view._frozen(), k, min_score, progress, path, threads)
 
     def compact(
         self,
@@ -407,7 +408,7 @@ def probing(index: object, probes: Probes | None) -> dict[str, Any]:
     """Return the argument by which an index probes so many lists; without lists it is an error."""
     if probes is None:
         return {}
-    if not isinstance(index, IVFIndex):
+    if not getattr(index, "probes", 0):  # one in shards has 0 where these are not in lists
         raise TypeError(f"probes: expected an IVFIndex to probe, got a {type(index).__name__}")
     return {"probes": probes}
 

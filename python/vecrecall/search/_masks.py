@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vecrecall.arrays import _ids, _scalars
+from vecrecall.arrays._conversion import members
 from vecrecall.arrays._typing import I64
 
 
@@ -64,7 +65,9 @@ class Mask:
             raise TypeError(f"mask: expected a Mask to combine with, got {type(other).__name__}")
         if self._owner is None or other._owner is None:
             return other, self._owner or other._owner
-        if other._owner() is None or other._owner() is not self._owner():
+        if other._owner() is None or self._owner() is None:
+            raise ValueError("mask: expected masks of an index that is there, got one that is gone")
+        if other._owner() is not self._owner():
             raise ValueError("mask: expected two masks of one index, got masks of two indexes")
         return other, self._owner
 
@@ -106,18 +109,27 @@ def allowed(index: _Masked, allow: object, nq: int) -> list[Any]:
     """Prepare what a search was given as ``allow``: one set for all queries, or one per query."""
     if isinstance(allow, Mask):
         return [allow._prepared_for(index)]
-    if isinstance(allow, (list, tuple)) and any(isinstance(a, Mask) for a in allow):
-        if not all(isinstance(a, Mask) for a in allow):
+    masks = _masks_in(allow)
+    if masks:
+        if not all(isinstance(a, Mask) for a in masks):
             raise TypeError("allow: expected ids or masks, got a mix of both")
-        if len(allow) != nq:
-            raise ValueError(f"allow: expected {nq} masks, one per query, got {len(allow)}")
-        return [a._prepared_for(index) for a in allow]
+        if len(masks) != nq:
+            raise ValueError(f"allow: expected {nq} masks, one per query, got {len(masks)}")
+        return [a._prepared_for(index) for a in masks]
     if _has_rows(allow):
         raise ValueError(
             "allow: expected ids or one mask for all queries, or a sequence of masks, one per "
             "query (index.mask(ids)), got rows of ids"
         )
     return [index._allow(_ids.check_id_set(allow, "allow"), False)]
+
+
+def _masks_in(allow: object) -> list[Any]:
+    """List what a sequence holds if a mask is part of it."""
+    if isinstance(allow, np.ndarray) and allow.dtype.kind != "O":
+        return []  # of numbers: not listed one by one
+    given = members(allow) or []
+    return given if any(isinstance(a, Mask) for a in given) else []
 
 
 def _has_rows(allow: object) -> bool:

@@ -81,6 +81,7 @@ class NeighborTable:
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> "NeighborTable":
         """Make the table of all items of an index.
 
@@ -88,7 +89,7 @@ class NeighborTable:
         ----------
         index : FlatIndex, IVFIndex, WrappedIndex or ReloadingIndex
             One that was wrapped needs its vectors; one that reloads is read in one version.
-        k, min_score, progress, path
+        k, min_score, progress, path, threads
             As of `FlatIndex.neighbors`.
         probes : int or "exact", optional
             As of `IVFIndex.search`; an error for an index without lists.
@@ -110,7 +111,9 @@ class NeighborTable:
                 f"index: expected an index with a neighbors method, got {_scalars.type_name(index)}"
             )
         wanted = probing(whole, probes)
-        found = whole.neighbors(k, min_score=min_score, progress=progress, path=path, **wanted)
+        found = whole.neighbors(
+            k, min_score=min_score, progress=progress, path=path, threads=threads, **wanted
+        )
         return cls(whole.ids, *found)
 
     def save(self, path: str | Path) -> None:

@@ -30,23 +30,29 @@ def self_join(
     min_score: float | None,
     progress: Progress | None,
     path: str | Path | None,
+    threads: int | None,
 ) -> Neighbors:
     """Do what `FlatIndex.neighbors` promises."""
     items = index.ids
     k = _scalars.check_list_length(k, len(items))
     floor = None if min_score is None else _scalars.check_float(min_score, "min_score")
     _scalars.check_callable(progress, "progress")
+    _scalars.check_threads(threads)
     step = min(BLOCK_ROWS, max(1, BLOCK_ENTRIES // (k + 1)))
     steps = _steps(items, step, progress)
+
+    def block(own: I64) -> Block:
+        return _block(index, own, k, floor, threads)
+
     if path is None:
-        return _assembled([_block(index, own, k, floor) for _, own in steps])
+        return _assembled([block(own) for _, own in steps])
     about = {"k": k, "min_score": floor, "metric": index.metric, "n": len(items), "rows": step}
     folder = _scalars.check_path(path, "path")
     with build(folder, {**about, "of": fingerprint(index)}) as table:
         if not table.complete:
             for start, own in steps:
                 if not table.has(start):
-                    table.put(start, _block(index, own, k, floor))
+                    table.put(start, block(own))
             table.finish(items)
         return Neighbors(*load(folder)[1:])
 
@@ -60,13 +66,16 @@ def _steps(items: I64, step: int, progress: Progress | None) -> Iterator[tuple[i
             progress(start + len(own), len(items))
 
 
-def _block(index: Joinable, own: I64, k: int, min_score: float | None) -> Block:
+def _block(
+    index: Joinable, own: I64, k: int, min_score: float | None, threads: int | None
+) -> Block:
     """Search for one more than wanted, then leave out the item itself.
 
     Where it is not in its own list (ties, or longer rows under ip), the list's last is one too
     many.
     """
-    found = index.search(index.vectors(own), min(k + 1, len(index)), min_score=min_score)
+    wanted = min(k + 1, len(index))
+    found = index.search(index.vectors(own), wanted, min_score=min_score, threads=threads)
     keep = (found.ids >= 0) & (found.ids != own[:, None])
     lengths = keep.sum(axis=1)
     keep[lengths > k, -1] = False

@@ -95,6 +95,7 @@ class SearchableIndex(Protocol):
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item."""
 

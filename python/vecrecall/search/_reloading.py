@@ -319,11 +319,14 @@ class ReloadingIndex:
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item of one version, as the index's `neighbors`."""
         index = self.index
         wanted = probing(index, probes)
-        return index.neighbors(k, min_score=min_score, progress=progress, path=path, **wanted)
+        return index.neighbors(
+            k, min_score=min_score, progress=progress, path=path, threads=threads, **wanted
+        )
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask`; it holds in every version.

@@ -221,9 +221,10 @@ class CapacityIndex:
         min_score: float | None = None,
         progress: Progress | None = None,
         path: str | Path | None = None,
+        threads: int | None = None,
     ) -> Neighbors:
         """Find the `k` nearest others of every item, as `FlatIndex.neighbors` does."""
-        return self_join(self, k, min_score, progress, path)
+        return self_join(self, k, min_score, progress, path, threads)
 
     def mask(self, ids: Ids) -> Mask:
         """Make a set of ids to pass as ``allow``, as `FlatIndex.mask` does."""
