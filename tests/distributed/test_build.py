@@ -189,6 +189,49 @@ def test_bad_sources(ray: Any, tmp_path: Path, npy: tuple[Path, Path], items: It
         build_shards(npy[0], tmp_path / "e", n_shards=1, num_cpus=64)
 
 
+def test_lists_of_the_rows_that_can_be_used(ray: Any, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((256, 3)).astype(np.float32)
+    x[::4] = np.nan  # all that would be taken for one list
+    np.save(tmp_path / "x.npy", x)
+    options: dict[str, Any] = {"index": "ivf", "invalid": "skip", "n_lists": 1}
+    build_shards(tmp_path / "x.npy", tmp_path / "a", n_shards=2, **options)
+    shards = shards_of(tmp_path / "a")
+    assert sum(len(shard.index) for shard in shards) == 192
+    assert sum(len(shard.index.skipped) for shard in shards) == 64
+    np.save(tmp_path / "none.npy", np.repeat(x[::4], 100, axis=0))
+    np.save(tmp_path / "last.npy", x[:4])  # in which no row would be sampled
+    files = [tmp_path / "none.npy", tmp_path / "last.npy"]
+    build_shards(files, tmp_path / "b", n_shards=2, **options)
+    assert sum(len(shard.index) for shard in shards_of(tmp_path / "b")) == 3
+    build_shards(tmp_path / "none.npy", tmp_path / "c", n_shards=2, **options)
+    shards = shards_of(tmp_path / "c")
+    assert sum(len(shard.index) for shard in shards) == 0
+    shards[0].index.add(x[1:4], [1, 2, 3])
+    assert len(shards[0].index.search(x[1:2], 3, probes=1).to_list()[0]) == 3
+
+
+def test_errors_name_rows_of_the_source(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    x, ids = items[0].copy(), items[1].copy()
+    x[777] = np.inf
+    np.save(tmp_path / "x.npy", x)
+    ids[2900] = ids[5]
+    np.save(tmp_path / "ids.npy", ids)
+    for kind in ("flat", "ivf"):
+        with pytest.raises(ValueError, match=r"vectors: .*infinity in row 777 of .*/x\.npy"):
+            build_shards(tmp_path / "x.npy", tmp_path / kind, n_shards=4, index=kind)  # type: ignore[arg-type]
+    with pytest.raises(
+        ValueError, match=rf"ids: .*, got {ids[5]} in row 5 of .* and row 2900 of .*/vectors\.npy"
+    ):
+        build_shards(npy[0], tmp_path / "i", n_shards=4, ids=tmp_path / "ids.npy")
+    table = pa.table({"id": ids, "vector": list(items[0] * (np.arange(3000) != 1500)[:, None])})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=1000)
+    with pytest.raises(ValueError, match=r"zeros alone.* in row 500 of row group 1 of .*\.parquet"):
+        build_shards(tmp_path / "x.parquet", tmp_path / "p", n_shards=2, metric="cosine")
+    with pytest.raises(ValueError, match=rf"ids: .*, got {ids[5]} in two pieces of the source"):
+        build_shards(tmp_path / "x.parquet", tmp_path / "q", n_shards=2)
+
+
 def test_a_damaged_manifest(ray: Any, tmp_path: Path, npy: tuple[Path, Path]) -> None:
     build_shards(npy[0], tmp_path / "s", n_shards=2)
     file = tmp_path / "s" / "manifest.json"

@@ -93,6 +93,22 @@ def test_recall_users_by_a_recaller(ray: Any, tmp_path: Path, items: Items) -> N
         recall_users(users_of(ray, items), tmp_path / "none", 8)
 
 
+def test_recall_users_checks_before_it_asks(ray: Any, tmp_path: Path, items: Items) -> None:
+    pytest.importorskip("ray.data")
+    vr.FlatIndex(*items).save(tmp_path / "i")
+    index = vr.FlatIndex.load(tmp_path / "i")
+    users = users_of(ray, items, 3)
+    two = {"a": "vector", "b": "vector"}
+    for asked in (tmp_path / "i", index):
+        with pytest.raises(ValueError, match=r"vectors: expected one column .*, got none"):
+            recall_users(users.drop_columns(["vector"]), asked, 8)
+        with pytest.raises(ValueError, match=r"vectors: expected one column .*, got \['vector'"):
+            recall_users(users, asked, 8, vectors=two)
+    for wrong in (5, None, vr.FlatIndex):
+        with pytest.raises(TypeError, match="recaller: expected a Recaller, an index or the path"):
+            recall_users(users, wrong, 8)  # type: ignore[arg-type]
+
+
 def test_neighbors(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     x, ids = items
@@ -110,6 +126,30 @@ def test_neighbors(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
     assert found == {i: row.tolist() for i, row in zip(ids.tolist(), expected.ids, strict=True)}
     with pytest.raises(ValueError, match="neighbors of others"):
         neighbors(tmp_path / "s", 5, tmp_path / "out", min_score=0.2)
+
+
+def test_neighbors_after_changes(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
+    """Ray gives the tasks of a call to processes that have those of a call before."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    x, ids = items
+    build_shards(npy[0], tmp_path / "s", n_shards=2, ids=npy[1])
+    one = vr.FlatIndex(x, ids)
+
+    def check(out: Path) -> None:
+        neighbors(tmp_path / "s", 3, out)
+        tables = [pq.read_table(file).to_pydict() for file in sorted(out.glob("*.parquet"))]
+        found = {i: row for of in tables for i, row in zip(of["item"], of["items"], strict=True)}
+        rows = one.neighbors(3).ids
+        assert found == {i: row.tolist() for i, row in zip(one.ids.tolist(), rows, strict=True)}
+
+    check(tmp_path / "before")
+    with connect(tmp_path / "s", num_cpus=0.1) as index:
+        for of in (index, one):
+            of.add(x[:30] * 3, np.arange(20_000, 20_030))
+            of.remove(ids[:10])
+    check(tmp_path / "after")
+    with pytest.raises(ValueError, match="out: expected a new folder since the index has changed"):
+        neighbors(tmp_path / "s", 3, tmp_path / "before")
 
 
 def test_pickles_by_path(ray: Any, tmp_path: Path, items: Items) -> None:

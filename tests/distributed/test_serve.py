@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import vecrecall as vr
-from vecrecall.distributed import app, build_shards
+from vecrecall.distributed import _serve, app, build_shards
 
 for module in ("ray.serve", "msgspec", "orjson", "prometheus_client"):
     pytest.importorskip(module, reason=f"{module} is not installed (extras 'ray' and 'serve')")
@@ -42,6 +42,8 @@ def test_the_routes(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
     np.save(tmp_path / "other.npy", -x)
     build_shards(npy[0], tmp_path / "a", n_shards=2, ids=npy[1])
     build_shards(tmp_path / "other.npy", tmp_path / "b", n_shards=2, ids=npy[1])
+    lists: dict[str, Any] = {"index": "ivf", "n_lists": 9, "probes": 1}
+    build_shards(tmp_path / "other.npy", tmp_path / "c", n_shards=2, ids=npy[1], **lists)
     serve = ray.serve if hasattr(ray, "serve") else __import__("ray.serve").serve
     port = free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port})
@@ -77,13 +79,27 @@ def test_the_routes(ray: Any, tmp_path: Path, npy: Any, items: Items) -> None:
         assert ask(f"{url}/v1/versions", {"operation": "rollback"})[0] == 200
         assert found()[0][0] == 77_777
         assert ask(f"{url}/v1/versions", {"operation": "fold"})[0] == 409
+        status, answer = ask(f"{url}/v1/search", {**body, "probes": 2})
+        assert status == 400
+        assert answer["error"]["field"] == "probes"
+        version = {"operation": "publish", "folder": str(tmp_path / "c")}
+        assert ask(f"{url}/v1/versions", version)[0] == 200
+        status, answer = ask(f"{url}/v1/search", {**body, "probes": "exact"})
+        assert status == 200, answer
+        assert answer["items"] == other.search(x[:3], 5).ids.tolist()
     finally:
         serve.shutdown()
 
 
-def test_bad_arguments(ray: Any, tmp_path: Path) -> None:
+def test_bad_arguments(ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         app(tmp_path / "none")
     vr.FlatIndex(np.eye(3, dtype=np.float32)).save(tmp_path / "flat")
     with pytest.raises(ValueError, match="ShardedIndex"):
         app(tmp_path / "flat")
+    (tmp_path / "shards").mkdir()
+    monkeypatch.setattr(_serve, "is_sharded", lambda folder: True)
+    with pytest.raises(TypeError, match=r"foo: expected options of connect, .*'replicas'.*'foo'"):
+        app(tmp_path / "shards", foo=3, replicas=2)
+    with pytest.raises(TypeError, match="path"):
+        app(tmp_path / "shards", path=tmp_path)  # type: ignore[misc]

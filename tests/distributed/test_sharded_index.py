@@ -24,6 +24,7 @@ from vecrecall.distributed import (
 )
 from vecrecall.distributed import _manifest as manifests
 from vecrecall.distributed._shard import Shard
+from vecrecall.distributed._shard import bases as bases_of
 
 Items = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 CPUS = 0.1
@@ -99,6 +100,11 @@ def test_bits(built: Any, served: Any, items: Items, kind: str, n: int) -> None:
     if kind == "ivf":
         for probes in (1, 3, 1000, "exact"):
             same(index.search(q, 20, probes=probes), one.search(q, 20, probes=probes))
+        table = vr.NeighborTable.build(index, 3, probes=2)
+        wanted = one.neighbors(3, probes=2)
+        places = {i: n for n, i in enumerate(one.ids.tolist())}
+        for row, i in enumerate(table.items.tolist()):
+            np.testing.assert_array_equal(table.ids[row], wanted.ids[places[i]])
         counts = index.search(q, 5, probes=2, stats=True).stats
         assert counts.lists_probed == 2 * len(q) * n
     candidates = [np.append(ids[i : i + 9], 99_999) for i in range(len(q))]
@@ -111,6 +117,12 @@ def test_bits(built: Any, served: Any, items: Items, kind: str, n: int) -> None:
     np.testing.assert_array_equal(index.vectors(ids[:50]), one.vectors(ids[:50]))
     assert index.contains([ids[0], 99_999]).tolist() == [True, False]
     assert int(ids[3]) in index
+    assert index.contains([]).tolist() == []
+    assert index.vectors([]).shape == (0, 12)
+    for queries, none in ((q, [[]] * len(q)), (q[:0], [])):
+        got, expected = index.score(queries, none), one.score(queries, none)
+        assert got.values.dtype == expected.values.dtype
+        np.testing.assert_array_equal(got.offsets, expected.offsets)
     with pytest.raises(KeyError, match="99999"):
         index.vectors([ids[0], 99_999])
 
@@ -166,14 +178,14 @@ def test_changes(changing: ShardedIndex, items: Items) -> None:
     new = np.random.default_rng(0).standard_normal((50, 12)).astype(np.float32) * 3
     numbers = np.arange(20_000, 20_050)
     for of in (changing, one):
-        of.add(new, numbers)
+        of.add(new, numbers, threads=2)
     same(changing.search(q, 30), one.search(q, 30))
     for of in (changing, one):
-        of.update(new[::-1], numbers, bias=np.linspace(0, 4, 50))
+        of.update(new[::-1], numbers, bias=np.linspace(0, 4, 50), threads=2)
     same(changing.search(q, 30), one.search(q, 30))
     for of in (changing, one):
         of.remove(np.append(numbers[:20], ids[:100]))
-        of.remove([ids[0], 5], missing="ignore")
+        of.remove([ids[0], 5], missing="ignore", threads=2)
     same(changing.search(q, 30), one.search(q, 30))
     assert len(changing) == len(one)
     np.testing.assert_array_equal(changing.add(new[:2]), one.add(new[:2]))
@@ -254,6 +266,17 @@ def test_the_log_becomes_a_base(ray: Any, tmp_path: Path, npy: Any, items: Items
     assert bases[-1].name != f"base-{0:020d}"
     with connect(tmp_path / "s", num_cpus=CPUS) as index:
         same(index.search(x[:3], 20), one.search(x[:3], 20))
+    shard = Shard(tmp_path / "s", manifests.read(tmp_path / "s"), 0)
+    last, first = shard.advance(), bases_of(shard.folder)[0]
+    for position in (first, last):
+        shard.rewind(position)
+        assert shard.position == position
+    same(shard.index.search(x[:3], 20), one.search(x[:3], 20))
+    with pytest.raises(ShardError, match="shard 0: expected a saved index with no change after"):
+        shard.rewind(first - 1)
+    shard.advance()
+    with pytest.raises(ShardError, match=f"shard 0: expected change {last + 1} as the last, got"):
+        shard.rewind(last + 1)
 
 
 def test_an_empty_shard(ray: Any, tmp_path: Path) -> None:
@@ -270,6 +293,10 @@ def test_an_empty_shard(ray: Any, tmp_path: Path) -> None:
         index.add(x[:2], [0, 1])
         one.add(x[:2], [0, 1])
         same(index.search(x, 9), one.search(x, 9))
+    index.remove([3, 4, 5])
+    reshard(tmp_path / "ivf", tmp_path / "one", 1)  # one of the two has no items
+    index.swap(tmp_path / "one")
+    same(index.search(x, 9), vr.FlatIndex(x[:2]).search(x, 9))
     index.close()
 
 
@@ -348,6 +375,11 @@ def test_wrong_calls(built: Any, items: Items, tmp_path: Path) -> None:
             (lambda: index.update(x[:1] * np.inf, [1]), "vectors"),
             (lambda: index.remove([1.5]), "ids"),
             (lambda: index.id_pages(0).__next__(), "size"),
+            (lambda: index.neighbors(3, probes=2), "probes"),
+            (lambda: vr.NeighborTable.build(index, 3, probes=2), "probes: .*got a ShardedIndex"),
+            (lambda: index.add(x[:1], [90_000], threads=0), "threads"),
+            (lambda: index.update(x[:1], [90_000], threads=1.5), "threads"),
+            (lambda: index.remove([1], threads=-1), "threads"),
         ):
             with pytest.raises((TypeError, ValueError), match=name):
                 call()

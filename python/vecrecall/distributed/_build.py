@@ -1,5 +1,6 @@
 """From files of rows to saved shards, by Ray tasks."""
 
+import itertools
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +123,8 @@ def build_shards(
     DistributedError
         If no task ends for `timeout` seconds; what is done stays for another call.
     OSError, TypeError, ValueError
-        If an argument, a file or a row is not as described, or an id repeats.
+        If an argument, a file or a row is not as described, or an id repeats; names the file and
+        the row, or the id where it is in two files.
 
     Notes
     -----
@@ -247,7 +249,7 @@ def build(
         known = _known_lists(staging, sample, sum(counts), plan, lists)
         if known is not None:
             manifest = manifest._replace(n_lists=len(known.centers), probes=known.probes)
-        _route_all(pieces, staging, manifest, tasks)
+        _route_all(pieces, staging, manifest, plan, tasks)
         _build_all(len(pieces), folder, manifest, plan, known, tasks)
         _manifest.write(folder, manifest)
         shutil.rmtree(staging, ignore_errors=True)
@@ -293,11 +295,24 @@ def _sampled(
         return None
     places = np.unique(np.arange(min(wanted, n)) * n // min(wanted, n))
     starts = np.concatenate([[0], np.cumsum(counts)])
-    calls = []
-    for number, piece in enumerate(pieces):
-        own = places[(places >= starts[number]) & (places < starts[number + 1])]
-        if own.size:
-            calls.append((number, piece, own - starts[number], dtype))
+    own = [places[(places >= a) & (places < b)] - a for a, b in itertools.pairwise(starts)]
+    sample = _sample_of(pieces, own, plan, dtype, tasks)
+    if not sample.ids.size:  # what is usable is in the pieces that are left
+        rest = [np.arange(0 if o.size else c) for o, c in zip(own, counts, strict=True)]
+        if any(of.size for of in rest):
+            return _sample_of(pieces, rest, plan, dtype, tasks)
+    return sample
+
+
+def _sample_of(
+    pieces: Sequence[Piece], places: Sequence[I64], plan: Plan, dtype: RowType, tasks: Tasks
+) -> Rows:
+    """Read the rows at some places of each piece, where there are any, or others for these."""
+    calls = [
+        (number, piece, places[number], dtype, plan.metric, plan.invalid)
+        for number, piece in enumerate(pieces)
+        if places[number].size
+    ]
     tasks.total += len(calls)
     parts = dict(tasks.run(_sample_piece, calls))
     rows = [parts[number] for number in sorted(parts)]
@@ -335,10 +350,11 @@ def _known_lists(
     folder = staging / "lists"
     if not (folder / _atomic.MANIFEST).exists():
         assert sample is not None
-        usable = usable_rows(sample.vectors, None, plan.metric, plan.invalid == "skip")
-        rows = sample.vectors if usable is None else sample.vectors[usable]
-        n_lists = _n_lists(plan, n)
-        IVFIndex(widened(rows), metric=plan.metric, n_lists=n_lists, seed=plan.seed).save(folder)
+        if not sample.ids.size:  # one list for all, as shards must not make their own later
+            dim = sample.vectors.shape[1]
+            return Lists(np.eye(1, dim, dtype=np.float32), np.zeros(1, np.float32), 1)
+        options: dict[str, Any] = {"metric": plan.metric, "seed": plan.seed}
+        IVFIndex(widened(sample.vectors), n_lists=_n_lists(plan, n), **options).save(folder)
     trained = IVFIndex.load(folder, mmap=False)
     return Lists(trained.centers, trained.spreads, plan.probes or trained.probes)
 
@@ -348,13 +364,15 @@ def _n_lists(plan: Plan, n: int) -> int:
     return plan.n_lists or max(1, min(int(4 * n**0.5), n // _FEWEST_A_LIST))
 
 
-def _route_all(pieces: Sequence[Piece], staging: Path, manifest: Manifest, tasks: Tasks) -> None:
+def _route_all(
+    pieces: Sequence[Piece], staging: Path, manifest: Manifest, plan: Plan, tasks: Tasks
+) -> None:
     left = []
     for number, piece in enumerate(pieces):
         if _routed(staging, number).exists():
             tasks.step()
         else:
-            left.append((piece, number, str(staging), manifest))
+            left.append((piece, number, str(staging), manifest, plan.invalid))
     for _ in tasks.run(_route_piece, left):
         pass
 
@@ -376,19 +394,63 @@ def _build_all(
 
 
 def _sample_piece(
-    number: int, piece: Piece, places: I64, dtype: RowType
+    number: int,
+    piece: Piece,
+    places: I64,
+    dtype: RowType,
+    metric: Metric,
+    invalid: Literal["raise", "skip"],
 ) -> tuple[int, tuple[I64, Array]]:
+    """Read the rows at some places, or as many others where some cannot be used."""
     rows = piece.read(dtype)
+    usable = _usable(piece, rows, metric, invalid)
+    if usable is not None:
+        kept = np.flatnonzero(usable)
+        n = min(places.size, kept.size)
+        places = kept[np.arange(n) * kept.size // max(n, 1)]
     return number, (rows.ids[places], rows.vectors[places])
 
 
-def _route_piece(piece: Piece, number: int, staging: str, manifest: Manifest) -> None:
+def _usable(
+    piece: Piece, rows: Rows, metric: Metric, invalid: Literal["raise", "skip"]
+) -> npt.NDArray[np.bool_] | None:
+    """Say which rows can be scored, None for all; a row that must not be there is named."""
+    usable = usable_rows(rows.vectors, rows.bias, metric, True)
+    if usable is None or invalid == "skip":
+        return usable
+    row = int(np.flatnonzero(~usable)[0])
+    values = widened(rows.vectors[row : row + 1])
+    zeros = metric == "cosine" and not values.any()
+    got = "zeros alone, which have no cosine similarity," if zeros else "NaN or infinity"
+    raise ValueError(f"vectors: expected finite values, got {got} in {piece.place(row)}")
+
+
+def _check_ids(piece: Piece, ids: I64) -> None:
+    """Refuse an id that stands in two rows of a piece."""
+    order = np.argsort(ids, kind="stable")
+    again = np.flatnonzero(np.diff(ids[order]) == 0)
+    if again.size:
+        first, second = (piece.place(int(row)) for row in order[again[0] : again[0] + 2])
+        raise ValueError(
+            f"ids: expected each id once, got {ids[order[again[0]]]} in {first} and {second}"
+        )
+
+
+def _route_piece(
+    piece: Piece,
+    number: int,
+    staging: str,
+    manifest: Manifest,
+    invalid: Literal["raise", "skip"],
+) -> None:
     """Write the rows of a piece, in a folder of its own for each shard, all at once."""
     rows = piece.read(manifest.dtype)
     if rows.vectors.shape[1] != manifest.dim:
         raise ValueError(
             f"source: expected vectors of {manifest.dim} numbers, got {rows.vectors.shape[1]}"
         )
+    _usable(piece, rows, manifest.metric, invalid)  # here, where rows have their places
+    _check_ids(piece, rows.ids)
     folder = _routed(Path(staging), number)
     part = folder.with_name(f"{folder.name}-{uuid.uuid4().hex[:12]}.part")
     for shard, places in manifest.routing.split(rows.ids):
@@ -434,6 +496,12 @@ def _save_shard(
     staging = folder.parent / STAGING
     folders = [_routed(staging, n) / str(shard) for n in range(n_pieces)]
     ids, rows, bias = _gathered(folders, manifest)
+    in_order = np.sort(ids)
+    again = np.flatnonzero(np.diff(in_order) == 0)
+    if again.size:
+        raise ValueError(
+            f"ids: expected each id once, got {in_order[again[0]]} in two pieces of the source"
+        )
     options: dict[str, Any] = {
         "ids": ids, "metric": manifest.metric, "bias": bias, "invalid": invalid,
         "dtype": manifest.dtype,

@@ -13,6 +13,9 @@ from vecrecall.distributed._ray import Deadline
 
 _SLICE = 0.02  # seconds between looks at calls that were lost
 _DOWN = 1.0  # seconds in which a replica that died is not asked first
+# A late replica is not asked first for so many times what it was waited for, or until it answers:
+# waiting takes a small part of the time then.
+_LATE = 20
 _PAUSE = 0.05  # before a shard is asked again whose actor is being started
 # Of the CPUs of a cluster what actors take by default: a swap needs as much again, tasks some too.
 _SHARE = 4
@@ -89,6 +92,7 @@ class Fleet:
         self._writers: dict[int, Any] = {}
         self._turn = 0
         self._down: dict[tuple[int, int], float] = {}  # until when a replica is not asked first
+        self._owed: dict[tuple[int, int], Any] = {}  # the call that made a replica late
 
     @classmethod
     def placed(
@@ -136,6 +140,9 @@ class Fleet:
     ) -> tuple[dict[int, Any], dict[int, str]]:
         """Call one replica of each shard; ask another one where it dies or is late.
 
+        A replica is late after its part of the time that is left; others are asked first for a
+        while then.
+
         Parameters
         ----------
         method : str
@@ -158,20 +165,26 @@ class Fleet:
             What a call raises.
         """
         replicas = self.resources.replicas
-        used: dict[int, int] = {}
+        used: dict[Any, tuple[int, int]] = {}
 
         def start(shard: int, attempt: int) -> Any:
             turns = [(self._turn + attempt + i) % replicas for i in range(replicas)]
-            now = time.monotonic()
-            up = (i for i in turns if self._down.get((shard, i), 0.0) <= now)
-            used[shard] = next(up, turns[0])
-            return getattr(self._replica(shard, used[shard]), method).remote(*calls[shard])
+            up = (i for i in turns if self._is_up(shard, i))
+            chosen = shard, next(up, turns[0])
+            call = getattr(self._replica(*chosen), method).remote(*calls[shard])
+            used[call] = chosen
+            return call
 
-        def lost(shard: int) -> None:
-            self._down[shard, used[shard]] = time.monotonic() + _DOWN
+        def lost(call: Any) -> None:
+            self._down[used[call]] = time.monotonic() + _DOWN
+            self._owed.pop(used[call], None)
+
+        def late(call: Any, seconds: float) -> None:
+            self._down[used[call]] = time.monotonic() + _LATE * seconds
+            self._owed[used[call]] = call
 
         self._turn += 1
-        return self._gather(start, set(calls), deadline, method, partial, replicas, lost)
+        return self._gather(start, set(calls), deadline, method, partial, replicas, lost, late)
 
     def ask_all(self, method: str, calls: Mapping[int, tuple[Any, ...]], deadline: Deadline) -> Any:
         """Call every replica of each shard, and wait for all of them."""
@@ -236,6 +249,17 @@ class Fleet:
         self._groups = []
         self._replicas.clear()
 
+    def _is_up(self, shard: int, i: int) -> bool:
+        """Tell whether a replica may be asked first: it was not lost or late, or has answered."""
+        if self._down.get((shard, i), 0.0) <= time.monotonic():
+            return True
+        call = self._owed.get((shard, i))
+        if call is None or not _ray.ray().wait([call], timeout=0)[0]:
+            return False
+        self._owed.pop((shard, i), None)
+        self._down.pop((shard, i), None)
+        return True
+
     def _gather(
         self,
         start: Callable[[int, int], Any],
@@ -244,34 +268,38 @@ class Fleet:
         what: str,
         partial: bool,
         replicas: int,
-        lost: Callable[[int], None] = lambda shard: None,
+        lost: Callable[[Any], None] = lambda call: None,
+        late: Callable[[Any, float], None] = lambda call, seconds: None,
     ) -> tuple[dict[int, Any], dict[int, str]]:
         """Call until every shard has answered, or the time is up."""
         ray = _ray.ray()
         answers: dict[int, Any] = {}
         missing: dict[int, str] = {}
-        late: dict[Any, int] = {}  # calls that may still be answered
+        asked: dict[Any, int] = {}  # calls that may still be answered
+        last: dict[int, Any] = {}  # of these, of each shard
         begun: dict[int, float] = {}
-        patience = deadline.seconds / replicas
+        patience = deadline.left / replicas
         attempts = dict.fromkeys(shards, 0)
         while shards - answers.keys() and not deadline.passed:
             now = time.monotonic()
             for shard in sorted(shards - answers.keys()):
-                asked = shard in late.values()
-                if asked and (replicas == 1 or now < begun[shard] + patience):
-                    continue
+                if shard in asked.values():
+                    if replicas == 1 or now < begun[shard] + patience:
+                        continue
+                    late(last[shard], patience)
                 begun[shard] = now
                 try:
-                    late[start(shard, attempts[shard])] = shard
+                    last[shard] = start(shard, attempts[shard])
+                    asked[last[shard]] = shard
                 except (ray.exceptions.RayError, ValueError) as error:
                     missing[shard] = _short(error)
                 attempts[shard] += 1
-            if len(late) == len(shards) and max(attempts.values()) == 1:
-                _collect_at_once(ray, late, answers, min(patience, deadline.left))
-            died = self._collect(ray, late, answers, missing, deadline) if late else []
-            for shard in died:
-                lost(shard)
-            again = [shard for shard in shards - answers.keys() if shard not in late.values()]
+            if len(asked) == len(shards) and max(attempts.values()) == 1:
+                _collect_at_once(ray, asked, answers, min(patience, deadline.left))
+            died = self._collect(ray, asked, answers, missing, deadline) if asked else []
+            for call in died:
+                lost(call)
+            again = [shard for shard in shards - answers.keys() if shard not in asked.values()]
             if again and min(attempts[shard] for shard in again) >= replicas:
                 time.sleep(min(_PAUSE, deadline.left))
         reasons = {
@@ -285,16 +313,16 @@ class Fleet:
     def _collect(
         self,
         ray: Any,
-        late: dict[Any, int],
+        asked: dict[Any, int],
         answers: dict[int, Any],
         missing: dict[int, str],
         deadline: Deadline,
-    ) -> list[int]:
-        """Take what is answered within a moment; return the shards whose calls were lost."""
-        ready, _ = ray.wait(list(late), num_returns=len(late), timeout=min(_SLICE, deadline.left))
-        lost: list[int] = []
+    ) -> list[Any]:
+        """Take what is answered within a moment; return the calls that were lost."""
+        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=min(_SLICE, deadline.left))
+        lost: list[Any] = []
         for ref in ready:
-            shard = late.pop(ref)
+            shard = asked.pop(ref)
             try:
                 answers[shard] = _wire.unpacked(ray.get(ref, timeout=max(1.0, deadline.left)))
             except ray.exceptions.RayTaskError as error:
@@ -302,12 +330,12 @@ class Fleet:
                 if not isinstance(inner, (BlockingIOError, ray.exceptions.RayError)):
                     raise inner from None
                 missing[shard] = _short(inner)
-                lost.append(shard)
+                lost.append(ref)
             except ray.exceptions.RayError as error:
                 missing[shard] = _short(error)
-                lost.append(shard)
-        for ref in [ref for ref, shard in late.items() if shard in answers]:
-            del late[ref]
+                lost.append(ref)
+        for ref in [ref for ref, shard in asked.items() if shard in answers]:
+            del asked[ref]
         return lost
 
     def _lives(self, handle: Any) -> bool:
@@ -354,16 +382,16 @@ class Fleet:
 
 
 def _collect_at_once(
-    ray: Any, late: dict[Any, int], answers: dict[int, Any], seconds: float
+    ray: Any, asked: dict[Any, int], answers: dict[int, Any], seconds: float
 ) -> None:
     """Take all answers as they come, which is quicker; none where a call fails or is late."""
-    refs = list(late)
+    refs = list(asked)
     try:
         found = ray.get(refs, timeout=seconds)
     except Exception:  # as soon as a call fails; which one, and why, is looked at one by one
         return
     for ref, answer in zip(refs, found, strict=True):
-        answers[late.pop(ref)] = _wire.unpacked(answer)
+        answers[asked.pop(ref)] = _wire.unpacked(answer)
 
 
 def missing_error(what: str, reasons: Mapping[int, str], deadline: Deadline) -> MissingShardsError:

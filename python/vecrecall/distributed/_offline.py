@@ -58,7 +58,7 @@ def recall_users(
         Columns of the dataset by the fields of `RequestBatch`; default those of the same names.
     vectors : mapping of str to str, optional
         Columns of vectors, by their names in the batch; default a column ``vector``, where there is
-        one, by this name.
+        one, by this name. An index or a path takes one column.
     path : str or Path, optional
         Write Parquet files into this folder. Otherwise nothing is done until the result is read.
     batch_size : int
@@ -97,8 +97,7 @@ def recall_users(
         if column not in names:
             raise ValueError(f"vectors: expected a column {column!r} for {name!r}, got {names}")
     asked = str(Path(recaller).absolute()) if isinstance(recaller, (str, Path)) else recaller
-    if isinstance(asked, str):
-        _check_index(Path(asked))
+    _check_asked(asked, named)
     arguments = (_pickling.dumps(asked), k, fields, named)
     options: dict[str, Any] = {"num_cpus": cpus}
     if memory is not None:
@@ -146,8 +145,16 @@ def neighbors(
 
     Raises
     ------
-    DistributedError, OSError, ValueError
-        As of `build_shards`.
+    DistributedError
+        As of `build_shards`; `ShardError` also where changes that are made meanwhile have become a
+        part of a shard's files.
+    OSError, ValueError
+        As of `build_shards`, or if `out` has neighbors of others, or of other changes.
+
+    Notes
+    -----
+    The lists are those of the index with the changes that are there when it is called, also of a
+    call that goes on. If changes have come since it was interrupted, `out` must be a new folder.
     """
     k = _scalars.check_positive_int(k, "k")
     floor = None if min_score is None else _scalars.check_float(min_score, "min_score")
@@ -157,13 +164,14 @@ def neighbors(
     manifest = _manifest.read(folder)
     needed("pyarrow.parquet", "arrow", "neighbors")
     tasks = Tasks(num_cpus, memory, _scalars.check_duration(timeout, "timeout"), progress)
+    found = [_size_and_position(folder, manifest, n) for n in range(manifest.n_shards)]
+    positions = tuple(position for _, position in found)
     target.mkdir(parents=True, exist_ok=True)
-    _check_same(target, {"build": manifest.build, "k": k, "min_score": floor})
+    _check_same(target, {"build": manifest.build, "k": k, "min_score": floor}, positions)
     calls = []
-    for shard in range(manifest.n_shards):
-        n = len(_shard(folder, manifest, shard).index)
+    for shard, (n, _) in enumerate(found):
         calls += [
-            (str(folder), manifest, shard, first, k, floor, str(file))
+            (str(folder), manifest, positions, shard, first, k, floor, str(file))
             for first in range(0, n, _BLOCK)
             if not (file := target / f"{shard:05d}-{first:010d}.parquet").exists()
         ]
@@ -211,6 +219,11 @@ class _Shards:
         self.shards = [_shard(path, manifest, n) for n in range(manifest.n_shards)]
         self._probes, self._n_lists = manifest.probes, manifest.n_lists
 
+    def rewind(self, positions: Sequence[int]) -> None:
+        """Have each shard with the changes up to one, and no others."""
+        for shard, position in zip(self.shards, positions, strict=True):
+            shard.rewind(position)
+
     def search(
         self, queries: Any, k: int, *, exclude: Any = None, min_score: float | None = None
     ) -> SearchResult:
@@ -233,16 +246,31 @@ class _Shards:
         return merge_shards([s.index.search(queries, k, **options) for s in self.shards], k)
 
 
-_opened: dict[tuple[str, str], _Shards] = {}
+_opened: dict[tuple[str, str], _Shards] = {}  # what the last task of this process has asked for
+
+
+def _opened_at(path: str, manifest: Manifest, positions: Sequence[int]) -> _Shards:
+    """Return shards with the changes up to some; Ray gives a process tasks of several calls."""
+    all_of = _opened.get((path, manifest.build))
+    if all_of is None:
+        _opened.clear()  # so that a process maps one index at the most
+        all_of = _opened[path, manifest.build] = _Shards(Path(path), manifest)
+    all_of.rewind(positions)
+    return all_of
 
 
 def _neighbors_of_block(
-    path: str, manifest: Manifest, shard: int, first: int, k: int, floor: float | None, file: str
+    path: str,
+    manifest: Manifest,
+    positions: Sequence[int],
+    shard: int,
+    first: int,
+    k: int,
+    floor: float | None,
+    file: str,
 ) -> None:
     """Write the lists of some items of a shard."""
-    all_of = _opened.get((path, manifest.build))
-    if all_of is None:
-        all_of = _opened[path, manifest.build] = _Shards(Path(path), manifest)
+    all_of = _opened_at(path, manifest, positions)
     index = all_of.shards[shard].index
     own = index.ids[first : first + _BLOCK]
     options: dict[str, Any] = {"exclude": own[:, None], "min_score": floor}
@@ -289,6 +317,22 @@ def _fields(columns: Mapping[str, str] | None, names: Sequence[str]) -> dict[str
     return dict(columns)
 
 
+def _check_asked(asked: object, vectors: Mapping[str, str]) -> None:
+    """Refuse what no worker could ask."""
+    if isinstance(asked, Recaller):
+        return
+    if isinstance(asked, str):
+        _check_index(Path(asked))
+    elif isinstance(asked, type) or not callable(getattr(type(asked), "search", None)):
+        raise TypeError(
+            "recaller: expected a Recaller, an index or the path of a saved one, got "
+            f"{_scalars.type_name(asked)}"
+        )
+    if len(vectors) != 1:
+        got = sorted(vectors.values()) or "none"
+        raise ValueError(f"vectors: expected one column to search an index with, got {got}")
+
+
 def _check_index(path: Path) -> None:
     kind = _atomic.read_manifest(path).get("kind")
     if kind not in (_manifest.KIND, "FlatIndex", "IVFIndex"):
@@ -307,18 +351,31 @@ def _shard(path: Path, manifest: Manifest, number: int) -> Shard:
     return shard
 
 
-def _check_same(target: Path, about: dict[str, Any]) -> None:
-    """Refuse a folder with the neighbors of something else."""
+def _size_and_position(path: Path, manifest: Manifest, number: int) -> tuple[int, int]:
+    """Count the items of a shard, and tell the number of the last change in it."""
+    shard = _shard(path, manifest, number)
+    return len(shard.index), shard.position
+
+
+def _check_same(target: Path, about: dict[str, Any], positions: Sequence[int]) -> None:
+    """Refuse a folder with the neighbors of something else, or of the same before a change."""
     file = target / "about"
-    word = _manifest.sum_of(about).encode("ascii")
+    words = [_manifest.sum_of(of) for of in (about, list(positions))]
     if file.exists():
-        if file.read_bytes() != word:
+        begun = file.read_text("ascii").split()
+        if begun[:1] != words[:1]:
             raise ValueError(f"out: expected a new folder, got neighbors of others in {target}")
+        if begun != words:
+            raise ValueError(
+                f"out: expected a new folder since the index has changed, got neighbors of before "
+                f"in {target}"
+            )
         return
     others = [one.name for one in target.iterdir()]
     if others:
         raise ValueError(f"out: expected a new folder, got {others[0]!r} in {target}")
-    _atomic.write(file, lambda to: to.write(word))
+    text = " ".join(words).encode("ascii")
+    _atomic.write(file, lambda to: to.write(text))
 
 
 def _ray_data(what: str) -> Any:

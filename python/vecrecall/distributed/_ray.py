@@ -46,6 +46,10 @@ class Deadline:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
+    def share(self, part: float) -> "Deadline":
+        """Return one at which a part of what is left has passed."""
+        return Deadline(self.left * part)
+
     @property
     def left(self) -> float:
         """Seconds that are left, 0 at the least."""

@@ -36,6 +36,8 @@ class Routing(NamedTuple):
 
     def split(self, ids: I64) -> list[tuple[int, I64]]:
         """List the shards that have some of the ids, each with the places of these."""
+        if not ids.size:
+            return []  # `np.split` makes one part of nothing
         shards = self.shards(ids)
         order = np.argsort(shards, kind="stable")
         numbers, starts = np.unique(shards[order], return_index=True)

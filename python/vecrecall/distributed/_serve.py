@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from vecrecall.distributed._sharded_index import ShardedIndex, connect
 from vecrecall.storage import _atomic
 
 _INDEX = "items"
+_CONNECT = set(inspect.signature(connect).parameters) - {"path", "num_cpus"}  # which `app` has
 
 
 def app(
@@ -69,6 +71,11 @@ def app(
             raise ValueError(f"num_replicas: expected 1 for a saved system, got {n}")
         if options:
             raise TypeError(f"{min(options)}: expected options of connect with shards alone")
+    unknown = sorted(options.keys() - _CONNECT)
+    if unknown:
+        raise TypeError(
+            f"{unknown[0]}: expected options of connect, {sorted(_CONNECT)}, got {unknown}"
+        )
     deployment = serve.deployment(
         num_replicas=n,
         ray_actor_options={"num_cpus": _scalars.check_nonnegative(num_cpus, "num_cpus")},

@@ -73,15 +73,15 @@ class Shard:
         Raises
         ------
         ShardError
-            If the newest base has later changes, or the log does not have this one.
+            If all bases have later changes, or the log does not have this one.
         """
         with self._advancing:
             if self.position > position:
-                self._load()
+                self._load(position)
             try:
                 self._follow(position)
             except LogError:  # as in `advance`
-                self._load()
+                self._load(position)
                 self._follow(position)
             if self.position != position:
                 raise ShardError(
@@ -107,18 +107,19 @@ class Shard:
         while len(self.tokens) > _KNOWN_TOKENS:
             del self.tokens[next(iter(self.tokens))]
 
-    def _load(self) -> None:
+    def _load(self, upto: int | None = None) -> None:
         base = _manifest.check_shard(self.folder, self.manifest.build, self.number)
         for attempt in range(_TRIES):
-            position = newest_base(self.folder)
+            position = newest_base(self.folder, upto)
             if position is None:
+                of = "" if upto is None else f" with no change after {upto}"
                 raise ShardError(
-                    f"shard {self.number}: expected a saved index, got none in {self.folder}"
+                    f"shard {self.number}: expected a saved index{of}, got none in {self.folder}"
                 )
             try:
                 self._take(position, base)
             except FileNotFoundError as error:  # another base has just taken its place
-                if attempt + 1 == _TRIES or newest_base(self.folder) == position:
+                if attempt + 1 == _TRIES or newest_base(self.folder, upto) == position:
                     raise ShardError(f"shard {self.number}: expected a file, got {error}") from None
             except (OSError, ValueError) as error:
                 raise ShardError(f"shard {self.number}: {error}") from None
@@ -229,9 +230,9 @@ def bases(folder: Path) -> list[int]:
     return sorted(int(name) for name in found if name.isdigit())
 
 
-def newest_base(folder: Path) -> int | None:
-    """Return the last of the bases, None for none."""
-    return max(bases(folder), default=None)
+def newest_base(folder: Path, upto: int | None = None) -> int | None:
+    """Return the last of the bases, or of those up to a change; None for none."""
+    return max((one for one in bases(folder) if upto is None or one <= upto), default=None)
 
 
 def base_of(folder: Path, position: int) -> Path:

@@ -71,8 +71,22 @@ class ShardedIndex(Reads):
         ids: npt.ArrayLike | None = None,
         *,
         bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> npt.NDArray[np.int64] | None:
         """Add new items, as `FlatIndex.add`; they are on the disk when this returns.
+
+        Parameters
+        ----------
+        vectors, ids, bias
+            As of `FlatIndex.add`.
+        threads : int, optional
+            Checked, and without effect: every actor makes changes with its own threads, when it
+            reads them in the log.
+
+        Returns
+        -------
+        ndarray of int64, shape (m,), or None
+            The new ids, where none are given.
 
         Raises
         ------
@@ -81,6 +95,7 @@ class ShardedIndex(Reads):
         TypeError, ValueError
             If an argument is not as described or an id is there already; nothing is done then.
         """
+        _scalars.check_threads(threads)
         if ids is not None:
             self._change("add", *self._new_items(vectors, ids, bias))
             return None
@@ -100,9 +115,21 @@ class ShardedIndex(Reads):
         raise AssertionError
 
     def update(
-        self, vectors: npt.ArrayLike, ids: npt.ArrayLike, *, bias: npt.ArrayLike | None = None
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        bias: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> None:
         """Add items, and replace those whose ids are there, as `FlatIndex.update`.
+
+        Parameters
+        ----------
+        vectors, ids, bias
+            As of `FlatIndex.update`.
+        threads : int, optional
+            As of `add`.
 
         Raises
         ------
@@ -111,10 +138,18 @@ class ShardedIndex(Reads):
         TypeError, ValueError
             If an argument is not as described; nothing is done then.
         """
+        _scalars.check_threads(threads)
         self._change("update", *self._new_items(vectors, ids, bias))
 
-    def remove(self, ids: Ids, *, missing: Missing = "raise") -> None:
+    def remove(self, ids: Ids, *, missing: Missing = "raise", threads: int | None = None) -> None:
         """Remove items, as `FlatIndex.remove`.
+
+        Parameters
+        ----------
+        ids, missing
+            As of `FlatIndex.remove`.
+        threads : int, optional
+            As of `add`.
 
         Raises
         ------
@@ -125,6 +160,7 @@ class ShardedIndex(Reads):
         TypeError, ValueError
             If an argument is not as described.
         """
+        _scalars.check_threads(threads)
         wanted = np.unique(_ids.check_id_set(ids, "ids"))
         ignore = _scalars.check_choice(missing, "missing", {"raise": False, "ignore": True})
         self._change("remove", None, wanted, None, ignore=ignore)
@@ -292,7 +328,8 @@ def connect(
         Bytes that are reserved for each actor. Mapped files are not counted by Ray.
     on_missing : {"raise", "partial"}
         What to do when a shard does not answer: raise `MissingShardsError`, or return what the
-        others have found, with the reason in ``result.stats.missing``.
+        others have found, with the reason in ``result.stats.missing``. A search that may have to
+        look at more lists waits for half of the time that is left, and then goes on without it.
     timeout : float
         Seconds that a call may take, this one too.
     verify : bool

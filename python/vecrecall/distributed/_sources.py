@@ -41,6 +41,9 @@ class Piece(Protocol):
     def read(self, dtype: RowType) -> Rows:
         """Read them, rounded to a type."""
 
+    def place(self, row: int) -> str:
+        """Say where one of them is, for an error."""
+
 
 class Columns(NamedTuple):
     """The names of the columns of a table."""
@@ -90,6 +93,10 @@ class NpyPiece(NamedTuple):
         rows = check_rows(np.array(vectors), "vectors", dtype=dtype).values
         return Rows(_ids.check_ids(np.array(ids), "ids", len(rows)), rows)
 
+    def place(self, row: int) -> str:
+        """Say where one of them is."""
+        return f"row {self.first + row} of {self.file}"
+
 
 class ArrowPiece(NamedTuple):
     """A fragment of an Arrow dataset."""
@@ -120,6 +127,12 @@ class ArrowPiece(NamedTuple):
         rows = _vectors_of(table[self.columns.vector].combine_chunks(), len(table), dtype)
         return Rows(_ids.check_ids(ids, "ids", len(rows)), rows)
 
+    def place(self, row: int) -> str:
+        """Say where one of them is; Parquet files have rows in groups."""
+        groups = [group.id for group in getattr(self.fragment, "row_groups", None) or []]
+        of = f" of row group {groups[0]}" if len(groups) == 1 else ""
+        return f"row {row}{of} of {getattr(self.fragment, 'path', 'the dataset')}"
+
 
 class ShardPiece(NamedTuple):
     """Items of a shard of an index that is there already."""
@@ -146,6 +159,10 @@ class ShardPiece(NamedTuple):
         ids = index.ids
         rows = check_rows(index.vectors(ids), "vectors", dtype=dtype).values
         return Rows(ids, rows, _biases(index))
+
+    def place(self, row: int) -> str:
+        """Say where one of them is."""
+        return f"item {row} of shard {self.number} of {self.path}"
 
     def _now(self) -> FlatIndex:
         shard = Shard(Path(self.path), self.manifest, self.number)
