@@ -150,7 +150,7 @@ def test_a_publication_since_what_is_not_there_yet(config: Path, tmp_path: Path)
     "mistake", [("u2i = 3, ", ""), ("u2i = 3", "u2i = -3"), ('path = "table"', 'path = "index"')]
 )
 def test_a_mistake_spoils_no_state(config: Path, started: bool, mistake: tuple[str, str]) -> None:
-    """What cannot be loaded is not what is served from then on, nor kept."""
+    """A version that cannot be loaded is neither served from then on nor kept."""
     state = config.parent / "state"
     if started:
         client = Client(config)

@@ -352,3 +352,16 @@ def test_the_default_encoder_gives_the_same_bits_in_every_batch() -> None:
     np.testing.assert_array_equal(documents(texts, batch_size=2).matrix, found.matrix)
     assert found.matrix.any(axis=1).tolist() == [True, False, True, True, True]
     np.testing.assert_array_equal(documents(["x", "two parts"]).matrix[1], found.matrix[2])
+
+
+def test_checkpoints_that_are_something_else(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("x")
+
+    def encoder(texts: list[str]) -> Any:
+        return np.ones((len(texts), 2))
+
+    with pytest.raises(ValueError, match=r"^checkpoint: expected a saved EncodingCheckpoint, got"):
+        documents(["a"], encoder=encoder, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=r"^checkpoint: expected a folder, got a file"):
+        documents(["a"], encoder=encoder, checkpoint=tmp_path / "note.txt")
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]

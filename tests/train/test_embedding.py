@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vecrecall.train import Embedding
+from vecrecall.train import (
+    CapacityEmbedding,
+    Embedding,
+    OnnxTower,
+    ResidualEmbedding,
+    TitleEncoder,
+    TwoTower,
+)
 
 RNG = np.random.default_rng(3)
 MATRIX = RNG.standard_normal((6, 4)).astype(np.float32)
@@ -325,3 +332,27 @@ def test_about_is_a_copy_in_json() -> None:
 def test_about_must_be_json(about: Any) -> None:
     with pytest.raises(TypeError, match=r"^about: expected "):
         Embedding(["a"], [[1]], about=about)
+
+
+def test_a_wrong_mmap(tmp_path: Path) -> None:
+    Embedding(["a"], [[1.0]]).save(tmp_path)
+    with pytest.raises(TypeError, match=r"^mmap: expected True or False, got 5"):
+        Embedding.load(tmp_path, mmap=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "kind", [Embedding, TwoTower, TitleEncoder, OnnxTower, CapacityEmbedding, ResidualEmbedding]
+)
+def test_loading_what_is_something_else(kind: Any, tmp_path: Path) -> None:
+    for package in {TwoTower: ["torch"], OnnxTower: ["onnxruntime"]}.get(kind, []):
+        pytest.importorskip(package)
+    expected = rf"^path: expected an? (saved|exported) {kind.__name__}, got "
+    with pytest.raises(ValueError, match=expected + "a folder without"):  # an empty one
+        kind.load(tmp_path)
+    (tmp_path / "note.txt").write_text("x")
+    with pytest.raises(ValueError, match=expected + "a folder without"):
+        kind.load(tmp_path)
+    with pytest.raises(ValueError, match=expected + "a file: .*note.txt"):
+        kind.load(tmp_path / "note.txt")
+    with pytest.raises(FileNotFoundError):
+        kind.load(tmp_path / "nothing")

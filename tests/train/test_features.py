@@ -177,3 +177,25 @@ def test_a_data_frame_is_its_columns(library: str) -> None:
     assert found.columns["age"].tolist() == [24.0, 53.0]
     assert found.columns["city"] == plain.columns["city"]
     assert found.columns["tags"] == plain.columns["tags"]
+
+
+def test_a_category_that_has_no_hash_is_named() -> None:
+    """A tuple has one only if all in it have."""
+    with pytest.raises(TypeError, match=r"^v: expected hashable keys, got tuple in row 1"):
+        Features(["a", "b"], {"v": [(1, 2), (1, [3])]}, kinds={"v": "category"})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "error", "match"),
+    [
+        (["number"], TypeError, r"^kinds: expected a mapping of columns, got list"),
+        (5, TypeError, r"^kinds: expected a mapping of columns, got int"),
+        ("number", TypeError, r"^kinds: expected a mapping of columns, got str"),
+        ({"v": ""}, ValueError, r"^kinds\['v'\]: expected one of .*, got ''"),
+        ({"v": None}, TypeError, r"^kinds\['v'\]: expected one of .*, got NoneType"),
+        ({5: "number"}, ValueError, r"^kinds: expected names of columns, got 5"),
+    ],
+)
+def test_kinds_of_another_form(kinds: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        Features(["x"], {"v": [1]}, kinds=kinds)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pytest
 from tower_cases import SMALL
 
-from vecrecall.train import TitleEncoder, TrainingStoppedError, TransE, TwoTower
+from vecrecall.train import TitleEncoder, TrainingError, TrainingStoppedError, TransE, TwoTower
 
 torch = pytest.importorskip("torch", reason='needs pip install "vecrecall[train]"')
 
@@ -109,3 +109,91 @@ def test_a_training_that_fails_leaves_what_was_fitted() -> None:
         encoder.fit(["new"], [["other"]], stop=lambda: True)
     np.testing.assert_array_equal(before[0], fitted.encode_users([["x"], []]))
     np.testing.assert_array_equal(before[1], encoder.encode(["green tea"]))
+
+
+def test_a_result_is_the_parameters_in_memory_of_its_own() -> None:
+    from vecrecall.train.networks._state import NetworkState
+
+    network = torch.nn.Linear(3, 2)
+    state = NetworkState(network, torch.optim.Adam(network.parameters()))
+    found = state.result()
+    assert list(found) == ["parameters"]
+    first = found["parameters"].copy()
+    with torch.no_grad():
+        network.weight += 1
+    again = state.result(found)
+    assert again["parameters"] is found["parameters"]
+    assert (again["parameters"] != first).sum() == 6
+    state.restore({"parameters": first})
+    assert state.result()["parameters"].tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        float64,
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+        lambda: torch.device("meta"),
+    ],
+    ids=["float64", "no_grad", "inference_mode", "autocast", "device"],
+)
+def test_encoding_does_not_depend_on_settings_of_others(given: Any) -> None:
+    fitted, encoder = towers(), titles()
+    lstm = TwoTower(**SMALL, encoder="lstm", epochs=1).fit(list("aab"), list("xyx"))
+
+    def encoded() -> list[bytes]:
+        histories: list[list[str]] = [["x", "y"], []]
+        found = [of.encode_users(histories) for of in (fitted, lstm)]
+        found += [fitted.encode_items(["x", "new"]), encoder.encode(["green tea", ""])]
+        return [vectors.tobytes() for vectors in found]
+
+    expected = encoded()
+    with given():
+        before = state()
+        found = encoded()
+        assert state() == before
+    assert found == expected
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_parameters_that_diverge(validation: bool) -> None:
+    """The last step breaks them, which no loss has seen."""
+    model = TwoTower(learning_rate=1e30, epochs=1, dim=4)
+    match = "validation, got NaN in epoch 0" if validation else "vectors, .* after epoch 0"
+    with pytest.raises(TrainingError, match=match):
+        model.fit(list("ab") * 10, list("xyzw") * 5, validation=validation)
+
+
+@pytest.mark.parametrize("kind", [TwoTower, TransE, TitleEncoder])
+@pytest.mark.parametrize("rate", [1e38, 1e300])
+def test_learning_rates_beyond_float32(kind: Any, rate: float) -> None:
+    with pytest.raises(ValueError, match=r"^learning_rate: expected a number of at most 3e\+37"):
+        kind(learning_rate=rate)
+
+
+@pytest.mark.parametrize("fit", [towers, trans_e, titles])
+def test_the_highest_learning_rate_ends_in_no_error_of_torch(fit: Fit) -> None:
+    fresh: Any = {towers: TwoTower, trans_e: TransE, titles: TitleEncoder}[fit]
+    columns: list[Any] = [list("ab"), list("xy"), list("bc")]
+    if fit is not trans_e:
+        columns = columns[:2]
+    if fit is titles:
+        columns[1] = [["x"], ["y"]]
+    with suppress(TrainingError):  # and no other error
+        fresh(learning_rate=3e37, epochs=3).fit(*columns)
+
+
+def test_scores_of_a_validation_do_not_depend_on_threads_of_others() -> None:
+    limits = pytest.importorskip("threadpoolctl", reason="needs threadpoolctl").threadpool_limits
+    from vecrecall.train.networks._state import own_settings
+    from vecrecall.train.networks._tower_training import scored
+
+    rng = np.random.default_rng(0)
+    users, items = (rng.standard_normal((n, 67)).astype(np.float32) for n in (131, 1683))
+    found = set()
+    for threads in (1, 2):
+        with limits(threads), own_settings():
+            found.add(scored(users, items).tobytes())
+    assert len(found) == 1

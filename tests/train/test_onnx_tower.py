@@ -113,6 +113,22 @@ def test_a_server_needs_no_torch(tmp_path: Path) -> None:
         OnnxTower.load(tmp_path / "nothing")
 
 
+def test_an_export_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    """A key of its own class is no JSON, which shows when the vocabulary is made."""
+    pytest.importorskip("onnxruntime")
+    users = ["a", "b", "b"]
+    TwoTower(**SMALL, epochs=1).fit(users, ["x", "y", "x"]).export_onnx(tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    other = TwoTower(**SMALL, epochs=1).fit(users, [frozenset("x"), "y", frozenset("x")])
+    with pytest.raises(TypeError, match="frozenset"):
+        other.export_onnx(tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    OnnxTower.load(tmp_path)
+    with pytest.raises(TypeError, match="frozenset"):
+        other.export_onnx(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_export_says_nothing_and_leaves_settings(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -449,3 +449,10 @@ def test_sequences_of_wrong_columns(
 ) -> None:
     with pytest.raises(error, match=match):
         user_sequences(*arguments, times=times)
+
+
+def test_a_checkpoint_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"^checkpoint: expected a saved TrainingCheckpoint, got"):
+        sequences([["a", "b"]] * 3, dim=2, epochs=1, checkpoint=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]

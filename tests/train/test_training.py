@@ -28,6 +28,11 @@ class Walk:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"place": self.place.copy()}
 
+    def result(
+        self, into: dict[str, npt.NDArray[Any]] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        return self.arrays()
+
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self.place[:] = arrays["place"]
 
@@ -255,3 +260,60 @@ def test_fingerprints() -> None:
         fingerprint({"dim": 3, "seed": 0}, ["\ud800"], data[1]),
     ]
     assert len({name, *others}) == 7
+
+
+class Counted(Walk):
+    """A state that counts its copies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.copies: list[str] = []
+        self.given: list[Any] = []
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        self.copies.append("all")
+        return super().arrays()
+
+    def result(
+        self, into: dict[str, npt.NDArray[Any]] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        self.copies.append("result")
+        self.given.append(into)
+        return {"place": self.place.copy()} if into is None else into
+
+
+@pytest.mark.parametrize(
+    ("options", "validates", "copies"),
+    [
+        ({}, False, []),
+        ({"stop": lambda: False}, False, ["result"] * 4),  # before the first epoch too
+        ({}, True, ["result"] * 3),
+        ({"stop": lambda: False}, True, ["result"] * 3),
+    ],
+)
+def test_nothing_is_copied_but_what_may_be_restored(
+    options: dict[str, Any], validates: bool, copies: list[str]
+) -> None:
+    """The parameters are most of the memory, and the optimizer's moments twice as much."""
+    state, values = Counted(), iter([0.1, 0.2, 0.3])
+    training = Training("walk", 3, **options)
+    training.run(state, lambda number: 1.0, (lambda: next(values)) if validates else None)
+    assert state.copies == copies
+    assert state.given[:1] in ([], [None])
+    assert all(into is state.given[1] for into in state.given[1:])  # one buffer
+
+
+def test_a_checkpoint_in_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("x")
+    expected = r"^checkpoint: expected a saved TrainingCheckpoint, got a folder without manifest"
+    with pytest.raises(ValueError, match=expected):
+        walk(Training("walk", 2, checkpoint=tmp_path))
+    assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_vectors_that_are_not_finite() -> None:
+    training = Training("walk", 3)
+    walk(training)
+    training.check_vectors(np.zeros((2, 3), np.float32))
+    with pytest.raises(TrainingError, match=r"^walk: expected finite vectors, .* after epoch 2;"):
+        training.check_vectors(np.full((1, 1), np.nan, np.float32))

@@ -127,3 +127,9 @@ def test_histories_may_be_a_matrix() -> None:
     towers = TwoTower(**SMALL, epochs=1).fit([1, 1, 2, 2], [5, 6, 6, 7])
     found = towers.encode_users(np.array([[5, 6], [6, 7]]))
     np.testing.assert_array_equal(found, towers.encode_users([[5, 6], [6, 7]]))
+
+
+@pytest.mark.parametrize(("encoder", "error"), [("gru", ValueError), (5, TypeError)])
+def test_a_wrong_encoder_names_all_choices(encoder: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^encoder: expected one of 'mean', .* or None, got"):
+        TwoTower(encoder=encoder)

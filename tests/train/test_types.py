@@ -250,3 +250,23 @@ def test_vectors_of_something_else() -> None:
     types = Types.fit("user", {"age": [1, 2]})
     with pytest.raises(TypeError, match=r"^embedding: expected an Embedding, got ndarray"):
         types.vectors(np.eye(2), {"age": [1]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("columns", "edges", "error", "match"),
+    [
+        (("a",), [1], TypeError, r"^edges: expected a mapping of columns, got list"),
+        (("a",), {"a": 5}, TypeError, r"^edges\['a'\]: expected numbers, got int"),
+        (("a",), {"a": "xy"}, TypeError, r"^edges\['a'\]: expected numbers, got str"),
+        (("a",), {"a": ("x",)}, TypeError, r"^edges\['a'\]: expected a number, got str"),
+        (("a",), {"a": (float("nan"),)}, ValueError, r"^edges\['a'\]: expected .*, got NaN"),
+        (("a",), {"a": (float("inf"),)}, ValueError, r"^edges\['a'\]: expected finite numbers"),
+        (("a",), {"a": (2, 1)}, ValueError, r"^edges\['a'\]: expected ascending numbers"),
+        (5, {}, TypeError, r"^columns: expected names, got int"),
+        ((5,), {}, TypeError, r"^columns: expected names, got int"),
+        (("a", "a"), {}, ValueError, r"^columns: expected different names"),
+    ],
+)
+def test_types_made_by_hand(columns: Any, edges: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        Types("u", columns, edges)

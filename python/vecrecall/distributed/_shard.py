@@ -68,7 +68,7 @@ class Shard:
             return self.position
 
     def rewind(self, position: int) -> None:
-        """Make the changes up to one and no others, anew where later ones were made already.
+        """Make the changes up to one and no others, again where later ones were made already.
 
         Raises
         ------

@@ -32,6 +32,7 @@ from vecrecall.train._embedding import (
     keys_to_arrays,
     reading,
 )
+from vecrecall.train._folders import load_folder
 
 KIND = "CapacityEmbedding"
 
@@ -183,7 +184,7 @@ class CapacityEmbedding:
         FileNotFoundError
             If it does not exist.
         """
-        content, arrays = _array_folder.load(_scalars.check_path(path, "path"), KIND, verify=True)
+        content, arrays = load_folder(_scalars.check_path(path, "path"), KIND)
         with reading("a CapacityEmbedding", path):
             return cls._read(content, arrays, path)
 

@@ -16,6 +16,7 @@ from vecrecall.arrays import _scalars, _validation
 from vecrecall.search._flat_index import METRICS, FlatIndex
 from vecrecall.storage import _array_folder
 from vecrecall.train._columns import Column, check_keys, check_length, check_unique, number
+from vecrecall.train._folders import load_folder
 from vecrecall.train._key_json import from_json, to_json
 
 KIND = "Embedding"
@@ -250,7 +251,9 @@ class Embedding:
         ----------
         path : str or path-like
         mmap : bool
-            Whether to map the matrix instead of reading it.
+            Whether to map the matrix instead of reading it. Values are not compared with their
+            checksums then: a damaged file of the right size shows only by a value that is not
+            finite, or a key that is none.
 
         Returns
         -------
@@ -263,9 +266,8 @@ class Embedding:
         FileNotFoundError
             If it does not exist.
         """
-        content = _array_folder.load(
-            _scalars.check_path(path, "path"), KIND, mmap=mmap, verify=not mmap
-        )
+        mmap = _scalars.check_bool(mmap, "mmap")
+        content = load_folder(_scalars.check_path(path, "path"), KIND, mmap=mmap)
         with reading("an Embedding", path):
             arrays, about = content.arrays, content.about
             ids = keys_from_arrays(arrays, path)

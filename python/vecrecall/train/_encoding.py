@@ -16,12 +16,12 @@ import numpy.typing as npt
 from vecrecall.arrays import _scalars
 from vecrecall.storage import _array_folder
 from vecrecall.storage._atomic import MANIFEST
+from vecrecall.train._folders import check_folder, load_folder
 from vecrecall.train._training import (
     PathLike,
     StopAskedError,
     Training,
     TrainingStoppedError,
-    load_checkpoint,
 )
 
 KIND = "EncodingCheckpoint"
@@ -101,13 +101,16 @@ class _Kept:
 
     def alone(self) -> AbstractContextManager[None]:
         """Let other runs with this folder wait."""
-        return nullcontext() if self._path is None else _array_folder.exclusive(self._path)
+        if self._path is None:
+            return nullcontext()
+        check_folder(self._path, "checkpoint")
+        return _array_folder.exclusive(self._path)
 
     def load(self) -> tuple[Rows | None, int]:
         """Read the finished rows and their number."""
         if self._path is None or _array_folder.is_new(self._path):
             return None, 0
-        about = load_checkpoint(self._path, KIND).about
+        about = load_folder(self._path, KIND, name="checkpoint").about
         if about["fingerprint"] != self._about["fingerprint"]:
             raise ValueError(
                 "checkpoint: expected one of the same data and settings, "

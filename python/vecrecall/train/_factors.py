@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ class Factors(NamedTuple):
         The sum of the user's items, each times its weight.
     items : Embedding
         Orthonormal columns: the directions in which users differ most, the first most of all.
+        Where the matrix has a lower rank, the columns beyond it are zero in both.
     """
 
     users: Embedding
@@ -57,7 +59,8 @@ def factors(
     dim : int
         Number of factors; at most one less than there are users and items.
     seed : int
-        Of the first vector of the iteration. One seed gives the same bits on one machine.
+        Of the first vector of the iteration. One seed gives the same bits on one machine; if the
+        matrix has a lower rank than `dim`, with SciPy 1.17 or newer only.
     progress : callable, optional
         Called with a `TrainingProgress` several times per second. There is one epoch, whose share
         is not known.
@@ -136,6 +139,9 @@ class _Solved:
     def arrays(self) -> Arrays:
         return {"table": self.table}
 
+    def result(self, into: Arrays | None = None) -> Arrays:
+        return self.arrays()
+
     def restore(self, arrays: Any) -> None:
         self.table = arrays["table"]
 
@@ -160,24 +166,36 @@ def _matrix(
 def _right_vectors(
     matrix: Any, rank: int, seed: int, step: Callable[[], None]
 ) -> npt.NDArray[np.float64]:
-    """Compute the right singular vectors, those of the largest values first."""
+    """Compute the right singular vectors, those of the largest values first, else zeros."""
+    is_wide = matrix.shape[0] < matrix.shape[1]
+    narrow = matrix.T if is_wide else matrix
+    own, _ = np.linalg.qr(_gram_vectors(narrow, rank, seed, step))
+    # Values by the products themselves: as roots of eigenvalues, half of their digits are lost.
+    others, values, turn = np.linalg.svd(narrow @ own, full_matrices=False)
+    found = others if is_wide else own @ turn.T
+    is_zero = values <= np.finfo(np.float64).eps * max(matrix.shape) * values[0]
+    found[:, is_zero] = 0  # any direction would do, so that the one found says nothing
+    return np.ascontiguousarray(found)
+
+
+def _gram_vectors(
+    narrow: Any, rank: int, seed: int, step: Callable[[], None]
+) -> npt.NDArray[np.float64]:
+    """Compute eigenvectors of the products of a matrix's columns, which are never all in memory."""
     linalg = needed("scipy.sparse.linalg", "train", "factors")
     base: Any = linalg.LinearOperator
+    size = narrow.shape[1]
 
-    class Reported(base):  # type: ignore[misc]
-        """The matrix, which reports each product, so that the iteration can be ended."""
+    class Gram(base):  # type: ignore[misc]
+        """The products, which report each use, so that the iteration can be ended."""
 
         def _matvec(self, x: Any) -> Any:
             step()
-            return matrix @ x
+            return narrow.T @ (narrow @ x)
 
-        def _rmatvec(self, x: Any) -> Any:
-            return matrix.T @ x
-
-        def _matmat(self, x: Any) -> Any:
-            return matrix @ x
-
-    start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
-    operator = Reported(np.float64, matrix.shape)
-    _, values, found = linalg.svds(operator, k=rank, v0=start)
-    return np.ascontiguousarray(found[np.argsort(-values, kind="stable")].T)
+    rng = np.random.default_rng(seed)
+    options: dict[str, Any] = {"v0": rng.standard_normal(size)}
+    if "rng" in inspect.signature(linalg.eigsh).parameters:  # of SciPy 1.17
+        options["rng"] = rng  # for starts again, once a rank below is used up
+    _, found = linalg.eigsh(Gram(np.float64, (size, size)), k=rank, **options)
+    return np.asarray(found)

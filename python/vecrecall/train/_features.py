@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Hashable, Iterable, Mapping
+from types import NoneType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,8 +16,8 @@ from vecrecall.train._columns import (
     Column,
     check_exact_numbers,
     check_keys,
-    check_length,
     check_lists,
+    check_optional_keys,
     check_unique,
     is_missing,
     number,
@@ -79,18 +80,20 @@ class Features:
         check_unique(self.keys, "keys")
         self.kinds: dict[str, Kind] = {}
         self.columns: dict[str, Values] = {}
+        if not isinstance(kinds, (Mapping, NoneType)):
+            raise TypeError(f"kinds: expected a mapping of columns, got {type(kinds).__name__}")
         wanted = dict(kinds or {})
         named = {} if columns is None else columns
         for name in column_names(named):
             if not isinstance(name, str):
                 raise TypeError(f"columns: expected names, got {name!r}")
             column = named[name]
-            kind = wanted.pop(name, None) or _kind(column, name)
+            kind = wanted.pop(name) if name in wanted else _kind(column, name)
             _scalars.check_choice(kind, f"kinds[{name!r}]", KINDS)
             self.kinds[name] = kind
             self.columns[name] = _CHECKS[kind](column, name, len(self.keys))
         if wanted:
-            raise ValueError(f"kinds: expected names of columns, got {', '.join(wanted)}")
+            raise ValueError(f"kinds: expected names of columns, got {', '.join(map(str, wanted))}")
         self._row_of = numbering(self.keys)
 
     def __len__(self) -> int:
@@ -118,24 +121,13 @@ def _kind(column: Column, name: str) -> Kind:
     return "category"
 
 
-def _category(column: Column, name: str, length: int) -> list[Hashable]:
-    values = values_of(column, name)
-    check_length(values, name, length)
-    for row, value in enumerate(values):
-        if not isinstance(value, Hashable):
-            raise TypeError(
-                f"{name}: expected hashable values, got {type(value).__name__} in row {row}"
-            )
-    return [None if is_missing(value) else value for value in values]
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 _SINGLE = (str, bytes)
 _CHECKS: dict[str, Any] = {
-    "category": _category,
+    "category": check_optional_keys,
     "categories": check_lists,
     "number": check_exact_numbers,
 }

@@ -17,6 +17,7 @@ from vecrecall.storage import _atomic
 from vecrecall.train._columns import Column
 from vecrecall.train._feature_codes import Encoded
 from vecrecall.train._features import Features
+from vecrecall.train._folders import check_saved
 from vecrecall.train._tower_inputs import TowerInputs
 from vecrecall.train._training import PathLike
 
@@ -87,6 +88,7 @@ class OnnxTower:
         options.intra_op_num_threads = _scalars.check_thread_count(threads)
         sessions = {}
         for name, digest in found.models.items():
+            check_saved(folder, MODELS[name], "the model that was exported with the vocabulary")
             model = (folder / MODELS[name]).read_bytes()
             if _digest(model) != digest:
                 raise ValueError(
@@ -166,9 +168,6 @@ class OnnxTower:
 def write(path: PathLike, inputs: TowerInputs, dim: int, models: Mapping[str, bytes]) -> None:
     """Write models and, last, the vocabulary that knows them."""
     folder = _scalars.check_path(path, "path")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, model in models.items():
-        _write(folder / MODELS[name], model)
     about = {
         "kind": KIND,
         "format": FORMAT,
@@ -176,7 +175,11 @@ def write(path: PathLike, inputs: TowerInputs, dim: int, models: Mapping[str, by
         "models": {name: _digest(model) for name, model in models.items()},
         "inputs": inputs.to_json(),
     }
-    _write(folder / VOCABULARY, json.dumps(about).encode())
+    vocabulary = json.dumps(about).encode()  # fails, if at all, before an earlier export is touched
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, model in models.items():
+        _write(folder / MODELS[name], model)
+    _write(folder / VOCABULARY, vocabulary)
     for name in set(MODELS) - set(models):  # of an export before
         (folder / MODELS[name]).unlink(missing_ok=True)
 
@@ -192,6 +195,7 @@ class _Vocabulary(NamedTuple):
 
 
 def _vocabulary(folder: Path) -> _Vocabulary:
+    check_saved(folder, VOCABULARY, f"an exported {KIND}")
     try:
         about = json.loads((folder / VOCABULARY).read_bytes())
     except ValueError as error:

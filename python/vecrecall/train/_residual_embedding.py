@@ -21,6 +21,7 @@ from vecrecall.train._embedding import (
     keys_to_arrays,
     reading,
 )
+from vecrecall.train._folders import load_folder
 from vecrecall.train._residual_report import ResidualRecall, ResidualReport, Rows, mean
 
 KIND = "ResidualEmbedding"
@@ -198,7 +199,7 @@ class ResidualEmbedding:
         FileNotFoundError
             If it does not exist.
         """
-        content, arrays = _array_folder.load(_scalars.check_path(path, "path"), KIND, verify=True)
+        content, arrays = load_folder(_scalars.check_path(path, "path"), KIND)
         with reading("a ResidualEmbedding", path):
             names = {
                 name.replace("category", "key"): array

@@ -16,6 +16,7 @@ from vecrecall.train._training import Arrays, epoch_rng
 
 FloatArray = npt.NDArray[np.float32]
 
+_OUTPUT = "output"
 _LONGEST = 10_000  # gensim drops the rest of longer lists
 _SHORTEST = 1_000  # pieces shorter than this lose many pairs at their borders
 _CHUNK = 100_000
@@ -115,10 +116,20 @@ class SkipGram:
         """Return copies of the input and output vectors."""
         return {name: array.copy() for name, array in self._trained().items()}
 
+    def result(self, into: Arrays | None = None) -> Arrays:
+        """Return copies of the input vectors alone; `into` is overwritten by them."""
+        found = {name: array for name, array in self._trained().items() if name != _OUTPUT}
+        if into is None:
+            return {name: array.copy() for name, array in found.items()}
+        for name, array in found.items():
+            np.copyto(into[name], array)
+        return into
+
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `arrays` returned."""
+        """Go back to what `arrays` returned, or `result`, without the output vectors then."""
         for name, array in self._trained().items():
-            np.copyto(array, arrays[name])
+            if name in arrays:
+                np.copyto(array, arrays[name])
 
     def vectors(self, rows: npt.NDArray[np.int64] | None = None) -> FloatArray:
         """Return the vectors of the keys, by number; with subwords the means over their parts."""
@@ -134,7 +145,7 @@ class SkipGram:
         return found
 
     def _trained(self) -> Arrays:
-        wv, output = self._model.wv, {"output": self._model.syn1neg}
+        wv, output = self._model.wv, {_OUTPUT: self._model.syn1neg}
         if self._settings.subwords:
             return {"words": wv.vectors_vocab, "subwords": wv.vectors_ngrams, **output}
         return {"input": wv.vectors, **output}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vecrecall.storage import _array_folder
 from vecrecall.train._embedding import Embedding
+from vecrecall.train._folders import load_folder
 from vecrecall.train._key_json import from_json, to_json
 from vecrecall.train._tower_inputs import TowerInputs
 
@@ -47,7 +48,7 @@ def save(path: Path, fitted: Fitted) -> None:
 
 def load(path: Path) -> Fitted:
     """Read what `save` wrote."""
-    about, arrays = _array_folder.load(path, KIND, verify=True)
+    about, arrays = load_folder(path, KIND)
     try:
         text = json.loads(arrays["keys"].tobytes())
     except ValueError as error:

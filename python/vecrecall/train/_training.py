@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vecrecall.arrays import _scalars
 from vecrecall.storage import _array_folder
+from vecrecall.train._folders import check_folder, load_folder
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -25,7 +26,7 @@ KIND = "TrainingCheckpoint"
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on: the loss is no number any more."""
+    """Training cannot go on: the loss, a validation or the vectors are no numbers any more."""
 
 
 class TrainingStoppedError(TrainingError):
@@ -68,8 +69,17 @@ class State(Protocol):
     def arrays(self) -> Arrays:
         """Return copies of all that changes; names of lower-case letters and underscores."""
 
+    def result(self, into: Arrays | None = None) -> Arrays:
+        """Return copies of those arrays that count once training has ended.
+
+        Parameters
+        ----------
+        into : dict of str to ndarray, optional
+            What an earlier call returned: its memory is used again.
+        """
+
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `arrays` returned."""
+        """Go back to what `arrays` returned, or, to train no more, to what `result` returned."""
 
 
 class StopAskedError(Exception):
@@ -124,6 +134,7 @@ class Training:
     stopped: bool = False
     seconds: float = 0.0
     _best: Arrays | None = None
+    _last: Arrays | None = None
     _reported: float = -math.inf
 
     def __post_init__(self) -> None:
@@ -156,7 +167,7 @@ class Training:
         Raises
         ------
         TrainingError
-            If a loss is not finite.
+            If a loss is not finite, or a validation is NaN.
         TrainingStoppedError
             If no epoch was finished.
         ValueError
@@ -164,16 +175,16 @@ class Training:
         """
         begin = perf_counter()
         self._resume(state)
-        kept = state.arrays()
+        self._keep(state, validate)
         try:
             while self.finished < self.epochs and not self._is_enough():
                 loss = epoch(self.finished)
                 self._check(loss)
                 self.losses.append(float(loss))
-                kept = state.arrays()
-                self._judge(kept, validate)
+                self._judge(state, validate)
+                self._keep(state, validate)
                 self.finished += 1
-                self._save(kept)
+                self._save(state)
                 self.step(0.0, loss, force=True)
         except StopAskedError:
             self.stopped = True
@@ -183,7 +194,11 @@ class Training:
                 ) from None
         finally:
             self.seconds += perf_counter() - begin
-        state.restore(kept if self._best is None else self._best)
+        if self._best is not None:
+            state.restore(self._best)
+        elif self.stopped and self._last is not None:
+            state.restore(self._last)
+        self._best = self._last = None  # as large as the vectors, which are made next
 
     def step(self, share: float, loss: float | None = None, *, force: bool = False) -> None:
         """Report a finished batch, and end the epoch if a stop was asked for.
@@ -205,6 +220,23 @@ class Training:
             self.progress(report)
         if self._asked_to_stop() and self.finished < self.epochs:
             raise StopAskedError
+
+    def check_vectors(self, *matrices: npt.NDArray[np.float32]) -> None:
+        """Refuse vectors that are no numbers: the last step may have broken what no loss has seen.
+
+        Raises
+        ------
+        TrainingError
+            If one is not finite, with the epoch that the vectors are of.
+        """
+        if all(np.isfinite(matrix).all() for matrix in matrices):
+            return
+        best = self.validations.index(max(self.validations)) if self.validations else None
+        epoch = self.finished - 1 if best is None else best
+        raise TrainingError(
+            f"{self.trainer}: expected finite vectors, got NaN or infinity after epoch {epoch}; "
+            "a lower learning rate may help"
+        )
 
     def about(self) -> dict[str, Any]:
         """Return what became of the training, for `Embedding.about`."""
@@ -229,16 +261,22 @@ class Training:
                 "a lower learning rate may help"
             )
 
-    def _judge(self, kept: Arrays, validate: Callable[[], float] | None) -> None:
+    def _keep(self, state: State, validate: Callable[[], float] | None) -> None:
+        """Keep the last finished epoch where a stop may end the next one before it is finished."""
+        if self.stop is not None and validate is None:
+            self._last = state.result(self._last)
+
+    def _judge(self, state: State, validate: Callable[[], float] | None) -> None:
         if validate is None:
             return
         value = float(validate())
         if math.isnan(value):
             raise TrainingError(
-                f"{self.trainer}: expected a number of validation, got NaN in epoch {self.finished}"
+                f"{self.trainer}: expected a number of validation, got NaN in epoch "
+                f"{self.finished}; a lower learning rate may help"
             )
         if not self.validations or value > max(self.validations):
-            self._best = kept
+            self._best = state.result(self._best)
         self.validations.append(value)
 
     def _is_enough(self) -> bool:
@@ -247,7 +285,7 @@ class Training:
         best = self.validations.index(max(self.validations))
         return len(self.validations) - 1 - best >= self.patience
 
-    def _save(self, kept: Arrays) -> None:
+    def _save(self, state: State) -> None:
         if self.checkpoint is None:
             return
         about = {
@@ -259,17 +297,16 @@ class Training:
             "seconds": self.seconds,
         }
         best = {f"best_{name}": array for name, array in (self._best or {}).items()}
-        _array_folder.save(Path(self.checkpoint), KIND, about, {**kept, **best})
+        _array_folder.save(Path(self.checkpoint), KIND, about, {**state.arrays(), **best})
 
     def _resume(self, state: State) -> None:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return
         path = Path(self.checkpoint)
-        if not path.is_dir():
-            raise ValueError(f"checkpoint: expected a folder, got a file {path}")
+        check_folder(path, "checkpoint")
         if _array_folder.is_new(path):
             return
-        about, arrays = load_checkpoint(path, KIND)
+        about, arrays = load_folder(path, KIND, name="checkpoint")
         if about["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"checkpoint: expected one of {self.trainer} with the same data and settings, "
@@ -281,14 +318,6 @@ class Training:
         best = {n.removeprefix("best_"): a for n, a in arrays.items() if n.startswith("best_")}
         self._best = best or None
         state.restore({n: a for n, a in arrays.items() if not n.startswith("best_")})
-
-
-def load_checkpoint(path: Path, kind: str) -> _array_folder.Content:
-    """Read a folder, and name it by the argument that trainers have for it."""
-    try:
-        return _array_folder.load(path, kind, verify=True)
-    except ValueError as error:
-        raise ValueError(str(error).replace("path:", "checkpoint:", 1)) from error
 
 
 def epoch_rng(seed: int, epoch: int) -> np.random.Generator:

@@ -13,6 +13,7 @@ from vecrecall._extras import needed
 from vecrecall.arrays import _scalars
 from vecrecall.train._columns import Column, check_keys, numbering
 from vecrecall.train._embedding import Embedding, about
+from vecrecall.train._tower_settings import check_rate
 from vecrecall.train._training import PathLike, Progress, Stop, Training, epoch_rng, fingerprint
 from vecrecall.train._triples import AnswerTable, Ints, Triples, check_triples, numbered
 
@@ -127,7 +128,7 @@ class TransE:
         self.dim = _scalars.check_positive_int(dim, "dim")
         self.margin = _scalars.check_nonnegative(margin, "margin")
         self.norm = _scalars.check_int_between(norm, "norm", 1, 2)
-        self.learning_rate = _scalars.check_nonnegative(learning_rate, "learning_rate")
+        self.learning_rate = check_rate(learning_rate, "learning_rate", allow_zero=True)
         self.batch_size = _scalars.check_positive_int(batch_size, "batch_size")
         self.epochs = _scalars.check_positive_int(epochs, "epochs")
         self.negatives = _scalars.check_positive_int(negatives, "negatives")
@@ -171,7 +172,7 @@ class TransE:
         TypeError, ValueError
             If a key is missing or not hashable, or the columns differ in length.
         TrainingError
-            If the loss is not finite.
+            If the loss or a vector is not finite.
         TrainingStoppedError
             If a stop was asked for before the first epoch was finished.
         """
@@ -367,7 +368,9 @@ def _train(
         return total / len(order)
 
     training.run(NetworkState(network, optimizer), epoch)
-    return _matrices(network)
+    found = _matrices(network)
+    training.check_vectors(*found)
+    return found
 
 
 def _matrices(

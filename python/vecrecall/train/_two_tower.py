@@ -17,7 +17,7 @@ from vecrecall.train._features import Features
 from vecrecall.train._histories import Interactions
 from vecrecall.train._tower_folder import Fitted
 from vecrecall.train._tower_inputs import TowerInputs, check_overlap
-from vecrecall.train._tower_settings import check_positive, check_share
+from vecrecall.train._tower_settings import check_positive, check_rate, check_share
 from vecrecall.train._training import PathLike, Progress, Stop, Training, fingerprint
 
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ class TwoTower:
         self.hidden = tuple(count(width, "hidden") for width in hidden)
         self.embedding_dim = count(embedding_dim, "embedding_dim")
         if encoder is not None:
-            _scalars.check_choice(encoder, "encoder", ENCODERS)
+            _check_encoder(encoder)
         self.encoder = encoder
         self.history_length = count(history_length, "history_length")
         self.user_ids = (
             encoder is None if user_ids is None else _scalars.check_bool(user_ids, "user_ids")
         )
         self.temperature = check_positive(temperature, "temperature")
-        self.learning_rate = check_positive(learning_rate, "learning_rate")
+        self.learning_rate = check_rate(learning_rate, "learning_rate")
         self.weight_decay = check_share(weight_decay, "weight_decay")
         self.batch_size = _scalars.check_int(batch_size, "batch_size", 2)
         self.epochs = count(epochs, "epochs")
@@ -187,7 +187,9 @@ class TwoTower:
         progress : callable, optional
             Called with a `TrainingProgress` several times per second.
         stop : threading.Event or callable, optional
-            Once set or true, training ends within a second with the best finished epoch.
+            Once set or true, training ends within a second with the best finished epoch. The
+            vectors of all users and items are made after that: of 200,000 users with an LSTM in 3
+            seconds.
         checkpoint : path-like, optional
             A folder with the last finished epoch, from which the same call continues.
 
@@ -201,7 +203,7 @@ class TwoTower:
         TypeError, ValueError
             If a column does not fit, or the checkpoint is of other data or settings.
         TrainingError
-            If a loss is not finite.
+            If a loss, a score of the validation or a vector is not finite.
         TrainingStoppedError
             If no epoch was finished.
         ImportError
@@ -431,6 +433,15 @@ class TwoTower:
         if self._towers is None:
             raise RuntimeError("TwoTower: expected a fitted one, call fit or load first")
         return self._towers
+
+
+def _check_encoder(encoder: object) -> None:
+    if isinstance(encoder, str) and encoder in ENCODERS:
+        return
+    shown = repr(encoder) if isinstance(encoder, str) else type(encoder).__name__
+    valid = ", ".join(map(repr, ENCODERS))
+    error = ValueError if isinstance(encoder, str) else TypeError
+    raise error(f"encoder: expected one of {valid} or None, got {shown}")
 
 
 SETTINGS = tuple(TwoTower.__init__.__kwdefaults__ or ())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import NoneType
@@ -35,8 +36,8 @@ class Types:
     columns : tuple of str
         The attributes, in order.
     edges : mapping of str to tuple of float
-        For attributes that are numbers, the ascending borders between bins. Bin ``i`` has the
-        numbers from edge ``i - 1`` to below edge ``i``.
+        For attributes that are numbers, the ascending, finite borders between bins. Bin ``i`` has
+        the numbers from edge ``i - 1`` to below edge ``i``.
 
     Raises
     ------
@@ -70,17 +71,15 @@ class Types:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"name: expected a str, got {type(self.name).__name__}")
-        if isinstance(self.columns, str):
-            raise TypeError(f"columns: expected names, got {self.columns!r}")
-        object.__setattr__(self, "columns", tuple(self.columns))  # also from lists of JSON
-        object.__setattr__(self, "edges", {n: tuple(of) for n, of in self.edges.items()})
-        if not self.columns:
-            raise ValueError("columns: expected at least one attribute, got none")
-        for name, edges in self.edges.items():
+        object.__setattr__(self, "columns", _names(self.columns))
+        if not isinstance(self.edges, Mapping):
+            raise TypeError(
+                f"edges: expected a mapping of columns, got {type(self.edges).__name__}"
+            )
+        for name in self.edges:
             if name not in self.columns:
                 raise ValueError(f"edges: expected names of columns, got {name!r}")
-            if any(not low < high for low, high in pairwise(edges)):
-                raise ValueError(f"edges[{name!r}]: expected ascending numbers, got {edges}")
+        object.__setattr__(self, "edges", {n: _edges(of, n) for n, of in self.edges.items()})
 
     @classmethod
     def fit(
@@ -200,6 +199,35 @@ class Types:
             return check_optional_keys(column, name)
         bins = np.searchsorted(self.edges[name], check_times(column, name), side="right")
         return list(bins.tolist())
+
+
+def _names(columns: object) -> tuple[str, ...]:
+    """Return the names of attributes, also from a list of JSON."""
+    if isinstance(columns, (str, bytes)) or not isinstance(columns, Iterable):
+        shown = repr(columns) if isinstance(columns, str) else type(columns).__name__
+        raise TypeError(f"columns: expected names, got {shown}")
+    names = tuple(columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"columns: expected names, got {type(name).__name__}")
+    if not names:
+        raise ValueError("columns: expected at least one attribute, got none")
+    if len(set(names)) < len(names):
+        raise ValueError(f"columns: expected different names, got {names}")
+    return names
+
+
+def _edges(edges: object, name: str) -> tuple[float, ...]:
+    """Return the borders of an attribute's bins, also from a list of JSON."""
+    of = f"edges[{name!r}]"
+    if isinstance(edges, (str, bytes, Mapping)) or not isinstance(edges, Iterable):
+        raise TypeError(f"{of}: expected numbers, got {type(edges).__name__}")
+    found = tuple(_scalars.check_float(edge, of) for edge in edges)
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{of}: expected finite numbers, got {found}")
+    if any(not low < high for low, high in pairwise(found)):
+        raise ValueError(f"{of}: expected ascending numbers, got {found}")
+    return found
 
 
 def _quantiles(numbers: npt.NDArray[np.float64], bins: int) -> tuple[float, ...]:

@@ -40,9 +40,17 @@ class NetworkState:
         found["steps"] = np.array([float(state["step"]) for state in states], np.float32)
         return found
 
+    def result(
+        self, into: dict[str, npt.NDArray[Any]] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of the parameters, as `arrays` has them; `into` is overwritten by them."""
+        return {"parameters": _joined(self._parameters, (into or {}).get("parameters"))}
+
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to what `arrays` returned."""
+        """Go back to what `arrays` returned, or `result`, without the moments then."""
         _split(arrays["parameters"], self._parameters)
+        if "steps" not in arrays:
+            return
         states = [self._optimizer.state[parameter] for parameter in self._parameters]
         for name, key in _MOMENTS.items():
             _split(arrays[name], [state[key] for state in states])
@@ -59,10 +67,16 @@ def seeded(*numbers: int) -> Iterator[None]:
         yield
 
 
-def _joined(tensors: list[torch.Tensor]) -> npt.NDArray[np.float32]:
-    if not tensors:
-        return np.empty(0, np.float32)
-    return np.concatenate([t.detach().numpy().ravel() for t in tensors]).astype(np.float32)
+def _joined(
+    tensors: list[torch.Tensor], into: npt.NDArray[Any] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return the numbers of tensors in one row, which is a new one unless it is given."""
+    found = np.empty(sum(t.numel() for t in tensors), np.float32) if into is None else into
+    begin = 0
+    for tensor in tensors:
+        found[begin : begin + tensor.numel()] = tensor.detach().numpy().ravel()
+        begin += tensor.numel()
+    return found
 
 
 def _split(values: npt.NDArray[Any], tensors: list[torch.Tensor]) -> None:
@@ -83,17 +97,27 @@ def own_settings() -> Iterator[None]:
     dtype and device as well, and nothing is learned within the caller's `no_grad`.
     """
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    on_cpu = torch.get_default_device().type == "cpu"
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
     try:
-        with (
-            nullcontext() if on_cpu else torch.device("cpu"),  # which slows each operation
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autocast("cpu", enabled=False),
-        ):
+        with own_modes():
             yield
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def own_modes() -> Iterator[None]:
+    """Compute as `own_settings` does, but with the settings alone that each thread has for itself.
+
+    So threads may encode at the same time: none sees what another has set for the process.
+    """
+    on_cpu = torch.get_default_device().type == "cpu"
+    with (
+        nullcontext() if on_cpu else torch.device("cpu"),  # which slows each operation
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+    ):
+        yield

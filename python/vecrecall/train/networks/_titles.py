@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vecrecall.train.networks._state import own_modes
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -56,7 +58,7 @@ def train_batch(
 
 def encode(network: TitleNetwork, words: Ints, lengths: Ints) -> npt.NDArray[np.float32]:
     """Return the vectors of titles."""
-    with torch.no_grad():
+    with own_modes(), torch.no_grad():
         return np.asarray(network.encode(words, lengths).numpy())
 
 

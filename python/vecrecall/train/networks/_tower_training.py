@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from vecrecall.train._feature_codes import (
 from vecrecall.train._histories import Interactions, Rows
 from vecrecall.train._tower_inputs import TowerInputs
 from vecrecall.train._training import Training, epoch_rng
-from vecrecall.train.networks._state import NetworkState, seeded
+from vecrecall.train.networks._state import NetworkState, own_modes, seeded
 from vecrecall.train.networks._towers import Tower, Towers, in_batch_loss
 
 ENCODED_AT_ONCE = 4096
@@ -101,7 +102,8 @@ class TowerTraining:
     def validate(self) -> float:
         """Return how high the held-out items rank among all that a user has not clicked.
 
-        It is the mean of 1 / log2(1 + rank), the NDCG of a single relevant item: from 0 to 1.
+        It is the mean of 1 / log2(1 + rank), the NDCG of a single relevant item: from 0 to 1, or
+        NaN where a score is none.
         """
         n_items = len(self.log.items)
         most = min(VALIDATED_USERS, max(1, VALIDATED_SCORES // n_items))
@@ -112,7 +114,9 @@ class TowerTraining:
         for begin in range(0, len(at), at_once):
             part = at[begin : begin + at_once]
             user = self.log.user_of[part]
-            scores = encoded(self.towers.users, self._user_inputs(part)) @ items.T
+            scores = scored(encoded(self.towers.users, self._user_inputs(part)), items)
+            if not np.isfinite(scores).all():  # NaN is not above the held-out score: rank 1
+                return math.nan
             rows = np.arange(len(part))
             held = scores[rows, self.log.item_of[part]]
             of, clicked = self._clicked(user)
@@ -136,9 +140,11 @@ class TowerTraining:
         if self.inputs.history_length:
             histories = log.whole_histories(self.inputs.history_length)
             users = Encoded(np.concatenate([histories, users.codes], axis=1), users.numbers)
+        vectors = encoded(self.towers.users, users), encoded(self.towers.items, self.items)
+        training.check_vectors(*vectors)
         return (
-            Embedding(log.users, encoded(self.towers.users, users), about=about),
-            Embedding(log.items, encoded(self.towers.items, self.items), about=about),
+            Embedding(log.users, vectors[0], about=about),
+            Embedding(log.items, vectors[1], about=about),
         )
 
     def _loss(self, batch: Rows, rng: np.random.Generator) -> torch.Tensor:
@@ -190,11 +196,18 @@ class TowerTraining:
         return Encoded(codes, self.users.numbers[user])
 
 
+def scored(
+    users: npt.NDArray[np.float32], items: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return all inner products, by torch: `own_settings` cannot set the threads of NumPy."""
+    return np.asarray((torch.from_numpy(users) @ torch.from_numpy(items).T).numpy())
+
+
 def encoded(tower: Tower, rows: Encoded) -> npt.NDArray[np.float32]:
     """Return the vectors of rows."""
     tower.eval()
     parts = [np.zeros((0, tower.layers[-1].out_features), np.float32)]
-    with torch.inference_mode():
+    with own_modes(), torch.inference_mode():
         for begin in range(0, len(rows.codes), ENCODED_AT_ONCE):
             part = slice(begin, begin + ENCODED_AT_ONCE)
             codes, numbers = (torch.from_numpy(np.ascontiguousarray(a[part])) for a in rows)
