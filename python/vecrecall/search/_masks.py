@@ -65,8 +65,10 @@ class Mask:
             raise TypeError(f"mask: expected a Mask to combine with, got {type(other).__name__}")
         if self._owner is None or other._owner is None:
             return other, self._owner or other._owner
-        if other._owner() is None or self._owner() is None:
-            raise ValueError("mask: expected masks of an index that is there, got one that is gone")
+        if other._owner() is None and self._owner() is None:
+            raise ValueError(
+                "mask: expected masks of an index that is there, got of one that is gone"
+            )
         if other._owner() is not self._owner():
             raise ValueError("mask: expected two masks of one index, got masks of two indexes")
         return other, self._owner
