@@ -142,6 +142,13 @@ def test_a_body_that_is_too_large_is_told_so(config: Path, chunked: bool) -> Non
             assert sock.recv(1 << 16).split()[1] == b"413"
 
 
+def test_a_large_body_that_comes_slowly(config: Path) -> None:
+    config.write_text(f"{CONFIG}\n[server]\nbody_timeout = 0.5\n")
+    head = b"POST /v1/recall HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n{"
+    with running(config) as service, connected(service, head) as sock:
+        assert sock.recv(1 << 16).split()[1] == b"413"
+
+
 def test_slow_clients_are_cut_off(config: Path) -> None:
     times = "header_timeout = 0.5\nbody_timeout = 0.5\nwrite_timeout = 0.5\nkeep_alive = 0.5\n"
     config.write_text(f"{CONFIG}\n[server]\n{times}")

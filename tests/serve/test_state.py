@@ -130,6 +130,21 @@ def test_a_publication_since_long_before(config: Path, tmp_path: Path) -> None:
     client.close()
 
 
+def test_a_rollback_over_folds(config: Path, tmp_path: Path) -> None:
+    """A fold leaves in the log what a rollback applies again, also where it fills the log."""
+    config.write_text(CONFIG + "\n[state]\nfold_bytes = 300\nkeep_bytes = 300\n")
+    client = Client(config)
+    source = str(other_system(tmp_path / "other"))
+    client.post("/v1/versions", operation="publish", folder=source)
+    for key in ("a", "b", "c"):
+        client.post("/v1/items", operation="add", items=[key], vectors={"tower": [ROW]})
+        client.post("/v1/versions", operation="fold")
+    back = client.post("/v1/versions", operation="rollback")
+    assert (back["replayed"], back["forgotten"]) == (3, 0)
+    assert {"a", "b", "c"} <= set(search(client, 400))
+    client.close()
+
+
 def test_a_publication_since_what_is_not_there_yet(config: Path, tmp_path: Path) -> None:
     """It would leave out changes that are still to come."""
     client = Client(config)

@@ -166,11 +166,13 @@ class Fleet:
         """
         replicas = self.resources.replicas
         used: dict[Any, tuple[int, int]] = {}
+        tried = {shard: [0] * replicas for shard in calls}
 
         def start(shard: int, attempt: int) -> Any:
             turns = [(self._turn + attempt + i) % replicas for i in range(replicas)]
-            up = (i for i in turns if self._is_up(shard, i))
-            chosen = shard, next(up, turns[0])
+            least = min(turns, key=lambda i: (tried[shard][i], not self._is_up(shard, i)))
+            tried[shard][least] += 1
+            chosen = shard, least
             call = getattr(self._replica(*chosen), method).remote(*calls[shard])
             used[call] = chosen
             return call
@@ -252,6 +254,7 @@ class Fleet:
     def _is_up(self, shard: int, i: int) -> bool:
         """Tell whether a replica may be asked first: it was not lost or late, or has answered."""
         if self._down.get((shard, i), 0.0) <= time.monotonic():
+            self._owed.pop((shard, i), None)  # its answer is wanted no more
             return True
         call = self._owed.get((shard, i))
         if call is None or not _ray.ray().wait([call], timeout=0)[0]:

@@ -221,7 +221,7 @@ class ShardWriter:
             if old < before:  # that before is kept for those that are loading it
                 shutil.rmtree(base_of(folder, old), ignore_errors=True)
                 (folder / _TOKENS.format(old)).unlink(missing_ok=True)
-        self._log.trim(before + 1, most_bytes=0)
+        self._log.trim(before + 1, keep_bytes=0)
 
 
 def bases(folder: Path) -> list[int]:

@@ -180,9 +180,19 @@ class App:
             raise RequestError(503, f"the service is {reason}", headers={"Retry-After": "1"})
 
     async def _body(self, request: Request) -> bytes:
+        most = self._limits.body_bytes
         try:
             async with _timeout(self._body_timeout):
-                return await _body(request, self._limits.body_bytes)
+                return await _body(request, most)
+        except _TooLargeError as error:
+            if error.goes_on:
+                with contextlib.suppress(TimeoutError):
+                    async with _timeout(self._body_timeout):
+                        await _discard(request, _DISCARDED * most)
+            raise RequestError(
+                413, f"body: expected at most {most} bytes", field="body",
+                expected=f"at most {most} bytes", got="more", headers={"Connection": "close"},
+            ) from None  # fmt: skip
         except TimeoutError:
             message = f"body: expected all of it in {self._body_timeout:g} seconds, got a part"
             headers = {"Connection": "close"}
@@ -419,18 +429,21 @@ class _Outer:
         self._access.note(fields)
 
 
+class _TooLargeError(Exception):
+    """A body has more bytes than are allowed; the client may still be sending."""
+
+    def __init__(self, *, goes_on: bool) -> None:
+        super().__init__()
+        self.goes_on = goes_on
+
+
 async def _body(request: Request, most: int) -> bytes:
     """Read a body, but not more than is allowed."""
-    too_large = RequestError(
-        413, f"body: expected at most {most} bytes", field="body", expected=f"at most {most} bytes",
-        got="more", headers={"Connection": "close"},
-    )  # fmt: skip
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most:
         # A client that waits for a word before it sends gets this one.
-        if "expect" not in request.headers and int(length) <= _DISCARDED * most:
-            await _discard(request, _DISCARDED * most)
-        raise too_large
+        waits = "expect" in request.headers
+        raise _TooLargeError(goes_on=not waits and int(length) <= _DISCARDED * most)
     body = bytearray()
     while True:
         message = await request.receive()
@@ -438,9 +451,7 @@ async def _body(request: Request, most: int) -> bytes:
             raise ClientGoneError
         body += message.get("body", b"")
         if len(body) > most:
-            if message.get("more_body", False):
-                await _discard(request, _DISCARDED * most)
-            raise too_large
+            raise _TooLargeError(goes_on=message.get("more_body", False))
         if not message.get("more_body", False):
             return bytes(body)
 

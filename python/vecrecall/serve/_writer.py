@@ -472,7 +472,7 @@ class Writer:
         self._store.remove_all_but({kept.version for kept in named})
         keep = self._config.state.keep_bytes
         needed = manifest.current.position + 1
-        self._wait_for(lambda: self._log.trim(needed, most_bytes=keep))
+        self._wait_for(lambda: self._log.trim(needed, keep_bytes=keep))
 
 
 def _written(own: dict[str, Any]) -> str:

@@ -140,21 +140,22 @@ class Log:
                 self._file = _open_last(self.path)
             return first
 
-    def trim(self, needed: int, *, most_bytes: int) -> None:
-        """Remove segments of old records, the oldest first, while there are too many bytes.
+    def trim(self, needed: int, *, keep_bytes: int) -> None:
+        """Remove segments of old records, the oldest first.
 
         Parameters
         ----------
         needed : int
             Remove nothing from this number on.
-        most_bytes : int
+        keep_bytes : int
+            Remove a segment only if those after it have so many bytes.
         """
         with self._commits:
             segments = _segments(self.path)
             sizes = [(self.path / _NAME.format(first)).stat().st_size for first in segments]
             total = sum(sizes)
             for first, after, size in zip(segments, segments[1:], sizes, strict=False):
-                if after > needed or total <= most_bytes:
+                if after > needed or total - size < keep_bytes:
                     break
                 (self.path / _NAME.format(first)).unlink(missing_ok=True)
                 total -= size
