@@ -57,8 +57,7 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("fit", [towers, trans_e, titles])
-@pytest.mark.parametrize(
+OTHERS = pytest.mark.parametrize(
     "given",
     [
         float64,
@@ -69,6 +68,10 @@ def float64() -> Iterator[None]:
     ],
     ids=["float64", "no_grad", "inference_mode", "autocast", "device"],
 )
+
+
+@pytest.mark.parametrize("fit", [towers, trans_e, titles])
+@OTHERS
 def test_settings_of_others_matter_not_and_stay(fit: Fit, given: Any) -> None:
     expected = bits(fit())
     with given():
@@ -128,17 +131,7 @@ def test_a_result_is_the_parameters_in_memory_of_its_own() -> None:
     assert state.result()["parameters"].tobytes() == first.tobytes()
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        float64,
-        torch.no_grad,
-        torch.inference_mode,
-        lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-        lambda: torch.device("meta"),
-    ],
-    ids=["float64", "no_grad", "inference_mode", "autocast", "device"],
-)
+@OTHERS
 def test_encoding_does_not_depend_on_settings_of_others(given: Any) -> None:
     fitted, encoder = towers(), titles()
     lstm = TwoTower(**SMALL, encoder="lstm", epochs=1).fit(list("aab"), list("xyx"))

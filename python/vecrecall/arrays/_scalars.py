@@ -163,9 +163,9 @@ def check_path(x: object, name: str) -> Path:
         ) from None
 
 
-def check_choice(x: object, name: str, choices: dict[str, E]) -> E:
-    """Look up a word among the valid ones."""
-    valid = ", ".join(repr(c) for c in choices)
+def check_choice(x: object, name: str, choices: dict[str, E], alternative: str = "") -> E:
+    """Look up a word among the valid ones; messages name an `alternative` to them."""
+    valid = ", ".join(repr(c) for c in choices) + alternative
     if not isinstance(x, str):
         raise TypeError(f"{name}: expected one of {valid}, got {type(x).__name__}")
     if x not in choices:

@@ -403,21 +403,20 @@ def _sample_piece(
 ) -> tuple[int, tuple[I64, Array]]:
     """Read the rows at some places, or as many others where some cannot be used."""
     rows = piece.read(dtype)
-    usable = _usable(piece, rows, metric, invalid)
-    if usable is not None:
+    if invalid == "raise":
+        _check_usable(piece, rows, metric)
+    elif (usable := usable_rows(rows.vectors, rows.bias, metric, True)) is not None:
         kept = np.flatnonzero(usable)
         n = min(places.size, kept.size)
         places = kept[np.arange(n) * kept.size // max(n, 1)]
     return number, (rows.ids[places], rows.vectors[places])
 
 
-def _usable(
-    piece: Piece, rows: Rows, metric: Metric, invalid: Literal["raise", "skip"]
-) -> npt.NDArray[np.bool_] | None:
-    """Say which rows can be scored, None for all; a row that must not be there is named."""
+def _check_usable(piece: Piece, rows: Rows, metric: Metric) -> None:
+    """Refuse a row that cannot be scored."""
     usable = usable_rows(rows.vectors, rows.bias, metric, True)
-    if usable is None or invalid == "skip":
-        return usable
+    if usable is None:
+        return
     row = int(np.flatnonzero(~usable)[0])
     values = widened(rows.vectors[row : row + 1])
     zeros = metric == "cosine" and not values.any()
@@ -427,13 +426,17 @@ def _usable(
 
 def _check_ids(piece: Piece, ids: I64) -> None:
     """Refuse an id that stands in two rows of a piece."""
+    twice = _repeated(ids)
+    if twice.size:
+        first, second = (piece.place(int(row)) for row in twice)
+        raise ValueError(f"ids: expected each id once, got {ids[twice[0]]} in {first} and {second}")
+
+
+def _repeated(ids: I64) -> I64:
+    """Find the first two rows of the lowest id that stands twice; none where there is no such."""
     order = np.argsort(ids, kind="stable")
     again = np.flatnonzero(np.diff(ids[order]) == 0)
-    if again.size:
-        first, second = (piece.place(int(row)) for row in order[again[0] : again[0] + 2])
-        raise ValueError(
-            f"ids: expected each id once, got {ids[order[again[0]]]} in {first} and {second}"
-        )
+    return order[again[0] : again[0] + 2] if again.size else order[:0]
 
 
 def _route_piece(
@@ -449,7 +452,8 @@ def _route_piece(
         raise ValueError(
             f"source: expected vectors of {manifest.dim} numbers, got {rows.vectors.shape[1]}"
         )
-    _usable(piece, rows, manifest.metric, invalid)  # here, where rows have their places
+    if invalid == "raise":
+        _check_usable(piece, rows, manifest.metric)  # here, where rows have their places
     _check_ids(piece, rows.ids)
     folder = _routed(Path(staging), number)
     part = folder.with_name(f"{folder.name}-{uuid.uuid4().hex[:12]}.part")
@@ -496,11 +500,10 @@ def _save_shard(
     staging = folder.parent / STAGING
     folders = [_routed(staging, n) / str(shard) for n in range(n_pieces)]
     ids, rows, bias = _gathered(folders, manifest)
-    in_order = np.sort(ids)
-    again = np.flatnonzero(np.diff(in_order) == 0)
-    if again.size:
+    twice = _repeated(ids)
+    if twice.size:
         raise ValueError(
-            f"ids: expected each id once, got {in_order[again[0]]} in two pieces of the source"
+            f"ids: expected each id once, got {ids[twice[0]]} in two pieces of the source"
         )
     options: dict[str, Any] = {
         "ids": ids, "metric": manifest.metric, "bias": bias, "invalid": invalid,

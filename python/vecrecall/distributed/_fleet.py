@@ -169,7 +169,7 @@ class Fleet:
         tried = {shard: [0] * replicas for shard in calls}
 
         def start(shard: int, attempt: int) -> Any:
-            turns = [(self._turn + attempt + i) % replicas for i in range(replicas)]
+            turns = [(self._turn + i) % replicas for i in range(replicas)]
             least = min(turns, key=lambda i: (tried[shard][i], not self._is_up(shard, i)))
             tried[shard][least] += 1
             chosen = shard, least

@@ -105,7 +105,7 @@ class Parts:
     tables: dict[str, NeighborTable]
     tag_tables: dict[str, F32]  # by path
     groupings: dict[str, Grouped]
-    labels: dict[str, I64]  # of known users by grouping, also those that their vectors tell
+    labels: dict[str, I64]  # of known users, by the groupings whose users a channel pools
     feeds: dict[str, ClusterFeed]
     clocks: dict[str, Clock]
     towers: dict[str, Any]
@@ -148,7 +148,9 @@ def load(config: Config, open_index: Callable[[_config.Index], FlatIndex] | None
     indexes = all_of("indexes", config.indexes, open_index or _index)
     user_vectors = all_of("users.vectors", own.vectors, lambda path: _user_rows(path, users))
     groupings = all_of("groupings", config.groupings, _grouping)
-    labels = all_of("groupings", groupings, lambda of: _known_labels(of, user_vectors))
+    profiles = (c for c in config.channels.values() if isinstance(c, _config.Profile))
+    pooled = {c.grouping: groupings[c.grouping] for c in profiles if c.grouping in groupings}
+    labels = all_of("groupings", pooled, lambda of: _known_labels(of, user_vectors))
     return Parts(
         items=one("items.keys", config.items.keys, _vocabulary) or _own_keys(indexes),
         titles=one("items.titles", config.items.titles, _titles),

@@ -340,9 +340,9 @@ class Replica:
         self._reader = _log.LogReader(store.log_path, self.system.position)
         self._prepared: dict[int, System] = {}
 
-    def prepare(self, version: int) -> None:
-        """Load a version that is going to be served."""
-        self._prepared = {version: self._store.load(self._store.kept(version))}
+    def prepare(self, version: int, system: System | None = None) -> None:
+        """Have a version that is going to be served: load it, unless it is given."""
+        self._prepared = {version: system or self._store.load(self._store.kept(version))}
 
     def advance(self, upto: int | None = None) -> int:
         """Apply records of the log.

@@ -237,7 +237,7 @@ class Writer:
     def _admin_begin(self, config: Config, started: tuple[str, str]) -> None:
         """Publish artifacts that have changed since the service ended, before the thread runs."""
         kept = self._store.add_source(config, self._replica.kept.published, self.system)
-        self._store.load_new(kept)  # an error is one of the start
+        self._replica.prepare(kept.version, self._store.load_new(kept))  # an error ends the start
         before = self._store.fold(Snapshot(self.system), self._replica.kept)
         number = self._log.append([packed(Switch(kept.version))])
         kept = self._store.rewrite(kept, published=number)

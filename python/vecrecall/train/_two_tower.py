@@ -131,7 +131,7 @@ class TwoTower:
         self.hidden = tuple(count(width, "hidden") for width in hidden)
         self.embedding_dim = count(embedding_dim, "embedding_dim")
         if encoder is not None:
-            _check_encoder(encoder)
+            _scalars.check_choice(encoder, "encoder", ENCODERS, " or None")
         self.encoder = encoder
         self.history_length = count(history_length, "history_length")
         self.user_ids = (
@@ -433,15 +433,6 @@ class TwoTower:
         if self._towers is None:
             raise RuntimeError("TwoTower: expected a fitted one, call fit or load first")
         return self._towers
-
-
-def _check_encoder(encoder: object) -> None:
-    if isinstance(encoder, str) and encoder in ENCODERS:
-        return
-    shown = repr(encoder) if isinstance(encoder, str) else type(encoder).__name__
-    valid = ", ".join(map(repr, ENCODERS))
-    error = ValueError if isinstance(encoder, str) else TypeError
-    raise error(f"encoder: expected one of {valid} or None, got {shown}")
 
 
 SETTINGS = tuple(TwoTower.__init__.__kwdefaults__ or ())
