@@ -122,6 +122,25 @@ def test_segments_follow_each_other(tmp_path: Path) -> None:
         Log(tmp_path)
 
 
+def test_a_reader_goes_on_where_what_it_has_read_was_removed(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.append([b"1", b"2"])
+    idle, late = LogReader(tmp_path, 0), LogReader(tmp_path, 0)
+    assert [of.content for of in idle.read()] == [b"1", b"2"]
+    assert [of.content for of in late.read(upto=1)] == []  # a commit is whole
+    log.rotate()
+    log.append([b"3"])
+    log.trim(3, keep_bytes=0)
+    assert _log.first_number(tmp_path) == 3
+    assert [of.content for of in idle.read()] == [b"3"]
+    with pytest.raises(LogError, match="expected record 1, got a gap"):
+        list(late.read())
+    log.close()
+    segment(tmp_path, 3).unlink()
+    with pytest.raises(LogError, match="expected record 4, got a gap"):
+        list(idle.read())
+
+
 def test_a_reader_follows(tmp_path: Path) -> None:
     log = Log(tmp_path)
     reader = LogReader(tmp_path, 0)

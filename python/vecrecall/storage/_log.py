@@ -220,7 +220,7 @@ class LogReader:
             If there is a gap: records that are not known yet were removed.
         """
         while upto is None or self._after < upto:
-            if self._segment is None and not self._enter():
+            if self._segment not in _segments(self._path) and not self._enter():
                 return
             for record in self._read_segment(upto):
                 self._after = record.number
@@ -234,7 +234,7 @@ class LogReader:
         """Find the segment that has the next record."""
         segments = [first for first in _segments(self._path) if first <= self._after + 1]
         if not segments:
-            if _segments(self._path):
+            if self._segment is not None or _segments(self._path):
                 raise LogError(f"log: expected record {self._after + 1}, got a gap: {self._path}")
             return False
         self._segment, self._offset = segments[-1], len(_HEADER)
