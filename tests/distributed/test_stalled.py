@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,37 @@ def test_partial_results_of_several_rounds(
         assert index.search(q, 600).stats.missing == {}
 
 
-def test_a_late_replica_is_not_met_in_every_round(ray: Any, built: Path, items: Items) -> None:
+def test_a_partial_search_waits_for_the_first_answer(ray: Any, built: Path, items: Items) -> None:
+    q = items[0][:3]
+    with connect(built, num_cpus=CPUS, on_missing="partial") as index, ExitStack() as stack:
+        index.search(q, 5)
+        index.timeout = 10
+        for shard in range(3):
+            stack.enter_context(stalled(ray, index, shard))
+        waking = threading.Timer(6, stack.close)  # later than half of the time
+        waking.start()
+        found = index.search(q, 600)  # several rounds
+        waking.join()
+        assert found.counts.min() > 0
+        index.timeout = 1
+        for shard in range(3):
+            stack.enter_context(stalled(ray, index, shard))
+        start = time.monotonic()
+        with pytest.raises(MissingShardsError, match="none of \\[0, 1, 2\\]; shard 0: no answer"):
+            index.search(q, 600)
+        assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_a_late_replica_is_not_met_in_every_round(
+    ray: Any, built: Path, items: Items, turn: int
+) -> None:
     q = items[0][:3]
     one = one_index(built, items)
     with connect(built, num_cpus=CPUS, replicas=2) as index:
         index.timeout = 4
         fleet = index._view.fleet
+        fleet._turn = turn  # whose turn it is first
         with stalled(ray, index, 1):
             same(index.search(q, 600), one.search(q, 600))  # several rounds
             start = time.monotonic()

@@ -20,6 +20,7 @@ _PAUSE = 0.05  # before a shard is asked again whose actor is being started
 # Of the CPUs of a cluster what actors take by default: a swap needs as much again, tasks some too.
 _SHARE = 4
 _GRAIN = 1e-4  # of CPUs, as Ray counts them
+_MORE = 0.5  # of the time that is left, where some answers would do and there is none
 _CALLS_AT_ONCE = 4
 
 
@@ -135,13 +136,12 @@ class Fleet:
         method: str,
         calls: Mapping[int, tuple[Any, ...]],
         deadline: Deadline,
-        *,
-        partial: bool = False,
+        enough: Deadline | None = None,
     ) -> tuple[dict[int, Any], dict[int, str]]:
         """Call one replica of each shard; ask another one where it dies or is late.
 
-        A replica is late after its part of the time that is left; others are asked first for a
-        while then.
+        A replica is late after its part of the time that is left, or that is left until some
+        answers will do; others are asked first for a while then.
 
         Parameters
         ----------
@@ -149,8 +149,9 @@ class Fleet:
         calls : dict
             The arguments for each shard that is asked.
         deadline : Deadline
-        partial : bool
-            Return what is there by the deadline.
+        enough : Deadline, optional
+            From when on the answers of some shards will do; default never. Where there is none
+            yet, half of the time that is left is waited for one, and so on.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class Fleet:
         Raises
         ------
         MissingShardsError
-            If some are missing.
+            If some are missing, and all are needed.
         Exception
             What a call raises.
         """
@@ -186,7 +187,7 @@ class Fleet:
             self._owed[used[call]] = call
 
         self._turn += 1
-        return self._gather(start, set(calls), deadline, method, partial, replicas, lost, late)
+        return self._gather(start, set(calls), deadline, method, enough, replicas, lost, late)
 
     def ask_all(self, method: str, calls: Mapping[int, tuple[Any, ...]], deadline: Deadline) -> Any:
         """Call every replica of each shard, and wait for all of them."""
@@ -196,7 +197,7 @@ class Fleet:
             def start(shard: int, attempt: int, i: int = i) -> Any:
                 return getattr(self._replica(shard, i), method).remote(*calls[shard])
 
-            answers.append(self._gather(start, set(calls), deadline, method, False, 1)[0])
+            answers.append(self._gather(start, set(calls), deadline, method, None, 1)[0])
         return answers
 
     def tell_all(self, method: str, shard: int, arguments: tuple[Any, ...]) -> None:
@@ -218,7 +219,7 @@ class Fleet:
                 del self._writers[shard]  # it was ended, and not by a crash
             return getattr(self._writer(shard), method).remote(*calls[shard])
 
-        return self._gather(start, set(calls), deadline, method, True, 1)
+        return self._gather(start, set(calls), deadline, method, deadline, 1)
 
     def check_connected(self) -> None:
         """Raise `ClosedError` where Ray has ended, or another one runs."""
@@ -269,7 +270,7 @@ class Fleet:
         shards: set[int],
         deadline: Deadline,
         what: str,
-        partial: bool,
+        enough: Deadline | None,
         replicas: int,
         lost: Callable[[Any], None] = lambda call: None,
         late: Callable[[Any, float], None] = lambda call, seconds: None,
@@ -281,13 +282,19 @@ class Fleet:
         asked: dict[Any, int] = {}  # calls that may still be answered
         last: dict[int, Any] = {}  # of these, of each shard
         begun: dict[int, float] = {}
-        patience = deadline.left / replicas
+        soon = enough or deadline
+        patience = soon.left / replicas
         attempts = dict.fromkeys(shards, 0)
         while shards - answers.keys() and not deadline.passed:
             now = time.monotonic()
+            if soon.passed:
+                if answers:
+                    break
+                soon = deadline.share(_MORE)
             for shard in sorted(shards - answers.keys()):
-                if shard in asked.values():
-                    if replicas == 1 or now < begun[shard] + patience:
+                waiting = sum(of == shard for of in asked.values())
+                if waiting:
+                    if waiting >= replicas or now < begun[shard] + patience:
                         continue
                     late(last[shard], patience)
                 begun[shard] = now
@@ -298,18 +305,19 @@ class Fleet:
                     missing[shard] = _short(error)
                 attempts[shard] += 1
             if len(asked) == len(shards) and max(attempts.values()) == 1:
-                _collect_at_once(ray, asked, answers, min(patience, deadline.left))
+                _collect_at_once(ray, asked, answers, min(patience, soon.left))
             died = self._collect(ray, asked, answers, missing, deadline) if asked else []
             for call in died:
                 lost(call)
             again = [shard for shard in shards - answers.keys() if shard not in asked.values()]
             if again and min(attempts[shard] for shard in again) >= replicas:
                 time.sleep(min(_PAUSE, deadline.left))
+        waited = deadline.seconds - deadline.left
         reasons = {
-            shard: missing.get(shard, f"no answer within {deadline.seconds:g} s")
+            shard: missing.get(shard, f"no answer within {waited:.4g} s")
             for shard in sorted(shards - answers.keys())
         }
-        if reasons and not partial:
+        if reasons and enough is None:
             raise missing_error(what, reasons, deadline)
         return answers, reasons
 

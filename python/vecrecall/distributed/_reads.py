@@ -72,6 +72,7 @@ class _Asked(NamedTuple):
     query: Query
     deadline: Deadline
     stats: bool
+    enough: Deadline | None  # from when on the answers of some shards will do
 
 
 class Reads:
@@ -148,11 +149,10 @@ class Reads:
             valid = valid_queries(q, leave_empty)
             if valid is not None:
                 q, seen, bits = _only(valid, q, seen, bits)
-            asked = _Asked(
-                query_of(q, k, seen, bits, floor, chosen, n_threads),
-                Deadline(self.timeout),
-                stats or self._partial,
-            )
+            query = query_of(q, k, seen, bits, floor, chosen, n_threads)
+            deadline = Deadline(self.timeout)
+            partial = self._partial
+            asked = _Asked(query, deadline, stats or partial, deadline if partial else None)
             if chosen == DEFAULT_PROBES and view.manifest.probes:
                 result = self._search_by_default(view, asked)
             else:
@@ -445,7 +445,7 @@ class Reads:
     ) -> dict[int, Any]:
         """Ask the shards that are not missing, and note those that are from now on."""
         calls = self._calls(view, (asked.query,), but=missing)
-        answers, late = view.fleet.ask(method, calls, asked.deadline, partial=self._partial)
+        answers, late = view.fleet.ask(method, calls, asked.deadline, asked.enough)
         missing.update(late)
         if not answers:
             raise missing_error("search", missing, asked.deadline)
@@ -479,9 +479,7 @@ class Reads:
         few = np.empty(0, np.int64)
         missing: dict[int, str] = {}
         if query.allow is not None and n:
-            part = asked._replace(
-                query=query._replace(probes=probes), deadline=self._round(asked.deadline)
-            )
+            part = asked._replace(query=query._replace(probes=probes), enough=self._round(asked))
             found = self._answers(view, "reach", part, missing)
             looked, allows = (sum(of[i] for of in found.values()) for i in (0, 1))
             few = np.flatnonzero(np.broadcast_to(np.asarray(allows) <= np.asarray(looked), (n,)))
@@ -489,8 +487,10 @@ class Reads:
         def searched(rows: I64, probes: int) -> SearchResult:
             scores_all = probes == _core.EXACT_PROBES
             last = few.size == n if scores_all else probes >= n_lists
-            deadline = asked.deadline if last else self._round(asked.deadline)
-            part = _Asked(rows_of(query, rows)._replace(probes=probes), deadline, asked.stats)
+            part = asked._replace(
+                query=rows_of(query, rows)._replace(probes=probes),
+                enough=asked.enough if last else self._round(asked),
+            )
             return self._search_once(view, part, missing)
 
         result, rounds = search_widening(searched, n, query.k, probes, n_lists, few)
@@ -499,9 +499,9 @@ class Reads:
             result.stats = self._stats([part.stats for part in rounds], missing)
         return result
 
-    def _round(self, deadline: Deadline) -> Deadline:
-        """Return the deadline of a round after which others have time to be partial."""
-        return deadline.share(_SHARE) if self._partial else deadline
+    def _round(self, asked: _Asked) -> Deadline | None:
+        """Say when the answers of some shards will do in a round after which there are others."""
+        return asked.deadline.share(_SHARE) if self._partial else None
 
     def _stats(self, rounds: list[Any], missing: dict[int, str]) -> Any:
         """Sum what searches have counted, with the shards that did not answer if it is wanted."""

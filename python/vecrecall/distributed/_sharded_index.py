@@ -329,7 +329,8 @@ def connect(
     on_missing : {"raise", "partial"}
         What to do when a shard does not answer: raise `MissingShardsError`, or return what the
         others have found, with the reason in ``result.stats.missing``. A search that may have to
-        look at more lists waits for half of the time that is left, and then goes on without it.
+        look at more lists waits for half of the time that is left, and then goes on without it;
+        it waits on where no shard has answered by then.
     timeout : float
         Seconds that a call may take, this one too.
     verify : bool
