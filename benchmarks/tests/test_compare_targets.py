@@ -81,6 +81,15 @@ def test_restricted_peers_are_no_competitors() -> None:
     assert by_amx["times the best exact peer"] == (None, None)
 
 
+def test_what_a_processor_has_needs_no_restriction() -> None:
+    peers = {"vecrecall": 0.01, "faiss-flat-avx2": 0.2}
+    measurement = searched(256, {name: entry(name, seconds) for name, seconds in peers.items()})
+    for isa, times in (("avx2", 20.0), ("avx512vnni", None)):
+        rows = targets.evaluate([measurement], MACHINE._replace(isa=isa))
+        own = {row.quantity: row.measured for row in rows}["AVX2: times FAISS flat with AVX2"]
+        assert own == (None if times is None else pytest.approx(times))
+
+
 @pytest.mark.parametrize(
     ("isas", "same"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.compare.workload import Measurement, median_seconds
 from vecrecall.cli.bench.machine import Machine
-from vecrecall.cli.bench.peers import FORCED, OURS
+from vecrecall.cli.bench.peers import FORCED, OURS, RESTRICTED
 
 
 def speedup(
@@ -19,7 +19,8 @@ def speedup(
 ) -> float | None:
     """Return the time of the fastest of these peers divided by ours; all must be there."""
     found = [median_seconds(measurement, name) for name in peers]
-    own = median_seconds(measurement, ours)
+    unrestricted = RESTRICTED.get(ours) == machine.isa
+    own = median_seconds(measurement, OURS if unrestricted else ours)
     if own is None or any(seconds is None for seconds in found):
         return None
     return min(seconds for seconds in found if seconds is not None) / own
