@@ -220,7 +220,7 @@ class LogReader:
             If there is a gap: records that are not known yet were removed.
         """
         while upto is None or self._after < upto:
-            if self._segment not in _segments(self._path) and not self._enter():
+            if self._segment is None and not self._enter():
                 return
             for record in self._read_segment(upto):
                 self._after = record.number
@@ -234,19 +234,24 @@ class LogReader:
         """Find the segment that has the next record."""
         segments = [first for first in _segments(self._path) if first <= self._after + 1]
         if not segments:
-            if self._segment is not None or _segments(self._path):
+            if _segments(self._path):
                 raise LogError(f"log: expected record {self._after + 1}, got a gap: {self._path}")
             return False
         self._segment, self._offset = segments[-1], len(_HEADER)
         return True
 
-    def _read_segment(self, upto: int | None) -> Iterator[Record]:
-        file = self._path / _NAME.format(self._segment)
+    def _open_segment(self) -> BinaryIO:
+        """Open the segment, or where that was removed the one that has the next record."""
+        removed, file = self._segment, self._path / _NAME.format(self._segment)
         try:
-            source = file.open("rb")
+            return file.open("rb")
         except FileNotFoundError:
-            raise LogError(f"log: expected record {self._after + 1}, got a gap: {file}") from None
-        with source:
+            if self._enter() and self._segment != removed:
+                return self._open_segment()
+        raise LogError(f"log: expected record {self._after + 1}, got a gap: {file}")
+
+    def _read_segment(self, upto: int | None) -> Iterator[Record]:
+        with self._open_segment() as source:
             source.seek(self._offset)
             while True:
                 frame = _read_frame(source)
@@ -256,7 +261,9 @@ class LogReader:
                 if upto is not None and first + len(records) - 1 > upto:
                     return
                 if first > self._after + 1:
-                    raise LogError(f"log: expected record {self._after + 1}, got {first}: {file}")
+                    raise LogError(
+                        f"log: expected record {self._after + 1}, got {first}: {source.name}"
+                    )
                 self._offset = source.tell()
                 for number, content in enumerate(records, first):
                     if number > self._after:
