@@ -283,15 +283,15 @@ def measured(of: Call, size: int = 1) -> tuple[int, float, tuple[object, object]
         size = int(size * min(8, max(2, 1.5 * ENOUGH / seconds)))
 
 
-def attempts(of: Call) -> Iterator[tuple[int, float]]:
-    """For each attempt a size, and the seconds it takes, measured as the machine is now.
+def attempts(of: Call) -> Iterator[tuple[int, float, tuple[object, object]]]:
+    """For each attempt a size, the seconds it takes as the machine is now, and what is expected.
 
     What slowed the measuring may be over in the attempt, so later ones expect less time.
     """
     size = 1
     for attempt in range(ATTEMPTS):
-        size, seconds, _ = measured(of, size)
-        yield size, seconds / 2 ** (attempt % 4)
+        size, seconds, expected = measured(of, size)
+        yield size, seconds / 2 ** (attempt % 4), expected
 
 
 def call(name: str) -> None:
@@ -431,22 +431,20 @@ def in_a_forked_child() -> None:
 
 def a_handler_that_searches() -> None:
     """It meets no lock of the call that it interrupts, and changes nothing of what that finds."""
-    of, size = CALLS["add"], 1
-    for attempt in range(ATTEMPTS):  # the call may take less time than when it was measured
-        size, seconds, expected = measured(of, size)
+    of = CALLS["add"]
+    for size, seconds, expected in attempts(of):
         made, found = of.make(size), []
 
-        def search(*_: object, made: Any = made, to: list[Any] = found) -> None:
-            to.append(made[0].search(made[1][:9], 4, allow=made[0].ids))
+        def searched(index: vr.FlatIndex = made[0], queries: Any = made[1][:9]) -> vr.SearchResult:
+            return index.search(queries, 4, allow=index.ids)
 
-        before = made[0].search(made[1][:9], 4, allow=made[0].ids)
-        with alarm(seconds / 4 / 2 ** (attempt % 4), search):
+        before = searched()
+        with alarm(seconds / 4, lambda *_, to=found, one=searched: to.append(one())):  # type: ignore[misc]
             of.call(made)
         assert same((None, of.state(made)), expected)
         if found:
             (one,) = found
-            if not same(one, before):  # it came late
-                assert same(one, made[0].search(made[1][:9], 4, allow=made[0].ids))
+            assert same(one, before) or same(one, searched())  # it may come late
             return
     raise AssertionError("no handler came in between")
 
@@ -454,7 +452,7 @@ def a_handler_that_searches() -> None:
 def a_handler_that_updates() -> None:
     """To change what is being changed is an error, where it would have to wait forever."""
     of = CALLS["add"]
-    for size, seconds in attempts(of):
+    for size, seconds, _ in attempts(of):
         made, new = of.make(size), 10**9
         try:
             with alarm(seconds / 4, lambda *_, i=made[0], new=new: i.add(normal(1), [new])):  # type: ignore[misc]
@@ -470,7 +468,7 @@ def a_handler_that_updates() -> None:
 def who_waits_for_an_update_hears() -> None:
     """Updates wait for each other, and that too ends with a signal."""
     of = CALLS["add"]
-    for size, seconds in attempts(of):
+    for size, seconds, _ in attempts(of):
         made = of.make(size)
         thread = threading.Thread(target=of.call, args=(made,))
         thread.start()
